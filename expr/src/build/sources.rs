@@ -1,0 +1,106 @@
+//! Expressions that start a graph: values, indices, random numbers, files, a client's chunks, held results.
+
+use crate::chunks::Chunks;
+use crate::dtype::{DType, Scalar};
+use crate::error::ExprError;
+use crate::graph::{Attachment, Expr};
+use crate::grid::Grid;
+use crate::op::{Dist, FileRef, Op};
+
+impl Expr {
+    /// Every element is `value`.
+    ///
+    /// # Errors
+    /// Chunks that do not fit the shape; a shape that is too large.
+    pub fn full(shape: &[usize], chunks: &Chunks, value: Scalar) -> Result<Expr, ExprError> {
+        Expr::make(Op::Full(value), vec![], chunks.grid(shape, value.dtype())?, value.dtype())
+    }
+
+    /// Every element is its own index along `axis`, as `i64`.
+    ///
+    /// # Errors
+    /// Chunks that do not fit the shape; an axis out of range.
+    pub fn index(shape: &[usize], chunks: &Chunks, axis: usize) -> Result<Expr, ExprError> {
+        if axis >= shape.len() {
+            return Err(ExprError::AxisOutOfRange { axis, ndim: shape.len() });
+        }
+        Expr::make(Op::Index { axis }, vec![], chunks.grid(shape, DType::I64)?, DType::I64)
+    }
+
+    /// Random elements, each a function of the key and of its position alone.
+    ///
+    /// # Errors
+    /// Chunks that do not fit the shape; a distribution that the dtype does not have or whose bounds are wrong.
+    pub fn random(
+        shape: &[usize],
+        chunks: &Chunks,
+        dtype: DType,
+        key: u64,
+        dist: Dist,
+    ) -> Result<Expr, ExprError> {
+        let bad = |expected| {
+            Err(ExprError::Parameter { what: "random distribution", got: format!("{dist:?}"), expected })
+        };
+        match dist {
+            Dist::Uniform { .. } | Dist::Normal { .. } if !dtype.is_float() => {
+                return Err(ExprError::Undefined { op: "a continuous distribution".into(), dtype });
+            }
+            Dist::Integers { .. } if !dtype.is_int() => {
+                return Err(ExprError::Undefined { op: "random integers".into(), dtype });
+            }
+            Dist::Uniform { low, high } if !(low.is_finite() && high.is_finite() && low <= high) => {
+                return bad("finite bounds with low <= high");
+            }
+            Dist::Normal { mean, std } if !(mean.is_finite() && std.is_finite() && std >= 0.0) => {
+                return bad("a finite mean and a finite standard deviation of at least 0");
+            }
+            Dist::Integers { low, high } if low >= high => return bad("low < high"),
+            _ => {}
+        }
+        Expr::make(Op::Random { key, dist }, vec![], chunks.grid(shape, dtype)?, dtype)
+    }
+
+    /// Chunks that the client provides on demand under the name `id`, from what is attached.
+    ///
+    /// # Errors
+    /// Chunks that do not fit the shape.
+    pub fn literal(
+        shape: &[usize],
+        chunks: &Chunks,
+        dtype: DType,
+        id: u64,
+        data: Attachment,
+    ) -> Result<Expr, ExprError> {
+        Expr::source(Op::Literal { id }, chunks.grid(shape, dtype)?, dtype, data)
+    }
+
+    /// An array in a file, which the caller has opened to learn its shape and dtype.
+    ///
+    /// # Errors
+    /// Chunks that do not fit the shape.
+    pub fn read(file: FileRef, shape: &[usize], chunks: &Chunks, dtype: DType) -> Result<Expr, ExprError> {
+        Expr::make(Op::Read(file), vec![], chunks.grid(shape, dtype)?, dtype)
+    }
+
+    /// An output of an earlier job that the cluster still holds, as long as `guard` lives.
+    ///
+    /// # Errors
+    /// None in practice: the grid is one that was built before.
+    pub fn held(
+        job: u64,
+        output: u32,
+        grid: Grid,
+        dtype: DType,
+        guard: Attachment,
+    ) -> Result<Expr, ExprError> {
+        Expr::source(Op::Held { job, output }, grid, dtype, guard)
+    }
+
+    /// Writes the array to a file chunk by chunk; the result has the array's grid and no bytes.
+    ///
+    /// # Errors
+    /// None in practice: the grid is the array's.
+    pub fn write(&self, file: FileRef) -> Result<Expr, ExprError> {
+        Expr::make(Op::Write(file), vec![self.clone()], self.grid().clone(), self.dtype())
+    }
+}

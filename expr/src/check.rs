@@ -1,0 +1,207 @@
+//! Whether a program is well formed: the same rules whether its nodes were built here or came over the wire.
+//!
+//! Knows what each operation asks of its inputs. Must not know stages.
+
+use crate::dtype::DType;
+use crate::error::ExprError;
+use crate::grid::{AxisGrid, Grid};
+use crate::op::{Dist, Op};
+use crate::program::{Node, NodeIdx, Program};
+use crate::runs::is_run_grid;
+use crate::view::{AxisMap, View};
+use std::collections::BTreeMap;
+
+/// Dimensions that an array may have.
+pub const NDIM_MAX: usize = 32;
+
+/// Bytes of an array of `shape`, or the error that there are too many.
+///
+/// # Errors
+/// [`ExprError::TooLarge`] where shape × itemsize overflows `isize`.
+pub fn checked_bytes(shape: &[usize], dtype: DType) -> Result<usize, ExprError> {
+    let nonzero = shape.iter().copied().filter(|&l| l > 0);
+    nonzero
+        .try_fold(dtype.size(), usize::checked_mul)
+        .filter(|&n| n <= isize::MAX as usize)
+        .map(|n| if shape.contains(&0) { 0 } else { n })
+        .ok_or(ExprError::TooLarge { shape: shape.to_vec(), itemsize: dtype.size() })
+}
+
+impl Program {
+    /// Checks every node against its inputs.
+    ///
+    /// # Errors
+    /// The first rule that is broken.
+    pub fn check(&self) -> Result<(), ExprError> {
+        for (i, node) in self.nodes.iter().enumerate() {
+            let bad = |why: String| ExprError::Program { node: i as u32, why };
+            if node.inputs.iter().any(|j| j.0 as usize >= i) {
+                return Err(bad("an input does not come before it".into()));
+            }
+            if node.grid.ndim() > NDIM_MAX {
+                return Err(bad(format!("{} dimensions, at most {NDIM_MAX}", node.grid.ndim())));
+            }
+            checked_bytes(&node.grid.shape(), node.dtype)?;
+            let inputs: Vec<&Node> = node.inputs.iter().map(|&j| self.node(j)).collect();
+            if inputs.iter().any(|n| matches!(n.op, Op::Write(_))) {
+                return Err(bad("a written array has no elements to read".into()));
+            }
+            check_node(node, &inputs).map_err(bad)?;
+        }
+        match self.outputs.iter().find(|o| o.0 as usize >= self.nodes.len()) {
+            Some(o) => Err(ExprError::Program { node: o.0, why: "an output that does not exist".into() }),
+            None => Ok(()),
+        }
+    }
+
+    /// The same program with equal nodes made one.
+    #[must_use]
+    pub fn shared(&self) -> Program {
+        let mut seen: BTreeMap<String, NodeIdx> = BTreeMap::new();
+        let mut at: Vec<NodeIdx> = Vec::with_capacity(self.nodes.len());
+        let mut nodes: Vec<Node> = Vec::new();
+        for node in &self.nodes {
+            let inputs = node.inputs.iter().map(|i| at[i.0 as usize]).collect();
+            let node = Node { inputs, ..node.clone() };
+            let next = NodeIdx(nodes.len() as u32);
+            let idx = *seen.entry(format!("{node:?}")).or_insert(next);
+            if idx == next {
+                nodes.push(node);
+            }
+            at.push(idx);
+        }
+        Program { nodes, outputs: self.outputs.iter().map(|o| at[o.0 as usize]).collect() }
+    }
+}
+
+fn check_node(node: &Node, inputs: &[&Node]) -> Result<(), String> {
+    let n_inputs = match &node.op {
+        Op::Full(_)
+        | Op::Index { .. }
+        | Op::Random { .. }
+        | Op::Literal { .. }
+        | Op::Read(_)
+        | Op::Held { .. } => 0,
+        Op::Binary(_) | Op::MatMul => 2,
+        Op::Select => 3,
+        Op::Concat { .. } => inputs.len().max(1),
+        _ => 1,
+    };
+    if inputs.len() != n_inputs {
+        return Err(format!("{} inputs, expected {n_inputs}", inputs.len()));
+    }
+    match &node.op {
+        Op::Full(s) if s.dtype() != node.dtype => {
+            Err(format!("a {} value, expected {}", s.dtype(), node.dtype))
+        }
+        Op::Index { axis } if *axis >= node.grid.ndim() || node.dtype != DType::I64 => {
+            Err("a bad index source".into())
+        }
+        Op::Random { dist, .. } => check_dist(*dist, node.dtype),
+        Op::Full(_) | Op::Index { .. } | Op::Literal { .. } | Op::Read(_) | Op::Held { .. } => Ok(()),
+        Op::Unary(_) | Op::Binary(_) | Op::Cast | Op::Select => check_elementwise(node, inputs),
+        Op::View(view) => check_view(view, &inputs[0].grid, &node.grid, node.dtype == inputs[0].dtype),
+        _ => check_shaped(node, inputs),
+    }
+}
+
+fn check_dist(dist: Dist, dtype: DType) -> Result<(), String> {
+    let fits = match dist {
+        Dist::Uniform { .. } | Dist::Normal { .. } => dtype.is_float(),
+        Dist::Integers { low, high } => dtype.is_int() && low < high && high - low <= 1 << 64,
+    };
+    if fits { Ok(()) } else { Err(format!("{dist:?} has no elements of {dtype}")) }
+}
+
+fn check_elementwise(node: &Node, inputs: &[&Node]) -> Result<(), String> {
+    let shape = node.grid.shape();
+    if let Some(bad) = inputs.iter().find(|n| n.grid.shape() != shape) {
+        return Err(format!("an input of shape {:?}, expected {shape:?}", bad.grid.shape()));
+    }
+    let d = inputs[0].dtype;
+    let fits = match &node.op {
+        Op::Unary(op) => op.result(d) == Some(node.dtype),
+        Op::Binary(op) => inputs[1].dtype == d && op.result(d) == Some(node.dtype),
+        Op::Cast => !d.is_complex() || node.dtype.is_complex(),
+        _ => d == DType::Bool && inputs[1].dtype == node.dtype && inputs[2].dtype == node.dtype,
+    };
+    if fits { Ok(()) } else { Err(format!("{:?} of {d} giving {} does not exist", node.op, node.dtype)) }
+}
+
+fn check_view(view: &View, input: &Grid, out: &Grid, same_dtype: bool) -> Result<(), String> {
+    let mut used = vec![false; out.ndim()];
+    if !same_dtype || view.axes.len() != input.ndim() {
+        return Err("a view of another array".into());
+    }
+    for (map, axis) in view.axes.iter().zip(input.axes()) {
+        let inside = match *map {
+            AxisMap::At(p) => p < axis.len() || out.shape().contains(&0),
+            AxisMap::Along { axis: a, start, step } => {
+                let Some(used) = used.get_mut(a).filter(|u| !**u) else {
+                    return Err(format!("output axis {a} is missing or feeds two input axes"));
+                };
+                *used = true;
+                let n = out.axes()[a].len();
+                let last = start as i128 + step as i128 * n.saturating_sub(1) as i128;
+                step != 0 && (n == 0 || start < axis.len() && (0..axis.len() as i128).contains(&last))
+            }
+        };
+        if !inside {
+            return Err(format!("{map:?} leaves an axis of length {}", axis.len()));
+        }
+    }
+    Ok(())
+}
+
+fn check_shaped(node: &Node, inputs: &[&Node]) -> Result<(), String> {
+    let (grid, first) = (&node.grid, inputs[0]);
+    let fits = match &node.op {
+        Op::Rechunk => grid.shape() == first.grid.shape() && node.dtype == first.dtype,
+        Op::Write(_) => *grid == first.grid && node.dtype == first.dtype,
+        Op::Reshape => {
+            let same = grid.shape().iter().product::<usize>() == first.grid.shape().iter().product();
+            same && is_run_grid(grid) && node.dtype == first.dtype
+        }
+        Op::Reduce { fold, axes } => {
+            let rising = axes.windows(2).all(|w| w[0] < w[1]) && axes.iter().all(|&a| a < first.grid.ndim());
+            let empty = axes.iter().any(|&a| rising && first.grid.axes()[a].is_empty());
+            let kept: Vec<usize> = (0..first.grid.ndim()).filter(|a| !axes.contains(a)).collect();
+            rising
+                && !(empty && fold.needs_elements() && !node.dtype.is_float())
+                && fold.result(first.dtype) == Some(node.dtype)
+                && *grid == first.grid.select(&kept)
+        }
+        Op::MatMul => {
+            let (a, b) = (&first.grid, &inputs[1].grid);
+            let dtypes =
+                first.dtype == node.dtype && inputs[1].dtype == node.dtype && node.dtype != DType::Bool;
+            let inner = a.ndim() == 2 && b.ndim() == 2 && a.axes()[1].len() == b.axes()[0].len();
+            dtypes && inner && *grid == Grid::new(vec![a.axes()[0].clone(), b.axes()[1].clone()])
+        }
+        Op::Concat { axis } => concat_fits(node, inputs, *axis),
+        _ => true,
+    };
+    if fits { Ok(()) } else { Err(format!("{:?} does not fit its inputs", node.op)) }
+}
+
+fn concat_fits(node: &Node, inputs: &[&Node], axis: usize) -> bool {
+    let shape = node.grid.shape();
+    if axis >= shape.len() {
+        return false;
+    }
+    let mut at = 0;
+    for input in inputs {
+        let other = input.grid.shape();
+        let same = other.len() == shape.len() && (0..shape.len()).all(|a| a == axis || other[a] == shape[a]);
+        if !same || input.dtype != node.dtype || !is_bound(&node.grid.axes()[axis], at) {
+            return false;
+        }
+        at += other[axis];
+    }
+    at == shape[axis]
+}
+
+/// Whether a chunk starts at `pos` (or the axis ends there).
+fn is_bound(axis: &AxisGrid, pos: usize) -> bool {
+    pos >= axis.len() || axis.range(axis.chunk_of(pos)).start == pos
+}

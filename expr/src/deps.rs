@@ -1,0 +1,275 @@
+//! Which tasks a task reads and which read it, computed from its chunk number alone; both directions agree.
+//!
+//! Knows plans and geometry. Must not know workers, time or kernels.
+
+use crate::dtype::DType;
+use crate::grid::{AxisGrid, ChunkIdx, Grid, Region, region_len};
+use crate::plan::{InputMap, Plan, Stage, StageKind};
+use crate::task::StageIdx;
+use crate::view::{AxisMap, View, chunks_read, outputs_within};
+use std::ops::Range;
+
+impl Plan {
+    /// The stage at `idx`.
+    ///
+    /// # Panics
+    /// If the plan has no such stage.
+    #[must_use]
+    pub fn stage(&self, idx: StageIdx) -> &Stage {
+        &self.stages[idx.0 as usize]
+    }
+
+    /// Tasks of a stage.
+    #[must_use]
+    pub fn n_tasks(&self, stage: StageIdx) -> u64 {
+        self.stage(stage).grid.n_chunks()
+    }
+
+    /// Appends the chunks that a task reads: (position in the stage's inputs, stage, chunk). A task over an empty
+    /// box reads nothing.
+    pub fn inputs_of(&self, stage: StageIdx, chunk: ChunkIdx, out: &mut Vec<(usize, StageIdx, ChunkIdx)>) {
+        let s = self.stage(stage);
+        if s.inputs.is_empty() {
+            return;
+        }
+        let coords = s.grid.coords(chunk);
+        for (slot, input) in s.inputs.iter().enumerate() {
+            let from = self.stage(input.stage);
+            let mut push = |c| out.push((slot, input.stage, c));
+            match &input.map {
+                InputMap::View { view, clip } => {
+                    view_inputs(s, from, view, clip.as_ref(), &coords, &mut push)
+                }
+                InputMap::Group { fanin } => {
+                    let ranges: Vec<Vec<usize>> = (coords.iter().zip(fanin).zip(from.grid.axes()))
+                        .map(|((&c, &f), axis)| (c * f..((c + 1) * f).min(axis.n_chunks())).collect())
+                        .collect();
+                    for_product(&ranges, |at| push(from.grid.index(at)));
+                }
+                InputMap::Flat => {
+                    flat_overlap(&s.grid, chunk, &from.out_grid).for_each(|c| push(ChunkIdx(c)))
+                }
+            }
+        }
+    }
+
+    /// Appends the tasks that read a chunk; one that reads it through several inputs comes once for each.
+    pub fn consumers_of(&self, stage: StageIdx, chunk: ChunkIdx, out: &mut Vec<(StageIdx, ChunkIdx)>) {
+        let from = self.stage(stage);
+        for &(to, slot) in &self.consumers[stage.0 as usize] {
+            let s = self.stage(to);
+            let mut push = |c| out.push((to, c));
+            match &s.inputs[slot].map {
+                InputMap::View { view, clip } => {
+                    view_consumers(s, from, view, clip.as_ref(), chunk, &mut push)
+                }
+                InputMap::Group { fanin } => {
+                    let coords = from.grid.coords(chunk);
+                    let at: Vec<usize> = coords.iter().zip(fanin).map(|(&c, &f)| c / f).collect();
+                    push(s.grid.index(&at));
+                }
+                InputMap::Flat => {
+                    flat_overlap(&from.out_grid, chunk, &s.grid).for_each(|c| push(ChunkIdx(c)))
+                }
+            }
+        }
+    }
+
+    /// The box of a task's result in the coordinates of `out_grid`; for partial states each folded axis is left out.
+    #[must_use]
+    pub fn out_region(&self, stage: StageIdx, chunk: ChunkIdx) -> Region {
+        let s = self.stage(stage);
+        match s.folded_axes() {
+            None => s.out_grid.region(chunk),
+            Some(axes) => {
+                let coords = s.grid.coords(chunk);
+                let kept = (0..s.grid.ndim()).filter(|a| !axes.contains(a));
+                kept.map(|a| s.grid.axes()[a].range(coords[a])).collect()
+            }
+        }
+    }
+
+    /// Elements of a task's result, in each of its planes.
+    #[must_use]
+    pub fn out_len(&self, stage: StageIdx, chunk: ChunkIdx) -> usize {
+        match self.stage(stage).kind {
+            StageKind::Write(_) => 0,
+            _ => region_len(&self.out_region(stage, chunk)),
+        }
+    }
+
+    /// Bytes of a task's result.
+    #[must_use]
+    pub fn out_bytes(&self, stage: StageIdx, chunk: ChunkIdx) -> u64 {
+        let element: usize = self.stage(stage).planes.iter().map(|d| d.size()).sum();
+        self.out_len(stage, chunk) as u64 * element as u64
+    }
+
+    /// Bytes of a task's result and of all chunks that it reads: what must be in memory while it runs.
+    #[must_use]
+    pub fn task_bytes(&self, stage: StageIdx, chunk: ChunkIdx) -> u64 {
+        let mut inputs = Vec::new();
+        self.inputs_of(stage, chunk, &mut inputs);
+        let read: u64 = inputs.iter().map(|&(_, s, c)| self.out_bytes(s, c)).sum();
+        read + self.out_bytes(stage, chunk)
+    }
+
+    /// Whether a stage makes an output of the program.
+    #[must_use]
+    pub fn is_output(&self, stage: StageIdx) -> bool {
+        self.outputs.contains(&stage)
+    }
+
+    /// Fills [`Plan::consumers`] from the stages' inputs.
+    pub(crate) fn link(&mut self) {
+        self.consumers = vec![Vec::new(); self.stages.len()];
+        for (i, stage) in self.stages.iter().enumerate() {
+            for (slot, input) in stage.inputs.iter().enumerate() {
+                self.consumers[input.stage.0 as usize].push((StageIdx(i as u32), slot));
+            }
+        }
+    }
+}
+
+impl Stage {
+    /// The axes of `grid` that the result does not have.
+    #[must_use]
+    pub fn folded_axes(&self) -> Option<&[usize]> {
+        match &self.kind {
+            StageKind::Reduce { axes, .. } | StageKind::Combine { axes, .. } => Some(axes),
+            StageKind::Contract => Some(&[2]),
+            _ => None,
+        }
+    }
+
+    /// The dtype of the result (its first plane).
+    #[must_use]
+    pub fn dtype(&self) -> DType {
+        self.planes[0]
+    }
+
+    /// The operation in a word, for messages and plans.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match &self.kind {
+            StageKind::Literal { .. } => "literal",
+            StageKind::Read(_) => "read",
+            StageKind::Held { .. } => "held",
+            StageKind::Map(p) if p.is_passthrough() => "rechunk",
+            StageKind::Map(_) => "elementwise",
+            StageKind::Reduce { .. } => "reduce",
+            StageKind::Combine { .. } => "combine",
+            StageKind::Contract => "matrix product",
+            StageKind::Reshape => "reshape",
+            StageKind::Concat => "concatenate",
+            StageKind::Write(_) => "write",
+        }
+    }
+}
+
+/// Calls `f` with every combination of one entry of each list, the last list fastest.
+fn for_product(lists: &[Vec<usize>], mut f: impl FnMut(&[usize])) {
+    if lists.iter().any(Vec::is_empty) {
+        return;
+    }
+    let mut at = vec![0usize; lists.len()];
+    let mut coords: Vec<usize> = lists.iter().map(|l| l[0]).collect();
+    loop {
+        f(&coords);
+        let mut axis = lists.len();
+        loop {
+            if axis == 0 {
+                return;
+            }
+            axis -= 1;
+            at[axis] += 1;
+            if at[axis] < lists[axis].len() {
+                coords[axis] = lists[axis][at[axis]];
+                break;
+            }
+            at[axis] = 0;
+            coords[axis] = lists[axis][0];
+        }
+    }
+}
+
+fn view_inputs(
+    (to, from): (&Stage, &Stage),
+    view: &View,
+    clip: Option<&(usize, Range<usize>)>,
+    coords: &[usize],
+    push: &mut impl FnMut(ChunkIdx),
+) {
+    let region: Region = to.grid.axes().iter().zip(coords).map(|(a, &c)| a.range(c)).collect();
+    if region.iter().any(Range::is_empty) || clip.is_some_and(|(axis, r)| !r.contains(&region[*axis].start)) {
+        return;
+    }
+    let lists: Vec<Vec<usize>> = (view.axes.iter().zip(from.out_grid.axes()))
+        .map(|(map, grid)| match *map {
+            AxisMap::At(p) => vec![grid.chunk_of(p)],
+            AxisMap::Along { axis, start, step } => chunks_read(grid, start, step, region[axis].clone()),
+        })
+        .collect();
+    for_product(&lists, |at| push(from.out_grid.index(at)));
+}
+
+fn view_consumers(
+    (to, from): (&Stage, &Stage),
+    view: &View,
+    clip: Option<&(usize, Range<usize>)>,
+    chunk: ChunkIdx,
+    push: &mut impl FnMut(ChunkIdx),
+) {
+    let region = from.out_grid.region(chunk);
+    let mut within: Vec<Range<usize>> = to.grid.axes().iter().map(|a| 0..a.len()).collect();
+    if let Some((axis, r)) = clip {
+        within[*axis] = r.clone();
+    }
+    for (map, r) in view.axes.iter().zip(&region) {
+        match *map {
+            AxisMap::At(p) if !r.contains(&p) => return,
+            AxisMap::At(_) => {}
+            AxisMap::Along { axis, start, step } => {
+                within[axis] = outputs_within(r.clone(), start, step, within[axis].clone());
+            }
+        }
+    }
+    let lists: Vec<Vec<usize>> =
+        to.grid.axes().iter().zip(within).map(|(a, r)| filled_chunks(a, r)).collect();
+    for_product(&lists, |at| push(to.grid.index(at)));
+}
+
+fn filled_chunks(axis: &AxisGrid, range: Range<usize>) -> Vec<usize> {
+    axis.chunks_touching(range).filter(|&c| !axis.range(c).is_empty()).collect()
+}
+
+/// The row-major positions of a chunk of a grid whose chunks are runs.
+#[must_use]
+pub fn flat_range(grid: &Grid, chunk: ChunkIdx) -> Range<usize> {
+    let region = grid.region(chunk);
+    if region.iter().any(Range::is_empty) {
+        return 0..0;
+    }
+    let start = grid.axes().iter().zip(&region).fold(0, |at, (a, r)| at * a.len() + r.start);
+    start..start + region_len(&region)
+}
+
+/// The chunks of `to` that share a row-major position with `chunk` of `of`; the chunks of both grids are runs.
+fn flat_overlap(of: &Grid, chunk: ChunkIdx, to: &Grid) -> Range<u64> {
+    let want = flat_range(of, chunk);
+    if want.is_empty() {
+        return 0..0;
+    }
+    let first = partition_point(to.n_chunks(), |c| flat_range(to, ChunkIdx(c)).end <= want.start);
+    let end = partition_point(to.n_chunks(), |c| flat_range(to, ChunkIdx(c)).start < want.end);
+    first..end
+}
+
+fn partition_point(n: u64, pred: impl Fn(u64) -> bool) -> u64 {
+    let (mut lo, mut hi) = (0, n);
+    while lo < hi {
+        let mid = lo + (hi - lo) / 2;
+        if pred(mid) { lo = mid + 1 } else { hi = mid }
+    }
+    lo
+}

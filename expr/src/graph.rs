@@ -1,0 +1,162 @@
+//! The graph that a client builds: immutable expressions that share their inputs, checked as they are built.
+//!
+//! Knows shapes, grids and dtypes. Must not know values, sessions or where anything runs.
+
+use crate::check::checked_bytes;
+use crate::dtype::DType;
+use crate::error::ExprError;
+use crate::grid::Grid;
+use crate::op::Op;
+use crate::program::{Node, NodeIdx, Program};
+use std::any::Any;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+/// One array expression. Cheap to clone; clones are the same expression.
+#[derive(Clone)]
+pub struct Expr(pub(crate) Arc<ExprNode>);
+
+pub(crate) struct ExprNode {
+    pub(crate) op: Op,
+    pub(crate) inputs: Vec<Expr>,
+    pub(crate) grid: Grid,
+    pub(crate) dtype: DType,
+    pub(crate) attachment: Option<Attachment>,
+}
+
+/// Something of the client's that lives as long as a source does: a literal's data, the guard of a held result.
+pub type Attachment = Arc<dyn Any + Send + Sync>;
+
+impl Drop for ExprNode {
+    /// Takes long chains apart one by one: the default would recurse as deep as the chain is long.
+    fn drop(&mut self) {
+        let mut left = std::mem::take(&mut self.inputs);
+        while let Some(Expr(node)) = left.pop() {
+            if let Some(mut node) = Arc::into_inner(node) {
+                left.append(&mut node.inputs);
+            }
+        }
+    }
+}
+
+impl Expr {
+    pub(crate) fn make(op: Op, inputs: Vec<Expr>, grid: Grid, dtype: DType) -> Result<Expr, ExprError> {
+        checked_bytes(&grid.shape(), dtype)?;
+        Ok(Expr(Arc::new(ExprNode { op, inputs, grid, dtype, attachment: None })))
+    }
+
+    pub(crate) fn source(
+        op: Op,
+        grid: Grid,
+        dtype: DType,
+        attachment: Attachment,
+    ) -> Result<Expr, ExprError> {
+        checked_bytes(&grid.shape(), dtype)?;
+        Ok(Expr(Arc::new(ExprNode { op, inputs: Vec::new(), grid, dtype, attachment: Some(attachment) })))
+    }
+
+    /// What the client tied to this source, if it is a literal or a held result.
+    #[must_use]
+    pub fn attachment(&self) -> Option<&Attachment> {
+        self.0.attachment.as_ref()
+    }
+
+    /// Calls `f` once for every expression that `outputs` are made of, inputs first.
+    pub fn visit(outputs: &[Expr], mut f: impl FnMut(&Expr)) {
+        let mut seen = BTreeSet::new();
+        let mut stack: Vec<(&Expr, bool)> = outputs.iter().rev().map(|e| (e, false)).collect();
+        while let Some((expr, inputs_done)) = stack.pop() {
+            if seen.contains(&expr.key()) {
+                continue;
+            }
+            if inputs_done {
+                seen.insert(expr.key());
+                f(expr);
+            } else {
+                stack.push((expr, true));
+                stack.extend(expr.0.inputs.iter().rev().map(|i| (i, false)));
+            }
+        }
+    }
+
+    /// The operation that makes it.
+    #[must_use]
+    pub fn op(&self) -> &Op {
+        &self.0.op
+    }
+
+    /// What it is made of.
+    #[must_use]
+    pub fn inputs(&self) -> &[Expr] {
+        &self.0.inputs
+    }
+
+    /// Its shape.
+    #[must_use]
+    pub fn shape(&self) -> Vec<usize> {
+        self.0.grid.shape()
+    }
+
+    /// Its chunks.
+    #[must_use]
+    pub fn grid(&self) -> &Grid {
+        &self.0.grid
+    }
+
+    /// Its dtype.
+    #[must_use]
+    pub fn dtype(&self) -> DType {
+        self.0.dtype
+    }
+
+    /// Number of dimensions.
+    #[must_use]
+    pub fn ndim(&self) -> usize {
+        self.0.grid.ndim()
+    }
+
+    /// Elements in all.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.shape().iter().product()
+    }
+
+    /// Whether it has no elements.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Whether both are the same expression (not merely equal ones).
+    #[must_use]
+    pub fn same(&self, other: &Expr) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
+    fn key(&self) -> usize {
+        Arc::as_ptr(&self.0) as usize
+    }
+}
+
+impl std::fmt::Debug for Expr {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Expr({:?}, shape {:?}, {})", self.0.op, self.shape(), self.0.dtype)
+    }
+}
+
+impl Program {
+    /// The program that computes `outputs`; what they share occurs once.
+    #[must_use]
+    pub fn new(outputs: &[Expr]) -> Program {
+        let mut program = Program::default();
+        let mut at: BTreeMap<usize, NodeIdx> = BTreeMap::new();
+        Expr::visit(outputs, |expr| {
+            let inputs = expr.0.inputs.iter().map(|i| at[&i.key()]).collect();
+            let node = Node { op: expr.0.op.clone(), inputs, grid: expr.0.grid.clone(), dtype: expr.0.dtype };
+            at.insert(expr.key(), NodeIdx(program.nodes.len() as u32));
+            program.nodes.push(node);
+        });
+        program.outputs = outputs.iter().map(|o| at[&o.key()]).collect();
+        program
+    }
+}

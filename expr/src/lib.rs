@@ -1,0 +1,41 @@
+//! What an array program means: dtypes, shapes, chunk grids, the shared graph that a client builds, the inference
+//! that finds its errors, the rewriting that fuses it into stages, and the functions that lower one task at a time.
+//!
+//! Pure: no I/O, no clock, no randomness, no runtime.
+
+mod build;
+mod check;
+mod chunks;
+mod deps;
+mod dtype;
+mod error;
+mod fused;
+mod graph;
+mod grid;
+mod op;
+mod plan;
+mod program;
+mod rewrite;
+mod runs;
+mod task;
+mod view;
+
+pub use build::SliceArg;
+pub use check::{NDIM_MAX, checked_bytes};
+pub use chunks::{AUTO_CHUNK_BYTES, AxisChunks, Chunks};
+pub use deps::flat_range;
+pub use dtype::{DType, Element, Scalar};
+pub use error::ExprError;
+pub use fused::{Def, Fused, Value, ValueIdx};
+pub use graph::{Attachment, Expr};
+pub use grid::{AxisGrid, ChunkIdx, Grid, Region, region_len, region_shape};
+pub use num_complex::Complex;
+pub use op::{BinaryOp, Dist, FileKind, FileRef, Fold, Op, UnaryOp};
+pub use plan::{Input, InputMap, Plan, Stage, StageKind};
+pub use program::{Node, NodeIdx, Program};
+pub use runs::{is_run_grid, run_grid, run_grid_like};
+pub use task::{
+    Holding, Instruction, JobError, JobId, LeaseId, Report, StageIdx, TaskError, TaskKey, TaskRange, Update,
+    WorkerId,
+};
+pub use view::{AxisMap, View, chunks_read, outputs_within};

@@ -1,0 +1,44 @@
+//! An array-level program: what a client sends. Its size does not depend on the number of chunks.
+//!
+//! Knows nodes and their order. Must not know how the operations are carried out.
+
+use crate::dtype::DType;
+use crate::grid::Grid;
+use crate::op::Op;
+
+/// A node's place in its program.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, PartialOrd, Ord)]
+pub struct NodeIdx(pub u32);
+
+/// One array of a program.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Node {
+    /// How it is made.
+    pub op: Op,
+    /// What it is made of; each stands earlier in the program.
+    pub inputs: Vec<NodeIdx>,
+    /// Shape and chunks.
+    pub grid: Grid,
+    /// Element type.
+    pub dtype: DType,
+}
+
+/// Nodes in an order in which inputs come first, and those whose values are wanted.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct Program {
+    /// All nodes.
+    pub nodes: Vec<Node>,
+    /// The wanted ones, in the order the client asked for.
+    pub outputs: Vec<NodeIdx>,
+}
+
+impl Program {
+    /// The node at `idx`.
+    ///
+    /// # Panics
+    /// If the program has no such node.
+    #[must_use]
+    pub fn node(&self, idx: NodeIdx) -> &Node {
+        &self.nodes[idx.0 as usize]
+    }
+}

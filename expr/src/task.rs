@@ -1,0 +1,252 @@
+//! The names of jobs, stages, tasks and leases, and what a scheduler and a worker say to one another about them.
+//!
+//! Plain data. Must not know how either side decides, nor how these travel.
+
+use crate::grid::ChunkIdx;
+use crate::program::Program;
+use std::ops::Range;
+use std::sync::Arc;
+
+/// One submitted program. Never used twice by a scheduler.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, PartialOrd, Ord)]
+pub struct JobId(pub u64);
+
+/// One life of a worker process. A worker that comes back has another.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, PartialOrd, Ord)]
+pub struct WorkerId(pub u32);
+
+/// A stage's place in its plan.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, PartialOrd, Ord)]
+pub struct StageIdx(pub u32);
+
+/// One task, and the chunk that it makes: an operation and a chunk number.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, PartialOrd, Ord)]
+pub struct TaskKey {
+    /// The job.
+    pub job: JobId,
+    /// The operation.
+    pub stage: StageIdx,
+    /// The chunk.
+    pub chunk: ChunkIdx,
+}
+
+/// Neighbouring tasks of one stage.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct TaskRange {
+    /// The job.
+    pub job: JobId,
+    /// The operation.
+    pub stage: StageIdx,
+    /// The chunk numbers.
+    pub chunks: Range<u64>,
+}
+
+impl TaskRange {
+    /// The tasks one by one.
+    pub fn keys(&self) -> impl Iterator<Item = TaskKey> + use<> {
+        let (job, stage) = (self.job, self.stage);
+        self.chunks.clone().map(move |c| TaskKey { job, stage, chunk: ChunkIdx(c) })
+    }
+}
+
+/// One grant of tasks to one worker; the attempt number that every report carries. Never used twice.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, PartialOrd, Ord)]
+pub struct LeaseId(pub u64);
+
+/// Chunks and a worker that holds them.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Holding {
+    /// The chunks, named as the job that made them names them (`Held` stages are resolved).
+    pub chunks: TaskRange,
+    /// Who has them.
+    pub worker: WorkerId,
+}
+
+/// What a scheduler tells a worker.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Instruction {
+    /// A job's program; the worker derives the same plan from it as the scheduler. Comes before its first lease.
+    Define {
+        /// The job.
+        job: JobId,
+        /// The program.
+        program: Arc<Program>,
+    },
+    /// Run these tasks. All inputs exist: on this worker, or as `elsewhere` says. Tasks of a literal stage are not
+    /// run: the client puts their chunks here under this lease.
+    Lease {
+        /// The grant.
+        lease: LeaseId,
+        /// The tasks.
+        tasks: TaskRange,
+        /// Where inputs are that this worker does not hold.
+        elsewhere: Vec<Holding>,
+    },
+    /// Give back what has not been started of these tasks.
+    Revoke {
+        /// The grant.
+        lease: LeaseId,
+        /// The tasks.
+        tasks: TaskRange,
+    },
+    /// These chunks are needed no more.
+    Drop(TaskRange),
+    /// The job is over: stop its tasks and drop all its chunks.
+    Forget(JobId),
+    /// Another worker, and where its chunk service listens (tried in order).
+    Peer {
+        /// The worker.
+        worker: WorkerId,
+        /// `host:port`.
+        addresses: Vec<String>,
+    },
+    /// That worker is gone.
+    PeerGone(WorkerId),
+}
+
+/// Why a task could not be done.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub enum TaskError {
+    /// The operation itself failed (a missing file, a bad value, a panic in a kernel): running it again elsewhere
+    /// gives the same.
+    Operation(String),
+    /// The task needs more memory than this worker may use.
+    Memory {
+        /// Bytes that the task needs.
+        needed: u64,
+        /// Bytes that the worker may use.
+        limit: u64,
+    },
+    /// The worker could not do it, another might (a full disk, a lost file handle).
+    Worker(String),
+}
+
+/// What a worker tells the scheduler.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Report {
+    /// These tasks are done and this worker holds their chunks.
+    Done {
+        /// The grant it answers.
+        lease: LeaseId,
+        /// The tasks.
+        tasks: TaskRange,
+        /// Time they took in kernels, all together, microseconds.
+        busy_us: u64,
+    },
+    /// A task failed.
+    Failed {
+        /// The grant it answers.
+        lease: LeaseId,
+        /// The task.
+        task: TaskKey,
+        /// Why.
+        error: TaskError,
+    },
+    /// An input could not be had from the worker that should hold it; the task was not run.
+    Unreachable {
+        /// The grant it answers.
+        lease: LeaseId,
+        /// The task.
+        task: TaskKey,
+        /// The chunk that is missing, named as the job that made it names it.
+        input: TaskKey,
+        /// Who should have had it.
+        peer: WorkerId,
+    },
+    /// These tasks were not started and will not be: the answer to [`Instruction::Revoke`].
+    Returned {
+        /// The grant it answers.
+        lease: LeaseId,
+        /// The tasks.
+        tasks: TaskRange,
+    },
+    /// A sign of life.
+    Alive {
+        /// Bytes of chunks held.
+        bytes_held: u64,
+    },
+}
+
+/// What a scheduler tells the client that submitted a job.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Update {
+    /// How far the job is.
+    Progress {
+        /// Tasks done.
+        done: u64,
+        /// Tasks in all.
+        total: u64,
+    },
+    /// Put these chunks of a literal to that worker, under that lease.
+    Upload {
+        /// The grant.
+        lease: LeaseId,
+        /// The chunks.
+        tasks: TaskRange,
+        /// The literal's name in the program.
+        literal: u64,
+        /// The worker.
+        worker: WorkerId,
+        /// Where its chunk service listens (tried in order).
+        addresses: Vec<String>,
+    },
+    /// All outputs exist. Comes again, with new holders, where chunks were lost and made again.
+    Done {
+        /// For each output, in the program's order: its chunks (with the stage that made them) and their holders.
+        outputs: Vec<Vec<Holding>>,
+        /// The holders' addresses.
+        addresses: Vec<(WorkerId, Vec<String>)>,
+    },
+    /// The job ended without its outputs.
+    Failed(JobError),
+}
+
+/// Why a job failed.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum JobError {
+    /// A task's operation failed.
+    #[error("{operation}, chunk {chunk}: {message}")]
+    Operation {
+        /// The stage in words.
+        operation: String,
+        /// The chunk's number.
+        chunk: u64,
+        /// What went wrong.
+        message: String,
+    },
+    /// A chunk does not fit into any worker.
+    #[error(
+        "{operation}: one chunk's task needs {needed} bytes, and the largest worker may use {limit}; chunks of at \
+         most {fits} elements would fit"
+    )]
+    Memory {
+        /// The stage in words.
+        operation: String,
+        /// Bytes that the task needs.
+        needed: u64,
+        /// Bytes that the largest worker may use.
+        limit: u64,
+        /// Elements of a chunk that would fit.
+        fits: u64,
+    },
+    /// A task was running on several workers when they died.
+    #[error(
+        "{operation}, chunk {chunk}: {deaths} workers died while they ran it; the last one: {last_words}"
+    )]
+    Deadly {
+        /// The stage in words.
+        operation: String,
+        /// The chunk's number.
+        chunk: u64,
+        /// How many.
+        deaths: u32,
+        /// What was known of the last death.
+        last_words: String,
+    },
+    /// The program itself was refused.
+    #[error("the program was refused: {0}")]
+    Program(String),
+    /// The job was cancelled.
+    #[error("the job was cancelled")]
+    Cancelled,
+}

@@ -1,0 +1,182 @@
+//! Plans of programs: both directions of every dependency agree, and chains are fused as promised.
+
+#![allow(clippy::unwrap_used, reason = "a test helper that panics is a failed test")]
+
+use proptest::prelude::*;
+use tilework_expr::{
+    BinaryOp, ChunkIdx, Chunks, DType, Dist, Expr, ExprError, Fold, Plan, Program, Scalar, SliceArg,
+    StageIdx, StageKind, UnaryOp,
+};
+
+fn literal(shape: &[usize], chunks: &[isize], id: u64) -> Expr {
+    Expr::literal(shape, &Chunks::from(chunks), DType::F64, id, std::sync::Arc::new(())).expect("a literal")
+}
+
+fn plan(outputs: &[Expr]) -> Plan {
+    Plan::of(&Program::new(outputs)).expect("a plan")
+}
+
+fn kinds(plan: &Plan) -> Vec<&'static str> {
+    plan.stages.iter().map(tilework_expr::Stage::name).collect()
+}
+
+/// For every task: each input names it as a consumer, as often as it is read, and the other way round.
+fn check_both_directions(plan: &Plan) {
+    let mut forward: Vec<((StageIdx, ChunkIdx), (StageIdx, ChunkIdx))> = Vec::new();
+    let mut backward = forward.clone();
+    for s in (0..plan.stages.len() as u32).map(StageIdx) {
+        for c in (0..plan.n_tasks(s)).map(ChunkIdx) {
+            let mut inputs = Vec::new();
+            plan.inputs_of(s, c, &mut inputs);
+            for (_, from, chunk) in inputs {
+                assert!(from < s && chunk.0 < plan.n_tasks(from), "{plan:#?}");
+                forward.push(((from, chunk), (s, c)));
+            }
+            let mut consumers = Vec::new();
+            plan.consumers_of(s, c, &mut consumers);
+            backward.extend(consumers.into_iter().map(|to| ((s, c), to)));
+        }
+    }
+    forward.sort_unstable();
+    backward.sort_unstable();
+    assert_eq!(forward, backward, "{plan:#?}");
+}
+
+#[test]
+fn a_chain_into_a_sum_is_one_stage_and_its_tree() {
+    let x = literal(&[100, 100], &[10, 10], 1);
+    let y = literal(&[100, 100], &[10, 10], 2);
+    let two = Expr::full(&[], &Chunks::Auto, Scalar::new(2.0)).unwrap();
+    let e = x.unary(UnaryOp::Sin).unwrap().binary(BinaryOp::Mul, &two).unwrap();
+    let e = e.binary(BinaryOp::Add, &y.binary(BinaryOp::Mul, &y).unwrap()).unwrap();
+    let plan = plan(&[e.reduce_all(Fold::Sum).unwrap()]);
+    assert_eq!(kinds(&plan), ["literal", "literal", "reduce", "combine", "combine"]);
+    check_both_directions(&plan);
+}
+
+#[test]
+fn slices_and_transposes_are_read_in_place() {
+    let x = literal(&[90, 90], &[20, 30], 1);
+    let t = x.reversed_axes().unwrap();
+    let s = x.binary(BinaryOp::Add, &t).unwrap();
+    let s = s.slice(&[
+        SliceArg::Range { start: 0, end: None, step: 3 },
+        SliceArg::Range { start: 10, end: Some(-10), step: -2 },
+    ]);
+    let plan = plan(&[s.unwrap().reduce(Fold::Max, &[0]).unwrap()]);
+    assert_eq!(kinds(&plan), ["literal", "reduce", "combine"]);
+    check_both_directions(&plan);
+}
+
+#[test]
+fn equal_and_dead_nodes_are_shared_and_dropped() {
+    let x = literal(&[8], &[4], 1);
+    let a = x.unary(UnaryOp::Exp).unwrap();
+    let b = x.unary(UnaryOp::Exp).unwrap();
+    let _dead = a.unary(UnaryOp::Ln).unwrap();
+    let sum = a.binary(BinaryOp::Add, &b).unwrap();
+    let plan = plan(std::slice::from_ref(&sum));
+    let StageKind::Map(p) = &plan.stages[1].kind else { panic!("{plan:?}") };
+    assert_eq!((plan.stages.len(), p.values.len()), (2, 3));
+}
+
+#[test]
+fn costly_chains_with_two_users_are_computed_once() {
+    let x = literal(&[8, 8], &[4, 4], 1);
+    let e = x.unary(UnaryOp::Exp).unwrap();
+    let both = [e.reduce_all(Fold::Sum).unwrap(), e.reduce(Fold::Max, &[1]).unwrap()];
+    let p = plan(&both);
+    assert_eq!(kinds(&p), ["literal", "elementwise", "reduce", "combine", "reduce", "combine"]);
+    let cheap = x.binary(BinaryOp::Mul, &x).unwrap();
+    let p = plan(&[cheap.reduce_all(Fold::Sum).unwrap(), cheap.reduce(Fold::Max, &[1]).unwrap()]);
+    assert_eq!(kinds(&p), ["literal", "reduce", "combine", "reduce", "combine"]);
+}
+
+#[test]
+fn a_long_chain_is_cut_and_dropped_without_recursion() {
+    let mut e =
+        Expr::random(&[4], &Chunks::Auto, DType::F64, 1, Dist::Uniform { low: 0.0, high: 1.0 }).unwrap();
+    for _ in 0..2_000 {
+        e = e.unary(UnaryOp::Neg).unwrap();
+    }
+    assert!((5..12).contains(&plan(std::slice::from_ref(&e)).stages.len()));
+    for _ in 0..200_000 {
+        e = e.unary(UnaryOp::Neg).unwrap();
+    }
+    drop(e);
+}
+
+#[test]
+fn a_repeated_chain_is_computed_before_it_is_repeated() {
+    let v = literal(&[50], &[10], 1).unary(UnaryOp::Sqrt).unwrap();
+    let m = literal(&[40, 50], &[10, 10], 2);
+    let plan = plan(&[m.binary(BinaryOp::Mul, &v).unwrap()]);
+    assert_eq!(kinds(&plan), ["literal", "literal", "elementwise", "elementwise"]);
+    check_both_directions(&plan);
+}
+
+#[test]
+fn mistakes_name_what_was_given() {
+    let a = literal(&[3, 4], &[2, 2], 1);
+    let b = literal(&[5, 4], &[2, 2], 2);
+    let text = |r: Result<Expr, ExprError>| r.unwrap_err().to_string();
+    assert_eq!(text(a.binary(BinaryOp::Add, &b)), "shapes [3, 4] and [5, 4] cannot be broadcast together");
+    assert_eq!(text(a.reduce(Fold::Sum, &[2])), "axis 2 is out of range for an array of 2 dimensions");
+    assert!(text(a.dot(&b)).contains("inner lengths"));
+    assert!(text(a.reshape(&[5])).contains("12 elements"));
+    assert!(text(a.slice(&[SliceArg::At(3), SliceArg::At(0)])).contains("length 3"));
+    assert!(text(a.cast(DType::Bool).unwrap().reduce_all(Fold::Sum)).contains("sum is not defined"));
+    let empty = literal(&[0, 4], &[1, 4], 3);
+    assert!(text(empty.reduce_all(Fold::Max)).contains("no elements"));
+    assert!(Expr::full(&[usize::MAX / 2, 3], &Chunks::Auto, Scalar::new(1.0)).is_err());
+}
+
+/// A random step from one expression to the next.
+fn step(e: &Expr, which: u8, n: usize) -> Expr {
+    let ndim = e.ndim();
+    let shape = e.shape();
+    let axis = if ndim == 0 { 0 } else { n % ndim };
+    let next = match which {
+        0 => e.reversed_axes(),
+        1 if ndim > 0 => {
+            let args = (0..ndim).map(|a| {
+                let start = (n % (shape[a] + 1)).min(shape[a]) as isize / 2;
+                SliceArg::Range { start, end: None, step: [1, 2, -1, -3][(n + a) % 4] }
+            });
+            e.slice(&args.collect::<Vec<_>>())
+        }
+        2 => e.rechunk(&Chunks::Every(tilework_expr::AxisChunks::Len(1 + n as isize % 5))),
+        3 => e.reshape(&[e.len()]),
+        4 if ndim > 1 => e.reduce(Fold::Sum, &[axis]),
+        5 => e.binary(
+            BinaryOp::Add,
+            &e.slice(&vec![SliceArg::Range { start: 0, end: None, step: -1 }; ndim]).unwrap(),
+        ),
+        6 if ndim > 0 => Expr::concatenate(axis, &[e.clone(), e.unary(UnaryOp::Neg).unwrap(), e.clone()]),
+        7 if ndim < 4 => e.insert_axis(n % (ndim + 1)),
+        8 if ndim == 2 => e.dot(&e.reversed_axes().unwrap()),
+        9 if ndim > 0 && shape[axis] > 0 => e.reduce(Fold::ArgMax, &[axis]).and_then(|a| a.cast(DType::F64)),
+        10 => e.broadcast_to(&[vec![2], shape.clone()].concat()),
+        _ => e.unary(UnaryOp::Exp),
+    };
+    next.expect("a valid step")
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(400))]
+    #[test]
+    fn both_directions_agree(
+        rows in 0usize..14, cols in 1usize..14, ch in 1isize..7, cw in 1isize..7,
+        steps in prop::collection::vec((0u8..12, 0usize..20), 0..6),
+    ) {
+        let mut e = literal(&[rows, cols], &[ch, cw], 1);
+        for (which, n) in steps {
+            if e.len() < 400 {
+                e = step(&e, which, n);
+            }
+        }
+        let program = Program::new(&[e.clone(), e]);
+        let plan = Plan::of(&program).expect("a plan");
+        check_both_directions(&plan);
+    }
+}
