@@ -19,7 +19,7 @@ pub const NDIM_MAX: usize = 32;
 /// # Errors
 /// [`ExprError::TooLarge`] where shape × itemsize overflows `isize`.
 pub fn checked_bytes(shape: &[usize], dtype: DType) -> Result<usize, ExprError> {
-    let nonzero = shape.iter().copied().filter(|&l| l > 0);
+    let mut nonzero = shape.iter().copied().filter(|&l| l > 0);
     nonzero
         .try_fold(dtype.size(), usize::checked_mul)
         .filter(|&n| n <= isize::MAX as usize)

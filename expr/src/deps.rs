@@ -38,7 +38,7 @@ impl Plan {
             let mut push = |c| out.push((slot, input.stage, c));
             match &input.map {
                 InputMap::View { view, clip } => {
-                    view_inputs(s, from, view, clip.as_ref(), &coords, &mut push)
+                    view_inputs((s, from), view, clip.as_ref(), &coords, &mut push)
                 }
                 InputMap::Group { fanin } => {
                     let ranges: Vec<Vec<usize>> = (coords.iter().zip(fanin).zip(from.grid.axes()))
@@ -61,7 +61,7 @@ impl Plan {
             let mut push = |c| out.push((to, c));
             match &s.inputs[slot].map {
                 InputMap::View { view, clip } => {
-                    view_consumers(s, from, view, clip.as_ref(), chunk, &mut push)
+                    view_consumers((s, from), view, clip.as_ref(), chunk, &mut push)
                 }
                 InputMap::Group { fanin } => {
                     let coords = from.grid.coords(chunk);
