@@ -1,0 +1,263 @@
+//! Who may talk to a cluster: its certificate and its token, on both sides of a connection.
+//!
+//! Owns: making the secrets of a cluster, turning them into TLS settings, and checking the token of a
+//! request. Must not know: files, addresses, or any service.
+//!
+//! One certificate, self-signed, for every server of the cluster; a client trusts that one and no other, so
+//! no certificate of a public authority opens anything. Both ends are ours and take TLS 1.3. (tonic's
+//! `ServerTlsConfig` cannot switch 1.2 off: a foreign client that offers only 1.2 gets as far as the token.)
+
+use std::fmt;
+use std::sync::{Arc, Once};
+
+use http::{HeaderMap, HeaderValue, header::AUTHORIZATION};
+use subtle::ConstantTimeEq;
+use tonic::service::Interceptor;
+use tonic::transport::{Certificate, ClientTlsConfig, ServerTlsConfig};
+use tonic::{Request, Status};
+
+/// The name in every cluster's certificate. Not a host name: nodes have many, and none of them matters.
+pub const TLS_NAME: &str = "tilework";
+/// Random bytes in a cluster's id.
+pub const CLUSTER_ID_BYTES: usize = 16;
+/// Random bytes in a cluster's token.
+pub const TOKEN_BYTES: usize = 32;
+
+const SCHEME: &str = "Bearer ";
+
+/// Why a cluster's secrets could not be made.
+#[derive(Debug, thiserror::Error)]
+pub enum IdentityError {
+    /// The operating system gave no random bytes.
+    #[error("the operating system gave no random bytes: {0}")]
+    NoRandomness(getrandom::Error),
+    /// The certificate could not be made.
+    #[error("cannot make the cluster's certificate")]
+    Certificate(#[from] rcgen::Error),
+}
+
+/// Why a request was refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum TokenError {
+    /// The request has no token.
+    #[error("the request carries no token: connect with the connection file that this scheduler wrote")]
+    Absent,
+    /// The request has another cluster's token.
+    #[error("the token does not match this cluster's: use the connection file that this scheduler wrote")]
+    Wrong,
+}
+
+impl From<TokenError> for Status {
+    fn from(error: TokenError) -> Self {
+        Status::unauthenticated(error.to_string())
+    }
+}
+
+/// What makes a process a part of one cluster.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Identity {
+    /// 128 random bits in hex.
+    pub cluster_id: String,
+    /// 256 random bits in hex.
+    pub token: String,
+    /// The certificate of every server of the cluster, PEM.
+    pub certificate_pem: String,
+    /// Its private key, PEM.
+    pub key_pem: String,
+}
+
+/// Shows the cluster's id and no secret.
+impl fmt::Debug for Identity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Identity").field("cluster_id", &self.cluster_id).finish_non_exhaustive()
+    }
+}
+
+impl Identity {
+    /// Fresh secrets for a new cluster.
+    ///
+    /// # Errors
+    /// [`IdentityError`] if the system has no randomness to give.
+    pub fn create() -> Result<Self, IdentityError> {
+        let cluster_id = random_hex::<CLUSTER_ID_BYTES>()?;
+        let key = rcgen::KeyPair::generate()?;
+        let mut params = rcgen::CertificateParams::new(vec![TLS_NAME.to_owned()])?;
+        // The id in the subject: a foreign cluster's certificate is "unknown issuer", not "bad signature".
+        params.distinguished_name.push(rcgen::DnType::CommonName, format!("tilework {cluster_id}"));
+        let certificate = params.self_signed(&key)?;
+        Ok(Self {
+            cluster_id,
+            token: random_hex::<TOKEN_BYTES>()?,
+            certificate_pem: certificate.pem(),
+            key_pem: key.serialize_pem(),
+        })
+    }
+}
+
+/// `N` random bytes from the operating system, in hex.
+pub(crate) fn random_hex<const N: usize>() -> Result<String, IdentityError> {
+    let mut bytes = [0u8; N];
+    getrandom::fill(&mut bytes).map_err(IdentityError::NoRandomness)?;
+    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+/// Makes ring the process's cryptography, unless the program chose another already.
+///
+/// rustls panics where two are compiled in and none is chosen. Called by everything here that needs it.
+pub fn install_crypto_provider() {
+    static INSTALLED: Once = Once::new();
+    INSTALLED.call_once(|| {
+        // Err: somebody installed one first, and theirs does as well.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+    });
+}
+
+/// What a server of the cluster shows to its clients.
+#[must_use]
+pub fn server_tls(identity: &Identity) -> ServerTlsConfig {
+    install_crypto_provider();
+    ServerTlsConfig::new()
+        .identity(tonic::transport::Identity::from_pem(&identity.certificate_pem, &identity.key_pem))
+        .timeout(crate::transport::HANDSHAKE_TIMEOUT)
+}
+
+/// What a client of the cluster accepts: its certificate and no other.
+#[must_use]
+pub fn client_tls(identity: &Identity) -> ClientTlsConfig {
+    install_crypto_provider();
+    ClientTlsConfig::new()
+        .domain_name(TLS_NAME)
+        .ca_certificate(Certificate::from_pem(&identity.certificate_pem))
+        .timeout(crate::transport::HANDSHAKE_TIMEOUT)
+}
+
+/// Whether these headers say `authorization: Bearer <token>` with this token.
+fn check_token(headers: &HeaderMap, token: &str) -> Result<(), TokenError> {
+    let value = headers.get(AUTHORIZATION).ok_or(TokenError::Absent)?;
+    let given = value.as_bytes().strip_prefix(SCHEME.as_bytes()).ok_or(TokenError::Absent)?;
+    // Takes the same time wherever the two differ; another length is unequal at once, and no secret.
+    if bool::from(given.ct_eq(token.as_bytes())) { Ok(()) } else { Err(TokenError::Wrong) }
+}
+
+/// The server's interceptor: refuses every request without this cluster's token.
+#[derive(Clone)]
+pub struct TokenCheck {
+    token: Arc<str>,
+}
+
+impl TokenCheck {
+    /// A check for this cluster's token.
+    #[must_use]
+    pub fn new(identity: &Identity) -> Self {
+        Self { token: identity.token.as_str().into() }
+    }
+
+    /// The same check for a service written by hand.
+    ///
+    /// # Errors
+    /// [`TokenError`]; `Status::from` makes it the answer to a gRPC request.
+    pub fn check(&self, headers: &HeaderMap) -> Result<(), TokenError> {
+        check_token(headers, &self.token)
+    }
+}
+
+impl Interceptor for TokenCheck {
+    fn call(&mut self, request: Request<()>) -> Result<Request<()>, Status> {
+        self.check(request.metadata().as_ref())?;
+        Ok(request)
+    }
+}
+
+impl fmt::Debug for TokenCheck {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TokenCheck").finish_non_exhaustive()
+    }
+}
+
+/// The client's interceptor: puts the token on every request.
+#[derive(Clone)]
+pub struct TokenAttach {
+    value: HeaderValue,
+}
+
+impl TokenAttach {
+    /// Attaches this cluster's token.
+    ///
+    /// A token that cannot stand in a header (none that [`Identity::create`] makes) is sent as an empty
+    /// one, and refused by the server.
+    #[must_use]
+    pub fn new(identity: &Identity) -> Self {
+        let mut value = HeaderValue::try_from(format!("{SCHEME}{}", identity.token))
+            .unwrap_or_else(|_| HeaderValue::from_static(SCHEME));
+        // Neither printed by Debug nor kept in HTTP/2's table of past headers.
+        value.set_sensitive(true);
+        Self { value }
+    }
+
+    /// Puts the token on a request made by hand, in place of one that is there.
+    pub fn attach(&self, headers: &mut HeaderMap) {
+        headers.insert(AUTHORIZATION, self.value.clone());
+    }
+}
+
+impl Interceptor for TokenAttach {
+    fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
+        self.attach(request.metadata_mut().as_mut());
+        Ok(request)
+    }
+}
+
+impl fmt::Debug for TokenAttach {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TokenAttach").finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_secrets_have_their_lengths_and_forms() {
+        let identity = Identity::create().unwrap();
+        assert_eq!(identity.cluster_id.len(), 2 * CLUSTER_ID_BYTES);
+        assert_eq!(identity.token.len(), 2 * TOKEN_BYTES);
+        assert!(identity.certificate_pem.starts_with("-----BEGIN CERTIFICATE-----"));
+        assert!(identity.key_pem.starts_with("-----BEGIN PRIVATE KEY-----"));
+    }
+
+    #[test]
+    fn a_token_passes_or_is_refused() {
+        let cases: [(Option<&str>, Result<(), TokenError>); 7] = [
+            (Some("Bearer 0123"), Ok(())),
+            (Some("Bearer 0124"), Err(TokenError::Wrong)),
+            (Some("Bearer 012"), Err(TokenError::Wrong)),
+            (Some("Bearer 01234"), Err(TokenError::Wrong)),
+            (Some("Bearer "), Err(TokenError::Wrong)),
+            (Some("0123"), Err(TokenError::Absent)),
+            (None, Err(TokenError::Absent)),
+        ];
+        for (value, expected) in cases {
+            let mut headers = HeaderMap::new();
+            if let Some(value) = value {
+                headers.insert(AUTHORIZATION, HeaderValue::from_static(value));
+            }
+            assert_eq!(check_token(&headers, "0123"), expected, "{value:?}");
+        }
+    }
+
+    #[test]
+    fn what_one_side_attaches_the_other_accepts() {
+        let (ours, theirs) = (Identity::create().unwrap(), Identity::create().unwrap());
+        let mut check = TokenCheck::new(&ours);
+        let request = TokenAttach::new(&ours).call(Request::new(())).unwrap();
+        assert!(!format!("{request:?}").contains(&ours.token), "Debug of a request shows the token");
+        check.call(request).unwrap();
+        let refused = check.call(TokenAttach::new(&theirs).call(Request::new(())).unwrap()).unwrap_err();
+        assert_eq!(refused.code(), tonic::Code::Unauthenticated);
+        assert_eq!(
+            refused.message(),
+            "the token does not match this cluster's: use the connection file that this scheduler wrote"
+        );
+    }
+}
