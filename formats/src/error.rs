@@ -1,0 +1,198 @@
+//! What can go wrong with an array file, said so that the reader of the message can act on it.
+//!
+//! Owns the one error type of this crate. Must not know which operation of a program asked for the file.
+
+use std::io;
+use std::ops::Range;
+use thiserror::Error;
+use tilework_expr::DType;
+
+/// A failure to open, read or write an array file; `path` is the file, with the member or the array inside it.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum FormatError {
+    /// There is nothing at the path.
+    #[error("{path}: no such file, store or array")]
+    Missing {
+        /// Where it was looked for.
+        path: String,
+    },
+    /// An `.npz` file has no member of that name.
+    #[error("{path}: no member `{member}`, expected one of: {available}")]
+    MissingMember {
+        /// The archive.
+        path: String,
+        /// The name asked for.
+        member: String,
+        /// The names that the archive has.
+        available: String,
+    },
+    /// The file is shorter than its own header says.
+    #[error("{path}: truncated: got {got} bytes, expected {expected}")]
+    Truncated {
+        /// The file.
+        path: String,
+        /// Bytes that the header promises.
+        expected: u64,
+        /// Bytes that there are.
+        got: u64,
+    },
+    /// The file is no array of the format that was asked for.
+    #[error("{path}: not a readable array: {reason}")]
+    NotAnArray {
+        /// The file.
+        path: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The bytes contradict their own checksum or encoding.
+    #[error("{path}: corrupt: {reason}")]
+    Corrupt {
+        /// The file.
+        path: String,
+        /// What does not fit.
+        reason: String,
+    },
+    /// Elements of a type that arrays here cannot have.
+    #[error(
+        "{path}: unsupported element type {got}, expected bool, an 8 to 64 bit integer, a 32 or 64 bit float or a complex number of these"
+    )]
+    UnsupportedDType {
+        /// The file.
+        path: String,
+        /// The type as the file spells it.
+        got: String,
+    },
+    /// A feature of the format that is not read or written here.
+    #[error("{path}: unsupported: {what}")]
+    Unsupported {
+        /// The file.
+        path: String,
+        /// The feature.
+        what: String,
+    },
+    /// The elements have another type than the caller needs.
+    #[error("{path}: holds {got}, expected {expected}")]
+    WrongDType {
+        /// The file.
+        path: String,
+        /// The type the caller needs.
+        expected: DType,
+        /// The type in the file.
+        got: DType,
+    },
+    /// The shape is another one than the caller needs.
+    #[error("{path}: got shape {got:?}, expected {expected:?}")]
+    WrongShape {
+        /// The file.
+        path: String,
+        /// The shape the caller needs.
+        expected: Vec<usize>,
+        /// The shape in the file.
+        got: Vec<usize>,
+    },
+    /// The number of axes is another one than the caller needs.
+    #[error("{path}: got {got} axes, expected {expected}")]
+    WrongRank {
+        /// The file.
+        path: String,
+        /// The number of axes the caller needs.
+        expected: usize,
+        /// The number of axes in the file.
+        got: usize,
+    },
+    /// Shape times element size does not fit in memory addresses.
+    #[error("{path}: shape {shape:?} of {itemsize}-byte elements is too large to address")]
+    TooLarge {
+        /// The file.
+        path: String,
+        /// The shape.
+        shape: Vec<u64>,
+        /// Bytes of one element.
+        itemsize: usize,
+    },
+    /// The box reaches outside the array.
+    #[error("{path}: box {region:?} is outside shape {shape:?}")]
+    OutOfBounds {
+        /// The file.
+        path: String,
+        /// The box asked for.
+        region: Vec<Range<usize>>,
+        /// The array's shape.
+        shape: Vec<usize>,
+    },
+    /// The box to write is not exactly one storage chunk (or shard).
+    #[error("{path}: box {region:?} is not one whole chunk of {chunks:?} (cut at the array's end)")]
+    Unaligned {
+        /// The array.
+        path: String,
+        /// The box that was to be written.
+        region: Vec<Range<usize>>,
+        /// The shape of the smallest unit that can be written.
+        chunks: Vec<usize>,
+    },
+    /// The caller's buffer does not have the size of the box.
+    #[error("{path}: got a buffer of {got} bytes, expected {expected}")]
+    WrongLength {
+        /// The file.
+        path: String,
+        /// Bytes of the box.
+        expected: usize,
+        /// Bytes of the buffer.
+        got: usize,
+    },
+    /// A file was finished before all of its elements were written.
+    #[error("{path}: incomplete: got {got} bytes of data, expected {expected}")]
+    Incomplete {
+        /// The file.
+        path: String,
+        /// Bytes of the whole array.
+        expected: u64,
+        /// Bytes that were written.
+        got: u64,
+    },
+    /// Something is there already and was not to be replaced.
+    #[error("{path}: exists already: {reason}")]
+    Exists {
+        /// Where.
+        path: String,
+        /// What is there and why it is left alone.
+        reason: String,
+    },
+    /// What the caller asked to be written makes no sense.
+    #[error("{path}: invalid request: {reason}")]
+    Invalid {
+        /// The file.
+        path: String,
+        /// Got and expected.
+        reason: String,
+    },
+    /// The operating system refused.
+    #[error("{path}: {source}")]
+    Io {
+        /// The file.
+        path: String,
+        /// The system's error.
+        #[source]
+        source: io::Error,
+    },
+    /// A Zarr store or codec failed.
+    #[error("{path}: zarr: {reason}")]
+    Zarr {
+        /// The array.
+        path: String,
+        /// The library's error.
+        reason: String,
+    },
+}
+
+impl FormatError {
+    /// An error of the operating system at `path`; "not found" becomes [`FormatError::Missing`].
+    pub(crate) fn io(path: &str, source: io::Error) -> FormatError {
+        let path = path.to_owned();
+        match source.kind() {
+            io::ErrorKind::NotFound => FormatError::Missing { path },
+            _ => FormatError::Io { path, source },
+        }
+    }
+}

@@ -1,0 +1,43 @@
+//! Array files: `.npy`, `.npz` and Zarr (versions 2 and 3), read and written one box at a time.
+//!
+//! A box is one range of indices per axis. Its elements travel as raw bytes: little-endian, in C order, `bool`
+//! as 0 or 1, so that what is read is what [`tilework_expr::Element`] types are in memory.
+//!
+//! Owns files and their formats. Must not know chunk grids of a program, tasks, or what is computed from the
+//! elements. Calls block; no call uses more than the calling thread for decoding.
+//!
+//! ```
+//! use tilework_expr::DType;
+//! use tilework_formats::{ArraySource, IfExists, ZarrSpec, ZarrTarget, ZarrVersion};
+//!
+//! let dir = tempfile::tempdir()?;
+//! let target =
+//!     ZarrTarget { path: dir.path().join("a.zarr"), array: "counts".into(), version: ZarrVersion::V3 };
+//! target.create(&ZarrSpec::new(&[4, 6], DType::U8, &[2, 6]), IfExists::Fail)?;
+//! let writer = target.open()?;
+//! writer.write_chunk(&[0..2, 0..6], &[7; 12])?;
+//!
+//! let reader = ArraySource::zarr(&target.path, "counts").open()?;
+//! let mut column = [9; 4];
+//! reader.read(&[0..4, 3..4], &mut column)?;
+//! assert_eq!(column, [7, 7, 0, 0]); // the chunk that was never written is zero
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+// A box of a one-axis array is an array of one range; the lint suspects `vec![0; n]`.
+#![allow(clippy::single_range_in_vec_init)]
+
+mod elements;
+mod error;
+mod inflate;
+mod npy;
+mod npz;
+mod region;
+mod source;
+mod zarr;
+
+pub use error::FormatError;
+pub use npy::{NpyWriter, write_npy};
+pub use npz::npz_members;
+pub use source::{ArrayMeta, ArrayReader, ArraySource};
+pub use zarr::{ArrayWriter, IfExists, ZarrCodec, ZarrSpec, ZarrTarget, ZarrVersion};

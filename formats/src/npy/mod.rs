@@ -1,0 +1,247 @@
+//! `.npy` data, in a file of its own or as a member of an `.npz`: only the bytes of the box are read.
+//!
+//! Owns the layout of elements after the header. Must not know Zarr or archives' directories.
+
+pub(crate) mod header;
+mod writer;
+
+pub use writer::{NpyWriter, write_npy};
+
+use crate::elements;
+use crate::inflate::Inflater;
+use crate::region::Runs;
+use crate::{ArrayMeta, FormatError};
+use header::{HEADER_BYTES_MAX, Header, PREFIX_BYTES};
+use std::fs::File;
+use std::io;
+use std::ops::Range;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+
+/// Runs closer to each other than this are read in one call, with what lies between them.
+const GAP_BYTES_MAX: usize = 4 * 1024;
+/// The most that one such call reads.
+const BLOCK_BYTES_MAX: usize = 1024 * 1024;
+
+/// A span of a file that holds one whole `.npy` image.
+#[derive(Debug)]
+pub(crate) struct Span {
+    pub file: File,
+    pub start: u64,
+    pub len: u64,
+}
+
+/// Where the bytes of an `.npy` image come from.
+#[derive(Debug)]
+pub(crate) enum Bytes {
+    Plain(Span),
+    Deflated(Inflater),
+}
+
+impl Bytes {
+    fn len(&self) -> u64 {
+        match self {
+            Bytes::Plain(span) => span.len,
+            Bytes::Deflated(inflater) => inflater.len(),
+        }
+    }
+
+    /// Starts the reading of one box: offsets must then ascend.
+    fn begin(&self) -> Cursor<'_> {
+        match self {
+            Bytes::Plain(span) => Cursor::Plain(span),
+            Bytes::Deflated(inflater) => Cursor::Deflated(inflater.session()),
+        }
+    }
+}
+
+enum Cursor<'a> {
+    Plain(&'a Span),
+    Deflated(crate::inflate::Session<'a>),
+}
+
+impl Cursor<'_> {
+    fn read(&mut self, path: &str, buf: &mut [u8], offset: u64) -> Result<(), FormatError> {
+        match self {
+            Cursor::Plain(span) => {
+                // Only a file that shrank after it was opened ends early here.
+                span.file.read_exact_at(buf, span.start + offset).map_err(|e| match e.kind() {
+                    io::ErrorKind::UnexpectedEof => FormatError::Truncated {
+                        path: path.to_owned(),
+                        expected: span.start + offset + buf.len() as u64,
+                        got: span.file.metadata().map_or(0, |m| m.len()),
+                    },
+                    _ => FormatError::io(path, e),
+                })
+            }
+            Cursor::Deflated(session) => session.read(buf, offset),
+        }
+    }
+}
+
+/// An open `.npy` image.
+#[derive(Debug)]
+pub(crate) struct NpyReader {
+    path: String,
+    bytes: Bytes,
+    header: Header,
+    meta: ArrayMeta,
+}
+
+/// Opens an `.npy` file.
+pub(crate) fn open(path: &Path) -> Result<NpyReader, FormatError> {
+    let name = path.display().to_string();
+    let file = File::open(path).map_err(|e| FormatError::io(&name, e))?;
+    let info = file.metadata().map_err(|e| FormatError::io(&name, e))?;
+    if !info.is_file() {
+        return Err(FormatError::NotAnArray {
+            path: name,
+            reason: "got a directory, expected a file".into(),
+        });
+    }
+    NpyReader::new(name, Bytes::Plain(Span { file, start: 0, len: info.len() }))
+}
+
+impl NpyReader {
+    /// Reads the header and checks that the data it promises is there.
+    pub(crate) fn new(path: String, bytes: Bytes) -> Result<NpyReader, FormatError> {
+        let mut cursor = bytes.begin();
+        let mut head = vec![0; bytes.len().min(PREFIX_BYTES as u64) as usize];
+        cursor.read(&path, &mut head, 0)?;
+        let data_start = header::data_start(&path, &head)?;
+        debug_assert!(data_start <= PREFIX_BYTES + HEADER_BYTES_MAX);
+        let got = head.len();
+        head.resize(bytes.len().min(data_start.max(got) as u64) as usize, 0);
+        cursor.read(&path, &mut head[got..], got as u64)?;
+        drop(cursor);
+        let header = header::parse(&path, &head)?;
+        let expected = header.data_start as u64 + header.data_bytes as u64;
+        if bytes.len() < expected {
+            return Err(FormatError::Truncated { path, expected, got: bytes.len() });
+        }
+        let whole = header.shape.clone();
+        let meta = ArrayMeta {
+            shape: whole.clone(),
+            dtype: header.dtype,
+            chunks: whole.clone(),
+            read_chunks: whole,
+        };
+        Ok(NpyReader { path, bytes, header, meta })
+    }
+
+    pub(crate) fn meta(&self) -> &ArrayMeta {
+        &self.meta
+    }
+
+    /// Reads a box whose bounds and buffer size were checked.
+    pub(crate) fn read(&self, region: &[Range<usize>], out: &mut [u8]) -> Result<(), FormatError> {
+        if self.header.fortran {
+            self.read_fortran(region, out)?
+        } else {
+            self.read_c(region, out)?
+        }
+        elements::normalise(out, self.header.dtype, self.header.order);
+        Ok(())
+    }
+
+    /// Bytes from the image's start to the element with this index in file order.
+    fn offset(&self, element: usize) -> u64 {
+        (self.header.data_start + element * self.header.dtype.size()) as u64
+    }
+
+    fn read_c(&self, region: &[Range<usize>], mut out: &mut [u8]) -> Result<(), FormatError> {
+        let itemsize = self.header.dtype.size();
+        let mut cursor = self.bytes.begin();
+        let mut runs = Runs::new(&self.header.shape, region);
+        let run = runs.run_len();
+        let (mut starts, mut block) = (Vec::new(), Vec::new());
+        let mut pending = runs.next();
+        while let Some(first) = pending {
+            // Gather the runs that follow closely.
+            starts.clear();
+            starts.push(first);
+            let mut end = first + run;
+            pending = runs.next();
+            while let Some(next) = pending {
+                let near = (next - end) * itemsize <= GAP_BYTES_MAX;
+                if !near || (next + run - first) * itemsize > BLOCK_BYTES_MAX {
+                    break;
+                }
+                starts.push(next);
+                end = next + run;
+                pending = runs.next();
+            }
+            let (taken, rest) = out.split_at_mut(starts.len() * run * itemsize);
+            out = rest;
+            if starts.len() == 1 {
+                cursor.read(&self.path, taken, self.offset(first))?;
+                continue;
+            }
+            block.resize((end - first) * itemsize, 0);
+            cursor.read(&self.path, &mut block, self.offset(first))?;
+            for (piece, start) in taken.chunks_exact_mut(run * itemsize).zip(&starts) {
+                let at = (start - first) * itemsize;
+                piece.copy_from_slice(&block[at..at + piece.len()]);
+            }
+        }
+        Ok(())
+    }
+
+    /// A Fortran-order file is a C-order file of the reversed axes; its elements are scattered into `out`.
+    fn read_fortran(&self, region: &[Range<usize>], out: &mut [u8]) -> Result<(), FormatError> {
+        let itemsize = self.header.dtype.size();
+        let shape: Vec<usize> = self.header.shape.iter().rev().copied().collect();
+        let reversed: Vec<Range<usize>> = region.iter().rev().cloned().collect();
+        let mut scatter = Scatter::new(region);
+        let mut cursor = self.bytes.begin();
+        let runs = Runs::new(&shape, &reversed);
+        let run = runs.run_len();
+        let mut block = Vec::new();
+        let piece_max = BLOCK_BYTES_MAX / itemsize;
+        for first in runs {
+            let mut done = 0;
+            while done < run {
+                let piece = (run - done).min(piece_max);
+                block.resize(piece * itemsize, 0);
+                cursor.read(&self.path, &mut block, self.offset(first + done))?;
+                scatter.put(&block, itemsize, out);
+                done += piece;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Walks a box in Fortran order and knows each element's place in C order.
+struct Scatter {
+    /// Per axis, first axis first: length, stride in the box.
+    axes: Vec<(usize, usize)>,
+    at: Vec<usize>,
+    place: usize,
+}
+
+impl Scatter {
+    fn new(region: &[Range<usize>]) -> Scatter {
+        let mut axes: Vec<_> = region.iter().map(|r| (r.len(), 1)).collect();
+        for k in (1..axes.len()).rev() {
+            axes[k - 1].1 = axes[k].1 * axes[k].0;
+        }
+        Scatter { at: vec![0; axes.len()], axes, place: 0 }
+    }
+
+    fn put(&mut self, block: &[u8], itemsize: usize, out: &mut [u8]) {
+        for element in block.chunks_exact(itemsize) {
+            let at = self.place * itemsize;
+            out[at..at + itemsize].copy_from_slice(element);
+            for (at, &(len, stride)) in self.at.iter_mut().zip(&self.axes) {
+                *at += 1;
+                self.place += stride;
+                if *at < len {
+                    break;
+                }
+                self.place -= len * stride;
+                *at = 0;
+            }
+        }
+    }
+}

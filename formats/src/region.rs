@@ -1,0 +1,145 @@
+//! Boxes: one range per axis, their sizes, and the contiguous runs that they are made of in a C-order array.
+//!
+//! Owns index arithmetic and its overflow checks. Must not know files, formats or element types.
+
+use crate::FormatError;
+use std::ops::Range;
+
+/// The bytes of an array of this shape, in `usize` and with every length in `usize`.
+pub(crate) fn checked_shape(
+    path: &str,
+    shape: &[u64],
+    itemsize: usize,
+) -> Result<(Vec<usize>, usize), FormatError> {
+    let too_large = || FormatError::TooLarge { path: path.to_owned(), shape: shape.to_vec(), itemsize };
+    let lens = shape.iter().map(|&n| usize::try_from(n)).collect::<Result<Vec<_>, _>>();
+    let lens = lens.map_err(|_| too_large())?;
+    let bytes = n_bytes(&lens, itemsize).ok_or_else(too_large)?;
+    Ok((lens, bytes))
+}
+
+/// Bytes of an array, `None` above `isize::MAX`. Axes of length 0 count as 1 against the limit, so that
+/// no partial product overflows either.
+pub(crate) fn n_bytes(shape: &[usize], itemsize: usize) -> Option<usize> {
+    let bound = shape.iter().try_fold(itemsize, |product, &n| product.checked_mul(n.max(1)))?;
+    if bound > isize::MAX as usize {
+        return None;
+    }
+    Some(if shape.contains(&0) { 0 } else { bound })
+}
+
+/// Checks a box against a shape and returns the number of its elements.
+pub(crate) fn check(path: &str, region: &[Range<usize>], shape: &[usize]) -> Result<usize, FormatError> {
+    let inside =
+        region.len() == shape.len() && region.iter().zip(shape).all(|(r, &n)| r.start <= r.end && r.end <= n);
+    if !inside {
+        return Err(FormatError::OutOfBounds {
+            path: path.to_owned(),
+            region: region.to_vec(),
+            shape: shape.to_vec(),
+        });
+    }
+    // A box within a shape whose byte size was checked cannot overflow.
+    Ok(region.iter().map(Range::len).product())
+}
+
+/// Checks that a buffer has `elements * itemsize` bytes.
+pub(crate) fn check_buffer(
+    path: &str,
+    elements: usize,
+    itemsize: usize,
+    got: usize,
+) -> Result<(), FormatError> {
+    let expected = elements * itemsize;
+    if expected == got {
+        return Ok(());
+    }
+    Err(FormatError::WrongLength { path: path.to_owned(), expected, got })
+}
+
+/// The contiguous runs of a box in a C-order array: their first element's offset, ascending.
+/// All runs have the same length, [`Runs::run_len`]. An empty box has no runs.
+pub(crate) struct Runs {
+    run_len: usize,
+    /// Per outer axis: box start, box length, stride in elements.
+    outer: Vec<(usize, usize, usize)>,
+    at: Vec<usize>,
+    next: Option<usize>,
+}
+
+impl Runs {
+    /// The runs of `region` (already checked) in an array of `shape`.
+    pub(crate) fn new(shape: &[usize], region: &[Range<usize>]) -> Runs {
+        let mut strides = vec![1; shape.len()];
+        for axis in (1..shape.len()).rev() {
+            strides[axis - 1] = strides[axis] * shape[axis].max(1);
+        }
+        // The run's axis is the last one that is not taken whole.
+        let run_axis = (0..shape.len()).rev().find(|&k| region[k].len() != shape[k]).unwrap_or(0);
+        let run_len = region.get(run_axis).map_or(1, |r| r.len() * strides[run_axis]);
+        let outer: Vec<_> = (0..run_axis).map(|k| (region[k].start, region[k].len(), strides[k])).collect();
+        let empty = region.iter().any(Range::is_empty);
+        let first = region.iter().zip(&strides).map(|(r, s)| r.start * s).sum();
+        Runs { run_len, at: vec![0; outer.len()], outer, next: (!empty).then_some(first) }
+    }
+
+    /// Elements of one run.
+    pub(crate) fn run_len(&self) -> usize {
+        self.run_len
+    }
+}
+
+impl Iterator for Runs {
+    type Item = usize;
+
+    fn next(&mut self) -> Option<usize> {
+        let current = self.next?;
+        let mut offset = current;
+        self.next = None;
+        for (k, &(_, len, stride)) in self.outer.iter().enumerate().rev() {
+            self.at[k] += 1;
+            if self.at[k] < len {
+                self.next = Some(offset + stride);
+                break;
+            }
+            self.at[k] = 0;
+            offset -= (len - 1) * stride;
+        }
+        Some(current)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn offsets(shape: &[usize], region: &[Range<usize>]) -> (usize, Vec<usize>) {
+        let runs = Runs::new(shape, region);
+        (runs.run_len(), runs.collect())
+    }
+
+    #[test]
+    fn runs_follow_c_order_and_join_whole_axes() {
+        assert_eq!(offsets(&[4, 5], &[1..3, 2..4]), (2, vec![7, 12]));
+        assert_eq!(offsets(&[4, 5], &[1..3, 0..5]), (10, vec![5]));
+        assert_eq!(offsets(&[2, 3, 4], &[0..2, 1..2, 0..4]), (4, vec![4, 16]));
+        assert_eq!(offsets(&[2, 3, 4], &[0..2, 0..2, 3..4]), (1, vec![3, 7, 15, 19]));
+        assert_eq!(offsets(&[7], &[2..5]), (3, vec![2]));
+        assert_eq!(offsets(&[], &[]), (1, vec![0]));
+        assert_eq!(offsets(&[3, 3], &[1..1, 0..3]).1, Vec::<usize>::new());
+        assert_eq!(offsets(&[0, 3], &[0..0, 0..3]).1, Vec::<usize>::new());
+    }
+
+    #[test]
+    fn sizes_are_checked() {
+        assert_eq!(n_bytes(&[2, 3], 8), Some(48));
+        assert_eq!(n_bytes(&[], 8), Some(8));
+        assert_eq!(n_bytes(&[0, 3], 8), Some(0));
+        assert_eq!(n_bytes(&[usize::MAX, 2], 8), None);
+        assert_eq!(n_bytes(&[0, usize::MAX, 2], 8), None);
+        assert!(checked_shape("x", &[1 << 40, 1 << 40], 1).is_err());
+        assert!(check("x", &[0..3], &[2]).is_err());
+        assert!(check("x", &[0..1], &[2, 2]).is_err());
+        assert_eq!(check("x", &[0..1, 0..2], &[2, 2]).unwrap(), 2);
+    }
+}
