@@ -1,0 +1,165 @@
+//! What stands on the command line.
+//!
+//! Owns names, help and examples. Must not know defaults: a flag that is not given is a setting from elsewhere.
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::path::PathBuf;
+
+/// Chunked distributed arrays: the scheduler, the workers, and what is needed to look after them.
+#[derive(Parser, Debug)]
+#[command(name = "tilework", version, disable_version_flag = true, after_help = EXAMPLES)]
+pub struct Cli {
+    /// How results are printed.
+    #[arg(long, global = true, value_enum, default_value = "human")]
+    pub output: Format,
+    /// The configuration file [default: $XDG_CONFIG_HOME/tilework/config.toml, where it exists].
+    #[arg(long, global = true, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  tilework scheduler --connection-file ~/.tilework/a.json --announce ib0
+  tilework worker --connection-file ~/.tilework/a.json --threads 8 --memory 32GiB
+  tilework wait --connection-file ~/.tilework/a.json --workers 4 --timeout 120
+  tilework state --connection-file ~/.tilework/a.json --output json
+
+Settings come from flags, else from TILEWORK_* variables, else from the configuration file, else from defaults;
+`tilework config show` prints them all and where each came from.";
+
+/// How results are printed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub enum Format {
+    /// Text and tables.
+    Human,
+    /// One JSON value a line.
+    Json,
+    /// Nothing but errors.
+    Quiet,
+}
+
+/// What to do.
+#[derive(Subcommand, Debug)]
+pub enum Command {
+    /// Run a scheduler until Ctrl-C or SIGTERM.
+    #[command(after_help = "Example:\n  tilework scheduler --listen 0.0.0.0:0 --announce 10.98.0.0/16")]
+    Scheduler(SchedulerArgs),
+    /// Run a worker until Ctrl-C, SIGTERM or the end of its scheduler.
+    #[command(
+        after_help = "Example:\n  tilework worker --name node7-0 --threads 8 --memory 32GiB --wait 120"
+    )]
+    Worker(WorkerArgs),
+    /// Wait until so many workers have joined.
+    #[command(after_help = "Example:\n  tilework wait --workers 4 --timeout 120 && ./my_program")]
+    Wait(WaitArgs),
+    /// Show the workers and jobs of a cluster.
+    #[command(after_help = "Example:\n  tilework state --output json | jq '.workers[].name'")]
+    State(StateArgs),
+    /// Print the version.
+    Version,
+    /// The settings.
+    #[command(subcommand)]
+    Config(ConfigCommand),
+}
+
+/// About settings.
+#[derive(Subcommand, Debug)]
+pub enum ConfigCommand {
+    /// Print every setting and where it came from.
+    Show,
+}
+
+/// The file by which the parts of a cluster find each other.
+#[derive(Args, Debug)]
+pub struct StateArgs {
+    /// The cluster's connection file.
+    #[arg(long, value_name = "FILE")]
+    pub connection_file: Option<String>,
+}
+
+/// Of a scheduler.
+#[derive(Args, Debug)]
+pub struct SchedulerArgs {
+    /// The connection file to write; it holds the cluster's secrets.
+    #[arg(long, value_name = "FILE")]
+    pub connection_file: Option<String>,
+    /// Where to listen; port 0 is any free one, `*` every address.
+    #[arg(long, value_name = "HOST:PORT")]
+    pub listen: Option<String>,
+    /// Which of this host's addresses others are told: an interface's name, an address or a network.
+    #[arg(long, value_name = "NAME|IP|CIDR")]
+    pub announce: Option<String>,
+}
+
+/// Of a worker.
+#[derive(Args, Debug)]
+pub struct WorkerArgs {
+    /// The cluster's connection file.
+    #[arg(long, value_name = "FILE")]
+    pub connection_file: Option<String>,
+    /// Its name, unique in the cluster.
+    #[arg(long)]
+    pub name: Option<String>,
+    /// Where its chunk service listens; port 0 is any free one, `*` every address.
+    #[arg(long, value_name = "HOST:PORT")]
+    pub listen: Option<String>,
+    /// Which of this host's addresses others are told: an interface's name, an address or a network.
+    #[arg(long, value_name = "NAME|IP|CIDR")]
+    pub announce: Option<String>,
+    /// Threads that compute.
+    #[arg(long, value_name = "N")]
+    pub threads: Option<String>,
+    /// Memory for chunks and tasks, as in 4GiB.
+    #[arg(long, value_name = "SIZE")]
+    pub memory: Option<String>,
+    /// How long to wait for the connection file.
+    #[arg(long, value_name = "SECONDS")]
+    pub wait: Option<String>,
+    /// How long to try to reach a scheduler that is gone.
+    #[arg(long, value_name = "SECONDS")]
+    pub patience: Option<String>,
+}
+
+/// Of waiting.
+#[derive(Args, Debug)]
+pub struct WaitArgs {
+    /// The cluster's connection file.
+    #[arg(long, value_name = "FILE")]
+    pub connection_file: Option<String>,
+    /// How many workers.
+    #[arg(long, value_name = "N")]
+    pub workers: usize,
+    /// How long to wait.
+    #[arg(long, value_name = "SECONDS", default_value_t = 60)]
+    pub timeout: u64,
+}
+
+impl Command {
+    /// The settings that stand on the command line.
+    pub fn flags(&self) -> Vec<(&'static str, String)> {
+        let given: Vec<(&'static str, &Option<String>)> = match self {
+            Command::Scheduler(a) => vec![
+                ("connection-file", &a.connection_file),
+                ("scheduler.listen", &a.listen),
+                ("scheduler.announce", &a.announce),
+            ],
+            Command::Worker(a) => vec![
+                ("connection-file", &a.connection_file),
+                ("worker.name", &a.name),
+                ("worker.listen", &a.listen),
+                ("worker.announce", &a.announce),
+                ("worker.threads", &a.threads),
+                ("worker.memory", &a.memory),
+                ("worker.wait", &a.wait),
+                ("worker.patience", &a.patience),
+            ],
+            Command::Wait(a) => vec![("connection-file", &a.connection_file)],
+            Command::State(a) => vec![("connection-file", &a.connection_file)],
+            Command::Version | Command::Config(_) => vec![],
+        };
+        given.into_iter().filter_map(|(key, value)| Some((key, value.clone()?))).collect()
+    }
+}

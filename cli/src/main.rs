@@ -1,0 +1,57 @@
+//! The command line program: starts schedulers and workers, waits for them, shows them.
+//!
+//! Owns arguments, settings, output and exit codes. Must not decide anything about a cluster: every command is one
+//! call of a library. A secret never stands in an argument or in the environment, only the path of its file.
+
+mod args;
+mod commands;
+mod output;
+mod settings;
+mod values;
+
+use args::{Cli, Command, ConfigCommand};
+use clap::Parser;
+use output::Output;
+use settings::Settings;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match run(cli) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("tilework: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(cli: Cli) -> anyhow::Result<()> {
+    let output = Output::new(cli.output);
+    output.start_log();
+    let settings = Settings::load(cli.config.as_deref(), &cli.command.flags(), &settings::environment())?;
+    match cli.command {
+        Command::Scheduler(_) => runtime()?.block_on(commands::scheduler(&settings, &output)),
+        Command::Worker(_) => runtime()?.block_on(commands::worker(&settings, &output)),
+        Command::Wait(wait) => {
+            let timeout = std::time::Duration::from_secs(wait.timeout);
+            runtime()?.block_on(commands::wait(&settings, wait.workers, timeout, &output))
+        }
+        Command::State(_) => runtime()?.block_on(commands::state(&settings, &output)),
+        Command::Version => {
+            output.version();
+            Ok(())
+        }
+        Command::Config(ConfigCommand::Show) => {
+            output.settings(&settings);
+            Ok(())
+        }
+    }
+}
+
+/// Threads that move messages and bytes; what computes has its own.
+fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
+    const IO_THREADS: usize = 2;
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    Ok(builder.worker_threads(IO_THREADS).thread_name("tilework-io").enable_all().build()?)
+}

@@ -1,0 +1,191 @@
+//! Real processes: their output, their files, their ends.
+
+use std::io::{BufRead, BufReader, Read};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdout, Command, Output, Stdio};
+
+/// A started `tilework`, killed with its handle.
+struct Process {
+    child: Child,
+    stdout: BufReader<ChildStdout>,
+}
+
+fn command(args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tilework"));
+    command.args(args).env_remove("TILEWORK_CONNECTION").env("XDG_CONFIG_HOME", "/nowhere");
+    command
+}
+
+fn output(args: &[&str]) -> (bool, String, String) {
+    let Output { status, stdout, stderr } = command(args).output().unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (status.success(), text(stdout), text(stderr))
+}
+
+impl Process {
+    fn start(args: &[&str]) -> Process {
+        let mut child = command(args).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        let stdout = BufReader::new(child.stdout.take().unwrap());
+        Process { child, stdout }
+    }
+
+    /// The next line of its output; waits for it.
+    fn line(&mut self) -> String {
+        let mut line = String::new();
+        self.stdout.read_line(&mut line).unwrap();
+        line.trim_end().to_owned()
+    }
+
+    fn signal(&self, signal: i32) {
+        // SAFETY: kill has no preconditions; the child was not waited for, so the number is its.
+        unsafe { libc::kill(self.child.id() as i32, signal) };
+    }
+
+    /// Waits for its end: whether it was clean, and what it still said.
+    fn end(mut self) -> (bool, String) {
+        let mut rest = String::new();
+        self.stdout.read_to_string(&mut rest).unwrap();
+        (self.child.wait().unwrap().success(), rest)
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // Err: it has ended.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+struct Dir {
+    _dir: tempfile::TempDir,
+    file: PathBuf,
+}
+
+impl Dir {
+    fn new() -> Dir {
+        let dir = tempfile::tempdir().unwrap();
+        Dir { file: dir.path().join("private/connection.json"), _dir: dir }
+    }
+
+    fn file(&self) -> &str {
+        self.file.to_str().unwrap()
+    }
+}
+
+fn scheduler(file: &str) -> Process {
+    let mut process = Process::start(&[
+        "scheduler",
+        "--connection-file",
+        file,
+        "--listen",
+        "localhost:0",
+        "--output",
+        "json",
+    ]);
+    let line = process.line();
+    assert!(line.contains(r#""addresses":["127.0.0.1:"#), "{line}");
+    process
+}
+
+fn worker(file: &str, name: &str) -> Process {
+    let args = ["worker", "--connection-file", file, "--name", name, "--listen", "localhost:0"];
+    let more = ["--threads", "1", "--memory", "256MiB"];
+    Process::start(&[&args[..], &more].concat())
+}
+
+#[test]
+fn a_cluster_comes_up_is_seen_and_goes() {
+    let dir = Dir::new();
+    let scheduler = scheduler(dir.file());
+    let mut workers = [worker(dir.file(), "a"), worker(dir.file(), "b")];
+    assert_eq!(workers[0].line(), "worker a joined");
+    let (ok, said, error) = output(&["wait", "--connection-file", dir.file(), "--workers", "2"]);
+    assert!(ok && said == "2 workers joined\n", "{said} {error}");
+    let (ok, table, _) = output(&["state", "--connection-file", dir.file()]);
+    assert!(ok && table.contains("a       1        256.0 MiB"), "{table}");
+    let (ok, json, _) = output(&["state", "--connection-file", dir.file(), "--output", "json"]);
+    assert!(ok && json.contains(r#""name":"b""#) && json.contains(r#""memory_bytes":268435456"#), "{json}");
+    let [a, b] = workers;
+    a.signal(libc::SIGTERM);
+    assert_eq!(a.end(), (true, String::new()));
+    let (_, json, _) = output(&["state", "--connection-file", dir.file(), "--output", "json"]);
+    assert!(!json.contains(r#""name":"a""#), "{json}");
+    scheduler.signal(libc::SIGINT);
+    assert!(scheduler.end().0);
+    assert!(!dir.file.exists(), "the connection file stays");
+    let (ok, _) = b.end();
+    assert!(ok, "a worker ends with its scheduler");
+}
+
+#[test]
+fn a_worker_waits_for_the_connection_file() {
+    let dir = Dir::new();
+    let mut early = worker(dir.file(), "early");
+    let scheduler = scheduler(dir.file());
+    assert_eq!(early.line(), "worker early joined");
+    drop(scheduler);
+}
+
+#[test]
+fn waiting_in_vain_fails_and_says_how_many_came() {
+    let dir = Dir::new();
+    let (ok, _, error) =
+        output(&["wait", "--connection-file", dir.file(), "--workers", "1", "--timeout", "0"]);
+    assert!(!ok && error.contains("is the scheduler running?"), "{error}");
+    let scheduler = scheduler(dir.file());
+    let (ok, _, error) =
+        output(&["wait", "--connection-file", dir.file(), "--workers", "3", "--timeout", "1"]);
+    assert!(!ok && error.contains("0 of 3 workers joined within 1s"), "{error}");
+    drop(scheduler);
+}
+
+#[test]
+fn a_killed_worker_is_missed_at_once() {
+    let dir = Dir::new();
+    let scheduler = scheduler(dir.file());
+    let mut victim = worker(dir.file(), "victim");
+    victim.line();
+    victim.signal(libc::SIGKILL);
+    assert!(!victim.end().0);
+    let mut after = worker(dir.file(), "victim");
+    assert_eq!(after.line(), "worker victim joined", "the name is free again");
+    drop(scheduler);
+}
+
+#[test]
+fn settings_say_where_they_came_from() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("config.toml");
+    std::fs::write(&path, "[worker]\nthreads = 3\n").unwrap();
+    let show = |path: &Path| {
+        let config = path.to_str().unwrap();
+        let mut command = command(&["config", "show", "--config", config]);
+        command.env("TILEWORK_WORKER_MEMORY", "2GiB").output().unwrap()
+    };
+    let shown = String::from_utf8(show(&path).stdout).unwrap();
+    let row = |key: &str| shown.lines().find(|l| l.starts_with(key)).unwrap().to_owned();
+    assert!(row("worker.threads").ends_with(&format!("file {}", path.display())), "{shown}");
+    assert!(row("worker.memory").ends_with("environment TILEWORK_WORKER_MEMORY"), "{shown}");
+    assert!(row("scheduler.listen").ends_with("default"), "{shown}");
+    std::fs::write(&path, "[worker]\nthread = 3\n").unwrap();
+    let refused = show(&path);
+    let error = String::from_utf8(refused.stderr).unwrap();
+    assert!(
+        !refused.status.success() && error.contains("unknown key worker.thread, expected one of"),
+        "{error}"
+    );
+}
+
+#[test]
+fn version_help_and_mistakes() {
+    assert_eq!(output(&["version"]).1, format!("tilework {}\n", env!("CARGO_PKG_VERSION")));
+    assert_eq!(output(&["version", "--output", "quiet"]).1, "");
+    let (ok, help, _) = output(&["worker", "--help"]);
+    assert!(ok && help.contains("Example:") && help.contains("--memory <SIZE>"), "{help}");
+    let (ok, _, error) = output(&["worker", "--memory", "4 apples", "--connection-file", "/nowhere"]);
+    let expected = "tilework: worker.memory (flag): got \"4 apples\", expected a size as in 4GiB\n";
+    assert!(!ok && error == expected, "{error}");
+    let (ok, _, error) = output(&["state", "--connection-file", "/nowhere/c.json"]);
+    assert!(!ok && error.contains("no connection file at /nowhere/c.json"), "{error}");
+}

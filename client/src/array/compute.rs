@@ -1,0 +1,138 @@
+//! From expressions to values: computing one array or several in one run, and keeping results on the workers.
+
+use super::{Array, dim_of};
+use crate::error::{Result, or_panic};
+use crate::session::Session;
+use ndarray::Dimension;
+use tilework_expr::{Element, Expr};
+use tilework_kernels::Chunk;
+
+impl<A: Element, D: Dimension> Array<A, D> {
+    /// Computes the array on the current session and returns it as ndarray's.
+    ///
+    /// # Errors
+    /// A failed or lost computation; a result above the session's limit for gathering.
+    pub fn try_compute(&self) -> Result<ndarray::Array<A, D>> {
+        self.try_compute_on(&Session::current()?)
+    }
+
+    /// Computes the array on the current session and returns it as ndarray's.
+    ///
+    /// # Panics
+    /// Where [`Array::try_compute`] returns an error.
+    #[must_use]
+    #[track_caller]
+    pub fn compute(&self) -> ndarray::Array<A, D> {
+        or_panic(self.try_compute())
+    }
+
+    /// Computes the array on a session.
+    ///
+    /// # Errors
+    /// As [`Array::try_compute`].
+    pub fn try_compute_on(&self, session: &Session) -> Result<ndarray::Array<A, D>> {
+        let chunks = session.run(std::slice::from_ref(&self.expr))?;
+        assemble(&self.expr, &chunks[0])
+    }
+
+    /// Computes the array and keeps its chunks on the workers; the returned array reads them there. They are
+    /// dropped when the last array that uses them is.
+    ///
+    /// # Errors
+    /// A failed or lost computation.
+    pub fn try_persist(&self) -> Result<Self> {
+        let session = Session::current()?;
+        let mut held = session.persist(std::slice::from_ref(&self.expr))?;
+        Ok(Self::wrap(held.remove(0)))
+    }
+
+    /// Computes the array and keeps its chunks on the workers.
+    ///
+    /// # Panics
+    /// Where [`Array::try_persist`] returns an error.
+    #[must_use]
+    #[track_caller]
+    pub fn persist(&self) -> Self {
+        or_panic(self.try_persist())
+    }
+}
+
+/// Puts the chunks of a result, in order, into one ndarray array.
+fn assemble<A: Element, D: Dimension>(expr: &Expr, chunks: &[Chunk]) -> Result<ndarray::Array<A, D>> {
+    let values = crate::session::gather::values::<A>(expr.grid(), chunks);
+    let array = ndarray::Array::from_shape_vec(dim_of::<D>(&expr.shape()), values);
+    Ok(array.expect("a result has as many elements as its grid"))
+}
+
+/// Arrays that are computed together: a tuple of up to eight references to arrays, or a slice of arrays.
+pub trait ComputeAll {
+    /// ndarray's arrays in the same arrangement.
+    type Output;
+    /// The expressions in order.
+    fn exprs(&self) -> Vec<Expr>;
+    /// The values in the same arrangement.
+    ///
+    /// # Errors
+    /// A result that is not what its expression says.
+    fn gather(&self, chunks: &[Vec<Chunk>]) -> Result<Self::Output>;
+}
+
+impl<A: Element, D: Dimension> ComputeAll for [Array<A, D>] {
+    type Output = Vec<ndarray::Array<A, D>>;
+    fn exprs(&self) -> Vec<Expr> {
+        self.iter().map(|a| a.expr.clone()).collect()
+    }
+    fn gather(&self, chunks: &[Vec<Chunk>]) -> Result<Self::Output> {
+        self.iter().zip(chunks).map(|(a, c)| assemble(&a.expr, c)).collect()
+    }
+}
+
+impl<A: Element, D: Dimension> ComputeAll for Vec<Array<A, D>> {
+    type Output = Vec<ndarray::Array<A, D>>;
+    fn exprs(&self) -> Vec<Expr> {
+        self.as_slice().exprs()
+    }
+    fn gather(&self, chunks: &[Vec<Chunk>]) -> Result<Self::Output> {
+        self.as_slice().gather(chunks)
+    }
+}
+
+macro_rules! compute_all_tuple {
+    ($($a:ident $d:ident $i:tt),+) => {
+        impl<$($a: Element, $d: Dimension),+> ComputeAll for ($(&Array<$a, $d>,)+) {
+            type Output = ($(ndarray::Array<$a, $d>,)+);
+            fn exprs(&self) -> Vec<Expr> {
+                vec![$(self.$i.expr.clone()),+]
+            }
+            fn gather(&self, chunks: &[Vec<Chunk>]) -> Result<Self::Output> {
+                Ok(($(assemble(&self.$i.expr, &chunks[$i])?,)+))
+            }
+        }
+    };
+}
+compute_all_tuple!(A0 D0 0);
+compute_all_tuple!(A0 D0 0, A1 D1 1);
+compute_all_tuple!(A0 D0 0, A1 D1 1, A2 D2 2);
+compute_all_tuple!(A0 D0 0, A1 D1 1, A2 D2 2, A3 D3 3);
+compute_all_tuple!(A0 D0 0, A1 D1 1, A2 D2 2, A3 D3 3, A4 D4 4);
+compute_all_tuple!(A0 D0 0, A1 D1 1, A2 D2 2, A3 D3 3, A4 D4 4, A5 D5 5);
+compute_all_tuple!(A0 D0 0, A1 D1 1, A2 D2 2, A3 D3 3, A4 D4 4, A5 D5 5, A6 D6 6);
+compute_all_tuple!(A0 D0 0, A1 D1 1, A2 D2 2, A3 D3 3, A4 D4 4, A5 D5 5, A6 D6 6, A7 D7 7);
+
+/// Computes several arrays in one run on the current session; what they share is computed once.
+///
+/// # Errors
+/// As [`Array::try_compute`].
+pub fn try_compute_all<T: ComputeAll + ?Sized>(arrays: &T) -> Result<T::Output> {
+    let chunks = Session::current()?.run(&arrays.exprs())?;
+    arrays.gather(&chunks)
+}
+
+/// Computes several arrays in one run on the current session; what they share is computed once.
+///
+/// # Panics
+/// Where [`try_compute_all`] returns an error.
+#[track_caller]
+pub fn compute_all<T: ComputeAll + ?Sized>(arrays: &T) -> T::Output {
+    or_panic(try_compute_all(arrays))
+}

@@ -1,0 +1,363 @@
+//! Reductions: of all elements to a value, lazily to an array without dimensions, and along axes.
+//!
+//! Must not know in which order elements are folded.
+
+use super::{Array, Array0, ArrayD, dim_of};
+use crate::error::{Result, or_panic};
+use ndarray::{Axis, Dimension, RemoveAxis};
+use num_traits::{Float, FromPrimitive, One, Zero};
+use std::ops::{Add, Div, Mul};
+use tilework_expr::{Element, Expr, ExprError, Fold};
+
+/// The eight forms of a reduction that has a value of `$r` for every array: of all elements (computed, and lazy), along
+/// one axis, along several, each with its twin.
+macro_rules! reductions {
+    ($($(#[$doc:meta])* $of:literal $errors:literal ($($p:ident: $pt:ty)?) $fold:expr => $r:ty:
+        $all:ident $try_all:ident $lazy:ident $try_lazy:ident $axis:ident $try_axis:ident $axes:ident $try_axes:ident)*) => {$(
+        #[doc = concat!($of, " all elements. Computes it: see [`", stringify!($lazy), "`](Self::", stringify!($lazy), ").")]
+        $(#[$doc])*
+        ///
+        /// # Panics
+        #[doc = concat!("Where [`", stringify!($try_all), "`](Self::", stringify!($try_all), ") returns an error.")]
+        #[must_use]
+        #[track_caller]
+        pub fn $all(&self $(, $p: $pt)?) -> $r {
+            or_panic(self.$try_all($($p)?))
+        }
+
+        #[doc = concat!("[`", stringify!($all), "`](Self::", stringify!($all), ") that returns what goes wrong.")]
+        ///
+        /// # Errors
+        #[doc = concat!($errors, " A failed computation.")]
+        pub fn $try_all(&self $(, $p: $pt)?) -> Result<$r> {
+            Ok(self.$try_lazy($($p)?)?.try_compute()?.into_scalar())
+        }
+
+        #[doc = concat!($of, " all elements, as an array without dimensions: several are computed in one run by ",
+            "[`compute_all`](crate::compute_all).")]
+        ///
+        /// # Panics
+        #[doc = concat!("Where [`", stringify!($try_lazy), "`](Self::", stringify!($try_lazy), ") returns an error.")]
+        #[must_use]
+        #[track_caller]
+        pub fn $lazy(&self $(, $p: $pt)?) -> Array0<$r> {
+            or_panic(self.$try_lazy($($p)?))
+        }
+
+        #[doc = concat!("[`", stringify!($lazy), "`](Self::", stringify!($lazy), ") that returns what goes wrong.")]
+        ///
+        /// # Errors
+        #[doc = $errors]
+        pub fn $try_lazy(&self $(, $p: $pt)?) -> Result<Array0<$r>> {
+            Ok(Array::wrap(fold(&self.expr, $fold, &every_axis(&self.expr))?))
+        }
+
+        #[doc = concat!($of, " the elements along an axis, which the result does not have.")]
+        ///
+        /// # Panics
+        #[doc = concat!("Where [`", stringify!($try_axis), "`](Self::", stringify!($try_axis), ") returns an error.")]
+        #[must_use]
+        #[track_caller]
+        pub fn $axis(&self, axis: Axis $(, $p: $pt)?) -> Array<$r, D::Smaller>
+        where
+            D: RemoveAxis,
+        {
+            or_panic(self.$try_axis(axis $(, $p)?))
+        }
+
+        #[doc = concat!("[`", stringify!($axis), "`](Self::", stringify!($axis), ") that returns what goes wrong.")]
+        ///
+        /// # Errors
+        #[doc = concat!("An axis out of range. ", $errors)]
+        pub fn $try_axis(&self, axis: Axis $(, $p: $pt)?) -> Result<Array<$r, D::Smaller>>
+        where
+            D: RemoveAxis,
+        {
+            Ok(Array::wrap(fold(&self.expr, $fold, &[axis])?))
+        }
+
+        #[doc = concat!($of, " the elements along several axes, which the result does not have.")]
+        ///
+        /// # Panics
+        #[doc = concat!("Where [`", stringify!($try_axes), "`](Self::", stringify!($try_axes), ") returns an error.")]
+        #[must_use]
+        #[track_caller]
+        pub fn $axes(&self, axes: &[Axis] $(, $p: $pt)?) -> ArrayD<$r> {
+            or_panic(self.$try_axes(axes $(, $p)?))
+        }
+
+        #[doc = concat!("[`", stringify!($axes), "`](Self::", stringify!($axes), ") that returns what goes wrong.")]
+        ///
+        /// # Errors
+        #[doc = concat!("An axis out of range or given twice. ", $errors)]
+        pub fn $try_axes(&self, axes: &[Axis] $(, $p: $pt)?) -> Result<ArrayD<$r>> {
+            Ok(Array::wrap(fold(&self.expr, $fold, axes)?))
+        }
+    )*};
+}
+
+fn every_axis(expr: &Expr) -> Vec<Axis> {
+    (0..expr.ndim()).map(Axis).collect()
+}
+
+fn fold(expr: &Expr, fold: Fold, axes: &[Axis]) -> Result<Expr> {
+    let axes: Vec<usize> = axes.iter().map(|a| a.index()).collect();
+    let reduced = expr.reduce(fold, &axes)?;
+    if let Fold::Var { ddof } | Fold::Std { ddof } = fold {
+        let n: usize = axes.iter().map(|&a| expr.shape()[a]).product();
+        if ddof > n as f64 {
+            let expected = "at most the number of elements that are reduced";
+            return Err(ExprError::Parameter { what: "ddof", got: ddof.to_string(), expected }.into());
+        }
+    }
+    Ok(reduced)
+}
+
+/// # Sums and products
+impl<A: Element + Add<Output = A> + Zero, D: Dimension> Array<A, D> {
+    reductions! {
+        /// Floats are added pairwise, in an order that depends on the chunks alone; integers wrap.
+        ///
+        /// ```
+        /// use tilework::prelude::*;
+        ///
+        /// let a = Array2::<f64>::ones_chunked((300, 200), 100);
+        /// assert_eq!(a.sum(), 60_000.0);
+        /// assert_eq!(a.sum_axis(Axis(0)).dim(), 200);
+        /// let (sum, max) = tilework::compute_all(&(&a.lazy_sum(), &a.lazy_max()));
+        /// assert_eq!((sum[()], max[()]), (60_000.0, 1.0));
+        /// ```
+        "The sum of" "None in practice." () Fold::Sum => A:
+        sum try_sum lazy_sum try_lazy_sum sum_axis try_sum_axis sum_axes try_sum_axes
+    }
+}
+
+impl<A: Element + Mul<Output = A> + One, D: Dimension> Array<A, D> {
+    reductions! {
+        /// The product of no elements is 1; integers wrap.
+        "The product of" "None in practice." () Fold::Prod => A:
+        product try_product lazy_product try_lazy_product product_axis try_product_axis product_axes try_product_axes
+    }
+}
+
+/// # Least and greatest elements
+impl<A: Element + PartialOrd, D: Dimension> Array<A, D> {
+    reductions! {
+        /// NaN if any element is NaN.
+        "The least of" "No elements." () Fold::Min => A:
+        min try_min lazy_min try_lazy_min min_axis try_min_axis min_axes try_min_axes
+
+        /// NaN if any element is NaN.
+        "The greatest of" "No elements." () Fold::Max => A:
+        max try_max lazy_max try_lazy_max max_axis try_max_axis max_axes try_max_axes
+    }
+}
+
+/// # Conditions
+impl<D: Dimension> Array<bool, D> {
+    reductions! {
+        /// `false` for no elements.
+        "The logical or of" "None in practice." () Fold::Any => bool:
+        any try_any lazy_any try_lazy_any any_axis try_any_axis any_axes try_any_axes
+
+        /// `true` for no elements.
+        "The logical and of" "None in practice." () Fold::All => bool:
+        all try_all lazy_all try_lazy_all all_axis try_all_axis all_axes try_all_axes
+    }
+}
+
+/// # Variance
+impl<A: Element + Float + FromPrimitive, D: Dimension> Array<A, D> {
+    reductions! {
+        /// The squares of the distances from the mean, added up and divided by `n - ddof`.
+        "The variance of" "`ddof` below 0, above the number of elements, or NaN." (ddof: A)
+        Fold::Var { ddof: as_f64(ddof) } => A:
+        var try_var lazy_var try_lazy_var var_axis try_var_axis var_axes try_var_axes
+
+        /// The square root of the variance with the divisor `n - ddof`.
+        "The standard deviation of" "`ddof` below 0, above the number of elements, or NaN." (ddof: A)
+        Fold::Std { ddof: as_f64(ddof) } => A:
+        std try_std lazy_std try_lazy_std std_axis try_std_axis std_axes try_std_axes
+    }
+}
+
+fn as_f64<A: Float>(a: A) -> f64 {
+    a.to_f64().expect("a float of at most 64 bits")
+}
+
+/// # Means
+impl<A: Element + FromPrimitive + Add<Output = A> + Div<Output = A> + Zero, D: Dimension> Array<A, D> {
+    /// The mean of all elements, or `None` where there are none. Computes it: see [`Array::lazy_mean`].
+    ///
+    /// # Panics
+    /// Where [`Array::try_mean`] returns an error.
+    #[must_use]
+    #[track_caller]
+    pub fn mean(&self) -> Option<A> {
+        or_panic(self.try_mean())
+    }
+
+    /// [`Array::mean`] that returns what goes wrong.
+    ///
+    /// # Errors
+    /// A failed computation.
+    pub fn try_mean(&self) -> Result<Option<A>> {
+        if self.is_empty() {
+            return Ok(None);
+        }
+        Ok(Some(self.try_lazy_mean()?.try_compute()?.into_scalar()))
+    }
+
+    /// The mean of all elements, as an array without dimensions: several are computed in one run by
+    /// [`compute_all`](crate::compute_all).
+    ///
+    /// # Panics
+    /// Where [`Array::try_lazy_mean`] returns an error.
+    #[must_use]
+    #[track_caller]
+    pub fn lazy_mean(&self) -> Array0<A> {
+        or_panic(self.try_lazy_mean())
+    }
+
+    /// [`Array::lazy_mean`] that returns what goes wrong.
+    ///
+    /// # Errors
+    /// No elements.
+    pub fn try_lazy_mean(&self) -> Result<Array0<A>> {
+        Ok(Array::wrap(fold(&self.expr, Fold::Mean, &every_axis(&self.expr))?))
+    }
+
+    /// The mean of the elements along an axis, which the result does not have, or `None` where its length is 0.
+    ///
+    /// # Panics
+    /// Where [`Array::try_mean_axis`] returns an error.
+    #[must_use]
+    #[track_caller]
+    pub fn mean_axis(&self, axis: Axis) -> Option<Array<A, D::Smaller>>
+    where
+        D: RemoveAxis,
+    {
+        or_panic(self.try_mean_axis(axis))
+    }
+
+    /// [`Array::mean_axis`] that returns what goes wrong.
+    ///
+    /// # Errors
+    /// An axis out of range.
+    pub fn try_mean_axis(&self, axis: Axis) -> Result<Option<Array<A, D::Smaller>>>
+    where
+        D: RemoveAxis,
+    {
+        if self.shape().get(axis.index()) == Some(&0) {
+            return Ok(None);
+        }
+        Ok(Some(Array::wrap(fold(&self.expr, Fold::Mean, &[axis])?)))
+    }
+
+    /// The mean of the elements along several axes, which the result does not have, or `None` where there are none.
+    ///
+    /// # Panics
+    /// Where [`Array::try_mean_axes`] returns an error.
+    #[must_use]
+    #[track_caller]
+    pub fn mean_axes(&self, axes: &[Axis]) -> Option<ArrayD<A>> {
+        or_panic(self.try_mean_axes(axes))
+    }
+
+    /// [`Array::mean_axes`] that returns what goes wrong.
+    ///
+    /// # Errors
+    /// An axis out of range or given twice.
+    pub fn try_mean_axes(&self, axes: &[Axis]) -> Result<Option<ArrayD<A>>> {
+        match fold(&self.expr, Fold::Mean, axes) {
+            Err(crate::Error::Expr(ExprError::NoElements { .. })) => Ok(None),
+            mean => Ok(Some(Array::wrap(mean?))),
+        }
+    }
+}
+
+/// Least and greatest elements' positions.
+macro_rules! positions {
+    ($($which:literal $fold:ident $all:ident $try_all:ident $lazy:ident $try_lazy:ident $axis:ident $try_axis:ident)*) => {$(
+        #[doc = concat!("The index of the first ", $which, " element in row-major order; of the first NaN if there is one. ",
+            "Computes it: see [`", stringify!($lazy), "`](Self::", stringify!($lazy), ").")]
+        ///
+        /// # Panics
+        #[doc = concat!("Where [`", stringify!($try_all), "`](Self::", stringify!($try_all), ") returns an error.")]
+        #[must_use]
+        #[track_caller]
+        pub fn $all(&self) -> D::Pattern {
+            or_panic(self.$try_all())
+        }
+
+        #[doc = concat!("[`", stringify!($all), "`](Self::", stringify!($all), ") that returns what goes wrong.")]
+        ///
+        /// # Errors
+        /// No elements. A failed computation.
+        pub fn $try_all(&self) -> Result<D::Pattern> {
+            let position = self.$try_lazy()?.try_compute()?.into_scalar();
+            Ok(index_at::<D>(position as usize, &self.shape()).into_pattern())
+        }
+
+        #[doc = concat!("The row-major position of the first ", $which, " element, as an array without dimensions.")]
+        ///
+        /// # Panics
+        #[doc = concat!("Where [`", stringify!($try_lazy), "`](Self::", stringify!($try_lazy), ") returns an error.")]
+        #[must_use]
+        #[track_caller]
+        pub fn $lazy(&self) -> Array0<u64> {
+            or_panic(self.$try_lazy())
+        }
+
+        #[doc = concat!("[`", stringify!($lazy), "`](Self::", stringify!($lazy), ") that returns what goes wrong.")]
+        ///
+        /// # Errors
+        /// No elements.
+        pub fn $try_lazy(&self) -> Result<Array0<u64>> {
+            Ok(Array::wrap(fold(&self.expr, Fold::$fold, &every_axis(&self.expr))?))
+        }
+
+        #[doc = concat!("The positions of the first ", $which, " elements along an axis, which the result does not have.")]
+        ///
+        /// # Panics
+        #[doc = concat!("Where [`", stringify!($try_axis), "`](Self::", stringify!($try_axis), ") returns an error.")]
+        #[must_use]
+        #[track_caller]
+        pub fn $axis(&self, axis: Axis) -> Array<u64, D::Smaller>
+        where
+            D: RemoveAxis,
+        {
+            or_panic(self.$try_axis(axis))
+        }
+
+        #[doc = concat!("[`", stringify!($axis), "`](Self::", stringify!($axis), ") that returns what goes wrong.")]
+        ///
+        /// # Errors
+        /// An axis out of range or of length 0.
+        pub fn $try_axis(&self, axis: Axis) -> Result<Array<u64, D::Smaller>>
+        where
+            D: RemoveAxis,
+        {
+            Ok(Array::wrap(fold(&self.expr, Fold::$fold, &[axis])?))
+        }
+    )*};
+}
+
+/// # Positions of least and greatest elements
+impl<A: Element + PartialOrd, D: Dimension> Array<A, D> {
+    positions! {
+        "least" ArgMin argmin try_argmin lazy_argmin try_lazy_argmin argmin_axis try_argmin_axis
+        "greatest" ArgMax argmax try_argmax lazy_argmax try_lazy_argmax argmax_axis try_argmax_axis
+    }
+}
+
+/// The index at a row-major position.
+fn index_at<D: Dimension>(position: usize, shape: &[usize]) -> D {
+    let mut rest = position;
+    let mut index = vec![0; shape.len()];
+    for (i, &len) in index.iter_mut().zip(shape).rev() {
+        *i = rest % len;
+        rest /= len;
+    }
+    dim_of(&index)
+}

@@ -1,0 +1,266 @@
+//! Arrays in files: `.npy`, `.npz` and Zarr.
+//!
+//! Knows which chunks suit a file. Must not know how formats are laid out; the workers do the reading and writing, so
+//! that a path must mean the same file to them.
+
+use crate::array::{Array, chunks_of};
+use crate::error::{Error, Result};
+use crate::session::Session;
+use ndarray::Dimension;
+use std::path::{Path, PathBuf};
+use tilework_expr::{
+    AUTO_CHUNK_BYTES, AxisChunks, ChunkIdx, Chunks, Element, Expr, FileKind, FileRef, Grid, run_grid,
+};
+use tilework_formats::{ArrayMeta, ArraySource, ZarrSpec, ZarrTarget};
+
+pub use tilework_formats::{IfExists, ZarrCodec, ZarrVersion};
+
+/// How a Zarr array is written. The default: version 3, compressed by Zstandard, in the array's own chunks, refusing to
+/// replace what is there.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ZarrOptions {
+    /// The version of the format.
+    pub version: ZarrVersion,
+    /// Lengths of the stored chunks, or the array's own.
+    pub chunks: Option<Vec<usize>>,
+    /// Lengths of the shards (version 3), multiples of the chunks': one file each, of several chunks.
+    pub shards: Option<Vec<usize>>,
+    /// The compression.
+    pub codec: ZarrCodec,
+    /// What to do with an array that is there already.
+    pub if_exists: IfExists,
+    /// Names of the axes, or none.
+    pub axis_names: Vec<String>,
+}
+
+impl Default for ZarrOptions {
+    fn default() -> Self {
+        ZarrOptions {
+            version: ZarrVersion::V3,
+            chunks: None,
+            shards: None,
+            codec: ZarrCodec::Zstd { level: 3 },
+            if_exists: IfExists::Fail,
+            axis_names: Vec::new(),
+        }
+    }
+}
+
+/// # Reading files
+impl<A: Element, D: Dimension> Array<A, D> {
+    /// The array of an `.npy` file, in automatic chunks of whole rows. The file is opened at once and read when a
+    /// computation needs it.
+    ///
+    /// # Errors
+    /// [`Error::Format`] for a file that cannot be read, [`Error::DType`] for other elements, [`Error::Dimensions`] for
+    /// another number of dimensions.
+    pub fn read_npy(path: impl AsRef<Path>) -> Result<Self> {
+        Self::read(ArraySource::npy(path.as_ref()), None)
+    }
+
+    /// [`Array::read_npy`] in the given chunks.
+    ///
+    /// # Errors
+    /// As [`Array::read_npy`]; chunks that do not fit the shape.
+    pub fn read_npy_chunked(path: impl AsRef<Path>, chunks: impl Into<Chunks>) -> Result<Self> {
+        Self::read(ArraySource::npy(path.as_ref()), Some(chunks.into()))
+    }
+
+    /// One array of an `.npz` file, in automatic chunks of whole rows. The file is opened at once and read when a
+    /// computation needs it. A compressed member is read fastest in these chunks.
+    ///
+    /// # Errors
+    /// As [`Array::read_npy`]; a member that is not there, with the names of those that are.
+    pub fn read_npz(path: impl AsRef<Path>, member: &str) -> Result<Self> {
+        Self::read(ArraySource::npz(path.as_ref(), member), None)
+    }
+
+    /// [`Array::read_npz`] in the given chunks.
+    ///
+    /// # Errors
+    /// As [`Array::read_npz`]; chunks that do not fit the shape.
+    pub fn read_npz_chunked(path: impl AsRef<Path>, member: &str, chunks: impl Into<Chunks>) -> Result<Self> {
+        Self::read(ArraySource::npz(path.as_ref(), member), Some(chunks.into()))
+    }
+
+    /// An array of a Zarr store of version 2 or 3: `array` is its path within the store, `""` for the root. In chunks
+    /// that are multiples of the stored ones. Its metadata are read at once, its chunks when a computation needs them.
+    ///
+    /// # Errors
+    /// [`Error::Format`] for a store that cannot be read, [`Error::DType`] for other elements, [`Error::Dimensions`] for
+    /// another number of dimensions.
+    pub fn read_zarr(path: impl AsRef<Path>, array: &str) -> Result<Self> {
+        Self::read(ArraySource::zarr(path.as_ref(), array), None)
+    }
+
+    /// [`Array::read_zarr`] in the given chunks. Chunks that cut stored ones make them be read several times.
+    ///
+    /// # Errors
+    /// As [`Array::read_zarr`]; chunks that do not fit the shape.
+    pub fn read_zarr_chunked(path: impl AsRef<Path>, array: &str, chunks: impl Into<Chunks>) -> Result<Self> {
+        Self::read(ArraySource::zarr(path.as_ref(), array), Some(chunks.into()))
+    }
+
+    fn read(source: ArraySource, chunks: Option<Chunks>) -> Result<Self> {
+        let source = source.absolute()?;
+        let reader = source.open()?;
+        let meta = reader.meta();
+        let what = || name_of(&source);
+        if meta.dtype != A::DTYPE {
+            return Err(Error::DType { what: what(), got: meta.dtype, expected: A::DTYPE });
+        }
+        let got = meta.shape.len();
+        if let Some(expected) = D::NDIM
+            && expected != got
+        {
+            return Err(Error::Dimensions { what: what(), got, expected });
+        }
+        let chunks = chunks.unwrap_or_else(|| chunks_for(&source, meta));
+        Self::wrapped(Expr::read(file_ref(&source)?, &meta.shape, &chunks, A::DTYPE))
+    }
+}
+
+/// # Writing files
+impl<A: Element, D: Dimension> Array<A, D> {
+    /// Computes the array, gathers it into this process and writes it as an `.npy` file, which appears whole or not at
+    /// all.
+    ///
+    /// # Errors
+    /// A failed computation; a result above the session's limit for gathering; a file that cannot be written.
+    pub fn write_npy(&self, path: impl AsRef<Path>) -> Result<()> {
+        let writer = tilework_formats::NpyWriter::create(path, &self.shape(), A::DTYPE)?;
+        let chunks = Session::current()?.run(std::slice::from_ref(self.expr()))?;
+        let grid = self.expr().grid();
+        for (i, chunk) in chunks[0].iter().enumerate() {
+            let plane = chunk.planes[0].to_contiguous();
+            writer.write(&grid.region(ChunkIdx(i as u64)), plane.contiguous_bytes().unwrap_or_default())?;
+        }
+        Ok(writer.finish()?)
+    }
+
+    /// Computes the array and writes it to a Zarr store as [`ZarrOptions::default`] says, chunk by chunk on the workers:
+    /// it is never in one place. `array` is its path within the store, `""` for the root.
+    ///
+    /// # Errors
+    /// As [`Array::write_zarr_with`].
+    pub fn write_zarr(&self, path: impl AsRef<Path>, array: &str) -> Result<()> {
+        self.write_zarr_with(path, array, &ZarrOptions::default())
+    }
+
+    /// Computes the array and writes it to a Zarr store, chunk by chunk on the workers. Where the array's chunks are not
+    /// the stored ones (or the shards), it is rechunked first. After an error the stored array may be incomplete.
+    ///
+    /// # Errors
+    /// [`Error::Format`] for options that make no sense, an array that is there and not to be replaced, or a store that
+    /// cannot be written; a failed computation.
+    pub fn write_zarr_with(&self, path: impl AsRef<Path>, array: &str, options: &ZarrOptions) -> Result<()> {
+        let grid = self.expr().grid();
+        let own = || grid.axes().iter().map(|a| a.chunk_max().max(1)).collect::<Vec<_>>();
+        let chunks = options.chunks.clone().unwrap_or_else(|| {
+            // Shards alone were given: one chunk each.
+            options.shards.clone().unwrap_or_else(own)
+        });
+        let spec = ZarrSpec {
+            shape: self.shape(),
+            dtype: A::DTYPE,
+            chunks,
+            shards: options.shards.clone(),
+            codec: options.codec,
+            dims: options.axis_names.clone(),
+        };
+        let path = absolute(path.as_ref())?;
+        let target = ZarrTarget { path: path.clone(), array: array.to_owned(), version: options.version };
+        target.create(&spec, options.if_exists)?;
+        if self.is_empty() {
+            return Ok(());
+        }
+        let unit = spec.shards.as_ref().unwrap_or(&spec.chunks);
+        let kind = match options.version {
+            ZarrVersion::V2 => FileKind::Zarr2,
+            ZarrVersion::V3 => FileKind::Zarr3,
+        };
+        let file = FileRef { kind, path: text(&path)?, member: array.to_owned() };
+        let written = self.expr().on_grid(Grid::regular(&self.shape(), unit))?.write(file)?;
+        Session::current()?.execute(&[written])
+    }
+}
+
+fn absolute(path: &Path) -> Result<PathBuf> {
+    Ok(ArraySource::npy(path).absolute()?.path().to_owned())
+}
+
+/// A path as it travels in a program.
+fn text(path: &Path) -> Result<String> {
+    path.to_str().map(str::to_owned).ok_or_else(|| {
+        let got = path.display().to_string();
+        tilework_expr::ExprError::Parameter { what: "path", got, expected: "a path in UTF-8" }.into()
+    })
+}
+
+fn file_ref(source: &ArraySource) -> Result<FileRef> {
+    let (kind, member) = match source {
+        ArraySource::Npy { .. } => (FileKind::Npy, String::new()),
+        ArraySource::Npz { member, .. } => (FileKind::Npz, member.clone()),
+        // Reading tells version 2 from 3 by itself.
+        ArraySource::Zarr { array, .. } => (FileKind::Zarr3, array.clone()),
+    };
+    Ok(FileRef { kind, path: text(source.path())?, member })
+}
+
+fn name_of(source: &ArraySource) -> String {
+    let path = source.path().display();
+    match source {
+        ArraySource::Npy { .. } => path.to_string(),
+        ArraySource::Npz { member: inner, .. } | ArraySource::Zarr { array: inner, .. } => {
+            format!("{path}[{inner}]")
+        }
+    }
+}
+
+/// The chunks that suit a file: whole rows of `.npy`, multiples of what a Zarr store holds.
+fn chunks_for(source: &ArraySource, meta: &ArrayMeta) -> Chunks {
+    let elements = (AUTO_CHUNK_BYTES / meta.dtype.size()).max(1);
+    if let ArraySource::Zarr { .. } = source {
+        let lens = zarr_chunks(meta, elements);
+        return Chunks::Axes(lens.into_iter().map(|l| AxisChunks::Len(l as isize)).collect());
+    }
+    chunks_of(&run_grid(&meta.shape, elements))
+}
+
+/// The stored chunks, doubled along the shortest axis as long as they hold at most half of `elements`. Shards are read
+/// whole where they are small enough.
+fn zarr_chunks(meta: &ArrayMeta, elements: usize) -> Vec<usize> {
+    let len = |chunk: &[usize]| chunk.iter().fold(1usize, |n, &l| n.saturating_mul(l));
+    let stored = if len(&meta.chunks) <= elements { &meta.chunks } else { &meta.read_chunks };
+    let mut chunk: Vec<usize> = stored.iter().map(|&l| l.max(1)).collect();
+    while len(&chunk) <= elements / 2 {
+        let open = (0..chunk.len()).filter(|&a| chunk[a] < meta.shape[a]);
+        let Some(shortest) = open.min_by_key(|&a| chunk[a]) else { break };
+        chunk[shortest] *= 2;
+    }
+    chunk
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tilework_expr::DType;
+
+    #[test]
+    fn zarr_is_read_in_multiples_of_its_chunks() {
+        let meta = |shape: &[usize], chunks: &[usize], read: &[usize]| ArrayMeta {
+            shape: shape.to_vec(),
+            dtype: DType::F64,
+            chunks: chunks.to_vec(),
+            read_chunks: read.to_vec(),
+        };
+        let small = meta(&[365, 1000, 1000], &[1, 100, 100], &[1, 100, 100]);
+        assert_eq!(zarr_chunks(&small, 2 << 20), [128, 100, 100]);
+        let large = meta(&[10, 9000, 9000], &[1, 9000, 9000], &[1, 9000, 9000]);
+        assert_eq!(zarr_chunks(&large, 2 << 20), [1, 9000, 9000]);
+        let sharded = meta(&[8000, 8000], &[4000, 4000], &[500, 500]);
+        assert_eq!(zarr_chunks(&sharded, 2 << 20), [2000, 1000]);
+        assert_eq!(zarr_chunks(&meta(&[3, 0], &[2, 1], &[2, 1]), 100), [4, 1]);
+        assert!(zarr_chunks(&meta(&[], &[], &[]), 100).is_empty());
+    }
+}

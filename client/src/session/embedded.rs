@@ -1,0 +1,91 @@
+//! Sessions inside this process: scheduler and workers on a small runtime of their own, no port, no copies.
+
+use super::data::{DataPlane, Holder, Upload};
+use super::jobs::Jobs;
+use super::wait::wait_for;
+use super::{EmbeddedOptions, Session};
+use crate::error::{Error, Result};
+use std::sync::Arc;
+use tilework_cluster::limits;
+use tilework_expr::{TaskKey, WorkerId};
+use tilework_kernels::Chunk;
+use tilework_scheduler::{Limits, SchedulerHandle};
+use tilework_worker::{Config, LocalPeers, WorkerHandle};
+use tokio::runtime::Runtime;
+
+/// Threads of the runtime that carries messages; the workers' pools compute.
+const MESSAGE_THREADS: usize = 1;
+
+/// The memory of the workers of this process.
+struct Local {
+    workers: Vec<WorkerHandle>,
+    /// For the timers of what is waited for here.
+    runtime: tokio::runtime::Handle,
+}
+
+impl Local {
+    fn find(&self, worker: WorkerId) -> Option<&WorkerHandle> {
+        self.workers.iter().find(|w| w.worker_id() == Some(worker))
+    }
+}
+
+impl DataPlane for Local {
+    fn put(&self, to: &Holder, upload: Upload) -> Result<()> {
+        let gone = || Error::Cluster(format!("worker {} of this process has ended", to.worker.0));
+        let worker = self.find(to.worker).ok_or_else(gone)?;
+        let _entered = self.runtime.enter();
+        let put = worker.put_local(upload.lease, upload.key, upload.chunk);
+        wait_for(put).map_err(|e| Error::Cluster(e.to_string()))
+    }
+
+    fn get(&self, from: &Holder, key: TaskKey) -> Result<Option<Chunk>> {
+        Ok(self.find(from.worker).and_then(|w| w.get_local(key)))
+    }
+
+    fn gets_at_once(&self) -> usize {
+        1
+    }
+}
+
+/// Ends with the session.
+struct Running(Option<Runtime>);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.0.take() {
+            // Not waited for: the last clone of a session may be dropped anywhere, within a runtime too.
+            runtime.shutdown_background();
+        }
+    }
+}
+
+pub(super) fn start(options: &EmbeddedOptions) -> Result<Session> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(MESSAGE_THREADS)
+        .thread_name("tilework-messages")
+        .enable_all()
+        .build()
+        .map_err(|e| Error::Cluster(format!("cannot start a runtime: {e}")))?;
+    let n = options.workers;
+    let threads = options.threads_per_worker.unwrap_or_else(|| (limits::cpus() / n).max(1));
+    let memory_bytes = options.memory_bytes_per_worker.unwrap_or_else(|| limits::memory_bytes() / n as u64);
+    let failed = |e: &dyn std::error::Error| Error::Cluster(format!("cannot start an embedded session: {e}"));
+
+    let _entered = runtime.enter();
+    let scheduler = SchedulerHandle::start(Limits { silence_max_us: None, ..Limits::default() });
+    let peers = Arc::new(LocalPeers::default());
+    let mut workers = Vec::with_capacity(n);
+    for i in 0..n {
+        let config = Config::local(format!("embedded-{i}"), threads, memory_bytes);
+        let worker = WorkerHandle::start(&config, Arc::new(scheduler.clone()), Arc::clone(&peers) as _);
+        workers.push(worker.map_err(|e| failed(&e))?);
+    }
+    for worker in &workers {
+        wait_for(worker.joined()).map_err(|e| failed(&e))?;
+    }
+    let client = wait_for(scheduler.client()).map_err(|e| failed(&e))?;
+    let data: Arc<dyn DataPlane> = Arc::new(Local { workers, runtime: runtime.handle().clone() });
+    let jobs = Jobs::start(client, Arc::clone(&data))?;
+    drop(_entered);
+    Ok(Session::new(jobs, data, n, Box::new((scheduler, Running(Some(runtime))))))
+}

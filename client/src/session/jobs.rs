@@ -1,0 +1,256 @@
+//! The jobs of a session: one thread takes in what the scheduler says and hands it to whom it concerns.
+//!
+//! Owns the table of jobs and their release. Must not know what carries the messages.
+
+use super::Session;
+use super::data::{DataPlane, Holder, Upload};
+use super::progress::Progress;
+use super::wait::wait_for;
+use crate::error::{Error, Result};
+use crate::literal::Literal;
+use std::collections::BTreeMap;
+use std::sync::mpsc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+use tilework_expr::{Holding, JobId, Plan, Program, TaskKey, TaskRange, Update, WorkerId};
+use tilework_kernels::Chunk;
+use tilework_proto::{ClientLink, ClientSession, ToClient};
+
+/// How long a client waits for the scheduler to name new holders of chunks that were lost while it gathered them.
+const REGATHER_WAIT: Duration = Duration::from_secs(60);
+
+/// What the outputs of a finished job are made of.
+pub(super) struct Located {
+    outputs: Vec<Vec<Holding>>,
+    addresses: BTreeMap<WorkerId, Vec<String>>,
+}
+
+struct Entry {
+    plan: Arc<Plan>,
+    literals: BTreeMap<u64, Arc<Literal>>,
+    news: mpsc::Sender<Update>,
+}
+
+/// The table of jobs that are not released.
+pub(crate) struct Jobs {
+    link: ClientLink,
+    table: Mutex<BTreeMap<JobId, Entry>>,
+    closed: Mutex<Option<String>>,
+}
+
+impl Jobs {
+    /// Starts taking in what the scheduler says.
+    pub(crate) fn start(session: ClientSession, data: Arc<dyn DataPlane>) -> Result<Arc<Jobs>> {
+        let ClientSession { link, mut updates } = session;
+        let jobs = Arc::new(Jobs { link, table: Mutex::default(), closed: Mutex::new(None) });
+        let weak = Arc::downgrade(&jobs);
+        let body = move || {
+            let mut why = "the connection to the scheduler was lost".to_owned();
+            while let Some(message) = updates.blocking_recv() {
+                let Some(jobs) = weak.upgrade() else { return };
+                match message {
+                    ToClient::Update { job, update } => jobs.take_in(job, update, &data),
+                    ToClient::Closing(reason) => why = reason,
+                    _ => {}
+                }
+            }
+            if let Some(jobs) = weak.upgrade() {
+                jobs.close(why);
+            }
+        };
+        let thread = std::thread::Builder::new().name("tilework-jobs".into()).spawn(body);
+        thread.map_err(|e| Error::Cluster(format!("cannot start a thread: {e}")))?;
+        Ok(jobs)
+    }
+
+    /// Submits a program. It is released when the returned job is dropped.
+    pub(super) fn submit(
+        self: &Arc<Self>,
+        program: Program,
+        literals: Vec<(u64, Arc<Literal>)>,
+        progress: Progress,
+    ) -> Result<Job> {
+        let plan = Arc::new(Plan::of(&program)?);
+        let (news, from_scheduler) = mpsc::channel();
+        let entry = Entry { plan: Arc::clone(&plan), literals: literals.into_iter().collect(), news };
+        // The lock is held over the submission, so that no news of the job finds the table without it.
+        let mut table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(why) = &*self.closed.lock().unwrap_or_else(PoisonError::into_inner) {
+            return Err(Error::Cluster(why.clone()));
+        }
+        let id = wait_for(self.link.submit(Arc::new(program))).map_err(|e| Error::Cluster(e.to_string()))?;
+        table.insert(id, entry);
+        drop(table);
+        Ok(Job { id, jobs: Arc::clone(self), plan, news: from_scheduler, progress })
+    }
+
+    fn take_in(&self, job: JobId, update: Update, data: &Arc<dyn DataPlane>) {
+        let table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(entry) = table.get(&job) else { return };
+        let Update::Upload { lease, tasks, literal, worker, addresses } = update else {
+            // Whoever waits may just have gone; then the job is about to be released.
+            let _ = entry.news.send(update);
+            return;
+        };
+        let Some(literal) = entry.literals.get(&literal).cloned() else { return };
+        let (plan, data) = (Arc::clone(&entry.plan), Arc::clone(data));
+        drop(table);
+        let upload = move || {
+            let to = Holder { worker, addresses };
+            for key in tasks.keys() {
+                let chunk = literal.0.chunk(&plan.out_region(tasks.stage, key.chunk));
+                // A failed upload needs no word: the worker is lost, and its leases are granted anew elsewhere.
+                if data.put(&to, Upload { lease, key, chunk }).is_err() {
+                    return;
+                }
+            }
+        };
+        rayon::spawn_fifo(upload);
+    }
+
+    fn close(&self, why: String) {
+        *self.closed.lock().unwrap_or_else(PoisonError::into_inner) = Some(why);
+        self.table.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
+    fn why_closed(&self) -> Error {
+        let closed = self.closed.lock().unwrap_or_else(PoisonError::into_inner);
+        Error::Cluster(closed.clone().unwrap_or_else(|| "the session was closed".into()))
+    }
+}
+
+/// A submitted job, released when dropped.
+pub(super) struct Job {
+    id: JobId,
+    jobs: Arc<Jobs>,
+    plan: Arc<Plan>,
+    news: mpsc::Receiver<Update>,
+    progress: Progress,
+}
+
+impl Job {
+    /// Waits until all outputs exist.
+    pub(super) fn wait(&mut self) -> Result<Located> {
+        loop {
+            match self.news.recv() {
+                Err(mpsc::RecvError) => return Err(self.jobs.why_closed()),
+                Ok(Update::Progress { done, total }) => self.progress.show(done, total),
+                Ok(Update::Done { outputs, addresses }) => {
+                    self.progress.finish();
+                    return Ok(Located { outputs, addresses: addresses.into_iter().collect() });
+                }
+                Ok(Update::Failed(error)) => return Err(error.into()),
+                Ok(Update::Upload { .. }) => {}
+            }
+        }
+    }
+
+    /// Waits until all outputs exist and gets their chunks. Chunks that are lost meanwhile are made again by the
+    /// scheduler, and looked for where it then says.
+    pub(super) fn gather(&mut self, data: &dyn DataPlane) -> Result<Vec<Vec<Chunk>>> {
+        let mut located = self.wait()?;
+        let n_chunks = |i: usize| self.plan.n_tasks(self.plan.outputs[i]) as usize;
+        let mut found: Vec<Vec<Option<Chunk>>> =
+            (0..located.outputs.len()).map(|i| vec![None; n_chunks(i)]).collect();
+        let mut since = Instant::now();
+        loop {
+            let missing = get_missing(&located, &mut found, data)?;
+            if missing == 0 {
+                let whole = found.into_iter().map(|chunks| chunks.into_iter().flatten().collect());
+                return Ok(whole.collect());
+            }
+            match self.news.recv_timeout(REGATHER_WAIT) {
+                Ok(Update::Done { outputs, addresses }) => {
+                    located = Located { outputs, addresses: addresses.into_iter().collect() };
+                    since = Instant::now();
+                }
+                Ok(Update::Failed(error)) => return Err(error.into()),
+                Err(mpsc::RecvTimeoutError::Disconnected) => return Err(self.jobs.why_closed()),
+                Err(mpsc::RecvTimeoutError::Timeout) => {
+                    let waited = since.elapsed().as_secs();
+                    return Err(Error::Cluster(format!(
+                        "{missing} chunks of the result could not be fetched from the workers that hold them, and \
+                         the scheduler named no others within {waited} s"
+                    )));
+                }
+                Ok(_) => {}
+            }
+        }
+    }
+}
+
+impl Drop for Job {
+    fn drop(&mut self) {
+        self.jobs.table.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.id);
+        if let Err(job) = self.jobs.link.try_release(self.id) {
+            let link = self.jobs.link.clone();
+            // The queue is full: wait for room elsewhere than in a destructor.
+            rayon::spawn_fifo(move || {
+                let _ = wait_for(link.release(job));
+            });
+        }
+    }
+}
+
+/// Gets every chunk that is not there yet; returns how many could not be had.
+fn get_missing(located: &Located, found: &mut [Vec<Option<Chunk>>], data: &dyn DataPlane) -> Result<usize> {
+    let mut wanted: Vec<(usize, Holder, TaskKey)> = Vec::new();
+    for (i, holdings) in located.outputs.iter().enumerate() {
+        for Holding { chunks, worker } in holdings {
+            let addresses = located.addresses.get(worker).cloned().unwrap_or_default();
+            let holder = Holder { worker: *worker, addresses };
+            let open = keys_missing(chunks, &found[i]);
+            wanted.extend(open.map(|key| (i, holder.clone(), key)));
+        }
+    }
+    let n = data.gets_at_once().clamp(1, wanted.len().max(1));
+    let per_thread = wanted.len().div_ceil(n).max(1);
+    let got: Vec<Result<Vec<(usize, TaskKey, Option<Chunk>)>>> = std::thread::scope(|scope| {
+        let get = |part: &[(usize, Holder, TaskKey)]| {
+            part.iter()
+                .map(|(i, holder, key)| Ok((*i, *key, data.get(holder, *key)?)))
+                .collect::<Result<Vec<_>>>()
+        };
+        if n == 1 {
+            return vec![get(&wanted)];
+        }
+        let threads: Vec<_> = wanted.chunks(per_thread).map(|part| scope.spawn(move || get(part))).collect();
+        let lost = || Err(Error::Cluster("a thread that gathered chunks panicked".into()));
+        threads.into_iter().map(|t| t.join().unwrap_or_else(|_| lost())).collect()
+    });
+    for part in got {
+        for (i, key, chunk) in part? {
+            found[i][key.chunk.0 as usize] = chunk;
+        }
+    }
+    Ok(found.iter().flatten().filter(|c| c.is_none()).count())
+}
+
+fn keys_missing<'a>(
+    range: &TaskRange,
+    found: &'a [Option<Chunk>],
+) -> impl Iterator<Item = TaskKey> + use<'a> {
+    range.keys().filter(|k| found.get(k.chunk.0 as usize).is_some_and(Option::is_none))
+}
+
+/// What hangs on a held expression: keeps the job, and the session, alive.
+pub(crate) struct HeldGuard {
+    job: Mutex<Job>,
+    id: JobId,
+    session: Session,
+}
+
+impl HeldGuard {
+    pub(super) fn new(job: Job, session: Session) -> HeldGuard {
+        HeldGuard { id: job.id, job: Mutex::new(job), session }
+    }
+
+    pub(super) fn job(&self) -> u64 {
+        self.id.0
+    }
+
+    pub(super) fn is_of(&self, session: &Session) -> bool {
+        let _alive = &self.job;
+        self.session.is(session)
+    }
+}

@@ -1,0 +1,236 @@
+//! Sessions: where programs run. In this process (the default), on processes of this machine, on a cluster.
+//!
+//! Owns the way from expressions to chunks: submit, wait, gather. Must not know element types or shapes' meaning.
+
+mod data;
+mod embedded;
+pub(crate) mod gather;
+mod jobs;
+mod processes;
+mod progress;
+mod remote;
+mod wait;
+
+use crate::error::{Error, Result};
+use data::DataPlane;
+use jobs::{HeldGuard, Jobs};
+use progress::Progress;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use tilework_expr::{Expr, Program};
+use tilework_kernels::Chunk;
+
+/// Results above this many bytes are not gathered into the client unless it says so: see
+/// [`Session::gather_bytes_max`].
+pub const GATHER_BYTES_MAX: u64 = 8 << 30;
+
+/// The workers of an embedded session.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct EmbeddedOptions {
+    /// How many.
+    pub workers: usize,
+    /// Threads of each; all processors that this process may use, divided among them, where absent.
+    pub threads_per_worker: Option<usize>,
+    /// Bytes that each one's chunks and tasks may take; what this process may use, divided, where absent.
+    pub memory_bytes_per_worker: Option<u64>,
+}
+
+impl Default for EmbeddedOptions {
+    fn default() -> Self {
+        EmbeddedOptions { workers: 1, threads_per_worker: None, memory_bytes_per_worker: None }
+    }
+}
+
+/// A place where programs run. Cheap to clone; it ends when the last clone (and the last array it holds) is dropped.
+///
+/// Creating a session by [`Session::processes`] or [`Session::connect`] makes it the current one, on which
+/// `compute` runs; without any, an embedded session starts by itself.
+#[derive(Clone)]
+pub struct Session(Arc<Inner>);
+
+pub(crate) struct Inner {
+    jobs: Arc<Jobs>,
+    data: Arc<dyn DataPlane>,
+    gather_bytes_max: AtomicU64,
+    show_progress: AtomicBool,
+    n_workers: usize,
+    /// Dropped last: ends what the session started.
+    _backing: Box<dyn Send + Sync>,
+}
+
+static CURRENT: Mutex<Option<Session>> = Mutex::new(None);
+
+impl Session {
+    /// Starts a session inside this process, with as many threads as this process may use. No port is opened.
+    ///
+    /// # Errors
+    /// [`Error::Cluster`] where its threads cannot be started.
+    pub fn embedded() -> Result<Session> {
+        embedded::start(&EmbeddedOptions::default())
+    }
+
+    /// Starts a session inside this process with other workers than one of all threads: for tests of what must not
+    /// depend on them, or to leave room for others.
+    ///
+    /// # Errors
+    /// [`Error::Expr`] for no workers or no threads, [`Error::Cluster`] where its threads cannot be started.
+    pub fn embedded_with(options: &EmbeddedOptions) -> Result<Session> {
+        if options.workers == 0 || options.threads_per_worker == Some(0) {
+            let error = tilework_expr::ExprError::Parameter {
+                what: "embedded session",
+                got: format!("{options:?}"),
+                expected: "at least one worker of one thread",
+            };
+            return Err(error.into());
+        }
+        embedded::start(options)
+    }
+
+    /// Starts a scheduler and `n` workers as processes of this machine and makes that the current session. They are
+    /// this same executable started again, and end with the session.
+    ///
+    /// # Errors
+    /// [`Error::Start`] where they cannot be started, [`Error::Cluster`] where they do not come up.
+    pub fn processes(n: usize) -> Result<Session> {
+        let session = processes::start(n)?;
+        session.make_current();
+        Ok(session)
+    }
+
+    /// Connects to a running cluster by its connection file and makes that the current session.
+    ///
+    /// # Errors
+    /// [`Error::Cluster`] where the file is missing, readable by others or stale, or nobody answers: the text says
+    /// which address was tried for how long.
+    pub fn connect(connection_file: impl AsRef<Path>) -> Result<Session> {
+        let session = remote::connect(connection_file.as_ref(), Box::new(()))?;
+        session.make_current();
+        Ok(session)
+    }
+
+    /// The current session: the one made current last, else the one that `TILEWORK_CONNECTION` names, else an
+    /// embedded one, started by the first call.
+    ///
+    /// # Errors
+    /// Where that session cannot be started.
+    pub fn current() -> Result<Session> {
+        let mut current = CURRENT.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(session) = &*current {
+            return Ok(session.clone());
+        }
+        let session = match std::env::var_os("TILEWORK_CONNECTION") {
+            Some(file) => remote::connect(Path::new(&file), Box::new(()))?,
+            None => Session::embedded()?,
+        };
+        *current = Some(session.clone());
+        Ok(session)
+    }
+
+    /// Makes this the session on which `compute` runs, in the whole process.
+    pub fn make_current(&self) {
+        let mut current = CURRENT.lock().unwrap_or_else(PoisonError::into_inner);
+        let _earlier = current.replace(self.clone());
+        drop(current);
+    }
+
+    /// Ends the current session (once no array holds it); the next `compute` starts an embedded one.
+    pub fn close_current() {
+        let earlier = CURRENT.lock().unwrap_or_else(PoisonError::into_inner).take();
+        drop(earlier);
+    }
+
+    /// Sets how many bytes of results are gathered into this process at most; [`GATHER_BYTES_MAX`] at first.
+    pub fn gather_bytes_max(&self, bytes: u64) {
+        self.0.gather_bytes_max.store(bytes, Ordering::Relaxed);
+    }
+
+    /// Shows the progress of every run: a bar on a terminal, a plain line every few seconds in a log file.
+    pub fn show_progress(&self, show: bool) {
+        self.0.show_progress.store(show, Ordering::Relaxed);
+    }
+
+    /// How many workers the session had when it started.
+    #[must_use]
+    pub fn n_workers(&self) -> usize {
+        self.0.n_workers
+    }
+
+    pub(crate) fn new(
+        jobs: Arc<Jobs>,
+        data: Arc<dyn DataPlane>,
+        n_workers: usize,
+        backing: Box<dyn Send + Sync>,
+    ) -> Session {
+        Session(Arc::new(Inner {
+            jobs,
+            data,
+            gather_bytes_max: AtomicU64::new(GATHER_BYTES_MAX),
+            show_progress: AtomicBool::new(false),
+            n_workers,
+            _backing: backing,
+        }))
+    }
+
+    /// Computes the expressions and returns the chunks of each, in order.
+    pub(crate) fn run(&self, outputs: &[Expr]) -> Result<Vec<Vec<Chunk>>> {
+        let bytes: u64 = outputs.iter().map(|e| e.len() as u64 * e.dtype().size() as u64).sum();
+        let limit = self.0.gather_bytes_max.load(Ordering::Relaxed);
+        if bytes > limit {
+            return Err(Error::TooLargeToGather { bytes, limit });
+        }
+        let mut job = self.submit(outputs)?;
+        job.gather(self.0.data.as_ref())
+    }
+
+    /// Computes the expressions for their effect (files written) alone.
+    pub(crate) fn execute(&self, outputs: &[Expr]) -> Result<()> {
+        self.submit(outputs)?.wait().map(drop)
+    }
+
+    /// Computes the expressions, leaves their chunks on the workers, and returns expressions that read them there.
+    pub(crate) fn persist(&self, outputs: &[Expr]) -> Result<Vec<Expr>> {
+        let mut job = self.submit(outputs)?;
+        job.wait()?;
+        let guard = Arc::new(HeldGuard::new(job, self.clone()));
+        let held = outputs.iter().enumerate().map(|(i, e)| {
+            let guard = Arc::clone(&guard) as tilework_expr::Attachment;
+            Ok(Expr::held(guard_job(&guard), i as u32, e.grid().clone(), e.dtype(), guard)?)
+        });
+        held.collect()
+    }
+
+    fn submit(&self, outputs: &[Expr]) -> Result<jobs::Job> {
+        let mut literals = Vec::new();
+        let mut elsewhere = false;
+        Expr::visit(outputs, |e| {
+            let Some(attachment) = e.attachment() else { return };
+            if let Some(literal) = crate::literal::Literal::of(attachment) {
+                if let tilework_expr::Op::Literal { id } = e.op() {
+                    literals.push((*id, literal));
+                }
+            } else if let Some(guard) = attachment.downcast_ref::<HeldGuard>() {
+                elsewhere |= !guard.is_of(self);
+            }
+        });
+        if elsewhere {
+            return Err(Error::OtherSession);
+        }
+        let progress = Progress::new(self.0.show_progress.load(Ordering::Relaxed));
+        self.0.jobs.submit(Program::new(outputs), literals, progress)
+    }
+
+    fn is(&self, other: &Session) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+fn guard_job(guard: &tilework_expr::Attachment) -> u64 {
+    guard.downcast_ref::<HeldGuard>().map_or(0, HeldGuard::job)
+}
+
+impl std::fmt::Debug for Session {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Session({} workers)", self.0.n_workers)
+    }
+}

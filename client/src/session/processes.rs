@@ -1,0 +1,99 @@
+//! Sessions on processes of this machine: a scheduler and workers, each this same executable started again.
+
+use super::{Session, remote};
+use crate::error::{Error, Result};
+use crate::role::{self, Role};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+use tilework_cluster::connection;
+use tilework_cluster::process::{LocalProcess, Output, Spec};
+
+/// How long the processes may take to come up.
+const START_MAX: Duration = Duration::from_secs(60);
+/// How long they get to end by themselves.
+const STOP_GRACE: Duration = Duration::from_secs(5);
+
+/// This executable, even if the file it came from was built anew since.
+const SELF: &str = "/proc/self/exe";
+
+/// What ends with the session.
+struct Cluster {
+    processes: Vec<LocalProcess>,
+    dir: PathBuf,
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        // Workers first: they have nothing to hand over, and the scheduler would only look for their chunks.
+        self.processes.reverse();
+        // A process that does not end is killed; there is nobody to tell.
+        let _ = LocalProcess::stop_all(&mut self.processes, STOP_GRACE);
+        let _ = std::fs::remove_dir_all(&self.dir);
+    }
+}
+
+pub(super) fn start(n: usize) -> Result<Session> {
+    if n == 0 {
+        let error = tilework_expr::ExprError::Parameter {
+            what: "number of worker processes",
+            got: "0".into(),
+            expected: "at least 1",
+        };
+        return Err(error.into());
+    }
+    role::link();
+    let dir = private_dir()?;
+    let mut cluster = Cluster { processes: Vec::with_capacity(n + 1), dir };
+    let file = cluster.dir.join("connection.json");
+    cluster.processes.push(spawn("scheduler".into(), &Role::Scheduler { file: file.clone() })?);
+    let threads = (tilework_cluster::limits::cpus() / n).max(1);
+    let memory_bytes = tilework_cluster::limits::memory_bytes() / (n as u64 + 1);
+    for i in 0..n {
+        let name = format!("worker-{i}");
+        let role = Role::Worker { file: file.clone(), name: name.clone(), threads, memory_bytes };
+        cluster.processes.push(spawn(name, &role)?);
+    }
+    remote::start(&file, n, START_MAX, Box::new(cluster))
+}
+
+fn spawn(name: String, role: &Role) -> Result<LocalProcess> {
+    let program = PathBuf::from(SELF);
+    let spec = Spec {
+        name,
+        program: program.clone(),
+        env: role.environment(),
+        output: Output::Inherit,
+        args: vec![],
+    };
+    LocalProcess::spawn(&spec).map_err(|e| Error::Start {
+        what: "a process of the session",
+        path: program,
+        why: chain(&e),
+    })
+}
+
+/// A new directory that only this user can enter.
+fn private_dir() -> Result<PathBuf> {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let n = NEXT.fetch_add(1, Ordering::Relaxed);
+    let cannot = |path: &Path, e: &dyn std::error::Error| {
+        Error::Cluster(format!("cannot use {}: {}", path.display(), chain(e)))
+    };
+    let base = connection::default_dir().map_err(|e| Error::Cluster(chain(&e)))?;
+    let dir = base.join(format!("session-{}-{n}", std::process::id()));
+    connection::create_private_dir(&base).map_err(|e| cannot(&base, &e))?;
+    connection::create_private_dir(&dir).map_err(|e| cannot(&dir, &e))?;
+    Ok(dir)
+}
+
+/// An error and its causes in one line.
+pub(super) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text = format!("{text}: {cause}");
+        source = cause.source();
+    }
+    text
+}

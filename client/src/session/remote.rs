@@ -1,0 +1,145 @@
+//! Sessions on a cluster that is named by a connection file.
+
+use super::Session;
+use super::data::{DataPlane, Holder, Upload};
+use super::jobs::Jobs;
+use super::processes::chain;
+use crate::error::{Error, Result};
+use std::future::Future;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
+use tilework_cluster::connection::ConnectionFile;
+use tilework_expr::TaskKey;
+use tilework_kernels::Chunk;
+use tilework_scheduler::remote;
+use tilework_worker::{ChunkClient, TransferError};
+use tokio::runtime::Runtime;
+
+/// How long the scheduler is tried.
+const CONNECT_MAX: Duration = Duration::from_secs(15);
+/// Pause between two looks at how many workers have joined.
+const JOIN_PAUSE: Duration = Duration::from_millis(20);
+/// Chunks that are gathered at once.
+const GETS_AT_ONCE: usize = 8;
+/// Threads of the runtime that carries messages and chunks.
+const MESSAGE_THREADS: usize = 2;
+
+/// The runtime of a session; calls from outside wait on a channel, so that they may come from any thread.
+struct Io(Option<Runtime>);
+
+impl Io {
+    fn start() -> Result<Io> {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(MESSAGE_THREADS)
+            .thread_name("tilework-messages")
+            .enable_all()
+            .build();
+        Ok(Io(Some(runtime.map_err(|e| Error::Cluster(format!("cannot start a runtime: {e}")))?)))
+    }
+
+    fn run<F>(&self, future: F) -> Result<F::Output>
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        let (done, result) = mpsc::sync_channel(1);
+        let runtime = self.0.as_ref().expect("a session has its runtime until it is dropped");
+        runtime.spawn(async move {
+            // Err: whoever waited is gone.
+            let _ = done.send(future.await);
+        });
+        result.recv().map_err(|_| Error::Cluster("the session's runtime has ended".into()))
+    }
+}
+
+impl Drop for Io {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.0.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+struct Network {
+    chunks: ChunkClient,
+    io: Arc<Io>,
+}
+
+impl DataPlane for Network {
+    fn put(&self, to: &Holder, upload: Upload) -> Result<()> {
+        let (chunks, addresses) = (self.chunks.clone(), to.addresses.clone());
+        let put = async move { chunks.put(&addresses, upload.lease, upload.key, &upload.chunk).await };
+        self.io
+            .run(put)?
+            .map_err(|e| Error::Cluster(format!("cannot put a chunk to {}: {e}", to.addresses.join(" "))))
+    }
+
+    fn get(&self, from: &Holder, key: TaskKey) -> Result<Option<Chunk>> {
+        let (chunks, addresses) = (self.chunks.clone(), from.addresses.clone());
+        let got = self.io.run(async move { chunks.get(&addresses, key, None, isize::MAX as usize).await })?;
+        match got {
+            Ok(chunk) => Ok(Some(chunk)),
+            Err(e @ (TransferError::Malformed(_) | TransferError::TooLarge { .. })) => {
+                Err(Error::Cluster(format!("a chunk from {}: {e}", from.addresses.join(" "))))
+            }
+            Err(_) => Ok(None),
+        }
+    }
+
+    fn gets_at_once(&self) -> usize {
+        GETS_AT_ONCE
+    }
+}
+
+/// Connects to the cluster of a file that is there.
+pub(super) fn connect(path: &Path, backing: Box<dyn Send + Sync>) -> Result<Session> {
+    let file = ConnectionFile::read(path).map_err(|e| Error::Cluster(chain(&e)))?;
+    open(file, Io::start()?, backing)
+}
+
+/// Waits for the file of a cluster that is starting and for `n` workers, and connects.
+pub(super) fn start(
+    path: &Path,
+    n: usize,
+    timeout: Duration,
+    backing: Box<dyn Send + Sync>,
+) -> Result<Session> {
+    let started = Instant::now();
+    let io = Io::start()?;
+    let at = path.to_owned();
+    let file = io.run(async move { ConnectionFile::wait(&at, timeout).await })?;
+    let file = file.map_err(|e| Error::Cluster(chain(&e)))?;
+    let seen = file.clone();
+    let joined = io.run(async move {
+        loop {
+            let state = remote::state(&seen, timeout.saturating_sub(started.elapsed())).await;
+            match state.map(|s| s.workers.len()) {
+                Ok(found) if found >= n => return Ok(()),
+                Err(e) if started.elapsed() > timeout => return Err(e.to_string()),
+                Ok(found) if started.elapsed() > timeout => {
+                    return Err(format!("{found} of {n} workers have joined after {} s", timeout.as_secs()));
+                }
+                _ => tokio::time::sleep(JOIN_PAUSE).await,
+            }
+        }
+    })?;
+    joined.map_err(Error::Cluster)?;
+    open(file, io, backing)
+}
+
+fn open(file: ConnectionFile, io: Io, backing: Box<dyn Send + Sync>) -> Result<Session> {
+    let seen = file.clone();
+    let opened = io.run(async move {
+        let state = remote::state(&seen, CONNECT_MAX).await?;
+        Ok((remote::session(&seen, CONNECT_MAX).await?, state.workers.len()))
+    })?;
+    let (client, n_workers) = opened.map_err(|e: tilework_scheduler::LinkError| Error::Cluster(chain(&e)))?;
+    let io = Arc::new(io);
+    let data: Arc<dyn DataPlane> =
+        Arc::new(Network { chunks: ChunkClient::new(&file.identity()), io: Arc::clone(&io) });
+    let jobs = Jobs::start(client, Arc::clone(&data))?;
+    // Dropped in this order: the processes of the session, then the runtime.
+    Ok(Session::new(jobs, data, n_workers, Box::new((backing, io))))
+}

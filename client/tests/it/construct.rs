@@ -1,0 +1,136 @@
+//! Sources: filled arrays, ranges, memory, functions of the index.
+
+use crate::support::check;
+use ndarray::{Array as Nd, Array1 as Nd1, Array2 as Nd2, Array3 as Nd3, s};
+use tilework::prelude::*;
+use tilework::{AxisChunks, Complex};
+
+#[test]
+fn filled_arrays() {
+    check(&Array2::<f64>::zeros((3, 4)), &Nd2::zeros((3, 4)));
+    check(&Array2::<i32>::ones_chunked((5, 7), [2, -1]), &Nd2::ones((5, 7)));
+    check(
+        &Array::from_elem_chunked(5, 2, Complex::new(1.5f32, -2.0)),
+        &Nd::from_elem(5, Complex::new(1.5f32, -2.0)),
+    );
+    check(&Array1::<bool>::default(3), &Nd1::default(3));
+    check(&Array::<u8, _>::from_elem(IxDyn(&[2, 0, 3]), 7), &Nd::from_elem(IxDyn(&[2, 0, 3]), 7));
+    check(&Array0::<i64>::from_elem((), -4), &ndarray::arr0(-4));
+    assert_eq!(Array2::<f64>::zeros((3, 4).f()).shape(), [3, 4]);
+}
+
+#[test]
+fn chunks_are_those_asked_for() {
+    let lens = vec![AxisChunks::Lens(vec![1, 4, 5]), AxisChunks::Whole];
+    assert_eq!(Array2::<f32>::zeros_chunked((10, 3), lens).chunks(), [vec![1, 4, 5], vec![3]]);
+    assert_eq!(Array2::<f64>::eye_chunked(10, 4).chunks(), [vec![4, 4, 2], vec![4, 4, 2]]);
+    assert_eq!(Array1::linspace_chunked(0.0, 1.0, 9, 5).chunks(), [vec![5, 4]]);
+    let auto = Array1::<f32>::linspace(0.0, 1.0, 10_000_000).chunks();
+    assert_eq!(auto, Array1::<f32>::zeros(10_000_000).chunks());
+}
+
+#[test]
+fn ranges_are_ndarrays_bit_for_bit() {
+    for n in [0, 1, 2, 7, 1001] {
+        check(&Array1::linspace_chunked(-0.3, 1.7, n, 100), &Nd1::linspace(-0.3, 1.7, n));
+        check(&Array1::linspace_chunked(5.0f32, 0.1, n, 100), &Nd1::linspace(5.0f32, 0.1, n));
+    }
+    check(&Array1::range_chunked(0.1, 5.0, 0.3, 4), &Nd1::range(0.1, 5.0, 0.3));
+    check(&Array1::range(5.0f32, -5.0, -0.7), &Nd1::range(5.0f32, -5.0, -0.7));
+    check(&Array1::range(1.0, 0.5, 1.0), &Nd1::range(1.0, 0.5, 1.0));
+    for base in [10.0, -2.5] {
+        check(&Array1::logspace_chunked(base, -2.0, 3.0, 11, 4), &Nd1::logspace(base, -2.0, 3.0, 11));
+    }
+}
+
+#[test]
+fn integer_ranges() {
+    check(&Array1::arange_chunked(-3i64, 4, 2, 2), &ndarray::array![-3, -1, 1, 3]);
+    check(&Array1::arange(10u8, 250, 60), &ndarray::array![10u8, 70, 130, 190]);
+    check(&Array1::arange(100i8, -128, -100), &ndarray::array![100i8, 0, -100]);
+    check(&Array1::arange(5, 5, 1), &Nd1::from_vec(Vec::<i32>::new()));
+    check(&Array1::arange(5, 6, -1), &Nd1::from_vec(Vec::<i32>::new()));
+    let wide = Array1::arange(-100i8, 101, 1);
+    check(&wide, &(-100i8..101).collect());
+}
+
+#[test]
+fn identities() {
+    check(&Array2::<f64>::eye_chunked(7, 3), &Nd2::eye(7));
+    check(&Array2::<Complex<f64>>::eye(3), &Nd2::eye(3));
+    check(&Array2::<u16>::eye(0), &Nd2::eye(0));
+    check(&Array2::from_diag_elem_chunked(5, [2, 3], 2.5), &Nd2::from_diag_elem(5, 2.5));
+}
+
+#[test]
+fn diagonals_and_triangles() {
+    let diagonal = ndarray::array![1.0, f64::NAN, 3.0];
+    check(&Array2::from_diag(&Array::from_ndarray(diagonal.clone(), 2)), &Nd2::from_diag(&diagonal));
+    let b = Nd3::from_shape_fn((2, 4, 5), |(i, j, k)| (100 * i + 10 * j + k) as i32 + 1);
+    let a = Array::from_ndarray(b.clone(), [1, 3, 2]);
+    for k in [0, 1, -1, 3, -3, 9, -9, isize::MAX, isize::MIN] {
+        check(&a.triu(k), &b.triu(k));
+        check(&a.tril(k), &b.tril(k));
+    }
+    check(&arr1(&[1, 2]).triu(1), &ndarray::array![1, 2]);
+}
+
+#[test]
+fn memory_of_any_layout() {
+    let a = Nd3::from_shape_fn((4, 5, 6), |(i, j, k)| (100 * i + 10 * j + k) as i32);
+    check(&Array::from_ndarray(a.clone(), 2), &a);
+    let transposed = a.clone().reversed_axes();
+    check(&Array::from_ndarray(transposed.clone(), [4, 2, 3]), &transposed);
+    let mut reversed = a.clone().slice_move(s![1.., ..;2, 1..;3]);
+    reversed.invert_axis(Axis(0));
+    assert!(reversed.as_slice_memory_order().is_none());
+    check(&Array::from_ndarray(reversed.clone(), [2, 1, 1]), &reversed);
+    check(&Array::from(a.slice(s![.., 2, ..])), &a.slice(s![.., 2, ..]).to_owned());
+    let broadcast = Nd2::from_shape_fn((3, 1), |(i, _)| i % 2 == 0);
+    check(&Array::from_ndarray(broadcast.clone(), 1), &broadcast);
+    let empty = Nd2::<f64>::zeros((0, 4));
+    check(&Array::from_ndarray(empty.clone(), 2), &empty);
+    check(&arr0(3u64), &ndarray::arr0(3u64));
+    check(&Array::from(vec![[1, 2], [3, 4], [5, 6]]), &ndarray::array![[1, 2], [3, 4], [5, 6]]);
+    check(&Array::from([[1, 2], [3, 4]]), &ndarray::array![[1, 2], [3, 4]]);
+    check(&tilework::array![[1.0, 2.0], [3.0, 4.0]], &ndarray::array![[1.0, 2.0], [3.0, 4.0]]);
+    check(&(0..10).map(|i| i * i).collect::<Array1<i64>>(), &(0..10).map(|i| i * i).collect());
+}
+
+#[test]
+fn memory_is_shared_and_kept() {
+    let a = {
+        let values: Vec<f64> = (0..1000).map(f64::from).collect();
+        Array1::from_vec_chunked(values, 64)
+    };
+    assert_eq!(a.sum(), 499_500.0);
+    assert_eq!(a.sum(), 499_500.0);
+}
+
+#[test]
+fn shapes_of_vectors() {
+    let values: Vec<i32> = (0..6).collect();
+    check(
+        &Array::from_shape_vec((2, 3), values.clone()).unwrap(),
+        &Nd::from_shape_vec((2, 3), values.clone()).unwrap(),
+    );
+    let column = Array::from_shape_vec_chunked((2, 3).f(), [1, 2], values.clone()).unwrap();
+    check(&column, &Nd::from_shape_vec((2, 3).f(), values.clone()).unwrap());
+    let error = Array::from_shape_vec((2, 2), values.clone()).unwrap_err().to_string();
+    assert_eq!(error, "an array of shape [6] (6 elements) cannot have shape [2, 2] (4 elements)");
+    assert!(Array::from_shape_vec((usize::MAX, 3), values).is_err());
+}
+
+#[test]
+fn functions_of_the_index() {
+    let f = |(i, j): (usize, usize)| (i * 100 + j) as f64;
+    check(&Array2::from_shape_fn_chunked((7, 9), [3, 4], f), &Nd2::from_shape_fn((7, 9), f));
+    check(&Array1::from_shape_fn(4, |i| i as u8), &Nd1::from_shape_fn(4, |i| i as u8));
+    let g = |index: IxDyn| index[0] as i64 - index[2] as i64;
+    let shape = IxDyn(&[3, 2, 4]);
+    check(&Array::from_shape_fn_chunked(shape.clone(), 2, g), &Nd::from_shape_fn(shape, g));
+    check(&Array2::from_shape_fn_chunked((3, 0), 2, f), &Nd2::from_shape_fn((3, 0), f));
+    let scale = 2.5;
+    let captured = Array1::from_shape_fn(3, move |i| i as f64 * scale);
+    check(&captured, &ndarray::array![0.0, 2.5, 5.0]);
+}

@@ -1,0 +1,227 @@
+//! Functions of each element and operators: the same bits as ndarray's.
+
+use crate::support::{check, quietly};
+use ndarray::{Array1 as Nd1, Array2 as Nd2, array as nd};
+use tilework::prelude::*;
+use tilework::{Complex, where_};
+
+/// Values at which functions differ if they differ anywhere.
+fn values() -> Vec<f64> {
+    let mut v: Vec<f64> = (-200..200).map(|i| f64::from(i) * 0.037 + 0.001).collect();
+    v.extend([0.0, -0.0, 1.0, -1.0, 0.5, 1.5, 2.5, -2.5, 1e300, -1e300, 1e-310, f64::MAX, f64::EPSILON]);
+    v.extend([f64::INFINITY, f64::NEG_INFINITY, f64::NAN, 3.0f64.sqrt(), 700.0, -700.0]);
+    v
+}
+
+macro_rules! functions {
+    ($ours:ident, $theirs:ident: $($name:ident)*) => { $(
+        check(&$ours.$name(), &$theirs.$name());
+    )* };
+}
+
+#[test]
+fn functions_of_floats() {
+    let b = Nd1::from(values());
+    let a = Array1::from_vec_chunked(values(), 50);
+    functions!(a, b: is_nan is_infinite floor ceil round trunc fract abs signum recip sqrt cbrt exp exp2 exp_m1 ln log2
+        log10 ln_1p sin cos tan asin acos atan sinh cosh tanh asinh acosh atanh to_degrees to_radians pow2);
+    let (b, a) = (b.mapv(|x| x as f32), a.cast::<f32>());
+    check(&a, &b);
+    functions!(a, b: is_nan is_infinite floor ceil round trunc fract abs signum recip sqrt cbrt exp exp2 exp_m1 ln log2
+        log10 ln_1p sin cos tan asin acos atan sinh cosh tanh asinh acosh atanh to_degrees to_radians pow2);
+    check(&a.is_finite(), &b.mapv(f32::is_finite));
+}
+
+#[test]
+fn functions_with_a_value() {
+    let b = Nd1::from(values());
+    let a = Array1::from_vec_chunked(values(), 50);
+    for y in [2.0, 0.5, -1.5, 0.0, f64::NAN, f64::INFINITY] {
+        check(&a.powf(y), &b.powf(y));
+        check(&a.hypot(y), &b.hypot(y));
+        check(&a.log(y), &b.log(y));
+        check(&a.abs_sub(y), &b.abs_sub(y));
+        check(&a.atan2(y), &b.mapv(|x| x.atan2(y)));
+        check(&a.copysign(y), &b.mapv(|x| x.copysign(y)));
+    }
+    check(&a.clamp(-1.0, 2.5), &b.clamp(-1.0, 2.5));
+    for n in [0, 1, 2, 3, 4, 5, 7, 10, 31, -1, -2, -3, -13] {
+        check(&a.powi(n), &b.powi(std::hint::black_box(n)));
+    }
+    let n = nd![3, -4, 0, 7];
+    check(&Array1::from(n.clone()).clamp(-1, 3), &n.clamp(-1, 3));
+}
+
+#[test]
+fn questions_about_all_elements() {
+    let a = arr1(&[1.0, f64::NAN]);
+    assert!(a.is_any_nan() && !a.is_all_nan() && !a.is_any_infinite());
+    assert!(a.slice(s![1..]).is_all_nan());
+    assert!((a / 0.0).slice(s![..1]).is_all_infinite());
+}
+
+#[test]
+fn integers_and_complex_numbers() {
+    let a = arr1(&[3i32, -4, 0, i32::MIN]);
+    check(&a.abs(), &nd![3, 4, 0, i32::MIN]);
+    check(&a.signum(), &nd![1, -1, 0, -1]);
+    let values = [Complex::new(3.0, 4.0), Complex::new(-1.0, 0.0), Complex::new(0.5, -2.0)];
+    let (c, b) = (arr1(&values), Nd1::from(values.to_vec()));
+    check(&c.re(), &b.mapv(|z| z.re));
+    check(&c.im(), &b.mapv(|z| z.im));
+    check(&c.norm(), &b.mapv(Complex::norm));
+    check(&c.arg(), &b.mapv(Complex::arg));
+    check(&c.conj(), &b.mapv(|z| z.conj()));
+    check(&c.sqrt(), &b.mapv(Complex::sqrt));
+    check(&c.exp(), &b.mapv(Complex::exp));
+    check(&c.ln(), &b.mapv(Complex::ln));
+    check(&c.sin(), &b.mapv(Complex::sin));
+    check(&c.tanh(), &b.mapv(Complex::tanh));
+    check(&c.pow2(), &b.mapv(|z| z * z));
+    check(&(&c * Complex::new(0.0, 1.0) - &c), &(&b * Complex::new(0.0, 1.0) - &b));
+    check(&c.equal(&c.conj()), &nd![false, true, false]);
+}
+
+#[test]
+fn conversions() {
+    let b = Nd1::from(vec![0.0, -1.5, 300.7, 1e20, f64::NAN, -0.2]);
+    let a = Array1::from(b.clone());
+    check(&a.cast::<u8>(), &b.mapv(|x| x as u8));
+    check(&a.cast::<i64>(), &b.mapv(|x| x as i64));
+    check(&a.cast::<f32>(), &b.mapv(|x| x as f32));
+    check(&a.cast::<bool>(), &b.mapv(|x| x != 0.0));
+    check(&a.cast::<bool>().cast::<f64>(), &b.mapv(|x| f64::from(u8::from(x != 0.0))));
+    check(&a.cast::<Complex<f64>>(), &b.mapv(|x| Complex::new(x, 0.0)));
+}
+
+#[test]
+fn operators_in_every_arrangement() {
+    let f = |(i, j): (usize, usize)| (i * 7 + j * 3) as f64 - 11.5;
+    let (b, c) = (Nd2::from_shape_fn((4, 5), f), Nd1::from_shape_fn(5, |i| i as f64 + 0.5));
+    let (a, d) = (Array::from_ndarray(b.clone(), 2), Array::from_ndarray(c.clone(), 3));
+    macro_rules! arrangements {
+        ($($op:tt)*) => { $(
+            let want = &b $op &c;
+            check(&(&a $op &d), &want);
+            check(&(a.clone() $op &d), &want);
+            check(&(&a $op d.clone()), &want);
+            check(&(a.clone() $op d.clone()), &want);
+            check(&(&a $op 3.0), &(&b $op 3.0));
+            check(&(a.clone() $op 3.0), &(&b $op 3.0));
+            check(&(3.0 $op &a), &(3.0 $op &b));
+            check(&(3.0 $op a.clone()), &(3.0 $op &b));
+        )* };
+    }
+    arrangements!(+ - * / %);
+    check(&-&a, &-&b);
+    check(&-a, &-b);
+}
+
+#[test]
+fn integer_and_bool_operators() {
+    let (b, c) = (nd![6u8, 255, 13, 0], nd![3u8, 7, 2, 1]);
+    let (a, d) = (Array::from_ndarray(b.clone(), 3), Array::from_ndarray(c.clone(), 2));
+    macro_rules! both {
+        ($($op:tt)*) => { $(
+            check(&(&a $op &d), &(&b $op &c));
+            check(&(2u8 $op &d), &c.mapv(|y| 2u8 $op y));
+            check(&(&a $op 2u8), &b.mapv(|x| x $op 2u8));
+        )* };
+    }
+    both!(& | ^ << >> / %);
+    check(&(&a + &d), &b.iter().zip(&c).map(|(x, y)| x.wrapping_add(*y)).collect());
+    check(&!&a, &!&b);
+    let (yes, no) = (a.greater(10u8), d.less_equal(2u8));
+    let (t, f) = (b.mapv(|x| x > 10), c.mapv(|x| x <= 2));
+    check(&(&yes & &no), &(&t & &f));
+    check(&(&yes | &no), &(&t | &f));
+    check(&(&yes ^ &no), &(&t ^ &f));
+    check(&(!yes ^ true), &t);
+}
+
+#[test]
+fn broadcasting_as_ndarray() {
+    let shapes: [&[usize]; 7] = [&[], &[1], &[4], &[3, 1], &[3, 4], &[2, 1, 4], &[0, 1, 1]];
+    let fill = |shape: &[usize]| {
+        let mut n = 0.0;
+        ndarray::ArrayD::from_shape_simple_fn(shape, || {
+            n += 1.25;
+            n
+        })
+    };
+    for left in shapes {
+        for right in shapes {
+            let (b, c) = (fill(left), fill(right));
+            let (a, d) = (Array::from_ndarray(b.clone(), 2), Array::from_ndarray(c.clone(), 3));
+            match quietly(|| &b * &c) {
+                Ok(want) => check(&(&a * &d), &want),
+                Err(_) => assert!(a.try_mul(&d).is_err(), "{left:?} {right:?}"),
+            }
+        }
+    }
+    let (column, row) = (Array2::<i32>::ones((3, 1)), Array1::<i32>::ones(4));
+    assert_eq!((&column + &row).dim(), (3, 4));
+    assert_eq!((&row + &column).dim(), (3, 4));
+}
+
+#[test]
+fn assignment_leaves_other_arrays_alone() {
+    let mut a = Array2::<f64>::ones_chunked((3, 4), 2);
+    let before = a.clone();
+    let doubled = &a * 2.0;
+    a += &Array1::linspace(0.0, 3.0, 4);
+    a *= 3.0;
+    a -= arr0(1.0);
+    let row = nd![2.0, 5.0, 8.0, 11.0];
+    check(&a, &row.broadcast((3, 4)).unwrap().to_owned());
+    check(&before, &Nd2::ones((3, 4)));
+    check(&doubled, &(Nd2::ones((3, 4)) * 2.0));
+    assert_eq!(a.chunks(), before.chunks());
+    a.scaled_add(0.5, &arr1(&[2.0, 4.0, 6.0, 8.0]));
+    check(&a, &(&row + nd![1.0, 2.0, 3.0, 4.0]).broadcast((3, 4)).unwrap().to_owned());
+    a.fill(7.0);
+    check(&a, &Nd2::from_elem((3, 4), 7.0));
+    a.assign(&arr1(&[1.0, 2.0, 3.0, 4.0]));
+    check(&a, &nd![1.0, 2.0, 3.0, 4.0].broadcast((3, 4)).unwrap().to_owned());
+    let mut bits = arr1(&[1u8, 2, 3]);
+    bits <<= 1;
+    bits |= 1;
+    bits ^= arr1(&[0u8, 1, 0]);
+    check(&bits, &nd![3u8, 4, 7]);
+}
+
+#[test]
+fn comparisons_and_choice() {
+    let (b, c) = (nd![1.0, f64::NAN, 3.0, -0.0], nd![1.0, f64::NAN, 2.0, 0.0]);
+    let (a, d) = (Array::from_ndarray(b.clone(), 2), Array::from_ndarray(c.clone(), 3));
+    check(&a.equal(&d), &nd![true, false, false, true]);
+    check(&a.not_equal(&d), &nd![false, true, true, false]);
+    check(&a.less(2.0), &nd![true, false, false, true]);
+    check(&a.less_equal(&d), &nd![true, false, false, true]);
+    check(&a.greater(&d), &nd![false, false, true, false]);
+    check(&a.greater_equal(1.0), &nd![true, false, true, false]);
+    check(&a.maximum(2.0), &nd![2.0, 2.0, 3.0, 2.0]);
+    check(&a.minimum(arr1(&[0.5])), &nd![0.5, 0.5, 0.5, -0.0]);
+    check(&where_(&a.is_nan(), 0.0, &a), &nd![1.0, 0.0, 3.0, -0.0]);
+    let rows = where_(&Array2::from(vec![[true], [false]]), &a, &d * 10.0);
+    check(&rows, &nd![[1.0, f64::NAN, 3.0, -0.0], [10.0, f64::NAN, 20.0, 0.0]]);
+    check(&where_(&arr1(&[true, false]), 1u8, 2u8), &nd![1u8, 2]);
+}
+
+#[test]
+fn equality_is_of_shapes_and_values() {
+    let a = arr1(&[1, 2, 3]);
+    assert!(a == Array1::arange(1, 4, 1));
+    assert!(a != Array1::arange(1, 5, 1));
+    assert!(a != arr1(&[1, 2, 4]));
+    assert!(a == nd![1, 2, 3] && nd![1, 2, 3] == a);
+}
+
+#[test]
+fn text_of_arrays() {
+    let a = Array2::<f32>::ones_chunked((3, 5), [2, 4]);
+    assert_eq!(format!("{a:?}"), "Array(shape [3, 5], f32, chunks [2, 4], 4 chunks)");
+    assert_eq!(format!("{:.1}", a.slice(s![..2, ..2])), "[[1.0, 1.0],\n [1.0, 1.0]]");
+    let b = tilework::concatenate!(Axis(0), a.slice(s![..1, ..]), a);
+    assert_eq!(format!("{b:?}"), "Array(shape [4, 5], f32, chunks [3 of at most 2, 4], 6 chunks)");
+}

@@ -1,0 +1,12 @@
+//! Arrays end to end on the session that starts by itself, with ndarray as the oracle.
+
+mod construct;
+mod elementwise;
+mod files;
+mod joins;
+mod misuse;
+mod properties;
+mod random;
+mod reductions;
+mod support;
+mod views;

@@ -1,0 +1,148 @@
+//! The same programs on every kind of session, and what happens when a part of one is lost or wrong.
+
+use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+use tilework::prelude::*;
+use tilework::{EmbeddedOptions, Session};
+
+fn embedded(workers: usize, threads: usize, memory_bytes: Option<u64>) -> Session {
+    let options = EmbeddedOptions {
+        workers,
+        threads_per_worker: Some(threads),
+        memory_bytes_per_worker: memory_bytes,
+    };
+    Session::embedded_with(&options).expect("an embedded session")
+}
+
+/// A sum whose last bits depend on the order of additions, over data from a literal and from random numbers.
+fn delicate() -> Array1<f64> {
+    let x = tilework::random::uniform_chunked((300, 500), [37, 90], 0.0..1.0, 7) as Array2<f64>;
+    let data = ndarray::Array2::from_shape_fn((300, 500), |(i, j)| ((i * 31 + j * 17) % 101) as f64 * 1e-3);
+    let y = Array::from_ndarray(data, [64, 500]);
+    (&x.exp() * &y + x.t().slice(s![..300, ..;1]).sum_axis(Axis(1)).insert_axis(Axis(1))).sum_axis(Axis(0))
+}
+
+fn bits(a: &ndarray::Array1<f64>) -> Vec<u64> {
+    a.iter().map(|x| x.to_bits()).collect()
+}
+
+#[test]
+fn the_same_bits_on_any_number_of_workers() {
+    let expr = delicate();
+    let want = bits(&expr.try_compute_on(&embedded(1, 1, None)).expect("one worker"));
+    for (workers, threads) in [(1, 4), (2, 1), (5, 2)] {
+        let got = bits(&expr.try_compute_on(&embedded(workers, threads, None)).expect("several workers"));
+        assert_eq!(got, want, "{workers} workers of {threads} threads");
+    }
+}
+
+/// The worker processes of the sessions of this process, by name.
+fn workers_of_this_process(name: &str) -> Vec<u32> {
+    let me = std::process::id().to_string();
+    let is_child = |pid: &u32| {
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        let after = stat.rsplit(')').next().unwrap_or_default().to_owned();
+        after.split_whitespace().nth(1) == Some(me.as_str())
+    };
+    let is_worker = |pid: &u32| {
+        let env = std::fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+        env.split(|&b| b == 0).any(|v| v == format!("TILEWORK_ROLE_NAME={name}").as_bytes())
+    };
+    let dir = std::fs::read_dir("/proc").expect("proc");
+    let pids = dir.filter_map(|e| e.ok()?.file_name().to_str()?.parse::<u32>().ok());
+    pids.filter(is_child).filter(is_worker).collect()
+}
+
+#[test]
+fn a_worker_process_that_is_killed_costs_nothing_but_time() {
+    let session = Session::processes(2).expect("processes");
+    let x: Array2<f64> = tilework::random::uniform_chunked((2000, 2000), [100, 100], 0.0..1.0, 3);
+    let kept = x.sin().try_persist().expect("persisted");
+    let sum = kept.lazy_sum();
+    let want = sum.try_compute_on(&session).expect("before")[()];
+
+    let victims = workers_of_this_process("worker-1");
+    assert_eq!(victims.len(), 1, "one worker of that name");
+    // SAFETY: plain system call on a process that this test started.
+    assert_eq!(unsafe { libc::kill(victims[0] as i32, libc::SIGKILL) }, 0);
+
+    let got = sum.try_compute_on(&session).expect("after")[()];
+    assert_eq!(got.to_bits(), want.to_bits());
+    let all = kept.try_compute_on(&session).expect("the lost chunks again");
+    assert_eq!(all.dim(), (2000, 2000));
+    assert!(workers_of_this_process("worker-1").iter().all(|&p| p != victims[0]) || is_dead(victims[0]));
+    drop((kept, sum));
+    Session::close_current();
+}
+
+fn is_dead(pid: u32) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    stat.rsplit(')').next().is_none_or(|s| s.trim_start().starts_with('Z') || s.is_empty())
+}
+
+#[test]
+fn a_session_of_processes_gives_the_same_bits() {
+    let expr = delicate();
+    let want = bits(&expr.try_compute_on(&embedded(1, 2, None)).expect("embedded"));
+    let session = Session::processes(2).expect("processes");
+    assert_eq!(session.n_workers(), 2);
+    assert_eq!(bits(&expr.try_compute_on(&session).expect("processes")), want);
+}
+
+#[test]
+fn a_chunk_too_large_for_the_workers_says_what_fits() {
+    let session = embedded(1, 1, Some(1 << 20));
+    let x: Array1<f64> = tilework::random::uniform_chunked(1_000_000, 1_000_000, 0.0..1.0, 1);
+    let text = x.try_compute_on(&session).expect_err("too large").to_string();
+    assert!(text.contains("8000000 bytes") && text.contains("1048576") && text.contains("would fit"), "{text}");
+    let fits = tilework::random::uniform_chunked(1_000_000, 20_000, 0.0..1.0, 1) as Array1<f64>;
+    let sum = fits.lazy_sum().try_compute_on(&session).expect("small chunks fit")[()];
+    assert!((sum / 1_000_000.0 - 0.5).abs() < 0.01);
+}
+
+#[test]
+fn results_above_the_limit_are_refused_before_anything_runs() {
+    let session = embedded(1, 1, None);
+    session.gather_bytes_max(1000);
+    let text = Array1::<f64>::zeros(1000).try_compute_on(&session).expect_err("too large").to_string();
+    assert!(text.contains("8000 bytes") && text.contains("1000") && text.contains("persist"), "{text}");
+}
+
+#[test]
+fn held_arrays_belong_to_their_session() {
+    let (one, other) = (embedded(1, 1, None), embedded(1, 1, None));
+    one.make_current();
+    let held = Array1::<f64>::ones(10).try_persist().expect("persisted");
+    Session::close_current();
+    let text = held.try_compute_on(&other).expect_err("another session").to_string();
+    assert!(text.contains("another"), "{text}");
+    assert_eq!(held.lazy_sum().try_compute_on(&one).expect("its own session")[()], 10.0);
+}
+
+fn connection_error(change: impl FnOnce(&mut String), mode: u32) -> String {
+    let file = tilework_cluster::connection::ConnectionFile::create(vec!["127.0.0.1:1".into()], None, 0);
+    let dir = tempfile::tempdir().expect("a directory");
+    let path = dir.path().join("connection.json");
+    file.expect("an identity").write(&path).expect("written");
+    let mut text = std::fs::read_to_string(&path).expect("read");
+    change(&mut text);
+    std::fs::File::create(&path).and_then(|mut f| f.write_all(text.as_bytes())).expect("changed");
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).expect("mode");
+    Session::connect(&path).expect_err("no cluster").to_string()
+}
+
+#[test]
+fn connecting_says_what_is_wrong() {
+    let text = Session::connect(PathBuf::from("no/such/file.json")).expect_err("missing").to_string();
+    assert!(text.contains("no/such/file.json"), "{text}");
+    let text = connection_error(|_| {}, 0o644);
+    assert!(text.contains("644") && text.contains("chmod 600"), "{text}");
+    let text = connection_error(|t| t.truncate(40), 0o600);
+    assert!(text.contains("connection.json"), "{text}");
+    let started = Instant::now();
+    let text = connection_error(|_| {}, 0o600);
+    assert!(text.contains("127.0.0.1:1"), "{text}");
+    assert!(started.elapsed() < Duration::from_secs(60), "it gives up");
+}

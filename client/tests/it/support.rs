@@ -1,0 +1,61 @@
+//! Comparison with ndarray, element by element and bit by bit.
+
+use ndarray::Dimension;
+use std::cell::Cell;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Once;
+use tilework::{Array, DType, Element};
+
+/// Whether two elements are the same bits; one NaN is as good as another.
+pub fn same<A: Element>(a: A, b: A) -> bool {
+    let nan = |x: A| !matches!(A::DTYPE, DType::Bool) && x != x;
+    a.to_bits() == b.to_bits() || nan(a) && nan(b)
+}
+
+/// Computes `ours` and compares it with `theirs`.
+#[track_caller]
+pub fn check<A: Element, D: Dimension>(ours: &Array<A, D>, theirs: &ndarray::Array<A, D>) {
+    assert_eq!(ours.shape(), theirs.shape(), "{ours:?}");
+    let got = ours.compute();
+    assert_eq!(got.shape(), theirs.shape(), "{ours:?}");
+    for (i, (&g, &t)) in got.iter().zip(theirs).enumerate() {
+        assert!(same(g, t), "{ours:?}: element {i} is {g:?}, expected {t:?}");
+    }
+}
+
+/// As [`check`], for results that depend on the order of additions.
+#[track_caller]
+pub fn check_near<D: Dimension>(ours: &Array<f64, D>, theirs: &ndarray::Array<f64, D>) {
+    assert_eq!(ours.shape(), theirs.shape(), "{ours:?}");
+    for (&g, &t) in ours.compute().iter().zip(theirs) {
+        assert!((g - t).abs() <= 1e-12 * t.abs().max(1.0), "{ours:?}: {g} instead of {t}");
+    }
+}
+
+/// The text with which `f` panics.
+#[track_caller]
+pub fn panic_text<R>(f: impl FnOnce() -> R) -> String {
+    let Err(payload) = quietly(f) else { panic!("it did not panic") };
+    match payload.downcast::<String>() {
+        Ok(text) => *text,
+        Err(payload) => payload.downcast::<&str>().map_or_else(|_| String::new(), |text| (*text).to_owned()),
+    }
+}
+
+/// Runs what may panic without a report of the panic.
+pub fn quietly<R>(f: impl FnOnce() -> R) -> std::thread::Result<R> {
+    thread_local! { static QUIET: Cell<bool> = const { Cell::new(false) }; }
+    static HOOK: Once = Once::new();
+    HOOK.call_once(|| {
+        let report = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |info| {
+            if !QUIET.get() {
+                report(info);
+            }
+        }));
+    });
+    QUIET.set(true);
+    let result = catch_unwind(AssertUnwindSafe(f));
+    QUIET.set(false);
+    result
+}

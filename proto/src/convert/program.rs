@@ -1,0 +1,289 @@
+//! Programs, nodes, operations, grids and views.
+//!
+//! Every distinct axis of a program is sent once; a regular one is two numbers whatever the number of its chunks.
+
+use super::{DecodeError, Wire, bounded, dtype, of_code, position, required, text};
+use crate::limits::{CHUNKS_MAX, NODES_MAX};
+use crate::wire::{self, node, random};
+use std::collections::HashMap;
+use tilework_expr::{
+    AxisGrid, AxisMap, BinaryOp, Dist, FileKind, FileRef, Fold, Grid, NDIM_MAX, Node, NodeIdx, Op, Program,
+    Scalar, UnaryOp, View,
+};
+
+/// A file format's place is its wire code.
+const FILE_KINDS: [FileKind; 4] = [FileKind::Npy, FileKind::Npz, FileKind::Zarr2, FileKind::Zarr3];
+/// Wire codes of folds.
+const FOLDS: u32 = 11;
+/// Bounds of random integers lie within this distance of 0: no dtype holds more.
+const INTEGER_MAX: i128 = 1 << 64;
+
+impl Wire for Program {
+    type Message = wire::Program;
+
+    fn to_wire(&self) -> wire::Program {
+        let mut axes = Vec::new();
+        let mut seen: HashMap<&AxisGrid, u32> = HashMap::new();
+        let nodes = self.nodes.iter().map(|node| wire::Node {
+            inputs: node.inputs.iter().map(|i| i.0).collect(),
+            axes: (node.grid.axes().iter())
+                .map(|axis| {
+                    *seen.entry(axis).or_insert_with(|| {
+                        axes.push(axis.to_wire());
+                        axes.len() as u32 - 1
+                    })
+                })
+                .collect(),
+            dtype: u32::from(node.dtype.code()),
+            op: Some(op_to_wire(&node.op)),
+        });
+        let nodes = nodes.collect();
+        wire::Program { nodes, outputs: self.outputs.iter().map(|o| o.0).collect(), axes }
+    }
+
+    fn from_wire(message: wire::Program) -> Result<Program, DecodeError> {
+        bounded("nodes", message.nodes.len(), NODES_MAX)?;
+        bounded("outputs", message.outputs.len(), NODES_MAX)?;
+        let axes = super::all_from_wire::<AxisGrid>(message.axes)?;
+        let nodes = message.nodes.into_iter().map(|n| node_from_wire(n, &axes)).collect::<Result<_, _>>()?;
+        let program = Program { nodes, outputs: message.outputs.into_iter().map(NodeIdx).collect() };
+        program.check()?;
+        Ok(program)
+    }
+}
+
+fn node_from_wire(message: wire::Node, axes: &[AxisGrid]) -> Result<Node, DecodeError> {
+    bounded("inputs", message.inputs.len(), NODES_MAX)?;
+    bounded("axes", message.axes.len(), NDIM_MAX)?;
+    let of_node = message.axes.iter().map(|&a| {
+        let too_large =
+            DecodeError::TooLarge { what: "axis number", got: a.into(), limit: axes.len() as u64 };
+        axes.get(a as usize).cloned().ok_or(too_large)
+    });
+    let grid = Grid::new(of_node.collect::<Result<_, _>>()?);
+    let chunks = grid.axes().iter().try_fold(1u64, |n, a| n.checked_mul(a.n_chunks() as u64));
+    if chunks.is_none_or(|n| n > CHUNKS_MAX) {
+        let got = chunks.unwrap_or(u64::MAX);
+        return Err(DecodeError::TooLarge { what: "chunks of one array", got, limit: CHUNKS_MAX });
+    }
+    Ok(Node {
+        op: op_from_wire(message.op.ok_or(DecodeError::Missing("operation"))?)?,
+        inputs: message.inputs.into_iter().map(NodeIdx).collect(),
+        grid,
+        dtype: dtype(message.dtype)?,
+    })
+}
+
+impl Wire for AxisGrid {
+    type Message = wire::Axis;
+
+    fn to_wire(&self) -> wire::Axis {
+        match self {
+            AxisGrid::Regular { len, chunk } => {
+                wire::Axis { len: *len as u64, chunk: *chunk as u64, lens: Vec::new() }
+            }
+            AxisGrid::Explicit { bounds } => wire::Axis {
+                len: 0,
+                chunk: 0,
+                lens: bounds.windows(2).map(|w| (w[1] - w[0]) as u64).collect(),
+            },
+        }
+    }
+
+    fn from_wire(message: wire::Axis) -> Result<AxisGrid, DecodeError> {
+        let wire::Axis { len, chunk, lens } = message;
+        let invalid = |why: String| DecodeError::Invalid { what: "axis", why };
+        if chunk > 0 {
+            if !lens.is_empty() {
+                return Err(invalid("both regular and cut by hand".into()));
+            }
+            if chunk > len.max(1) {
+                return Err(invalid(format!("chunks of {chunk} along an axis of {len}")));
+            }
+            return Ok(AxisGrid::Regular { len: position("axis", len)?, chunk: position("chunk", chunk)? });
+        }
+        if len > 0 || lens.is_empty() {
+            return Err(invalid("no chunks".into()));
+        }
+        let mut bounds = Vec::with_capacity(lens.len() + 1);
+        bounds.push(0);
+        let mut end = 0u64;
+        for len in lens {
+            end = end.checked_add(len).ok_or_else(|| invalid("its length overflows".into()))?;
+            bounds.push(position("axis", end)?);
+        }
+        Ok(AxisGrid::Explicit { bounds: bounds.into() })
+    }
+}
+
+impl Wire for Scalar {
+    type Message = wire::Scalar;
+
+    fn to_wire(&self) -> wire::Scalar {
+        let bits = self.bits();
+        wire::Scalar { dtype: self.dtype().code().into(), low: bits as u64, high: (bits >> 64) as u64 }
+    }
+
+    fn from_wire(message: wire::Scalar) -> Result<Scalar, DecodeError> {
+        let bits = u128::from(message.low) | u128::from(message.high) << 64;
+        Ok(Scalar::from_bits(dtype(message.dtype)?, bits))
+    }
+}
+
+impl Wire for FileRef {
+    type Message = wire::File;
+
+    fn to_wire(&self) -> wire::File {
+        let kind = FILE_KINDS.iter().position(|k| *k == self.kind).expect("every kind is listed") as u32;
+        wire::File { kind, path: self.path.clone(), member: self.member.clone() }
+    }
+
+    fn from_wire(message: wire::File) -> Result<FileRef, DecodeError> {
+        Ok(FileRef {
+            kind: of_code("file format", &FILE_KINDS, message.kind)?,
+            path: text("path", message.path)?,
+            member: text("member", message.member)?,
+        })
+    }
+}
+
+impl Wire for View {
+    type Message = wire::View;
+
+    fn to_wire(&self) -> wire::View {
+        let axes = self.axes.iter().map(|m| match *m {
+            AxisMap::At(p) => wire::AxisMap { axis: 0, start: p as i64, step: 0 },
+            AxisMap::Along { axis, start, step } => {
+                wire::AxisMap { axis: axis as u32, start: start as i64, step: step as i64 }
+            }
+        });
+        wire::View { axes: axes.collect() }
+    }
+
+    fn from_wire(message: wire::View) -> Result<View, DecodeError> {
+        bounded("axes of a view", message.axes.len(), NDIM_MAX)?;
+        let axes = message.axes.iter().map(|m| match m.step {
+            0 => Ok(AxisMap::At(position("index", m.start as u64)?)),
+            step => {
+                bounded("axis", m.axis as usize, NDIM_MAX)?;
+                Ok(AxisMap::Along { axis: m.axis as usize, start: m.start as usize, step: step as isize })
+            }
+        });
+        Ok(View { axes: axes.collect::<Result<_, DecodeError>>()? })
+    }
+}
+
+impl Wire for Dist {
+    type Message = wire::Random;
+
+    fn to_wire(&self) -> wire::Random {
+        let dist = match *self {
+            Dist::Uniform { low, high } => random::Dist::Uniform(wire::Floats { first: low, second: high }),
+            Dist::Normal { mean, std } => random::Dist::Normal(wire::Floats { first: mean, second: std }),
+            Dist::Integers { low, high } => random::Dist::Integers(wire::Integers {
+                low_low: low as u64,
+                low_high: (low >> 64) as u64,
+                high_low: high as u64,
+                high_high: (high >> 64) as u64,
+            }),
+        };
+        wire::Random { key: 0, dist: Some(dist) }
+    }
+
+    fn from_wire(message: wire::Random) -> Result<Dist, DecodeError> {
+        match message.dist.ok_or(DecodeError::Missing("distribution"))? {
+            random::Dist::Uniform(p) => Ok(Dist::Uniform { low: p.first, high: p.second }),
+            random::Dist::Normal(p) => Ok(Dist::Normal { mean: p.first, std: p.second }),
+            random::Dist::Integers(i) => {
+                let join = |low: u64, high: u64| (u128::from(low) | u128::from(high) << 64) as i128;
+                let (low, high) = (join(i.low_low, i.low_high), join(i.high_low, i.high_high));
+                if low < -INTEGER_MAX || high > INTEGER_MAX || low > high {
+                    let why = format!("{low}..{high} is no range of any integer type");
+                    return Err(DecodeError::Invalid { what: "random integers", why });
+                }
+                Ok(Dist::Integers { low, high })
+            }
+        }
+    }
+}
+
+fn reduce_to_wire(fold: Fold, axes: &[usize]) -> wire::Reduce {
+    let (code, ddof) = match fold {
+        Fold::Sum => (0, 0.0),
+        Fold::Prod => (1, 0.0),
+        Fold::Min => (2, 0.0),
+        Fold::Max => (3, 0.0),
+        Fold::Any => (4, 0.0),
+        Fold::All => (5, 0.0),
+        Fold::Mean => (6, 0.0),
+        Fold::Var { ddof } => (7, ddof),
+        Fold::Std { ddof } => (8, ddof),
+        Fold::ArgMin => (9, 0.0),
+        Fold::ArgMax => (10, 0.0),
+    };
+    wire::Reduce { fold: code, ddof, axes: axes.iter().map(|&a| a as u32).collect() }
+}
+
+fn reduce_from_wire(message: wire::Reduce) -> Result<Op, DecodeError> {
+    let ddof = message.ddof;
+    let fold = match message.fold {
+        0 => Fold::Sum,
+        1 => Fold::Prod,
+        2 => Fold::Min,
+        3 => Fold::Max,
+        4 => Fold::Any,
+        5 => Fold::All,
+        6 => Fold::Mean,
+        7 => Fold::Var { ddof },
+        8 => Fold::Std { ddof },
+        9 => Fold::ArgMin,
+        10 => Fold::ArgMax,
+        got => return Err(DecodeError::Code { what: "fold", got: got.into(), codes: FOLDS as usize }),
+    };
+    bounded("axes of a reduction", message.axes.len(), NDIM_MAX)?;
+    Ok(Op::Reduce { fold, axes: message.axes.into_iter().map(|a| a as usize).collect() })
+}
+
+fn op_to_wire(op: &Op) -> node::Op {
+    match op {
+        Op::Full(s) => node::Op::Full(s.to_wire()),
+        Op::Index { axis } => node::Op::Index(*axis as u32),
+        Op::Random { key, dist } => node::Op::Random(wire::Random { key: *key, ..dist.to_wire() }),
+        Op::Literal { id } => node::Op::Literal(*id),
+        Op::Read(file) => node::Op::Read(file.to_wire()),
+        Op::Held { job, output } => node::Op::Held(wire::Held { job: *job, output: *output }),
+        Op::Unary(u) => node::Op::Unary(*u as u32),
+        Op::Binary(b) => node::Op::Binary(*b as u32),
+        Op::Cast => node::Op::Cast(wire::Empty {}),
+        Op::Select => node::Op::Select(wire::Empty {}),
+        Op::View(view) => node::Op::View(view.to_wire()),
+        Op::Rechunk => node::Op::Rechunk(wire::Empty {}),
+        Op::Reshape => node::Op::Reshape(wire::Empty {}),
+        Op::Concat { axis } => node::Op::Concat(*axis as u32),
+        Op::Reduce { fold, axes } => node::Op::Reduce(reduce_to_wire(*fold, axes)),
+        Op::MatMul => node::Op::Matmul(wire::Empty {}),
+        Op::Write(file) => node::Op::Write(file.to_wire()),
+    }
+}
+
+fn op_from_wire(op: node::Op) -> Result<Op, DecodeError> {
+    Ok(match op {
+        node::Op::Full(s) => Op::Full(Scalar::from_wire(s)?),
+        node::Op::Index(axis) => Op::Index { axis: axis as usize },
+        node::Op::Random(r) => Op::Random { key: r.key, dist: required(Some(r), "distribution")? },
+        node::Op::Literal(id) => Op::Literal { id },
+        node::Op::Read(file) => Op::Read(FileRef::from_wire(file)?),
+        node::Op::Held(h) => Op::Held { job: h.job, output: h.output },
+        node::Op::Unary(code) => Op::Unary(of_code("unary operation", &UnaryOp::ALL, code)?),
+        node::Op::Binary(code) => Op::Binary(of_code("binary operation", &BinaryOp::ALL, code)?),
+        node::Op::Cast(_) => Op::Cast,
+        node::Op::Select(_) => Op::Select,
+        node::Op::View(view) => Op::View(View::from_wire(view)?),
+        node::Op::Rechunk(_) => Op::Rechunk,
+        node::Op::Reshape(_) => Op::Reshape,
+        node::Op::Concat(axis) => Op::Concat { axis: axis as usize },
+        node::Op::Reduce(r) => reduce_from_wire(r)?,
+        node::Op::Matmul(_) => Op::MatMul,
+        node::Op::Write(file) => Op::Write(FileRef::from_wire(file)?),
+    })
+}

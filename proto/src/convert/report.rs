@@ -1,0 +1,112 @@
+//! What a worker tells the scheduler.
+
+use super::{DecodeError, Wire, addresses, cut, required, text};
+use crate::wire::{self, report, task_error};
+use tilework_expr::{LeaseId, Report, TaskError, WorkerId};
+use tilework_scheduler_core::Hello;
+
+impl Wire for Hello {
+    type Message = wire::Hello;
+
+    fn to_wire(&self) -> wire::Hello {
+        wire::Hello {
+            name: self.name.clone(),
+            incarnation: self.incarnation,
+            threads: self.threads,
+            memory_bytes: self.memory_bytes,
+            addresses: self.addresses.clone(),
+        }
+    }
+
+    fn from_wire(message: wire::Hello) -> Result<Hello, DecodeError> {
+        Ok(Hello {
+            name: text("name", message.name)?,
+            incarnation: message.incarnation,
+            threads: message.threads,
+            memory_bytes: message.memory_bytes,
+            addresses: addresses(message.addresses)?,
+        })
+    }
+}
+
+impl Wire for TaskError {
+    type Message = wire::TaskError;
+
+    fn to_wire(&self) -> wire::TaskError {
+        use task_error::Kind;
+        let kind = match self {
+            TaskError::Operation(message) => Kind::Operation(cut(message)),
+            TaskError::Memory { needed, limit } => {
+                Kind::Memory(wire::MemoryShort { needed: *needed, limit: *limit })
+            }
+            TaskError::Worker(message) => Kind::Worker(cut(message)),
+        };
+        wire::TaskError { kind: Some(kind) }
+    }
+
+    fn from_wire(message: wire::TaskError) -> Result<TaskError, DecodeError> {
+        use task_error::Kind;
+        Ok(match message.kind.ok_or(DecodeError::Missing("error"))? {
+            Kind::Operation(message) => TaskError::Operation(text("error", message)?),
+            Kind::Memory(m) => TaskError::Memory { needed: m.needed, limit: m.limit },
+            Kind::Worker(message) => TaskError::Worker(text("error", message)?),
+        })
+    }
+}
+
+impl Wire for Report {
+    type Message = wire::Report;
+
+    fn to_wire(&self) -> wire::Report {
+        use report::Kind;
+        let kind = match self {
+            Report::Done { lease, tasks, busy_us } => Kind::Done(wire::ReportDone {
+                lease: lease.0,
+                tasks: Some(tasks.to_wire()),
+                busy_us: *busy_us,
+            }),
+            Report::Failed { lease, task, error } => Kind::Failed(wire::ReportFailed {
+                lease: lease.0,
+                task: Some(task.to_wire()),
+                error: Some(error.to_wire()),
+            }),
+            Report::Unreachable { lease, task, input, peer } => Kind::Unreachable(wire::ReportUnreachable {
+                lease: lease.0,
+                task: Some(task.to_wire()),
+                input: Some(input.to_wire()),
+                peer: peer.0,
+            }),
+            Report::Returned { lease, tasks } => {
+                Kind::Returned(wire::ReportReturned { lease: lease.0, tasks: Some(tasks.to_wire()) })
+            }
+            Report::Alive { bytes_held } => Kind::Alive(wire::ReportAlive { bytes_held: *bytes_held }),
+        };
+        wire::Report { kind: Some(kind) }
+    }
+
+    fn from_wire(message: wire::Report) -> Result<Report, DecodeError> {
+        use report::Kind;
+        Ok(match message.kind.ok_or(DecodeError::Missing("report"))? {
+            Kind::Done(r) => Report::Done {
+                lease: LeaseId(r.lease),
+                tasks: required(r.tasks, "tasks")?,
+                busy_us: r.busy_us,
+            },
+            Kind::Failed(r) => Report::Failed {
+                lease: LeaseId(r.lease),
+                task: required(r.task, "task")?,
+                error: required(r.error, "error")?,
+            },
+            Kind::Unreachable(r) => Report::Unreachable {
+                lease: LeaseId(r.lease),
+                task: required(r.task, "task")?,
+                input: required(r.input, "input")?,
+                peer: WorkerId(r.peer),
+            },
+            Kind::Returned(r) => {
+                Report::Returned { lease: LeaseId(r.lease), tasks: required(r.tasks, "tasks")? }
+            }
+            Kind::Alive(r) => Report::Alive { bytes_held: r.bytes_held },
+        })
+    }
+}

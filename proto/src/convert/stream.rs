@@ -1,0 +1,119 @@
+//! The messages of each stream. Fragments are put together before they come here.
+
+use super::{DecodeError, Wire, all_from_wire, all_to_wire, cut, required, text};
+use crate::message::{FromClient, FromWorker, ToClient, ToWorker};
+use crate::wire::{self, client_message, client_update, scheduler_message, worker_message};
+use std::sync::Arc;
+use tilework_expr::{JobId, Program, Update, WorkerId};
+use tilework_scheduler_core::{ClientId, Hello};
+
+const FRAGMENT: DecodeError = DecodeError::Unexpected { got: "a fragment", expected: "a whole message" };
+
+impl Wire for FromWorker {
+    type Message = wire::WorkerMessage;
+
+    fn to_wire(&self) -> wire::WorkerMessage {
+        use worker_message::Kind;
+        let kind = match self {
+            FromWorker::Hello(hello) => Kind::Hello(hello.to_wire()),
+            FromWorker::Reports(reports) => Kind::Reports(wire::Reports { reports: all_to_wire(reports) }),
+            FromWorker::Leaving => Kind::Leaving(wire::Empty {}),
+            FromWorker::LastWords(words) => Kind::LastWords(cut(words)),
+        };
+        wire::WorkerMessage { kind: Some(kind) }
+    }
+
+    fn from_wire(message: wire::WorkerMessage) -> Result<FromWorker, DecodeError> {
+        use worker_message::Kind;
+        Ok(match message.kind.ok_or(DecodeError::Missing("message"))? {
+            Kind::Hello(hello) => FromWorker::Hello(Hello::from_wire(hello)?),
+            Kind::Reports(reports) => FromWorker::Reports(all_from_wire(reports.reports)?),
+            Kind::Leaving(_) => FromWorker::Leaving,
+            Kind::LastWords(words) => FromWorker::LastWords(text("last words", words)?),
+            Kind::Fragment(_) => return Err(FRAGMENT),
+        })
+    }
+}
+
+impl Wire for ToWorker {
+    type Message = wire::SchedulerMessage;
+
+    fn to_wire(&self) -> wire::SchedulerMessage {
+        use scheduler_message::Kind;
+        let kind = match self {
+            ToWorker::Welcome(worker) => Kind::Welcome(worker.0),
+            ToWorker::Instructions(all) => {
+                Kind::Instructions(wire::Instructions { instructions: all_to_wire(all) })
+            }
+            ToWorker::Closing(why) => Kind::Closing(cut(why)),
+            ToWorker::Ended => Kind::Ended(wire::Empty {}),
+        };
+        wire::SchedulerMessage { kind: Some(kind) }
+    }
+
+    fn from_wire(message: wire::SchedulerMessage) -> Result<ToWorker, DecodeError> {
+        use scheduler_message::Kind;
+        Ok(match message.kind.ok_or(DecodeError::Missing("message"))? {
+            Kind::Welcome(worker) => ToWorker::Welcome(WorkerId(worker)),
+            Kind::Instructions(all) => ToWorker::Instructions(all_from_wire(all.instructions)?),
+            Kind::Closing(why) => ToWorker::Closing(text("reason", why)?),
+            Kind::Ended(_) => ToWorker::Ended,
+            Kind::Fragment(_) => return Err(FRAGMENT),
+        })
+    }
+}
+
+impl Wire for FromClient {
+    type Message = wire::ClientMessage;
+
+    fn to_wire(&self) -> wire::ClientMessage {
+        use client_message::Kind;
+        let kind = match self {
+            FromClient::Submit { job, program } => {
+                Kind::Submit(wire::Submit { job: job.0, program: Some(program.to_wire()) })
+            }
+            FromClient::Release(job) => Kind::Release(job.0),
+        };
+        wire::ClientMessage { kind: Some(kind) }
+    }
+
+    fn from_wire(message: wire::ClientMessage) -> Result<FromClient, DecodeError> {
+        use client_message::Kind;
+        Ok(match message.kind.ok_or(DecodeError::Missing("message"))? {
+            Kind::Submit(s) => FromClient::Submit {
+                job: JobId(s.job),
+                program: Arc::new(required::<Program>(s.program, "program")?),
+            },
+            Kind::Release(job) => FromClient::Release(JobId(job)),
+            Kind::Fragment(_) => return Err(FRAGMENT),
+        })
+    }
+}
+
+impl Wire for ToClient {
+    type Message = wire::ClientUpdate;
+
+    fn to_wire(&self) -> wire::ClientUpdate {
+        use client_update::Kind;
+        let kind = match self {
+            ToClient::Welcome(client) => Kind::Welcome(client.0),
+            ToClient::Update { job, update } => {
+                Kind::Update(wire::JobUpdate { job: job.0, update: Some(update.to_wire()) })
+            }
+            ToClient::Closing(why) => Kind::Closing(cut(why)),
+        };
+        wire::ClientUpdate { kind: Some(kind) }
+    }
+
+    fn from_wire(message: wire::ClientUpdate) -> Result<ToClient, DecodeError> {
+        use client_update::Kind;
+        Ok(match message.kind.ok_or(DecodeError::Missing("message"))? {
+            Kind::Welcome(client) => ToClient::Welcome(ClientId(client)),
+            Kind::Update(u) => {
+                ToClient::Update { job: JobId(u.job), update: required::<Update>(u.update, "update")? }
+            }
+            Kind::Closing(why) => ToClient::Closing(text("reason", why)?),
+            Kind::Fragment(_) => return Err(FRAGMENT),
+        })
+    }
+}

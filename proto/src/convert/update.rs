@@ -1,0 +1,111 @@
+//! What a scheduler tells a client of its jobs.
+
+use super::{DecodeError, Wire, addresses, all_from_wire, all_to_wire, cut, required, text};
+use crate::wire::{self, job_error, update};
+use tilework_expr::{JobError, LeaseId, Update, WorkerId};
+
+impl Wire for JobError {
+    type Message = wire::JobError;
+
+    fn to_wire(&self) -> wire::JobError {
+        use job_error::Kind;
+        let kind = match self {
+            JobError::Operation { operation, chunk, message } => Kind::Operation(wire::OperationFailed {
+                operation: cut(operation),
+                chunk: *chunk,
+                message: cut(message),
+            }),
+            JobError::Memory { operation, needed, limit, fits } => Kind::Memory(wire::ChunkTooLarge {
+                operation: cut(operation),
+                needed: *needed,
+                limit: *limit,
+                fits: *fits,
+            }),
+            JobError::Deadly { operation, chunk, deaths, last_words } => Kind::Deadly(wire::Deadly {
+                operation: cut(operation),
+                chunk: *chunk,
+                deaths: *deaths,
+                last_words: cut(last_words),
+            }),
+            JobError::Program(message) => Kind::Program(cut(message)),
+            JobError::Cancelled => Kind::Cancelled(wire::Empty {}),
+        };
+        wire::JobError { kind: Some(kind) }
+    }
+
+    fn from_wire(message: wire::JobError) -> Result<JobError, DecodeError> {
+        use job_error::Kind;
+        Ok(match message.kind.ok_or(DecodeError::Missing("error"))? {
+            Kind::Operation(e) => JobError::Operation {
+                operation: text("operation", e.operation)?,
+                chunk: e.chunk,
+                message: text("error", e.message)?,
+            },
+            Kind::Memory(e) => JobError::Memory {
+                operation: text("operation", e.operation)?,
+                needed: e.needed,
+                limit: e.limit,
+                fits: e.fits,
+            },
+            Kind::Deadly(e) => JobError::Deadly {
+                operation: text("operation", e.operation)?,
+                chunk: e.chunk,
+                deaths: e.deaths,
+                last_words: text("last words", e.last_words)?,
+            },
+            Kind::Program(message) => JobError::Program(text("error", message)?),
+            Kind::Cancelled(_) => JobError::Cancelled,
+        })
+    }
+}
+
+impl Wire for Update {
+    type Message = wire::Update;
+
+    fn to_wire(&self) -> wire::Update {
+        use update::Kind;
+        let kind = match self {
+            Update::Progress { done, total } => Kind::Progress(wire::Progress { done: *done, total: *total }),
+            Update::Upload { lease, tasks, literal, worker, addresses } => Kind::Upload(wire::Upload {
+                lease: lease.0,
+                tasks: Some(tasks.to_wire()),
+                literal: *literal,
+                worker: worker.0,
+                addresses: addresses.clone(),
+            }),
+            Update::Done { outputs, addresses } => Kind::Done(wire::Outputs {
+                outputs: outputs.iter().map(|o| wire::Output { holdings: all_to_wire(o) }).collect(),
+                addresses: (addresses.iter())
+                    .map(|(worker, addresses)| wire::Peer { worker: worker.0, addresses: addresses.clone() })
+                    .collect(),
+            }),
+            Update::Failed(error) => Kind::Failed(error.to_wire()),
+        };
+        wire::Update { kind: Some(kind) }
+    }
+
+    fn from_wire(message: wire::Update) -> Result<Update, DecodeError> {
+        use update::Kind;
+        Ok(match message.kind.ok_or(DecodeError::Missing("update"))? {
+            Kind::Progress(p) => Update::Progress { done: p.done, total: p.total },
+            Kind::Upload(u) => Update::Upload {
+                lease: LeaseId(u.lease),
+                tasks: required(u.tasks, "tasks")?,
+                literal: u.literal,
+                worker: WorkerId(u.worker),
+                addresses: addresses(u.addresses)?,
+            },
+            Kind::Done(d) => Update::Done {
+                outputs: d
+                    .outputs
+                    .into_iter()
+                    .map(|o| all_from_wire(o.holdings))
+                    .collect::<Result<_, _>>()?,
+                addresses: (d.addresses.into_iter())
+                    .map(|p| Ok((WorkerId(p.worker), addresses(p.addresses)?)))
+                    .collect::<Result<_, DecodeError>>()?,
+            },
+            Kind::Failed(error) => Update::Failed(JobError::from_wire(error)?),
+        })
+    }
+}

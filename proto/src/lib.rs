@@ -1,0 +1,25 @@
+//! Wire messages, the only place where wire and domain meet, and the two ends of an open connection.
+//!
+//! Owns the generated types ([`wire`]), their conversion to and from the domain ([`convert`]), what travels on each
+//! stream ([`message`]), how large messages are cut ([`fragment`]) and the bounded queues that every transport
+//! hands out ([`session`]). Must not know sockets, stores or decisions: generated types stay in here and in the
+//! services' signatures.
+
+pub mod convert;
+pub mod fragment;
+pub mod limits;
+pub mod message;
+pub mod pump;
+pub mod session;
+
+/// The generated types, clients and servers of `proto/tilework/v1/*.proto`.
+#[allow(missing_docs, rustdoc::all, clippy::all, clippy::pedantic)]
+#[allow(clippy::missing_errors_doc, clippy::too_many_lines, reason = "generated")]
+pub mod wire {
+    include!("gen/tilework.v1.rs");
+}
+
+pub use convert::{DecodeError, Wire, decode, encode};
+pub use fragment::{Assembler, TooLarge, split};
+pub use message::{FromClient, FromWorker, ToClient, ToWorker};
+pub use session::{ClientLink, ClientSession, LinkError, WorkerLink, WorkerSession};

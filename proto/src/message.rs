@@ -1,0 +1,63 @@
+//! What travels on each stream, as domain types.
+//!
+//! Owns the four closed lists of what one side can say to the other. Must not know transports.
+
+use std::sync::Arc;
+use tilework_expr::{Instruction, JobId, Program, Report, Update, WorkerId};
+use tilework_scheduler_core::{ClientId, Hello};
+
+/// From a worker to the scheduler.
+#[derive(Clone, PartialEq, Debug)]
+pub enum FromWorker {
+    /// Who it is. First, and once.
+    Hello(Hello),
+    /// What it has to report, in order.
+    Reports(Vec<Report>),
+    /// It goes: no new tasks.
+    Leaving,
+    /// Why it is about to die.
+    LastWords(String),
+}
+
+/// From the scheduler to a worker.
+#[derive(Clone, PartialEq, Debug)]
+pub enum ToWorker {
+    /// Its number. First, and once.
+    Welcome(WorkerId),
+    /// What to do, in order.
+    Instructions(Vec<Instruction>),
+    /// The scheduler ends the connection with this worker, and why. Last.
+    Closing(String),
+    /// The scheduler has ended, and with it the cluster. Last.
+    Ended,
+}
+
+/// From a client to the scheduler.
+#[derive(Clone, PartialEq, Debug)]
+pub enum FromClient {
+    /// Compute this. The client numbers its jobs itself: its own number in the upper half, rising in the lower.
+    Submit {
+        /// The job's number.
+        job: JobId,
+        /// The program.
+        program: Arc<Program>,
+    },
+    /// The outputs of a job are needed no more.
+    Release(JobId),
+}
+
+/// From the scheduler to a client.
+#[derive(Clone, PartialEq, Debug)]
+pub enum ToClient {
+    /// Its number. First, and once.
+    Welcome(ClientId),
+    /// News of one of its jobs.
+    Update {
+        /// The job.
+        job: JobId,
+        /// The news.
+        update: Update,
+    },
+    /// The scheduler ends the connection, and why. Last.
+    Closing(String),
+}

@@ -1,0 +1,182 @@
+//! The two ends of an open connection to the scheduler, whatever carries it: bounded queues of domain messages.
+//!
+//! Owns their types, their bounds, and the trait by which a worker opens one. Must not know transports; those are
+//! the scheduler's handle (in process) and the gRPC links.
+
+use crate::fragment::TooLarge;
+use crate::limits::ASSEMBLED_BYTES_MAX;
+use crate::{FromClient, FromWorker, ToClient, ToWorker, Wire};
+use prost::Message;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use tilework_expr::{JobId, Program, WorkerId};
+use tilework_scheduler_core::{ClientId, Hello};
+use tokio::sync::mpsc;
+use tonic::{Code, Status};
+
+/// Messages of one worker that wait for the scheduler; the worker then waits too.
+pub const REPORT_QUEUE_MAX: usize = 256;
+/// Messages that wait for one worker. One that lets more pile up is disconnected.
+pub const INSTRUCTION_QUEUE_MAX: usize = 4096;
+/// Requests of one client that wait for the scheduler; the client then waits too.
+pub const REQUEST_QUEUE_MAX: usize = 64;
+/// Messages that wait for one client. One that lets more pile up is disconnected.
+pub const UPDATE_QUEUE_MAX: usize = 1024;
+
+/// A future that a trait's method returns.
+pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// Why there is no connection to the scheduler.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum LinkError {
+    /// The scheduler cannot be reached now; it may be later.
+    #[error("the scheduler cannot be reached: {0}")]
+    Unreachable(String),
+    /// The scheduler does not want this connection; trying again gives the same.
+    #[error("the scheduler refused the connection: {0}")]
+    Refused(String),
+    /// The connection is closed.
+    #[error("the connection to the scheduler is closed")]
+    Closed,
+    /// The message is too large to be sent.
+    #[error("the program is too large: {0}")]
+    TooLarge(#[from] TooLarge),
+}
+
+impl LinkError {
+    /// What a status of the scheduler's says of the connection.
+    #[must_use]
+    pub fn of_status(status: &Status) -> LinkError {
+        let why = status.message().to_owned();
+        match status.code() {
+            Code::Unauthenticated | Code::PermissionDenied | Code::InvalidArgument | Code::Unimplemented => {
+                LinkError::Refused(why)
+            }
+            _ => LinkError::Unreachable(why),
+        }
+    }
+}
+
+/// A worker's open connection. Dropping it closes it.
+#[derive(Debug)]
+pub struct WorkerSession {
+    /// The number that the scheduler gave the worker.
+    pub worker: WorkerId,
+    /// To the scheduler.
+    pub to_scheduler: mpsc::Sender<FromWorker>,
+    /// From the scheduler; ends where the connection does.
+    pub from_scheduler: mpsc::Receiver<ToWorker>,
+}
+
+/// A way by which a worker reaches the scheduler, again and again if need be.
+pub trait WorkerLink: Send + Sync + 'static {
+    /// Opens a connection.
+    ///
+    /// # Errors
+    /// [`LinkError::Unreachable`] where another try may succeed, [`LinkError::Refused`] where none will.
+    fn open(&self, hello: Hello) -> BoxFuture<'_, Result<WorkerSession, LinkError>>;
+}
+
+/// A client's open connection. When both halves are dropped it closes, and the client's jobs are released.
+#[derive(Debug)]
+pub struct ClientSession {
+    /// Submits and releases. Cheap to clone.
+    pub link: ClientLink,
+    /// News of the jobs ([`ToClient::Update`]); ends where the connection does, with [`ToClient::Closing`] where the
+    /// scheduler had a reason.
+    pub updates: mpsc::Receiver<ToClient>,
+}
+
+/// The sending half of a client's connection.
+#[derive(Clone, Debug)]
+pub struct ClientLink {
+    client: ClientId,
+    next: Arc<AtomicU32>,
+    requests: mpsc::Sender<FromClient>,
+    bytes_max: usize,
+}
+
+impl ClientLink {
+    /// The sending half for the client of this number. `encoded` tells whether messages are encoded on their way,
+    /// and so limited in size.
+    #[must_use]
+    pub fn new(client: ClientId, requests: mpsc::Sender<FromClient>, encoded: bool) -> ClientLink {
+        let bytes_max = if encoded { ASSEMBLED_BYTES_MAX } else { usize::MAX };
+        ClientLink { client, next: Arc::new(AtomicU32::new(0)), requests, bytes_max }
+    }
+
+    /// The client's number.
+    #[must_use]
+    pub fn client(&self) -> ClientId {
+        self.client
+    }
+
+    /// Submits a program and returns the number of its job; news of it follow in [`ClientSession::updates`].
+    ///
+    /// # Errors
+    /// [`LinkError::Closed`], [`LinkError::TooLarge`].
+    pub async fn submit(&self, program: Arc<Program>) -> Result<JobId, LinkError> {
+        let request = self.request(program)?;
+        let FromClient::Submit { job, .. } = request else { unreachable!("request() makes a Submit") };
+        self.requests.send(request).await.map_err(|_| LinkError::Closed)?;
+        Ok(job)
+    }
+
+    /// [`ClientLink::submit`] for callers outside of a runtime.
+    ///
+    /// # Errors
+    /// As [`ClientLink::submit`].
+    ///
+    /// # Panics
+    /// Within an asynchronous task.
+    pub fn submit_blocking(&self, program: Arc<Program>) -> Result<JobId, LinkError> {
+        let request = self.request(program)?;
+        let FromClient::Submit { job, .. } = request else { unreachable!("request() makes a Submit") };
+        self.requests.blocking_send(request).map_err(|_| LinkError::Closed)?;
+        Ok(job)
+    }
+
+    fn request(&self, program: Arc<Program>) -> Result<FromClient, LinkError> {
+        if self.bytes_max < usize::MAX {
+            let bytes = program.to_wire().encoded_len();
+            if bytes > self.bytes_max {
+                return Err(TooLarge { bytes, limit: self.bytes_max }.into());
+            }
+        }
+        let n = self.next.fetch_add(1, Ordering::Relaxed);
+        Ok(FromClient::Submit { job: job_of(self.client, n), program })
+    }
+
+    /// Says that the outputs of a job are needed no more; a job that runs is cancelled.
+    ///
+    /// # Errors
+    /// [`LinkError::Closed`].
+    pub async fn release(&self, job: JobId) -> Result<(), LinkError> {
+        self.requests.send(FromClient::Release(job)).await.map_err(|_| LinkError::Closed)
+    }
+
+    /// [`ClientLink::release`] for destructors: does not wait, and hands the job back where the queue is full.
+    ///
+    /// # Errors
+    /// The job, to be released later.
+    pub fn try_release(&self, job: JobId) -> Result<(), JobId> {
+        match self.requests.try_send(FromClient::Release(job)) {
+            Err(mpsc::error::TrySendError::Full(_)) => Err(job),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// The number of a client's `n`-th job.
+#[must_use]
+pub fn job_of(client: ClientId, n: u32) -> JobId {
+    JobId(client.0 << 32 | u64::from(n))
+}
+
+/// The client that a job's number names, and which of its jobs it is.
+#[must_use]
+pub fn client_of(job: JobId) -> (ClientId, u32) {
+    (ClientId(job.0 >> 32), job.0 as u32)
+}

@@ -1,0 +1,203 @@
+//! Random programs that are well formed, made from numbers: each step of the numbers adds a node.
+
+use proptest::prelude::*;
+use std::sync::Arc;
+use tilework_expr::{
+    AxisGrid, AxisMap, BinaryOp, DType, Dist, FileKind, FileRef, Fold, Grid, Node, NodeIdx, Op, Program,
+    Scalar, UnaryOp, View, run_grid,
+};
+use tilework_proto::{decode, encode};
+
+/// Numbers drawn from one number.
+struct Draw(u64);
+
+impl Draw {
+    fn below(&mut self, n: usize) -> usize {
+        // splitmix64
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        ((z ^ (z >> 31)) % n as u64) as usize
+    }
+
+    fn axis(&mut self) -> AxisGrid {
+        match self.below(3) {
+            0 => AxisGrid::explicit(&(0..1 + self.below(4)).map(|_| self.below(5)).collect::<Vec<_>>()),
+            1 => AxisGrid::regular(self.below(1 << 20), 1000 + self.below(1000)),
+            _ => AxisGrid::regular(self.below(9), 1 + self.below(4)),
+        }
+    }
+
+    fn grid(&mut self) -> Grid {
+        if self.below(4) == 0 {
+            let square = self.axis();
+            return Grid::new(vec![square.clone(), square]);
+        }
+        Grid::new((0..self.below(4)).map(|_| self.axis()).collect())
+    }
+
+    fn dtype(&mut self) -> DType {
+        DType::ALL[self.below(DType::ALL.len())]
+    }
+
+    fn file(&mut self) -> FileRef {
+        let kind = [FileKind::Npy, FileKind::Npz, FileKind::Zarr2, FileKind::Zarr3][self.below(4)];
+        FileRef { kind, path: format!("/data/{}", self.below(100)), member: "é".repeat(self.below(3)) }
+    }
+}
+
+/// A node without inputs.
+fn source(draw: &mut Draw) -> Node {
+    let (grid, dtype) = (draw.grid(), draw.dtype());
+    let (op, dtype) = match draw.below(6) {
+        0 => {
+            let bits = u128::from(draw.0) << 64 | u128::from(draw.0 ^ 7);
+            (Op::Full(Scalar::from_bits(dtype, bits)), dtype)
+        }
+        1 if grid.ndim() > 0 => (Op::Index { axis: draw.below(grid.ndim()) }, DType::I64),
+        2 => {
+            let (dist, dtype) = match draw.below(3) {
+                0 => (Dist::Uniform { low: -1.5, high: f64::MAX }, DType::F32),
+                1 => (Dist::Normal { mean: 0.0, std: 1e-9 }, DType::F64),
+                _ => (Dist::Integers { low: -(1 << 63), high: draw.below(1 << 40) as i128 }, DType::I64),
+            };
+            (Op::Random { key: draw.0, dist }, dtype)
+        }
+        3 => (Op::Literal { id: draw.0 }, dtype),
+        4 => (Op::Held { job: draw.0, output: draw.below(9) as u32 }, dtype),
+        _ => (Op::Read(draw.file()), dtype),
+    };
+    Node { op, inputs: vec![], grid, dtype }
+}
+
+/// A node that reads earlier ones, where the drawn operation takes the drawn input.
+fn operation(draw: &mut Draw, nodes: &[Node]) -> Option<Node> {
+    let at = draw.below(nodes.len());
+    let (idx, input) = (NodeIdx(at as u32), &nodes[at]);
+    let Node { grid, dtype, .. } = input.clone();
+    let node = |op, inputs, grid, dtype| Some(Node { op, inputs, grid, dtype });
+    match draw.below(11) {
+        0 => {
+            let op = UnaryOp::ALL[draw.below(UnaryOp::ALL.len())];
+            node(Op::Unary(op), vec![idx], grid, op.result(dtype)?)
+        }
+        1 => {
+            let op = BinaryOp::ALL[draw.below(BinaryOp::ALL.len())];
+            node(Op::Binary(op), vec![idx, idx], grid, op.result(dtype)?)
+        }
+        2 => node(Op::Cast, vec![idx], grid, if dtype.is_complex() { DType::C64 } else { draw.dtype() }),
+        3 if dtype == DType::Bool => node(Op::Select, vec![idx, idx, idx], grid, dtype),
+        4 => {
+            let flip = |(axis, g): (usize, &AxisGrid)| match g.len() {
+                0 => AxisMap::same(axis),
+                n => AxisMap::Along { axis, start: n - 1, step: -1 },
+            };
+            let view = View { axes: grid.axes().iter().enumerate().map(flip).collect() };
+            node(Op::View(view), vec![idx], grid, dtype)
+        }
+        5 => node(Op::Rechunk, vec![idx], Grid::whole(&grid.shape()), dtype),
+        6 if grid.shape().iter().product::<usize>() < 1 << 30 => {
+            let len: usize = grid.shape().iter().product();
+            node(Op::Reshape, vec![idx], run_grid(&[len], 1 << 10), dtype)
+        }
+        7 if grid.ndim() > 0 && grid.axes()[0].n_chunks() < 64 => {
+            let axis = grid.axes()[0].clone();
+            let twice: Vec<usize> = [axis.chunk_lens(), axis.chunk_lens()].concat();
+            let mut axes = grid.axes().to_vec();
+            axes[0] = AxisGrid::explicit(&twice);
+            node(Op::Concat { axis: 0 }, vec![idx, idx], Grid::new(axes), dtype)
+        }
+        8 => {
+            let fold =
+                [Fold::Sum, Fold::Max, Fold::Any, Fold::Std { ddof: 1.0 }, Fold::ArgMin][draw.below(5)];
+            let axes: Vec<usize> = (0..grid.ndim()).filter(|_| draw.below(2) == 0).collect();
+            let kept: Vec<usize> = (0..grid.ndim()).filter(|a| !axes.contains(a)).collect();
+            node(Op::Reduce { fold, axes }, vec![idx], grid.select(&kept), fold.result(dtype)?)
+        }
+        9 if grid.ndim() == 2 && grid.shape()[0] == grid.shape()[1] => {
+            let out = Grid::new(vec![grid.axes()[0].clone(), grid.axes()[1].clone()]);
+            node(Op::MatMul, vec![idx, idx], out, dtype)
+        }
+        _ => node(Op::Write(draw.file()), vec![idx], grid, dtype),
+    }
+}
+
+pub fn program_of(seed: u64, n: usize) -> Program {
+    let mut draw = Draw(seed);
+    let mut program = Program::default();
+    for _ in 0..n {
+        let node = if program.nodes.is_empty() || draw.below(3) == 0 {
+            source(&mut draw)
+        } else {
+            operation(&mut draw, &program.nodes).unwrap_or_else(|| source(&mut draw))
+        };
+        program.nodes.push(node);
+        // Not every drawn operation fits its input; those that do not are left out.
+        if program.check().is_err() {
+            program.nodes.pop();
+        }
+    }
+    let n = program.nodes.len();
+    program.outputs = (0..draw.below(4).min(n)).map(|_| NodeIdx(draw.below(n) as u32)).collect();
+    program
+}
+
+pub fn programs() -> impl Strategy<Value = Arc<Program>> {
+    (any::<u64>(), 0usize..24).prop_map(|(seed, n)| Arc::new(program_of(seed, n)))
+}
+
+proptest! {
+    #[test]
+    fn programs_round_trip(program in programs()) {
+        prop_assert_eq!(&decode::<Program>(&encode(&*program)).unwrap(), &*program);
+    }
+
+    #[test]
+    fn random_bytes_never_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+        let _ = decode::<Program>(&bytes);
+    }
+
+    #[test]
+    fn damaged_programs_never_panic(seed in any::<u64>(), at in any::<u64>(), byte in any::<u8>()) {
+        let mut bytes = encode(&program_of(seed, 12));
+        if !bytes.is_empty() {
+            let at = (at % bytes.len() as u64) as usize;
+            bytes[at] = byte;
+            if let Ok(program) = decode::<Program>(&bytes) {
+                // What is accepted can be planned, or refused with a reason.
+                let _ = tilework_expr::Plan::of(&program);
+            }
+        }
+    }
+}
+
+#[test]
+fn every_operation_is_among_the_random_programs() {
+    let mut seen = std::collections::BTreeSet::new();
+    for seed in 0..300 {
+        for node in program_of(seed, 24).nodes {
+            let name = format!("{:?}", node.op);
+            seen.insert(name.split(['(', ' ', '{']).next().unwrap().to_owned());
+        }
+    }
+    let n_ops = 17;
+    assert_eq!(seen.len(), n_ops, "{seen:?}");
+}
+
+#[test]
+fn the_size_of_a_program_is_that_of_its_operations() {
+    let program = |chunks: usize| {
+        let grid = Grid::regular(&[100_000, 10_000], &[100_000 / chunks, 10_000]);
+        let node = |op, inputs: &[u32]| Node {
+            op,
+            inputs: inputs.iter().map(|&i| NodeIdx(i)).collect(),
+            grid: grid.clone(),
+            dtype: DType::F64,
+        };
+        let read = |id| node(Op::Literal { id }, &[]);
+        let nodes = vec![read(0), read(1), node(Op::Binary(BinaryOp::Add), &[0, 1])];
+        encode(&Program { nodes, outputs: vec![NodeIdx(2)] }).len()
+    };
+    assert!(program(10) < 60 && program(10_000) < 60, "{} {}", program(10), program(10_000));
+}

@@ -1,0 +1,163 @@
+//! Everything that must hold between two events. Used by tests and by the simulator after each event.
+//!
+//! Knows all parts. Must not change any.
+
+use crate::job::Job;
+use crate::scheduler::Scheduler;
+use crate::table::{NOBODY, TaskState};
+use crate::worker::ready_key;
+use std::collections::BTreeMap;
+use tilework_expr::{ChunkIdx, JobId, LeaseId, StageIdx, TaskKey, WorkerId};
+
+/// What the tables say of workers and leases.
+#[derive(Default)]
+struct Tally {
+    open: BTreeMap<LeaseId, u32>,
+    committed: BTreeMap<WorkerId, u64>,
+    ready: BTreeMap<WorkerId, usize>,
+}
+
+impl Scheduler {
+    /// Checks all invariants. The cost grows with the tasks that are under way.
+    ///
+    /// # Panics
+    /// If one does not hold.
+    pub fn check(&self) {
+        let mut tally = Tally::default();
+        for (id, job) in &self.jobs {
+            for stage in 0..job.stages.len() {
+                self.check_stage(*id, job, StageIdx(stage as u32), &mut tally);
+            }
+            self.check_job(*id, job);
+        }
+        self.check_workers(&tally);
+        self.check_progress();
+    }
+
+    fn check_stage(&self, id: JobId, job: &Job, stage: StageIdx, tally: &mut Tally) {
+        let table = &job.stage(stage).table;
+        table.check();
+        let left = job.roots.left_of(stage);
+        for (chunk, state) in table.live() {
+            let key = TaskKey { job: id, stage, chunk: ChunkIdx(chunk) };
+            let in_block = left.iter().any(|r| r.contains(&chunk));
+            if in_block {
+                let mixed = !job.plan.stage(stage).inputs.is_empty();
+                assert!(mixed || state == TaskState::Untouched, "{key:?} is {state:?} and still a root to hand out");
+            }
+            self.check_task(job, key, state, tally);
+        }
+    }
+
+    fn check_task(&self, job: &Job, key: TaskKey, state: TaskState, tally: &mut Tally) {
+        match state {
+            TaskState::Untouched | TaskState::Released => return,
+            TaskState::Waiting { missing } => self.check_waiting(job, key, missing),
+            TaskState::Ready { worker: None } => assert!(self.unplaced.contains(&key), "{key:?} is ready nowhere"),
+            TaskState::Ready { worker: Some(worker) } => {
+                let w = self.workers.get(&worker).expect("a task is ready for a worker that is gone");
+                assert!(w.ready.contains(&ready_key(key)), "{key:?} is in no queue");
+                *tally.ready.entry(worker).or_default() += 1;
+            }
+            TaskState::Leased { lease } => {
+                let l = self.leases.get(&lease).expect("a task has a lease that ended");
+                assert!((l.job, l.stage) == (key.job, key.stage) && l.chunks.contains(&key.chunk.0));
+                *tally.open.entry(lease).or_default() += 1;
+                *tally.committed.entry(l.worker).or_default() += job.bytes(key.stage, key.chunk);
+            }
+            TaskState::Held { holder, pending } => self.check_held(job, key, (holder, pending), tally),
+        }
+        if matches!(state, TaskState::Ready { .. }) {
+            assert_eq!(self.count_missing(job, key), 0, "{key:?} is ready");
+        }
+    }
+
+    fn check_waiting(&self, job: &Job, key: TaskKey, missing: u32) {
+        if job.is_alias(key.stage) {
+            let made = self.task(self.canonical(key));
+            assert!(!made.is_done(), "{key:?} waits for a chunk that is {made:?}");
+            return;
+        }
+        assert_eq!(self.count_missing(job, key), missing, "{key:?}: missing inputs");
+        assert!(missing > 0, "{key:?} waits for nothing");
+    }
+
+    fn count_missing(&self, job: &Job, key: TaskKey) -> u32 {
+        let mut inputs = Vec::new();
+        job.plan.inputs_of(key.stage, key.chunk, &mut inputs);
+        for &(_, s, c) in &inputs {
+            assert!(job.state(s, c) != TaskState::Released, "{key:?} reads {s:?} {c:?}, which was dropped");
+        }
+        inputs.iter().filter(|(_, s, c)| !job.state(*s, *c).is_held()).count() as u32
+    }
+
+    fn check_held(&self, job: &Job, key: TaskKey, (holder, pending): (WorkerId, u32), tally: &mut Tally) {
+        let mut readers = Vec::new();
+        job.plan.consumers_of(key.stage, key.chunk, &mut readers);
+        let open = |&&(s, c): &&(StageIdx, ChunkIdx)| !job.state(s, c).is_done() && job.needed(s, c);
+        let want = readers.iter().filter(open).count() as u32;
+        assert_eq!(pending, want, "{key:?}: pending readers");
+        let output = job.stage(key.stage).is_output && job.wanted();
+        assert!(pending > 0 || output, "{key:?} is kept for nobody");
+        if job.is_alias(key.stage) {
+            assert_eq!(holder, NOBODY);
+            assert!(self.holder(key).is_some(), "{key:?} stands for a chunk that does not exist");
+        } else {
+            assert!(self.workers.contains_key(&holder), "{key:?} is held by a worker that is gone");
+            *tally.committed.entry(holder).or_default() += job.bytes(key.stage, key.chunk);
+        }
+    }
+
+    fn check_job(&self, id: JobId, job: &Job) {
+        assert_eq!(job.finished, job.outputs_left() == 0, "{id:?}: finished");
+        job.roots.check(|w| self.workers.get(&w).is_some_and(|w| !w.leaving));
+        let referrers = self.jobs.values().filter(|j| j.refs.contains(&id));
+        assert_eq!(job.n_referrers as usize, referrers.clone().count(), "{id:?}: jobs that refer to it");
+        assert_eq!(job.n_readers as usize, referrers.filter(|j| j.reads).count(), "{id:?}: jobs that read it");
+        let reads = job.wanted() && (!job.finished || job.has_alias_outputs);
+        assert_eq!(job.reads, reads, "{id:?}: whether it reads");
+        assert!(job.wanted() || job.is_dormant(), "{id:?} is wanted by nobody and has chunks");
+        assert!(job.wanted() || job.n_referrers > 0, "{id:?} is kept for nobody");
+        assert!(job.refs.iter().all(|r| self.jobs.contains_key(r)), "{id:?} reads a job that is gone");
+    }
+
+    fn check_workers(&self, tally: &Tally) {
+        for (id, w) in &self.workers {
+            let mine = || self.leases.iter().filter(|(_, l)| l.worker == *id);
+            assert_eq!(w.leased, mine().map(|(_, l)| l.open).sum::<u32>(), "{id:?}: tasks leased");
+            assert_eq!(w.leased_us, mine().map(|(_, l)| l.est_us * u64::from(l.open)).sum::<u64>(), "{id:?}: load");
+            let committed = tally.committed.get(id).copied().unwrap_or(0);
+            assert_eq!(w.bytes_committed, committed, "{id:?}: bytes of results");
+            assert_eq!(w.ready.len(), tally.ready.get(id).copied().unwrap_or(0), "{id:?}: queue");
+            assert!(!w.leaving || w.ready.is_empty(), "{id:?} is leaving and has a queue");
+            assert!(w.leased <= self.limits.outstanding_max.max(4 * w.hello.threads), "{id:?} has too much to do");
+            assert!(w.defined.iter().all(|j| self.jobs.contains_key(j)), "{id:?} was not told that a job is over");
+        }
+        assert_eq!(self.n_ready, self.workers.values().map(|w| w.ready.len()).sum::<usize>(), "tasks in queues");
+        for (id, l) in &self.leases {
+            assert!(self.workers.contains_key(&l.worker), "{id:?} is a lease of a worker that is gone");
+            assert_eq!(l.open, tally.open.get(id).copied().unwrap_or(0), "{id:?}: open tasks");
+            assert!(l.open > 0, "{id:?} is answered for and kept");
+        }
+        assert!(self.drops.is_empty() && self.outbox.is_empty() && self.failing.is_empty());
+    }
+
+    /// Where work is left and somebody could do it, somebody is doing something.
+    fn check_progress(&self) {
+        let there = self.workers.values().filter(|w| !w.leaving).map(|w| w.hello.memory_bytes).max();
+        if there < Some(self.memory_seen) || !self.leases.is_empty() {
+            // Nobody is there, or the largest worker that there was is not, and tasks may wait for it.
+            return;
+        }
+        for (id, job) in self.jobs.iter().filter(|(_, j)| j.wanted() && !j.finished) {
+            let counts: Vec<_> = job.stages.iter().map(|s| s.table.counts()).collect();
+            let (left, roots) = (job.outputs_left(), job.roots.n_left());
+            panic!(
+                "nothing is being done for {id:?}: {left} outputs and {roots} roots are left, {} ready tasks, hungry \
+                 {:?}; {counts:?}",
+                self.n_ready, self.hungry
+            );
+        }
+        assert!(self.n_ready == 0 && self.unplaced.is_empty(), "tasks are ready and nobody does them");
+    }
+}

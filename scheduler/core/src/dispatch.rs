@@ -1,0 +1,368 @@
+//! Grants: which tasks a worker gets, how many ahead of need, and what is taken back for an idle one.
+//!
+//! Knows queues, roots and memory credit. Must not know why a task became ready.
+
+use crate::lifecycle::push_holding;
+use crate::limits::Bug;
+use crate::scheduler::Scheduler;
+use crate::table::TaskState;
+use crate::worker::Lease;
+use std::cmp::Reverse;
+use std::ops::Range;
+use tilework_expr::{
+    ChunkIdx, Holding, Instruction, JobId, LeaseId, StageIdx, StageKind, TaskKey, TaskRange, Update, WorkerId,
+};
+
+/// What came of an attempt to give a worker root tasks.
+#[derive(PartialEq)]
+enum Gave {
+    /// Some tasks, or readers of chunks that existed already.
+    Something,
+    /// Nothing, and there is nothing.
+    Nothing,
+}
+
+impl Scheduler {
+    /// Gives every worker that has room what there is for it.
+    pub(crate) fn dispatch(&mut self) {
+        loop {
+            while let Some(worker) = self.dirty.pop_first() {
+                self.fill(worker);
+                self.place_all();
+                if !self.failing.is_empty() || !self.unsettled.is_empty() {
+                    return;
+                }
+            }
+            if !self.feed_hungry() {
+                return;
+            }
+        }
+    }
+
+    /// Tries again for the workers without work; whether anything changed.
+    fn feed_hungry(&mut self) -> bool {
+        if self.hungry.is_empty() {
+            return false;
+        }
+        let roots_left = self.jobs.values().any(|j| j.roots.n_left() > 0);
+        if roots_left && self.n_ready == 0 && self.leases.is_empty() {
+            // Nothing else can make progress: one root more than memory allows.
+            let hungry: Vec<WorkerId> = self.hungry.iter().copied().collect();
+            if hungry.into_iter().any(|w| self.lease_roots(w, true) == Gave::Something) {
+                return true;
+            }
+        }
+        if self.n_ready > 0 {
+            let hungry: Vec<WorkerId> = self.hungry.iter().copied().collect();
+            for w in hungry {
+                if self.room(w, self.limits.task_us_guess) > 0 {
+                    if !self.steal_ready(w) {
+                        break;
+                    }
+                    self.dirty.insert(w);
+                }
+            }
+            if !self.dirty.is_empty() {
+                return true;
+            }
+        }
+        self.revoke_for_idle();
+        false
+    }
+
+    fn fill(&mut self, worker: WorkerId) {
+        loop {
+            let Some(w) = self.workers.get(&worker) else { return };
+            if w.leaving {
+                return;
+            }
+            if let Some(&(job, Reverse(stage), chunk)) = w.ready.first() {
+                let room = self.room(worker, self.est_us(job, stage));
+                if room == 0 {
+                    self.hungry.remove(&worker);
+                    return;
+                }
+                self.lease_ready(worker, TaskKey { job, stage, chunk }, room);
+                continue;
+            }
+            if self.room(worker, self.limits.task_us_guess) == 0 {
+                self.hungry.remove(&worker);
+                return;
+            }
+            if self.lease_roots(worker, false) == Gave::Something {
+                self.place_all();
+                if !self.failing.is_empty() {
+                    return;
+                }
+                continue;
+            }
+            self.hungry.insert(worker);
+            return;
+        }
+    }
+
+    /// How many more tasks of this length a worker should have; none rather than a few where it has plenty, so that
+    /// grants and reports stay large.
+    fn room(&self, worker: WorkerId, est_us: u64) -> u64 {
+        let (l, w) = (&self.limits, &self.workers[&worker]);
+        if w.leaving {
+            return 0;
+        }
+        let threads = u64::from(w.hello.threads.max(1));
+        let leased = u64::from(w.leased);
+        let least = (u64::from(l.outstanding_min_per_thread) * threads).saturating_sub(leased);
+        let ahead = (l.queue_us * threads).saturating_sub(w.leased_us) / est_us.max(1);
+        let ahead = ahead.min(u64::from(l.outstanding_max).saturating_sub(leased));
+        let full = (l.queue_us * threads / est_us.max(1)).min(u64::from(l.outstanding_max));
+        if ahead * 8 >= full { ahead.max(least) } else { least }
+    }
+
+    /// Leases the first ready task of a worker's queue and those right behind it.
+    fn lease_ready(&mut self, worker: WorkerId, first: TaskKey, room: u64) {
+        let est_us = self.est_us(first.job, first.stage);
+        let w = self.workers.get_mut(&worker).expect("a living worker");
+        let mut end = first.chunk.0;
+        while end - first.chunk.0 < room && w.ready.contains(&(first.job, Reverse(first.stage), ChunkIdx(end))) {
+            w.dequeue(TaskKey { chunk: ChunkIdx(end), ..first }, est_us);
+            self.n_ready -= 1;
+            end += 1;
+        }
+        self.lease(worker, first.job, first.stage, first.chunk.0..end);
+    }
+
+    /// Grants tasks that are ready and in no queue.
+    fn lease(&mut self, worker: WorkerId, job: JobId, stage: StageIdx, chunks: Range<u64>) {
+        let lease = LeaseId(self.next_lease);
+        self.next_lease += 1;
+        let est_us = self.est_us(job, stage);
+        let n = chunks.end - chunks.start;
+        let mut elsewhere = Vec::new();
+        let mut bytes = 0;
+        for chunk in chunks.clone() {
+            let key = TaskKey { job, stage, chunk: ChunkIdx(chunk) };
+            self.set(key, TaskState::Leased { lease });
+            bytes += self.jobs[&job].bytes(stage, key.chunk);
+            self.inputs_elsewhere(key, worker, &mut elsewhere);
+        }
+        let w = self.workers.get_mut(&worker).expect("a living worker");
+        w.leased += n as u32;
+        w.leased_us += est_us * n;
+        w.bytes_committed += bytes;
+        self.leases.insert(lease, Lease { worker, job, stage, chunks: chunks.clone(), open: n as u32, est_us, fixed: false });
+        self.define(worker, job);
+        let tasks = TaskRange { job, stage, chunks };
+        let elsewhere = coalesced(elsewhere);
+        self.tell(worker, Instruction::Lease { lease, tasks: tasks.clone(), elsewhere });
+        if let StageKind::Literal { id } = self.jobs[&job].plan.stage(stage).kind {
+            let addresses = self.workers[&worker].hello.addresses.clone();
+            self.update(job, Update::Upload { lease, tasks, literal: id, worker, addresses });
+        }
+    }
+
+    fn inputs_elsewhere(&mut self, key: TaskKey, worker: WorkerId, out: &mut Vec<(TaskKey, WorkerId)>) {
+        self.with_inputs(key, |me, inputs| {
+            for &(_, stage, chunk) in inputs {
+                let made = me.canonical(TaskKey { stage, chunk, ..key });
+                if let TaskState::Held { holder, .. } = me.task(made)
+                    && holder != worker
+                {
+                    out.push((made, holder));
+                }
+            }
+        });
+    }
+
+    /// Gives a worker the next root tasks of the first job that has any; `force` passes over memory credit for one.
+    fn lease_roots(&mut self, worker: WorkerId, force: bool) -> Gave {
+        let ids: Vec<JobId> = self.jobs.iter().filter(|(_, j)| j.roots.n_left() > 0).map(|(id, _)| *id).collect();
+        for id in ids {
+            if self.jobs[&id].roots.unshared() {
+                self.share_out(id);
+            }
+            if self.lease_roots_of(id, worker, force) == Gave::Something {
+                return Gave::Something;
+            }
+        }
+        Gave::Nothing
+    }
+
+    fn share_out(&mut self, id: JobId) {
+        let takers = self.workers.iter().filter(|(_, w)| !w.leaving);
+        let takers: Vec<(WorkerId, u64)> = takers.map(|(id, w)| (*id, u64::from(w.hello.threads))).collect();
+        self.jobs.get_mut(&id).expect("a job with roots").roots.share_out(&takers);
+    }
+
+    fn lease_roots_of(&mut self, id: JobId, worker: WorkerId, force: bool) -> Gave {
+        loop {
+            let job = self.jobs.get_mut(&id).expect("a job with roots");
+            let Some(run) = job.roots.next(worker, u64::MAX) else { return Gave::Nothing };
+            let root = job.roots.root(run.root);
+            let (stage, mut most) = (root.stage, run.chunks.end - run.chunks.start);
+            if root.mixed || !job.stage(stage).whole {
+                // Some of these are not needed, or are no roots: those at the front are passed over.
+                let room = self.room(worker, self.est_us(id, stage)).max(1);
+                let root_task = |me: &mut Self, c: u64| me.is_root_task(TaskKey { job: id, stage, chunk: ChunkIdx(c) });
+                let mut chunks = run.chunks.take(room as usize);
+                most = chunks.by_ref().take_while(|c| root_task(self, *c)).count() as u64;
+                if most == 0 {
+                    self.take_roots(worker, id, run.root, 1);
+                    continue;
+                }
+            }
+            return self.lease_root_run(worker, id, run.root, most, force);
+        }
+    }
+
+    /// Whether a task at a root cursor is to be run; marks tasks that nobody needs as finished with.
+    fn is_root_task(&mut self, key: TaskKey) -> bool {
+        let has_inputs = self.with_inputs(key, |_, inputs| !inputs.is_empty());
+        let needed = self.jobs[&key.job].needed(key.stage, key.chunk);
+        if !has_inputs && !needed {
+            self.set(key, TaskState::Released);
+        }
+        needed && !has_inputs
+    }
+
+    fn take_roots(&mut self, worker: WorkerId, id: JobId, root: usize, n: u64) {
+        self.jobs.get_mut(&id).expect("a job with roots").roots.take(worker, root, n);
+    }
+
+    fn lease_root_run(&mut self, worker: WorkerId, id: JobId, root: usize, most: u64, force: bool) -> Gave {
+        let job = &self.jobs[&id];
+        let stage = job.roots.root(root).stage;
+        if job.is_alias(stage) {
+            if self.n_ready >= self.limits.ready_max {
+                return Gave::Nothing;
+            }
+            let Some(run) = self.next_run(worker, id, self.limits.ready_max as u64 / 16) else { return Gave::Nothing };
+            let n = (run.end - run.start).min(most);
+            self.take_roots(worker, id, root, n);
+            for chunk in run.start..run.start + n {
+                self.read_alias(TaskKey { job: id, stage, chunk: ChunkIdx(chunk) });
+            }
+            return Gave::Something;
+        }
+        let room = self.room(worker, self.est_us(id, stage)).max(u64::from(force));
+        let Some(run) = self.next_run(worker, id, room.max(1)) else { return Gave::Nothing };
+        let credit = if force { 1 } else { self.credit(worker, TaskKey { job: id, stage, chunk: ChunkIdx(run.start) }) };
+        let n = (run.end - run.start).min(most).min(credit).min(room);
+        if n == 0 {
+            return Gave::Nothing;
+        }
+        if !self.fits_somewhere(TaskKey { job: id, stage, chunk: ChunkIdx(run.start) }, worker) {
+            return Gave::Nothing;
+        }
+        self.take_roots(worker, id, root, n);
+        self.lease(worker, id, stage, run.start..run.start + n);
+        self.hungry.remove(&worker);
+        Gave::Something
+    }
+
+    fn next_run(&mut self, worker: WorkerId, id: JobId, room: u64) -> Option<Range<u64>> {
+        Some(self.jobs.get_mut(&id)?.roots.next(worker, room)?.chunks)
+    }
+
+    /// Whether a root's result fits into a worker; the job fails where it fits into none.
+    fn fits_somewhere(&mut self, key: TaskKey, worker: WorkerId) -> bool {
+        let needed = self.jobs[&key.job].plan.out_bytes(key.stage, key.chunk);
+        self.fail_for_memory(key, needed);
+        self.workers[&worker].hello.memory_bytes >= needed
+    }
+
+    /// How many roots of a stage a worker may take before their results fill its share of memory.
+    fn credit(&self, worker: WorkerId, key: TaskKey) -> u64 {
+        let w = &self.workers[&worker];
+        let limit = (u128::from(w.hello.memory_bytes) * u128::from(self.limits.root_memory_percent) / 100) as u64;
+        let left = limit.saturating_sub(w.bytes_committed);
+        match self.jobs[&key.job].stage(key.stage).bytes_each {
+            Some(each) => left.checked_div(each).unwrap_or(u64::MAX),
+            None => u64::from(self.jobs[&key.job].bytes(key.stage, key.chunk) <= left),
+        }
+    }
+
+    /// Moves ready tasks from the queue of the busiest worker to one that has nothing.
+    fn steal_ready(&mut self, thief: WorkerId) -> bool {
+        let queues = self.workers.iter().filter(|(w, s)| **w != thief && !s.ready.is_empty());
+        let Some((_, Reverse(victim))) = queues.map(|(w, s)| (s.load_us(), Reverse(*w))).max() else { return false };
+        let v = &self.workers[&victim];
+        if v.load_us() < self.limits.steal_us_min {
+            return false;
+        }
+        let n = v.ready.len().div_ceil(2).min(self.room(thief, self.limits.task_us_guess) as usize);
+        let mut keys: Vec<_> = v.ready.iter().rev().take(n).copied().collect();
+        keys.retain(|&(job, Reverse(stage), chunk)| self.may_go(TaskKey { job, stage, chunk }, thief));
+        for &(job, Reverse(stage), chunk) in &keys {
+            let key = TaskKey { job, stage, chunk };
+            self.dequeue(key, Some(victim));
+            self.enqueue(key, thief);
+        }
+        !keys.is_empty()
+    }
+
+    /// Asks the busiest worker for tasks back where another has none.
+    fn revoke_for_idle(&mut self) {
+        let idle: Vec<WorkerId> = self.hungry.iter().copied().filter(|w| self.workers[w].leased == 0).collect();
+        for thief in idle {
+            let busy = self.workers.iter().filter(|(_, s)| s.revoking.is_none() && s.leased > s.hello.threads);
+            let Some((load, Reverse(victim))) = busy.map(|(w, s)| (s.load_us(), Reverse(*w))).max() else { return };
+            if load < self.limits.steal_us_min {
+                return;
+            }
+            let v = &self.workers[&victim];
+            let n = u64::from(v.leased - v.hello.threads).div_ceil(2);
+            let last = self.leases.iter().rev().find(|(_, l)| {
+                l.worker == victim && !l.fixed && !self.jobs[&l.job].is_literal(l.stage)
+            });
+            let Some((&lease, l)) = last else { return };
+            let (job, stage) = (l.job, l.stage);
+            let chunks = l.chunks.end.saturating_sub(n).max(l.chunks.start)..l.chunks.end;
+            self.workers.get_mut(&victim).expect("the victim was just found").revoking = Some((lease, thief));
+            self.tell(victim, Instruction::Revoke { lease, tasks: TaskRange { job, stage, chunks } });
+        }
+    }
+
+    /// Tasks of a lease were answered for.
+    pub(crate) fn worker_answered(&mut self, worker: WorkerId, n: u64, est_us: u64) {
+        if let Some(w) = self.workers.get_mut(&worker) {
+            w.leased -= n as u32;
+            w.leased_us -= est_us * n;
+            self.dirty.insert(worker);
+        }
+    }
+
+    /// One task of a lease ends without a chunk.
+    pub(crate) fn close_one(&mut self, lease: LeaseId, key: TaskKey) {
+        let Some(worker) = self.leases.get(&lease).map(|l| l.worker) else { return };
+        if !self.limits.plays(Bug::CreditLeaked) {
+            self.uncharge(worker, key.job, key.stage, key.chunk);
+        }
+        self.answer(lease, 1);
+    }
+
+    /// `n` tasks of a lease were answered for.
+    pub(crate) fn answer(&mut self, lease: LeaseId, n: u32) {
+        let Some(l) = self.leases.get_mut(&lease) else { return };
+        l.open -= n;
+        let (worker, est_us, closed) = (l.worker, l.est_us, l.open == 0);
+        if closed {
+            self.leases.remove(&lease);
+            self.end_revoke(worker, lease);
+        }
+        self.worker_answered(worker, u64::from(n), est_us);
+    }
+
+    /// A worker has nothing (more) to give back of a lease; returns who waits for it.
+    pub(crate) fn end_revoke(&mut self, worker: WorkerId, lease: LeaseId) -> Option<WorkerId> {
+        let w = self.workers.get_mut(&worker)?;
+        let (_, thief) = w.revoking.take_if(|(l, _)| *l == lease)?;
+        Some(thief)
+    }
+}
+
+fn coalesced(mut elsewhere: Vec<(TaskKey, WorkerId)>) -> Vec<Holding> {
+    elsewhere.sort_unstable();
+    elsewhere.dedup();
+    let mut list = Vec::new();
+    elsewhere.into_iter().for_each(|(key, worker)| push_holding(&mut list, key, worker));
+    list
+}

@@ -1,0 +1,101 @@
+//! Everything that can wake the scheduler, and everything that it can ask for.
+
+use std::sync::Arc;
+use tilework_expr::{Instruction, JobId, Program, Report, Update, WorkerId};
+
+/// One connection of a client.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, PartialOrd, Ord)]
+pub struct ClientId(pub u64);
+
+/// What a worker says of itself when it joins.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Hello {
+    /// Its name, unique among the living.
+    pub name: String,
+    /// A random number drawn by the process at its start: tells a returning worker from another of that name.
+    pub incarnation: u64,
+    /// Threads that run tasks.
+    pub threads: u32,
+    /// Bytes that its chunks and tasks may take.
+    pub memory_bytes: u64,
+    /// Where its chunk service listens, `host:port`, tried in order.
+    pub addresses: Vec<String>,
+}
+
+/// Everything that can wake the scheduler.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Event {
+    /// A worker connected. `worker` is a number never used before.
+    WorkerJoined {
+        /// Its number.
+        worker: WorkerId,
+        /// What it says of itself.
+        hello: Hello,
+    },
+    /// A worker reported.
+    WorkerReported {
+        /// Who.
+        worker: WorkerId,
+        /// What, in the order it was sent.
+        reports: Vec<Report>,
+    },
+    /// A worker's connection closed.
+    WorkerLost {
+        /// Who.
+        worker: WorkerId,
+        /// What is known of the reason.
+        why: String,
+    },
+    /// A worker says goodbye: no new tasks, hand its unique chunks on, then disconnect it.
+    WorkerLeaving {
+        /// Who.
+        worker: WorkerId,
+    },
+    /// A client submitted a program. `job` is a number never used before.
+    JobSubmitted {
+        /// Its number.
+        job: JobId,
+        /// Who submitted it.
+        client: ClientId,
+        /// The program.
+        program: Arc<Program>,
+    },
+    /// The client needs the job's outputs no more (also ends a job that runs).
+    JobReleased {
+        /// The job.
+        job: JobId,
+    },
+    /// A client's connection closed: its jobs are released.
+    ClientLost {
+        /// Who.
+        client: ClientId,
+    },
+    /// Time has passed.
+    Tick,
+}
+
+/// Everything that the scheduler can ask its driver for.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Action {
+    /// Tell a worker.
+    Tell {
+        /// Whom.
+        worker: WorkerId,
+        /// What, in this order.
+        instructions: Vec<Instruction>,
+    },
+    /// Tell the client that submitted a job.
+    Update {
+        /// The job.
+        job: JobId,
+        /// What.
+        update: Update,
+    },
+    /// Close a worker's connection and say why (another one has its name, it was silent too long, it has left).
+    Disconnect {
+        /// Whom.
+        worker: WorkerId,
+        /// Why, in words for its log.
+        why: String,
+    },
+}

@@ -1,0 +1,259 @@
+//! A job as the scheduler keeps it: its plan, where its tasks stand, and what is fixed about each stage when the
+//! job is submitted.
+//!
+//! Knows one job. Must not know workers' records, other jobs' tasks, or who is told what.
+
+use crate::blocks::Roots;
+use crate::event::ClientId;
+use crate::table::{Table, TaskState};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use tilework_expr::{
+    AxisGrid, AxisMap, ChunkIdx, Grid, Input, InputMap, JobError, JobId, Plan, Program, Stage, StageIdx, StageKind,
+};
+
+/// Where a chunk is really made, once `Held` stages are resolved.
+pub(crate) type Canonical = (JobId, StageIdx);
+
+/// What the scheduler keeps of a stage.
+pub(crate) struct StageState {
+    /// Where its tasks stand.
+    pub table: Table,
+    /// Who makes its chunks: this stage itself but for `Held` ones.
+    pub canonical: Canonical,
+    /// `Held` stages of other jobs that stand for this one.
+    pub aliases: Vec<Canonical>,
+    /// Whether it makes an output.
+    pub is_output: bool,
+    /// Whether every one of its tasks is needed.
+    pub whole: bool,
+    /// Bytes of any of its chunks, where they are all (nearly) the same.
+    pub bytes_each: Option<u64>,
+    /// Measured time of a task, microseconds; 0 before one was measured.
+    pub mean_us: u64,
+}
+
+/// A submitted program and all that became of it.
+pub(crate) struct Job {
+    /// Who submitted it.
+    pub client: ClientId,
+    /// Whether the client still wants its outputs.
+    pub client_holds: bool,
+    pub program: Arc<Program>,
+    pub plan: Arc<Plan>,
+    pub stages: Vec<StageState>,
+    /// Root tasks that were not handed out yet.
+    pub roots: Roots,
+    /// The jobs whose outputs it reads.
+    pub refs: BTreeSet<JobId>,
+    /// Jobs that have this one in `refs`.
+    pub n_referrers: u32,
+    /// Referrers that may still read its chunks.
+    pub n_readers: u32,
+    /// Whether it is counted in its refs' `n_readers`.
+    pub reads: bool,
+    /// Whether all outputs existed when that was last looked at.
+    pub finished: bool,
+    /// Whether the client was told so.
+    pub announced: bool,
+    /// Why it cannot go on; its record is kept for the jobs that refer to it.
+    pub failed: Option<JobError>,
+    /// Whether some output is a chunk of another job.
+    pub has_alias_outputs: bool,
+    /// When progress may be reported again.
+    pub progress_at_us: u64,
+    /// The count last reported.
+    pub progress_done: u64,
+}
+
+impl Job {
+    pub fn stage(&self, stage: StageIdx) -> &StageState {
+        &self.stages[stage.0 as usize]
+    }
+
+    pub fn state(&self, stage: StageIdx, chunk: ChunkIdx) -> TaskState {
+        self.stage(stage).table.get(chunk.0)
+    }
+
+    pub fn set(&mut self, stage: StageIdx, chunk: ChunkIdx, to: TaskState) -> TaskState {
+        self.stages[stage.0 as usize].table.set(chunk.0, to)
+    }
+
+    /// Whether the output chunks must be kept.
+    pub fn wanted(&self) -> bool {
+        self.client_holds || self.n_readers > 0
+    }
+
+    /// Whether a stage's chunks are those of another job.
+    pub fn is_alias(&self, stage: StageIdx) -> bool {
+        matches!(self.plan.stage(stage).kind, StageKind::Held { .. })
+    }
+
+    /// Whether a stage's chunks come from the client.
+    pub fn is_literal(&self, stage: StageIdx) -> bool {
+        matches!(self.plan.stage(stage).kind, StageKind::Literal { .. })
+    }
+
+    /// Output chunks that do not exist.
+    pub fn outputs_left(&self) -> u64 {
+        let outputs = self.stages.iter().filter(|s| s.is_output);
+        outputs.map(|s| s.table.n_tasks() - s.table.n_done()).sum()
+    }
+
+    /// Whether nothing of it exists or is being made.
+    pub fn is_dormant(&self) -> bool {
+        self.roots.n_left() == 0 && self.stages.iter().all(|s| s.table.counts().released == s.table.n_tasks())
+    }
+
+    /// Bytes of a chunk.
+    pub fn bytes(&self, stage: StageIdx, chunk: ChunkIdx) -> u64 {
+        self.stage(stage).bytes_each.unwrap_or_else(|| self.plan.out_bytes(stage, chunk))
+    }
+
+    /// Whether an output depends on a task.
+    pub fn needed(&self, stage: StageIdx, chunk: ChunkIdx) -> bool {
+        if self.stage(stage).whole {
+            return true;
+        }
+        let mut consumers = Vec::new();
+        self.plan.consumers_of(stage, chunk, &mut consumers);
+        consumers.iter().any(|&(s, c)| self.needed(s, c))
+    }
+
+    /// Tasks done, and tasks in all.
+    pub fn progress(&self) -> (u64, u64) {
+        let own = (0..self.stages.len()).filter(|&i| !self.is_alias(StageIdx(i as u32)));
+        own.fold((0, 0), |(done, all), i| {
+            let t = &self.stages[i].table;
+            (done + t.n_done(), all + t.n_tasks())
+        })
+    }
+}
+
+/// The job of a program that was just submitted.
+///
+/// # Errors
+/// In words, where the program cannot be planned or refers to what does not exist.
+pub(crate) fn submit(
+    job: JobId,
+    client: ClientId,
+    program: Arc<Program>,
+    jobs: &BTreeMap<JobId, Job>,
+) -> Result<Job, String> {
+    let plan = Arc::new(Plan::of(&program).map_err(|e| e.to_string())?);
+    let whole = whole_stages(&plan);
+    let mut stages = Vec::with_capacity(plan.stages.len());
+    let mut refs = BTreeSet::new();
+    for (i, stage) in plan.stages.iter().enumerate() {
+        let own = (job, StageIdx(i as u32));
+        let canonical = if let StageKind::Held { job: of, output } = stage.kind {
+            refs.insert(JobId(of));
+            resolve(jobs, JobId(of), output, stage)?
+        } else {
+            own
+        };
+        refs.extend((canonical != own).then_some(canonical.0));
+        stages.push(StageState {
+            table: Table::new(stage.grid.n_chunks()),
+            canonical,
+            aliases: Vec::new(),
+            is_output: plan.is_output(own.1),
+            whole: whole[i],
+            bytes_each: bytes_each(stage),
+            mean_us: 0,
+        });
+    }
+    let is_alias = |s: &StageIdx| matches!(plan.stage(*s).kind, StageKind::Held { .. });
+    let has_alias_outputs = plan.outputs.iter().any(is_alias);
+    let roots = Roots::new(&plan);
+    Ok(Job {
+        client,
+        client_holds: true,
+        program,
+        plan,
+        stages,
+        roots,
+        refs,
+        n_referrers: 0,
+        n_readers: 0,
+        reads: false,
+        finished: false,
+        announced: false,
+        failed: None,
+        has_alias_outputs,
+        progress_at_us: 0,
+        progress_done: 0,
+    })
+}
+
+fn resolve(jobs: &BTreeMap<JobId, Job>, of: JobId, output: u32, stage: &Stage) -> Result<Canonical, String> {
+    let named = jobs.get(&of).ok_or_else(|| format!("it reads job {}, which does not exist any more", of.0))?;
+    if let Some(error) = &named.failed {
+        return Err(format!("it reads job {}, which failed: {error}", of.0));
+    }
+    let Some(&out) = named.plan.outputs.get(output as usize) else {
+        let n = named.plan.outputs.len();
+        return Err(format!("it reads output {output} of job {}, which has {n} outputs", of.0));
+    };
+    let (want, have) = (stage.grid.n_chunks(), named.plan.n_tasks(out));
+    if want != have {
+        return Err(format!("it reads {want} chunks of output {output} of job {}, which has {have}", of.0));
+    }
+    Ok(named.stage(out).canonical)
+}
+
+/// Bytes of a stage's chunks where the grid is regular (the last ones, which may be smaller, are charged in full).
+fn bytes_each(stage: &Stage) -> Option<u64> {
+    if stage.grid.axes().iter().any(|a| matches!(a, AxisGrid::Explicit { .. })) {
+        return None;
+    }
+    if matches!(stage.kind, StageKind::Write(_)) {
+        return Some(0);
+    }
+    let folded = stage.folded_axes().unwrap_or(&[]);
+    let kept = stage.grid.axes().iter().enumerate().filter(|(a, _)| !folded.contains(a));
+    let len: usize = kept.map(|(_, a)| a.chunk_max()).product();
+    let element: usize = stage.planes.iter().map(|d| d.size()).sum();
+    Some(len as u64 * element as u64)
+}
+
+/// For each stage, whether all of its tasks are needed: those of outputs, and those that such a stage reads all
+/// of. For other stages it is looked up task by task.
+fn whole_stages(plan: &Plan) -> Vec<bool> {
+    let mut whole: Vec<bool> = (0..plan.stages.len()).map(|i| plan.is_output(StageIdx(i as u32))).collect();
+    for i in (0..plan.stages.len()).rev() {
+        let from = &plan.stages[i];
+        let covered = |&(to, slot): &(StageIdx, usize)| {
+            whole[to.0 as usize] && covers(plan.stage(to), &plan.stage(to).inputs[slot], from)
+        };
+        whole[i] = whole[i] || plan.consumers[i].iter().any(covered);
+    }
+    whole
+}
+
+/// Whether every chunk of `from` is read through `input` by some task of `to`; false where that is hard to say.
+fn covers(to: &Stage, input: &Input, from: &Stage) -> bool {
+    match &input.map {
+        InputMap::Group { .. } => true,
+        InputMap::Flat => !has_empty_chunks(&from.out_grid),
+        InputMap::View { clip: Some(_), .. } => false,
+        InputMap::View { view, clip: None } => {
+            let out: Vec<_> = to.grid.axes().iter().map(|a| 0..a.len()).collect();
+            let image = view.image(&out);
+            let axes = view.axes.iter().zip(from.out_grid.axes()).zip(&image);
+            let all = |((map, axis), hull): ((&AxisMap, &AxisGrid), &std::ops::Range<usize>)| match map {
+                AxisMap::At(_) => axis.n_chunks() == 1,
+                AxisMap::Along { step, .. } => step.unsigned_abs() == 1 && *hull == (0..axis.len()),
+            };
+            !has_empty_chunks(&from.out_grid) && out.iter().all(|r| !r.is_empty()) && axes.into_iter().all(all)
+        }
+    }
+}
+
+/// Whether some chunk of a grid has no elements.
+pub(crate) fn has_empty_chunks(grid: &Grid) -> bool {
+    grid.axes().iter().any(|axis| match axis {
+        AxisGrid::Regular { len, .. } => *len == 0,
+        AxisGrid::Explicit { bounds } => bounds.windows(2).any(|w| w[0] == w[1]),
+    })
+}

@@ -1,0 +1,28 @@
+//! The scheduler's state machine: which task runs where, what is dropped when, and what is made again after a loss.
+//!
+//! Everything that can happen is an [`Event`], everything that it asks for is an [`Action`]; time is an argument.
+//! Knows plans, workers by name and limits. Must not know transports, runtimes, clocks or chunk contents.
+
+mod blocks;
+mod check;
+mod dispatch;
+mod event;
+mod failures;
+mod job;
+mod lifecycle;
+mod limits;
+mod place;
+mod readiness;
+mod recovery;
+mod reports;
+mod scheduler;
+mod state;
+mod table;
+mod worker;
+
+pub use event::*;
+#[doc(hidden)]
+pub use limits::Bug;
+pub use limits::Limits;
+pub use scheduler::Scheduler;
+pub use state::{ClusterState, JobState, StageCounts, WorkerSummary};

@@ -1,0 +1,327 @@
+//! The life of a job: submitted, finished, perhaps unfinished again after a loss, released, failed.
+//!
+//! A job keeps the *records* of the jobs that it reads for as long as it exists, so that their chunks can be made
+//! again; it keeps their *chunks* only until it is finished.
+//!
+//! Knows jobs as wholes. Must not know how tasks become ready or where they run.
+
+use crate::event::ClientId;
+use crate::job::{self, Canonical, StageState};
+use crate::limits::Bug;
+use crate::scheduler::Scheduler;
+use crate::table::{NOBODY, TaskState};
+use crate::worker::ReadyKey;
+use std::cmp::Reverse;
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use tilework_expr::{
+    ChunkIdx, Holding, Instruction, JobError, JobId, Program, StageIdx, TaskKey, TaskRange, Update, WorkerId,
+};
+
+impl Scheduler {
+    pub(crate) fn submit(&mut self, id: JobId, client: ClientId, program: Arc<Program>) {
+        if self.jobs.contains_key(&id) {
+            return;
+        }
+        let job = match job::submit(id, client, program, &self.jobs) {
+            Ok(job) => job,
+            Err(why) => return self.update(id, Update::Failed(JobError::Program(why))),
+        };
+        for (i, stage) in job.stages.iter().enumerate() {
+            let own = (id, StageIdx(i as u32));
+            if stage.canonical != own {
+                self.aliases_mut(stage.canonical).push(own);
+            }
+        }
+        for of in &job.refs {
+            self.jobs.get_mut(of).expect("what a job reads exists").n_referrers += 1;
+        }
+        self.jobs.insert(id, job);
+        self.unsettled.insert(id);
+        self.refuse_oversized(id);
+        let hungry = std::mem::take(&mut self.hungry);
+        self.dirty.extend(hungry);
+        self.dirty.extend(self.workers.keys());
+    }
+
+    fn aliases_mut(&mut self, (job, stage): Canonical) -> &mut Vec<Canonical> {
+        let job = self.jobs.get_mut(&job).expect("a chunk's maker exists while it is read");
+        &mut job.stages[stage.0 as usize].aliases
+    }
+
+    pub(crate) fn release_job(&mut self, id: JobId) {
+        let Some(job) = self.jobs.get_mut(&id).filter(|j| j.client_holds) else { return };
+        job.client_holds = false;
+        if !job.finished {
+            self.update(id, Update::Failed(JobError::Cancelled));
+        }
+        self.let_go(id);
+    }
+
+    pub(crate) fn client_lost(&mut self, client: ClientId) {
+        let mut gone = Vec::new();
+        for (id, job) in self.jobs.iter_mut().filter(|(_, j)| j.client == client && j.client_holds) {
+            job.client_holds = false;
+            gone.push(*id);
+        }
+        gone.into_iter().for_each(|id| self.let_go(id));
+    }
+
+    /// The client puts no more chunks of a job. Where jobs that read it need some, none of them can end.
+    fn let_go(&mut self, id: JobId) {
+        self.unsettled.insert(id);
+        let job = &self.jobs[&id];
+        if job.finished || job.n_readers == 0 {
+            return;
+        }
+        let unput = |(i, s): &(usize, &StageState)| {
+            job.is_literal(StageIdx(*i as u32)) && s.table.n_done() < s.table.n_tasks()
+        };
+        if let Some((i, _)) = job.stages.iter().enumerate().find(unput) {
+            let key = TaskKey { job: id, stage: StageIdx(i as u32), chunk: ChunkIdx(0) };
+            self.fail_operation(key, "the client released it before all chunks were put".to_owned());
+        }
+    }
+
+    /// Looks at the jobs whose end may have come: announces outputs, counts readers, drops what nobody wants.
+    pub(crate) fn settle_jobs(&mut self) {
+        while let Some(id) = self.unsettled.pop_first() {
+            let Some(job) = self.jobs.get_mut(&id) else { continue };
+            let was = job.finished;
+            job.finished = job.outputs_left() == 0;
+            if job.finished && !was {
+                let announce = job.client_holds;
+                self.trim(id);
+                if announce && !(self.jobs[&id].announced && self.limits.plays(Bug::RemadeOutputUnannounced)) {
+                    self.announce(id);
+                }
+            }
+            let job = &self.jobs[&id];
+            let reads = job.wanted() && (!job.finished || job.has_alias_outputs);
+            self.set_reads(id, reads);
+            let job = &self.jobs[&id];
+            if !job.wanted() {
+                let done_for = job.n_referrers == 0;
+                if !job.is_dormant() {
+                    self.drop_chunks(id);
+                }
+                if done_for {
+                    self.remove(id);
+                }
+            }
+        }
+    }
+
+    /// Notes that an output of a job has to be made (again), and so the outputs that it reads kept.
+    pub(crate) fn unfinish(&mut self, id: JobId) {
+        let job = self.jobs.get_mut(&id).expect("the job of a task");
+        job.finished = false;
+        let reads = job.wanted();
+        self.set_reads(id, reads);
+        self.unsettled.insert(id);
+    }
+
+    fn set_reads(&mut self, id: JobId, reads: bool) {
+        let Some(job) = self.jobs.get_mut(&id) else { return };
+        if std::mem::replace(&mut job.reads, reads) == reads {
+            return;
+        }
+        for of in job.refs.clone() {
+            let read = self.jobs.get_mut(&of).expect("what a job reads exists");
+            if reads {
+                read.n_readers += 1;
+            } else {
+                read.n_readers -= 1;
+            }
+            self.unsettled.insert(of);
+        }
+    }
+
+    fn announce(&mut self, id: JobId) {
+        self.jobs.get_mut(&id).expect("the job that is announced").announced = true;
+        let job = &self.jobs[&id];
+        let mut holders = BTreeSet::new();
+        let mut outputs = Vec::with_capacity(job.plan.outputs.len());
+        for &stage in &job.plan.outputs {
+            let (of, made) = job.stage(stage).canonical;
+            let mut list: Vec<Holding> = Vec::new();
+            for chunk in 0..job.plan.n_tasks(stage) {
+                let TaskState::Held { holder, .. } = self.jobs[&of].state(made, ChunkIdx(chunk)) else { continue };
+                holders.insert(holder);
+                push_holding(&mut list, TaskKey { job: of, stage: made, chunk: ChunkIdx(chunk) }, holder);
+            }
+            outputs.push(list);
+        }
+        let addresses = holders.iter().map(|w| (*w, self.workers[w].hello.addresses.clone())).collect();
+        let (done, total) = job.progress();
+        self.update(id, Update::Progress { done, total });
+        self.update(id, Update::Done { outputs, addresses });
+    }
+
+    /// Drops every chunk and task of a job; what is known of its tasks is that all of them were finished with.
+    fn drop_chunks(&mut self, id: JobId) {
+        let lease_ids: Vec<_> = self.leases.iter().filter(|(_, l)| l.job == id).map(|(i, _)| *i).collect();
+        let job = self.jobs.get_mut(&id).expect("the job whose chunks are dropped");
+        let mut stages = Vec::new();
+        for (i, s) in job.stages.iter_mut().enumerate() {
+            stages.push((StageIdx(i as u32), s.table.live().collect::<Vec<_>>()));
+            s.table.retire_all();
+        }
+        job.roots.clear();
+        job.finished = true;
+        for (stage, tasks) in stages {
+            for (chunk, state) in tasks {
+                match state {
+                    TaskState::Held { holder, .. } if holder != NOBODY => {
+                        self.uncharge(holder, id, stage, ChunkIdx(chunk));
+                    }
+                    TaskState::Leased { lease } => self.uncharge(self.leases[&lease].worker, id, stage, ChunkIdx(chunk)),
+                    _ => {}
+                }
+            }
+        }
+        for lease in lease_ids {
+            let l = self.leases.remove(&lease).expect("the lease was just listed");
+            self.worker_answered(l.worker, u64::from(l.open), l.est_us);
+            self.end_revoke(l.worker, lease);
+        }
+        let (lo, hi) = job_bounds(id);
+        for (w, worker) in &mut self.workers {
+            let mine: Vec<ReadyKey> = worker.ready.range(lo..=hi).copied().collect();
+            self.n_ready -= mine.len();
+            mine.iter().for_each(|k| {
+                worker.ready.remove(k);
+            });
+            worker.ready_us = if worker.ready.is_empty() { 0 } else { worker.ready_us };
+            self.dirty.insert(*w);
+        }
+        self.unplaced.retain(|k| k.job != id);
+        self.trouble.retain(|k, _| k.job != id);
+        self.forget(id);
+    }
+
+    /// Tells the workers that know of a job that it is over.
+    fn forget(&mut self, id: JobId) {
+        let told: Vec<WorkerId> = self.workers.keys().copied().collect();
+        for w in told {
+            if self.workers.get_mut(&w).is_some_and(|s| s.defined.remove(&id)) {
+                self.tell(w, Instruction::Forget(id));
+            }
+        }
+    }
+
+    fn remove(&mut self, id: JobId) {
+        self.set_reads(id, false);
+        self.forget(id);
+        let Some(job) = self.jobs.remove(&id) else { return };
+        self.unsettled.remove(&id);
+        for (i, stage) in job.stages.iter().enumerate() {
+            let own = (id, StageIdx(i as u32));
+            if stage.canonical != own && self.jobs.contains_key(&stage.canonical.0) {
+                self.aliases_mut(stage.canonical).retain(|a| *a != own);
+            }
+        }
+        for of in &job.refs {
+            if let Some(read) = self.jobs.get_mut(of) {
+                read.n_referrers -= 1;
+                self.unsettled.insert(*of);
+            }
+        }
+    }
+
+    /// Ends the jobs that cannot go on, and with them those that read their outputs.
+    pub(crate) fn fail_jobs(&mut self) {
+        while let Some((id, error)) = self.failing.pop() {
+            let Some(job) = self.jobs.get_mut(&id).filter(|j| j.failed.is_none()) else { continue };
+            job.failed = Some(error.clone());
+            if std::mem::take(&mut job.client_holds) {
+                self.update(id, Update::Failed(error.clone()));
+            }
+            let readers = self.jobs.iter().filter(|(_, j)| j.reads && j.refs.contains(&id));
+            self.failing.extend(readers.map(|(r, _)| (*r, error.clone())));
+            self.drop_chunks(id);
+            self.unsettled.insert(id);
+        }
+    }
+
+    /// Ends the work that is still under way for a job whose outputs all exist: after a loss, some of what is made
+    /// again turns out not to be needed.
+    fn trim(&mut self, id: JobId) {
+        let job = &self.jobs[&id];
+        let mut undone = Vec::new();
+        for (i, s) in job.stages.iter().enumerate() {
+            let counts = s.table.counts();
+            if counts.waiting + counts.ready + counts.leased > 0 {
+                let tasks = s.table.live().filter(|(_, t)| !t.is_done() && *t != TaskState::Untouched);
+                undone.extend(tasks.map(|(c, t)| {
+                    (TaskKey { job: id, stage: StageIdx(i as u32), chunk: ChunkIdx(c) }, t)
+                }));
+            }
+        }
+        for (key, state) in undone {
+            match state {
+                TaskState::Ready { worker } => self.dequeue(key, worker),
+                TaskState::Leased { lease } => self.close_one(lease, key),
+                _ => {}
+            }
+            self.set(key, TaskState::Released);
+            self.read_inputs(key);
+        }
+    }
+
+    /// Makes sure that a worker knows a job, and before it the jobs that it reads: it needs their plans to tell
+    /// whose chunks those are, and is told when they are over only if it knows them.
+    pub(crate) fn define(&mut self, worker: WorkerId, id: JobId) {
+        let (known, refs) = (&self.workers[&worker].defined, &self.jobs[&id].refs);
+        if known.contains(&id) && refs.iter().all(|r| known.contains(r)) {
+            return;
+        }
+        let mut stack = vec![id];
+        stack.extend(refs);
+        while let Some(&top) = stack.last() {
+            let known = &self.workers[&worker].defined;
+            let job = &self.jobs[&top];
+            let before: Vec<JobId> = job.refs.iter().filter(|r| !known.contains(r)).copied().collect();
+            if known.contains(&top) || before.is_empty() {
+                stack.pop();
+                let program = job.program.clone();
+                if self.workers.get_mut(&worker).is_some_and(|w| w.defined.insert(top)) {
+                    self.tell(worker, Instruction::Define { job: top, program });
+                }
+            } else {
+                stack.extend(before);
+            }
+        }
+    }
+
+    /// Tells clients how far their jobs are, now and then.
+    pub(crate) fn report_progress(&mut self, id: JobId) {
+        let (now_us, interval_us) = (self.now_us, self.limits.progress_interval_us);
+        let Some(job) = self.jobs.get_mut(&id).filter(|j| j.client_holds && j.progress_at_us <= now_us) else { return };
+        let (done, total) = job.progress();
+        if std::mem::replace(&mut job.progress_done, done) != done {
+            job.progress_at_us = now_us + interval_us;
+            self.update(id, Update::Progress { done, total });
+        }
+    }
+}
+
+fn job_bounds(id: JobId) -> (ReadyKey, ReadyKey) {
+    ((id, Reverse(StageIdx(u32::MAX)), ChunkIdx(0)), (id, Reverse(StageIdx(0)), ChunkIdx(u64::MAX)))
+}
+
+/// Appends a chunk and its holder, to the last range where it continues that.
+pub(crate) fn push_holding(list: &mut Vec<Holding>, key: TaskKey, worker: WorkerId) {
+    match list.last_mut() {
+        Some(h)
+            if h.worker == worker
+                && (h.chunks.job, h.chunks.stage, h.chunks.chunks.end) == (key.job, key.stage, key.chunk.0) =>
+        {
+            h.chunks.chunks.end += 1;
+        }
+        _ => {
+            let chunks = TaskRange { job: key.job, stage: key.stage, chunks: key.chunk.0..key.chunk.0 + 1 };
+            list.push(Holding { chunks, worker });
+        }
+    }
+}

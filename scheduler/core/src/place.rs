@@ -1,0 +1,139 @@
+//! Where a ready task goes: by earliest finish, over the workers that hold its inputs and a few that are idle.
+//!
+//! Knows sizes, holders and loads. Must not know leases.
+
+use crate::scheduler::Scheduler;
+use crate::table::TaskState;
+use crate::worker::WorkerState;
+use tilework_expr::{JobError, TaskKey, WorkerId, region_len};
+
+/// Idle workers that are looked at for one task.
+const IDLE_MAX: usize = 4;
+
+/// What a task needs, and where that is.
+#[derive(Default)]
+struct Needs {
+    /// Bytes of its inputs and its result.
+    total: u64,
+    /// Bytes of its inputs.
+    inputs: u64,
+    /// Bytes of inputs at each holder.
+    at: Vec<(WorkerId, u64)>,
+}
+
+impl Scheduler {
+    /// Chooses a worker for every ready task that has none.
+    pub(crate) fn place_all(&mut self) {
+        if self.unplaced.is_empty() || !self.workers.values().any(|w| !w.leaving) {
+            return;
+        }
+        let mut tasks = std::mem::take(&mut self.unplaced);
+        tasks.retain(|key| self.task(*key) == (TaskState::Ready { worker: None }) && !self.place(*key));
+        self.unplaced.append(&mut tasks);
+    }
+
+    /// Puts a ready task into the queue of the best worker; whether there is one.
+    fn place(&mut self, key: TaskKey) -> bool {
+        let needs = self.needs(key);
+        let worker = self.choose(key, &needs);
+        match worker {
+            Some(worker) => self.enqueue(key, worker),
+            None => self.fail_for_memory(key, needs.total),
+        }
+        worker.is_some()
+    }
+
+    /// Puts a ready task into a worker's queue.
+    pub(crate) fn enqueue(&mut self, key: TaskKey, worker: WorkerId) {
+        let est_us = self.est_us(key.job, key.stage);
+        self.set(key, TaskState::Ready { worker: Some(worker) });
+        self.workers.get_mut(&worker).expect("tasks go to living workers").enqueue(key, est_us);
+        self.n_ready += 1;
+        self.dirty.insert(worker);
+    }
+
+    /// Takes a ready task out of the queue in which it stands.
+    pub(crate) fn dequeue(&mut self, key: TaskKey, worker: Option<WorkerId>) {
+        let est_us = self.est_us(key.job, key.stage);
+        if let Some(w) = worker.and_then(|w| self.workers.get_mut(&w)) {
+            w.dequeue(key, est_us);
+            self.n_ready -= 1;
+        }
+    }
+
+    fn needs(&mut self, key: TaskKey) -> Needs {
+        self.with_inputs(key, |me, inputs| {
+            let job = &me.jobs[&key.job];
+            let mut needs = Needs { total: job.bytes(key.stage, key.chunk), ..Needs::default() };
+            for &(_, stage, chunk) in inputs {
+                let bytes = job.bytes(stage, chunk);
+                needs.inputs += bytes;
+                if let Some(holder) = me.holder(TaskKey { stage, chunk, ..key }) {
+                    match needs.at.iter_mut().find(|(w, _)| *w == holder) {
+                        Some((_, b)) => *b += bytes,
+                        None => needs.at.push((holder, bytes)),
+                    }
+                }
+            }
+            needs.total += needs.inputs;
+            // Those are bounds; where they do not fit everywhere, the exact sizes decide.
+            if me.memory_least < needs.total {
+                needs.total = job.plan.task_bytes(key.stage, key.chunk);
+            }
+            needs
+        })
+    }
+
+    /// The worker where the task would end first; none where it fits nowhere.
+    fn choose(&self, key: TaskKey, needs: &Needs) -> Option<WorkerId> {
+        let trouble = self.trouble.get(&key);
+        let fits = |w: &WorkerState| {
+            !w.leaving
+                && w.hello.memory_bytes >= needs.total
+                && trouble.is_none_or(|t| w.hello.memory_bytes > t.memory_over)
+        };
+        let avoided = |w: WorkerId| trouble.is_some_and(|t| t.avoid.contains(&w));
+        let finish = |id: WorkerId| {
+            let w = self.workers.get(&id).filter(|w| fits(w))?;
+            let local = needs.at.iter().find(|(h, _)| *h == id).map_or(0, |(_, b)| *b);
+            let missing = needs.inputs - local;
+            let transfer = if missing > 0 { self.limits.transfer_us + missing / self.limits.bytes_per_us } else { 0 };
+            Some(((avoided(id), w.load_us() + transfer), id))
+        };
+        let near = needs.at.iter().map(|(w, _)| *w).chain(self.hungry.iter().copied().take(IDLE_MAX));
+        let best = near.filter_map(finish).min();
+        let best = match best {
+            Some(((false, _), w)) => return Some(w),
+            other => other,
+        };
+        // Nobody near: look at everyone.
+        let all = self.workers.keys().copied().filter_map(finish).min();
+        all.or(best).map(|(_, w)| w)
+    }
+
+    /// Whether a task may go to a worker at all.
+    pub(crate) fn may_go(&mut self, key: TaskKey, worker: WorkerId) -> bool {
+        let needs = self.needs(key).total;
+        let trouble = self.trouble.get(&key);
+        self.workers.get(&worker).is_some_and(|w| {
+            w.hello.memory_bytes >= needs
+                && trouble.is_none_or(|t| w.hello.memory_bytes > t.memory_over && !t.avoid.contains(&worker))
+        })
+    }
+
+    /// A task needs more memory than any worker has. Where one was there that had enough, and is lost, the task
+    /// waits for another: a lost worker is no mistake of the user's.
+    pub(crate) fn fail_for_memory(&mut self, key: TaskKey, needed: u64) {
+        let limit = self.memory_seen;
+        let over = self.trouble.get(&key).map_or(0, |t| t.memory_over);
+        if needed <= limit && over < limit {
+            return;
+        }
+        let job = &self.jobs[&key.job];
+        let stage = job.plan.stage(key.stage);
+        let len = region_len(&stage.grid.region(key.chunk)) as u128;
+        let fits = (len * u128::from(limit) / u128::from(needed.max(1))) as u64;
+        let operation = stage.name().to_owned();
+        self.failing.push((key.job, JobError::Memory { operation, needed, limit, fits }));
+    }
+}

@@ -1,0 +1,127 @@
+//! What follows from a chunk coming to exist, and from a task being done: readers become ready, inputs are dropped.
+//!
+//! Knows the counts of missing inputs and pending readers. Must not know where tasks run.
+
+use crate::limits::Bug;
+use crate::scheduler::Scheduler;
+use crate::table::{NOBODY, TaskState};
+use tilework_expr::{ChunkIdx, JobId, StageIdx, TaskKey, WorkerId};
+
+impl Scheduler {
+    /// A task was done and its chunk is at `holder`.
+    pub(crate) fn complete(&mut self, key: TaskKey, holder: WorkerId) {
+        self.set(key, TaskState::Held { holder, pending: 0 });
+        if !self.trouble.is_empty() {
+            self.trouble.remove(&key);
+        }
+        if self.jobs[&key.job].stage(key.stage).is_output {
+            self.unsettled.insert(key.job);
+        }
+        self.read_inputs(key);
+        self.publish(key);
+        for i in 0..self.jobs.get(&key.job).map_or(0, |j| j.stage(key.stage).aliases.len()) {
+            let (job, stage) = self.jobs[&key.job].stage(key.stage).aliases[i];
+            let alias = TaskKey { job, stage, chunk: key.chunk };
+            if matches!(self.task(alias), TaskState::Waiting { .. }) {
+                self.promote(alias);
+            }
+        }
+    }
+
+    /// The chunk of another job that this record stands for exists.
+    pub(crate) fn promote(&mut self, alias: TaskKey) {
+        self.set(alias, TaskState::Held { holder: NOBODY, pending: 0 });
+        if self.jobs[&alias.job].stage(alias.stage).is_output {
+            self.unsettled.insert(alias.job);
+        }
+        self.publish(alias);
+    }
+
+    /// A task needs its inputs no more.
+    pub(crate) fn read_inputs(&mut self, key: TaskKey) {
+        self.with_inputs(key, |me, inputs| {
+            for &(_, stage, chunk) in inputs {
+                me.read_once(TaskKey { stage, chunk, ..key });
+            }
+        });
+    }
+
+    /// One reading of a chunk is done.
+    fn read_once(&mut self, input: TaskKey) {
+        let TaskState::Held { holder, pending } = self.task(input) else { return };
+        let pending = pending.saturating_sub(1);
+        self.set(input, TaskState::Held { holder, pending });
+        if pending == 0 || (pending == 1 && self.limits.plays(Bug::ReleasedTooEarly)) {
+            self.release_unless_kept(input);
+        }
+    }
+
+    /// Tells the readers of a chunk that it exists, and counts those that are yet to read it.
+    fn publish(&mut self, key: TaskKey) {
+        let pending = self.with_consumers(key, |me, consumers| {
+            let mut pending = 0;
+            for &(stage, chunk) in consumers {
+                let reader = TaskKey { stage, chunk, ..key };
+                let state = me.task(reader);
+                pending += u32::from(!state.is_done());
+                let missing = match state {
+                    TaskState::Untouched => me.missing_inputs(reader, Some(key)),
+                    TaskState::Waiting { missing } => missing,
+                    _ => continue,
+                };
+                if missing == 1 {
+                    me.ready(reader);
+                } else {
+                    me.set(reader, TaskState::Waiting { missing: missing.saturating_sub(1) });
+                }
+            }
+            pending
+        });
+        if let TaskState::Held { holder, .. } = self.task(key) {
+            self.set(key, TaskState::Held { holder, pending });
+        }
+        if pending == 0 {
+            self.release_unless_kept(key);
+        }
+    }
+
+    /// The inputs of a task that do not exist; `but` counts as one of them.
+    pub(crate) fn missing_inputs(&mut self, key: TaskKey, but: Option<TaskKey>) -> u32 {
+        self.with_inputs(key, |me, inputs| {
+            let job = &me.jobs[&key.job];
+            let missing = |&&(_, s, c): &&(usize, StageIdx, ChunkIdx)| {
+                !job.state(s, c).is_held() || but == Some(TaskKey { job: key.job, stage: s, chunk: c })
+            };
+            inputs.iter().filter(missing).count() as u32
+        })
+    }
+
+    /// All inputs of a task exist.
+    pub(crate) fn ready(&mut self, key: TaskKey) {
+        self.set(key, TaskState::Ready { worker: None });
+        self.unplaced.push(key);
+    }
+
+    fn release_unless_kept(&mut self, key: TaskKey) {
+        let job = &self.jobs[&key.job];
+        if job.stage(key.stage).is_output && job.wanted() {
+            return;
+        }
+        if let TaskState::Held { holder, .. } = self.task(key) {
+            self.set(key, TaskState::Released);
+            if holder != NOBODY {
+                self.uncharge(holder, key.job, key.stage, key.chunk);
+                self.drops.push((holder, key));
+            }
+        }
+    }
+
+    /// A worker's memory is charged for a result no more.
+    pub(crate) fn uncharge(&mut self, worker: WorkerId, job: JobId, stage: StageIdx, chunk: ChunkIdx) {
+        let bytes = self.jobs[&job].bytes(stage, chunk);
+        if let Some(w) = self.workers.get_mut(&worker) {
+            w.bytes_committed -= bytes;
+            self.dirty.insert(worker);
+        }
+    }
+}

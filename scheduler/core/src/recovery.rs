@@ -1,0 +1,299 @@
+//! Workers that come and go, and the chunks that are made again after a loss: those that are still needed, and of
+//! what was dropped since, only what these need.
+//!
+//! Knows which task reads which. Must not know where tasks will run.
+
+use crate::event::{Action, Hello};
+use crate::limits::Bug;
+use crate::scheduler::Scheduler;
+use crate::table::{NOBODY, TaskState};
+use crate::worker::WorkerState;
+use std::cmp::Reverse;
+use tilework_expr::{ChunkIdx, Instruction, JobId, StageIdx, TaskKey, TaskRange, WorkerId};
+
+impl Scheduler {
+    pub(crate) fn join(&mut self, worker: WorkerId, hello: Hello) {
+        if self.workers.contains_key(&worker) {
+            return;
+        }
+        let namesake = self.workers.iter().find(|(_, w)| w.hello.name == hello.name);
+        if let Some((old, w)) = namesake.map(|(old, w)| (*old, w)) {
+            if w.hello.incarnation != hello.incarnation {
+                let why = format!("another worker is called '{}'; give this one another name", hello.name);
+                return self.actions.push(Action::Disconnect { worker, why });
+            }
+            let why = "it came back on another connection".to_owned();
+            self.lose(old, &why);
+            self.actions.push(Action::Disconnect { worker: old, why });
+        }
+        let others: Vec<WorkerId> = self.workers.keys().copied().collect();
+        for other in others {
+            let addresses = self.workers[&other].hello.addresses.clone();
+            self.tell(worker, Instruction::Peer { worker: other, addresses });
+            self.tell(other, Instruction::Peer { worker, addresses: hello.addresses.clone() });
+        }
+        let first = self.memory_seen == 0;
+        self.memory_seen = self.memory_seen.max(hello.memory_bytes);
+        self.memory_least = self.memory_least.min(hello.memory_bytes);
+        self.workers.insert(worker, WorkerState::new(hello, self.now_us));
+        self.dirty.insert(worker);
+        if let Some(max_us) = self.limits.silence_max_us {
+            self.silence_check_us = self.silence_check_us.min(self.now_us + max_us);
+        }
+        if first {
+            self.jobs.keys().copied().collect::<Vec<_>>().into_iter().for_each(|id| self.refuse_oversized(id));
+        }
+    }
+
+    /// Fails a job at once where some stage's tasks fit into no worker.
+    pub(crate) fn refuse_oversized(&mut self, id: JobId) {
+        let most = self.memory_seen;
+        if most == 0 {
+            return;
+        }
+        let job = &self.jobs[&id];
+        for (i, stage) in job.stages.iter().enumerate() {
+            let idx = StageIdx(i as u32);
+            if stage.whole && !job.is_alias(idx) && stage.table.n_done() == 0 {
+                let needed = job.plan.task_bytes(idx, ChunkIdx(0));
+                if needed > most {
+                    return self.fail_for_memory(TaskKey { job: id, stage: idx, chunk: ChunkIdx(0) }, needed);
+                }
+            }
+        }
+    }
+
+    /// A worker is gone, and with it its chunks and what it was running.
+    pub(crate) fn lose(&mut self, worker: WorkerId, why: &str) {
+        let Some(gone) = self.workers.remove(&worker) else { return };
+        self.memory_least = self.workers.values().map(|w| w.hello.memory_bytes).min().unwrap_or(u64::MAX);
+        self.dirty.remove(&worker);
+        self.hungry.remove(&worker);
+        self.outbox.remove(&worker);
+        let others: Vec<WorkerId> = self.workers.keys().copied().collect();
+        others.into_iter().for_each(|w| self.tell(w, Instruction::PeerGone(worker)));
+        self.jobs.values_mut().for_each(|j| j.roots.orphan(worker));
+        let mut undone = self.take_leased(worker);
+        let threads = gone.hello.threads as usize;
+        let not_literal = undone.iter().filter(|k| !self.jobs[&k.job].is_literal(k.stage));
+        let suspects: Vec<TaskKey> = not_literal.take(threads).copied().collect();
+        self.n_ready -= gone.ready.len();
+        if !self.limits.plays(Bug::ReadyTasksStranded) {
+            undone.extend(gone.ready.iter().map(|&(job, Reverse(stage), chunk)| TaskKey { job, stage, chunk }));
+        }
+        undone.iter().for_each(|key| self.set(*key, TaskState::Waiting { missing: 0 }));
+        let lost = self.held_by(worker);
+        self.lose_chunks(lost);
+        undone.into_iter().for_each(|key| self.requeue(key));
+        self.note_deaths(&suspects, why);
+        let hungry = std::mem::take(&mut self.hungry);
+        self.dirty.extend(hungry);
+    }
+
+    /// Ends a worker's leases; returns their open tasks in the order in which they were granted.
+    fn take_leased(&mut self, worker: WorkerId) -> Vec<TaskKey> {
+        let ids: Vec<_> = self.leases.iter().filter(|(_, l)| l.worker == worker).map(|(id, _)| *id).collect();
+        let mut tasks = Vec::new();
+        for id in ids {
+            let l = self.leases.remove(&id).expect("the lease was just listed");
+            let range = TaskRange { job: l.job, stage: l.stage, chunks: l.chunks };
+            tasks.extend(range.keys().filter(|k| self.task(*k) == TaskState::Leased { lease: id }));
+        }
+        tasks
+    }
+
+    fn held_by(&self, worker: WorkerId) -> Vec<TaskKey> {
+        let mut lost = Vec::new();
+        for (job, j) in &self.jobs {
+            for (i, stage) in j.stages.iter().enumerate().filter(|(_, s)| s.table.counts().held > 0) {
+                let mine = |s: &TaskState| matches!(s, TaskState::Held { holder, .. } if *holder == worker);
+                lost.extend(stage.table.live().filter(|(_, s)| mine(s)).map(|(chunk, _)| TaskKey {
+                    job: *job,
+                    stage: StageIdx(i as u32),
+                    chunk: ChunkIdx(chunk),
+                }));
+            }
+        }
+        lost
+    }
+
+    /// These chunks do not exist any more; all of them were needed.
+    pub(crate) fn lose_chunks(&mut self, mut lost: Vec<TaskKey>) {
+        if self.limits.plays(Bug::LostOutputForgotten) {
+            let forgotten = |k: &TaskKey| self.jobs[&k.job].finished;
+            let (gone, rest) = lost.into_iter().partition::<Vec<_>, _>(forgotten);
+            gone.iter().for_each(|k| self.set(*k, TaskState::Released));
+            lost = rest;
+        }
+        for key in &lost {
+            if let TaskState::Held { holder, .. } = self.task(*key)
+                && self.workers.contains_key(&holder)
+            {
+                self.uncharge(holder, key.job, key.stage, key.chunk);
+                self.drops.push((holder, *key));
+            }
+            self.set(*key, TaskState::Waiting { missing: 0 });
+        }
+        for key in &lost {
+            self.unpublish(*key);
+            let stage = self.jobs[&key.job].stage(key.stage);
+            for (job, stage) in stage.aliases.clone() {
+                let alias = TaskKey { job, stage, chunk: key.chunk };
+                if self.task(alias).is_held() {
+                    self.set(alias, TaskState::Waiting { missing: 1 });
+                    self.unpublish(alias);
+                }
+            }
+        }
+        self.revive(lost);
+    }
+
+    /// A chunk exists no more: its readers that did not start wait for it again.
+    fn unpublish(&mut self, key: TaskKey) {
+        if self.jobs[&key.job].stage(key.stage).is_output {
+            self.unfinish(key.job);
+        }
+        self.with_consumers(key, |me, consumers| {
+            for &(stage, chunk) in consumers {
+                let reader = TaskKey { stage, chunk, ..key };
+                match me.task(reader) {
+                    TaskState::Waiting { missing } if !me.limits.plays(Bug::MissingNotRestored) => {
+                        me.set(reader, TaskState::Waiting { missing: missing + 1 });
+                    }
+                    TaskState::Ready { worker } => {
+                        me.dequeue(reader, worker);
+                        me.set(reader, TaskState::Waiting { missing: 1 });
+                    }
+                    _ => {}
+                }
+            }
+        });
+    }
+
+    /// Makes these tasks, which were done and now stand as waiting, run again; and before them what they read and
+    /// was dropped.
+    fn revive(&mut self, mut tasks: Vec<TaskKey>) {
+        while let Some(key) = tasks.pop() {
+            if self.jobs[&key.job].is_literal(key.stage) && !self.jobs[&key.job].client_holds {
+                self.fail_operation(key, "its chunk was lost after the client had released it".to_owned());
+            }
+            let missing = self.with_inputs(key, |me, inputs| {
+                let mut missing = 0;
+                for &(_, stage, chunk) in inputs {
+                    missing += u32::from(!me.demand(TaskKey { stage, chunk, ..key }, &mut tasks));
+                }
+                missing
+            });
+            match missing {
+                0 => self.ready(key),
+                _ => self.set(key, TaskState::Waiting { missing }),
+            }
+        }
+    }
+
+    /// One more reader for a chunk; whether the chunk exists. A dropped one is put on the list of tasks to revive.
+    fn demand(&mut self, input: TaskKey, tasks: &mut Vec<TaskKey>) -> bool {
+        match self.task(input) {
+            TaskState::Held { holder, pending } => {
+                self.set(input, TaskState::Held { holder, pending: pending + 1 });
+                true
+            }
+            TaskState::Released if self.limits.plays(Bug::InputsNotResurrected) => true,
+            TaskState::Released if self.jobs[&input.job].is_alias(input.stage) => self.demand_alias(input, tasks),
+            TaskState::Released => {
+                self.set(input, TaskState::Waiting { missing: 0 });
+                if self.jobs[&input.job].stage(input.stage).is_output {
+                    self.unfinish(input.job);
+                }
+                tasks.push(input);
+                false
+            }
+            _ => false,
+        }
+    }
+
+    /// The same for a chunk that another job made.
+    fn demand_alias(&mut self, alias: TaskKey, tasks: &mut Vec<TaskKey>) -> bool {
+        let made = self.canonical(alias);
+        if self.task(made).is_held() {
+            self.set(alias, TaskState::Held { holder: NOBODY, pending: 1 });
+            return true;
+        }
+        self.set(alias, TaskState::Waiting { missing: 1 });
+        self.demand_made(alias.job, made, tasks);
+        false
+    }
+
+    /// Makes sure that a chunk that another job reads will exist.
+    fn demand_made(&mut self, reader: JobId, made: TaskKey, tasks: &mut Vec<TaskKey>) {
+        if let Some(error) = self.jobs[&made.job].failed.clone() {
+            self.failing.push((reader, error));
+        } else if self.task(made) == TaskState::Released {
+            self.set(made, TaskState::Waiting { missing: 0 });
+            self.unfinish(made.job);
+            tasks.push(made);
+        }
+    }
+
+    /// A chunk of another job is put to use: its readers become ready, now or when it exists.
+    pub(crate) fn read_alias(&mut self, alias: TaskKey) {
+        let made = self.canonical(alias);
+        if self.task(made).is_held() {
+            return self.promote(alias);
+        }
+        self.set(alias, TaskState::Waiting { missing: 1 });
+        let mut tasks = Vec::new();
+        self.demand_made(alias.job, made, &mut tasks);
+        self.revive(tasks);
+    }
+
+    /// Gives up the workers that were silent for too long.
+    pub(crate) fn find_silent(&mut self) {
+        let Some(max_us) = self.limits.silence_max_us else { return };
+        if self.now_us < self.silence_check_us || self.limits.plays(Bug::SilenceIgnored) {
+            return;
+        }
+        let heard = |w: &WorkerState| w.last_heard_us.saturating_add(max_us);
+        let silent = self.workers.iter().filter(|(_, w)| heard(w) <= self.now_us);
+        let silent: Vec<WorkerId> = silent.map(|(id, _)| *id).collect();
+        for worker in silent {
+            let why = format!("nothing was heard of it for {:.1} s", max_us as f64 / 1e6);
+            self.lose(worker, &why);
+            self.actions.push(Action::Disconnect { worker, why });
+        }
+        self.silence_check_us = self.workers.values().map(heard).min().unwrap_or(u64::MAX);
+    }
+
+    /// A worker says goodbye: it gets nothing new and gives back what it did not start.
+    pub(crate) fn leave(&mut self, worker: WorkerId) {
+        let Some(w) = self.workers.get_mut(&worker) else { return };
+        w.leaving = true;
+        let queue: Vec<_> = w.ready.iter().copied().collect();
+        for (job, Reverse(stage), chunk) in queue {
+            let key = TaskKey { job, stage, chunk };
+            self.dequeue(key, Some(worker));
+            self.ready(key);
+        }
+        self.hungry.remove(&worker);
+        self.jobs.values_mut().for_each(|j| j.roots.orphan(worker));
+        let leases = self.leases.iter().filter(|(_, l)| l.worker == worker);
+        let revokes: Vec<Instruction> = leases
+            .map(|(id, l)| {
+                let tasks = TaskRange { job: l.job, stage: l.stage, chunks: l.chunks.clone() };
+                Instruction::Revoke { lease: *id, tasks }
+            })
+            .collect();
+        revokes.into_iter().for_each(|r| self.tell(worker, r));
+        let hungry = std::mem::take(&mut self.hungry);
+        self.dirty.extend(hungry);
+    }
+
+    /// Lets workers go that said goodbye and have nothing left to do; whether there was one.
+    pub(crate) fn finish_leaving(&mut self) -> bool {
+        let done = self.workers.iter().find(|(_, w)| w.leaving && w.leased == 0).map(|(id, _)| *id);
+        let Some(worker) = done else { return false };
+        self.lose(worker, "it left");
+        self.actions.push(Action::Disconnect { worker, why: "it has left".to_owned() });
+        true
+    }
+}

@@ -1,0 +1,258 @@
+//! The scheduler itself: its parts, the way an event takes through them, and the outbox.
+//!
+//! Knows which theme handles which event. Must not know how a theme decides.
+
+use crate::event::{Action, Event};
+use crate::job::Job;
+use crate::limits::Limits;
+use crate::table::TaskState;
+use crate::worker::{Lease, WorkerState};
+use std::collections::{BTreeMap, BTreeSet};
+use tilework_expr::{ChunkIdx, Instruction, JobError, JobId, LeaseId, StageIdx, TaskKey, TaskRange, Update, WorkerId};
+
+/// What went wrong with a task so far.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Trouble {
+    /// Workers that died while they may have run it.
+    pub deaths: u32,
+    /// Workers that could not do it.
+    pub failures: u32,
+    /// Transfers towards it that failed.
+    pub transfers_failed: u32,
+    /// Transfers of its chunk that failed.
+    pub unreachable: u32,
+    /// Where it should not go again, if it can be helped.
+    pub avoid: Vec<WorkerId>,
+    /// A worker with this much memory could not take it.
+    pub memory_over: u64,
+}
+
+impl Trouble {
+    /// It should rather go elsewhere.
+    pub fn avoid(&mut self, worker: WorkerId) {
+        if !self.avoid.contains(&worker) {
+            self.avoid.push(worker);
+        }
+    }
+}
+
+/// The scheduler's state machine.
+///
+/// [`Scheduler::handle`] takes one event and appends what is to be done; [`Scheduler::next_wake_us`] says when it
+/// wants [`Event::Tick`] at the latest.
+pub struct Scheduler {
+    pub(crate) limits: Limits,
+    pub(crate) now_us: u64,
+    pub(crate) jobs: BTreeMap<JobId, Job>,
+    pub(crate) workers: BTreeMap<WorkerId, WorkerState>,
+    pub(crate) leases: BTreeMap<LeaseId, Lease>,
+    pub(crate) next_lease: u64,
+    pub(crate) trouble: BTreeMap<TaskKey, Trouble>,
+    /// Ready tasks without a worker.
+    pub(crate) unplaced: Vec<TaskKey>,
+    /// Tasks in workers' queues.
+    pub(crate) n_ready: usize,
+    /// Workers that may have room for more.
+    pub(crate) dirty: BTreeSet<WorkerId>,
+    /// Workers that have room and found nothing to do.
+    pub(crate) hungry: BTreeSet<WorkerId>,
+    /// Jobs whose end may have come, or gone again.
+    pub(crate) unsettled: BTreeSet<JobId>,
+    /// Jobs that are to fail.
+    pub(crate) failing: Vec<(JobId, JobError)>,
+    /// Memory of the largest worker that ever joined, bytes.
+    pub(crate) memory_seen: u64,
+    /// Memory of the smallest worker that there is, bytes.
+    pub(crate) memory_least: u64,
+    /// When silence is looked for next.
+    pub(crate) silence_check_us: u64,
+    pub(crate) drops: Vec<(WorkerId, TaskKey)>,
+    pub(crate) outbox: BTreeMap<WorkerId, Vec<Instruction>>,
+    pub(crate) actions: Vec<Action>,
+    pub(crate) scratch: Scratch,
+}
+
+/// Lists that are used again and again, so that the hot path allocates none.
+#[derive(Default)]
+pub(crate) struct Scratch {
+    pub inputs: Vec<Vec<(usize, StageIdx, ChunkIdx)>>,
+    pub consumers: Vec<Vec<(StageIdx, ChunkIdx)>>,
+}
+
+impl Scheduler {
+    /// A scheduler without workers or jobs.
+    #[must_use]
+    pub fn new(limits: Limits) -> Scheduler {
+        Scheduler {
+            limits,
+            now_us: 0,
+            jobs: BTreeMap::new(),
+            workers: BTreeMap::new(),
+            leases: BTreeMap::new(),
+            next_lease: 0,
+            trouble: BTreeMap::new(),
+            unplaced: Vec::new(),
+            n_ready: 0,
+            dirty: BTreeSet::new(),
+            hungry: BTreeSet::new(),
+            unsettled: BTreeSet::new(),
+            failing: Vec::new(),
+            memory_seen: 0,
+            memory_least: u64::MAX,
+            silence_check_us: u64::MAX,
+            drops: Vec::new(),
+            outbox: BTreeMap::new(),
+            actions: Vec::new(),
+            scratch: Scratch::default(),
+        }
+    }
+
+    /// Takes one event and appends what is to be done, in order. Events about workers, jobs and clients that do
+    /// not exist (any more) change nothing.
+    pub fn handle(&mut self, now_us: u64, event: Event, out: &mut Vec<Action>) {
+        self.now_us = self.now_us.max(now_us);
+        match event {
+            Event::WorkerJoined { worker, hello } => self.join(worker, hello),
+            Event::WorkerReported { worker, reports } => self.reported(worker, &reports),
+            Event::WorkerLost { worker, why } => self.lose(worker, &why),
+            Event::WorkerLeaving { worker } => self.leave(worker),
+            Event::JobSubmitted { job, client, program } => self.submit(job, client, program),
+            Event::JobReleased { job } => self.release_job(job),
+            Event::ClientLost { client } => self.client_lost(client),
+            Event::Tick => {}
+        }
+        self.find_silent();
+        self.settle();
+        self.flush();
+        out.append(&mut self.actions);
+    }
+
+    /// When [`Event::Tick`] should come at the latest, if nothing else comes before.
+    #[must_use]
+    pub fn next_wake_us(&self) -> Option<u64> {
+        (self.silence_check_us != u64::MAX).then_some(self.silence_check_us)
+    }
+
+    /// Brings everything to rest: failed and finished jobs, ready tasks, workers with room.
+    fn settle(&mut self) {
+        loop {
+            self.fail_jobs();
+            self.settle_jobs();
+            self.place_all();
+            if self.failing.is_empty() && self.unsettled.is_empty() {
+                self.dispatch();
+            }
+            let resting = self.failing.is_empty() && self.unsettled.is_empty() && self.dirty.is_empty();
+            if resting && !self.finish_leaving() {
+                break;
+            }
+        }
+    }
+
+    /// Queues an instruction; chunks dropped before come first.
+    pub(crate) fn tell(&mut self, worker: WorkerId, instruction: Instruction) {
+        self.flush_drops();
+        self.outbox.entry(worker).or_default().push(instruction);
+    }
+
+    pub(crate) fn update(&mut self, job: JobId, update: Update) {
+        self.actions.push(Action::Update { job, update });
+    }
+
+    fn flush_drops(&mut self) {
+        let mut drops = std::mem::take(&mut self.drops);
+        drops.sort_unstable();
+        for (worker, key) in drops.drain(..) {
+            if !self.workers.contains_key(&worker) {
+                continue;
+            }
+            let queue = self.outbox.entry(worker).or_default();
+            match queue.last_mut() {
+                Some(Instruction::Drop(r))
+                    if (r.job, r.stage) == (key.job, key.stage) && r.chunks.end == key.chunk.0 =>
+                {
+                    r.chunks.end += 1;
+                }
+                _ => queue.push(Instruction::Drop(range_of(key))),
+            }
+        }
+        self.drops = drops;
+    }
+
+    fn flush(&mut self) {
+        self.flush_drops();
+        while let Some((worker, instructions)) = self.outbox.pop_first() {
+            if self.workers.contains_key(&worker) {
+                self.actions.push(Action::Tell { worker, instructions });
+            }
+        }
+    }
+
+    /// Where a task stands; finished with, where its job is gone.
+    pub(crate) fn task(&self, key: TaskKey) -> TaskState {
+        self.jobs.get(&key.job).map_or(TaskState::Released, |j| j.state(key.stage, key.chunk))
+    }
+
+    pub(crate) fn set(&mut self, key: TaskKey, to: TaskState) {
+        if let Some(job) = self.jobs.get_mut(&key.job) {
+            job.set(key.stage, key.chunk, to);
+        }
+    }
+
+    /// The chunk's name where it was really made.
+    pub(crate) fn canonical(&self, key: TaskKey) -> TaskKey {
+        let (job, stage) = self.jobs[&key.job].stage(key.stage).canonical;
+        TaskKey { job, stage, ..key }
+    }
+
+    /// Who holds a chunk.
+    pub(crate) fn holder(&self, key: TaskKey) -> Option<WorkerId> {
+        match self.task(self.canonical(key)) {
+            TaskState::Held { holder, .. } => Some(holder),
+            _ => None,
+        }
+    }
+
+    /// How long a task is expected to run, microseconds.
+    pub(crate) fn est_us(&self, job: JobId, stage: StageIdx) -> u64 {
+        match self.jobs[&job].stage(stage).mean_us {
+            0 => self.limits.task_us_guess,
+            us => us,
+        }
+    }
+
+    /// Calls `f` with the inputs of a task.
+    pub(crate) fn with_inputs<R>(
+        &mut self,
+        key: TaskKey,
+        f: impl FnOnce(&mut Self, &[(usize, StageIdx, ChunkIdx)]) -> R,
+    ) -> R {
+        let mut inputs = self.scratch.inputs.pop().unwrap_or_default();
+        inputs.clear();
+        self.jobs[&key.job].plan.inputs_of(key.stage, key.chunk, &mut inputs);
+        let result = f(self, &inputs);
+        self.scratch.inputs.push(inputs);
+        result
+    }
+
+    /// Calls `f` with the needed readers of a chunk.
+    pub(crate) fn with_consumers<R>(
+        &mut self,
+        key: TaskKey,
+        f: impl FnOnce(&mut Self, &[(StageIdx, ChunkIdx)]) -> R,
+    ) -> R {
+        let mut consumers = self.scratch.consumers.pop().unwrap_or_default();
+        consumers.clear();
+        let job = &self.jobs[&key.job];
+        job.plan.consumers_of(key.stage, key.chunk, &mut consumers);
+        consumers.retain(|&(s, c)| job.needed(s, c));
+        let result = f(self, &consumers);
+        self.scratch.consumers.push(consumers);
+        result
+    }
+}
+
+/// The range of one task.
+pub(crate) fn range_of(key: TaskKey) -> TaskRange {
+    TaskRange { job: key.job, stage: key.stage, chunks: key.chunk.0..key.chunk.0 + 1 }
+}

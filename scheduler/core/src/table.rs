@@ -1,0 +1,219 @@
+//! Where every task of a stage stands: pages of task states, allocated when first touched and freed when all of a
+//! page's tasks are finished with.
+//!
+//! Knows states and counts them. Must not know plans, workers' records or what a transition entails.
+
+use tilework_expr::{LeaseId, WorkerId};
+
+/// Tasks of one page.
+const PAGE: u64 = 1024;
+
+/// Where a task, and with it the chunk that it makes, stands.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum TaskState {
+    /// Nothing was done about it yet.
+    Untouched,
+    /// Some of its inputs do not exist.
+    Waiting {
+        /// How many (an input read twice counts twice).
+        missing: u32,
+    },
+    /// All of its inputs exist.
+    Ready {
+        /// The worker in whose queue it stands, once one was chosen.
+        worker: Option<WorkerId>,
+    },
+    /// A worker has it.
+    Leased {
+        /// Under which grant.
+        lease: LeaseId,
+    },
+    /// Its chunk exists.
+    Held {
+        /// Where; [`NOBODY`] for chunks of another job, whose own record says it.
+        holder: WorkerId,
+        /// Readings by tasks that are not done.
+        pending: u32,
+    },
+    /// Its chunk existed and is needed no more.
+    Released,
+}
+
+/// The holder in the record of a chunk that another job made.
+pub(crate) const NOBODY: WorkerId = WorkerId(u32::MAX);
+
+impl TaskState {
+    /// Whether the task is done, whatever became of its chunk.
+    pub fn is_done(self) -> bool {
+        matches!(self, TaskState::Held { .. } | TaskState::Released)
+    }
+
+    /// Whether the chunk exists.
+    pub fn is_held(self) -> bool {
+        matches!(self, TaskState::Held { .. })
+    }
+}
+
+/// How many tasks stand where.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(crate) struct Counts {
+    pub waiting: u64,
+    pub ready: u64,
+    pub leased: u64,
+    pub held: u64,
+    pub released: u64,
+}
+
+impl Counts {
+    fn of(&mut self, state: TaskState) -> Option<&mut u64> {
+        match state {
+            TaskState::Untouched => None,
+            TaskState::Waiting { .. } => Some(&mut self.waiting),
+            TaskState::Ready { .. } => Some(&mut self.ready),
+            TaskState::Leased { .. } => Some(&mut self.leased),
+            TaskState::Held { .. } => Some(&mut self.held),
+            TaskState::Released => Some(&mut self.released),
+        }
+    }
+
+    fn moved(&mut self, from: TaskState, to: TaskState) {
+        if let Some(n) = self.of(from) {
+            *n -= 1;
+        }
+        if let Some(n) = self.of(to) {
+            *n += 1;
+        }
+    }
+}
+
+enum Page {
+    Untouched,
+    Live {
+        /// Tasks that are not released.
+        left: u64,
+        tasks: Box<[TaskState]>,
+    },
+    Retired,
+}
+
+/// The states of all tasks of one stage.
+pub(crate) struct Table {
+    n_tasks: u64,
+    pages: Vec<Page>,
+    counts: Counts,
+}
+
+impl Table {
+    pub fn new(n_tasks: u64) -> Table {
+        let pages = (0..n_tasks.div_ceil(PAGE)).map(|_| Page::Untouched).collect();
+        Table { n_tasks, pages, counts: Counts::default() }
+    }
+
+    pub fn n_tasks(&self) -> u64 {
+        self.n_tasks
+    }
+
+    pub fn counts(&self) -> Counts {
+        self.counts
+    }
+
+    /// Tasks that are done, whatever became of their chunks.
+    pub fn n_done(&self) -> u64 {
+        self.counts.held + self.counts.released
+    }
+
+    pub fn get(&self, chunk: u64) -> TaskState {
+        match &self.pages[(chunk / PAGE) as usize] {
+            Page::Untouched => TaskState::Untouched,
+            Page::Live { tasks, .. } => tasks[(chunk % PAGE) as usize],
+            Page::Retired => TaskState::Released,
+        }
+    }
+
+    /// Moves a task and returns where it stood.
+    pub fn set(&mut self, chunk: u64, to: TaskState) -> TaskState {
+        let n_in_page = (self.n_tasks - chunk / PAGE * PAGE).min(PAGE);
+        let page = &mut self.pages[(chunk / PAGE) as usize];
+        match page {
+            Page::Untouched => {
+                let tasks = vec![TaskState::Untouched; n_in_page as usize].into();
+                *page = Page::Live { left: n_in_page, tasks };
+            }
+            Page::Retired => {
+                *page = Page::Live { left: 0, tasks: vec![TaskState::Released; n_in_page as usize].into() };
+            }
+            Page::Live { .. } => {}
+        }
+        let Page::Live { left, tasks } = page else { return TaskState::Released };
+        let from = std::mem::replace(&mut tasks[(chunk % PAGE) as usize], to);
+        *left = *left + u64::from(from == TaskState::Released) - u64::from(to == TaskState::Released);
+        if *left == 0 {
+            *page = Page::Retired;
+        }
+        self.counts.moved(from, to);
+        from
+    }
+
+    /// Marks every task as finished with.
+    pub fn retire_all(&mut self) {
+        self.pages.iter_mut().for_each(|p| *p = Page::Retired);
+        self.counts = Counts { released: self.n_tasks, ..Counts::default() };
+    }
+
+    /// All tasks on pages that are in use, with their states.
+    pub fn live(&self) -> impl Iterator<Item = (u64, TaskState)> + '_ {
+        self.pages.iter().enumerate().flat_map(|(p, page)| {
+            let tasks: &[TaskState] = match page {
+                Page::Live { tasks, .. } => tasks,
+                _ => &[],
+            };
+            tasks.iter().enumerate().map(move |(i, &s)| (p as u64 * PAGE + i as u64, s))
+        })
+    }
+
+    /// Whether the counts are those of the states.
+    pub fn check(&self) {
+        let mut counts = Counts::default();
+        for (p, page) in self.pages.iter().enumerate() {
+            match page {
+                Page::Untouched => {}
+                Page::Retired => counts.released += (self.n_tasks - p as u64 * PAGE).min(PAGE),
+                Page::Live { left, tasks } => {
+                    tasks.iter().for_each(|&s| counts.moved(TaskState::Untouched, s));
+                    let want = tasks.iter().filter(|s| **s != TaskState::Released).count() as u64;
+                    assert_eq!(*left, want, "tasks left on page {p}");
+                    assert!(want > 0, "page {p} is finished with and kept");
+                }
+            }
+        }
+        assert_eq!(self.counts, counts, "counts of a stage");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pages_come_and_go() {
+        let mut t = Table::new(1030);
+        assert_eq!(t.get(1029), TaskState::Untouched);
+        for c in 1024..1030 {
+            t.set(c, TaskState::Ready { worker: None });
+        }
+        assert_eq!(t.live().count(), 6);
+        for c in 1024..1030 {
+            t.set(c, TaskState::Released);
+            t.check();
+        }
+        assert_eq!((t.live().count(), t.get(1026), t.n_done()), (0, TaskState::Released, 6));
+        t.set(1025, TaskState::Waiting { missing: 1 });
+        assert_eq!((t.get(1025), t.get(1024)), (TaskState::Waiting { missing: 1 }, TaskState::Released));
+        t.check();
+    }
+
+    #[test]
+    fn a_state_is_sixteen_bytes() {
+        assert_eq!(size_of::<TaskState>(), 16);
+    }
+}

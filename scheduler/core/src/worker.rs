@@ -1,0 +1,91 @@
+//! What the scheduler keeps of a worker and of a grant.
+//!
+//! Knows counts and queues. Must not know jobs or plans.
+
+use crate::event::Hello;
+use std::cmp::Reverse;
+use std::collections::BTreeSet;
+use std::ops::Range;
+use tilework_expr::{ChunkIdx, JobId, LeaseId, StageIdx, TaskKey, WorkerId};
+
+/// A ready task in a worker's queue: earlier jobs first, then later stages, then lower chunks.
+pub(crate) type ReadyKey = (JobId, Reverse<StageIdx>, ChunkIdx);
+
+/// The place of a task in a queue.
+pub(crate) fn ready_key(key: TaskKey) -> ReadyKey {
+    (key.job, Reverse(key.stage), key.chunk)
+}
+
+/// A living worker.
+pub(crate) struct WorkerState {
+    pub hello: Hello,
+    pub last_heard_us: u64,
+    /// What it last said that it holds.
+    pub bytes_reported: u64,
+    /// Whether it said goodbye.
+    pub leaving: bool,
+    /// Ready tasks that will be leased to it.
+    pub ready: BTreeSet<ReadyKey>,
+    /// Estimated time of the tasks in `ready`, microseconds.
+    pub ready_us: u64,
+    /// Tasks leased to it.
+    pub leased: u32,
+    /// Estimated time of the tasks leased to it, microseconds.
+    pub leased_us: u64,
+    /// Bytes of results that it holds or has a lease to make.
+    pub bytes_committed: u64,
+    /// Jobs that it was told of.
+    pub defined: BTreeSet<JobId>,
+    /// A request to give back tasks, not answered yet, and for whom they are.
+    pub revoking: Option<(LeaseId, WorkerId)>,
+}
+
+impl WorkerState {
+    pub fn new(hello: Hello, now_us: u64) -> WorkerState {
+        WorkerState {
+            hello,
+            last_heard_us: now_us,
+            bytes_reported: 0,
+            leaving: false,
+            ready: BTreeSet::new(),
+            ready_us: 0,
+            leased: 0,
+            leased_us: 0,
+            bytes_committed: 0,
+            defined: BTreeSet::new(),
+            revoking: None,
+        }
+    }
+
+    /// Time until it could start another task, microseconds, by estimates.
+    pub fn load_us(&self) -> u64 {
+        (self.leased_us + self.ready_us) / u64::from(self.hello.threads.max(1))
+    }
+
+    pub fn dequeue(&mut self, key: TaskKey, est_us: u64) {
+        if self.ready.remove(&ready_key(key)) {
+            self.ready_us = if self.ready.is_empty() { 0 } else { self.ready_us.saturating_sub(est_us) };
+        }
+    }
+
+    pub fn enqueue(&mut self, key: TaskKey, est_us: u64) {
+        if self.ready.insert(ready_key(key)) {
+            self.ready_us += est_us;
+        }
+    }
+}
+
+/// A grant of neighbouring tasks to one worker.
+#[derive(Debug)]
+pub(crate) struct Lease {
+    pub worker: WorkerId,
+    pub job: JobId,
+    pub stage: StageIdx,
+    pub chunks: Range<u64>,
+    /// Tasks that are not answered for.
+    pub open: u32,
+    /// What each task was estimated to take, microseconds.
+    pub est_us: u64,
+    /// Whether the worker was asked to give back of it already.
+    pub fixed: bool,
+}

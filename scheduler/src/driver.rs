@@ -1,0 +1,286 @@
+//! The task that owns the scheduler's state machine: posts become events, actions become messages.
+//!
+//! Owns the senders of all sessions, the clock and the timer. Decides nothing. Never waits for a worker or a client:
+//! one whose queue is full is disconnected.
+
+use crate::handle::Transport;
+use std::collections::{BTreeMap, VecDeque};
+use std::time::{Duration, Instant};
+use tilework_expr::{JobId, Update, WorkerId};
+use tilework_proto::fragment::{Fragmented, through_wire};
+use tilework_proto::session::{UPDATE_QUEUE_MAX, client_of};
+use tilework_proto::{FromClient, FromWorker, ToClient, ToWorker, Wire};
+use tilework_scheduler_core::{Action, ClientId, ClusterState, Event, Hello, Scheduler};
+use tokio::sync::mpsc::{self, error::TrySendError};
+use tokio::sync::oneshot;
+use tracing::{debug, info, warn};
+
+/// What can be posted to the driver.
+#[derive(Debug)]
+pub(crate) enum Post {
+    Attach { worker: WorkerId, hello: Hello, instructions: mpsc::Sender<ToWorker> },
+    FromWorker { worker: WorkerId, message: FromWorker },
+    WorkerGone { worker: WorkerId },
+    Connect { client: ClientId, updates: mpsc::Sender<ToClient> },
+    FromClient { client: ClientId, message: FromClient },
+    ClientGone { client: ClientId },
+    State(oneshot::Sender<ClusterState>),
+    Stop,
+}
+
+struct WorkerLine {
+    instructions: mpsc::Sender<ToWorker>,
+    last_words: Option<String>,
+}
+
+struct ClientLine {
+    updates: mpsc::Sender<ToClient>,
+    /// The least number that the client's next job may have.
+    next_job: u64,
+}
+
+struct Driver {
+    core: Scheduler,
+    started: Instant,
+    transport: Transport,
+    workers: BTreeMap<WorkerId, WorkerLine>,
+    clients: BTreeMap<ClientId, ClientLine>,
+    /// Events that arose while actions were carried out.
+    pending: VecDeque<Event>,
+    /// Whether events are being handled: what arises meanwhile waits its turn.
+    settling: bool,
+}
+
+/// Runs until [`Post::Stop`], or until nobody can post any more.
+pub(crate) async fn drive(core: Scheduler, mut posts: mpsc::Receiver<Post>, transport: Transport) {
+    let mut driver = Driver {
+        core,
+        started: Instant::now(),
+        transport,
+        workers: BTreeMap::new(),
+        clients: BTreeMap::new(),
+        pending: VecDeque::new(),
+        settling: false,
+    };
+    loop {
+        let wake = driver.core.next_wake_us().map(|us| driver.started + Duration::from_micros(us));
+        let tick = async {
+            match wake {
+                Some(at) => tokio::time::sleep_until(at.into()).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            biased;
+            post = posts.recv() => match post {
+                Some(Post::Stop) | None => break,
+                Some(post) => driver.take(post),
+            },
+            () = tick => driver.handle(Event::Tick),
+        }
+    }
+    posts.close();
+    driver.close_all();
+}
+
+impl Driver {
+    fn take(&mut self, post: Post) {
+        match post {
+            Post::Attach { worker, hello, instructions } => {
+                info!(worker = worker.0, name = hello.name, threads = hello.threads, "worker joined");
+                self.workers.insert(worker, WorkerLine { instructions, last_words: None });
+                self.handle(Event::WorkerJoined { worker, hello });
+            }
+            Post::FromWorker { worker, message } => self.from_worker(worker, message),
+            Post::WorkerGone { worker } => self.worker_gone(worker, "its connection closed"),
+            Post::Connect { client, updates } => {
+                debug!(client = client.0, "client connected");
+                self.clients.insert(client, ClientLine { updates, next_job: 0 });
+            }
+            Post::FromClient { client, message } => self.from_client(client, message),
+            Post::ClientGone { client } => self.client_gone(client),
+            // The asker may have gone; that is its business.
+            Post::State(reply) => drop(reply.send(self.core.state())),
+            Post::Stop => {}
+        }
+    }
+
+    fn from_worker(&mut self, worker: WorkerId, message: FromWorker) {
+        let Some(line) = self.workers.get_mut(&worker) else { return };
+        match self.transport.carry(message) {
+            Ok(FromWorker::Reports(reports)) => self.handle(Event::WorkerReported { worker, reports }),
+            Ok(FromWorker::Leaving) => self.handle(Event::WorkerLeaving { worker }),
+            Ok(FromWorker::LastWords(words)) => line.last_words = Some(words),
+            Ok(FromWorker::Hello(_)) => self.close_worker(worker, "a second hello on one connection".into()),
+            Err(why) => self.close_worker(worker, why),
+        }
+    }
+
+    fn from_client(&mut self, client: ClientId, message: FromClient) {
+        let Some(line) = self.clients.get_mut(&client) else { return };
+        let (job, program) = match self.transport.carry(message) {
+            Ok(FromClient::Submit { job, program }) => (job, Some(program)),
+            Ok(FromClient::Release(job)) => (job, None),
+            Err(why) => return self.close_client(client, why),
+        };
+        let (owner, n) = client_of(job);
+        let fits = owner == client && program.is_some() == (u64::from(n) >= line.next_job);
+        if !fits {
+            return self.close_client(client, format!("job {} is not one that it may name", job.0));
+        }
+        match program {
+            Some(program) => {
+                line.next_job = u64::from(n) + 1;
+                self.handle(Event::JobSubmitted { job, client, program });
+            }
+            None => self.handle(Event::JobReleased { job }),
+        }
+    }
+
+    fn handle(&mut self, event: Event) {
+        self.pending.push_back(event);
+        if self.settling {
+            return;
+        }
+        self.settling = true;
+        let mut actions = Vec::new();
+        while let Some(event) = self.pending.pop_front() {
+            let now_us = self.started.elapsed().as_micros() as u64;
+            self.core.handle(now_us, event, &mut actions);
+            for action in actions.drain(..) {
+                self.act(action);
+            }
+        }
+        self.settling = false;
+    }
+
+    fn act(&mut self, action: Action) {
+        match action {
+            Action::Tell { worker, instructions } => self.tell(worker, ToWorker::Instructions(instructions)),
+            Action::Update { job, update } => self.update(job, update),
+            Action::Disconnect { worker, why } => self.close_worker(worker, why),
+        }
+    }
+
+    fn tell(&mut self, worker: WorkerId, message: ToWorker) {
+        let Some(line) = self.workers.get(&worker) else { return };
+        match self.transport.carry(message).map(|m| line.instructions.try_send(m)) {
+            Ok(Ok(())) => {}
+            Ok(Err(TrySendError::Closed(_))) => self.worker_gone(worker, "its connection closed"),
+            Ok(Err(TrySendError::Full(_))) => {
+                self.worker_gone(worker, "it does not take its instructions: its queue is full");
+            }
+            Err(why) => self.worker_gone(worker, &why),
+        }
+    }
+
+    fn update(&mut self, job: JobId, update: Update) {
+        let (client, _) = client_of(job);
+        let Some(line) = self.clients.get(&client) else { return };
+        let is_progress = matches!(update, Update::Progress { .. });
+        if is_progress && line.updates.capacity() < UPDATE_QUEUE_MAX / 2 {
+            return; // the next one says the same and more
+        }
+        let sent = self.transport.carry(ToClient::Update { job, update }).map(|m| line.updates.try_send(m));
+        match sent {
+            Ok(Ok(())) => {}
+            Ok(Err(TrySendError::Closed(_))) => self.client_gone(client),
+            Ok(Err(TrySendError::Full(_))) => {
+                warn!(client = client.0, "client does not take its updates: its queue is full");
+                self.client_gone(client);
+            }
+            Err(why) => self.close_client(client, why),
+        }
+    }
+
+    /// The worker's connection is gone, or is from now on.
+    fn worker_gone(&mut self, worker: WorkerId, why: &str) {
+        let Some(line) = self.workers.remove(&worker) else { return };
+        let why = line.last_words.unwrap_or_else(|| why.to_owned());
+        info!(worker = worker.0, why, "worker lost");
+        self.handle(Event::WorkerLost { worker, why });
+    }
+
+    fn client_gone(&mut self, client: ClientId) {
+        if self.clients.remove(&client).is_some() {
+            debug!(client = client.0, "client lost");
+            self.handle(Event::ClientLost { client });
+        }
+    }
+
+    fn close_worker(&mut self, worker: WorkerId, why: String) {
+        if let Some(line) = self.workers.get(&worker) {
+            info!(worker = worker.0, why, "worker disconnected");
+            // Full: it learns by the end of its queue.
+            let _ = line.instructions.try_send(ToWorker::Closing(why.clone()));
+            self.worker_gone(worker, &why);
+        }
+    }
+
+    fn close_client(&mut self, client: ClientId, why: String) {
+        if let Some(line) = self.clients.get(&client) {
+            warn!(client = client.0, why, "client disconnected");
+            let _ = line.updates.try_send(ToClient::Closing(why));
+            self.client_gone(client);
+        }
+    }
+
+    fn close_all(self) {
+        for line in self.workers.values() {
+            // Full: it learns by the end of its queue.
+            let _ = line.instructions.try_send(ToWorker::Ended);
+        }
+        for line in self.clients.values() {
+            let _ = line.updates.try_send(ToClient::Closing("the scheduler stops".into()));
+        }
+    }
+}
+
+impl Transport {
+    /// The message as it arrives.
+    fn carry<T: Wire>(self, message: T) -> Result<T, String>
+    where
+        T::Message: Fragmented,
+    {
+        match self {
+            Transport::Direct => Ok(message),
+            Transport::Encoded => through_wire(&message).map_err(|e| e.to_string()),
+        }
+    }
+}
+
+/// Posts what a worker sends, until its end is dropped.
+pub(crate) async fn forward_worker(
+    worker: WorkerId,
+    mut reports: mpsc::Receiver<FromWorker>,
+    inbox: mpsc::WeakSender<Post>,
+) {
+    while let Some(message) = reports.recv().await {
+        let Some(inbox) = inbox.upgrade() else { return };
+        if inbox.send(Post::FromWorker { worker, message }).await.is_err() {
+            return;
+        }
+    }
+    if let Some(inbox) = inbox.upgrade() {
+        // Err: there is no scheduler to tell.
+        let _ = inbox.send(Post::WorkerGone { worker }).await;
+    }
+}
+
+/// Posts what a client sends, until its end is dropped.
+pub(crate) async fn forward_client(
+    client: ClientId,
+    mut requests: mpsc::Receiver<FromClient>,
+    inbox: mpsc::WeakSender<Post>,
+) {
+    while let Some(message) = requests.recv().await {
+        let Some(inbox) = inbox.upgrade() else { return };
+        if inbox.send(Post::FromClient { client, message }).await.is_err() {
+            return;
+        }
+    }
+    if let Some(inbox) = inbox.upgrade() {
+        // Err: there is no scheduler to tell.
+        let _ = inbox.send(Post::ClientGone { client }).await;
+    }
+}

@@ -1,0 +1,187 @@
+//! The scheduler's services over TLS: they decode, post and send.
+//!
+//! Owns the pumps between streams and sessions. Must not decide anything; every request needs the cluster's token.
+
+use crate::SchedulerHandle;
+use std::future::Future;
+use std::io;
+use std::pin::Pin;
+use std::time::Duration;
+use tilework_cluster::listen::{BindError, Bound};
+use tilework_cluster::security::{Identity, TokenCheck};
+use tilework_cluster::transport::{ConnectError, server_builder};
+use tilework_proto::fragment::Fragmented;
+use tilework_proto::limits::MESSAGE_BYTES_MAX;
+use tilework_proto::pump::{InEnd, OUTBOUND_MAX, OutEnd, pump_in, pump_out, send};
+use tilework_proto::wire::{self, scheduler_server, worker_server};
+use tilework_proto::{DecodeError, FromClient, FromWorker, ToClient, ToWorker, Wire, WorkerSession};
+use tilework_scheduler_core::Hello;
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use tokio_stream::{Stream, StreamExt};
+use tonic::service::interceptor::InterceptedService;
+use tonic::{Request, Response, Status, Streaming};
+use tracing::debug;
+
+/// How long a new worker may take to say who it is.
+const HELLO_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long the open streams may take to end when the server stops.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Why a server could not serve.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// The identity cannot be used for TLS.
+    #[error("cannot serve: {0}")]
+    Identity(#[from] ConnectError),
+    /// The socket cannot be used.
+    #[error("cannot serve: {0}")]
+    Socket(#[from] BindError),
+    /// The server failed.
+    #[error("the server failed")]
+    Server(#[from] tonic::transport::Error),
+    /// The operating system refused.
+    #[error("cannot serve: {0}")]
+    Io(#[from] io::Error),
+}
+
+/// Serves the scheduler on this socket until `shutdown` completes; then stops the scheduler and returns when its
+/// connections are closed.
+///
+/// # Errors
+/// [`ServeError`].
+pub async fn serve(
+    bound: Bound,
+    identity: &Identity,
+    handle: SchedulerHandle,
+    shutdown: impl Future<Output = ()> + Send,
+) -> Result<(), ServeError> {
+    let check = TokenCheck::new(identity);
+    let clients = scheduler_server::SchedulerServer::new(Service { handle: handle.clone() })
+        .max_decoding_message_size(MESSAGE_BYTES_MAX)
+        .max_encoding_message_size(MESSAGE_BYTES_MAX);
+    let workers = worker_server::WorkerServer::new(Service { handle: handle.clone() })
+        .max_decoding_message_size(MESSAGE_BYTES_MAX)
+        .max_encoding_message_size(MESSAGE_BYTES_MAX);
+    let (stopped, on_stop) = tokio::sync::oneshot::channel::<()>();
+    let server = server_builder(identity)?
+        .add_service(InterceptedService::new(clients, check.clone()))
+        .add_service(InterceptedService::new(workers, check))
+        .serve_with_incoming_shutdown(bound.into_incoming()?, async { drop(on_stop.await) });
+    let mut server = std::pin::pin!(server);
+    tokio::select! {
+        ended = &mut server => return Ok(ended?),
+        () = shutdown => {}
+    }
+    // The sessions end with the scheduler, the streams with the sessions, the server with the streams.
+    handle.stop().await;
+    drop(stopped);
+    match tokio::time::timeout(CLOSE_TIMEOUT, server).await {
+        Ok(ended) => Ok(ended?),
+        Err(_) => Ok(()), // somebody keeps a connection open; it ends with the server
+    }
+}
+
+struct Service {
+    handle: SchedulerHandle,
+}
+
+type OutStream<M> = Pin<Box<dyn Stream<Item = Result<M, Status>> + Send>>;
+
+#[tonic::async_trait]
+impl scheduler_server::Scheduler for Service {
+    type SessionStream = OutStream<wire::ClientUpdate>;
+
+    async fn session(
+        &self,
+        request: Request<Streaming<wire::ClientMessage>>,
+    ) -> Result<Response<Self::SessionStream>, Status> {
+        let queues = self.handle.client_queues().await.map_err(|e| Status::unavailable(e.to_string()))?;
+        let (client, requests, updates) = queues;
+        let (out, outbound) = mpsc::channel(OUTBOUND_MAX);
+        tokio::spawn(async move {
+            if send(&ToClient::Welcome(client), &out, Ok).await.is_ok() {
+                pump::<FromClient, ToClient>((request.into_inner(), requests), (updates, out)).await;
+            }
+        });
+        Ok(Response::new(Box::pin(ReceiverStream::new(outbound))))
+    }
+
+    async fn state(&self, _: Request<wire::StateRequest>) -> Result<Response<wire::ClusterState>, Status> {
+        let state = self.handle.state().await.map_err(|e| Status::unavailable(e.to_string()))?;
+        Ok(Response::new(state.to_wire()))
+    }
+}
+
+#[tonic::async_trait]
+impl worker_server::Worker for Service {
+    type AttachStream = OutStream<wire::SchedulerMessage>;
+
+    async fn attach(
+        &self,
+        request: Request<Streaming<wire::WorkerMessage>>,
+    ) -> Result<Response<Self::AttachStream>, Status> {
+        let mut inbound = request.into_inner();
+        let (out, outbound) = mpsc::channel(OUTBOUND_MAX);
+        let handle = self.handle.clone();
+        tokio::spawn(async move {
+            let hello = match first_hello(&mut inbound).await {
+                Ok(hello) => hello,
+                Err(status) => return drop(out.send(Err(status)).await),
+            };
+            let session = match handle.attach(hello).await {
+                Ok(session) => session,
+                Err(e) => return drop(out.send(Err(Status::unavailable(e.to_string()))).await),
+            };
+            let WorkerSession { worker, to_scheduler, from_scheduler } = session;
+            if send(&ToWorker::Welcome(worker), &out, Ok).await.is_ok() {
+                pump::<FromWorker, ToWorker>((inbound, to_scheduler), (from_scheduler, out)).await;
+            }
+        });
+        Ok(Response::new(Box::pin(ReceiverStream::new(outbound))))
+    }
+}
+
+async fn first_hello(inbound: &mut Streaming<wire::WorkerMessage>) -> Result<Hello, Status> {
+    let first = tokio::time::timeout(HELLO_TIMEOUT, inbound.next());
+    let first = first.await.map_err(|_| Status::deadline_exceeded("no hello came"))?;
+    let message = first.ok_or_else(|| Status::invalid_argument("the stream ended before a hello"))??;
+    match FromWorker::from_wire(message) {
+        Ok(FromWorker::Hello(hello)) => Ok(hello),
+        Ok(_) => Err(Status::invalid_argument("got another message, expected a hello")),
+        Err(e) => Err(refused(&e)),
+    }
+}
+
+fn refused(error: &DecodeError) -> Status {
+    Status::invalid_argument(error.to_string())
+}
+
+/// Moves messages both ways until either way ends; what is queued for the peer still goes out when the session ends.
+async fn pump<I: Wire, O: Wire>(
+    (stream, requests): (Streaming<I::Message>, mpsc::Sender<I>),
+    (mut replies, out): (mpsc::Receiver<O>, mpsc::Sender<Result<O::Message, Status>>),
+) where
+    I::Message: Fragmented,
+    O::Message: Fragmented,
+{
+    let status = tokio::select! {
+        end = pump_in(stream, &requests) => match end {
+            InEnd::Malformed(e) => Some(refused(&e)),
+            InEnd::Unwanted => {
+                pump_out(&mut replies, &out, Ok).await;
+                None
+            }
+            InEnd::Broken(status) => return debug!(%status, "a stream broke"),
+            InEnd::Closed => None,
+        },
+        end = pump_out(&mut replies, &out, Ok) => match end {
+            OutEnd::TooLarge(e) => Some(Status::resource_exhausted(e.to_string())),
+            OutEnd::Stuck | OutEnd::Finished => None,
+        },
+    };
+    if let Some(status) = status {
+        // Full or closed: the stream ends either way.
+        let _ = out.try_send(Err(status));
+    }
+}

@@ -1,0 +1,145 @@
+//! The handle of a running scheduler: opens sessions, in process and for the services.
+//!
+//! Owns the numbering of workers and clients. Must not know gRPC.
+
+use crate::driver::{self, Post};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use tilework_expr::WorkerId;
+use tilework_proto::session::{
+    BoxFuture, INSTRUCTION_QUEUE_MAX, REPORT_QUEUE_MAX, REQUEST_QUEUE_MAX, UPDATE_QUEUE_MAX,
+};
+use tilework_proto::{ClientLink, ClientSession, FromClient, LinkError, ToClient, WorkerLink, WorkerSession};
+use tilework_scheduler_core::{ClientId, ClusterState, Hello, Limits, Scheduler};
+use tokio::runtime::Handle;
+use tokio::sync::{mpsc, oneshot};
+
+/// Posts that wait for the scheduler; whoever posts then waits too.
+const INBOX_MAX: usize = 1024;
+
+/// The scheduler does not run any more.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("the scheduler has stopped")]
+pub struct StoppedError;
+
+/// How messages go between the scheduler and the sessions of this process.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Transport {
+    /// As they are.
+    #[default]
+    Direct,
+    /// Encoded, cut, put together and decoded, as over a network: for tests.
+    Encoded,
+}
+
+/// A running scheduler. Cheap to clone; it stops when all clones are dropped, or at [`SchedulerHandle::stop`].
+///
+/// ```
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+/// use tilework_scheduler::{Limits, SchedulerHandle};
+///
+/// let scheduler = SchedulerHandle::start(Limits::default());
+/// let client = scheduler.client().await.unwrap();
+/// assert!(scheduler.state().await.unwrap().workers.is_empty());
+/// # drop(client);
+/// # });
+/// ```
+#[derive(Clone, Debug)]
+pub struct SchedulerHandle {
+    inbox: mpsc::Sender<Post>,
+    numbers: Arc<Numbers>,
+    transport: Transport,
+    /// Where the scheduler runs; sessions may live on other runtimes, and end with them.
+    runtime: Handle,
+}
+
+#[derive(Debug, Default)]
+struct Numbers {
+    workers: AtomicU32,
+    clients: AtomicU64,
+}
+
+impl SchedulerHandle {
+    /// Starts a scheduler on the current runtime.
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime.
+    #[must_use]
+    pub fn start(limits: Limits) -> SchedulerHandle {
+        SchedulerHandle::start_with(limits, Transport::Direct)
+    }
+
+    /// [`SchedulerHandle::start`] with a choice of how messages go within this process.
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime.
+    #[must_use]
+    pub fn start_with(limits: Limits, transport: Transport) -> SchedulerHandle {
+        let (inbox, posts) = mpsc::channel(INBOX_MAX);
+        let runtime = Handle::current();
+        runtime.spawn(driver::drive(Scheduler::new(limits), posts, transport));
+        SchedulerHandle { inbox, numbers: Arc::default(), transport, runtime }
+    }
+
+    /// Connects a worker. Dropping the session is the loss of the worker.
+    ///
+    /// # Errors
+    /// [`StoppedError`].
+    pub async fn attach(&self, hello: Hello) -> Result<WorkerSession, StoppedError> {
+        let worker = WorkerId(self.numbers.workers.fetch_add(1, Ordering::Relaxed) + 1);
+        let (to_scheduler, reports) = mpsc::channel(REPORT_QUEUE_MAX);
+        let (instructions, from_scheduler) = mpsc::channel(INSTRUCTION_QUEUE_MAX);
+        self.post(Post::Attach { worker, hello, instructions }).await?;
+        self.runtime.spawn(driver::forward_worker(worker, reports, self.inbox.downgrade()));
+        Ok(WorkerSession { worker, to_scheduler, from_scheduler })
+    }
+
+    /// Connects a client of this process. Dropping both halves of the session releases the client's jobs.
+    ///
+    /// # Errors
+    /// [`StoppedError`].
+    pub async fn client(&self) -> Result<ClientSession, StoppedError> {
+        let (client, requests, updates) = self.client_queues().await?;
+        let link = ClientLink::new(client, requests, self.transport == Transport::Encoded);
+        Ok(ClientSession { link, updates })
+    }
+
+    /// A client's session as bare queues.
+    pub(crate) async fn client_queues(
+        &self,
+    ) -> Result<(ClientId, mpsc::Sender<FromClient>, mpsc::Receiver<ToClient>), StoppedError> {
+        let client = ClientId(self.numbers.clients.fetch_add(1, Ordering::Relaxed) + 1);
+        let (to_scheduler, requests) = mpsc::channel(REQUEST_QUEUE_MAX);
+        let (updates, from_scheduler) = mpsc::channel(UPDATE_QUEUE_MAX);
+        self.post(Post::Connect { client, updates }).await?;
+        self.runtime.spawn(driver::forward_client(client, requests, self.inbox.downgrade()));
+        Ok((client, to_scheduler, from_scheduler))
+    }
+
+    /// The cluster as it is now.
+    ///
+    /// # Errors
+    /// [`StoppedError`].
+    pub async fn state(&self) -> Result<ClusterState, StoppedError> {
+        let (reply, state) = oneshot::channel();
+        self.post(Post::State(reply)).await?;
+        state.await.map_err(|_| StoppedError)
+    }
+
+    /// Ends all sessions and the scheduler. Returns when it has ended.
+    pub async fn stop(&self) {
+        if self.post(Post::Stop).await.is_ok() {
+            self.inbox.closed().await;
+        }
+    }
+
+    async fn post(&self, post: Post) -> Result<(), StoppedError> {
+        self.inbox.send(post).await.map_err(|_| StoppedError)
+    }
+}
+
+impl WorkerLink for SchedulerHandle {
+    fn open(&self, hello: Hello) -> BoxFuture<'_, Result<WorkerSession, LinkError>> {
+        Box::pin(async move { self.attach(hello).await.map_err(|e| LinkError::Refused(e.to_string())) })
+    }
+}

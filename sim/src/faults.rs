@@ -1,0 +1,104 @@
+//! The faults that are played, and how often each was.
+//!
+//! Knows names and counts. Must not know how they are played.
+
+use std::fmt;
+
+/// A kind of fault.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, PartialOrd, Ord)]
+#[allow(missing_docs, reason = "each says what it is in `name`")]
+pub enum Fault {
+    Killed,
+    KilledSilently,
+    Cut,
+    Partitioned,
+    Joined,
+    Rejoined,
+    NameTaken,
+    Left,
+    Duplicated,
+    Delayed,
+    FetchFailed,
+    FetchHung,
+    TaskFailedOnWorker,
+    BadOperation,
+    DeadlyTask,
+    TooLarge,
+    Released,
+    ClientLost,
+    LateReport,
+    Revoked,
+    LiteralAgain,
+    OutputsAgain,
+    Revived,
+}
+
+impl Fault {
+    /// Every kind.
+    pub const ALL: [Fault; 23] = {
+        use Fault::*;
+        [
+            Killed, KilledSilently, Cut, Partitioned, Joined, Rejoined, NameTaken, Left, Duplicated, Delayed,
+            FetchFailed, FetchHung, TaskFailedOnWorker, BadOperation, DeadlyTask, TooLarge, Released, ClientLost, LateReport,
+            Revoked, LiteralAgain, OutputsAgain, Revived,
+        ]
+    };
+
+    /// What it is, in words.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Fault::Killed => "worker killed, seen at once",
+            Fault::KilledSilently => "worker killed, only silence",
+            Fault::Cut => "connection cut, messages lost",
+            Fault::Partitioned => "worker cut off without a sign",
+            Fault::Joined => "worker joined late",
+            Fault::Rejoined => "worker rejoined under its name",
+            Fault::NameTaken => "worker with a name that is taken",
+            Fault::Left => "worker said goodbye",
+            Fault::Duplicated => "reports came twice",
+            Fault::Delayed => "message much delayed",
+            Fault::FetchFailed => "transfer failed",
+            Fault::FetchHung => "transfer from a dead worker hung",
+            Fault::TaskFailedOnWorker => "task failed on a worker",
+            Fault::BadOperation => "job failed by its operation",
+            Fault::DeadlyTask => "job failed by a deadly task",
+            Fault::TooLarge => "job failed for memory",
+            Fault::Released => "job released while it ran",
+            Fault::ClientLost => "client lost",
+            Fault::LateReport => "report of a lost worker",
+            Fault::Revoked => "tasks taken back",
+            Fault::LiteralAgain => "literal chunk put again",
+            Fault::OutputsAgain => "finished outputs made again",
+            Fault::Revived => "job came back for its readers",
+        }
+    }
+}
+
+/// How often each fault was played.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct FaultCounts([u64; Fault::ALL.len()]);
+
+impl FaultCounts {
+    /// One more.
+    pub fn add(&mut self, fault: Fault) {
+        self.0[fault as usize] += 1;
+    }
+
+    /// How often.
+    #[must_use]
+    pub fn of(&self, fault: Fault) -> u64 {
+        self.0[fault as usize]
+    }
+
+    /// Adds those of another run.
+    pub fn merge(&mut self, other: &FaultCounts) {
+        self.0.iter_mut().zip(other.0).for_each(|(a, b)| *a += b);
+    }
+}
+
+impl fmt::Display for FaultCounts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        Fault::ALL.iter().try_for_each(|k| writeln!(f, "  {:<34}{:>10}", k.name(), self.of(*k)))
+    }
+}

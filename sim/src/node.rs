@@ -1,0 +1,56 @@
+//! A worker's process: its state machine, its store, its threads, its connection to the scheduler.
+//!
+//! Knows what a driver does with each action. Must not know the scheduler.
+
+use std::collections::{BTreeMap, VecDeque};
+use tilework_expr::{LeaseId, TaskKey, WorkerId};
+use tilework_worker_core::{Feed, Source, Worker};
+
+/// A task that the driver was given.
+pub(crate) struct Run {
+    pub id: u64,
+    pub lease: LeaseId,
+    pub task: TaskKey,
+    pub feeds: Vec<Feed>,
+    pub stopped: bool,
+    pub started: bool,
+}
+
+/// A worker's process.
+pub(crate) struct Node {
+    pub name: String,
+    pub incarnation: u64,
+    pub threads: u32,
+    pub memory_bytes: u64,
+    pub core: Worker,
+    pub store: BTreeMap<Source, u64>,
+    /// Tasks in the order in which they came; the first `threads` run.
+    pub runs: VecDeque<Run>,
+    /// The number under which it is connected.
+    pub conn: Option<WorkerId>,
+    pub alive: bool,
+    /// Whether it said goodbye.
+    pub leaving: bool,
+    /// The next tick that is planned.
+    pub tick_at_us: u64,
+}
+
+/// One connection between a worker and the scheduler.
+pub(crate) struct Conn {
+    pub node: usize,
+    pub open: bool,
+    /// Nothing passes any more and nobody was told.
+    pub blackhole: bool,
+    /// When the last message to the worker arrives.
+    pub to_worker_us: u64,
+    /// When the last message to the scheduler arrives.
+    pub to_scheduler_us: u64,
+}
+
+impl Node {
+    /// Runs that have a thread and were not begun.
+    pub fn begin_next(&mut self) -> Option<&mut Run> {
+        let threads = self.threads as usize;
+        self.runs.iter_mut().take(threads).find(|r| !r.started)
+    }
+}

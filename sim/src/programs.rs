@@ -1,0 +1,127 @@
+//! Random small programs: maps, reductions, transposes, products, joins, overlapping views, results of earlier jobs.
+//!
+//! Knows the expression builders. Must not know the cores.
+
+use crate::rng::Rng;
+use std::sync::Arc;
+use tilework_expr::{
+    AxisChunks, BinaryOp, Chunks, DType, Dist, Expr, FileKind, FileRef, Fold, Grid, Plan, Program, SliceArg, UnaryOp,
+};
+
+/// Tasks of a program, at most.
+const TASKS_MAX: u64 = 70;
+
+/// An output of an earlier job.
+#[derive(Clone)]
+pub(crate) struct Earlier {
+    pub job: u64,
+    pub output: u32,
+    pub grid: Grid,
+    pub dtype: DType,
+}
+
+/// A random program and its plan.
+pub(crate) fn random(rng: &mut Rng, earlier: &[Earlier]) -> (Arc<Program>, Arc<Plan>) {
+    loop {
+        let outputs = expressions(rng, earlier);
+        let program = Program::new(&outputs);
+        let plan = Plan::of(&program).expect("built expressions can be planned");
+        let tasks: u64 = plan.stages.iter().map(|s| s.grid.n_chunks()).sum();
+        if (1..=TASKS_MAX).contains(&tasks) {
+            return (Arc::new(program), Arc::new(plan));
+        }
+    }
+}
+
+fn expressions(rng: &mut Rng, earlier: &[Earlier]) -> Vec<Expr> {
+    let mut pool: Vec<Expr> = Vec::new();
+    for id in 0..rng.within(1, 2) {
+        pool.push(source(rng, id));
+    }
+    for e in earlier {
+        if rng.one_in(2) || pool.is_empty() {
+            let held = Expr::held(e.job, e.output, e.grid.clone(), e.dtype, Arc::new(()));
+            pool.push(held.expect("a held output can be named"));
+        }
+    }
+    for _ in 0..rng.within(0, 6) {
+        let a = rng.pick(&pool).clone();
+        let b = rng.pick(&pool).clone();
+        if let Some(made) = operation(rng, &a, &b) {
+            pool.push(made);
+        }
+    }
+    let n = if rng.one_in(3) { 2 } else { 1 };
+    let mut outputs: Vec<Expr> = pool.iter().rev().take(n).cloned().collect();
+    if rng.one_in(12) {
+        outputs.push(outputs[0].clone());
+    }
+    outputs
+}
+
+fn source(rng: &mut Rng, id: u64) -> Expr {
+    let ndim = rng.within(1, 2) as usize;
+    let shape: Vec<usize> = (0..ndim).map(|_| rng.within(1, if ndim == 1 { 90 } else { 12 }) as usize).collect();
+    let axes = shape.iter().map(|&l| axis_chunks(rng, l)).collect();
+    let mut chunks = Chunks::Axes(axes);
+    let mut shape = shape;
+    if rng.one_in(60) {
+        shape[0] = 0;
+        chunks = Chunks::Every(AxisChunks::Whole);
+    }
+    let dtype = DType::F64;
+    let made = match rng.below(4) {
+        0 => Expr::random(&shape, &chunks, dtype, 1, Dist::Uniform { low: 0.0, high: 1.0 }),
+        1 => Expr::literal(&shape, &chunks, dtype, id, Arc::new(())),
+        _ => {
+            let file = FileRef { kind: FileKind::Npy, path: format!("file{id}"), member: String::new() };
+            Expr::read(file, &shape, &chunks, dtype)
+        }
+    };
+    made.expect("a source of a good shape")
+}
+
+fn axis_chunks(rng: &mut Rng, len: usize) -> AxisChunks {
+    if rng.one_in(5) && len >= 3 {
+        let first = rng.within(1, len as u64 - 2) as usize;
+        let second = rng.within(1, (len - first) as u64 - 1) as usize;
+        return AxisChunks::Lens(vec![first, second, len - first - second]);
+    }
+    AxisChunks::Len(rng.within(1, len.div_ceil(2).max(1) as u64) as isize)
+}
+
+fn operation(rng: &mut Rng, a: &Expr, b: &Expr) -> Option<Expr> {
+    let ndim = a.ndim();
+    match rng.below(12) {
+        0 => a.unary(UnaryOp::Exp).ok(),
+        1 | 2 => a.binary(BinaryOp::Add, b).ok(),
+        3 => a.reversed_axes().ok()?.binary(BinaryOp::Mul, b).ok(),
+        4 => {
+            let axes: Vec<AxisChunks> = a.shape().iter().map(|&l| axis_chunks(rng, l)).collect();
+            a.rechunk(&Chunks::Axes(axes)).ok()
+        }
+        5 if ndim > 0 => a.reduce(Fold::Sum, &[rng.below(ndim as u64) as usize]).ok(),
+        6 => a.reduce_all(if rng.one_in(2) { Fold::Sum } else { Fold::Var { ddof: 0.0 } }).ok(),
+        7 => a.dot(b).or_else(|_| a.dot(&b.reversed_axes()?)).ok(),
+        8 if ndim > 0 => Expr::concatenate(rng.below(ndim as u64) as usize, &[a.clone(), b.clone()]).ok(),
+        9 => a.reshape(&[a.len()]).ok(),
+        10 if ndim > 0 && a.shape()[0] >= 2 => {
+            let sliced = |start, end, step| {
+                let mut args = vec![SliceArg::Range { start: 0, end: None, step: 1 }; ndim];
+                args[0] = SliceArg::Range { start, end, step };
+                a.slice(&args)
+            };
+            match rng.below(3) {
+                0 => sliced(1, None, 1).ok()?.binary(BinaryOp::Sub, &sliced(0, Some(-1), 1).ok()?).ok(),
+                1 => sliced(0, None, -1).ok(),
+                _ => sliced(rng.below(a.shape()[0] as u64 - 1) as isize, None, rng.within(1, 3) as isize).ok(),
+            }
+        }
+        // Something that has to be fetched whole by everybody, and read again after a reduction.
+        11 if ndim > 0 => {
+            let mean = a.reduce_all(Fold::Sum).ok()?.broadcast_to(&a.shape()).ok()?;
+            a.binary(BinaryOp::Sub, &mean).ok()
+        }
+        _ => None,
+    }
+}

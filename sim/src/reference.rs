@@ -1,0 +1,62 @@
+//! What every chunk must contain, by direct recursion.
+//!
+//! Knows plans. Must not know the cores.
+
+use crate::rng::mix;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use tilework_expr::{ChunkIdx, JobId, Plan, StageIdx, StageKind, TaskKey};
+
+/// The plans of all jobs, and the contents of their chunks as far as they were asked for.
+#[derive(Default)]
+pub(crate) struct Reference {
+    plans: BTreeMap<JobId, Arc<Plan>>,
+    values: BTreeMap<TaskKey, u64>,
+}
+
+impl Reference {
+    pub fn insert(&mut self, job: JobId, plan: Arc<Plan>) {
+        self.plans.insert(job, plan);
+    }
+
+    pub fn plan(&self, job: JobId) -> Arc<Plan> {
+        self.plans[&job].clone()
+    }
+
+    /// A chunk's name by its maker.
+    pub fn canonical(&self, key: TaskKey) -> TaskKey {
+        match self.plans[&key.job].stage(key.stage).kind {
+            StageKind::Held { job, output } => {
+                let stage = self.plans[&JobId(job)].outputs[output as usize];
+                self.canonical(TaskKey { job: JobId(job), stage, chunk: key.chunk })
+            }
+            _ => key,
+        }
+    }
+
+    /// The names, by their makers, of what a task reads, with the position among the stage's inputs.
+    pub fn inputs(&self, key: TaskKey) -> Vec<(usize, TaskKey)> {
+        let mut inputs: Vec<(usize, StageIdx, ChunkIdx)> = Vec::new();
+        self.plans[&key.job].inputs_of(key.stage, key.chunk, &mut inputs);
+        inputs.iter().map(|&(slot, stage, chunk)| (slot, self.canonical(TaskKey { job: key.job, stage, chunk }))).collect()
+    }
+
+    /// What a chunk must contain.
+    pub fn value(&mut self, key: TaskKey) -> u64 {
+        let key = self.canonical(key);
+        if let Some(v) = self.values.get(&key) {
+            return *v;
+        }
+        let inputs: Vec<(usize, u64)> =
+            self.inputs(key).into_iter().map(|(slot, input)| (slot, self.value(input))).collect();
+        let v = made(key, inputs.into_iter());
+        self.values.insert(key, v);
+        v
+    }
+}
+
+/// What a task makes of what it reads.
+pub(crate) fn made(key: TaskKey, inputs: impl Iterator<Item = (usize, u64)>) -> u64 {
+    let own = mix(mix(key.job.0 ^ 0x51) ^ mix(u64::from(key.stage.0) ^ 0x52) ^ mix(key.chunk.0 ^ 0x53));
+    inputs.fold(own, |at, (slot, v)| mix(at ^ mix(v ^ slot as u64)))
+}

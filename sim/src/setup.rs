@@ -1,0 +1,204 @@
+//! What a seed decides before the clock starts: workers, limits, jobs, and which faults will be played.
+//!
+//! Knows ranges of sizes. Must not know events.
+
+use crate::faults::Fault;
+use crate::programs::{self, Earlier};
+use crate::rng::Rng;
+use std::sync::Arc;
+use tilework_expr::{ChunkIdx, Plan, Program, StageIdx, StageKind};
+use tilework_scheduler_core as scheduler;
+use tilework_worker_core as worker;
+
+/// A bug that is played on purpose.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Planted {
+    /// In the scheduler.
+    Scheduler(scheduler::Bug),
+    /// In every worker.
+    Worker(worker::Bug),
+}
+
+impl Planted {
+    /// All of them.
+    #[must_use]
+    pub fn all() -> Vec<Planted> {
+        use scheduler::Bug as S;
+        use worker::Bug as W;
+        let s = [
+            S::MissingNotRestored,
+            S::ReleasedTooEarly,
+            S::StaleReportAccepted,
+            S::DuplicateReportCounted,
+            S::LostOutputForgotten,
+            S::ReturnedTasksLost,
+            S::CreditLeaked,
+            S::InputsNotResurrected,
+            S::ReadyTasksStranded,
+            S::StaleCopyKept,
+            S::SilenceIgnored,
+            S::RemadeOutputUnannounced,
+        ];
+        let w = [
+            W::RevokeLosesTasks,
+            W::CacheFreedInUse,
+            W::DropFreesInUse,
+            W::CreditLeaked,
+            W::FetchFailureSwallowed,
+            W::PeerGoneIgnored,
+            W::EarlyPutLost,
+            W::StoppedChunkKept,
+            W::MemoryIgnored,
+        ];
+        s.into_iter().map(Planted::Scheduler).chain(w.into_iter().map(Planted::Worker)).collect()
+    }
+}
+
+/// A job to submit.
+pub(crate) struct JobSetup {
+    pub client: u64,
+    pub program: Arc<Program>,
+    pub plan: Arc<Plan>,
+    /// When it is submitted.
+    pub at_us: u64,
+    /// When it is released whatever its state, if that was chosen.
+    pub cancel_us: Option<u64>,
+    /// How long its outputs are kept after they were read.
+    pub hold_us: u64,
+    /// A task that always fails.
+    pub bad: Option<(StageIdx, ChunkIdx)>,
+    /// A task that kills who runs it.
+    pub deadly: Option<(StageIdx, ChunkIdx)>,
+}
+
+/// Everything that is fixed before the clock starts.
+pub(crate) struct Setup {
+    pub limits: scheduler::Limits,
+    pub worker_limits: worker::Limits,
+    pub n_workers: u64,
+    pub jobs: Vec<JobSetup>,
+    /// Faults that may happen.
+    pub faults: Vec<Fault>,
+    /// Faults that happen at most.
+    pub faults_max: u64,
+    /// One event in so many is followed by a fault.
+    pub fault_every: u64,
+    /// Typical time of a message, microseconds.
+    pub latency_us: u64,
+    /// Typical time of a task, microseconds.
+    pub task_us: u64,
+    /// Bytes that the largest task needs.
+    pub task_bytes_max: u64,
+    /// Whether some workers may be too small for some tasks.
+    pub uneven: bool,
+}
+
+impl Setup {
+    pub fn new(rng: &mut Rng, planted: Option<Planted>) -> Setup {
+        let latency_us = *rng.pick(&[20, 200, 2000]);
+        let task_us = *rng.pick(&[20, 500, 5000, 30_000]);
+        let jobs = jobs(rng, task_us);
+        let task_bytes = |p: &Arc<Plan>| largest_task(p);
+        let task_bytes_max = jobs.iter().map(|j| task_bytes(&j.plan)).max().unwrap_or(1).max(1);
+        let faulty = !rng.one_in(4);
+        let all = [
+            Fault::Killed, Fault::KilledSilently, Fault::Cut, Fault::Partitioned, Fault::Joined, Fault::NameTaken,
+            Fault::Left, Fault::Duplicated, Fault::FetchFailed, Fault::TaskFailedOnWorker,
+        ];
+        let faults = all.into_iter().filter(|_| faulty && rng.one_in(2)).collect();
+        Setup {
+            limits: scheduler_limits(rng, planted),
+            worker_limits: worker_limits(rng, planted),
+            n_workers: rng.within(0, 4),
+            jobs,
+            faults,
+            faults_max: rng.within(1, 8),
+            fault_every: *rng.pick(&[8, 25, 60]),
+            latency_us,
+            task_us,
+            task_bytes_max,
+            uneven: rng.one_in(12),
+        }
+    }
+
+    /// Memory of a new worker.
+    pub fn memory_bytes(&self, rng: &mut Rng) -> u64 {
+        if self.uneven && rng.one_in(2) {
+            return rng.within(1, self.task_bytes_max);
+        }
+        match rng.below(4) {
+            0 => self.task_bytes_max,
+            1 => self.task_bytes_max * rng.within(1, 4),
+            _ => self.task_bytes_max * 100,
+        }
+    }
+}
+
+fn jobs(rng: &mut Rng, task_us: u64) -> Vec<JobSetup> {
+    let mut jobs: Vec<JobSetup> = Vec::new();
+    let mut earlier: Vec<Earlier> = Vec::new();
+    let mut at_us = 0;
+    for id in 0..*rng.pick(&[1, 1, 1, 2, 2, 3]) {
+        let (program, plan) = programs::random(rng, &earlier);
+        for (output, &stage) in plan.outputs.iter().enumerate() {
+            let s = plan.stage(stage);
+            let (grid, dtype) = (s.out_grid.clone(), s.dtype());
+            earlier.push(Earlier { job: id, output: output as u32, grid, dtype });
+        }
+        let any = |rng: &mut Rng| {
+            let own = plan.stages.iter().enumerate();
+            let own: Vec<_> = own
+                .filter(|(_, s)| !matches!(s.kind, StageKind::Held { .. } | StageKind::Literal { .. }))
+                .collect();
+            let (i, s) = own.get(rng.below(own.len() as u64) as usize)?;
+            Some((StageIdx(*i as u32), ChunkIdx(rng.below(s.grid.n_chunks()))))
+        };
+        jobs.push(JobSetup {
+            client: if rng.one_in(2) { 0 } else { id + 1 },
+            at_us,
+            cancel_us: rng.one_in(12).then(|| at_us + rng.below(task_us * 40)),
+            hold_us: if rng.one_in(2) { rng.below(task_us * 10) } else { rng.below(task_us * 200) },
+            bad: if rng.one_in(20) { any(rng) } else { None },
+            deadly: if rng.one_in(30) { any(rng) } else { None },
+            program,
+            plan,
+        });
+        at_us += rng.below(task_us * 30);
+    }
+    jobs
+}
+
+fn largest_task(plan: &Plan) -> u64 {
+    let stages = (0..plan.stages.len()).map(|i| StageIdx(i as u32));
+    let tasks = stages.flat_map(|s| (0..plan.n_tasks(s)).map(move |c| (s, ChunkIdx(c))));
+    tasks.map(|(s, c)| plan.task_bytes(s, c)).max().unwrap_or(0)
+}
+
+fn scheduler_limits(rng: &mut Rng, planted: Option<Planted>) -> scheduler::Limits {
+    scheduler::Limits {
+        outstanding_max: *rng.pick(&[4, 16, 4096]),
+        ready_max: *rng.pick(&[16, 32, 4096]),
+        queue_us: *rng.pick(&[100, 5000, 75_000]),
+        steal_us_min: *rng.pick(&[0, 0, 1000, 10_000]),
+        unreachable_max: *rng.pick(&[1, 3]),
+        root_memory_percent: *rng.pick(&[20, 60]),
+        planted: match planted {
+            Some(Planted::Scheduler(bug)) => Some(bug),
+            _ => None,
+        },
+        ..scheduler::Limits::default()
+    }
+}
+
+fn worker_limits(rng: &mut Rng, planted: Option<Planted>) -> worker::Limits {
+    worker::Limits {
+        fetches_max: *rng.pick(&[1, 2, 32]),
+        batch_max: *rng.pick(&[1, 8, 1024]),
+        backlog_per_thread: *rng.pick(&[1, 4, 64]),
+        planted: match planted {
+            Some(Planted::Worker(bug)) => Some(bug),
+            _ => None,
+        },
+        ..worker::Limits::new(1, 1)
+    }
+}

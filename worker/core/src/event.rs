@@ -1,0 +1,101 @@
+//! Everything that can wake a worker, and everything that it can ask for.
+
+use tilework_expr::{Instruction, LeaseId, Region, Report, TaskError, TaskKey, WorkerId};
+
+/// One transfer into this worker. Never used twice.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, PartialOrd, Ord)]
+pub struct FetchId(pub u64);
+
+/// Where a task finds one input chunk in the store.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, PartialOrd, Ord)]
+pub enum Source {
+    /// A chunk made or put here.
+    Held(TaskKey),
+    /// What a transfer brought.
+    Fetched(FetchId),
+}
+
+/// One input chunk of a task.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Feed {
+    /// Position in the stage's list of inputs.
+    pub slot: usize,
+    /// The chunk, named as the job that made it names it.
+    pub key: TaskKey,
+    /// Where it is.
+    pub source: Source,
+}
+
+/// Everything that can wake a worker.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Event {
+    /// The scheduler spoke.
+    Told(Vec<Instruction>),
+    /// A client put a literal's chunk here; it is in the store under its key.
+    Put {
+        /// The lease that the client named.
+        lease: LeaseId,
+        /// The chunk.
+        key: TaskKey,
+        /// Its bytes.
+        bytes: u64,
+    },
+    /// A transfer is complete and in the store.
+    Fetched {
+        /// Which.
+        fetch: FetchId,
+    },
+    /// A transfer failed: the peer does not have the chunk, or cannot be reached.
+    FetchFailed {
+        /// Which.
+        fetch: FetchId,
+        /// What is known of the reason.
+        why: String,
+    },
+    /// A task that was started has ended; its chunk, if any, is in the store.
+    Finished {
+        /// The grant it ran under.
+        lease: LeaseId,
+        /// The task.
+        task: TaskKey,
+        /// Whether it worked.
+        result: Result<(), TaskError>,
+        /// Time in kernels, microseconds.
+        busy_us: u64,
+    },
+    /// The stream to the scheduler broke: stop what runs, forget every job and chunk.
+    Disconnected,
+    /// Time has passed.
+    Tick,
+}
+
+/// Everything that a worker can ask its driver for.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Action {
+    /// Get a chunk, or a box of it (in the coordinates of the array), from another worker.
+    Fetch {
+        /// The transfer's number.
+        fetch: FetchId,
+        /// From whom.
+        from: WorkerId,
+        /// Which chunk.
+        key: TaskKey,
+        /// Which part; all of it where absent.
+        region: Option<Region>,
+    },
+    /// Run a task; all its inputs are in the store.
+    Run {
+        /// The grant it runs under.
+        lease: LeaseId,
+        /// The task.
+        task: TaskKey,
+        /// Its inputs.
+        feeds: Vec<Feed>,
+    },
+    /// Stop a running task between two blocks; `Finished` still comes.
+    Stop(TaskKey),
+    /// Drop a chunk from the store.
+    Free(Source),
+    /// Tell the scheduler.
+    Report(Vec<Report>),
+}

@@ -1,0 +1,163 @@
+//! What the scheduler says, and the literal chunks that clients put.
+//!
+//! Knows what each instruction changes. Must not know admission or memory.
+
+use crate::event::{Action, FetchId};
+use crate::limits::Bug;
+use crate::queue::Elsewhere;
+use crate::tasks::Stopping;
+use crate::worker::{Job, Worker};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use tilework_expr::{
+    AxisGrid, ChunkIdx, Instruction, JobId, LeaseId, Plan, Program, Report, Stage, StageIdx, StageKind, TaskKey,
+    TaskRange, WorkerId,
+};
+
+impl Worker {
+    pub(crate) fn told(&mut self, instruction: Instruction, out: &mut Vec<Action>) {
+        match instruction {
+            Instruction::Define { job, program } => self.define(job, &program),
+            Instruction::Lease { lease, tasks, elsewhere } => {
+                self.lease(lease, &tasks, Elsewhere::new(elsewhere), out);
+            }
+            Instruction::Revoke { lease, tasks } => self.revoke(lease, &tasks),
+            Instruction::Drop(tasks) => self.store.drop_range(&tasks, &self.limits, out),
+            Instruction::Forget(job) => self.forget(job, out),
+            Instruction::Peer { worker, .. } => {
+                self.peers.insert(worker);
+            }
+            Instruction::PeerGone(worker) => self.peer_gone(worker, out),
+        }
+    }
+
+    fn define(&mut self, id: JobId, program: &Arc<Program>) {
+        if self.jobs.contains_key(&id) {
+            return;
+        }
+        let plan = Plan::of(program).map(Arc::new).map_err(|e| e.to_string());
+        let stages = plan.as_ref().map_or(&[][..], |p| &p.stages);
+        let canonical = stages.iter().enumerate().map(|(i, stage)| match stage.kind {
+            StageKind::Held { job, output } => {
+                let named = self.jobs.get(&JobId(job))?;
+                let out = *named.plan.as_ref().ok()?.outputs.get(output as usize)?;
+                named.canonical[out.0 as usize]
+            }
+            _ => Some((id, StageIdx(i as u32))),
+        });
+        let canonical = canonical.collect();
+        let mean_us = vec![0; stages.len()];
+        let each = |(i, stage): (usize, &Stage)| {
+            let plan = plan.as_ref().ok()?;
+            let even = |a: &AxisGrid| match a {
+                AxisGrid::Regular { len, chunk } => len % chunk == 0,
+                AxisGrid::Explicit { .. } => false,
+            };
+            stage.grid.axes().iter().all(even).then(|| plan.out_bytes(StageIdx(i as u32), ChunkIdx(0)))
+        };
+        let bytes_each = stages.iter().enumerate().map(each).collect();
+        self.jobs.insert(id, Job { plan, canonical, mean_us, bytes_each });
+    }
+
+    fn is_literal(&self, job: JobId, stage: StageIdx) -> bool {
+        let plan = self.jobs.get(&job).and_then(|j| j.plan.as_ref().ok());
+        plan.is_some_and(|p| matches!(p.stage(stage).kind, StageKind::Literal { .. }))
+    }
+
+    fn lease(&mut self, lease: LeaseId, tasks: &TaskRange, elsewhere: Elsewhere, out: &mut Vec<Action>) {
+        self.lease_last = self.lease_last.max(Some(lease));
+        if self.is_literal(tasks.job, tasks.stage) {
+            for key in tasks.keys() {
+                if self.store.holds(key) {
+                    self.outgoing.done(lease, key, 0, self.now_us);
+                } else {
+                    self.puts.insert(key, lease);
+                }
+            }
+            while let Some(early) = self.store.early.first_entry().filter(|e| *e.key() <= lease) {
+                let (of, chunks) = early.remove_entry();
+                chunks.into_iter().for_each(|(key, bytes)| self.put(of, key, bytes, out));
+            }
+        } else {
+            self.queue.push(lease, tasks, elsewhere);
+        }
+    }
+
+    pub(crate) fn put(&mut self, lease: LeaseId, key: TaskKey, bytes: u64, out: &mut Vec<Action>) {
+        if self.puts.get(&key) == Some(&lease) {
+            self.puts.remove(&key);
+            self.store.insert(key, bytes);
+            self.outgoing.done(lease, key, 0, self.now_us);
+        } else if self.lease_last < Some(lease) && !self.limits.plays(Bug::EarlyPutLost) {
+            self.store.early.entry(lease).or_default().push((key, bytes));
+        } else {
+            self.store.free_held(key, out);
+        }
+    }
+
+    fn revoke(&mut self, lease: LeaseId, tasks: &TaskRange) {
+        let mut ranges = self.queue.revoke(lease, tasks);
+        let (job, stage) = (tasks.job, tasks.stage);
+        if self.is_literal(job, stage) {
+            let due: Vec<TaskKey> = tasks.keys().filter(|k| self.puts.get(k) == Some(&lease)).collect();
+            for key in due {
+                self.puts.remove(&key);
+                ranges.push(key.chunk.0..key.chunk.0 + 1);
+            }
+        }
+        if self.limits.plays(Bug::RevokeLosesTasks) {
+            ranges.clear();
+        }
+        if ranges.is_empty() {
+            // An answer all the same: the scheduler waits for one.
+            ranges.push(tasks.chunks.start..tasks.chunks.start);
+        }
+        for chunks in ranges {
+            self.outgoing.other(Report::Returned { lease, tasks: TaskRange { job, stage, chunks } });
+        }
+    }
+
+    /// A job is over: everything of it goes, what runs is stopped.
+    fn forget(&mut self, id: JobId, out: &mut Vec<Action>) {
+        self.queue.forget(id);
+        self.blocked = None;
+        self.puts.retain(|k, _| k.job != id);
+        self.outgoing.forget(id);
+        for key in self.active.keys_of(id) {
+            if self.active.get(key).is_some_and(|a| a.running) {
+                let t = self.active.remove(key).expect("it was just there");
+                self.n_active_running -= 1;
+                out.push(Action::Stop(key));
+                let stopping = Stopping { feeds: t.feeds, bytes: t.bytes, est_us: t.est_us };
+                self.stopping.insert((t.lease, key), stopping);
+            } else {
+                self.give_up(key, out);
+            }
+        }
+        self.store.forget(id, &self.limits, out);
+        self.jobs.remove(&id);
+    }
+
+    fn peer_gone(&mut self, peer: WorkerId, out: &mut Vec<Action>) {
+        self.peers.remove(&peer);
+        if self.limits.plays(Bug::PeerGoneIgnored) {
+            return;
+        }
+        let coming = |f: &crate::store::Fetch| f.from == peer && f.stage != crate::store::Stage::Here;
+        let failed: Vec<FetchId> = self.store.fetches.iter().filter(|(_, f)| coming(f)).map(|(id, _)| *id).collect();
+        failed.into_iter().for_each(|id| self.fetch_failed(id, out));
+    }
+
+    /// The scheduler is gone, or takes this worker for gone: nothing that was said counts any more.
+    pub(crate) fn disconnected(&mut self, out: &mut Vec<Action>) {
+        let jobs: Vec<JobId> = self.jobs.keys().copied().collect();
+        jobs.into_iter().for_each(|id| self.forget(id, out));
+        let early: BTreeSet<TaskKey> =
+            std::mem::take(&mut self.store.early).into_values().flatten().map(|(k, _)| k).collect();
+        early.into_iter().for_each(|key| self.store.free_held(key, out));
+        let peers: Vec<WorkerId> = self.peers.iter().copied().collect();
+        peers.into_iter().for_each(|p| self.peer_gone(p, out));
+        self.lease_last = None;
+        self.outgoing.clear();
+    }
+}

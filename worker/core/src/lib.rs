@@ -1,0 +1,22 @@
+//! The worker's state machine: what to fetch, what to run, what to keep and what to drop.
+//!
+//! Everything that can happen is an [`Event`], everything that it asks for is an [`Action`]; time is an argument.
+//! Knows plans, keys, sizes and limits. Must not know transports, runtimes, clocks, kernels or chunk contents.
+
+mod check;
+mod event;
+mod instructions;
+mod limits;
+mod pages;
+mod queue;
+mod reports;
+mod running;
+mod store;
+mod tasks;
+mod worker;
+
+pub use event::*;
+#[doc(hidden)]
+pub use limits::Bug;
+pub use limits::Limits;
+pub use worker::{Worker, WorkerUse};

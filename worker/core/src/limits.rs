@@ -1,0 +1,81 @@
+//! The worker's limits, each with its unit, in one place.
+//!
+//! Knows numbers. Must not know how they are enforced.
+
+/// Bounds and intervals of a [`Worker`](crate::Worker).
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// Tasks that run at a time.
+    pub threads: u32,
+    /// Bytes that chunks and tasks may take together.
+    pub memory_bytes: u64,
+    /// Transfers into this worker at a time.
+    pub fetches_max: usize,
+    /// Tasks that are handed to the driver at a time, for each thread, where they are short.
+    pub backlog_per_thread: u32,
+    /// Work that is handed to the driver at a time, for each thread, microseconds.
+    pub backlog_us: u64,
+    /// Tasks that are done and not yet reported, at most.
+    pub batch_max: usize,
+    /// How long a task that is done may wait to be reported, microseconds.
+    pub flush_us: u64,
+    /// Time between two signs of life, microseconds.
+    pub alive_us: u64,
+    /// A fault to play, for the test that the simulator finds it.
+    #[cfg(any(test, feature = "planted-bugs"))]
+    pub planted: Option<Bug>,
+}
+
+impl Limits {
+    /// The usual limits for so many threads and so much memory.
+    #[must_use]
+    pub fn new(threads: u32, memory_bytes: u64) -> Limits {
+        Limits {
+            threads,
+            memory_bytes,
+            fetches_max: 32,
+            backlog_per_thread: 64,
+            backlog_us: 1000,
+            batch_max: 1024,
+            flush_us: 2000,
+            alive_us: 500_000,
+            #[cfg(any(test, feature = "planted-bugs"))]
+            planted: None,
+        }
+    }
+
+    /// Whether a planted fault is to be played.
+    #[cfg(any(test, feature = "planted-bugs"))]
+    pub(crate) fn plays(&self, bug: Bug) -> bool {
+        self.planted == Some(bug)
+    }
+
+    /// Whether a planted fault is to be played: never in a build that ships.
+    #[cfg(not(any(test, feature = "planted-bugs")))]
+    pub(crate) fn plays(&self, _: Bug) -> bool {
+        false
+    }
+}
+
+/// Faults that were made, or could easily be made, in a worker like this one. The simulator must find each.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Bug {
+    /// Tasks that are given back are not reported.
+    RevokeLosesTasks,
+    /// A fetched chunk is freed while a task uses it.
+    CacheFreedInUse,
+    /// A dropped chunk is freed while a task uses it.
+    DropFreesInUse,
+    /// The memory of a task that could not run stays charged.
+    CreditLeaked,
+    /// A failed transfer is not reported.
+    FetchFailureSwallowed,
+    /// Transfers from a worker that is gone are waited for.
+    PeerGoneIgnored,
+    /// A chunk that is put before its lease arrives is thrown away.
+    EarlyPutLost,
+    /// The chunk of a task that was stopped stays in the store.
+    StoppedChunkKept,
+    /// Tasks are admitted whatever memory is left.
+    MemoryIgnored,
+}

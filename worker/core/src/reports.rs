@@ -1,0 +1,94 @@
+//! What is told to the scheduler, gathered so that short tasks cost little, and told at once where somebody waits.
+//!
+//! Knows what was done and not told. Must not know why it was done.
+
+use crate::event::Action;
+use crate::limits::Limits;
+use crate::worker::Worker;
+use tilework_expr::{ChunkIdx, JobId, LeaseId, Report, TaskKey, TaskRange};
+
+/// Reports that were not sent.
+#[derive(Default, Debug)]
+pub(crate) struct Outgoing {
+    done: Vec<(LeaseId, TaskKey, u64)>,
+    /// When the first of `done` came.
+    since_us: u64,
+    others: Vec<Report>,
+    /// When a sign of life is due.
+    alive_at_us: u64,
+}
+
+impl Outgoing {
+    /// A task is done.
+    pub fn done(&mut self, lease: LeaseId, key: TaskKey, busy_us: u64, now_us: u64) {
+        if self.done.is_empty() {
+            self.since_us = now_us;
+        }
+        self.done.push((lease, key, busy_us));
+    }
+
+    pub fn other(&mut self, report: Report) {
+        self.others.push(report);
+    }
+
+    /// What was done for a job that is over interests nobody.
+    pub fn forget(&mut self, job: JobId) {
+        self.done.retain(|(_, k, _)| k.job != job);
+    }
+
+    pub fn clear(&mut self) {
+        self.done.clear();
+        self.others.clear();
+    }
+
+    /// When something has to be told at the latest.
+    pub fn wake_us(&self, limits: &Limits) -> u64 {
+        if self.done.is_empty() { self.alive_at_us } else { self.alive_at_us.min(self.since_us + limits.flush_us) }
+    }
+
+    fn is_due(&self, now_us: u64, limits: &Limits, needs_work: bool) -> bool {
+        let full = self.done.len() >= limits.batch_max;
+        let late = now_us >= self.since_us + limits.flush_us;
+        !self.others.is_empty() || now_us >= self.alive_at_us || (!self.done.is_empty() && (needs_work || full || late))
+    }
+
+    /// Everything that was done, as ranges, then the rest.
+    fn take(&mut self) -> Vec<Report> {
+        self.done.sort_unstable();
+        let mut reports: Vec<Report> = Vec::new();
+        for (lease, key, busy) in self.done.drain(..) {
+            match reports.last_mut() {
+                Some(Report::Done { lease: l, tasks: r, busy_us })
+                    if (*l, r.job, r.stage) == (lease, key.job, key.stage) && r.chunks.end == key.chunk.0 =>
+                {
+                    r.chunks.end += 1;
+                    *busy_us += busy;
+                }
+                _ => reports.push(Report::Done { lease, tasks: one(key), busy_us: busy }),
+            }
+        }
+        reports.append(&mut self.others);
+        reports
+    }
+}
+
+fn one(key: TaskKey) -> TaskRange {
+    let ChunkIdx(c) = key.chunk;
+    TaskRange { job: key.job, stage: key.stage, chunks: c..c + 1 }
+}
+
+impl Worker {
+    /// Tells the scheduler what is due.
+    pub(crate) fn report(&mut self, out: &mut Vec<Action>) {
+        let needs_work = self.n_running < self.limits.threads;
+        if !self.outgoing.is_due(self.now_us, &self.limits, needs_work) {
+            return;
+        }
+        let mut reports = self.outgoing.take();
+        if self.now_us >= self.outgoing.alive_at_us {
+            self.outgoing.alive_at_us = self.now_us + self.limits.alive_us;
+            reports.push(Report::Alive { bytes_held: self.store.bytes_used() });
+        }
+        out.push(Action::Report(reports));
+    }
+}

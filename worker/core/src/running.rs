@@ -1,0 +1,128 @@
+//! What the driver has: how much is handed to it, and what becomes of what it ends.
+//!
+//! Knows threads and estimates. Must not know where inputs come from.
+
+use crate::event::Action;
+use crate::limits::Bug;
+use crate::tasks::{Active, Pulled, Stopping};
+use crate::worker::Worker;
+use std::cmp::Reverse;
+use tilework_expr::{LeaseId, Report, TaskError, TaskKey};
+
+impl Worker {
+    /// Starts what can be started: tasks, transfers, and looks at queued tasks while it is worth it.
+    pub(crate) fn advance(&mut self, out: &mut Vec<Action>) {
+        loop {
+            while let Some(&(job, Reverse(stage), chunk)) = self.runnable.first() {
+                let key = TaskKey { job, stage, chunk };
+                let est_us = self.active.get(key).map_or(0, |a| a.est_us);
+                if !self.driver_takes(est_us) {
+                    break;
+                }
+                let mut task = self.active.remove(key).expect("a runnable task was admitted");
+                self.runnable.pop_first();
+                self.hand_over(key, &mut task, out);
+                self.active.insert(key, task);
+            }
+            let staged = self.active.len() - self.n_active_running;
+            let fetching = staged - self.runnable.len();
+            if self.runnable.len() >= self.limits.threads as usize || fetching >= self.limits.fetches_max {
+                break;
+            }
+            if self.is_blocked() {
+                break;
+            }
+            let Some(next) = self.queue.first() else { break };
+            if self.pull(next, out) == Pulled::Blocked {
+                break;
+            }
+        }
+        self.store.start_fetches(self.limits.fetches_max, out);
+    }
+
+    /// Whether the next task was seen to wait for memory, and still does.
+    fn is_blocked(&mut self) -> bool {
+        let Some((lease, key, bytes)) = self.blocked else { return false };
+        let same = self.queue.first().is_some_and(|n| (n.lease, n.key) == (lease, key));
+        let blocked = same && !self.is_idle() && !self.store.could_fit(bytes, &self.limits);
+        if !blocked {
+            self.blocked = None;
+        }
+        blocked
+    }
+
+    /// Whether nothing is under way whose end would give memory back.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.active.is_empty() && self.stopping.is_empty() && self.store.in_flight == 0
+    }
+
+    /// Whether the driver should have one more task: it has a free thread, or its tasks are so short that it
+    /// needs some ahead.
+    pub(crate) fn driver_takes(&self, est_us: u64) -> bool {
+        let l = &self.limits;
+        if self.n_running < l.threads {
+            return true;
+        }
+        self.n_running < l.threads * l.backlog_per_thread
+            && self.running_us + est_us <= l.backlog_us * u64::from(l.threads)
+    }
+
+    pub(crate) fn hand_over(&mut self, key: TaskKey, task: &mut Active, out: &mut Vec<Action>) {
+        task.running = true;
+        self.n_active_running += 1;
+        self.n_running += 1;
+        self.running_us += task.est_us;
+        out.push(Action::Run { lease: task.lease, task: key, feeds: task.feeds.clone() });
+    }
+
+    pub(crate) fn finished(
+        &mut self,
+        (lease, key): (LeaseId, TaskKey),
+        result: Result<(), TaskError>,
+        busy_us: u64,
+        out: &mut Vec<Action>,
+    ) {
+        if let Some(s) = self.stopping.remove(&(lease, key)) {
+            return self.stopped(key, s, result.is_ok(), out);
+        }
+        if self.active.get(key).is_none_or(|a| a.lease != lease || !a.running) {
+            return;
+        }
+        let task = self.active.remove(key).expect("it was just there");
+        self.n_active_running -= 1;
+        self.n_running -= 1;
+        self.running_us -= task.est_us;
+        self.store.bytes_reserved -= task.bytes;
+        task.feeds.iter().for_each(|f| self.store.release(f.source, &self.limits, out));
+        match result {
+            Ok(()) => {
+                self.store.insert(key, task.bytes);
+                self.measured(key, busy_us);
+                self.outgoing.done(task.answers, key, busy_us, self.now_us);
+            }
+            Err(error) => self.outgoing.other(Report::Failed { lease: task.answers, task: key, error }),
+        }
+    }
+
+    fn measured(&mut self, key: TaskKey, busy_us: u64) {
+        if let Some(job) = self.jobs.get_mut(&key.job) {
+            let mean = &mut job.mean_us[key.stage.0 as usize];
+            *mean = if *mean == 0 { busy_us } else { (7 * *mean + busy_us) / 8 }.max(1);
+        }
+    }
+
+    /// A task of a job that is over has ended.
+    fn stopped(&mut self, key: TaskKey, task: Stopping, made: bool, out: &mut Vec<Action>) {
+        self.n_running -= 1;
+        self.running_us -= task.est_us;
+        self.store.bytes_reserved -= task.bytes;
+        task.feeds.iter().for_each(|f| self.store.release(f.source, &self.limits, out));
+        if made && !self.limits.plays(Bug::StoppedChunkKept) {
+            self.store.free_held(key, out);
+        }
+        if self.active.contains(key) && !self.stopping.keys().any(|(_, k)| *k == key) {
+            // The same task was leased again meanwhile and waited for this.
+            self.one_came(key);
+        }
+    }
+}

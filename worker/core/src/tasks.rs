@@ -1,0 +1,291 @@
+//! Admission: the next task gets its inputs found or fetched and its memory reserved, or it waits, or it cannot be
+//! done here.
+//!
+//! Knows inputs, sizes and who has what. Must not know how tasks are run or reported.
+
+use crate::event::{Action, Feed, FetchId, Source};
+use crate::limits::Bug;
+use crate::queue::{Elsewhere, Next};
+use crate::store::Stage;
+use crate::worker::Worker;
+use std::cmp::Reverse;
+use tilework_expr::{
+    ChunkIdx, InputMap, JobId, LeaseId, Plan, Region, Report, StageIdx, TaskError, TaskKey, WorkerId, region_len,
+};
+
+/// The peer in a report about an input that nobody is known to have.
+const NOBODY: WorkerId = WorkerId(u32::MAX);
+
+/// A task that was admitted.
+#[derive(Debug)]
+pub(crate) struct Active {
+    /// The lease that it was admitted, and perhaps started, under.
+    pub lease: LeaseId,
+    /// The lease that reports about it answer: a later one, where the scheduler gave the first one up.
+    pub answers: LeaseId,
+    pub feeds: Vec<Feed>,
+    /// Feeds that are not here, and one more while an earlier run of the same task is being stopped.
+    pub missing: u32,
+    /// Bytes of the result.
+    pub bytes: u64,
+    /// Whether the driver has it.
+    pub running: bool,
+    /// How long it was expected to run, microseconds.
+    pub est_us: u64,
+}
+
+/// A task whose job is over and which the driver still has.
+#[derive(Debug)]
+pub(crate) struct Stopping {
+    pub feeds: Vec<Feed>,
+    pub bytes: u64,
+    pub est_us: u64,
+}
+
+/// Where an input is to come from.
+enum Origin {
+    Here(Source),
+    Peer(WorkerId, Option<Region>, u64),
+}
+
+/// What came of looking at the next task.
+#[derive(PartialEq)]
+pub(crate) enum Pulled {
+    /// It left the queue.
+    Taken,
+    /// It waits for memory.
+    Blocked,
+}
+
+/// The place of a task among those that wait for a thread.
+pub(crate) fn runnable_key(key: TaskKey) -> (JobId, Reverse<StageIdx>, ChunkIdx) {
+    (key.job, Reverse(key.stage), key.chunk)
+}
+
+impl Worker {
+    /// Looks at the next task of the queue.
+    pub(crate) fn pull(&mut self, next: Next, out: &mut Vec<Action>) -> Pulled {
+        let Next { lease, key, elsewhere } = next;
+        if self.store.holds(key) {
+            self.queue.pop();
+            self.outgoing.done(lease, key, 0, self.now_us);
+            return Pulled::Taken;
+        }
+        if let Some(active) = self.active.get_mut(key) {
+            active.answers = active.answers.max(lease);
+            self.queue.pop();
+            return Pulled::Taken;
+        }
+        let Some(job) = self.jobs.get(&key.job) else {
+            self.queue.pop();
+            return Pulled::Taken;
+        };
+        let plan = match &job.plan {
+            Ok(plan) => plan.clone(),
+            Err(why) => {
+                let error = TaskError::Operation(format!("the worker could not plan the program: {why}"));
+                self.queue.pop();
+                self.outgoing.other(Report::Failed { lease, task: key, error });
+                return Pulled::Taken;
+            }
+        };
+        let mut inputs = std::mem::take(&mut self.inputs);
+        inputs.clear();
+        plan.inputs_of(key.stage, key.chunk, &mut inputs);
+        let pulled = self.admit(&plan, (lease, key, &elsewhere), &inputs, out);
+        self.inputs = inputs;
+        pulled
+    }
+
+    fn admit(
+        &mut self,
+        plan: &Plan,
+        (lease, key, elsewhere): (LeaseId, TaskKey, &Elsewhere),
+        inputs: &[(usize, StageIdx, ChunkIdx)],
+        out: &mut Vec<Action>,
+    ) -> Pulled {
+        let job = &self.jobs[&key.job];
+        let bytes = job.bytes(plan, key.stage, key.chunk);
+        let needed = bytes + inputs.iter().map(|&(_, s, c)| job.bytes(plan, s, c)).sum::<u64>();
+        let limit = self.limits.memory_bytes;
+        if needed > limit {
+            self.queue.pop();
+            let error = TaskError::Memory { needed, limit };
+            self.outgoing.other(Report::Failed { lease, task: key, error });
+            return Pulled::Taken;
+        }
+        let mut origins = Vec::with_capacity(inputs.len());
+        let mut new = bytes;
+        for &(slot, stage, chunk) in inputs {
+            let made = self.made(key.job, stage, chunk);
+            let from = (stage, chunk);
+            match self.origin(plan, key, (slot, from), made, elsewhere) {
+                Ok(origin) => {
+                    if let Origin::Peer(_, _, b) = origin {
+                        new += b;
+                    }
+                    origins.push((slot, made, origin));
+                }
+                Err(peer) => {
+                    self.queue.pop();
+                    self.outgoing.other(Report::Unreachable { lease, task: key, input: made, peer });
+                    return Pulled::Taken;
+                }
+            }
+        }
+        // What is here already must outlive the making of room.
+        let here = |o: &(usize, TaskKey, Origin)| match o.2 {
+            Origin::Here(source) => Some(source),
+            Origin::Peer(..) => None,
+        };
+        origins.iter().filter_map(here).for_each(|s| self.store.acquire(s));
+        if !self.store.make_room(new, &self.limits, out) && !self.is_idle() {
+            origins.iter().filter_map(here).for_each(|s| self.store.release(s, &self.limits, out));
+            self.blocked = Some((lease, key, new));
+            return Pulled::Blocked;
+        }
+        self.queue.pop();
+        let est_us = self.est_us(key);
+        let mut task = Active { lease, answers: lease, feeds: Vec::new(), missing: 0, bytes, running: false, est_us };
+        self.store.bytes_reserved += bytes;
+        task.feeds = origins.into_iter().map(|o| self.feed(key, o, &mut task.missing)).collect();
+        task.missing += u32::from(self.stopping.keys().any(|(_, k)| *k == key));
+        if task.missing == 0 && self.runnable.is_empty() && self.driver_takes(est_us) {
+            self.hand_over(key, &mut task, out);
+        } else if task.missing == 0 {
+            self.runnable.insert(runnable_key(key));
+        }
+        self.active.insert(key, task);
+        Pulled::Taken
+    }
+
+    /// The name of a stage's chunk by its maker.
+    fn made(&self, job: JobId, stage: StageIdx, chunk: ChunkIdx) -> TaskKey {
+        let canonical = self.jobs.get(&job).and_then(|j| j.canonical[stage.0 as usize]);
+        let (job, stage) = canonical.unwrap_or((job, stage));
+        TaskKey { job, stage, chunk }
+    }
+
+    /// Where an input is; who should have had it, where it cannot be had.
+    fn origin(
+        &self,
+        plan: &Plan,
+        key: TaskKey,
+        (slot, from): (usize, (StageIdx, ChunkIdx)),
+        made: TaskKey,
+        elsewhere: &Elsewhere,
+    ) -> Result<Origin, WorkerId> {
+        if self.store.holds(made) {
+            return Ok(Origin::Here(Source::Held(made)));
+        }
+        if let Some(id) = self.store.whole.get(&made) {
+            return Ok(Origin::Here(Source::Fetched(*id)));
+        }
+        let peer = elsewhere.find(made).ok_or(NOBODY)?;
+        if !self.peers.contains(&peer) {
+            return Err(peer);
+        }
+        let all = plan.out_bytes(from.0, from.1);
+        Ok(match needed_box(plan, key, slot, from) {
+            Some((region, share)) => Origin::Peer(peer, Some(region), (all as f64 * share).ceil() as u64),
+            None => Origin::Peer(peer, None, all),
+        })
+    }
+
+    /// One input of a task that is being admitted.
+    fn feed(&mut self, task: TaskKey, (slot, key, origin): (usize, TaskKey, Origin), missing: &mut u32) -> Feed {
+        let source = match origin {
+            Origin::Here(source) => source,
+            Origin::Peer(peer, region, bytes) => {
+                // Another input of the same task may have begun the transfer.
+                let shared = self.store.whole.get(&key).copied().filter(|_| region.is_none());
+                let id = shared.unwrap_or_else(|| self.store.fetch(key, peer, (region, bytes)));
+                let source = Source::Fetched(id);
+                self.store.acquire(source);
+                source
+            }
+        };
+        if let Source::Fetched(id) = source
+            && let Some(f) = self.store.fetches.get_mut(&id).filter(|f| f.stage != Stage::Here)
+        {
+            f.waiting.push(task);
+            *missing += 1;
+        }
+        Feed { slot, key, source }
+    }
+
+    pub(crate) fn est_us(&self, key: TaskKey) -> u64 {
+        match self.jobs.get(&key.job).map_or(0, |j| j.mean_us[key.stage.0 as usize]) {
+            0 => self.limits.backlog_us * u64::from(self.limits.threads),
+            us => us,
+        }
+    }
+
+    pub(crate) fn fetched(&mut self, fetch: FetchId, out: &mut Vec<Action>) {
+        for task in self.store.arrived(fetch, out) {
+            self.one_came(task);
+        }
+    }
+
+    /// One thing less for a task to wait for.
+    pub(crate) fn one_came(&mut self, task: TaskKey) {
+        if let Some(t) = self.active.get_mut(task) {
+            t.missing -= 1;
+            if t.missing == 0 {
+                self.runnable.insert(runnable_key(task));
+            }
+        }
+    }
+
+    /// The tasks that wait for a transfer cannot be done with what is known here.
+    pub(crate) fn fetch_failed(&mut self, fetch: FetchId, out: &mut Vec<Action>) {
+        let Some(f) = self.store.fetches.get_mut(&fetch) else { return };
+        let (input, peer, mut waiting) = (f.key, f.from, std::mem::take(&mut f.waiting));
+        waiting.sort_unstable();
+        waiting.dedup();
+        for task in waiting {
+            let lease = self.active.get(task).map(|a| a.answers);
+            self.give_up(task, out);
+            if let Some(lease) = lease.filter(|_| !self.limits.plays(Bug::FetchFailureSwallowed)) {
+                self.outgoing.other(Report::Unreachable { lease, task, input, peer });
+            }
+        }
+        self.store.remove_fetch(fetch, out);
+    }
+
+    /// Ends an admitted task that the driver does not have.
+    pub(crate) fn give_up(&mut self, task: TaskKey, out: &mut Vec<Action>) {
+        let Some(t) = self.active.remove(task) else { return };
+        self.runnable.remove(&runnable_key(task));
+        if !self.limits.plays(Bug::CreditLeaked) {
+            self.store.bytes_reserved -= t.bytes;
+        }
+        for feed in &t.feeds {
+            if let Source::Fetched(id) = feed.source
+                && let Some(f) = self.store.fetches.get_mut(&id)
+            {
+                f.waiting.retain(|w| *w != task);
+            }
+            self.store.release(feed.source, &self.limits, out);
+        }
+    }
+}
+
+/// The box of an input chunk that a task reads and its share of the chunk, where that is less than half.
+fn needed_box(
+    plan: &Plan,
+    key: TaskKey,
+    slot: usize,
+    (stage, chunk): (StageIdx, ChunkIdx),
+) -> Option<(Region, f64)> {
+    let to = plan.stage(key.stage);
+    let InputMap::View { view, .. } = &to.inputs[slot].map else { return None };
+    let all = plan.stage(stage).out_grid.region(chunk);
+    let read = view.image(&to.grid.region(key.chunk));
+    let common = |(a, b): (&std::ops::Range<usize>, &std::ops::Range<usize>)| {
+        a.start.max(b.start)..a.end.min(b.end).max(a.start.max(b.start))
+    };
+    let region: Region = all.iter().zip(&read).map(common).collect();
+    let (part, whole) = (region_len(&region), region_len(&all));
+    (part > 0 && part * 2 < whole).then(|| (region, part as f64 / whole as f64))
+}

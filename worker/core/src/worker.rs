@@ -1,0 +1,145 @@
+//! The worker itself: its parts, and the way an event takes through them.
+//!
+//! Knows which theme handles which event. Must not know how a theme decides.
+
+use crate::event::{Action, Event};
+use crate::limits::Limits;
+use crate::pages::Pages;
+use crate::queue::Queue;
+use crate::reports::Outgoing;
+use crate::store::Store;
+use crate::tasks::{Active, Stopping};
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use tilework_expr::{ChunkIdx, JobId, LeaseId, Plan, StageIdx, TaskKey, WorkerId};
+
+/// A job as the worker knows it.
+pub(crate) struct Job {
+    pub plan: Result<Arc<Plan>, String>,
+    /// For each stage, who makes its chunks; nobody known, where an earlier job's record is missing.
+    pub canonical: Vec<Option<(JobId, StageIdx)>>,
+    /// For each stage, the measured time of a task, microseconds; 0 before one was measured.
+    pub mean_us: Vec<u64>,
+    /// For each stage, the bytes of its chunks where all are the same.
+    pub bytes_each: Vec<Option<u64>>,
+}
+
+impl Job {
+    /// Bytes of a chunk.
+    pub fn bytes(&self, plan: &Plan, stage: StageIdx, chunk: ChunkIdx) -> u64 {
+        self.bytes_each[stage.0 as usize].unwrap_or_else(|| plan.out_bytes(stage, chunk))
+    }
+}
+
+/// What a worker's memory and threads are used for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct WorkerUse {
+    /// Bytes of chunks made or put here.
+    pub bytes_held: u64,
+    /// Bytes that results of admitted tasks will take.
+    pub bytes_reserved: u64,
+    /// Bytes of chunks fetched or being fetched.
+    pub bytes_fetched: u64,
+    /// Tasks that the driver has.
+    pub running: u32,
+    /// Tasks that wait for inputs or for a thread.
+    pub staged: usize,
+    /// Tasks that were not looked at yet.
+    pub queued: u64,
+}
+
+/// The worker's state machine.
+///
+/// [`Worker::handle`] takes one event and appends what is to be done; [`Worker::next_wake_us`] says when it wants
+/// [`Event::Tick`] at the latest.
+pub struct Worker {
+    pub(crate) limits: Limits,
+    pub(crate) now_us: u64,
+    pub(crate) jobs: BTreeMap<JobId, Job>,
+    pub(crate) peers: BTreeSet<WorkerId>,
+    pub(crate) queue: Queue,
+    pub(crate) store: Store,
+    /// The next task of the queue and the bytes that it waits for.
+    pub(crate) blocked: Option<(LeaseId, TaskKey, u64)>,
+    /// Tasks that were admitted.
+    pub(crate) active: Pages<Active>,
+    /// Those of them that have all inputs and wait for a thread: earlier jobs first, then later stages.
+    pub(crate) runnable: BTreeSet<(JobId, Reverse<StageIdx>, ChunkIdx)>,
+    /// Tasks of jobs that are over, which the driver still has.
+    pub(crate) stopping: BTreeMap<(LeaseId, TaskKey), Stopping>,
+    /// Tasks in `active` that the driver has.
+    pub(crate) n_active_running: usize,
+    /// Tasks that the driver has, with those that are being stopped.
+    pub(crate) n_running: u32,
+    /// Estimated time of those, microseconds.
+    pub(crate) running_us: u64,
+    /// Literal chunks that a client will put.
+    pub(crate) puts: BTreeMap<TaskKey, LeaseId>,
+    /// The latest lease that arrived.
+    pub(crate) lease_last: Option<LeaseId>,
+    pub(crate) outgoing: Outgoing,
+    pub(crate) inputs: Vec<(usize, StageIdx, ChunkIdx)>,
+}
+
+impl Worker {
+    /// A worker that holds nothing.
+    #[must_use]
+    pub fn new(limits: Limits) -> Worker {
+        Worker {
+            limits,
+            now_us: 0,
+            jobs: BTreeMap::new(),
+            peers: BTreeSet::new(),
+            queue: Queue::default(),
+            store: Store::default(),
+            blocked: None,
+            active: Pages::default(),
+            runnable: BTreeSet::new(),
+            stopping: BTreeMap::new(),
+            n_active_running: 0,
+            n_running: 0,
+            running_us: 0,
+            puts: BTreeMap::new(),
+            lease_last: None,
+            outgoing: Outgoing::default(),
+            inputs: Vec::new(),
+        }
+    }
+
+    /// Takes one event and appends what is to be done, in order. Events about jobs, tasks and transfers that are
+    /// over free what they brought and change nothing else.
+    pub fn handle(&mut self, now_us: u64, event: Event, out: &mut Vec<Action>) {
+        self.now_us = self.now_us.max(now_us);
+        match event {
+            Event::Told(instructions) => instructions.into_iter().for_each(|i| self.told(i, out)),
+            Event::Put { lease, key, bytes } => self.put(lease, key, bytes, out),
+            Event::Fetched { fetch } => self.fetched(fetch, out),
+            Event::FetchFailed { fetch, why: _ } => self.fetch_failed(fetch, out),
+            Event::Finished { lease, task, result, busy_us } => self.finished((lease, task), result, busy_us, out),
+            Event::Disconnected => self.disconnected(out),
+            Event::Tick => {}
+        }
+        self.advance(out);
+        self.report(out);
+    }
+
+    /// When [`Event::Tick`] should come at the latest, if nothing else comes before.
+    #[must_use]
+    pub fn next_wake_us(&self) -> Option<u64> {
+        Some(self.outgoing.wake_us(&self.limits))
+    }
+
+    /// What memory and threads are used for.
+    #[must_use]
+    pub fn usage(&self) -> WorkerUse {
+        WorkerUse {
+            bytes_held: self.store.bytes_held,
+            bytes_reserved: self.store.bytes_reserved,
+            bytes_fetched: self.store.bytes_fetched,
+            running: self.n_running,
+            staged: self.active.len() - self.n_active_running,
+            queued: self.queue.n_tasks(),
+        }
+    }
+}

@@ -1,0 +1,181 @@
+//! How fast the kernels are beside a plain read of the same memory: 4 chunks of 2000 x 2000 `f64` on 2 threads.
+//!
+//! `cargo run --release -p tilework-kernels --example kernel_speed [part of a name]`
+
+use rayon::prelude::*;
+use std::hint::black_box;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Instant;
+use tilework_expr::{
+    AxisChunks, BinaryOp, ChunkIdx, Chunks, DType, Dist, Expr, Fold, Plan, Program, Scalar, SliceArg,
+    StageIdx, StageKind, UnaryOp,
+};
+use tilework_kernels::{Chunk, Feed, execute};
+
+const SIDE: usize = 2000;
+const CHUNKS: usize = 4;
+
+/// Seconds that the threads of this process have run, all together: unlike the clock it does not count the time in
+/// which other processes had the processors.
+fn busy() -> f64 {
+    let tasks = std::fs::read_dir("/proc/self/task").into_iter().flatten().flatten();
+    let ns = |t: std::fs::DirEntry| -> Option<f64> {
+        std::fs::read_to_string(t.path().join("schedstat")).ok()?.split(' ').next()?.parse().ok()
+    };
+    tasks.filter_map(ns).sum::<f64>() / 1e9
+}
+
+/// Runs every stage after the sources, chunks in parallel, and times it.
+fn run(name: &str, expr: &Expr, bytes: f64, flops: f64) {
+    if std::env::args().nth(1).is_some_and(|only| !name.contains(&only)) {
+        return;
+    }
+    let plan = Plan::of(&Program::new(std::slice::from_ref(expr))).expect("a program");
+    let mut made: Vec<Vec<Chunk>> = Vec::new();
+    let (mut best, mut least) = (f64::INFINITY, f64::INFINITY);
+    for _ in 0..7 {
+        made.clear();
+        let (mut spent, mut worked) = (0.0, 0.0);
+        for (i, s) in plan.stages.iter().enumerate() {
+            let stage = StageIdx(i as u32);
+            let tasks = 0..plan.n_tasks(stage);
+            if let StageKind::Literal { id } = s.kind {
+                made.push(tasks.map(|c| literal_chunk(id, c, &s.grid.region(ChunkIdx(c)))).collect());
+                continue;
+            }
+            let (start, before) = (Instant::now(), busy());
+            let chunks = tasks.into_par_iter().map(|c| task(&plan, stage, ChunkIdx(c), &made)).collect();
+            spent += start.elapsed().as_secs_f64();
+            worked += busy() - before;
+            made.push(chunks);
+        }
+        best = best.min(spent);
+        least = least.min(worked);
+    }
+    let rate =
+        if flops > 0.0 { format!("{:7.2} GF/s a busy thread", flops / least / 1e9) } else { String::new() };
+    let rates = format!("{:8.2} ms {:7.2} GB/s", best * 1e3, bytes / best / 1e9);
+    println!(
+        "{name:34} {rates}   busy {:8.2} ms {:6.2} GB/s a thread {rate}",
+        least * 1e3,
+        bytes / least / 1e9
+    );
+}
+
+fn task(plan: &Plan, stage: StageIdx, chunk: ChunkIdx, made: &[Vec<Chunk>]) -> Chunk {
+    let mut inputs = Vec::new();
+    plan.inputs_of(stage, chunk, &mut inputs);
+    let feed = |(slot, from, idx): (usize, StageIdx, ChunkIdx)| Feed {
+        slot,
+        chunk_idx: idx,
+        region: plan.out_region(from, idx),
+        chunk: made[from.0 as usize][idx.0 as usize].clone(),
+    };
+    let feeds: Vec<Feed> = inputs.into_iter().map(feed).collect();
+    execute(plan, stage, chunk, &feeds, &AtomicBool::new(false)).expect("a task")
+}
+
+/// Chunks of literals are made once and kept.
+fn literal_chunk(id: u64, chunk: u64, region: &[std::ops::Range<usize>]) -> Chunk {
+    static MADE: std::sync::Mutex<Vec<((u64, u64), Chunk)>> = std::sync::Mutex::new(Vec::new());
+    let mut made = MADE.lock().expect("no one panicked");
+    if let Some((_, c)) = made.iter().find(|(k, _)| *k == (id, chunk)) {
+        return c.clone();
+    }
+    let shape: Vec<usize> = region.iter().map(ExactSizeIterator::len).collect();
+    let n: usize = shape.iter().product();
+    let bytes: Vec<u8> = (0..n)
+        .into_par_iter()
+        .flat_map_iter(|i| (((i * 7919 + id as usize) % 1999) as f64 / 999.0 - 1.0).to_le_bytes())
+        .collect();
+    let c = Chunk::from_bytes(&[DType::F64], &shape, &bytes).expect("a chunk");
+    made.push(((id, chunk), c.clone()));
+    c
+}
+
+fn plain_read(bytes: f64) {
+    let data: Vec<f64> = (0..CHUNKS * SIDE * SIDE).map(|i| i as f64).collect();
+    let (mut best, mut least) = (f64::INFINITY, f64::INFINITY);
+    for _ in 0..7 {
+        let (start, before) = (Instant::now(), busy());
+        let total: u64 = data.par_chunks(SIDE * SIDE / 4).map(xor).reduce(|| 0, |a, b| a ^ b);
+        black_box(total);
+        best = best.min(start.elapsed().as_secs_f64());
+        least = least.min(busy() - before);
+    }
+    let rates = format!("{:8.2} ms {:7.2} GB/s", best * 1e3, bytes / best / 1e9);
+    let name = "plain read (xor of all words)";
+    println!("{name:34} {rates}   busy {:8.2} ms {:6.2} GB/s a thread", least * 1e3, bytes / least / 1e9);
+}
+
+fn xor(part: &[f64]) -> u64 {
+    let mut lanes = [0u64; 32];
+    for group in part.as_chunks::<32>().0 {
+        for l in 0..32 {
+            lanes[l] ^= group[l].to_bits();
+        }
+    }
+    lanes.into_iter().fold(0, |a, b| a ^ b)
+}
+
+fn source(id: u64, shape: &[usize], cut: &[usize]) -> Expr {
+    let cut = Chunks::Axes(cut.iter().map(|&c| AxisChunks::Len(c as isize)).collect());
+    Expr::literal(shape, &cut, DType::F64, id, Arc::new(())).expect("a literal")
+}
+
+fn full(like: &Expr, value: f64) -> Expr {
+    let lens = like.grid().axes().iter().map(|a| AxisChunks::Lens(a.chunk_lens())).collect();
+    Expr::full(&like.shape(), &Chunks::Axes(lens), Scalar::new(value)).expect("a value")
+}
+
+fn op(op: BinaryOp, a: &Expr, b: &Expr) -> Expr {
+    a.binary(op, b).expect("two operands")
+}
+
+fn main() {
+    rayon::ThreadPoolBuilder::new().num_threads(2).build_global().expect("one pool");
+    let tall = (SIDE * CHUNKS * SIDE * 8) as f64;
+    plain_read(tall);
+    let x = source(1, &[CHUNKS * SIDE, SIDE], &[SIDE, SIDE]);
+    let y = source(2, &[CHUNKS * SIDE, SIDE], &[SIDE, SIDE]);
+    let sum = |e: &Expr| e.reduce_all(Fold::Sum).expect("a sum");
+    run("sum", &sum(&x), tall, 0.0);
+    run("sum axis 0", &x.reduce(Fold::Sum, &[0]).expect("a sum"), tall, 0.0);
+    run("sum axis 1", &x.reduce(Fold::Sum, &[1]).expect("a sum"), tall, 0.0);
+    run("max", &x.reduce_all(Fold::Max).expect("a maximum"), tall, 0.0);
+    run("argmin axis 0", &x.reduce(Fold::ArgMin, &[0]).expect("a position"), tall, 0.0);
+    let axpy = op(BinaryOp::Add, &op(BinaryOp::Mul, &x, &full(&x, 2.5)), &y);
+    run("2.5 * x + y", &axpy, 3.0 * tall, 0.0);
+    run("(2.5 * x + y).sum()", &sum(&axpy), 2.0 * tall, 0.0);
+    let sin = x.unary(UnaryOp::Sin).expect("a function");
+    let yy = op(BinaryOp::Mul, &y, &y);
+    let fused = op(BinaryOp::Add, &op(BinaryOp::Mul, &sin, &full(&x, 2.0)), &yy);
+    let fused = op(BinaryOp::Sub, &fused, &op(BinaryOp::Mul, &x, &full(&x, 0.5)));
+    run("(sin(x)*2 + y*y - 0.5*x).sum()", &sum(&fused), 2.0 * tall, 0.0);
+    for u in [UnaryOp::Exp, UnaryOp::Ln, UnaryOp::Cos, UnaryOp::Tanh] {
+        run(&format!("{u:?}(x).sum()"), &sum(&x.unary(u).expect("a function")), tall, 0.0);
+    }
+    run("std axis 0", &x.reduce(Fold::Std { ddof: 0.0 }, &[0]).expect("a deviation"), tall, 0.0);
+    run("std axis 1", &x.reduce(Fold::Std { ddof: 0.0 }, &[1]).expect("a deviation"), tall, 0.0);
+    let sq = source(3, &[2 * SIDE, 2 * SIDE], &[SIDE, SIDE]);
+    let both = op(BinaryOp::Add, &sq, &sq.reversed_axes().expect("a transpose"));
+    run("(x + x.T).mean(axis 0)", &both.reduce(Fold::Mean, &[0]).expect("a mean"), 2.0 * tall, 0.0);
+    run("x + x.T", &both, 3.0 * tall, 0.0);
+    let range = |start, end, step| SliceArg::Range { start, end, step };
+    let sliced = sq.slice(&[range(0, None, 3), range(100, Some(-100), 2)]).expect("a slice");
+    run("x[::3, 100:-100:2].sum()", &sum(&sliced), tall / 3.0, 0.0);
+    let (a, b) = (source(5, &[SIDE, SIDE], &[SIDE, SIDE]), source(6, &[SIDE, SIDE], &[SIDE, SIDE]));
+    let cube = 2.0 * (SIDE as f64).powi(3);
+    run("matrix product 2000^3", &a.dot(&b).expect("a product"), 3.0 * tall / 4.0, cube);
+    run(
+        "matrix product 2000^3, a.T",
+        &a.reversed_axes().expect("a transpose").dot(&b).expect("a product"),
+        3.0 * tall / 4.0,
+        cube,
+    );
+    let cut = Chunks::Every(AxisChunks::Len(SIDE as isize));
+    let random = |d| Expr::random(&[CHUNKS * SIDE, SIDE], &cut, DType::F64, 1, d).expect("random");
+    run("uniform", &random(Dist::Uniform { low: 0.0, high: 1.0 }), tall, 0.0);
+    run("normal", &random(Dist::Normal { mean: 0.0, std: 1.0 }), tall, 0.0);
+}

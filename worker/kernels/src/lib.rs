@@ -1,0 +1,21 @@
+//! Chunk kernels: what one task computes, from the chunks it reads to the chunk it makes.
+//!
+//! Knows arithmetic, memory and rayon. Must not know where chunks come from, where they go, or who asked.
+
+mod affine;
+mod chunk;
+mod contract;
+mod copy;
+mod gather;
+mod map;
+mod math;
+mod ops;
+mod pool;
+mod program;
+mod random;
+mod reduce;
+mod reshape;
+mod task;
+
+pub use chunk::{Buffer, BufferMut, Chunk, ChunkError, ChunkWriter, Plane, UninitBuffer};
+pub use task::{Feed, KernelError, execute};

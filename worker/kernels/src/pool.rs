@@ -1,0 +1,67 @@
+//! What kernels share to run on several threads: pointers that may cross threads, scratch memory that each thread
+//! keeps, and the flag that stops a task.
+//!
+//! Must not know arithmetic or chunks.
+
+use crate::KernelError;
+use crate::chunk::{Buffer, UninitBuffer};
+use std::cell::RefCell;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// A pointer into memory of which threads write disjoint parts.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct SendPtr(*mut u8);
+
+// SAFETY: a plain address; whoever dereferences it promises that the parts are disjoint.
+unsafe impl Send for SendPtr {}
+// SAFETY: as above.
+unsafe impl Sync for SendPtr {}
+
+impl SendPtr {
+    pub(crate) fn new(ptr: *mut u8) -> SendPtr {
+        SendPtr(ptr)
+    }
+
+    pub(crate) fn get(self) -> *mut u8 {
+        self.0
+    }
+
+    pub(crate) fn offset(self, bytes: isize) -> SendPtr {
+        SendPtr(self.0.wrapping_offset(bytes))
+    }
+
+    pub(crate) fn add(self, bytes: usize) -> *mut u8 {
+        self.0.wrapping_add(bytes)
+    }
+}
+
+/// The most scratch memory that a thread keeps between uses.
+const KEPT_BYTES: usize = 8 << 20;
+
+thread_local! {
+    static SCRATCH: RefCell<Vec<UninitBuffer>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Aligned memory of at least `bytes` bytes for the time of a call. Calls may nest.
+pub(crate) fn with_scratch<R>(bytes: usize, f: impl FnOnce(*mut u8) -> R) -> R {
+    let kept = SCRATCH.with(|s| s.borrow_mut().pop());
+    let mut buffer = match kept {
+        Some(b) if b.len() >= bytes => b,
+        _ => Buffer::uninit(bytes.next_multiple_of(4096)),
+    };
+    let result = f(buffer.as_mut_ptr());
+    if buffer.len() <= KEPT_BYTES {
+        SCRATCH.with(|s| {
+            let mut kept = s.borrow_mut();
+            if kept.len() < 2 {
+                kept.push(buffer);
+            }
+        });
+    }
+    result
+}
+
+/// `Err` once the task has been told to stop.
+pub(crate) fn check(stop: &AtomicBool) -> Result<(), KernelError> {
+    if stop.load(Ordering::Relaxed) { Err(KernelError::Stopped) } else { Ok(()) }
+}

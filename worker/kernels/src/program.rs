@@ -1,0 +1,429 @@
+//! Fused programs made ready to run over the blocks of one task: where each value lies, which loop makes it, and the
+//! evaluation of one block.
+//!
+//! Knows values, registers and operands. Must not know what becomes of the result.
+
+use crate::affine::Affine;
+use crate::copy::{Layout, copy_box, copy_line};
+use crate::gather::{Operand, Task};
+use crate::ops::{self, BinaryFns, SelectFns, UnaryFn};
+use crate::random::Stream;
+use crate::task::KernelError;
+use std::ops::Range;
+use tilework_expr::{DType, Def, Fused, Region, Scalar, Value, region_shape};
+
+/// The most elements of a block: registers of so many stay in the L1 cache.
+pub(crate) const BLOCK: usize = 1024;
+
+/// A value of a block: an array of its elements, or one element for all.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Loc {
+    pub ptr: *const u8,
+    pub single: bool,
+}
+
+/// How one value of a block is made.
+enum Step {
+    /// Read from memory.
+    Load { memory: Memory, register: usize },
+    /// One element for all.
+    Const(Box<u128>),
+    /// The value of an affine function.
+    Index { value: Affine, register: usize },
+    /// Random elements at the counters that an affine function gives.
+    Random { stream: Stream, counter: Affine, register: usize },
+    /// A function of one value.
+    Unary { f: UnaryFn, a: usize, register: usize },
+    /// A function of two values.
+    Binary { f: BinaryFns, a: usize, b: usize, register: usize },
+    /// A choice.
+    Select { f: SelectFns, c: usize, a: usize, b: usize, register: usize },
+}
+
+/// An operand over the space of rows and columns.
+struct Memory {
+    ptr: *const u8,
+    at: Affine,
+    /// Its number among the operands that are copied before a run, if it is.
+    staged: Option<usize>,
+}
+
+/// A fused program over the box of one task.
+pub(crate) struct Program {
+    steps: Vec<Step>,
+    sizes: Vec<usize>,
+    n_registers: usize,
+    register_bytes: usize,
+    /// Bytes of an element of all staged operands together.
+    staged_bytes: usize,
+    /// Keeps the memory of the operands.
+    _operands: Vec<Operand>,
+}
+
+// SAFETY: the pointers are into memory that is shared and immutable, kept by `_operands`.
+unsafe impl Send for Program {}
+// SAFETY: as above.
+unsafe impl Sync for Program {}
+
+/// The operands and affine functions of a program over a box, before its axes are arranged.
+pub(crate) struct Bound<'a> {
+    fused: &'a Fused,
+    region: &'a Region,
+    /// For each value that is an input, its operand.
+    operands: Vec<Option<Operand>>,
+}
+
+fn start_of(start: i64, steps: &[i64], region: &Region) -> i64 {
+    let terms = steps.iter().zip(region).map(|(s, r)| s.wrapping_mul(r.start as i64));
+    terms.fold(start, i64::wrapping_add)
+}
+
+impl<'a> Bound<'a> {
+    /// Finds the operands of a program over a box that is not empty.
+    pub(crate) fn new(
+        task: &Task<'_>,
+        fused: &'a Fused,
+        region: &'a Region,
+    ) -> Result<Bound<'a>, KernelError> {
+        let operands = fused.values.iter().map(|v| match v.def {
+            Def::Input { slot } => task.operand(slot, region).map(Some),
+            _ => Ok(None),
+        });
+        let operands = operands.collect::<Result<_, _>>()?;
+        Ok(Bound { fused, region, operands })
+    }
+
+    /// The strides of everything that varies over the box.
+    pub(crate) fn strides(&self) -> impl Iterator<Item = &[i64]> {
+        let of_operands = self.operands.iter().flatten().map(|o| o.strides.as_slice());
+        let of_others = self.fused.values.iter().filter_map(|v| match &v.def {
+            Def::Index { steps, .. } | Def::Random { steps, .. } => Some(steps.as_slice()),
+            _ => None,
+        });
+        of_operands.chain(of_others)
+    }
+
+    /// The program over the box with these axes as rows and those as columns, each in row-major order.
+    pub(crate) fn arrange(self, rows: &[usize], cols: &[usize]) -> Result<Program, KernelError> {
+        let lens = region_shape(self.region);
+        let affine = |base, strides: &[i64]| Affine::new(base, strides, &lens, (rows, cols));
+        let (registers, n_registers) = allocate(self.fused);
+        let (mut steps, mut staged_bytes, mut n_staged) = (Vec::new(), 0, 0);
+        for (i, value) in self.fused.values.iter().enumerate() {
+            let register = registers[i];
+            let step = match &value.def {
+                Def::Input { slot } => {
+                    let operand =
+                        self.operands[i].as_ref().ok_or_else(|| untyped(value, &format!("input {slot}")))?;
+                    if operand.plane.dtype() != value.dtype {
+                        return Err(untyped(value, operand.plane.dtype().name()));
+                    }
+                    let at = affine(0, &operand.strides);
+                    let size = value.dtype.size();
+                    let staged = at.is_crossed(size).then_some(n_staged);
+                    n_staged += usize::from(staged.is_some());
+                    staged_bytes += if staged.is_some() { size } else { 0 };
+                    Step::Load { memory: Memory { ptr: operand.ptr(), at, staged }, register }
+                }
+                Def::Index { start, steps } => {
+                    Step::Index { value: affine(start_of(*start, steps, self.region), steps), register }
+                }
+                Def::Random { key, dist, start, steps } => {
+                    let stream =
+                        Stream::new(*key, *dist, value.dtype).ok_or_else(|| untyped(value, "random"))?;
+                    Step::Random {
+                        stream,
+                        counter: affine(start_of(*start, steps, self.region), steps),
+                        register,
+                    }
+                }
+                _ => compute(self.fused, value, register)?,
+            };
+            steps.push(step);
+        }
+        let sizes: Vec<usize> = self.fused.values.iter().map(|v| v.dtype.size()).collect();
+        let register_bytes = BLOCK * sizes.iter().copied().max().unwrap_or(1);
+        let operands = self.operands.into_iter().flatten().collect();
+        Ok(Program { steps, sizes, n_registers, register_bytes, staged_bytes, _operands: operands })
+    }
+}
+
+fn untyped(value: &Value, got: &str) -> KernelError {
+    KernelError::Operation(format!(
+        "a value of {} does not fit its definition {:?} ({got})",
+        value.dtype, value.def
+    ))
+}
+
+/// The step of a value that is computed from others or is a constant.
+fn compute(fused: &Fused, value: &Value, register: usize) -> Result<Step, KernelError> {
+    let d = |v: tilework_expr::ValueIdx| fused.value(v).dtype;
+    let wrong = |got: DType| untyped(value, got.name());
+    Ok(match &value.def {
+        Def::Const(s) if s.dtype() == value.dtype => Step::Const(Box::new(Scalar::bits(*s))),
+        Def::Unary(op, a) => {
+            let f = ops::unary(*op, d(*a)).filter(|_| op.result(d(*a)) == Some(value.dtype));
+            Step::Unary { f: f.ok_or_else(|| wrong(d(*a)))?, a: a.0 as usize, register }
+        }
+        Def::Binary(op, a, b) => {
+            let typed = op.result(d(*a)) == Some(value.dtype) && d(*a) == d(*b);
+            let f = ops::binary(*op, d(*a)).filter(|_| typed);
+            Step::Binary { f: f.ok_or_else(|| wrong(d(*b)))?, a: a.0 as usize, b: b.0 as usize, register }
+        }
+        Def::Cast(a) => Step::Unary { f: ops::cast(d(*a), value.dtype), a: a.0 as usize, register },
+        Def::Select(c, a, b) if d(*c) == DType::Bool && d(*a) == value.dtype && d(*b) == value.dtype => {
+            let f = ops::select(value.dtype);
+            Step::Select { f, c: c.0 as usize, a: a.0 as usize, b: b.0 as usize, register }
+        }
+        _ => return Err(untyped(value, "another dtype")),
+    })
+}
+
+/// A register for each value, such that no two values that are needed at the same time share one.
+fn allocate(fused: &Fused) -> (Vec<usize>, usize) {
+    let n = fused.values.len();
+    let mut last: Vec<usize> = (0..n).collect();
+    for (i, value) in fused.values.iter().enumerate().rev() {
+        // A choice by one condition for all is the chosen argument itself, which must live as long.
+        let (used, until): (&[_], _) = match &value.def {
+            Def::Unary(_, a) | Def::Cast(a) => (&[*a], i),
+            Def::Binary(_, a, b) => (&[*a, *b], i),
+            Def::Select(c, a, b) => (&[*c, *a, *b], last[i]),
+            _ => (&[], i),
+        };
+        for v in used {
+            last[v.0 as usize] = last[v.0 as usize].max(until);
+        }
+    }
+    let (mut free, mut n_registers, mut registers) = (Vec::new(), 0, vec![0; n]);
+    for i in 0..n {
+        registers[i] = free.pop().unwrap_or_else(|| {
+            n_registers += 1;
+            n_registers - 1
+        });
+        // Freed after this value has its own, so that no loop writes over what it reads.
+        free.extend((0..=i).filter(|&v| last[v] == i && v < n - 1).map(|v| registers[v]));
+    }
+    (registers, n_registers)
+}
+
+impl Program {
+    /// Bytes of scratch memory for runs of at most `elements`.
+    pub(crate) fn scratch_bytes(&self, elements: usize) -> usize {
+        self.n_registers * self.register_bytes + self.staged_bytes * elements + 64 * self.steps.len()
+    }
+
+    /// Bytes of an element of the result.
+    pub(crate) fn result_size(&self) -> usize {
+        self.sizes[self.sizes.len() - 1]
+    }
+
+    /// Whether some operand is copied before a run, so that long rows call for longer runs.
+    pub(crate) fn is_staged(&self) -> bool {
+        self.staged_bytes > 0
+    }
+
+    /// Makes ready for blocks within these rows and columns.
+    ///
+    /// # Safety
+    /// `scratch` is aligned to 64 bytes and has [`Program::scratch_bytes`] for so many elements, which nobody else
+    /// uses while the run lives.
+    pub(crate) unsafe fn run(&self, rows: Range<usize>, cols: Range<usize>, scratch: *mut u8) -> Run<'_> {
+        let mut staging = scratch.wrapping_add(self.n_registers * self.register_bytes);
+        let mut staged = Vec::new();
+        for (step, &size) in self.steps.iter().zip(&self.sizes) {
+            let Step::Load { memory: Memory { ptr, at, staged: Some(_) }, .. } = step else { continue };
+            at.block_boxes(rows.clone(), cols.clone(), |value, place, dims, to| {
+                let shape: Vec<usize> = dims.iter().map(|d| d.0).collect();
+                let from: Vec<isize> = dims.iter().map(|d| d.1 as isize).collect();
+                let layout = Layout { shape: &shape, from: &from, to };
+                let src = ptr.wrapping_offset(value as isize * size as isize);
+                // SAFETY: a box of the operand, which lies in its plane, and of the staging memory.
+                unsafe { copy_box(size, &layout, src, staging.add(place * size)) }
+            });
+            staged.push(staging.cast_const());
+            let bytes = rows.len() * cols.len() * size;
+            staging = staging.wrapping_add(bytes.next_multiple_of(64));
+        }
+        let locs = vec![Loc { ptr: std::ptr::null(), single: true }; self.steps.len()];
+        Run { program: self, rows, cols, scratch, staged, locs }
+    }
+}
+
+/// The evaluation of a program over a part of the space, block by block.
+pub(crate) struct Run<'p> {
+    program: &'p Program,
+    rows: Range<usize>,
+    cols: Range<usize>,
+    scratch: *mut u8,
+    staged: Vec<*const u8>,
+    locs: Vec<Loc>,
+}
+
+impl Run<'_> {
+    /// The program's value over a block: part of a row, or several whole rows (of the run's columns); at most
+    /// [`BLOCK`] elements. The result is written to `out` where that is given.
+    ///
+    /// # Safety
+    /// The block lies in the run, `out` has room for it. The result is valid until the next block.
+    pub(crate) unsafe fn block(
+        &mut self,
+        rows: Range<usize>,
+        cols: Range<usize>,
+        out: Option<*mut u8>,
+    ) -> Result<Loc, KernelError> {
+        let n = rows.len() * cols.len();
+        debug_assert!(n <= BLOCK && (rows.len() <= 1 || cols == self.cols));
+        let last = self.program.steps.len() - 1;
+        for i in 0..=last {
+            let target = if i == last { out } else { None };
+            // SAFETY: promised by the caller.
+            self.locs[i] = unsafe { self.step(i, (&rows, &cols), n, target)? };
+        }
+        let result = self.locs[last];
+        let Some(out) = out.filter(|&o| result.single || !std::ptr::eq(o, result.ptr)) else {
+            return Ok(result);
+        };
+        // SAFETY: `out` has room for the block, and the result lies elsewhere or is one element.
+        unsafe { self.spread(result, n, out) };
+        Ok(Loc { ptr: out, single: false })
+    }
+
+    /// The value as an array of `n` elements at `out`.
+    unsafe fn spread(&self, value: Loc, n: usize, out: *mut u8) {
+        let size = self.program.result_size();
+        // SAFETY: promised by the caller.
+        unsafe {
+            if value.single {
+                let element: [u8; 16] =
+                    std::array::from_fn(|i| if i < size { value.ptr.add(i).read() } else { 0 });
+                ops::fill(size, n, out, (&raw const element).cast());
+            } else {
+                std::ptr::copy_nonoverlapping(value.ptr, out, n * size);
+            }
+        }
+    }
+
+    unsafe fn step(
+        &self,
+        i: usize,
+        (rows, cols): (&Range<usize>, &Range<usize>),
+        n: usize,
+        out: Option<*mut u8>,
+    ) -> Result<Loc, KernelError> {
+        let program = self.program;
+        let to = |register: usize| {
+            out.unwrap_or_else(|| self.scratch.wrapping_add(register * program.register_bytes))
+        };
+        let loc = |v: usize| self.locs[v];
+        let length = |single: bool| if single { 1 } else { n };
+        // SAFETY: values lie in registers, staging memory or operands, each with the block's elements or one for
+        // all; a value's register differs from those of its arguments.
+        unsafe {
+            Ok(match &program.steps[i] {
+                Step::Load { memory, register } => {
+                    self.load(memory, program.sizes[i], (rows, cols), to(*register))
+                }
+                Step::Const(bits) => Loc { ptr: (&raw const **bits).cast(), single: true },
+                Step::Index { value, register } => {
+                    let dst = to(*register);
+                    value.for_runs(rows.clone(), cols.clone(), |at, start, step, n| {
+                        let out = dst.cast::<i64>().add(at);
+                        (0..n)
+                            .for_each(|i| out.add(i).write(start.wrapping_add(step.wrapping_mul(i as i64))));
+                    });
+                    Loc { ptr: dst, single: false }
+                }
+                Step::Random { stream, counter, register } => {
+                    let (dst, size) = (to(*register), program.sizes[i]);
+                    counter.for_runs(rows.clone(), cols.clone(), |at, start, step, n| {
+                        stream.fill(start, step, n, dst.add(at * size));
+                    });
+                    Loc { ptr: dst, single: false }
+                }
+                Step::Unary { f, a, register } => {
+                    let (a, dst) = (loc(*a), to(*register));
+                    f(length(a.single), dst, a.ptr);
+                    Loc { ptr: dst, single: a.single }
+                }
+                Step::Binary { f, a, b, register } => {
+                    let (a, b, dst) = (loc(*a), loc(*b), to(*register));
+                    let single = a.single && b.single;
+                    let f = if b.single && !single {
+                        f.vs
+                    } else if a.single && !single {
+                        f.sv
+                    } else {
+                        f.vv
+                    };
+                    if !f(length(single), dst, a.ptr, b.ptr) {
+                        return Err(KernelError::Operation("attempt to divide by zero".into()));
+                    }
+                    Loc { ptr: dst, single }
+                }
+                Step::Select { f, c, a, b, register } => {
+                    let (c, a, b, dst) = (loc(*c), loc(*a), loc(*b), to(*register));
+                    if c.single {
+                        return Ok(if c.ptr.cast::<bool>().read() { a } else { b });
+                    }
+                    f[usize::from(a.single)][usize::from(b.single)](n, dst, c.ptr, a.ptr, b.ptr);
+                    Loc { ptr: dst, single: false }
+                }
+            })
+        }
+    }
+
+    /// An operand's elements over a block: in place where they lie so, else copied to `dst`.
+    unsafe fn load(
+        &self,
+        memory: &Memory,
+        size: usize,
+        (rows, cols): (&Range<usize>, &Range<usize>),
+        dst: *mut u8,
+    ) -> Loc {
+        if let Some(number) = memory.staged {
+            let at = (rows.start - self.rows.start) * self.cols.len() + cols.start - self.cols.start;
+            return Loc { ptr: self.staged[number].wrapping_add(at * size), single: false };
+        }
+        let address = |element: i64| memory.ptr.wrapping_offset(element as isize * size as isize);
+        match memory.at.step(rows, cols) {
+            Some(1) => return Loc { ptr: address(memory.at.at(rows.start, cols.start)), single: false },
+            Some(0) => return Loc { ptr: address(memory.at.at(rows.start, cols.start)), single: true },
+            _ => {}
+        }
+        memory.at.for_runs(rows.clone(), cols.clone(), |at, element, step, n| {
+            // SAFETY: the run lies in the operand, and the register has room for the block.
+            unsafe { copy_line(size, n, step as isize, address(element), dst.wrapping_add(at * size)) };
+        });
+        Loc { ptr: dst, single: false }
+    }
+
+    /// The program's value over a block as an array of elements: where it lies if that is in an operand, else at
+    /// `room`. Valid until `room` is written again.
+    ///
+    /// # Safety
+    /// As for [`Run::block`]; `room` has room for the block and is apart from the scratch memory.
+    pub(crate) unsafe fn dense(
+        &mut self,
+        rows: Range<usize>,
+        cols: Range<usize>,
+        room: *mut u8,
+    ) -> Result<*const u8, KernelError> {
+        let n = rows.len() * cols.len();
+        let last = self.program.steps.len() - 1;
+        for i in 0..=last {
+            let target = (i == last).then_some(room);
+            // SAFETY: promised by the caller.
+            self.locs[i] = unsafe { self.step(i, (&rows, &cols), n, target)? };
+        }
+        let result = self.locs[last];
+        let registers = self.scratch.cast_const()
+            ..self.scratch.wrapping_add(self.program.n_registers * self.program.register_bytes).cast_const();
+        if result.single || registers.contains(&result.ptr) {
+            // SAFETY: promised by the caller; a register is apart from `room`.
+            unsafe { self.spread(result, n, room) };
+            return Ok(room);
+        }
+        Ok(result.ptr)
+    }
+}

@@ -1,0 +1,478 @@
+//! The task that owns the worker's state machine: messages, results and transfers become events; actions become
+//! tasks on the pool, transfers and reports.
+//!
+//! Owns the connection to the scheduler, the clock and the timer. Decides nothing, and computes nothing: kernels run
+//! on the pool, files on blocking threads.
+
+use crate::peers::{Peers, Shelf, Wanted};
+use crate::plans::Plans;
+use crate::pool::{Pool, compute};
+use crate::source::Sources;
+use crate::store::{Epoch, Store, Stored};
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+use tilework_expr::{Instruction, LeaseId, Plan, Region, Report, TaskError, TaskKey, WorkerId};
+use tilework_kernels::{Chunk, Feed};
+use tilework_proto::{FromWorker, LinkError, ToWorker, WorkerLink, WorkerSession};
+use tilework_scheduler_core::Hello;
+use tilework_worker_core::{Action, Event, FetchId, Source, Worker};
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
+use tracing::{debug, info, warn};
+
+/// Events that are handled before what they led to is sent on.
+const BATCH_MAX: usize = 256;
+/// The first pause between two tries to reach the scheduler.
+const RETRY_PAUSE_MIN: Duration = Duration::from_millis(20);
+/// The longest pause between two tries to reach the scheduler.
+const RETRY_PAUSE_MAX: Duration = Duration::from_secs(2);
+/// How long the scheduler may take to let a leaving worker go.
+const LEAVE_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Why a worker ended.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum WorkerError {
+    /// The scheduler did not want it.
+    #[error("{0}")]
+    Link(#[from] LinkError),
+    /// The scheduler was gone for too long.
+    #[error("no scheduler for {0:.0?}: {1}")]
+    Alone(Duration, LinkError),
+    /// The scheduler ended the connection.
+    #[error("the scheduler ended the connection: {0}")]
+    Dismissed(String),
+}
+
+/// What can be posted to the driver.
+#[derive(Debug)]
+pub(crate) enum Post {
+    Event(Event),
+    /// Say goodbye, then end.
+    Leave,
+    /// End.
+    Stop,
+}
+
+/// What the driver shares with the pool's threads, the chunk service and the handle.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub store: Arc<Store>,
+    pub plans: Arc<Plans>,
+    pub number: watch::Sender<Option<WorkerId>>,
+}
+
+/// All that a driver needs.
+pub(crate) struct Setup {
+    pub core: Worker,
+    pub hello: Hello,
+    pub link: Arc<dyn WorkerLink>,
+    pub peers: Arc<dyn Peers>,
+    pub pool: Pool,
+    pub shared: Arc<Shared>,
+    /// How long it tries to reach a scheduler that is gone.
+    pub patience: Duration,
+}
+
+struct Driver {
+    core: Worker,
+    started: Instant,
+    peers: Arc<dyn Peers>,
+    pool: Pool,
+    sources: Arc<Sources>,
+    shared: Arc<Shared>,
+    memory_bytes: usize,
+    inbox: mpsc::WeakSender<Post>,
+    /// Of the running tasks: set to stop one.
+    stops: HashMap<TaskKey, Arc<AtomicBool>>,
+    addresses: HashMap<WorkerId, Vec<String>>,
+    transfers: JoinSet<Event>,
+    epoch: Epoch,
+    /// Reports that are not sent yet.
+    reports: Vec<Report>,
+    /// Whether this connection brought an instruction.
+    heard: bool,
+    leaving: bool,
+}
+
+/// Why a session ended.
+enum SessionEnd {
+    /// The connection broke.
+    Lost,
+    /// The scheduler closed it, and said why.
+    Closing(String),
+    /// The scheduler has ended.
+    Ended,
+    /// The worker was told to end.
+    Stop,
+}
+
+/// Runs a worker until it is told to stop, it has left, or the scheduler is gone for good.
+pub(crate) async fn drive(
+    setup: Setup,
+    inbox: mpsc::WeakSender<Post>,
+    mut posts: mpsc::Receiver<Post>,
+) -> Result<(), WorkerError> {
+    let Setup { core, hello, link, peers, pool, shared, patience } = setup;
+    let sources = Arc::new(Sources::new(hello.threads as usize));
+    let mut driver = Driver {
+        core,
+        started: Instant::now(),
+        peers,
+        pool,
+        sources,
+        memory_bytes: usize::try_from(hello.memory_bytes).unwrap_or(usize::MAX),
+        inbox,
+        stops: HashMap::new(),
+        addresses: HashMap::new(),
+        transfers: JoinSet::new(),
+        epoch: shared.store.epoch(),
+        reports: Vec::new(),
+        heard: false,
+        leaving: false,
+        shared,
+    };
+    loop {
+        let Some(session) = driver.connect(&*link, &hello, patience, &mut posts).await? else {
+            return Ok(());
+        };
+        let worker = session.worker;
+        info!(worker = worker.0, "connected to the scheduler");
+        driver.joined(worker);
+        let end = driver.serve(session, &mut posts).await;
+        driver.disconnected(worker);
+        match end {
+            SessionEnd::Stop => return Ok(()),
+            SessionEnd::Ended => {
+                info!("the scheduler has ended");
+                return Ok(());
+            }
+            SessionEnd::Closing(_) if driver.leaving => return Ok(()),
+            // It was told something before: it is known there, and may come back (it was silent for too long).
+            SessionEnd::Closing(why) if driver.heard => warn!(why, "the scheduler ended the connection"),
+            SessionEnd::Closing(why) => return Err(WorkerError::Dismissed(why)),
+            SessionEnd::Lost if driver.leaving => return Ok(()),
+            SessionEnd::Lost => warn!("the connection to the scheduler broke"),
+        }
+    }
+}
+
+impl Driver {
+    /// A new connection; `None` where the worker is told to end meanwhile.
+    async fn connect(
+        &mut self,
+        link: &dyn WorkerLink,
+        hello: &Hello,
+        patience: Duration,
+        posts: &mut mpsc::Receiver<Post>,
+    ) -> Result<Option<WorkerSession>, WorkerError> {
+        let started = Instant::now();
+        let mut pause = RETRY_PAUSE_MIN;
+        loop {
+            let rest = pause;
+            let attempt = async {
+                let opened = link.open(hello.clone()).await;
+                if let Err(LinkError::Unreachable(_)) = opened {
+                    tokio::time::sleep(rest).await;
+                }
+                opened
+            };
+            tokio::pin!(attempt);
+            let opened = loop {
+                tokio::select! {
+                    opened = &mut attempt => break opened,
+                    post = posts.recv() => match post {
+                        Some(Post::Event(event)) => self.handle(event),
+                        Some(Post::Leave | Post::Stop) | None => return Ok(None),
+                    },
+                }
+            };
+            match opened {
+                Ok(session) => return Ok(Some(session)),
+                Err(error @ LinkError::Unreachable(_)) if started.elapsed() < patience => {
+                    debug!(%error, "the scheduler is not there");
+                }
+                Err(error @ LinkError::Unreachable(_)) => {
+                    return Err(WorkerError::Alone(started.elapsed(), error));
+                }
+                Err(error) => return Err(error.into()),
+            }
+            pause = (pause * 2).min(RETRY_PAUSE_MAX);
+        }
+    }
+
+    fn joined(&mut self, worker: WorkerId) {
+        self.reports.clear();
+        self.heard = false;
+        let shelf = Shelf { store: self.shared.store.clone(), plans: self.shared.plans.clone() };
+        self.peers.joined(worker, shelf);
+        self.shared.number.send_replace(Some(worker));
+    }
+
+    fn disconnected(&mut self, worker: WorkerId) {
+        self.shared.number.send_replace(None);
+        self.peers.left(worker, &[]);
+        self.handle(Event::Disconnected);
+        self.transfers.abort_all();
+        self.stops.values().for_each(|stop| stop.store(true, Ordering::Relaxed));
+        self.shared.store.clear();
+        self.shared.plans.clear();
+        self.sources.forget(None);
+        for (peer, addresses) in self.addresses.drain() {
+            self.peers.left(peer, &addresses);
+        }
+        self.epoch = self.shared.store.epoch();
+    }
+
+    /// Serves one connection until it ends.
+    async fn serve(&mut self, session: WorkerSession, posts: &mut mpsc::Receiver<Post>) -> SessionEnd {
+        let WorkerSession { mut from_scheduler, to_scheduler, .. } = session;
+        let leave_by = tokio::time::sleep(Duration::MAX);
+        tokio::pin!(leave_by);
+        self.handle(Event::Tick);
+        loop {
+            if !self.reports.is_empty() {
+                let reports = FromWorker::Reports(std::mem::take(&mut self.reports));
+                if to_scheduler.send(reports).await.is_err() {
+                    return ended(&mut from_scheduler).await;
+                }
+            }
+            let wake = self.core.next_wake_us().map(|us| self.started + Duration::from_micros(us));
+            let tick = async {
+                match wake {
+                    Some(at) => tokio::time::sleep_until(at.into()).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                message = from_scheduler.recv() => match message {
+                    Some(message) => {
+                        if let Some(end) = self.told(message, &mut from_scheduler) {
+                            return end;
+                        }
+                    }
+                    None => return SessionEnd::Lost,
+                },
+                post = posts.recv() => match self.take(post, posts) {
+                    Taken::Handled => {}
+                    Taken::Leave => {
+                        self.leaving = true;
+                        leave_by.as_mut().reset(tokio::time::Instant::now() + LEAVE_TIMEOUT);
+                        if to_scheduler.send(FromWorker::Leaving).await.is_err() {
+                            return ended(&mut from_scheduler).await;
+                        }
+                    }
+                    Taken::Stop => return SessionEnd::Stop,
+                },
+                Some(done) = self.transfers.join_next() => {
+                    if let Ok(event) = done {
+                        self.handle(event);
+                    }
+                }
+                () = tick => self.handle(Event::Tick),
+                () = &mut leave_by, if self.leaving => return SessionEnd::Stop,
+            }
+        }
+    }
+
+    /// Handles a message and those that wait behind it.
+    fn told(&mut self, first: ToWorker, more: &mut mpsc::Receiver<ToWorker>) -> Option<SessionEnd> {
+        let mut message = first;
+        for _ in 1..BATCH_MAX {
+            if let Some(end) = self.told_one(message) {
+                return Some(end);
+            }
+            message = more.try_recv().ok()?;
+        }
+        self.told_one(message)
+    }
+
+    fn told_one(&mut self, message: ToWorker) -> Option<SessionEnd> {
+        match message {
+            ToWorker::Instructions(instructions) => self.instructed(instructions),
+            ToWorker::Closing(why) => return Some(SessionEnd::Closing(why)),
+            ToWorker::Ended => return Some(SessionEnd::Ended),
+            ToWorker::Welcome(_) => {}
+        }
+        None
+    }
+
+    fn instructed(&mut self, instructions: Vec<Instruction>) {
+        self.heard = true;
+        for instruction in &instructions {
+            self.shared.plans.learn(instruction);
+            match instruction {
+                Instruction::Forget(job) => self.sources.forget(Some(*job)),
+                Instruction::Peer { worker, addresses } => {
+                    self.addresses.insert(*worker, addresses.clone());
+                }
+                Instruction::PeerGone(worker) => {
+                    let addresses = self.addresses.remove(worker).unwrap_or_default();
+                    self.peers.left(*worker, &addresses);
+                }
+                _ => {}
+            }
+        }
+        self.handle(Event::Told(instructions));
+    }
+
+    /// Handles a post and those that wait behind it.
+    fn take(&mut self, first: Option<Post>, more: &mut mpsc::Receiver<Post>) -> Taken {
+        let mut post = first;
+        for _ in 1..BATCH_MAX {
+            match self.take_one(post) {
+                Taken::Handled => {}
+                end => return end,
+            }
+            match more.try_recv() {
+                Ok(next) => post = Some(next),
+                Err(_) => return Taken::Handled,
+            }
+        }
+        self.take_one(post)
+    }
+
+    fn take_one(&mut self, post: Option<Post>) -> Taken {
+        match post {
+            Some(Post::Event(event)) => self.handle(event),
+            Some(Post::Leave) => return Taken::Leave,
+            Some(Post::Stop) | None => return Taken::Stop,
+        }
+        Taken::Handled
+    }
+
+    fn handle(&mut self, event: Event) {
+        if let Event::Finished { task, .. } = &event {
+            self.stops.remove(task);
+        }
+        let now_us = self.started.elapsed().as_micros() as u64;
+        let mut actions = Vec::new();
+        self.core.handle(now_us, event, &mut actions);
+        for action in actions {
+            match action {
+                Action::Fetch { fetch, from, key, region } => self.fetch(fetch, from, key, region),
+                Action::Run { lease, task, feeds } => self.run(lease, task, &feeds),
+                Action::Stop(task) => {
+                    if let Some(stop) = self.stops.get(&task) {
+                        stop.store(true, Ordering::Relaxed);
+                    }
+                }
+                Action::Free(source) => self.shared.store.remove(&source),
+                Action::Report(reports) => self.reports.extend(reports),
+            }
+        }
+    }
+
+    fn fetch(&mut self, fetch: FetchId, from: WorkerId, key: TaskKey, region: Option<Region>) {
+        let addresses = self.addresses.get(&from).cloned().unwrap_or_default();
+        let wanted = Wanted { from, addresses, key, region: region.clone(), bytes_max: self.memory_bytes };
+        let (store, epoch) = (self.shared.store.clone(), self.epoch);
+        let get = self.peers.get(wanted);
+        self.transfers.spawn(async move {
+            match get.await {
+                Ok(chunk) => {
+                    store.insert(epoch, Source::Fetched(fetch), Stored { chunk, region });
+                    Event::Fetched { fetch }
+                }
+                Err(why) => {
+                    debug!(?key, from = from.0, why, "a transfer failed");
+                    Event::FetchFailed { fetch, why }
+                }
+            }
+        });
+    }
+
+    fn run(&mut self, lease: LeaseId, task: TaskKey, feeds: &[tilework_worker_core::Feed]) {
+        let stop = Arc::new(AtomicBool::new(false));
+        self.stops.insert(task, stop.clone());
+        let done = Finisher { inbox: self.inbox.clone(), lease, task };
+        let (plan, feeds) = match self.prepare(task, feeds) {
+            Ok(prepared) => prepared,
+            Err(error) => return drop(tokio::spawn(done.post_async(Err(error), 0))),
+        };
+        let (store, epoch) = (self.shared.store.clone(), self.epoch);
+        let keep = move |chunk: Chunk| {
+            store.insert(epoch, Source::Held(task), Stored { chunk, region: None });
+        };
+        if Sources::serves(&plan.stage(task.stage).kind) {
+            let performed = self.sources.clone().perform(plan, task, feeds);
+            tokio::spawn(async move {
+                let (result, busy_us) = performed.await;
+                done.post_async(result.map(|chunk| chunk.map_or((), keep)), busy_us).await;
+            });
+        } else {
+            self.pool.spawn(move || {
+                let (result, busy_us) = compute(&plan, task, &feeds, &stop);
+                drop(feeds);
+                done.post(result.map(keep), busy_us);
+            });
+        }
+    }
+
+    /// The plan of a task and its inputs' elements.
+    fn prepare(
+        &self,
+        task: TaskKey,
+        feeds: &[tilework_worker_core::Feed],
+    ) -> Result<(Arc<Plan>, Vec<Feed>), TaskError> {
+        let missing = |what: String| TaskError::Worker(format!("{what} is not on this worker"));
+        let plan = self.shared.plans.of(task.job).ok_or_else(|| missing(format!("job {}", task.job.0)))?;
+        let stage = plan.stage(task.stage);
+        let feed = |f: &tilework_worker_core::Feed| {
+            let stored =
+                self.shared.store.get(&f.source).ok_or_else(|| missing(format!("chunk {:?}", f.key)))?;
+            let of = stage.inputs[f.slot].stage;
+            let region = stored.region.unwrap_or_else(|| plan.out_region(of, f.key.chunk));
+            Ok(Feed { slot: f.slot, chunk_idx: f.key.chunk, region, chunk: stored.chunk })
+        };
+        let feeds = feeds.iter().map(feed).collect::<Result<_, _>>()?;
+        Ok((plan, feeds))
+    }
+}
+
+enum Taken {
+    Handled,
+    Leave,
+    Stop,
+}
+
+/// Posts the end of a task.
+struct Finisher {
+    inbox: mpsc::WeakSender<Post>,
+    lease: LeaseId,
+    task: TaskKey,
+}
+
+impl Finisher {
+    fn event(&self, result: Result<(), TaskError>, busy_us: u64) -> Post {
+        Post::Event(Event::Finished { lease: self.lease, task: self.task, result, busy_us })
+    }
+
+    /// From a thread of the pool.
+    fn post(self, result: Result<(), TaskError>, busy_us: u64) {
+        if let Some(inbox) = self.inbox.upgrade() {
+            // Err: the worker has ended.
+            let _ = inbox.blocking_send(self.event(result, busy_us));
+        }
+    }
+
+    async fn post_async(self, result: Result<(), TaskError>, busy_us: u64) {
+        if let Some(inbox) = self.inbox.upgrade() {
+            // Err: the worker has ended.
+            let _ = inbox.send(self.event(result, busy_us)).await;
+        }
+    }
+}
+
+/// The sending half is closed: what the scheduler last said tells why.
+async fn ended(from_scheduler: &mut mpsc::Receiver<ToWorker>) -> SessionEnd {
+    while let Some(message) = from_scheduler.recv().await {
+        match message {
+            ToWorker::Closing(why) => return SessionEnd::Closing(why),
+            ToWorker::Ended => return SessionEnd::Ended,
+            ToWorker::Instructions(_) | ToWorker::Welcome(_) => {}
+        }
+    }
+    SessionEnd::Lost
+}

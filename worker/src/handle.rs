@@ -1,0 +1,241 @@
+//! The handle of a running worker: starts it, feeds it literals, reads its chunks, ends it.
+//!
+//! Owns the worker's queues. Must not know gRPC.
+
+use crate::driver::{self, Post, Setup, Shared, WorkerError};
+use crate::peers::{Peers, Shelf};
+use crate::pool::Pool;
+use std::sync::Arc;
+use std::time::Duration;
+use tilework_expr::{LeaseId, TaskKey, WorkerId, region_shape};
+use tilework_kernels::Chunk;
+use tilework_proto::WorkerLink;
+use tilework_scheduler_core::Hello;
+use tilework_worker_core::{Event, Limits, Source, Worker};
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
+
+/// Posts that wait for the driver; whoever posts then waits too.
+const INBOX_MAX: usize = 4096;
+
+/// What a worker needs to know.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Its name, unique among the living.
+    pub name: String,
+    /// Threads that compute.
+    pub threads: usize,
+    /// Bytes that its chunks and tasks may take.
+    pub memory_bytes: u64,
+    /// Where its chunk service listens, `host:port`; none where it has none.
+    pub addresses: Vec<String>,
+    /// How long it tries to reach a scheduler that is gone before it ends.
+    pub patience: Duration,
+}
+
+impl Config {
+    /// A worker of this process, without a port.
+    #[must_use]
+    pub fn local(name: impl Into<String>, threads: usize, memory_bytes: u64) -> Config {
+        let name = name.into();
+        Config { name, threads, memory_bytes, addresses: Vec::new(), patience: Duration::ZERO }
+    }
+}
+
+/// Why a worker could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The threads that compute.
+    #[error("cannot start {threads} threads: {source}")]
+    Threads {
+        /// How many.
+        threads: usize,
+        /// The cause.
+        source: rayon::ThreadPoolBuildError,
+    },
+}
+
+/// Why a chunk was not taken.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum PutError {
+    /// It is not what the lease is for.
+    #[error("{0}")]
+    Refused(String),
+    /// The worker has ended.
+    #[error("the worker has ended")]
+    Ended,
+}
+
+/// A running worker. Cheap to clone; it ends when all clones are dropped, at [`WorkerHandle::stop`], or when the
+/// scheduler is gone.
+#[derive(Clone, Debug)]
+pub struct WorkerHandle {
+    inbox: mpsc::Sender<Post>,
+    shared: Arc<Shared>,
+    ended: watch::Receiver<Option<Result<(), WorkerError>>>,
+    task: Arc<tokio::task::AbortHandle>,
+}
+
+impl WorkerHandle {
+    /// Starts a worker on the current runtime. It connects by itself; see [`WorkerHandle::joined`].
+    ///
+    /// # Errors
+    /// [`StartError`] where the system gives no threads.
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime.
+    pub fn start(
+        config: &Config,
+        link: Arc<dyn WorkerLink>,
+        peers: Arc<dyn Peers>,
+    ) -> Result<WorkerHandle, StartError> {
+        let threads = config.threads.max(1);
+        let pool = Pool::new(threads).map_err(|source| StartError::Threads { threads, source })?;
+        let hello = Hello {
+            name: config.name.clone(),
+            incarnation: incarnation(),
+            threads: threads as u32,
+            memory_bytes: config.memory_bytes,
+            addresses: config.addresses.clone(),
+        };
+        let shared =
+            Arc::new(Shared { store: Arc::default(), plans: Arc::default(), number: watch::channel(None).0 });
+        let core = Worker::new(Limits::new(threads as u32, config.memory_bytes));
+        let setup =
+            Setup { core, hello, link, peers, pool, shared: shared.clone(), patience: config.patience };
+        let (inbox, posts) = mpsc::channel(INBOX_MAX);
+        let (ending, ended) = watch::channel(None);
+        let driver: JoinHandle<()> = tokio::spawn({
+            let inbox = inbox.downgrade();
+            async move {
+                let end = driver::drive(setup, inbox, posts).await;
+                ending.send_replace(Some(end));
+            }
+        });
+        Ok(WorkerHandle { inbox, shared, ended, task: Arc::new(driver.abort_handle()) })
+    }
+
+    /// The number that the scheduler gave it; `None` while it is not connected. It has another after a reconnect.
+    #[must_use]
+    pub fn worker_id(&self) -> Option<WorkerId> {
+        *self.shared.number.borrow()
+    }
+
+    /// Waits until it is connected, and returns its number.
+    ///
+    /// # Errors
+    /// [`WorkerError`] where it ended instead.
+    pub async fn joined(&self) -> Result<WorkerId, WorkerError> {
+        let mut number = self.shared.number.subscribe();
+        let mut ended = self.ended.clone();
+        tokio::select! {
+            found = number.wait_for(Option::is_some) => {
+                if let Ok(Some(worker)) = found.as_deref() {
+                    return Ok(*worker);
+                }
+            }
+            _ = ended.wait_for(Option::is_some) => {}
+        }
+        self.closed().await?;
+        Err(WorkerError::Dismissed("it was stopped".into()))
+    }
+
+    /// Bytes of the chunks that it holds.
+    #[must_use]
+    pub fn bytes_held(&self) -> u64 {
+        self.shared.store.bytes()
+    }
+
+    /// The chunk, if this worker holds it: results are gathered from workers of this process without a port.
+    #[must_use]
+    pub fn get_local(&self, key: TaskKey) -> Option<Chunk> {
+        self.shared.store.get(&Source::Held(key)).map(|stored| stored.chunk)
+    }
+
+    /// Puts a literal's chunk here, for the lease that the scheduler named to the client. Shares the bytes.
+    ///
+    /// # Errors
+    /// [`PutError`].
+    pub async fn put_local(&self, lease: LeaseId, key: TaskKey, chunk: Chunk) -> Result<(), PutError> {
+        self.putter().put(lease, key, chunk).await
+    }
+
+    pub(crate) fn shelf(&self) -> Shelf {
+        Shelf { store: self.shared.store.clone(), plans: self.shared.plans.clone() }
+    }
+
+    pub(crate) fn putter(&self) -> Putter {
+        Putter { inbox: self.inbox.downgrade(), shared: self.shared.clone() }
+    }
+
+    /// Says goodbye to the scheduler and ends when it lets the worker go. Waits until it has ended.
+    ///
+    /// # Errors
+    /// [`WorkerError`] where it ended for another reason.
+    pub async fn leave(&self) -> Result<(), WorkerError> {
+        // Err: it has ended already.
+        let _ = self.inbox.send(Post::Leave).await;
+        self.closed().await
+    }
+
+    /// Ends the worker; the scheduler sees its connection close. Waits until it has ended.
+    pub async fn stop(&self) {
+        // Err: it has ended already.
+        let _ = self.inbox.send(Post::Stop).await;
+        let _ = self.closed().await;
+    }
+
+    /// Ends the worker at once, as if its process had been killed.
+    pub fn kill(&self) {
+        self.task.abort();
+    }
+
+    /// Waits until the worker has ended, and says why.
+    ///
+    /// # Errors
+    /// [`WorkerError`].
+    pub async fn closed(&self) -> Result<(), WorkerError> {
+        let mut ended = self.ended.clone();
+        let end = ended.wait_for(Option::is_some).await;
+        // Err: the driver was killed, or its runtime is gone.
+        end.map_or(Ok(()), |end| end.clone().unwrap_or(Ok(())))
+    }
+}
+
+/// Takes literals' chunks, in process and from the chunk service.
+#[derive(Clone, Debug)]
+pub(crate) struct Putter {
+    inbox: mpsc::WeakSender<Post>,
+    pub shared: Arc<Shared>,
+}
+
+impl Putter {
+    /// Checks that the lease wants the chunk, and that the chunk is what the plan says.
+    pub(crate) async fn put(&self, lease: LeaseId, key: TaskKey, chunk: Chunk) -> Result<(), PutError> {
+        let epoch = self.shared.store.epoch();
+        let plan = self.shared.plans.literal_plan(lease, key).await.map_err(PutError::Refused)?;
+        let (stage, shape) = (plan.stage(key.stage), region_shape(&plan.out_region(key.stage, key.chunk)));
+        let dtypes: Vec<_> = chunk.planes.iter().map(tilework_kernels::Plane::dtype).collect();
+        let fits = dtypes == stage.planes && chunk.planes.iter().all(|p| p.shape() == shape);
+        if !fits {
+            let got: Vec<_> = chunk.planes.iter().map(|p| (p.dtype(), p.shape().to_vec())).collect();
+            let why = format!("got planes {got:?}, expected {:?} of shape {shape:?}", stage.planes);
+            return Err(PutError::Refused(why));
+        }
+        let bytes = chunk.bytes() as u64;
+        let stored = crate::store::Stored { chunk, region: None };
+        if !self.shared.store.insert(epoch, Source::Held(key), stored) {
+            return Err(PutError::Refused("the worker lost its scheduler".into()));
+        }
+        let inbox = self.inbox.upgrade().ok_or(PutError::Ended)?;
+        let put = Post::Event(Event::Put { lease, key, bytes });
+        inbox.send(put).await.map_err(|_| PutError::Ended)
+    }
+}
+
+/// A number that tells this life of the process from every other.
+fn incarnation() -> u64 {
+    use std::hash::{BuildHasher, RandomState};
+    // The standard library's seeds come from the operating system.
+    RandomState::new().hash_one(std::process::id())
+}

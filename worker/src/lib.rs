@@ -1,0 +1,31 @@
+//! The worker's edges: the task that owns the state machine, the store of chunks, the threads that compute, files,
+//! and the transfers between workers.
+//!
+//! Owns memory, threads and connections. Must not decide what to fetch, run, keep or drop: that stands in
+//! `tilework-worker-core`. What kernels compute stands in `tilework-kernels`.
+//!
+//! - [`WorkerHandle`] is a worker, in a process of its own or in the client's.
+//! - [`LocalPeers`] and [`ChunkClient`] are its ways to other workers' chunks; [`serve_chunks`] is theirs to its.
+//! - [`GrpcLink`] is its way to a scheduler in another process; in process that is the scheduler's handle.
+//! - [`run`] is the whole life of a worker process.
+
+mod driver;
+mod frame;
+mod handle;
+mod link;
+mod peer;
+mod peers;
+mod plans;
+mod pool;
+mod run;
+mod serve;
+mod source;
+mod store;
+
+pub use driver::WorkerError;
+pub use handle::{Config, PutError, StartError, WorkerHandle};
+pub use link::GrpcLink;
+pub use peer::{CONNECT_TIMEOUT, ChunkClient, STALL_TIMEOUT, TransferError};
+pub use peers::{LocalPeers, Peers, Shelf, Wanted};
+pub use run::{RunConfig, RunError, run};
+pub use serve::{ChunkService, ServeError, serve_chunks};

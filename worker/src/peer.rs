@@ -1,0 +1,328 @@
+//! Chunks of other processes: getting them, and putting literals to them.
+//!
+//! Owns the connections to chunk services. The bytes of a chunk are copied once, from the network's buffers into the
+//! aligned memory that kernels read. Must not know tasks or stores.
+
+use crate::frame::{self, Part, Unframer};
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full};
+use std::collections::HashMap;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll};
+use std::time::Duration;
+use tilework_cluster::security::{Identity, TokenAttach};
+use tilework_cluster::transport::{ConnectError, connect};
+use tilework_expr::{DType, LeaseId, Region, TaskKey};
+use tilework_kernels::{Chunk, ChunkError, ChunkWriter, Plane};
+use tilework_proto::convert::Wire;
+use tilework_proto::limits::PLANES_MAX;
+use tilework_proto::wire::{self, ChunkHeader};
+use tonic::body::Body;
+use tonic::transport::Channel;
+use tonic::{Code, Status};
+use tower::{Service, ServiceExt};
+
+/// How long a worker is tried before it counts as unreachable.
+pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a transfer may make no progress.
+pub const STALL_TIMEOUT: Duration = Duration::from_secs(30);
+/// Connections that are kept open.
+const CONNECTIONS_MAX: usize = 1024;
+
+pub(crate) const GET_PATH: &str = "/tilework.v1.Chunks/Get";
+pub(crate) const PUT_PATH: &str = "/tilework.v1.Chunks/Put";
+
+/// Why a transfer failed.
+#[derive(Debug, thiserror::Error)]
+pub enum TransferError {
+    /// The worker cannot be reached.
+    #[error(transparent)]
+    Connect(#[from] ConnectError),
+    /// The connection broke.
+    #[error("the connection broke: {0}")]
+    Broken(String),
+    /// The worker does not have the chunk, or does not want it.
+    #[error("{}", .0.message())]
+    Refused(Box<Status>),
+    /// No byte came for too long.
+    #[error("no progress for {0:?}")]
+    Stalled(Duration),
+    /// What came is no chunk.
+    #[error("a malformed transfer: {0}")]
+    Malformed(String),
+    /// The chunk is larger than the caller has room for.
+    #[error("a chunk of {bytes} bytes, expected at most {limit}")]
+    TooLarge {
+        /// Its bytes.
+        bytes: usize,
+        /// What the caller allows.
+        limit: usize,
+    },
+}
+
+impl From<frame::FrameError> for TransferError {
+    fn from(error: frame::FrameError) -> TransferError {
+        TransferError::Malformed(error.to_string())
+    }
+}
+
+impl From<ChunkError> for TransferError {
+    fn from(error: ChunkError) -> TransferError {
+        TransferError::Malformed(error.to_string())
+    }
+}
+
+type Connections = HashMap<Vec<String>, Arc<tokio::sync::OnceCell<Channel>>>;
+
+/// A client of the cluster's chunk services. Cheap to clone; connections are kept and shared.
+#[derive(Clone, Debug)]
+pub struct ChunkClient {
+    identity: Arc<Identity>,
+    token: TokenAttach,
+    connections: Arc<Mutex<Connections>>,
+}
+
+impl ChunkClient {
+    /// A client for the workers of this cluster.
+    #[must_use]
+    pub fn new(identity: &Identity) -> ChunkClient {
+        let token = TokenAttach::new(identity);
+        ChunkClient { identity: Arc::new(identity.clone()), token, connections: Arc::default() }
+    }
+
+    /// Gets a chunk, or the box `region` of it (in the coordinates of the array), of at most `bytes_max` bytes.
+    ///
+    /// # Errors
+    /// [`TransferError`]; the chunk may be had again.
+    pub async fn get(
+        &self,
+        addresses: &[String],
+        key: TaskKey,
+        region: Option<&Region>,
+        bytes_max: usize,
+    ) -> Result<Chunk, TransferError> {
+        let bounds = |r: &Region| r.iter().flat_map(|r| [r.start as u64, r.end as u64]).collect();
+        let region = region.map(|r| wire::Box { bounds: bounds(r) });
+        let request = frame::message(&wire::ChunkRequest { key: Some(key.to_wire()), region });
+        let body = self.call(addresses, GET_PATH, Body::new(Full::new(request))).await?;
+        receive(body, bytes_max).await
+    }
+
+    /// Puts a literal's chunk to the worker that waits for it under `lease`.
+    ///
+    /// # Errors
+    /// [`TransferError`].
+    pub async fn put(
+        &self,
+        addresses: &[String],
+        lease: LeaseId,
+        key: TaskKey,
+        chunk: &Chunk,
+    ) -> Result<(), TransferError> {
+        let header = ChunkHeader { lease: lease.0, key: Some(key.to_wire()), ..header_of(chunk) };
+        let body = ChunkBody::new(header, chunk, None, None);
+        let mut reply = self.call(addresses, PUT_PATH, Body::new(body)).await?;
+        while let Some(piece) = next_frame(&mut reply).await? {
+            drop(piece);
+        }
+        Ok(())
+    }
+
+    async fn call(&self, addresses: &[String], path: &str, body: Body) -> Result<Body, TransferError> {
+        let mut channel = self.channel(addresses).await?;
+        let mut request = http::Request::post(path)
+            .version(http::Version::HTTP_2)
+            .header(http::header::CONTENT_TYPE, "application/grpc")
+            .header(http::header::TE, "trailers")
+            .body(body)
+            .expect("the parts of a request are constants");
+        self.token.attach(request.headers_mut());
+        let sent = async { channel.ready().await?.call(request).await };
+        let response = match tokio::time::timeout(STALL_TIMEOUT, sent).await {
+            Ok(Ok(response)) => response,
+            Ok(Err(e)) => {
+                self.forget(addresses);
+                return Err(TransferError::Broken(deepest(&e)));
+            }
+            Err(_) => {
+                self.forget(addresses);
+                return Err(TransferError::Stalled(STALL_TIMEOUT));
+            }
+        };
+        if response.status() != http::StatusCode::OK {
+            return Err(TransferError::Broken(format!("HTTP status {}", response.status())));
+        }
+        check_status(response.headers())?;
+        Ok(response.into_body())
+    }
+
+    async fn channel(&self, addresses: &[String]) -> Result<Channel, TransferError> {
+        let cell = {
+            let mut all = self.connections.lock().expect("nothing panics while connections are looked up");
+            if all.len() >= CONNECTIONS_MAX && !all.contains_key(addresses) {
+                all.retain(|_, cell| cell.get().is_none());
+            }
+            all.entry(addresses.to_vec()).or_default().clone()
+        };
+        let made = cell.get_or_try_init(|| connect(addresses, &self.identity, CONNECT_TIMEOUT)).await?;
+        Ok(made.clone())
+    }
+
+    /// Closes the connection to a worker once its transfers have ended.
+    pub fn forget(&self, addresses: &[String]) {
+        self.connections.lock().expect("nothing panics while connections are looked up").remove(addresses);
+    }
+}
+
+/// The last cause of an error, which names it best.
+fn deepest(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut at = error;
+    while let Some(source) = at.source() {
+        at = source;
+    }
+    at.to_string()
+}
+
+/// The failure that headers or trailers tell, if they do.
+fn check_status(headers: &http::HeaderMap) -> Result<(), TransferError> {
+    match Status::from_header_map(headers) {
+        Some(status) if status.code() != Code::Ok => Err(TransferError::Refused(Box::new(status))),
+        _ => Ok(()),
+    }
+}
+
+/// The next bytes of a body; `None` after its trailers.
+pub(crate) async fn next_frame(body: &mut Body) -> Result<Option<Bytes>, TransferError> {
+    loop {
+        let next = tokio::time::timeout(STALL_TIMEOUT, body.frame()).await;
+        let Some(frame) = next.map_err(|_| TransferError::Stalled(STALL_TIMEOUT))? else { return Ok(None) };
+        match frame.map_err(|e| TransferError::Broken(e.to_string()))?.into_data() {
+            Ok(data) => return Ok(Some(data)),
+            Err(other) => {
+                if let Ok(trailers) = other.into_trailers() {
+                    check_status(&trailers)?;
+                }
+            }
+        }
+    }
+}
+
+/// Reads a transfer into a chunk.
+async fn receive(mut body: Body, bytes_max: usize) -> Result<Chunk, TransferError> {
+    let (mut unframer, mut writer) = (Unframer::default(), None);
+    while let Some(mut bytes) = next_frame(&mut body).await? {
+        while let Some(part) = unframer.next(&mut bytes)? {
+            match (part, &mut writer) {
+                (Part::Data(data), Some(writer)) => ChunkWriter::write(writer, &data)?,
+                (part, None) => writer = Some(destination(&part.header()?, bytes_max)?),
+                (Part::Message(_), Some(_)) => {
+                    return Err(TransferError::Malformed("a second header".into()));
+                }
+            }
+        }
+    }
+    unframer.finish()?;
+    let writer = writer.ok_or_else(|| TransferError::Malformed("no header".into()))?;
+    Ok(writer.finish()?)
+}
+
+/// Memory for the chunk that a header announces. Nothing is allocated above `bytes_max`.
+pub(crate) fn destination(header: &ChunkHeader, bytes_max: usize) -> Result<ChunkWriter, TransferError> {
+    let malformed = |why: &str| TransferError::Malformed(why.into());
+    if header.planes.is_empty() || header.planes.len() > PLANES_MAX {
+        return Err(malformed("its number of planes"));
+    }
+    let dtypes = header.planes.iter().map(|&code| u8::try_from(code).ok().and_then(DType::from_code));
+    let dtypes: Vec<DType> =
+        dtypes.collect::<Option<_>>().ok_or_else(|| malformed("an unknown element type"))?;
+    let itemsize: usize = dtypes.iter().map(|d| d.size()).sum();
+    let shape: Vec<usize> = header.shape.iter().map(|&l| l as usize).collect();
+    let bytes = shape.iter().try_fold(itemsize, |n, &l| n.checked_mul(l)).unwrap_or(usize::MAX);
+    if bytes > bytes_max {
+        return Err(TransferError::TooLarge { bytes, limit: bytes_max });
+    }
+    Ok(ChunkWriter::new(&dtypes, &shape)?)
+}
+
+/// The header of a chunk that is given away.
+pub(crate) fn header_of(chunk: &Chunk) -> ChunkHeader {
+    let shape = chunk.planes.first().map_or(&[][..], Plane::shape);
+    ChunkHeader {
+        planes: chunk.planes.iter().map(|p| u32::from(p.dtype().code())).collect(),
+        shape: shape.iter().map(|&l| l as u64).collect(),
+        lease: 0,
+        key: None,
+    }
+}
+
+/// A plane's memory as the network sees it.
+struct PlaneBytes(Plane);
+
+impl AsRef<[u8]> for PlaneBytes {
+    fn as_ref(&self) -> &[u8] {
+        self.0.contiguous_bytes().expect("the plane was made contiguous")
+    }
+}
+
+/// A chunk on its way out: the header, then pieces of the chunk's own memory.
+pub(crate) struct ChunkBody {
+    header: Option<Bytes>,
+    planes: std::vec::IntoIter<Bytes>,
+    /// What is left of the plane that is being sent.
+    plane: Bytes,
+    /// The piece whose prefix was sent.
+    piece: Option<Bytes>,
+    trailers: Option<http::HeaderMap>,
+    /// Held while the transfer lasts.
+    _permit: Option<tokio::sync::OwnedSemaphorePermit>,
+}
+
+impl ChunkBody {
+    /// The body that sends `chunk`. Strided planes are copied first, others are sent as they lie.
+    pub(crate) fn new(
+        header: ChunkHeader,
+        chunk: &Chunk,
+        trailers: Option<http::HeaderMap>,
+        permit: Option<tokio::sync::OwnedSemaphorePermit>,
+    ) -> ChunkBody {
+        let planes = chunk.planes.iter().map(|p| Bytes::from_owner(PlaneBytes(p.to_contiguous())));
+        ChunkBody {
+            header: Some(frame::header(header)),
+            planes: planes.collect::<Vec<_>>().into_iter(),
+            plane: Bytes::new(),
+            piece: None,
+            trailers,
+            _permit: permit,
+        }
+    }
+
+    fn next_bytes(&mut self) -> Option<Bytes> {
+        if let Some(bytes) = self.header.take().or_else(|| self.piece.take()) {
+            return Some(bytes);
+        }
+        while self.plane.is_empty() {
+            self.plane = self.planes.next()?;
+        }
+        let piece = self.plane.split_to(self.plane.len().min(frame::DATA_BYTES_MAX));
+        let prefix = frame::data_prefix(piece.len());
+        self.piece = Some(piece);
+        Some(prefix)
+    }
+}
+
+impl http_body::Body for ChunkBody {
+    type Data = Bytes;
+    type Error = std::convert::Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<http_body::Frame<Bytes>, Self::Error>>> {
+        let next = match self.next_bytes() {
+            Some(bytes) => Some(http_body::Frame::data(bytes)),
+            None => self.trailers.take().map(http_body::Frame::trailers),
+        };
+        Poll::Ready(next.map(Ok))
+    }
+}

@@ -1,0 +1,105 @@
+//! What this worker knows of jobs: their plans, and the leases under which literals may be put.
+//!
+//! Owns waiting for either to become known: a client may be faster than the scheduler's stream. Must not know chunks.
+
+use std::collections::HashMap;
+use std::sync::{Arc, RwLock};
+use std::time::Duration;
+use tilework_expr::{Instruction, JobId, LeaseId, Plan, Region, StageKind, TaskKey, TaskRange};
+use tokio::sync::Notify;
+
+/// How long a put waits for the lease that it names.
+const LEASE_WAIT_MAX: Duration = Duration::from_secs(5);
+
+#[derive(Debug, Default)]
+struct Known {
+    plans: HashMap<JobId, Arc<Plan>>,
+    /// Leases of literals.
+    literals: HashMap<LeaseId, TaskRange>,
+}
+
+/// Plans and literals' leases.
+#[derive(Debug, Default)]
+pub(crate) struct Plans {
+    known: RwLock<Known>,
+    grown: Notify,
+}
+
+impl Plans {
+    fn read(&self) -> std::sync::RwLockReadGuard<'_, Known> {
+        self.known.read().expect("nothing panics while plans are looked up")
+    }
+
+    fn write(&self) -> std::sync::RwLockWriteGuard<'_, Known> {
+        self.known.write().expect("nothing panics while plans are looked up")
+    }
+
+    /// Learns from what the scheduler said.
+    pub(crate) fn learn(&self, instruction: &Instruction) {
+        match instruction {
+            Instruction::Define { job, program } => match Plan::of(program) {
+                Ok(plan) => drop(self.write().plans.insert(*job, Arc::new(plan))),
+                Err(error) => tracing::error!(job = job.0, %error, "a program that cannot be planned"),
+            },
+            Instruction::Lease { lease, tasks, .. } => {
+                let plan = self.of(tasks.job);
+                let stage = plan.as_ref().and_then(|p| p.stages.get(tasks.stage.0 as usize));
+                if stage.is_some_and(|s| matches!(s.kind, StageKind::Literal { .. })) {
+                    self.write().literals.insert(*lease, tasks.clone());
+                    self.grown.notify_waiters();
+                }
+            }
+            Instruction::Forget(job) => {
+                let mut known = self.write();
+                known.plans.remove(job);
+                known.literals.retain(|_, tasks| tasks.job != *job);
+            }
+            _ => {}
+        }
+    }
+
+    /// Forgets everything.
+    pub(crate) fn clear(&self) {
+        *self.write() = Known::default();
+    }
+
+    /// The plan of a job.
+    pub(crate) fn of(&self, job: JobId) -> Option<Arc<Plan>> {
+        self.read().plans.get(&job).cloned()
+    }
+
+    /// The box of a chunk in the coordinates of its array.
+    pub(crate) fn out_region(&self, key: TaskKey) -> Option<Region> {
+        let plan = self.of(key.job)?;
+        let exists = (key.stage.0 as usize) < plan.stages.len() && key.chunk.0 < plan.n_tasks(key.stage);
+        exists.then(|| plan.out_region(key.stage, key.chunk))
+    }
+
+    fn literal(&self, lease: LeaseId, key: TaskKey) -> Option<Result<Arc<Plan>, String>> {
+        let known = self.read();
+        let tasks = known.literals.get(&lease)?;
+        let inside = tasks.job == key.job && tasks.stage == key.stage && tasks.chunks.contains(&key.chunk.0);
+        let plan = known.plans.get(&key.job).filter(|_| inside);
+        Some(plan.cloned().ok_or_else(|| format!("lease {} has no chunk {}", lease.0, key.chunk.0)))
+    }
+
+    /// The plan of the literal chunk that is put under this lease; waits until the lease is known.
+    ///
+    /// # Errors
+    /// In words, where there is no such lease or the chunk is not of it.
+    pub(crate) async fn literal_plan(&self, lease: LeaseId, key: TaskKey) -> Result<Arc<Plan>, String> {
+        let known = async {
+            loop {
+                let grown = self.grown.notified();
+                tokio::pin!(grown);
+                grown.as_mut().enable();
+                if let Some(found) = self.literal(lease, key) {
+                    return found;
+                }
+                grown.await;
+            }
+        };
+        let waited = tokio::time::timeout(LEASE_WAIT_MAX, known).await;
+        waited.unwrap_or_else(|_| Err(format!("no lease {} of a literal here", lease.0)))
+    }
+}

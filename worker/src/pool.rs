@@ -1,0 +1,79 @@
+//! The threads that compute: one task's kernel at a time, never I/O, never tokio's threads.
+//!
+//! Owns the rayon pool, the clock around a kernel and the net under its panics. Must not know where results go.
+
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::AtomicBool;
+use std::time::Instant;
+use tilework_expr::{Plan, TaskError, TaskKey};
+use tilework_kernels::{Chunk, Feed, KernelError, execute};
+
+/// The threads.
+#[derive(Debug)]
+pub(crate) struct Pool {
+    threads: rayon::ThreadPool,
+}
+
+impl Pool {
+    /// A pool of `n` threads.
+    ///
+    /// # Errors
+    /// If the system has no threads to give.
+    pub(crate) fn new(n: usize) -> Result<Pool, rayon::ThreadPoolBuildError> {
+        let builder = rayon::ThreadPoolBuilder::new().num_threads(n.max(1));
+        let threads = builder.thread_name(|i| format!("tilework-{i}")).build()?;
+        Ok(Pool { threads })
+    }
+
+    /// Runs `job` on a thread of the pool, later; rayon's parallel calls within it use the pool's other threads.
+    pub(crate) fn spawn(&self, job: impl FnOnce() + Send + 'static) {
+        self.threads.spawn_fifo(job);
+    }
+}
+
+/// Computes one task and says how long it took, microseconds. A panic is an error of the operation.
+pub(crate) fn compute(
+    plan: &Plan,
+    task: TaskKey,
+    feeds: &[Feed],
+    stop: &AtomicBool,
+) -> (Result<Chunk, TaskError>, u64) {
+    let name = plan.stage(task.stage).name();
+    let started = Instant::now();
+    let result = guarded(name, || execute(plan, task.stage, task.chunk, feeds, stop).map_err(of_kernel));
+    (result, started.elapsed().as_micros() as u64)
+}
+
+/// Runs `f`; a panic in it is an error of the operation called `name`.
+pub(crate) fn guarded<T>(name: &str, f: impl FnOnce() -> Result<T, TaskError>) -> Result<T, TaskError> {
+    catch_unwind(AssertUnwindSafe(f))
+        .unwrap_or_else(|panic| Err(TaskError::Operation(format!("panic in {name}: {}", words(&*panic)))))
+}
+
+fn words(panic: &(dyn Any + Send)) -> &str {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no message")
+}
+
+fn of_kernel(error: KernelError) -> TaskError {
+    match error {
+        KernelError::Stopped => TaskError::Worker("stopped".into()),
+        other => TaskError::Operation(other.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_is_an_error_that_says_its_message() {
+        for (result, expected) in [
+            (guarded("reduce", || -> Result<(), TaskError> { panic!("no {}", 7) }), "panic in reduce: no 7"),
+            (guarded("reduce", || -> Result<(), TaskError> { panic!("plain") }), "panic in reduce: plain"),
+        ] {
+            assert_eq!(result, Err(TaskError::Operation(expected.into())));
+        }
+    }
+}

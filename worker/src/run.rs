@@ -1,0 +1,147 @@
+//! The whole life of a worker process: wait for the connection file, bind, connect, serve chunks, leave.
+//!
+//! Owns that order. Must not know command lines; signals come as a future.
+
+use crate::driver::WorkerError;
+use crate::handle::{Config, StartError, WorkerHandle};
+use crate::link::GrpcLink;
+use crate::peer::ChunkClient;
+use crate::serve::{ChunkService, ServeError, serve_chunks};
+use std::future::Future;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+use tilework_cluster::connection::{ConnectionError, ConnectionFile};
+use tilework_cluster::interfaces::{InterfaceError, Interfaces};
+use tilework_cluster::listen::{BindError, bind};
+use tilework_expr::WorkerId;
+use tracing::info;
+
+/// How long open transfers may take to end when the worker has left.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// What a worker process needs to know.
+#[derive(Clone, Debug)]
+pub struct RunConfig {
+    /// The connection file of the cluster.
+    pub connection_file: PathBuf,
+    /// How long to wait for that file.
+    pub wait: Duration,
+    /// The Slurm job and restart that the file must be of; any where absent.
+    pub job: Option<(String, u32)>,
+    /// Its name, unique among the living.
+    pub name: String,
+    /// Where its chunk service listens, `host:port`, as [`tilework_cluster::listen::Listen`] reads it.
+    pub listen: String,
+    /// Which addresses to announce, as [`Interfaces::announce`] reads it; those that it listens on where absent.
+    pub announce: Option<String>,
+    /// Threads that compute.
+    pub threads: usize,
+    /// Bytes that its chunks and tasks may take.
+    pub memory_bytes: u64,
+    /// How long it tries to reach a scheduler that is gone before it ends.
+    pub patience: Duration,
+}
+
+/// Why a worker process ended.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// The connection file.
+    #[error(transparent)]
+    Connection(#[from] ConnectionError),
+    /// It could not listen.
+    #[error(transparent)]
+    Bind(#[from] BindError),
+    /// It does not know the addresses to announce.
+    #[error(transparent)]
+    Announce(#[from] InterfaceError),
+    /// It could not start.
+    #[error(transparent)]
+    Start(#[from] StartError),
+    /// It could not serve.
+    #[error(transparent)]
+    Serve(#[from] ServeError),
+    /// The scheduler is gone or did not want it.
+    #[error(transparent)]
+    Worker(#[from] WorkerError),
+}
+
+/// Runs a worker until `shutdown` completes, when it says goodbye first, or until the scheduler is gone. `ready` is
+/// called when it is connected.
+///
+/// # Errors
+/// [`RunError`].
+///
+/// # Panics
+/// Outside of a tokio runtime.
+pub async fn run(
+    config: RunConfig,
+    ready: impl FnOnce(WorkerId) + Send,
+    shutdown: impl Future<Output = ()> + Send,
+) -> Result<(), RunError> {
+    tokio::pin!(shutdown);
+    let of_job = |file: &ConnectionFile| match &config.job {
+        Some((job, restart)) => file.is_of_job(Some(job), *restart),
+        None => true,
+    };
+    let file = tokio::select! {
+        file = ConnectionFile::wait_for(&config.connection_file, config.wait, of_job) => file?,
+        () = &mut shutdown => return Ok(()),
+    };
+    let bound = bind(&config.listen)?;
+    let addresses = match &config.announce {
+        None => bound.addresses().to_vec(),
+        Some(choice) => {
+            let ips = Interfaces::of_this_host()?.announce(Some(choice))?;
+            ips.iter().map(|&ip| SocketAddr::new(ip, bound.port()).to_string()).collect()
+        }
+    };
+    info!(name = config.name, ?addresses, "the worker listens");
+    let identity = file.identity();
+    let of_worker = Config {
+        name: config.name,
+        threads: config.threads,
+        memory_bytes: config.memory_bytes,
+        addresses,
+        patience: config.patience,
+    };
+    let peers = Arc::new(ChunkClient::new(&identity));
+    let worker = WorkerHandle::start(&of_worker, Arc::new(GrpcLink::new(file)), peers)?;
+    let bytes_max = usize::try_from(config.memory_bytes).unwrap_or(usize::MAX);
+    let service = ChunkService::new(&worker, &identity, bytes_max);
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let server = serve_chunks(bound, &identity, service, async { drop(stopped.await) });
+    tokio::pin!(server);
+    let life = live(&worker, ready, shutdown);
+    tokio::pin!(life);
+    let end = tokio::select! {
+        end = &mut life => end,
+        served = &mut server => {
+            worker.stop().await;
+            return Ok(served?);
+        }
+    };
+    drop(stop);
+    // Whoever still keeps a connection open loses it with the process.
+    let _ = tokio::time::timeout(CLOSE_TIMEOUT, server).await;
+    Ok(end?)
+}
+
+async fn live(
+    worker: &WorkerHandle,
+    ready: impl FnOnce(WorkerId) + Send,
+    mut shutdown: std::pin::Pin<&mut (impl Future<Output = ()> + Send)>,
+) -> Result<(), WorkerError> {
+    tokio::select! {
+        joined = worker.joined() => ready(joined?),
+        () = &mut shutdown => {
+            worker.stop().await;
+            return Ok(());
+        }
+    }
+    tokio::select! {
+        ended = worker.closed() => ended,
+        () = &mut shutdown => worker.leave().await,
+    }
+}

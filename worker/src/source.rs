@@ -1,0 +1,180 @@
+//! Files: the tasks that read a box of an array's file, and those that write one.
+//!
+//! Owns the open readers and writers of each job and how many of them are at work at once. Runs on blocking threads;
+//! must not use the threads that compute.
+
+use crate::pool::guarded;
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::{Arc, Mutex, OnceLock};
+use std::time::Instant;
+use tilework_expr::{
+    FileKind, FileRef, JobId, Plan, Region, StageKind, TaskError, TaskKey, region_len, region_shape,
+};
+use tilework_formats::{ArrayReader, ArraySource, ArrayWriter, FormatError, ZarrTarget, ZarrVersion};
+use tilework_kernels::{Buffer, Chunk, Feed};
+use tokio::sync::Semaphore;
+
+type Opened<T> = Arc<OnceLock<Result<T, TaskError>>>;
+
+#[derive(Debug)]
+struct Files<T> {
+    open: Mutex<HashMap<(JobId, FileRef), Opened<T>>>,
+}
+
+impl<T> Default for Files<T> {
+    fn default() -> Self {
+        Files { open: Mutex::default() }
+    }
+}
+
+impl<T> Files<T> {
+    fn slot(&self, job: JobId, file: &FileRef) -> Opened<T> {
+        let mut open = self.open.lock().expect("nothing panics while files are looked up");
+        open.entry((job, file.clone())).or_default().clone()
+    }
+
+    fn forget(&self, job: Option<JobId>) {
+        let mut open = self.open.lock().expect("nothing panics while files are looked up");
+        open.retain(|(of, _), _| job.is_some_and(|job| *of != job));
+    }
+}
+
+/// The open files of all jobs.
+#[derive(Debug)]
+pub(crate) struct Sources {
+    readers: Files<ArrayReader>,
+    writers: Files<ArrayWriter>,
+    permits: Arc<Semaphore>,
+}
+
+impl Sources {
+    /// At most `at_once` boxes are read or written at a time.
+    pub(crate) fn new(at_once: usize) -> Sources {
+        let permits = Arc::new(Semaphore::new(at_once.max(1)));
+        Sources { readers: Files::default(), writers: Files::default(), permits }
+    }
+
+    /// Closes a job's files, or all files.
+    pub(crate) fn forget(&self, job: Option<JobId>) {
+        self.readers.forget(job);
+        self.writers.forget(job);
+    }
+
+    /// Whether a stage's tasks are done here.
+    pub(crate) fn serves(kind: &StageKind) -> bool {
+        matches!(kind, StageKind::Read(_) | StageKind::Write(_))
+    }
+
+    /// Does one task, and says how long it took, microseconds. Waits for its turn.
+    pub(crate) async fn perform(
+        self: Arc<Self>,
+        plan: Arc<Plan>,
+        task: TaskKey,
+        feeds: Vec<Feed>,
+    ) -> (Result<Option<Chunk>, TaskError>, u64) {
+        let permit = self.permits.clone().acquire_owned().await.expect("the semaphore is never closed");
+        let done = tokio::task::spawn_blocking(move || {
+            let started = Instant::now();
+            let name = plan.stage(task.stage).name();
+            let result = guarded(name, || self.perform_blocking(&plan, task, &feeds));
+            drop(permit);
+            (result, started.elapsed().as_micros() as u64)
+        });
+        done.await.unwrap_or_else(|e| (Err(TaskError::Worker(e.to_string())), 0))
+    }
+
+    fn perform_blocking(
+        &self,
+        plan: &Plan,
+        task: TaskKey,
+        feeds: &[Feed],
+    ) -> Result<Option<Chunk>, TaskError> {
+        let stage = plan.stage(task.stage);
+        match &stage.kind {
+            StageKind::Read(file) => {
+                let slot = self.readers.slot(task.job, file);
+                let reader = slot.get_or_init(|| source_of(file).open().map_err(of_format)).as_ref();
+                let reader = reader.map_err(Clone::clone)?;
+                check_unchanged(file, reader, plan, task)?;
+                let region = stage.out_grid.region(task.chunk);
+                read(reader, stage.dtype(), &region).map(Some)
+            }
+            StageKind::Write(file) => {
+                let slot = self.writers.slot(task.job, file);
+                let writer = slot.get_or_init(|| target_of(file)?.open().map_err(of_format)).as_ref();
+                let writer = writer.map_err(Clone::clone)?;
+                write(writer, feeds, &stage.grid.region(task.chunk)).map(|()| None)
+            }
+            _ => Err(TaskError::Operation(format!("a {} task reads and writes no file", stage.name()))),
+        }
+    }
+}
+
+fn source_of(file: &FileRef) -> ArraySource {
+    match file.kind {
+        FileKind::Npy => ArraySource::npy(&file.path),
+        FileKind::Npz => ArraySource::npz(&file.path, &*file.member),
+        FileKind::Zarr2 | FileKind::Zarr3 => ArraySource::zarr(&file.path, &*file.member),
+    }
+}
+
+fn target_of(file: &FileRef) -> Result<ZarrTarget, TaskError> {
+    let version = match file.kind {
+        FileKind::Zarr2 => ZarrVersion::V2,
+        FileKind::Zarr3 => ZarrVersion::V3,
+        FileKind::Npy | FileKind::Npz => {
+            let why = format!("{}: several workers cannot write one file; expected a Zarr store", file.path);
+            return Err(TaskError::Operation(why));
+        }
+    };
+    Ok(ZarrTarget { path: Path::new(&file.path).to_owned(), array: file.member.clone(), version })
+}
+
+/// The file may have been replaced since the program was built.
+fn check_unchanged(
+    file: &FileRef,
+    reader: &ArrayReader,
+    plan: &Plan,
+    task: TaskKey,
+) -> Result<(), TaskError> {
+    let (stage, meta) = (plan.stage(task.stage), reader.meta());
+    let expected = stage.out_grid.shape();
+    if meta.shape == expected && meta.dtype == stage.dtype() {
+        return Ok(());
+    }
+    Err(TaskError::Operation(format!(
+        "{}: got shape {:?} of {}, expected {expected:?} of {}: the file has changed",
+        file.path,
+        meta.shape,
+        meta.dtype,
+        stage.dtype()
+    )))
+}
+
+fn read(reader: &ArrayReader, dtype: tilework_expr::DType, region: &Region) -> Result<Chunk, TaskError> {
+    let mut buffer = Buffer::zeroed(region_len(region) * dtype.size());
+    reader.read(region, buffer.as_mut_slice()).map_err(of_format)?;
+    Chunk::from_buffer(dtype, &region_shape(region), buffer.freeze())
+        .map_err(|e| TaskError::Operation(e.to_string()))
+}
+
+fn write(writer: &ArrayWriter, feeds: &[Feed], region: &Region) -> Result<(), TaskError> {
+    let [Feed { chunk, region: of, .. }] = feeds else {
+        return Err(TaskError::Operation(format!("got {} chunks to write, expected one", feeds.len())));
+    };
+    if of != region {
+        return Err(TaskError::Operation(format!("got box {of:?} to write, expected {region:?}")));
+    }
+    let plane = chunk.planes[0].to_contiguous();
+    let bytes = plane.contiguous_bytes().expect("the plane was made contiguous");
+    writer.write_chunk(region, bytes).map_err(of_format)
+}
+
+/// A failing disk is this worker's trouble; a file that is not what it should be is everybody's.
+fn of_format(error: FormatError) -> TaskError {
+    match &error {
+        FormatError::Io { .. } => TaskError::Worker(error.to_string()),
+        _ => TaskError::Operation(error.to_string()),
+    }
+}

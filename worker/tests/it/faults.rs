@@ -1,0 +1,219 @@
+//! What breaks on purpose, and what is left right.
+
+use crate::support::{Build, Cluster, LONG, Mode, f64s, serve, until};
+use std::sync::Arc;
+use tilework_cluster::connection::ConnectionFile;
+use tilework_cluster::listen::{Bound, bind};
+use tilework_cluster::security::Identity;
+use tilework_expr::{DType, Dist, FileKind, FileRef, Fold, Grid, Node, Op, Program, UnaryOp, Update};
+use tilework_scheduler::{Limits, LinkError, SchedulerHandle, remote};
+use tilework_worker::{ChunkClient, Config, GrpcLink, LocalPeers, WorkerError, WorkerHandle};
+use tokio::runtime::Runtime;
+
+/// Long enough that it can be interrupted: 400 chunks of costly elements, kept, and then summed.
+fn long_program() -> Program {
+    let grid = Grid::regular(&[400, 20_000], &[1, 20_000]);
+    let mut b = Build::default();
+    let dist = Dist::Uniform { low: 0.0, high: 1.0 };
+    let noise = b.node(Op::Random { key: 3, dist }, &[], &grid, DType::F64);
+    let sine = b.node(Op::Unary(UnaryOp::Sin), &[noise], &grid, DType::F64);
+    let columns = Grid::regular(&[400, 20_000], &[400, 100]);
+    let turned = b.node(Op::Rechunk, &[sine], &columns, DType::F64);
+    let op = Op::Reduce { fold: Fold::Sum, axes: vec![0] };
+    let sums = b.node(op, &[turned], &columns.select(&[1]), DType::F64);
+    b.output(sums)
+}
+
+async fn started(cluster: &mut Cluster, program: &Program, job: tilework_expr::JobId) {
+    loop {
+        match cluster.next_update(program, job).await {
+            Update::Progress { done, total } if done > 0 => {
+                assert!(done < total, "the job was over before it was interrupted");
+                return;
+            }
+            Update::Progress { .. } => {}
+            other => panic!("expected progress, got {other:?}"),
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_worker_killed_in_the_middle_changes_nothing_of_the_result() {
+    let program = long_program();
+    let mut calm = Cluster::start(Mode::Direct, 1).await;
+    let expected = calm.compute(&program).await.unwrap();
+    drop(calm);
+    for mode in [Mode::Encoded, Mode::Grpc] {
+        let mut cluster = Cluster::start(mode, 3).await;
+        let job = cluster.submit(&program).await;
+        started(&mut cluster, &program, job).await;
+        let victim = cluster.workers.remove(1);
+        victim.kill();
+        drop(victim);
+        let scheduler = cluster.scheduler.clone();
+        until("the loss is noticed", async || scheduler.state().await.unwrap().workers.len() == 2).await;
+        let outputs = cluster.finish(&program, job).await.unwrap();
+        assert!(outputs == expected, "{mode:?}: other bits after a loss");
+    }
+}
+
+#[test]
+fn a_worker_whose_runtime_is_dropped_is_lost_at_once() {
+    let ours = tokio::runtime::Runtime::new().unwrap();
+    let theirs = tokio::runtime::Runtime::new().unwrap();
+    let scheduler = ours.block_on(async { SchedulerHandle::start(Limits::default()) });
+    let link = Arc::new(scheduler.clone());
+    let config = Config::local("w", 1, 1 << 30);
+    let worker = theirs.block_on(async {
+        let worker = WorkerHandle::start(&config, link, Arc::new(LocalPeers::default())).unwrap();
+        worker.joined().await.unwrap();
+        worker
+    });
+    theirs.shutdown_background();
+    ours.block_on(until("the loss is noticed", async || scheduler.state().await.unwrap().workers.is_empty()));
+    drop(worker);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_client_that_goes_takes_its_jobs_along() {
+    for mode in [Mode::Direct, Mode::Grpc] {
+        let cluster = Cluster::start(mode, 1).await;
+        let scheduler = cluster.scheduler.clone();
+        cluster.submit(&long_program()).await;
+        until("the job is there", async || scheduler.state().await.unwrap().jobs.len() == 1).await;
+        let Cluster { session, workers, .. } = cluster;
+        drop(session);
+        until("the job is gone", async || scheduler.state().await.unwrap().jobs.is_empty()).await;
+        until("its chunks are gone", async || workers[0].bytes_held() == 0).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_wrong_token_opens_nothing() {
+    let cluster = Cluster::start(Mode::Grpc, 1).await;
+    let mut file = cluster.file.clone();
+    file.token = file.token.replace(|c: char| c.is_ascii_digit(), "a");
+    let expected = LinkError::Refused(
+        "the token does not match this cluster's: use the connection file that this scheduler wrote".into(),
+    );
+    assert_eq!(remote::session(&file, LONG).await.unwrap_err(), expected);
+    assert_eq!(remote::state(&file, LONG).await.unwrap_err(), expected);
+    let link = Arc::new(GrpcLink::new(file.clone()));
+    let peers = Arc::new(ChunkClient::new(&file.identity()));
+    let worker = WorkerHandle::start(&Config::local("x", 1, 1 << 30), link, peers).unwrap();
+    assert_eq!(worker.closed().await, Err(WorkerError::Link(expected)));
+    let addresses = cluster.scheduler.state().await.unwrap();
+    assert_eq!(addresses.workers.len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_workers_of_one_name_do_not_both_join() {
+    for mode in [Mode::Direct, Mode::Grpc] {
+        let cluster = Cluster::start(mode, 1).await;
+        let second = cluster.worker("w0");
+        let end = second.closed().await;
+        let Err(WorkerError::Dismissed(why)) = end else { panic!("{mode:?}: {end:?}") };
+        assert!(why.contains("w0"), "{why}");
+        assert_eq!(cluster.scheduler.state().await.unwrap().workers.len(), 1);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_program_above_the_limit_is_refused_with_its_size() {
+    let mut cluster = Cluster::start(Mode::Grpc, 1).await;
+    let path = "p".repeat(60 << 10);
+    let read = |i: usize| Node {
+        op: Op::Read(FileRef { kind: FileKind::Npy, path: format!("{path}{i}"), member: String::new() }),
+        inputs: vec![],
+        grid: Grid::whole(&[1]),
+        dtype: DType::U8,
+    };
+    let program = Program { nodes: (0..1200).map(read).collect(), outputs: vec![] };
+    let error = cluster.session.link.submit(Arc::new(program)).await.unwrap_err();
+    assert!(matches!(error, LinkError::TooLarge(e) if e.limit == 64 << 20), "{error}");
+    // One that has to be cut goes through.
+    let program = Program { nodes: (0..200).map(read).collect(), outputs: vec![] };
+    let job = cluster.submit(&program).await;
+    cluster.finish(&program, job).await.unwrap();
+}
+
+/// A scheduler on a runtime of its own, which can be dropped as if its process had been killed.
+fn apart(bound: Bound, identity: Identity) -> (Runtime, SchedulerHandle) {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let scheduler = runtime.block_on(async {
+        let scheduler = SchedulerHandle::start(Limits::default());
+        serve(&scheduler, bound, identity);
+        scheduler
+    });
+    (runtime, scheduler)
+}
+
+#[test]
+fn workers_come_back_after_a_crash_and_end_with_the_cluster() {
+    let ours = Runtime::new().unwrap();
+    let bound = bind("localhost:0").unwrap();
+    let listen = bound.addresses()[0].clone();
+    let file = ConnectionFile::create(bound.addresses().to_vec(), None, 0).unwrap();
+    let (crashing, _) = apart(bound, file.identity());
+    let mut config = Config::local("w", 1, 1 << 30);
+    config.patience = LONG;
+    let peers = Arc::new(ChunkClient::new(&file.identity()));
+    let link = Arc::new(GrpcLink::new(file.clone()));
+    let worker = ours.block_on(async { WorkerHandle::start(&config, link, peers).unwrap() });
+    ours.block_on(worker.joined()).unwrap();
+    crashing.shutdown_timeout(LONG);
+    ours.block_on(until("the worker knows", async || worker.worker_id().is_none()));
+    let (stopping, second) = apart(bind(&listen).unwrap(), file.identity());
+    ours.block_on(worker.joined()).unwrap();
+    assert_eq!(stopping.block_on(second.state()).unwrap().workers[0].name, "w");
+    stopping.block_on(second.stop());
+    assert_eq!(ours.block_on(worker.closed()), Ok(()));
+}
+
+#[tokio::test]
+async fn a_worker_gives_up_a_scheduler_that_does_not_come() {
+    let file = ConnectionFile::create(vec!["127.0.0.1:1".into()], None, 0).unwrap();
+    let config = Config::local("w", 1, 1 << 30);
+    let peers = Arc::new(LocalPeers::default());
+    let worker = WorkerHandle::start(&config, Arc::new(GrpcLink::new(file)), peers).unwrap();
+    assert!(matches!(worker.closed().await, Err(WorkerError::Alone(..))));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_worker_that_leaves_hands_its_chunks_on() {
+    let mut cluster = Cluster::start(Mode::Grpc, 2).await;
+    let grid = Grid::regular(&[1000], &[10]);
+    let mut b = Build::default();
+    let index = b.node(Op::Index { axis: 0 }, &[], &grid, DType::I64);
+    let floats = b.node(Op::Cast, &[index], &grid, DType::F64);
+    let program = b.output(floats);
+    let job = cluster.submit(&program).await;
+    cluster.finish(&program, job).await.unwrap();
+    let leaver = cluster.workers.remove(0);
+    leaver.leave().await.unwrap();
+    let mut b = Build::default();
+    let held = b.node(Op::Held { job: job.0, output: 0 }, &[], &grid, DType::F64);
+    let op = Op::Reduce { fold: Fold::Sum, axes: vec![0] };
+    let sum = b.node(op, &[held], &Grid::new(vec![]), DType::F64);
+    let program = b.output(sum);
+    let second = cluster.submit(&program).await;
+    loop {
+        // The first job's outputs may be announced again, with their new holders.
+        let next = tokio::time::timeout(LONG, cluster.session.updates.recv()).await.unwrap().unwrap();
+        let tilework_proto::ToClient::Update { job, update } = next else { panic!("{next:?}") };
+        if job == second {
+            match update {
+                Update::Done { outputs, addresses } => {
+                    let holding = &outputs[0][0];
+                    let client = ChunkClient::new(&cluster.file.identity());
+                    let key = holding.chunks.keys().next().unwrap();
+                    let chunk = client.get(&addresses[0].1, key, None, 8).await.unwrap();
+                    assert_eq!(f64s(chunk.planes[0].contiguous_bytes().unwrap()), [499_500.0]);
+                    return;
+                }
+                Update::Failed(error) => panic!("{error}"),
+                _ => {}
+            }
+        }
+    }
+}
