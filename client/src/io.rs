@@ -1,7 +1,7 @@
 //! Arrays in files: `.npy`, `.npz` and Zarr.
 //!
-//! Knows which chunks suit a file. Must not know how formats are laid out; the workers do the reading and writing, so
-//! that a path must mean the same file to them.
+//! Knows which chunks suit a file. Must not know how formats are laid out; the workers do the reading and
+//! writing, so that a path must mean the same file to them.
 
 use crate::array::{Array, chunks_of};
 use crate::error::{Error, Result};
@@ -15,8 +15,8 @@ use tilework_formats::{ArrayMeta, ArraySource, ZarrSpec, ZarrTarget};
 
 pub use tilework_formats::{IfExists, ZarrCodec, ZarrVersion};
 
-/// How a Zarr array is written. The default: version 3, compressed by Zstandard, in the array's own chunks, refusing to
-/// replace what is there.
+/// How a Zarr array is written. The default: version 3, compressed by Zstandard, in the array's own chunks,
+/// refusing to replace what is there.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ZarrOptions {
     /// The version of the format.
@@ -48,12 +48,12 @@ impl Default for ZarrOptions {
 
 /// # Reading files
 impl<A: Element, D: Dimension> Array<A, D> {
-    /// The array of an `.npy` file, in automatic chunks of whole rows. The file is opened at once and read when a
-    /// computation needs it.
+    /// The array of an `.npy` file, in automatic chunks of whole rows. The file is opened at once and read
+    /// when a computation needs it.
     ///
     /// # Errors
-    /// [`Error::Format`] for a file that cannot be read, [`Error::DType`] for other elements, [`Error::Dimensions`] for
-    /// another number of dimensions.
+    /// [`Error::Format`] for a file that cannot be read, [`Error::DType`] for other elements,
+    /// [`Error::Dimensions`] for another number of dimensions.
     pub fn read_npy(path: impl AsRef<Path>) -> Result<Self> {
         Self::read(ArraySource::npy(path.as_ref()), None)
     }
@@ -66,8 +66,8 @@ impl<A: Element, D: Dimension> Array<A, D> {
         Self::read(ArraySource::npy(path.as_ref()), Some(chunks.into()))
     }
 
-    /// One array of an `.npz` file, in automatic chunks of whole rows. The file is opened at once and read when a
-    /// computation needs it. A compressed member is read fastest in these chunks.
+    /// One array of an `.npz` file, in automatic chunks of whole rows. The file is opened at once and read
+    /// when a computation needs it. A compressed member is read fastest in these chunks.
     ///
     /// # Errors
     /// As [`Array::read_npy`]; a member that is not there, with the names of those that are.
@@ -83,12 +83,13 @@ impl<A: Element, D: Dimension> Array<A, D> {
         Self::read(ArraySource::npz(path.as_ref(), member), Some(chunks.into()))
     }
 
-    /// An array of a Zarr store of version 2 or 3: `array` is its path within the store, `""` for the root. In chunks
-    /// that are multiples of the stored ones. Its metadata are read at once, its chunks when a computation needs them.
+    /// An array of a Zarr store of version 2 or 3: `array` is its path within the store, `""` for the root.
+    /// In chunks that are multiples of the stored ones. Its metadata are read at once, its chunks when a
+    /// computation needs them.
     ///
     /// # Errors
-    /// [`Error::Format`] for a store that cannot be read, [`Error::DType`] for other elements, [`Error::Dimensions`] for
-    /// another number of dimensions.
+    /// [`Error::Format`] for a store that cannot be read, [`Error::DType`] for other elements,
+    /// [`Error::Dimensions`] for another number of dimensions.
     pub fn read_zarr(path: impl AsRef<Path>, array: &str) -> Result<Self> {
         Self::read(ArraySource::zarr(path.as_ref(), array), None)
     }
@@ -122,8 +123,8 @@ impl<A: Element, D: Dimension> Array<A, D> {
 
 /// # Writing files
 impl<A: Element, D: Dimension> Array<A, D> {
-    /// Computes the array, gathers it into this process and writes it as an `.npy` file, which appears whole or not at
-    /// all.
+    /// Computes the array, gathers it into this process and writes it as an `.npy` file, which appears whole
+    /// or not at all.
     ///
     /// # Errors
     /// A failed computation; a result above the session's limit for gathering; a file that cannot be written.
@@ -138,8 +139,8 @@ impl<A: Element, D: Dimension> Array<A, D> {
         Ok(writer.finish()?)
     }
 
-    /// Computes the array and writes it to a Zarr store as [`ZarrOptions::default`] says, chunk by chunk on the workers:
-    /// it is never in one place. `array` is its path within the store, `""` for the root.
+    /// Computes the array and writes it to a Zarr store as [`ZarrOptions::default`] says, chunk by chunk on
+    /// the workers: it is never in one place. `array` is its path within the store, `""` for the root.
     ///
     /// # Errors
     /// As [`Array::write_zarr_with`].
@@ -147,12 +148,13 @@ impl<A: Element, D: Dimension> Array<A, D> {
         self.write_zarr_with(path, array, &ZarrOptions::default())
     }
 
-    /// Computes the array and writes it to a Zarr store, chunk by chunk on the workers. Where the array's chunks are not
-    /// the stored ones (or the shards), it is rechunked first. After an error the stored array may be incomplete.
+    /// Computes the array and writes it to a Zarr store, chunk by chunk on the workers. Where the array's
+    /// chunks are not the stored ones (or the shards), it is rechunked first. After an error the stored array
+    /// may be incomplete.
     ///
     /// # Errors
-    /// [`Error::Format`] for options that make no sense, an array that is there and not to be replaced, or a store that
-    /// cannot be written; a failed computation.
+    /// [`Error::Format`] for options that make no sense, an array that is there and not to be replaced, or a
+    /// store that cannot be written; a failed computation.
     pub fn write_zarr_with(&self, path: impl AsRef<Path>, array: &str, options: &ZarrOptions) -> Result<()> {
         let grid = self.expr().grid();
         let own = || grid.axes().iter().map(|a| a.chunk_max().max(1)).collect::<Vec<_>>();
@@ -227,8 +229,8 @@ fn chunks_for(source: &ArraySource, meta: &ArrayMeta) -> Chunks {
     chunks_of(&run_grid(&meta.shape, elements))
 }
 
-/// The stored chunks, doubled along the shortest axis as long as they hold at most half of `elements`. Shards are read
-/// whole where they are small enough.
+/// The stored chunks, doubled along the shortest axis as long as they hold at most half of `elements`. Shards
+/// are read whole where they are small enough.
 fn zarr_chunks(meta: &ArrayMeta, elements: usize) -> Vec<usize> {
     let len = |chunk: &[usize]| chunk.iter().fold(1usize, |n, &l| n.saturating_mul(l));
     let stored = if len(&meta.chunks) <= elements { &meta.chunks } else { &meta.read_chunks };

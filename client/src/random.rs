@@ -1,7 +1,8 @@
 //! Arrays of random elements.
 //!
-//! Element `i` of an array depends on the seed, the distribution and `i` alone: the array is the same in any chunks, on
-//! any number of workers, and after any failure. Two arrays that are to be independent need different seeds.
+//! Element `i` of an array depends on the seed, the distribution and `i` alone: the array is the same in any
+//! chunks, on any number of workers, and after any failure. Two arrays that are to be independent need
+//! different seeds.
 
 use crate::array::{Array, shape_of};
 use crate::error::{Result, or_panic};

@@ -104,7 +104,13 @@ fn serve(role: Role) -> Result<(), String> {
                     restart_count: 0,
                     limits: tilework_scheduler::Limits::default(),
                 };
-                tilework_scheduler::run(config, |_| {}, stop).await.map_err(|e| e.to_string())
+                let dir = config.connection_file.parent().map(std::path::Path::to_path_buf);
+                let result = tilework_scheduler::run(config, |_| {}, stop).await.map_err(|e| e.to_string());
+                // The session's directory is empty now, also where the program that made it was killed.
+                if let Some(dir) = dir {
+                    let _ = std::fs::remove_dir(dir);
+                }
+                result
             }
             Role::Worker { file, name, threads, memory_bytes } => {
                 let config = tilework_worker::RunConfig {

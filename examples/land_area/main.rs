@@ -43,7 +43,13 @@ fn main() -> anyhow::Result<()> {
     println!("by latitude:");
     for (i, share) in land.by_latitude.iter().enumerate() {
         let north = 90 - 10 * i as i32;
-        println!("  {:>4} to {:>4}  {:5.1} %  {}", degrees(north), degrees(north - 10), 100.0 * share, bar(*share));
+        println!(
+            "  {:>4} to {:>4}  {:5.1} %  {}",
+            degrees(north),
+            degrees(north - 10),
+            100.0 * share,
+            bar(*share)
+        );
     }
     println!("longitude with most land: {:.2}° E", land.longitude);
     plot(&land, &args.plot).with_context(|| format!("cannot draw {}", args.plot.display()))?;
@@ -74,8 +80,13 @@ fn measure(data: &Path) -> anyhow::Result<Land> {
         let band = band * rows..(band + 1) * rows;
         area_by_row.slice(s![band.clone()]).sum() / (weight.slice(s![band]).sum() * n_columns as f64)
     });
-    let most = area_by_column.iter().enumerate().max_by(|a, b| a.1.total_cmp(b.1)).context("the mask is empty")?;
-    Ok(Land { share: area_by_row.sum() / whole, by_latitude: by_latitude.collect(), longitude: longitude[most.0] })
+    let most =
+        area_by_column.iter().enumerate().max_by(|a, b| a.1.total_cmp(b.1)).context("the mask is empty")?;
+    Ok(Land {
+        share: area_by_row.sum() / whole,
+        by_latitude: by_latitude.collect(),
+        longitude: longitude[most.0],
+    })
 }
 
 fn degrees(north: i32) -> String {
@@ -93,7 +104,8 @@ fn bar(share: f64) -> String {
 /// Draws the share of land by latitude, north at the top.
 fn plot(land: &Land, file: &Path) -> anyhow::Result<()> {
     let font = dejavu::sans::regular();
-    plotters::style::register_font("sans-serif", FontStyle::Normal, font).map_err(|_| anyhow::anyhow!("bad font"))?;
+    plotters::style::register_font("sans-serif", FontStyle::Normal, font)
+        .map_err(|_| anyhow::anyhow!("bad font"))?;
     let root = BitMapBackend::new(file, (900, 700)).into_drawing_area();
     root.fill(&WHITE)?;
     let title = format!("Land by latitude: {:.3} % of the Earth's surface", 100.0 * land.share);

@@ -14,6 +14,36 @@ use std::collections::BTreeMap;
 /// Dimensions that an array may have.
 pub const NDIM_MAX: usize = 32;
 
+/// Chunks that an array may have: beyond this, chunk numbers alone would fill memory.
+pub const CHUNKS_MAX: u64 = 1 << 32;
+
+/// Chunks that one axis may have where their lengths are listed one by one.
+pub const LISTED_CHUNKS_MAX: usize = 1 << 24;
+
+/// Checks that an array of this grid can exist.
+///
+/// # Errors
+/// [`ExprError::TooLarge`] for too many bytes; [`ExprError::Parameter`] for too many dimensions or chunks.
+pub fn checked_grid(grid: &Grid, dtype: DType) -> Result<(), ExprError> {
+    checked_bytes(&grid.shape(), dtype)?;
+    if grid.ndim() > NDIM_MAX {
+        let got = grid.ndim().to_string();
+        return Err(ExprError::Parameter { what: "number of dimensions", got, expected: "at most 32" });
+    }
+    let count = grid.axes().iter().try_fold(1u64, |n, a| n.checked_mul(a.n_chunks() as u64));
+    match count.filter(|&n| n <= CHUNKS_MAX) {
+        Some(_) => Ok(()),
+        None => {
+            let got = format!("{:?} along the axes", grid.counts());
+            Err(ExprError::Parameter {
+                what: "number of chunks",
+                got,
+                expected: "at most 2^32; make them larger",
+            })
+        }
+    }
+}
+
 /// Bytes of an array of `shape`, or the error that there are too many.
 ///
 /// # Errors
@@ -41,7 +71,7 @@ impl Program {
             if node.grid.ndim() > NDIM_MAX {
                 return Err(bad(format!("{} dimensions, at most {NDIM_MAX}", node.grid.ndim())));
             }
-            checked_bytes(&node.grid.shape(), node.dtype)?;
+            checked_grid(&node.grid, node.dtype)?;
             let inputs: Vec<&Node> = node.inputs.iter().map(|&j| self.node(j)).collect();
             if inputs.iter().any(|n| matches!(n.op, Op::Write(_))) {
                 return Err(bad("a written array has no elements to read".into()));

@@ -71,7 +71,7 @@ impl Chunks {
                     return Err(error("lengths of at least 1, or -1 for the whole axis"));
                 }
                 AxisChunks::Len(n) => Some(AxisGrid::regular(len, n.unsigned_abs())),
-                AxisChunks::Lens(l) if l.iter().sum::<usize>() != len || l.is_empty() => {
+                AxisChunks::Lens(l) if checked_sum(l) != Some(len) || l.is_empty() => {
                     return Err(error("lengths that add up to the axis' length"));
                 }
                 AxisChunks::Lens(l) if l.contains(&0) && len > 0 => {
@@ -82,6 +82,10 @@ impl Chunks {
         }
         Ok(fill_auto(grids, shape, (target / dtype.size()).max(1)))
     }
+}
+
+fn checked_sum(lens: &[usize]) -> Option<usize> {
+    lens.iter().try_fold(0usize, |sum, &l| sum.checked_add(l))
 }
 
 /// Gives the open axes one common length, short axes being taken whole, so that a chunk has about `elements`.

@@ -161,5 +161,5 @@ pub enum ExprError {
 }
 
 fn len(shape: &[usize]) -> u128 {
-    shape.iter().map(|&l| l as u128).product()
+    shape.iter().fold(1u128, |n, &l| n.saturating_mul(l as u128))
 }

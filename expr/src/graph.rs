@@ -2,7 +2,7 @@
 //!
 //! Knows shapes, grids and dtypes. Must not know values, sessions or where anything runs.
 
-use crate::check::checked_bytes;
+use crate::check::checked_grid;
 use crate::dtype::DType;
 use crate::error::ExprError;
 use crate::grid::Grid;
@@ -41,7 +41,7 @@ impl Drop for ExprNode {
 
 impl Expr {
     pub(crate) fn make(op: Op, inputs: Vec<Expr>, grid: Grid, dtype: DType) -> Result<Expr, ExprError> {
-        checked_bytes(&grid.shape(), dtype)?;
+        checked_grid(&grid, dtype)?;
         Ok(Expr(Arc::new(ExprNode { op, inputs, grid, dtype, attachment: None })))
     }
 
@@ -51,7 +51,7 @@ impl Expr {
         dtype: DType,
         attachment: Attachment,
     ) -> Result<Expr, ExprError> {
-        checked_bytes(&grid.shape(), dtype)?;
+        checked_grid(&grid, dtype)?;
         Ok(Expr(Arc::new(ExprNode { op, inputs: Vec::new(), grid, dtype, attachment: Some(attachment) })))
     }
 

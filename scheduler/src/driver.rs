@@ -15,13 +15,16 @@ use tokio::sync::mpsc::{self, error::TrySendError};
 use tokio::sync::oneshot;
 use tracing::{debug, info, warn};
 
+/// Held as long as a session is wanted: dropping it ends the forwarding of what comes from the other side.
+pub(crate) type Line = oneshot::Sender<()>;
+
 /// What can be posted to the driver.
 #[derive(Debug)]
 pub(crate) enum Post {
-    Attach { worker: WorkerId, hello: Hello, instructions: mpsc::Sender<ToWorker> },
+    Attach { worker: WorkerId, hello: Hello, instructions: mpsc::Sender<ToWorker>, line: Line },
     FromWorker { worker: WorkerId, message: FromWorker },
     WorkerGone { worker: WorkerId },
-    Connect { client: ClientId, updates: mpsc::Sender<ToClient> },
+    Connect { client: ClientId, updates: mpsc::Sender<ToClient>, line: Line },
     FromClient { client: ClientId, message: FromClient },
     ClientGone { client: ClientId },
     State(oneshot::Sender<ClusterState>),
@@ -31,12 +34,14 @@ pub(crate) enum Post {
 struct WorkerLine {
     instructions: mpsc::Sender<ToWorker>,
     last_words: Option<String>,
+    _line: Line,
 }
 
 struct ClientLine {
     updates: mpsc::Sender<ToClient>,
     /// The least number that the client's next job may have.
     next_job: u64,
+    _line: Line,
 }
 
 struct Driver {
@@ -86,18 +91,18 @@ pub(crate) async fn drive(core: Scheduler, mut posts: mpsc::Receiver<Post>, tran
 impl Driver {
     fn take(&mut self, post: Post) {
         match post {
-            Post::Attach { worker, hello, instructions } => {
+            Post::Attach { worker, hello, instructions, line } => {
                 info!(worker = worker.0, name = hello.name, threads = hello.threads, "worker joined");
-                self.workers.insert(worker, WorkerLine { instructions, last_words: None });
+                self.workers.insert(worker, WorkerLine { instructions, last_words: None, _line: line });
                 self.handle(Event::WorkerJoined { worker, hello });
             }
-            Post::FromWorker { worker, message } => self.from_worker(worker, message),
+            Post::FromWorker { worker, message } => self.worker_said(worker, message),
             Post::WorkerGone { worker } => self.worker_gone(worker, "its connection closed"),
-            Post::Connect { client, updates } => {
+            Post::Connect { client, updates, line } => {
                 debug!(client = client.0, "client connected");
-                self.clients.insert(client, ClientLine { updates, next_job: 0 });
+                self.clients.insert(client, ClientLine { updates, next_job: 0, _line: line });
             }
-            Post::FromClient { client, message } => self.from_client(client, message),
+            Post::FromClient { client, message } => self.client_said(client, message),
             Post::ClientGone { client } => self.client_gone(client),
             // The asker may have gone; that is its business.
             Post::State(reply) => drop(reply.send(self.core.state())),
@@ -105,7 +110,7 @@ impl Driver {
         }
     }
 
-    fn from_worker(&mut self, worker: WorkerId, message: FromWorker) {
+    fn worker_said(&mut self, worker: WorkerId, message: FromWorker) {
         let Some(line) = self.workers.get_mut(&worker) else { return };
         match self.transport.carry(message) {
             Ok(FromWorker::Reports(reports)) => self.handle(Event::WorkerReported { worker, reports }),
@@ -116,7 +121,7 @@ impl Driver {
         }
     }
 
-    fn from_client(&mut self, client: ClientId, message: FromClient) {
+    fn client_said(&mut self, client: ClientId, message: FromClient) {
         let Some(line) = self.clients.get_mut(&client) else { return };
         let (job, program) = match self.transport.carry(message) {
             Ok(FromClient::Submit { job, program }) => (job, Some(program)),
@@ -249,38 +254,50 @@ impl Transport {
     }
 }
 
-/// Posts what a worker sends, until its end is dropped.
+/// Posts what a worker sends, until its end is dropped or its session is over.
 pub(crate) async fn forward_worker(
     worker: WorkerId,
-    mut reports: mpsc::Receiver<FromWorker>,
+    reports: mpsc::Receiver<FromWorker>,
     inbox: mpsc::WeakSender<Post>,
+    cut: oneshot::Receiver<()>,
 ) {
-    while let Some(message) = reports.recv().await {
-        let Some(inbox) = inbox.upgrade() else { return };
-        if inbox.send(Post::FromWorker { worker, message }).await.is_err() {
-            return;
-        }
-    }
+    let post = |message| Post::FromWorker { worker, message };
+    forward(reports, &inbox, cut, post).await;
     if let Some(inbox) = inbox.upgrade() {
         // Err: there is no scheduler to tell.
         let _ = inbox.send(Post::WorkerGone { worker }).await;
     }
 }
 
-/// Posts what a client sends, until its end is dropped.
+/// Posts what a client sends, until its end is dropped or its session is over.
 pub(crate) async fn forward_client(
     client: ClientId,
-    mut requests: mpsc::Receiver<FromClient>,
+    requests: mpsc::Receiver<FromClient>,
     inbox: mpsc::WeakSender<Post>,
+    cut: oneshot::Receiver<()>,
 ) {
-    while let Some(message) = requests.recv().await {
-        let Some(inbox) = inbox.upgrade() else { return };
-        if inbox.send(Post::FromClient { client, message }).await.is_err() {
-            return;
-        }
-    }
+    let post = |message| Post::FromClient { client, message };
+    forward(requests, &inbox, cut, post).await;
     if let Some(inbox) = inbox.upgrade() {
         // Err: there is no scheduler to tell.
         let _ = inbox.send(Post::ClientGone { client }).await;
+    }
+}
+
+async fn forward<T>(
+    mut messages: mpsc::Receiver<T>,
+    inbox: &mpsc::WeakSender<Post>,
+    mut cut: oneshot::Receiver<()>,
+    post: impl Fn(T) -> Post,
+) {
+    loop {
+        let message = tokio::select! {
+            message = messages.recv() => message,
+            _ = &mut cut => None,
+        };
+        let (Some(message), Some(inbox)) = (message, inbox.upgrade()) else { return };
+        if inbox.send(post(message)).await.is_err() {
+            return;
+        }
     }
 }

@@ -101,7 +101,7 @@ impl scheduler_server::Scheduler for Service {
         let (out, outbound) = mpsc::channel(OUTBOUND_MAX);
         tokio::spawn(async move {
             if send(&ToClient::Welcome(client), &out, Ok).await.is_ok() {
-                pump::<FromClient, ToClient>((request.into_inner(), requests), (updates, out)).await;
+                pump((request.into_inner(), requests), (updates, out), |_| None::<FromClient>).await;
             }
         });
         Ok(Response::new(Box::pin(ReceiverStream::new(outbound))))
@@ -135,7 +135,10 @@ impl worker_server::Worker for Service {
             };
             let WorkerSession { worker, to_scheduler, from_scheduler } = session;
             if send(&ToWorker::Welcome(worker), &out, Ok).await.is_ok() {
-                pump::<FromWorker, ToWorker>((inbound, to_scheduler), (from_scheduler, out)).await;
+                let last_words = |status: &Status| {
+                    Some(FromWorker::LastWords(format!("its connection broke: {}", status.message())))
+                };
+                pump((inbound, to_scheduler), (from_scheduler, out), last_words).await;
             }
         });
         Ok(Response::new(Box::pin(ReceiverStream::new(outbound))))
@@ -158,9 +161,11 @@ fn refused(error: &DecodeError) -> Status {
 }
 
 /// Moves messages both ways until either way ends; what is queued for the peer still goes out when the session ends.
+/// Where the stream breaks, `last_words` makes the message that says so.
 async fn pump<I: Wire, O: Wire>(
     (stream, requests): (Streaming<I::Message>, mpsc::Sender<I>),
     (mut replies, out): (mpsc::Receiver<O>, mpsc::Sender<Result<O::Message, Status>>),
+    last_words: impl FnOnce(&Status) -> Option<I>,
 ) where
     I::Message: Fragmented,
     O::Message: Fragmented,
@@ -172,7 +177,14 @@ async fn pump<I: Wire, O: Wire>(
                 pump_out(&mut replies, &out, Ok).await;
                 None
             }
-            InEnd::Broken(status) => return debug!(%status, "a stream broke"),
+            InEnd::Broken(status) => {
+                debug!(%status, "a stream broke");
+                if let Some(words) = last_words(&status) {
+                    // Full or closed: the end of the queue says enough.
+                    let _ = requests.try_send(words);
+                }
+                return;
+            }
             InEnd::Closed => None,
         },
         end = pump_out(&mut replies, &out, Ok) => match end {

@@ -89,8 +89,9 @@ impl SchedulerHandle {
         let worker = WorkerId(self.numbers.workers.fetch_add(1, Ordering::Relaxed) + 1);
         let (to_scheduler, reports) = mpsc::channel(REPORT_QUEUE_MAX);
         let (instructions, from_scheduler) = mpsc::channel(INSTRUCTION_QUEUE_MAX);
-        self.post(Post::Attach { worker, hello, instructions }).await?;
-        self.runtime.spawn(driver::forward_worker(worker, reports, self.inbox.downgrade()));
+        let (line, cut) = oneshot::channel();
+        self.post(Post::Attach { worker, hello, instructions, line }).await?;
+        self.runtime.spawn(driver::forward_worker(worker, reports, self.inbox.downgrade(), cut));
         Ok(WorkerSession { worker, to_scheduler, from_scheduler })
     }
 
@@ -111,8 +112,9 @@ impl SchedulerHandle {
         let client = ClientId(self.numbers.clients.fetch_add(1, Ordering::Relaxed) + 1);
         let (to_scheduler, requests) = mpsc::channel(REQUEST_QUEUE_MAX);
         let (updates, from_scheduler) = mpsc::channel(UPDATE_QUEUE_MAX);
-        self.post(Post::Connect { client, updates }).await?;
-        self.runtime.spawn(driver::forward_client(client, requests, self.inbox.downgrade()));
+        let (line, cut) = oneshot::channel();
+        self.post(Post::Connect { client, updates, line }).await?;
+        self.runtime.spawn(driver::forward_client(client, requests, self.inbox.downgrade(), cut));
         Ok((client, to_scheduler, from_scheduler))
     }
 

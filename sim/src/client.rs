@@ -55,7 +55,7 @@ impl World {
         }
         let (client, program) = (ClientId(job.setup.client), job.setup.program.clone());
         self.reference.insert(id, job.setup.plan.clone());
-        self.to_scheduler(Event::JobSubmitted { job: id, client, program });
+        self.client_sends(Event::JobSubmitted { job: id, client, program });
     }
 
     pub(crate) fn client_hears(&mut self, id: JobId, update: Update) {
@@ -103,7 +103,11 @@ impl World {
         assert_eq!(outputs.len(), plan.outputs.len(), "{id:?}: outputs announced");
         for (list, &stage) in outputs.iter().zip(&plan.outputs) {
             let got: Vec<TaskKey> = list.iter().flat_map(|h| h.chunks.keys()).collect();
-            let all = (0..plan.n_tasks(stage)).map(|c| TaskKey { job: id, stage, chunk: tilework_expr::ChunkIdx(c) });
+            let all = (0..plan.n_tasks(stage)).map(|c| TaskKey {
+                job: id,
+                stage,
+                chunk: tilework_expr::ChunkIdx(c),
+            });
             let want: Vec<TaskKey> = all.map(|k| self.reference.canonical(k)).collect();
             assert_eq!(got, want, "{id:?}: chunks announced");
         }
@@ -170,10 +174,13 @@ impl World {
             let mine = self.jobs.iter().filter(|j| ClientId(j.setup.client) == client);
             if mine.clone().all(|j| j.submitted) {
                 self.counts.add(Fault::ClientLost);
-                self.jobs.iter_mut().filter(|j| ClientId(j.setup.client) == client).for_each(|j| j.released = true);
-                return self.to_scheduler(Event::ClientLost { client });
+                self.jobs
+                    .iter_mut()
+                    .filter(|j| ClientId(j.setup.client) == client)
+                    .for_each(|j| j.released = true);
+                return self.client_sends(Event::ClientLost { client });
             }
         }
-        self.to_scheduler(Event::JobReleased { job: id });
+        self.client_sends(Event::JobReleased { job: id });
     }
 }

@@ -38,9 +38,29 @@ impl Fault {
     pub const ALL: [Fault; 23] = {
         use Fault::*;
         [
-            Killed, KilledSilently, Cut, Partitioned, Joined, Rejoined, NameTaken, Left, Duplicated, Delayed,
-            FetchFailed, FetchHung, TaskFailedOnWorker, BadOperation, DeadlyTask, TooLarge, Released, ClientLost, LateReport,
-            Revoked, LiteralAgain, OutputsAgain, Revived,
+            Killed,
+            KilledSilently,
+            Cut,
+            Partitioned,
+            Joined,
+            Rejoined,
+            NameTaken,
+            Left,
+            Duplicated,
+            Delayed,
+            FetchFailed,
+            FetchHung,
+            TaskFailedOnWorker,
+            BadOperation,
+            DeadlyTask,
+            TooLarge,
+            Released,
+            ClientLost,
+            LateReport,
+            Revoked,
+            LiteralAgain,
+            OutputsAgain,
+            Revived,
         ]
     };
 

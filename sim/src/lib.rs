@@ -4,7 +4,10 @@
 //! Contents of chunks are numbers that depend on what the task was and on what it read, so that a wrong or missing
 //! input shows in every result. Knows both cores by their events and actions. Must not know transports or kernels.
 
+mod chaos;
 mod client;
+mod driver;
+mod ending;
 mod faults;
 mod node;
 mod programs;

@@ -23,7 +23,8 @@ fn args() -> Result<Args, String> {
     let mut args = Args { seeds: 1000, first: 0, trace: None, planted: false };
     let mut rest = std::env::args().skip(1);
     while let Some(arg) = rest.next() {
-        let mut number = || rest.next().and_then(|n| n.parse().ok()).ok_or(format!("{arg} takes a number\n{USAGE}"));
+        let mut number =
+            || rest.next().and_then(|n| n.parse().ok()).ok_or(format!("{arg} takes a number\n{USAGE}"));
         match arg.as_str() {
             "--seeds" => args.seeds = number()?,
             "--first" => args.first = number()?,
@@ -124,7 +125,11 @@ fn planted(seeds: u64) -> ExitCode {
     for bug in Planted::all() {
         match play(0, seeds, Some(bug)).1 {
             Some((seed, why)) => {
-                println!("{:<40} found at seed {seed:>6}: {}", format!("{bug:?}"), why.lines().next().unwrap_or(""));
+                println!(
+                    "{:<40} found at seed {seed:>6}: {}",
+                    format!("{bug:?}"),
+                    why.lines().next().unwrap_or("")
+                );
             }
             None => {
                 println!("{:<40} NOT FOUND in {seeds} seeds", format!("{bug:?}"));

@@ -5,7 +5,8 @@
 use crate::rng::Rng;
 use std::sync::Arc;
 use tilework_expr::{
-    AxisChunks, BinaryOp, Chunks, DType, Dist, Expr, FileKind, FileRef, Fold, Grid, Plan, Program, SliceArg, UnaryOp,
+    AxisChunks, BinaryOp, Chunks, DType, Dist, Expr, FileKind, FileRef, Fold, Grid, Plan, Program, SliceArg,
+    UnaryOp,
 };
 
 /// Tasks of a program, at most.
@@ -61,7 +62,8 @@ fn expressions(rng: &mut Rng, earlier: &[Earlier]) -> Vec<Expr> {
 
 fn source(rng: &mut Rng, id: u64) -> Expr {
     let ndim = rng.within(1, 2) as usize;
-    let shape: Vec<usize> = (0..ndim).map(|_| rng.within(1, if ndim == 1 { 90 } else { 12 }) as usize).collect();
+    let shape: Vec<usize> =
+        (0..ndim).map(|_| rng.within(1, if ndim == 1 { 90 } else { 12 }) as usize).collect();
     let axes = shape.iter().map(|&l| axis_chunks(rng, l)).collect();
     let mut chunks = Chunks::Axes(axes);
     let mut shape = shape;
@@ -114,7 +116,9 @@ fn operation(rng: &mut Rng, a: &Expr, b: &Expr) -> Option<Expr> {
             match rng.below(3) {
                 0 => sliced(1, None, 1).ok()?.binary(BinaryOp::Sub, &sliced(0, Some(-1), 1).ok()?).ok(),
                 1 => sliced(0, None, -1).ok(),
-                _ => sliced(rng.below(a.shape()[0] as u64 - 1) as isize, None, rng.within(1, 3) as isize).ok(),
+                _ => {
+                    sliced(rng.below(a.shape()[0] as u64 - 1) as isize, None, rng.within(1, 3) as isize).ok()
+                }
             }
         }
         // Something that has to be fetched whole by everybody, and read again after a reduction.

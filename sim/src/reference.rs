@@ -38,7 +38,10 @@ impl Reference {
     pub fn inputs(&self, key: TaskKey) -> Vec<(usize, TaskKey)> {
         let mut inputs: Vec<(usize, StageIdx, ChunkIdx)> = Vec::new();
         self.plans[&key.job].inputs_of(key.stage, key.chunk, &mut inputs);
-        inputs.iter().map(|&(slot, stage, chunk)| (slot, self.canonical(TaskKey { job: key.job, stage, chunk }))).collect()
+        inputs
+            .iter()
+            .map(|&(slot, stage, chunk)| (slot, self.canonical(TaskKey { job: key.job, stage, chunk })))
+            .collect()
     }
 
     /// What a chunk must contain.

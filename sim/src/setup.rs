@@ -102,8 +102,16 @@ impl Setup {
         let task_bytes_max = jobs.iter().map(|j| task_bytes(&j.plan)).max().unwrap_or(1).max(1);
         let faulty = !rng.one_in(4);
         let all = [
-            Fault::Killed, Fault::KilledSilently, Fault::Cut, Fault::Partitioned, Fault::Joined, Fault::NameTaken,
-            Fault::Left, Fault::Duplicated, Fault::FetchFailed, Fault::TaskFailedOnWorker,
+            Fault::Killed,
+            Fault::KilledSilently,
+            Fault::Cut,
+            Fault::Partitioned,
+            Fault::Joined,
+            Fault::NameTaken,
+            Fault::Left,
+            Fault::Duplicated,
+            Fault::FetchFailed,
+            Fault::TaskFailedOnWorker,
         ];
         let faults = all.into_iter().filter(|_| faulty && rng.one_in(2)).collect();
         Setup {

@@ -24,8 +24,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         addresses: bound.addresses().to_vec(),
         patience: Duration::ZERO,
     };
-    let worker =
-        WorkerHandle::start(&config, Arc::new(scheduler.clone()), Arc::new(LocalPeers::default()))?;
+    let worker = WorkerHandle::start(&config, Arc::new(scheduler.clone()), Arc::new(LocalPeers::default()))?;
     let service = ChunkService::new(&worker, &identity, 4 << 30);
     let served = identity.clone();
     tokio::spawn(async move { serve_chunks(bound, &served, service, std::future::pending()).await });

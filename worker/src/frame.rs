@@ -248,6 +248,28 @@ mod tests {
     }
 
     #[test]
+    fn damaged_streams_never_panic() {
+        let mut good =
+            header(ChunkHeader { planes: vec![1, 2], shape: vec![3], ..ChunkHeader::default() }).to_vec();
+        good.extend_from_slice(&data_prefix(300));
+        good.extend_from_slice(&[7; 300]);
+        let mut state = 1u64;
+        let mut draw = |n: usize| {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (state >> 33) as usize % n
+        };
+        for _ in 0..20_000 {
+            let mut bad = good.clone();
+            for _ in 0..1 + draw(3) {
+                let at = draw(24);
+                bad[at] = draw(256) as u8;
+            }
+            bad.truncate(draw(bad.len() + 1));
+            let _ = parts(&bad, 1 + draw(64));
+        }
+    }
+
+    #[test]
     fn nonsense_is_refused() {
         assert_eq!(parts(&[1, 0, 0, 0, 0], 9), Err(FrameError::Compressed(1)));
         assert!(matches!(parts(&[0, 255, 0, 0, 0], 9), Err(FrameError::TooLarge { .. })));

@@ -68,6 +68,22 @@ pub enum PutError {
 
 /// A running worker. Cheap to clone; it ends when all clones are dropped, at [`WorkerHandle::stop`], or when the
 /// scheduler is gone.
+///
+/// ```
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+/// use std::sync::Arc;
+/// use tilework_scheduler::{Limits, SchedulerHandle};
+/// use tilework_worker::{Config, LocalPeers, WorkerHandle};
+///
+/// let scheduler = SchedulerHandle::start(Limits::default());
+/// let (link, peers) = (Arc::new(scheduler.clone()), Arc::new(LocalPeers::default()));
+/// let worker = WorkerHandle::start(&Config::local("w", 2, 1 << 30), link, peers).unwrap();
+/// let number = worker.joined().await.unwrap();
+/// assert_eq!(scheduler.state().await.unwrap().workers[0].worker, number);
+/// worker.leave().await.unwrap();
+/// assert!(scheduler.state().await.unwrap().workers.is_empty());
+/// # });
+/// ```
 #[derive(Clone, Debug)]
 pub struct WorkerHandle {
     inbox: mpsc::Sender<Post>,

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use std::collections::HashMap;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -105,7 +106,8 @@ impl ChunkClient {
         let bounds = |r: &Region| r.iter().flat_map(|r| [r.start as u64, r.end as u64]).collect();
         let region = region.map(|r| wire::Box { bounds: bounds(r) });
         let request = frame::message(&wire::ChunkRequest { key: Some(key.to_wire()), region });
-        let body = self.call(addresses, GET_PATH, Body::new(Full::new(request))).await?;
+        let progress = Arc::default();
+        let body = self.call(addresses, GET_PATH, Body::new(Full::new(request)), &progress).await?;
         receive(body, bytes_max).await
     }
 
@@ -122,14 +124,22 @@ impl ChunkClient {
     ) -> Result<(), TransferError> {
         let header = ChunkHeader { lease: lease.0, key: Some(key.to_wire()), ..header_of(chunk) };
         let body = ChunkBody::new(header, chunk, None, None);
-        let mut reply = self.call(addresses, PUT_PATH, Body::new(body)).await?;
+        let progress = body.progress.clone();
+        let mut reply = self.call(addresses, PUT_PATH, Body::new(body), &progress).await?;
         while let Some(piece) = next_frame(&mut reply).await? {
             drop(piece);
         }
         Ok(())
     }
 
-    async fn call(&self, addresses: &[String], path: &str, body: Body) -> Result<Body, TransferError> {
+    /// Sends a request and waits for the reply's headers as long as `progress` grows.
+    async fn call(
+        &self,
+        addresses: &[String],
+        path: &str,
+        body: Body,
+        progress: &AtomicU64,
+    ) -> Result<Body, TransferError> {
         let mut channel = self.channel(addresses).await?;
         let mut request = http::Request::post(path)
             .version(http::Version::HTTP_2)
@@ -138,16 +148,20 @@ impl ChunkClient {
             .body(body)
             .expect("the parts of a request are constants");
         self.token.attach(request.headers_mut());
-        let sent = async { channel.ready().await?.call(request).await };
-        let response = match tokio::time::timeout(STALL_TIMEOUT, sent).await {
-            Ok(Ok(response)) => response,
-            Ok(Err(e)) => {
-                self.forget(addresses);
-                return Err(TransferError::Broken(deepest(&e)));
-            }
-            Err(_) => {
-                self.forget(addresses);
-                return Err(TransferError::Stalled(STALL_TIMEOUT));
+        let mut sent = std::pin::pin!(async { channel.ready().await?.call(request).await });
+        let mut seen = 0;
+        let response = loop {
+            match tokio::time::timeout(STALL_TIMEOUT, &mut sent).await {
+                Ok(Ok(response)) => break response,
+                Ok(Err(e)) => {
+                    self.forget(addresses);
+                    return Err(TransferError::Broken(deepest(&e)));
+                }
+                Err(_) if progress.load(Ordering::Relaxed) > seen => seen = progress.load(Ordering::Relaxed),
+                Err(_) => {
+                    self.forget(addresses);
+                    return Err(TransferError::Stalled(STALL_TIMEOUT));
+                }
             }
         };
         if response.status() != http::StatusCode::OK {
@@ -157,9 +171,13 @@ impl ChunkClient {
         Ok(response.into_body())
     }
 
+    fn lock(&self) -> std::sync::MutexGuard<'_, Connections> {
+        self.connections.lock().expect("nothing panics while connections are looked up")
+    }
+
     async fn channel(&self, addresses: &[String]) -> Result<Channel, TransferError> {
         let cell = {
-            let mut all = self.connections.lock().expect("nothing panics while connections are looked up");
+            let mut all = self.lock();
             if all.len() >= CONNECTIONS_MAX && !all.contains_key(addresses) {
                 all.retain(|_, cell| cell.get().is_none());
             }
@@ -171,7 +189,7 @@ impl ChunkClient {
 
     /// Closes the connection to a worker once its transfers have ended.
     pub fn forget(&self, addresses: &[String]) {
-        self.connections.lock().expect("nothing panics while connections are looked up").remove(addresses);
+        self.lock().remove(addresses);
     }
 }
 
@@ -274,6 +292,8 @@ pub(crate) struct ChunkBody {
     /// The piece whose prefix was sent.
     piece: Option<Bytes>,
     trailers: Option<http::HeaderMap>,
+    /// Bytes handed to the network so far.
+    progress: Arc<AtomicU64>,
     /// Held while the transfer lasts.
     _permit: Option<tokio::sync::OwnedSemaphorePermit>,
 }
@@ -293,12 +313,14 @@ impl ChunkBody {
             plane: Bytes::new(),
             piece: None,
             trailers,
+            progress: Arc::default(),
             _permit: permit,
         }
     }
 
     fn next_bytes(&mut self) -> Option<Bytes> {
         if let Some(bytes) = self.header.take().or_else(|| self.piece.take()) {
+            self.progress.fetch_add(bytes.len() as u64, Ordering::Relaxed);
             return Some(bytes);
         }
         while self.plane.is_empty() {

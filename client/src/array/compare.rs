@@ -12,8 +12,8 @@ use tilework_expr::{BinaryOp, Element};
 /// # Comparisons of elements
 impl<A: Element, D: Dimension> Array<A, D> {
     twins! {
-        /// Whether elements are equal to those of `rhs`, an array that broadcasts with this one or a value. NaN is equal
-        /// to nothing.
+        /// Whether elements are equal to those of `rhs`, an array that broadcasts with this one or a value.
+        /// NaN is equal to nothing.
         equal, try_equal [T: Operand<A, D>] (&self, rhs: T) -> Array<bool, T::Dim>,
         errors "Shapes that do not broadcast together.",
         { self.binary(BinaryOp::Eq, rhs) }
@@ -41,7 +41,8 @@ impl<A: Element, D: Dimension> Array<A, D> {
         errors "Shapes that do not broadcast together.",
         { self.binary(BinaryOp::Le, rhs) }
 
-        /// Whether elements are greater than those of `rhs`, an array that broadcasts with this one or a value.
+        /// Whether elements are greater than those of `rhs`, an array that broadcasts with this one or a
+        /// value.
         greater, try_greater [T: Operand<A, D>] (&self, rhs: T) -> Array<bool, T::Dim> where { A: PartialOrd },
         errors "Shapes that do not broadcast together.",
         { self.binary(BinaryOp::Gt, rhs) }

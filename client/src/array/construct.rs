@@ -1,5 +1,5 @@
-//! Arrays that are described by a few numbers: one value, ranges, the identity. Their chunks are made where they are
-//! needed.
+//! Arrays that are described by a few numbers: one value, ranges, the identity. Their chunks are made where
+//! they are needed.
 //!
 //! Must not know memory.
 
@@ -9,8 +9,8 @@ use ndarray::{Dimension, Ix1, Ix2, ShapeBuilder};
 use num_traits::{Float, One, PrimInt, Zero};
 use tilework_expr::{BinaryOp, Chunks, DType, Element, Expr, ExprError, Scalar};
 
-/// Writes the four forms of a constructor: ndarray's, the one with chunks, and both without panics. The chunks stand
-/// between the two lists of arguments.
+/// Writes the four forms of a constructor: ndarray's, the one with chunks, and both without panics. The
+/// chunks stand between the two lists of arguments.
 macro_rules! constructors {
     ($($(#[$doc:meta])* $plain:ident, $chunked:ident, $try_plain:ident, $try_chunked:ident [$($g:tt)*]
         ($($a:ident: $t:ty),*) ($($b:ident: $u:ty),*) $(where { $($w:tt)* })? errors $errors:literal,
@@ -105,7 +105,8 @@ impl<A: Element> Array<A, Ix1> {
         errors "A length that is too large.",
         |chunks| { Ok(Self::wrap(evenly(start, end, n, &chunks)?)) }
 
-        /// The elements from `start` to `end`, `end` excluded, in steps of `step`. By rounding, `end` may be included.
+        /// The elements from `start` to `end`, `end` excluded, in steps of `step`. By rounding, `end` may be
+        /// included.
         range, range_chunked, try_range, try_range_chunked [] (start: A, end: A, step: A) ()
         where { A: Float }
         errors "A length that is negative, infinite or too large, as where the sign of the step is wrong.",
@@ -115,8 +116,8 @@ impl<A: Element> Array<A, Ix1> {
             Ok(Self::wrap(ramp(n.ok_or_else(error)?, &chunks, start, step)?))
         }
 
-        /// `n` elements from `base.powf(start)` to `base.powf(end)` with evenly spaced exponents; for a negative base,
-        /// the negatives of those of `-base`.
+        /// `n` elements from `base.powf(start)` to `base.powf(end)` with evenly spaced exponents; for a
+        /// negative base, the negatives of those of `-base`.
         logspace, logspace_chunked, try_logspace, try_logspace_chunked [] (base: A, start: A, end: A, n: usize) ()
         where { A: Float }
         errors "A length that is too large.",

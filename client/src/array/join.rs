@@ -35,7 +35,8 @@ fn exprs<A: Element, D: Dimension>(arrays: &[Array<A, D>]) -> Vec<Expr> {
     arrays.iter().map(|a| a.expr.clone()).collect()
 }
 
-/// [`concatenate()`](fn@crate::concatenate) of arrays or references to arrays, which panics where that returns an error.
+/// [`concatenate()`](fn@crate::concatenate) of arrays or references to arrays, which panics where that
+/// returns an error.
 ///
 /// ```
 /// use tilework::prelude::*;

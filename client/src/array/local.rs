@@ -107,8 +107,8 @@ impl<A: Element, D: Dimension> Array<A, D> {
         Ok(Self::wrap(literal(&shape, &chunks.into(), A::DTYPE, Memory(chunk_of_array(array)))?))
     }
 
-    /// An array of `shape` with the elements of `values` in row-major order (column-major with `.f()`, or by the
-    /// strides of the shape), in automatic chunks.
+    /// An array of `shape` with the elements of `values` in row-major order (column-major with `.f()`, or by
+    /// the strides of the shape), in automatic chunks.
     ///
     /// # Errors
     /// A shape with another number of elements, or strides that leave the vector.
@@ -138,8 +138,8 @@ impl<A: Element, D: Dimension> Array<A, D> {
 
     /// An array of `shape` whose element at `index` is `f(index)`, in automatic chunks.
     ///
-    /// `f` runs in this process, chunk by chunk, when a computation needs the chunk, from several threads, and again
-    /// where a chunk was lost: it must give the same value each time.
+    /// `f` runs in this process, chunk by chunk, when a computation needs the chunk, from several threads,
+    /// and again where a chunk was lost: it must give the same value each time.
     ///
     /// # Panics
     /// Where [`Array::try_from_shape_fn`] returns an error.

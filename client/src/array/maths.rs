@@ -1,4 +1,5 @@
-//! Functions of each element: ndarray's for floats, conversions, and those of signed integers and complex numbers.
+//! Functions of each element: ndarray's for floats, conversions, and those of signed integers and complex
+//! numbers.
 //!
 //! Must not know shapes.
 
@@ -30,8 +31,8 @@ impl<A: Element, D: Dimension> Array<A, D> {
     }
 
     twins! {
-        /// The elements converted to `B` as by Rust's `as`; to `bool`, whether they are not 0; from `bool`, 0 or 1; to
-        /// complex numbers, with an imaginary part of 0.
+        /// The elements converted to `B` as by Rust's `as`; to `bool`, whether they are not 0; from `bool`, 0
+        /// or 1; to complex numbers, with an imaginary part of 0.
         cast, try_cast [B: Element] (&self) -> Array<B, D>,
         errors "Complex elements to real ones: take [`re`](Array::re) or [`norm`](Array::norm); a result that is too large.",
         { Array::wrapped(self.expr.cast(B::DTYPE)) }
@@ -39,6 +40,9 @@ impl<A: Element, D: Dimension> Array<A, D> {
 }
 
 /// # Functions of floats
+///
+/// Each element is what the method of `f32` and `f64` gives, but for `exp`, `ln` (and with it `log`), `sin`, `cos` and
+/// `tanh`: these are computed many elements at a time, within one unit in the last place of the exact value.
 impl<A: Element + Float, D: Dimension> Array<A, D> {
     functions! {
         /// Whether each element is NaN.

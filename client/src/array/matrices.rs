@@ -9,7 +9,8 @@ use num_traits::Zero;
 use tilework_expr::{BinaryOp, Element, Expr, Grid};
 
 impl<A: Element + Zero> Array<A, Ix2> {
-    /// The matrix with these elements on its diagonal and zeros elsewhere, in the vector's chunks along both axes.
+    /// The matrix with these elements on its diagonal and zeros elsewhere, in the vector's chunks along both
+    /// axes.
     ///
     /// # Panics
     /// Where [`Array::try_from_diag`] returns an error.
@@ -32,16 +33,16 @@ impl<A: Element + Zero> Array<A, Ix2> {
 
 /// # Triangles
 impl<A: Element + Zero, D: Dimension> Array<A, D> {
-    /// The upper triangle of each matrix of the last two axes, from the `k`-th diagonal on (0 is the main one, 1 the one
-    /// above), with zeros below. Arrays of fewer than two dimensions stay.
+    /// The upper triangle of each matrix of the last two axes, from the `k`-th diagonal on (0 is the main
+    /// one, 1 the one above), with zeros below. Arrays of fewer than two dimensions stay.
     #[must_use]
     #[track_caller]
     pub fn triu(&self, k: isize) -> Self {
         or_panic(self.triangle(BinaryOp::Ge, k))
     }
 
-    /// The lower triangle of each matrix of the last two axes, up to the `k`-th diagonal (0 is the main one, -1 the one
-    /// below), with zeros above. Arrays of fewer than two dimensions stay.
+    /// The lower triangle of each matrix of the last two axes, up to the `k`-th diagonal (0 is the main one,
+    /// -1 the one below), with zeros above. Arrays of fewer than two dimensions stay.
     #[must_use]
     #[track_caller]
     pub fn tril(&self, k: isize) -> Self {

@@ -33,8 +33,8 @@ pub use operand::Operand;
 
 /// A lazy n-dimensional array with elements of `A` and ndarray's dimension type `D`.
 ///
-/// Operations that return arrays build expressions; nothing is computed until a method asks for values. Clones
-/// share the expression.
+/// Operations that return arrays build expressions; nothing is computed until a method asks for values.
+/// Clones share the expression.
 pub struct Array<A, D> {
     expr: Expr,
     types: PhantomData<fn() -> (A, D)>,

@@ -1,4 +1,5 @@
-//! What may stand on the right of an elementwise operation: arrays of any shape that broadcasts, and single values.
+//! What may stand on the right of an elementwise operation: arrays of any shape that broadcasts, and single
+//! values.
 //!
 //! Must not know operations.
 
@@ -7,8 +8,8 @@ use crate::error::Result;
 use ndarray::{DimMax, Dimension};
 use tilework_expr::{BinaryOp, Element, Expr};
 
-/// The second operand of an elementwise operation on an array with elements of `A` and dimension `D`: an array (or a
-/// reference to one) that broadcasts with it, or a single value.
+/// The second operand of an elementwise operation on an array with elements of `A` and dimension `D`: an
+/// array (or a reference to one) that broadcasts with it, or a single value.
 pub trait Operand<A: Element, D: Dimension> {
     /// The dimension of the result.
     type Dim: Dimension;

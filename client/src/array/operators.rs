@@ -1,4 +1,5 @@
-//! Rust's operators on arrays: owned and borrowed arrays and single values on either side, assignment, negation.
+//! Rust's operators on arrays: owned and borrowed arrays and single values on either side, assignment,
+//! negation.
 //!
 //! Must not know what an operator computes.
 
@@ -154,8 +155,8 @@ impl<A: Element, D: Dimension> Array<A, D> {
         *self = or_panic(scaled.and_then(|scaled| self.assigned(BinaryOp::Add, &scaled)));
     }
 
-    /// Makes every element that of `rhs`, broadcast to this array's shape, as ndarray's `assign`. Other arrays that
-    /// were made of this one keep the old elements.
+    /// Makes every element that of `rhs`, broadcast to this array's shape, as ndarray's `assign`. Other
+    /// arrays that were made of this one keep the old elements.
     ///
     /// # Panics
     /// If `rhs` does not broadcast to this array's shape.

@@ -9,8 +9,8 @@ use num_traits::{Float, FromPrimitive, One, Zero};
 use std::ops::{Add, Div, Mul};
 use tilework_expr::{Element, Expr, ExprError, Fold};
 
-/// The eight forms of a reduction that has a value of `$r` for every array: of all elements (computed, and lazy), along
-/// one axis, along several, each with its twin.
+/// The eight forms of a reduction that has a value of `$r` for every array: of all elements (computed, and
+/// lazy), along one axis, along several, each with its twin.
 macro_rules! reductions {
     ($($(#[$doc:meta])* $of:literal $errors:literal ($($p:ident: $pt:ty)?) $fold:expr => $r:ty:
         $all:ident $try_all:ident $lazy:ident $try_lazy:ident $axis:ident $try_axis:ident $axes:ident $try_axes:ident)*) => {$(
@@ -227,7 +227,8 @@ impl<A: Element + FromPrimitive + Add<Output = A> + Div<Output = A> + Zero, D: D
         Ok(Array::wrap(fold(&self.expr, Fold::Mean, &every_axis(&self.expr))?))
     }
 
-    /// The mean of the elements along an axis, which the result does not have, or `None` where its length is 0.
+    /// The mean of the elements along an axis, which the result does not have, or `None` where its length is
+    /// 0.
     ///
     /// # Panics
     /// Where [`Array::try_mean_axis`] returns an error.
@@ -254,7 +255,8 @@ impl<A: Element + FromPrimitive + Add<Output = A> + Div<Output = A> + Zero, D: D
         Ok(Some(Array::wrap(fold(&self.expr, Fold::Mean, &[axis])?)))
     }
 
-    /// The mean of the elements along several axes, which the result does not have, or `None` where there are none.
+    /// The mean of the elements along several axes, which the result does not have, or `None` where there are
+    /// none.
     ///
     /// # Panics
     /// Where [`Array::try_mean_axes`] returns an error.

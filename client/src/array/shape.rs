@@ -1,4 +1,5 @@
-//! The same elements in another shape, in another order of axes, in other chunks, under another type of dimension.
+//! The same elements in another shape, in another order of axes, in other chunks, under another type of
+//! dimension.
 //!
 //! Must not know element types.
 
@@ -12,8 +13,8 @@ use tilework_expr::{Chunks, Element, Expr, SliceArg as Part};
 /// # Chunks
 impl<A: Element, D: Dimension> Array<A, D> {
     twins! {
-        /// The same elements in other chunks: a length for all axes (`1000`), lengths per axis (`[1000, -1]`, where -1
-        /// is the whole axis), or [`Chunks`].
+        /// The same elements in other chunks: a length for all axes (`1000`), lengths per axis (`[1000, -1]`,
+        /// where -1 is the whole axis), or [`Chunks`].
         ///
         /// Sources are better made in the wanted chunks (`zeros_chunked`, ..): this copies.
         rechunk, try_rechunk [] (&self, chunks: impl Into<Chunks>) -> Self,

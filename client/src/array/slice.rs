@@ -46,8 +46,8 @@ impl<A: Element, D: Dimension> Array<A, D> {
 
         /// The array at the given positions of an axis, in their order; positions may be repeated.
         ///
-        /// Evenly spaced positions that follow one another are one slice; as many slices as there are otherwise are
-        /// put together, so that thousands of scattered positions are slow.
+        /// Evenly spaced positions that follow one another are one slice; as many slices as there are
+        /// otherwise are put together, so that thousands of scattered positions are slow.
         select, try_select [] (&self, axis: Axis, indices: &[usize]) -> Self where { D: RemoveAxis },
         errors "An axis out of range, a position beyond it.",
         { Self::wrapped(select(&self.expr, axis.index(), indices)) }

@@ -1,8 +1,10 @@
-//! How a method is written once and offered twice: under ndarray's name, which panics, and as its `try_` twin.
+//! How a method is written once and offered twice: under ndarray's name, which panics, and as its `try_`
+//! twin.
 //!
 //! Knows syntax. Must not know any method.
 
-/// `name, try_name [generics] (&self, ..) -> Type [where { .. }], errors "when.", { a block that gives a Result }`.
+/// `name, try_name [generics] (&self, ..) -> Type [where { .. }], errors "when.", { a block that gives a
+/// Result }`.
 macro_rules! twins {
     ($($(#[$doc:meta])* $plain:ident, $fallible:ident [$($g:tt)*] (&$this:ident $(, $a:ident: $t:ty)*) -> $r:ty
         $(where { $($w:tt)* })?, errors $errors:literal, $body:block)*) => {$(

@@ -8,11 +8,13 @@ use super::progress::Progress;
 use super::wait::wait_for;
 use crate::error::{Error, Result};
 use crate::literal::Literal;
+use std::any::Any;
 use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
-use tilework_expr::{Holding, JobId, Plan, Program, TaskKey, TaskRange, Update, WorkerId};
+use tilework_expr::{Holding, JobError, JobId, Plan, Program, TaskKey, TaskRange, Update, WorkerId};
 use tilework_kernels::Chunk;
 use tilework_proto::{ClientLink, ClientSession, ToClient};
 
@@ -93,12 +95,20 @@ impl Jobs {
             return;
         };
         let Some(literal) = entry.literals.get(&literal).cloned() else { return };
-        let (plan, data) = (Arc::clone(&entry.plan), Arc::clone(data));
+        let (plan, data, news) = (Arc::clone(&entry.plan), Arc::clone(data), entry.news.clone());
         drop(table);
         let upload = move || {
             let to = Holder { worker, addresses };
             for key in tasks.keys() {
-                let chunk = literal.0.chunk(&plan.out_region(tasks.stage, key.chunk));
+                let make = || literal.0.chunk(&plan.out_region(tasks.stage, key.chunk));
+                let chunk = match catch_unwind(AssertUnwindSafe(make)) {
+                    Ok(chunk) => chunk,
+                    Err(panic) => {
+                        // Err: whoever waits has gone.
+                        let _ = news.send(Update::Failed(panicked(key, panic.as_ref())));
+                        return;
+                    }
+                };
                 // A failed upload needs no word: the worker is lost, and its leases are granted anew elsewhere.
                 if data.put(&to, Upload { lease, key, chunk }).is_err() {
                     return;
@@ -117,6 +127,14 @@ impl Jobs {
         let closed = self.closed.lock().unwrap_or_else(PoisonError::into_inner);
         Error::Cluster(closed.clone().unwrap_or_else(|| "the session was closed".into()))
     }
+}
+
+/// What is said where a function of the user's panics while it makes a chunk.
+fn panicked(key: TaskKey, panic: &(dyn Any + Send)) -> JobError {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no message");
+    let message = format!("panic in the function that makes the elements: {text}");
+    JobError::Operation { operation: "literal".into(), chunk: key.chunk.0, message }
 }
 
 /// A submitted job, released when dropped.
@@ -192,6 +210,9 @@ impl Drop for Job {
     }
 }
 
+/// An output, one of its chunks, and that chunk if it was there.
+type Got = (usize, TaskKey, Option<Chunk>);
+
 /// Gets every chunk that is not there yet; returns how many could not be had.
 fn get_missing(located: &Located, found: &mut [Vec<Option<Chunk>>], data: &dyn DataPlane) -> Result<usize> {
     let mut wanted: Vec<(usize, Holder, TaskKey)> = Vec::new();
@@ -205,7 +226,7 @@ fn get_missing(located: &Located, found: &mut [Vec<Option<Chunk>>], data: &dyn D
     }
     let n = data.gets_at_once().clamp(1, wanted.len().max(1));
     let per_thread = wanted.len().div_ceil(n).max(1);
-    let got: Vec<Result<Vec<(usize, TaskKey, Option<Chunk>)>>> = std::thread::scope(|scope| {
+    let got: Vec<Result<Vec<Got>>> = std::thread::scope(|scope| {
         let get = |part: &[(usize, Holder, TaskKey)]| {
             part.iter()
                 .map(|(i, holder, key)| Ok((*i, *key, data.get(holder, *key)?)))

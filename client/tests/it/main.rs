@@ -8,5 +8,6 @@ mod misuse;
 mod properties;
 mod random;
 mod reductions;
+mod sessions;
 mod support;
 mod views;

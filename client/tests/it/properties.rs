@@ -122,7 +122,7 @@ fn theirs(step: &Step, a: &Theirs, leaves: &[Theirs]) -> Theirs {
         Step::Sum(axis) => a.sum_axis(Axis(*axis)),
         Step::Max(axis) => {
             assert!(a.len_of(Axis(*axis)) > 0);
-            a.map_axis(Axis(*axis), |l| l.fold(f64::NEG_INFINITY, |x, &y| x.max(y) + 1.0))
+            a.map_axis(Axis(*axis), |l| l.fold(f64::NEG_INFINITY, |x, &y| x.max(y)))
         }
         Step::Rechunk(chunks) => {
             assert!((0..a.ndim()).all(|i| chunks[i % chunks.len()] == -1 || chunks[i % chunks.len()] > 0));
@@ -183,7 +183,8 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// An array of small integers and the lengths of its chunks. Lengths are often equal or 1, so that shapes fit.
+/// An array of small integers and the lengths of its chunks. Lengths are often equal or 1, so that shapes
+/// fit.
 fn leaf() -> impl Strategy<Value = (Vec<usize>, Vec<isize>)> {
     let len = prop_oneof![4 => Just(4usize), 2 => Just(1), 1 => 0usize..6];
     let chunk = prop_oneof![1isize..5, Just(-1)];

@@ -7,6 +7,7 @@ use std::sync::Once;
 use tilework::{Array, DType, Element};
 
 /// Whether two elements are the same bits; one NaN is as good as another.
+#[allow(clippy::eq_op, reason = "only NaN differs from itself")]
 pub fn same<A: Element>(a: A, b: A) -> bool {
     let nan = |x: A| !matches!(A::DTYPE, DType::Bool) && x != x;
     a.to_bits() == b.to_bits() || nan(a) && nan(b)
@@ -23,6 +24,17 @@ pub fn check<A: Element, D: Dimension>(ours: &Array<A, D>, theirs: &ndarray::Arr
     }
 }
 
+/// As [`check`], for functions whose results may be this many floats away from the standard library's.
+#[track_caller]
+pub fn check_steps<A: Element, D: Dimension>(ours: &Array<A, D>, theirs: &ndarray::Array<A, D>, most: u128) {
+    assert_eq!(ours.shape(), theirs.shape(), "{ours:?}");
+    for (i, (&g, &t)) in ours.compute().iter().zip(theirs).enumerate() {
+        // Of floats of one sign, neighbours have neighbouring bits.
+        let near = same(g, t) || g.to_bits().abs_diff(t.to_bits()) <= most;
+        assert!(near, "{ours:?}: element {i} is {g:?}, expected {t:?}");
+    }
+}
+
 /// As [`check`], for results that depend on the order of additions.
 #[track_caller]
 pub fn check_near<D: Dimension>(ours: &Array<f64, D>, theirs: &ndarray::Array<f64, D>) {
@@ -32,10 +44,16 @@ pub fn check_near<D: Dimension>(ours: &Array<f64, D>, theirs: &ndarray::Array<f6
     }
 }
 
-/// The text with which `f` panics.
+thread_local! {
+    static QUIET: Cell<bool> = const { Cell::new(false) };
+    static PANICKED_IN: Cell<String> = const { Cell::new(String::new()) };
+}
+
+/// The text with which `f` panics, which must be at a line of the caller's file.
 #[track_caller]
 pub fn panic_text<R>(f: impl FnOnce() -> R) -> String {
     let Err(payload) = quietly(f) else { panic!("it did not panic") };
+    assert_eq!(PANICKED_IN.take(), std::panic::Location::caller().file());
     match payload.downcast::<String>() {
         Ok(text) => *text,
         Err(payload) => payload.downcast::<&str>().map_or_else(|_| String::new(), |text| (*text).to_owned()),
@@ -44,12 +62,13 @@ pub fn panic_text<R>(f: impl FnOnce() -> R) -> String {
 
 /// Runs what may panic without a report of the panic.
 pub fn quietly<R>(f: impl FnOnce() -> R) -> std::thread::Result<R> {
-    thread_local! { static QUIET: Cell<bool> = const { Cell::new(false) }; }
     static HOOK: Once = Once::new();
     HOOK.call_once(|| {
         let report = std::panic::take_hook();
         std::panic::set_hook(Box::new(move |info| {
-            if !QUIET.get() {
+            if QUIET.get() {
+                PANICKED_IN.set(info.location().map(|l| l.file().to_owned()).unwrap_or_default());
+            } else {
                 report(info);
             }
         }));

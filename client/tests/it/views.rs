@@ -10,6 +10,7 @@ fn cube() -> (Array3<i32>, Nd3<i32>) {
 }
 
 #[test]
+#[allow(clippy::reversed_empty_ranges, reason = "ndarray takes them as empty, and so do we")]
 fn slices() {
     let (a, b) = cube();
     macro_rules! same {

@@ -1,5 +1,6 @@
 //! Arrays put after one another or on top of one another.
 
+use crate::check::LISTED_CHUNKS_MAX;
 use crate::error::ExprError;
 use crate::graph::Expr;
 use crate::grid::{AxisGrid, Grid};
@@ -29,6 +30,11 @@ impl Expr {
         }
         if arrays.len() == 1 {
             return Ok(first.clone());
+        }
+        let n_chunks = arrays.iter().map(|a| a.grid().axes()[axis].n_chunks()).fold(0, usize::saturating_add);
+        if n_chunks > LISTED_CHUNKS_MAX {
+            let (what, got) = ("number of chunks along the axis of a concatenation", n_chunks.to_string());
+            return Err(ExprError::Parameter { what, got, expected: "at most 2^24; make them larger" });
         }
         let lens: Vec<usize> =
             arrays.iter().flat_map(|a| a.grid().axes()[axis].chunk_lens()).filter(|&l| l > 0).collect();

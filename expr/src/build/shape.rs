@@ -35,8 +35,8 @@ impl Expr {
     /// # Errors
     /// [`ExprError::Reshape`] where the shapes have different numbers of elements.
     pub fn reshape(&self, shape: &[usize]) -> Result<Expr, ExprError> {
-        let count = |s: &[usize]| s.iter().map(|&l| l as u128).product::<u128>();
-        if count(shape) != count(&self.shape()) {
+        let count = |s: &[usize]| s.iter().try_fold(1usize, |n, &l| n.checked_mul(l));
+        if shape.contains(&0) != self.is_empty() || !self.is_empty() && count(shape) != Some(self.len()) {
             return Err(ExprError::Reshape { from: self.shape(), to: shape.to_vec() });
         }
         if shape == self.shape() {

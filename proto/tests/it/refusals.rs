@@ -6,7 +6,7 @@ use tilework_proto::{Wire, decode, wire};
 
 fn program(axis: wire::Axis, node: wire::Node) -> String {
     let message = wire::Program { nodes: vec![node], outputs: vec![0], axes: vec![axis] };
-    decode::<Program>(&message.encode_to_vec()).unwrap_err().to_string()
+    decode::<Program>(&message.encode_to_vec()).expect_err("the program makes no sense").to_string()
 }
 
 fn literal(axes: &[u32]) -> wire::Node {

@@ -99,15 +99,8 @@ impl Roots {
         self.n_left = 0;
     }
 
-    /// The next tasks for a worker, at most `room`: of its own block, or of the far half of the largest block that
-    /// is left. They stay where they are until [`Roots::take`].
-    pub fn next(&mut self, worker: WorkerId, room: u64) -> Option<Run> {
-        if self.n_left == 0 {
-            return None;
-        }
-        if self.blocks.get(&worker).is_none_or(|b| len(b) == 0) && !self.rob(worker) {
-            return None;
-        }
+    /// The next tasks of a worker's own block, at most `room`. They stay where they are until [`Roots::take`].
+    pub fn next(&self, worker: WorkerId, room: u64) -> Option<Run> {
         let block = self.blocks.get(&worker)?;
         let open = || block.iter().zip(&self.stages).enumerate().filter(|(_, (r, _))| !r.is_empty());
         let wave = open().map(|(_, (_, s))| s.wave).min()?;
@@ -117,8 +110,8 @@ impl Roots {
             (u128::from(a.0) * u128::from(b.1)).cmp(&(u128::from(b.0) * u128::from(a.1)))
         };
         let fraction = |r: &Range<u64>, s: &Root| (r.start, s.n_tasks);
-        let (root, (range, stage)) =
-            in_wave().min_by(|(i, (r, s)), (j, (q, t))| behind(&fraction(r, s), &fraction(q, t)).then(i.cmp(j)))?;
+        let (root, (range, stage)) = in_wave()
+            .min_by(|(i, (r, s)), (j, (q, t))| behind(&fraction(r, s), &fraction(q, t)).then(i.cmp(j)))?;
         let all: u128 = in_wave().map(|(_, (_, s))| u128::from(s.n_tasks)).sum();
         let fair = (u128::from(room) * u128::from(stage.n_tasks)).div_ceil(all) as u64;
         let n = fair.clamp(1, range.end - range.start).min(room);
@@ -132,7 +125,11 @@ impl Roots {
         self.n_left -= n;
     }
 
-    fn rob(&mut self, worker: WorkerId) -> bool {
+    /// Gives a worker that has no block the far half of the largest one that is left; whether there was one.
+    pub fn rob(&mut self, worker: WorkerId) -> bool {
+        if self.n_left == 0 || self.blocks.get(&worker).is_some_and(|b| len(b) > 0) {
+            return false;
+        }
         if let Some(mut orphan) = self.orphans.pop() {
             let mine = split(&mut orphan, &self.stages);
             self.orphans.extend(Some(orphan).filter(|o| len(o) > 0));
@@ -170,12 +167,14 @@ fn len(block: &Block) -> u64 {
 
 /// Takes the far half of a block, cut at one fraction of all stages; the last task where no stage has more than one.
 fn split(block: &mut Block, stages: &[Root]) -> Block {
-    let longest = (0..block.len()).max_by_key(|&i| block[i].end - block[i].start).expect("a block has stages");
+    let longest =
+        (0..block.len()).max_by_key(|&i| block[i].end - block[i].start).expect("a block has stages");
     let r = &block[longest];
     if r.end - r.start < 2 {
         // One task of each stage at most: the last one goes.
         let last = (0..block.len()).rev().find(|&i| !block[i].is_empty()).expect("a block with tasks");
-        let mine = block.iter().enumerate().map(|(i, r)| if i == last { r.clone() } else { r.end..r.end }).collect();
+        let mine =
+            block.iter().enumerate().map(|(i, r)| if i == last { r.clone() } else { r.end..r.end }).collect();
         block[last].end = block[last].start;
         return mine;
     }
@@ -207,7 +206,8 @@ mod tests {
     use super::*;
 
     fn roots(n: &[u64]) -> Roots {
-        let stage = |(i, &n): (usize, &u64)| Root { stage: StageIdx(i as u32), n_tasks: n, wave: 0, mixed: false };
+        let stage =
+            |(i, &n): (usize, &u64)| Root { stage: StageIdx(i as u32), n_tasks: n, wave: 0, mixed: false };
         let all: Block = n.iter().map(|&n| 0..n).collect();
         Roots {
             stages: n.iter().enumerate().map(stage).collect(),
@@ -240,9 +240,12 @@ mod tests {
     fn the_far_half_of_the_largest_block_is_robbed() {
         let mut r = roots(&[100]);
         r.share_out(&[(WorkerId(0), 1)]);
+        assert!(r.next(WorkerId(7), 1000).is_none());
+        assert!(r.rob(WorkerId(7)) && !r.rob(WorkerId(7)));
         let run = r.next(WorkerId(7), 1000).unwrap();
         assert_eq!((run.root, run.chunks), (0, 50..100));
         r.orphan(WorkerId(0));
+        assert!(r.rob(WorkerId(8)));
         let run = r.next(WorkerId(8), 1000).unwrap();
         assert_eq!(run.chunks, 25..50);
         assert_eq!(r.left_of(StageIdx(0)), [50..100, 25..50, 0..25]);
@@ -256,6 +259,7 @@ mod tests {
         let mut seen = vec![Vec::new(); 3];
         while r.n_left() > 0 {
             for w in [5, 2, 0, 1].map(WorkerId) {
+                r.rob(w);
                 if let Some(run) = r.next(w, 2) {
                     r.take(w, run.root, run.chunks.end - run.chunks.start);
                     seen[run.root].extend(run.chunks);

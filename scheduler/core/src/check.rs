@@ -43,7 +43,11 @@ impl Scheduler {
             let in_block = left.iter().any(|r| r.contains(&chunk));
             if in_block {
                 let mixed = !job.plan.stage(stage).inputs.is_empty();
-                assert!(mixed || state == TaskState::Untouched, "{key:?} is {state:?} and still a root to hand out");
+                let unneeded = state == TaskState::Released && !job.needed(stage, key.chunk);
+                assert!(
+                    mixed || unneeded || state == TaskState::Untouched,
+                    "{key:?} is {state:?} and still a root to hand out"
+                );
             }
             self.check_task(job, key, state, tally);
         }
@@ -53,7 +57,9 @@ impl Scheduler {
         match state {
             TaskState::Untouched | TaskState::Released => return,
             TaskState::Waiting { missing } => self.check_waiting(job, key, missing),
-            TaskState::Ready { worker: None } => assert!(self.unplaced.contains(&key), "{key:?} is ready nowhere"),
+            TaskState::Ready { worker: None } => {
+                assert!(self.unplaced.contains(&key), "{key:?} is ready nowhere")
+            }
             TaskState::Ready { worker: Some(worker) } => {
                 let w = self.workers.get(&worker).expect("a task is ready for a worker that is gone");
                 assert!(w.ready.contains(&ready_key(key)), "{key:?} is in no queue");
@@ -113,7 +119,11 @@ impl Scheduler {
         job.roots.check(|w| self.workers.get(&w).is_some_and(|w| !w.leaving));
         let referrers = self.jobs.values().filter(|j| j.refs.contains(&id));
         assert_eq!(job.n_referrers as usize, referrers.clone().count(), "{id:?}: jobs that refer to it");
-        assert_eq!(job.n_readers as usize, referrers.filter(|j| j.reads).count(), "{id:?}: jobs that read it");
+        assert_eq!(
+            job.n_readers as usize,
+            referrers.filter(|j| j.reads).count(),
+            "{id:?}: jobs that read it"
+        );
         let reads = job.wanted() && (!job.finished || job.has_alias_outputs);
         assert_eq!(job.reads, reads, "{id:?}: whether it reads");
         assert!(job.wanted() || job.is_dormant(), "{id:?} is wanted by nobody and has chunks");
@@ -125,15 +135,29 @@ impl Scheduler {
         for (id, w) in &self.workers {
             let mine = || self.leases.iter().filter(|(_, l)| l.worker == *id);
             assert_eq!(w.leased, mine().map(|(_, l)| l.open).sum::<u32>(), "{id:?}: tasks leased");
-            assert_eq!(w.leased_us, mine().map(|(_, l)| l.est_us * u64::from(l.open)).sum::<u64>(), "{id:?}: load");
+            assert_eq!(
+                w.leased_us,
+                mine().map(|(_, l)| l.est_us * u64::from(l.open)).sum::<u64>(),
+                "{id:?}: load"
+            );
             let committed = tally.committed.get(id).copied().unwrap_or(0);
             assert_eq!(w.bytes_committed, committed, "{id:?}: bytes of results");
             assert_eq!(w.ready.len(), tally.ready.get(id).copied().unwrap_or(0), "{id:?}: queue");
             assert!(!w.leaving || w.ready.is_empty(), "{id:?} is leaving and has a queue");
-            assert!(w.leased <= self.limits.outstanding_max.max(4 * w.hello.threads), "{id:?} has too much to do");
-            assert!(w.defined.iter().all(|j| self.jobs.contains_key(j)), "{id:?} was not told that a job is over");
+            assert!(
+                w.leased <= self.limits.outstanding_max.max(4 * w.hello.threads),
+                "{id:?} has too much to do"
+            );
+            assert!(
+                w.defined.iter().all(|j| self.jobs.contains_key(j)),
+                "{id:?} was not told that a job is over"
+            );
         }
-        assert_eq!(self.n_ready, self.workers.values().map(|w| w.ready.len()).sum::<usize>(), "tasks in queues");
+        assert_eq!(
+            self.n_ready,
+            self.workers.values().map(|w| w.ready.len()).sum::<usize>(),
+            "tasks in queues"
+        );
         for (id, l) in &self.leases {
             assert!(self.workers.contains_key(&l.worker), "{id:?} is a lease of a worker that is gone");
             assert_eq!(l.open, tally.open.get(id).copied().unwrap_or(0), "{id:?}: open tasks");
@@ -149,7 +173,7 @@ impl Scheduler {
             // Nobody is there, or the largest worker that there was is not, and tasks may wait for it.
             return;
         }
-        for (id, job) in self.jobs.iter().filter(|(_, j)| j.wanted() && !j.finished) {
+        if let Some((id, job)) = self.jobs.iter().find(|(_, j)| j.wanted() && !j.finished) {
             let counts: Vec<_> = job.stages.iter().map(|s| s.table.counts()).collect();
             let (left, roots) = (job.outputs_left(), job.roots.n_left());
             panic!(

@@ -2,6 +2,7 @@
 //!
 //! Knows queues, roots and memory credit. Must not know why a task became ready.
 
+use crate::blocks::Run;
 use crate::lifecycle::push_holding;
 use crate::limits::Bug;
 use crate::scheduler::Scheduler;
@@ -12,15 +13,6 @@ use std::ops::Range;
 use tilework_expr::{
     ChunkIdx, Holding, Instruction, JobId, LeaseId, StageIdx, StageKind, TaskKey, TaskRange, Update, WorkerId,
 };
-
-/// What came of an attempt to give a worker root tasks.
-#[derive(PartialEq)]
-enum Gave {
-    /// Some tasks, or readers of chunks that existed already.
-    Something,
-    /// Nothing, and there is nothing.
-    Nothing,
-}
 
 impl Scheduler {
     /// Gives every worker that has room what there is for it.
@@ -36,24 +28,30 @@ impl Scheduler {
             if !self.feed_hungry() {
                 return;
             }
+            self.place_all();
+            if !self.failing.is_empty() || !self.unsettled.is_empty() {
+                return;
+            }
         }
     }
 
-    /// Tries again for the workers without work; whether anything changed.
+    /// Tries again for the workers without work, now at others' cost; whether anything changed.
     fn feed_hungry(&mut self) -> bool {
         if self.hungry.is_empty() {
             return false;
         }
-        let roots_left = self.jobs.values().any(|j| j.roots.n_left() > 0);
-        if roots_left && self.n_ready == 0 && self.leases.is_empty() {
+        let hungry: Vec<WorkerId> = self.hungry.iter().copied().collect();
+        if self.jobs.values().any(|j| j.roots.n_left() > 0) {
+            if hungry.iter().any(|w| self.rob_roots(*w, false)) {
+                return true;
+            }
             // Nothing else can make progress: one root more than memory allows.
-            let hungry: Vec<WorkerId> = self.hungry.iter().copied().collect();
-            if hungry.into_iter().any(|w| self.lease_roots(w, true) == Gave::Something) {
+            let stuck = self.n_ready == 0 && self.leases.is_empty();
+            if stuck && hungry.iter().any(|w| self.rob_roots(*w, true)) {
                 return true;
             }
         }
         if self.n_ready > 0 {
-            let hungry: Vec<WorkerId> = self.hungry.iter().copied().collect();
             for w in hungry {
                 if self.room(w, self.limits.task_us_guess) > 0 {
                     if !self.steal_ready(w) {
@@ -68,6 +66,19 @@ impl Scheduler {
         }
         self.revoke_for_idle();
         false
+    }
+
+    /// Gives root tasks of others' blocks to a worker that is about to run out of work.
+    fn rob_roots(&mut self, worker: WorkerId, force: bool) -> bool {
+        let w = &self.workers[&worker];
+        let enough = self.limits.outstanding_min_per_thread * w.hello.threads;
+        if w.leased >= enough || (w.bytes_committed >= self.root_bytes_max(worker) && !force) {
+            return false;
+        }
+        for job in self.jobs.values_mut().filter(|j| j.roots.n_left() > 0 && !j.roots.unshared()) {
+            job.roots.rob(worker);
+        }
+        self.lease_roots(worker, force)
     }
 
     fn fill(&mut self, worker: WorkerId) {
@@ -89,7 +100,7 @@ impl Scheduler {
                 self.hungry.remove(&worker);
                 return;
             }
-            if self.lease_roots(worker, false) == Gave::Something {
+            if self.lease_roots(worker, false) {
                 self.place_all();
                 if !self.failing.is_empty() {
                     return;
@@ -122,7 +133,9 @@ impl Scheduler {
         let est_us = self.est_us(first.job, first.stage);
         let w = self.workers.get_mut(&worker).expect("a living worker");
         let mut end = first.chunk.0;
-        while end - first.chunk.0 < room && w.ready.contains(&(first.job, Reverse(first.stage), ChunkIdx(end))) {
+        while end - first.chunk.0 < room
+            && w.ready.contains(&(first.job, Reverse(first.stage), ChunkIdx(end)))
+        {
             w.dequeue(TaskKey { chunk: ChunkIdx(end), ..first }, est_us);
             self.n_ready -= 1;
             end += 1;
@@ -148,7 +161,10 @@ impl Scheduler {
         w.leased += n as u32;
         w.leased_us += est_us * n;
         w.bytes_committed += bytes;
-        self.leases.insert(lease, Lease { worker, job, stage, chunks: chunks.clone(), open: n as u32, est_us, fixed: false });
+        self.leases.insert(
+            lease,
+            Lease { worker, job, stage, chunks: chunks.clone(), open: n as u32, est_us, fixed: false },
+        );
         self.define(worker, job);
         let tasks = TaskRange { job, stage, chunks };
         let elsewhere = coalesced(elsewhere);
@@ -172,18 +188,20 @@ impl Scheduler {
         });
     }
 
-    /// Gives a worker the next root tasks of the first job that has any; `force` passes over memory credit for one.
-    fn lease_roots(&mut self, worker: WorkerId, force: bool) -> Gave {
-        let ids: Vec<JobId> = self.jobs.iter().filter(|(_, j)| j.roots.n_left() > 0).map(|(id, _)| *id).collect();
+    /// Gives a worker the next root tasks of the first job that has any in its block, or puts results of earlier jobs
+    /// to use; whether there were any. `force` passes over memory credit for one.
+    fn lease_roots(&mut self, worker: WorkerId, force: bool) -> bool {
+        let ids: Vec<JobId> =
+            self.jobs.iter().filter(|(_, j)| j.roots.n_left() > 0).map(|(id, _)| *id).collect();
         for id in ids {
             if self.jobs[&id].roots.unshared() {
                 self.share_out(id);
             }
-            if self.lease_roots_of(id, worker, force) == Gave::Something {
-                return Gave::Something;
+            if self.lease_roots_of(id, worker, force) {
+                return true;
             }
         }
-        Gave::Nothing
+        false
     }
 
     fn share_out(&mut self, id: JobId) {
@@ -192,24 +210,29 @@ impl Scheduler {
         self.jobs.get_mut(&id).expect("a job with roots").roots.share_out(&takers);
     }
 
-    fn lease_roots_of(&mut self, id: JobId, worker: WorkerId, force: bool) -> Gave {
+    fn lease_roots_of(&mut self, id: JobId, worker: WorkerId, force: bool) -> bool {
         loop {
-            let job = self.jobs.get_mut(&id).expect("a job with roots");
-            let Some(run) = job.roots.next(worker, u64::MAX) else { return Gave::Nothing };
+            let job = &self.jobs[&id];
+            let Some(mut run) = job.roots.next(worker, u64::MAX) else { return false };
             let root = job.roots.root(run.root);
-            let (stage, mut most) = (root.stage, run.chunks.end - run.chunks.start);
+            let stage = root.stage;
             if root.mixed || !job.stage(stage).whole {
                 // Some of these are not needed, or are no roots: those at the front are passed over.
                 let room = self.room(worker, self.est_us(id, stage)).max(1);
-                let root_task = |me: &mut Self, c: u64| me.is_root_task(TaskKey { job: id, stage, chunk: ChunkIdx(c) });
-                let mut chunks = run.chunks.take(room as usize);
-                most = chunks.by_ref().take_while(|c| root_task(self, *c)).count() as u64;
-                if most == 0 {
+                let mut n = 0;
+                while n < room && run.chunks.start + n < run.chunks.end {
+                    if !self.is_root_task(TaskKey { job: id, stage, chunk: ChunkIdx(run.chunks.start + n) }) {
+                        break;
+                    }
+                    n += 1;
+                }
+                if n == 0 {
                     self.take_roots(worker, id, run.root, 1);
                     continue;
                 }
+                run.chunks.end = run.chunks.start + n;
             }
-            return self.lease_root_run(worker, id, run.root, most, force);
+            return self.lease_root_run(worker, id, &run, force);
         }
     }
 
@@ -227,53 +250,65 @@ impl Scheduler {
         self.jobs.get_mut(&id).expect("a job with roots").roots.take(worker, root, n);
     }
 
-    fn lease_root_run(&mut self, worker: WorkerId, id: JobId, root: usize, most: u64, force: bool) -> Gave {
-        let job = &self.jobs[&id];
-        let stage = job.roots.root(root).stage;
-        if job.is_alias(stage) {
-            if self.n_ready >= self.limits.ready_max {
-                return Gave::Nothing;
-            }
-            let Some(run) = self.next_run(worker, id, self.limits.ready_max as u64 / 16) else { return Gave::Nothing };
-            let n = (run.end - run.start).min(most);
-            self.take_roots(worker, id, root, n);
-            for chunk in run.start..run.start + n {
-                self.read_alias(TaskKey { job: id, stage, chunk: ChunkIdx(chunk) });
-            }
-            return Gave::Something;
+    /// Leases the first of the root tasks in `run`, as many as there is room and memory for; whether any.
+    fn lease_root_run(&mut self, worker: WorkerId, id: JobId, run: &Run, force: bool) -> bool {
+        let stage = self.jobs[&id].roots.root(run.root).stage;
+        if self.jobs[&id].is_alias(stage) {
+            return self.read_aliases(worker, id, run);
         }
         let room = self.room(worker, self.est_us(id, stage)).max(u64::from(force));
-        let Some(run) = self.next_run(worker, id, room.max(1)) else { return Gave::Nothing };
-        let credit = if force { 1 } else { self.credit(worker, TaskKey { job: id, stage, chunk: ChunkIdx(run.start) }) };
-        let n = (run.end - run.start).min(most).min(credit).min(room);
-        if n == 0 {
-            return Gave::Nothing;
+        let Some(fair) = self.fair_share(worker, id, room.max(1)) else { return false };
+        let first = TaskKey { job: id, stage, chunk: ChunkIdx(run.chunks.start) };
+        let credit = if force { 1 } else { self.credit(worker, first) };
+        let n = (run.chunks.end - run.chunks.start).min(fair).min(credit).min(room);
+        if n == 0 || !self.fits(first, worker) {
+            return false;
         }
-        if !self.fits_somewhere(TaskKey { job: id, stage, chunk: ChunkIdx(run.start) }, worker) {
-            return Gave::Nothing;
-        }
-        self.take_roots(worker, id, root, n);
-        self.lease(worker, id, stage, run.start..run.start + n);
+        self.take_roots(worker, id, run.root, n);
+        self.lease(worker, id, stage, run.chunks.start..run.chunks.start + n);
         self.hungry.remove(&worker);
-        Gave::Something
+        true
     }
 
-    fn next_run(&mut self, worker: WorkerId, id: JobId, room: u64) -> Option<Range<u64>> {
-        Some(self.jobs.get_mut(&id)?.roots.next(worker, room)?.chunks)
+    /// Puts some results of an earlier job to use, while not too many tasks are ready.
+    fn read_aliases(&mut self, worker: WorkerId, id: JobId, run: &Run) -> bool {
+        if self.n_ready >= self.limits.ready_max {
+            return false;
+        }
+        let Some(fair) = self.fair_share(worker, id, (self.limits.ready_max as u64 / 16).max(1)) else {
+            return false;
+        };
+        let n = (run.chunks.end - run.chunks.start).min(fair);
+        let stage = self.jobs[&id].roots.root(run.root).stage;
+        self.take_roots(worker, id, run.root, n);
+        for chunk in run.chunks.start..run.chunks.start + n {
+            self.read_alias(TaskKey { job: id, stage, chunk: ChunkIdx(chunk) });
+        }
+        true
+    }
+
+    /// How many tasks of the next root stage to take where `room` are to be taken of all that go in step.
+    fn fair_share(&self, worker: WorkerId, id: JobId, room: u64) -> Option<u64> {
+        let run = self.jobs[&id].roots.next(worker, room)?;
+        Some(run.chunks.end - run.chunks.start)
     }
 
     /// Whether a root's result fits into a worker; the job fails where it fits into none.
-    fn fits_somewhere(&mut self, key: TaskKey, worker: WorkerId) -> bool {
+    fn fits(&mut self, key: TaskKey, worker: WorkerId) -> bool {
         let needed = self.jobs[&key.job].plan.out_bytes(key.stage, key.chunk);
         self.fail_for_memory(key, needed);
         self.workers[&worker].hello.memory_bytes >= needed
     }
 
+    /// Bytes of results that a worker may have or make before roots wait.
+    fn root_bytes_max(&self, worker: WorkerId) -> u64 {
+        let memory = u128::from(self.workers[&worker].hello.memory_bytes);
+        (memory * u128::from(self.limits.root_memory_percent) / 100) as u64
+    }
+
     /// How many roots of a stage a worker may take before their results fill its share of memory.
     fn credit(&self, worker: WorkerId, key: TaskKey) -> u64 {
-        let w = &self.workers[&worker];
-        let limit = (u128::from(w.hello.memory_bytes) * u128::from(self.limits.root_memory_percent) / 100) as u64;
-        let left = limit.saturating_sub(w.bytes_committed);
+        let left = self.root_bytes_max(worker).saturating_sub(self.workers[&worker].bytes_committed);
         match self.jobs[&key.job].stage(key.stage).bytes_each {
             Some(each) => left.checked_div(each).unwrap_or(u64::MAX),
             None => u64::from(self.jobs[&key.job].bytes(key.stage, key.chunk) <= left),
@@ -283,7 +318,9 @@ impl Scheduler {
     /// Moves ready tasks from the queue of the busiest worker to one that has nothing.
     fn steal_ready(&mut self, thief: WorkerId) -> bool {
         let queues = self.workers.iter().filter(|(w, s)| **w != thief && !s.ready.is_empty());
-        let Some((_, Reverse(victim))) = queues.map(|(w, s)| (s.load_us(), Reverse(*w))).max() else { return false };
+        let Some((_, Reverse(victim))) = queues.map(|(w, s)| (s.load_us(), Reverse(*w))).max() else {
+            return false;
+        };
         let v = &self.workers[&victim];
         if v.load_us() < self.limits.steal_us_min {
             return false;
@@ -301,18 +338,24 @@ impl Scheduler {
 
     /// Asks the busiest worker for tasks back where another has none.
     fn revoke_for_idle(&mut self) {
-        let idle: Vec<WorkerId> = self.hungry.iter().copied().filter(|w| self.workers[w].leased == 0).collect();
+        let idle: Vec<WorkerId> =
+            self.hungry.iter().copied().filter(|w| self.workers[w].leased == 0).collect();
         for thief in idle {
-            let busy = self.workers.iter().filter(|(_, s)| s.revoking.is_none() && s.leased > s.hello.threads);
-            let Some((load, Reverse(victim))) = busy.map(|(w, s)| (s.load_us(), Reverse(*w))).max() else { return };
+            let busy =
+                self.workers.iter().filter(|(_, s)| s.revoking.is_none() && s.leased > s.hello.threads);
+            let Some((load, Reverse(victim))) = busy.map(|(w, s)| (s.load_us(), Reverse(*w))).max() else {
+                return;
+            };
             if load < self.limits.steal_us_min {
                 return;
             }
             let v = &self.workers[&victim];
             let n = u64::from(v.leased - v.hello.threads).div_ceil(2);
-            let last = self.leases.iter().rev().find(|(_, l)| {
-                l.worker == victim && !l.fixed && !self.jobs[&l.job].is_literal(l.stage)
-            });
+            let last = self
+                .leases
+                .iter()
+                .rev()
+                .find(|(_, l)| l.worker == victim && !l.fixed && !self.jobs[&l.job].is_literal(l.stage));
             let Some((&lease, l)) = last else { return };
             let (job, stage) = (l.job, l.stage);
             let chunks = l.chunks.end.saturating_sub(n).max(l.chunks.start)..l.chunks.end;

@@ -25,7 +25,8 @@ impl Scheduler {
                 trouble.failures += 1;
                 trouble.avoid(worker);
                 if trouble.failures >= self.limits.failures_max {
-                    let message = format!("{} workers failed to do it, the last one: {message}", trouble.failures);
+                    let message =
+                        format!("{} workers failed to do it, the last one: {message}", trouble.failures);
                     self.fail_operation(key, message);
                 }
             }

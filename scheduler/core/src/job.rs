@@ -9,7 +9,8 @@ use crate::table::{Table, TaskState};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use tilework_expr::{
-    AxisGrid, AxisMap, ChunkIdx, Grid, Input, InputMap, JobError, JobId, Plan, Program, Stage, StageIdx, StageKind,
+    AxisGrid, AxisMap, ChunkIdx, Grid, Input, InputMap, JobError, JobId, Plan, Program, Stage, StageIdx,
+    StageKind,
 };
 
 /// Where a chunk is really made, once `Held` stages are resolved.
@@ -187,7 +188,8 @@ pub(crate) fn submit(
 }
 
 fn resolve(jobs: &BTreeMap<JobId, Job>, of: JobId, output: u32, stage: &Stage) -> Result<Canonical, String> {
-    let named = jobs.get(&of).ok_or_else(|| format!("it reads job {}, which does not exist any more", of.0))?;
+    let named =
+        jobs.get(&of).ok_or_else(|| format!("it reads job {}, which does not exist any more", of.0))?;
     if let Some(error) = &named.failed {
         return Err(format!("it reads job {}, which failed: {error}", of.0));
     }
@@ -245,7 +247,9 @@ fn covers(to: &Stage, input: &Input, from: &Stage) -> bool {
                 AxisMap::At(_) => axis.n_chunks() == 1,
                 AxisMap::Along { step, .. } => step.unsigned_abs() == 1 && *hull == (0..axis.len()),
             };
-            !has_empty_chunks(&from.out_grid) && out.iter().all(|r| !r.is_empty()) && axes.into_iter().all(all)
+            !has_empty_chunks(&from.out_grid)
+                && out.iter().all(|r| !r.is_empty())
+                && axes.into_iter().all(all)
         }
     }
 }

@@ -20,6 +20,9 @@ mod state;
 mod table;
 mod worker;
 
+#[cfg(test)]
+mod tests;
+
 pub use event::*;
 #[doc(hidden)]
 pub use limits::Bug;

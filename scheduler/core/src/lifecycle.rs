@@ -92,7 +92,8 @@ impl Scheduler {
             if job.finished && !was {
                 let announce = job.client_holds;
                 self.trim(id);
-                if announce && !(self.jobs[&id].announced && self.limits.plays(Bug::RemadeOutputUnannounced)) {
+                if announce && !(self.jobs[&id].announced && self.limits.plays(Bug::RemadeOutputUnannounced))
+                {
                     self.announce(id);
                 }
             }
@@ -146,7 +147,9 @@ impl Scheduler {
             let (of, made) = job.stage(stage).canonical;
             let mut list: Vec<Holding> = Vec::new();
             for chunk in 0..job.plan.n_tasks(stage) {
-                let TaskState::Held { holder, .. } = self.jobs[&of].state(made, ChunkIdx(chunk)) else { continue };
+                let TaskState::Held { holder, .. } = self.jobs[&of].state(made, ChunkIdx(chunk)) else {
+                    continue;
+                };
                 holders.insert(holder);
                 push_holding(&mut list, TaskKey { job: of, stage: made, chunk: ChunkIdx(chunk) }, holder);
             }
@@ -175,7 +178,9 @@ impl Scheduler {
                     TaskState::Held { holder, .. } if holder != NOBODY => {
                         self.uncharge(holder, id, stage, ChunkIdx(chunk));
                     }
-                    TaskState::Leased { lease } => self.uncharge(self.leases[&lease].worker, id, stage, ChunkIdx(chunk)),
+                    TaskState::Leased { lease } => {
+                        self.uncharge(self.leases[&lease].worker, id, stage, ChunkIdx(chunk))
+                    }
                     _ => {}
                 }
             }
@@ -253,9 +258,11 @@ impl Scheduler {
             let counts = s.table.counts();
             if counts.waiting + counts.ready + counts.leased > 0 {
                 let tasks = s.table.live().filter(|(_, t)| !t.is_done() && *t != TaskState::Untouched);
-                undone.extend(tasks.map(|(c, t)| {
-                    (TaskKey { job: id, stage: StageIdx(i as u32), chunk: ChunkIdx(c) }, t)
-                }));
+                undone.extend(
+                    tasks.map(|(c, t)| {
+                        (TaskKey { job: id, stage: StageIdx(i as u32), chunk: ChunkIdx(c) }, t)
+                    }),
+                );
             }
         }
         for (key, state) in undone {
@@ -297,7 +304,10 @@ impl Scheduler {
     /// Tells clients how far their jobs are, now and then.
     pub(crate) fn report_progress(&mut self, id: JobId) {
         let (now_us, interval_us) = (self.now_us, self.limits.progress_interval_us);
-        let Some(job) = self.jobs.get_mut(&id).filter(|j| j.client_holds && j.progress_at_us <= now_us) else { return };
+        let Some(job) = self.jobs.get_mut(&id).filter(|j| j.client_holds && j.progress_at_us <= now_us)
+        else {
+            return;
+        };
         let (done, total) = job.progress();
         if std::mem::replace(&mut job.progress_done, done) != done {
             job.progress_at_us = now_us + interval_us;
@@ -315,7 +325,8 @@ pub(crate) fn push_holding(list: &mut Vec<Holding>, key: TaskKey, worker: Worker
     match list.last_mut() {
         Some(h)
             if h.worker == worker
-                && (h.chunks.job, h.chunks.stage, h.chunks.chunks.end) == (key.job, key.stage, key.chunk.0) =>
+                && (h.chunks.job, h.chunks.stage, h.chunks.chunks.end)
+                    == (key.job, key.stage, key.chunk.0) =>
         {
             h.chunks.chunks.end += 1;
         }

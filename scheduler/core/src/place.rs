@@ -97,7 +97,8 @@ impl Scheduler {
             let w = self.workers.get(&id).filter(|w| fits(w))?;
             let local = needs.at.iter().find(|(h, _)| *h == id).map_or(0, |(_, b)| *b);
             let missing = needs.inputs - local;
-            let transfer = if missing > 0 { self.limits.transfer_us + missing / self.limits.bytes_per_us } else { 0 };
+            let transfer =
+                if missing > 0 { self.limits.transfer_us + missing / self.limits.bytes_per_us } else { 0 };
             Some(((avoided(id), w.load_us() + transfer), id))
         };
         let near = needs.at.iter().map(|(w, _)| *w).chain(self.hungry.iter().copied().take(IDLE_MAX));

@@ -41,7 +41,12 @@ impl Scheduler {
             self.silence_check_us = self.silence_check_us.min(self.now_us + max_us);
         }
         if first {
-            self.jobs.keys().copied().collect::<Vec<_>>().into_iter().for_each(|id| self.refuse_oversized(id));
+            self.jobs
+                .keys()
+                .copied()
+                .collect::<Vec<_>>()
+                .into_iter()
+                .for_each(|id| self.refuse_oversized(id));
         }
     }
 
@@ -79,7 +84,11 @@ impl Scheduler {
         let suspects: Vec<TaskKey> = not_literal.take(threads).copied().collect();
         self.n_ready -= gone.ready.len();
         if !self.limits.plays(Bug::ReadyTasksStranded) {
-            undone.extend(gone.ready.iter().map(|&(job, Reverse(stage), chunk)| TaskKey { job, stage, chunk }));
+            undone.extend(gone.ready.iter().map(|&(job, Reverse(stage), chunk)| TaskKey {
+                job,
+                stage,
+                chunk,
+            }));
         }
         undone.iter().for_each(|key| self.set(*key, TaskState::Waiting { missing: 0 }));
         let lost = self.held_by(worker);
@@ -199,7 +208,9 @@ impl Scheduler {
                 true
             }
             TaskState::Released if self.limits.plays(Bug::InputsNotResurrected) => true,
-            TaskState::Released if self.jobs[&input.job].is_alias(input.stage) => self.demand_alias(input, tasks),
+            TaskState::Released if self.jobs[&input.job].is_alias(input.stage) => {
+                self.demand_alias(input, tasks)
+            }
             TaskState::Released => {
                 self.set(input, TaskState::Waiting { missing: 0 });
                 if self.jobs[&input.job].stage(input.stage).is_output {

@@ -112,7 +112,9 @@ impl Scheduler {
                 continue;
             }
             self.requeue(key);
-            let Some(thief) = thief.filter(|t| self.workers.get(t).is_some_and(|w| !w.leaving)) else { continue };
+            let Some(thief) = thief.filter(|t| self.workers.get(t).is_some_and(|w| !w.leaving)) else {
+                continue;
+            };
             if self.task(key) == (TaskState::Ready { worker: None }) && self.may_go(key, thief) {
                 self.enqueue(key, thief);
             }

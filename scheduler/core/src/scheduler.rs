@@ -8,7 +8,9 @@ use crate::limits::Limits;
 use crate::table::TaskState;
 use crate::worker::{Lease, WorkerState};
 use std::collections::{BTreeMap, BTreeSet};
-use tilework_expr::{ChunkIdx, Instruction, JobError, JobId, LeaseId, StageIdx, TaskKey, TaskRange, Update, WorkerId};
+use tilework_expr::{
+    ChunkIdx, Instruction, JobError, JobId, LeaseId, StageIdx, TaskKey, TaskRange, Update, WorkerId,
+};
 
 /// What went wrong with a task so far.
 #[derive(Clone, Debug, Default)]

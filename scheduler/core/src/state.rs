@@ -77,9 +77,10 @@ impl Scheduler {
         for (job, j) in &self.jobs {
             for (i, s) in j.stages.iter().enumerate() {
                 all.extend(s.table.live().filter_map(|(chunk, state)| match state {
-                    TaskState::Held { holder, .. } if holder != NOBODY => {
-                        Some((holder, TaskKey { job: *job, stage: StageIdx(i as u32), chunk: ChunkIdx(chunk) }))
-                    }
+                    TaskState::Held { holder, .. } if holder != NOBODY => Some((
+                        holder,
+                        TaskKey { job: *job, stage: StageIdx(i as u32), chunk: ChunkIdx(chunk) },
+                    )),
                     _ => None,
                 }));
             }

@@ -40,7 +40,11 @@ impl Worker {
     fn check_running(&self) {
         let running: Vec<_> = self.active.values().filter(|a| a.running).collect();
         assert_eq!(self.n_active_running, running.len(), "tasks running");
-        assert_eq!(self.n_running as usize, self.n_active_running + self.stopping.len(), "tasks the driver has");
+        assert_eq!(
+            self.n_running as usize,
+            self.n_active_running + self.stopping.len(),
+            "tasks the driver has"
+        );
         let est = running.iter().map(|a| a.est_us).chain(self.stopping.values().map(|s| s.est_us));
         assert_eq!(self.running_us, est.sum::<u64>(), "work the driver has");
         let bytes = self.active.values().map(|a| a.bytes).chain(self.stopping.values().map(|s| s.bytes));
@@ -49,7 +53,11 @@ impl Worker {
         for (key, a) in self.active.iter() {
             let stopping = self.stopping.keys().any(|(_, k)| *k == key);
             let fetching: usize = self.store.fetches.values().map(|f| waiting(f, &key)).sum();
-            assert_eq!(a.missing as usize, fetching + usize::from(stopping), "{key:?}: inputs that are coming");
+            assert_eq!(
+                a.missing as usize,
+                fetching + usize::from(stopping),
+                "{key:?}: inputs that are coming"
+            );
             let runnable = self.runnable.contains(&runnable_key(key));
             assert_eq!(runnable, a.missing == 0 && !a.running, "{key:?} waits for a thread");
         }

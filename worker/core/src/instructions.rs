@@ -10,8 +10,8 @@ use crate::worker::{Job, Worker};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use tilework_expr::{
-    AxisGrid, ChunkIdx, Instruction, JobId, LeaseId, Plan, Program, Report, Stage, StageIdx, StageKind, TaskKey,
-    TaskRange, WorkerId,
+    AxisGrid, ChunkIdx, Instruction, JobId, LeaseId, Plan, Program, Report, Stage, StageIdx, StageKind,
+    TaskKey, TaskRange, WorkerId,
 };
 
 impl Worker {
@@ -144,7 +144,8 @@ impl Worker {
             return;
         }
         let coming = |f: &crate::store::Fetch| f.from == peer && f.stage != crate::store::Stage::Here;
-        let failed: Vec<FetchId> = self.store.fetches.iter().filter(|(_, f)| coming(f)).map(|(id, _)| *id).collect();
+        let failed: Vec<FetchId> =
+            self.store.fetches.iter().filter(|(_, f)| coming(f)).map(|(id, _)| *id).collect();
         failed.into_iter().for_each(|id| self.fetch_failed(id, out));
     }
 

@@ -15,6 +15,9 @@ mod store;
 mod tasks;
 mod worker;
 
+#[cfg(test)]
+mod tests;
+
 pub use event::*;
 #[doc(hidden)]
 pub use limits::Bug;

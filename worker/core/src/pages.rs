@@ -114,7 +114,8 @@ mod tests {
 
     #[test]
     fn it_is_a_map() {
-        let key = |job, stage, chunk| TaskKey { job: JobId(job), stage: StageIdx(stage), chunk: ChunkIdx(chunk) };
+        let key =
+            |job, stage, chunk| TaskKey { job: JobId(job), stage: StageIdx(stage), chunk: ChunkIdx(chunk) };
         let mut pages = Pages::default();
         let mut map = BTreeMap::new();
         for i in 0..2000u64 {
@@ -127,8 +128,11 @@ mod tests {
             assert_eq!(pages.len(), map.len());
         }
         assert!(pages.iter().map(|(k, v)| (k, *v)).eq(map.iter().map(|(k, v)| (*k, *v))));
-        let within: Vec<TaskKey> =
-            map.keys().copied().filter(|k| (k.job.0, k.stage.0) == (1, 1) && (100..300).contains(&k.chunk.0)).collect();
+        let within: Vec<TaskKey> = map
+            .keys()
+            .copied()
+            .filter(|k| (k.job.0, k.stage.0) == (1, 1) && (100..300).contains(&k.chunk.0))
+            .collect();
         assert_eq!(pages.keys_within(JobId(1), StageIdx(1), 100..300), within);
         assert_eq!(pages.keys_of(JobId(2)).len(), map.keys().filter(|k| k.job == JobId(2)).count());
     }

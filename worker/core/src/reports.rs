@@ -43,13 +43,19 @@ impl Outgoing {
 
     /// When something has to be told at the latest.
     pub fn wake_us(&self, limits: &Limits) -> u64 {
-        if self.done.is_empty() { self.alive_at_us } else { self.alive_at_us.min(self.since_us + limits.flush_us) }
+        if self.done.is_empty() {
+            self.alive_at_us
+        } else {
+            self.alive_at_us.min(self.since_us + limits.flush_us)
+        }
     }
 
     fn is_due(&self, now_us: u64, limits: &Limits, needs_work: bool) -> bool {
         let full = self.done.len() >= limits.batch_max;
         let late = now_us >= self.since_us + limits.flush_us;
-        !self.others.is_empty() || now_us >= self.alive_at_us || (!self.done.is_empty() && (needs_work || full || late))
+        !self.others.is_empty()
+            || now_us >= self.alive_at_us
+            || (!self.done.is_empty() && (needs_work || full || late))
     }
 
     /// Everything that was done, as ranges, then the rest.

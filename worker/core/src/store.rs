@@ -119,7 +119,8 @@ impl Store {
     /// Frees everything of a job that nobody uses, and the rest when its last user ends.
     pub fn forget(&mut self, job: JobId, limits: &Limits, out: &mut Vec<Action>) {
         self.chunks.keys_of(job).into_iter().for_each(|k| self.drop_chunk(k, limits, out));
-        let ids: Vec<FetchId> = self.fetches.iter().filter(|(_, f)| f.key.job == job).map(|(id, _)| *id).collect();
+        let ids: Vec<FetchId> =
+            self.fetches.iter().filter(|(_, f)| f.key.job == job).map(|(id, _)| *id).collect();
         for id in ids {
             let f = self.fetches.get_mut(&id).expect("the fetch was just listed");
             f.doomed = true;
@@ -144,7 +145,8 @@ impl Store {
         self.queued.push_back(id);
         let used = self.uses;
         let waiting = Vec::new();
-        self.fetches.insert(id, Fetch { key, from, region, bytes, stage, users: 0, waiting, doomed: false, used });
+        self.fetches
+            .insert(id, Fetch { key, from, region, bytes, stage, users: 0, waiting, doomed: false, used });
         id
     }
 
@@ -163,7 +165,9 @@ impl Store {
     /// One more feed names this.
     pub fn acquire(&mut self, source: Source) {
         match source {
-            Source::Held(key) => self.chunks.get_mut(key).expect("a feed names a chunk that is here").users += 1,
+            Source::Held(key) => {
+                self.chunks.get_mut(key).expect("a feed names a chunk that is here").users += 1
+            }
             Source::Fetched(id) => {
                 let f = self.fetches.get_mut(&id).expect("a feed names a transfer that exists");
                 f.users += 1;
@@ -279,7 +283,11 @@ impl Store {
         assert!(in_flight == limits.fetches_max || self.fetches.values().all(|f| f.stage != Stage::Queued));
         let idle = |f: &&Fetch| f.users == 0 && f.stage == Stage::Here;
         assert_eq!(self.idle.len(), self.fetches.values().filter(idle).count(), "idle cache");
-        assert_eq!(self.bytes_idle, self.fetches.values().filter(idle).map(|f| f.bytes).sum::<u64>(), "idle bytes");
+        assert_eq!(
+            self.bytes_idle,
+            self.fetches.values().filter(idle).map(|f| f.bytes).sum::<u64>(),
+            "idle bytes"
+        );
         assert!(self.chunks.values().all(|c| c.users > 0 || !c.doomed), "a dropped chunk is kept");
         let whole = |(k, id): (&TaskKey, &FetchId)| self.fetches.get(id).is_some_and(|f| f.key == *k);
         assert!(self.whole.iter().all(whole), "the cache names a transfer that is over");

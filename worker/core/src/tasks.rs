@@ -10,7 +10,8 @@ use crate::store::Stage;
 use crate::worker::Worker;
 use std::cmp::Reverse;
 use tilework_expr::{
-    ChunkIdx, InputMap, JobId, LeaseId, Plan, Region, Report, StageIdx, TaskError, TaskKey, WorkerId, region_len,
+    ChunkIdx, InputMap, JobId, LeaseId, Plan, Region, Report, StageIdx, TaskError, TaskKey, WorkerId,
+    region_len,
 };
 
 /// The peer in a report about an input that nobody is known to have.
@@ -118,8 +119,8 @@ impl Worker {
         let mut new = bytes;
         for &(slot, stage, chunk) in inputs {
             let made = self.made(key.job, stage, chunk);
-            let from = (stage, chunk);
-            match self.origin(plan, key, (slot, from), made, elsewhere) {
+            let part = || needed_box(plan, key, slot, (stage, chunk));
+            match self.origin(made, self.jobs[&key.job].bytes(plan, stage, chunk), elsewhere, part) {
                 Ok(origin) => {
                     if let Origin::Peer(_, _, b) = origin {
                         new += b;
@@ -146,7 +147,8 @@ impl Worker {
         }
         self.queue.pop();
         let est_us = self.est_us(key);
-        let mut task = Active { lease, answers: lease, feeds: Vec::new(), missing: 0, bytes, running: false, est_us };
+        let mut task =
+            Active { lease, answers: lease, feeds: Vec::new(), missing: 0, bytes, running: false, est_us };
         self.store.bytes_reserved += bytes;
         task.feeds = origins.into_iter().map(|o| self.feed(key, o, &mut task.missing)).collect();
         task.missing += u32::from(self.stopping.keys().any(|(_, k)| *k == key));
@@ -166,14 +168,14 @@ impl Worker {
         TaskKey { job, stage, chunk }
     }
 
-    /// Where an input is; who should have had it, where it cannot be had.
+    /// Where an input, whose maker calls it `made`, is; who should have had it, where it cannot be had. `part` is the
+    /// box of it that the task reads, where the rest is not worth fetching.
     fn origin(
         &self,
-        plan: &Plan,
-        key: TaskKey,
-        (slot, from): (usize, (StageIdx, ChunkIdx)),
         made: TaskKey,
+        bytes: u64,
         elsewhere: &Elsewhere,
+        part: impl FnOnce() -> Option<(Region, f64)>,
     ) -> Result<Origin, WorkerId> {
         if self.store.holds(made) {
             return Ok(Origin::Here(Source::Held(made)));
@@ -185,15 +187,19 @@ impl Worker {
         if !self.peers.contains(&peer) {
             return Err(peer);
         }
-        let all = plan.out_bytes(from.0, from.1);
-        Ok(match needed_box(plan, key, slot, from) {
-            Some((region, share)) => Origin::Peer(peer, Some(region), (all as f64 * share).ceil() as u64),
-            None => Origin::Peer(peer, None, all),
+        Ok(match part() {
+            Some((region, share)) => Origin::Peer(peer, Some(region), (bytes as f64 * share).ceil() as u64),
+            None => Origin::Peer(peer, None, bytes),
         })
     }
 
     /// One input of a task that is being admitted.
-    fn feed(&mut self, task: TaskKey, (slot, key, origin): (usize, TaskKey, Origin), missing: &mut u32) -> Feed {
+    fn feed(
+        &mut self,
+        task: TaskKey,
+        (slot, key, origin): (usize, TaskKey, Origin),
+        missing: &mut u32,
+    ) -> Feed {
         let source = match origin {
             Origin::Here(source) => source,
             Origin::Peer(peer, region, bytes) => {

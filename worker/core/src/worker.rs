@@ -116,7 +116,9 @@ impl Worker {
             Event::Put { lease, key, bytes } => self.put(lease, key, bytes, out),
             Event::Fetched { fetch } => self.fetched(fetch, out),
             Event::FetchFailed { fetch, why: _ } => self.fetch_failed(fetch, out),
-            Event::Finished { lease, task, result, busy_us } => self.finished((lease, task), result, busy_us, out),
+            Event::Finished { lease, task, result, busy_us } => {
+                self.finished((lease, task), result, busy_us, out)
+            }
             Event::Disconnected => self.disconnected(out),
             Event::Tick => {}
         }

@@ -1,23 +1,18 @@
 //! Chunks in memory: immutable shared buffers, strided planes over them, and a writer that fills a chunk from the
 //! pieces in which it arrives.
 //!
-//! Owns the memory of chunks and the check that a plane stays within its buffer. Must not know arithmetic.
+//! Owns the check that a plane stays within its buffer. Must not know arithmetic.
+
+mod buffer;
+mod writer;
+
+pub use buffer::{Buffer, BufferMut, UninitBuffer, keep_freed_bytes};
+pub use writer::ChunkWriter;
 
 use crate::copy::{Layout, copy_box};
-use std::alloc;
-use std::any::Any;
-use std::fmt;
 use std::ops::Range;
-use std::ptr::NonNull;
 use std::sync::Arc;
 use tilework_expr::{DType, Element};
-
-/// Owned buffers start at a multiple of this many bytes: a cache line, and the widest vector register.
-pub(crate) const ALIGN_BYTES: usize = 64;
-
-/// Owned buffers of at least twice this many bytes start at a multiple of it and ask for pages of this size: a buffer
-/// that is written once otherwise spends as long in page faults as in its kernel.
-const HUGE_PAGE_BYTES: usize = 2 << 20;
 
 /// Why bytes do not make a chunk.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
@@ -58,178 +53,6 @@ pub enum ChunkError {
     /// A byte of a `bool` plane is neither 0 nor 1.
     #[error("a bool is stored as {0}, expected 0 or 1")]
     Bool(u8),
-}
-
-enum Owner {
-    Heap(alloc::Layout),
-    Foreign(#[allow(dead_code, reason = "held so that the memory lives")] Arc<dyn Any + Send + Sync>),
-}
-
-/// Immutable bytes: owned and 64-byte aligned, or foreign memory that an owner keeps alive.
-pub struct Buffer {
-    ptr: NonNull<u8>,
-    len: usize,
-    owner: Owner,
-}
-
-// SAFETY: the bytes are never written while a `Buffer` exists, and the owner is Send + Sync.
-unsafe impl Send for Buffer {}
-// SAFETY: as above; shared reads only.
-unsafe impl Sync for Buffer {}
-
-impl Buffer {
-    /// `len` zero bytes to write into.
-    #[must_use]
-    pub fn zeroed(len: usize) -> BufferMut {
-        BufferMut { buffer: Buffer::allocate(len, true) }
-    }
-
-    /// `len` bytes of unknown content to write into.
-    #[must_use]
-    pub fn uninit(len: usize) -> UninitBuffer {
-        UninitBuffer { buffer: Buffer::allocate(len, false) }
-    }
-
-    /// A copy of these bytes.
-    #[must_use]
-    pub fn copy_of(bytes: &[u8]) -> Buffer {
-        let mut buffer = Buffer::uninit(bytes.len());
-        // SAFETY: both are `len` bytes long and do not overlap; all bytes are then written.
-        unsafe {
-            std::ptr::copy_nonoverlapping(bytes.as_ptr(), buffer.as_mut_ptr(), bytes.len());
-            buffer.assume_init().freeze()
-        }
-    }
-
-    /// Memory that belongs to someone else, without a copy.
-    ///
-    /// # Safety
-    /// `ptr..ptr + len` must be initialised, readable, and written by nobody while `owner` or a clone of it lives.
-    #[must_use]
-    pub unsafe fn foreign(ptr: *const u8, len: usize, owner: Arc<dyn Any + Send + Sync>) -> Buffer {
-        let ptr = NonNull::new(ptr.cast_mut()).unwrap_or_else(dangling);
-        Buffer { ptr, len, owner: Owner::Foreign(owner) }
-    }
-
-    fn allocate(len: usize, zero: bool) -> Buffer {
-        let align = if len >= 2 * HUGE_PAGE_BYTES { HUGE_PAGE_BYTES } else { ALIGN_BYTES };
-        let layout = alloc::Layout::from_size_align(len, align).expect("a chunk fits the address space");
-        if len == 0 {
-            return Buffer { ptr: dangling(), len, owner: Owner::Heap(layout) };
-        }
-        // SAFETY: the layout's size is not 0.
-        let ptr = unsafe { if zero { alloc::alloc_zeroed(layout) } else { alloc::alloc(layout) } };
-        let Some(ptr) = NonNull::new(ptr) else { alloc::handle_alloc_error(layout) };
-        #[cfg(target_os = "linux")]
-        if align == HUGE_PAGE_BYTES {
-            // SAFETY: whole huge pages within the allocation; this is advice and leaves their content alone.
-            unsafe { libc::madvise(ptr.as_ptr().cast(), len / align * align, libc::MADV_HUGEPAGE) };
-        }
-        Buffer { ptr, len, owner: Owner::Heap(layout) }
-    }
-
-    /// The bytes.
-    #[must_use]
-    pub fn as_slice(&self) -> &[u8] {
-        // SAFETY: `ptr..ptr + len` is initialised and not written while `self` lives.
-        unsafe { std::slice::from_raw_parts(self.ptr.as_ptr(), self.len) }
-    }
-
-    /// Where the bytes are.
-    #[must_use]
-    pub fn as_ptr(&self) -> *const u8 {
-        self.ptr.as_ptr()
-    }
-
-    /// Number of bytes.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.len
-    }
-
-    /// Whether there are no bytes.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.len == 0
-    }
-}
-
-fn dangling() -> NonNull<u8> {
-    NonNull::new(std::ptr::without_provenance_mut(ALIGN_BYTES)).expect("64 is not 0")
-}
-
-impl Drop for Buffer {
-    fn drop(&mut self) {
-        if let Owner::Heap(layout) = self.owner
-            && layout.size() > 0
-        {
-            // SAFETY: allocated in `allocate` with this layout, and freed once.
-            unsafe { alloc::dealloc(self.ptr.as_ptr(), layout) }
-        }
-    }
-}
-
-impl fmt::Debug for Buffer {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let kind = if matches!(self.owner, Owner::Heap(_)) { "owned" } else { "foreign" };
-        write!(f, "Buffer({kind}, {} bytes)", self.len)
-    }
-}
-
-/// Bytes that only their holder sees, to be written and then frozen.
-#[derive(Debug)]
-pub struct BufferMut {
-    buffer: Buffer,
-}
-
-impl BufferMut {
-    /// The bytes.
-    #[must_use]
-    pub fn as_mut_slice(&mut self) -> &mut [u8] {
-        // SAFETY: initialised, and `self` is the only holder.
-        unsafe { std::slice::from_raw_parts_mut(self.buffer.ptr.as_ptr(), self.buffer.len) }
-    }
-
-    /// The bytes, from now on immutable.
-    #[must_use]
-    pub fn freeze(self) -> Buffer {
-        self.buffer
-    }
-}
-
-/// Bytes of unknown content that only their holder sees.
-#[derive(Debug)]
-pub struct UninitBuffer {
-    buffer: Buffer,
-}
-
-impl UninitBuffer {
-    /// Where the bytes are; valid for writes of the buffer's length.
-    #[must_use]
-    pub fn as_mut_ptr(&mut self) -> *mut u8 {
-        self.buffer.ptr.as_ptr()
-    }
-
-    /// Number of bytes.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.buffer.len
-    }
-
-    /// Whether there are no bytes.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.buffer.len == 0
-    }
-
-    /// The buffer, now that it is full.
-    ///
-    /// # Safety
-    /// Every byte must have been written.
-    #[must_use]
-    pub unsafe fn assume_init(self) -> BufferMut {
-        BufferMut { buffer: self.buffer }
-    }
 }
 
 /// One strided array of one dtype over a shared buffer. A clone shares the bytes.
@@ -495,116 +318,6 @@ impl Chunk {
     }
 }
 
-/// The destination of a chunk that arrives in pieces: planes one after another, each in row-major order. Every byte
-/// of a `bool` plane becomes 0 or 1.
-#[derive(Debug)]
-pub struct ChunkWriter {
-    buffer: UninitBuffer,
-    shape: Vec<usize>,
-    /// Per plane: its dtype and where it starts in the buffer.
-    planes: Vec<(DType, usize)>,
-    len: usize,
-    plane: usize,
-    /// Bytes written of the current plane.
-    within: usize,
-    written: usize,
-}
-
-impl ChunkWriter {
-    /// A destination for planes of these dtypes and this shape.
-    ///
-    /// # Errors
-    /// If the chunk does not fit into the address space.
-    pub fn new(dtypes: &[DType], shape: &[usize]) -> Result<ChunkWriter, ChunkError> {
-        let (mut planes, mut room, mut expected) = (Vec::new(), 0usize, 0usize);
-        let len = checked_len(shape, 1)?;
-        for &dtype in dtypes {
-            let bytes = checked_len(shape, dtype.size())? * dtype.size();
-            planes.push((dtype, room));
-            let next = room.checked_add(bytes).and_then(|n| n.checked_next_multiple_of(ALIGN_BYTES));
-            room = next
-                .filter(|&n| n < isize::MAX as usize)
-                .ok_or_else(|| ChunkError::TooLarge(shape.to_vec()))?;
-            expected += bytes;
-        }
-        if dtypes.len() <= 1 {
-            room = expected;
-        }
-        let buffer = Buffer::uninit(room);
-        let writer =
-            ChunkWriter { buffer, shape: shape.to_vec(), planes, len, plane: 0, within: 0, written: 0 };
-        Ok(writer)
-    }
-
-    /// Bytes of the whole chunk.
-    #[must_use]
-    pub fn expected(&self) -> usize {
-        self.planes.iter().map(|(d, _)| d.size() * self.len).sum()
-    }
-
-    /// Bytes still to be written.
-    #[must_use]
-    pub fn remaining(&self) -> usize {
-        self.expected() - self.written
-    }
-
-    /// Takes the next bytes.
-    ///
-    /// # Errors
-    /// If there are more bytes than the chunk has; none of them is then taken.
-    pub fn write(&mut self, mut bytes: &[u8]) -> Result<(), ChunkError> {
-        if bytes.len() > self.remaining() {
-            return Err(ChunkError::Length {
-                got: self.written.saturating_add(bytes.len()),
-                expected: self.expected(),
-            });
-        }
-        while !bytes.is_empty() {
-            let (dtype, start) = self.planes[self.plane];
-            let room = dtype.size() * self.len - self.within;
-            let (now, later) = bytes.split_at(room.min(bytes.len()));
-            // SAFETY: `within + now.len()` is at most the plane's size, and each plane lies within the buffer.
-            unsafe {
-                let to = self.buffer.as_mut_ptr().add(start + self.within);
-                if dtype == DType::Bool {
-                    now.iter().enumerate().for_each(|(i, &b)| to.add(i).write(u8::from(b != 0)));
-                } else {
-                    std::ptr::copy_nonoverlapping(now.as_ptr(), to, now.len());
-                }
-            }
-            self.within += now.len();
-            self.written += now.len();
-            bytes = later;
-            if now.len() == room {
-                self.plane += 1;
-                self.within = 0;
-            }
-        }
-        Ok(())
-    }
-
-    /// The chunk, when all its bytes have come.
-    ///
-    /// # Errors
-    /// If bytes are missing.
-    pub fn finish(mut self) -> Result<Chunk, ChunkError> {
-        if self.remaining() > 0 {
-            return Err(ChunkError::Length { got: self.written, expected: self.expected() });
-        }
-        let mut gap = 0;
-        for &(dtype, start) in self.planes.iter().chain(&[(DType::U8, self.buffer.len())]) {
-            // SAFETY: the bytes between planes lie within the buffer; with them all bytes are written.
-            unsafe { self.buffer.as_mut_ptr().add(gap).write_bytes(0, start.saturating_sub(gap)) };
-            gap = (start + dtype.size() * self.len).min(self.buffer.len());
-        }
-        // SAFETY: the planes are written (nothing remains), and so are the gaps between them.
-        let buffer = Arc::new(unsafe { self.buffer.assume_init().freeze() });
-        let plane =
-            |&(d, start): &(DType, usize)| Plane::row_major_at(d, self.shape.clone(), buffer.clone(), start);
-        Ok(Chunk { planes: self.planes.iter().map(plane).collect() })
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -618,7 +331,7 @@ mod tests {
     #[test]
     fn slices_share_and_copies_do_not() {
         let p = iota(&[3, 4]);
-        assert_eq!(p.buffer().as_ptr() as usize % ALIGN_BYTES, 0);
+        assert_eq!(p.buffer().as_ptr() as usize % 64, 0);
         let s = p.slice(&[1..3, 1..3]);
         assert!(Arc::ptr_eq(s.buffer(), p.buffer()));
         assert_eq!(s.as_slice::<f64>(), None);
@@ -660,6 +373,21 @@ mod tests {
         assert!(ChunkWriter::new(&[DType::F64], &[2]).unwrap().finish().is_err());
         assert!(ChunkWriter::new(&[DType::F64], &[0]).unwrap().finish().is_ok());
         assert!(ChunkWriter::new(&[DType::F64], &[usize::MAX, 9]).is_err());
+    }
+
+    #[test]
+    fn freed_buffers_serve_again_up_to_the_bound() {
+        let len = 5 << 20;
+        keep_freed_bytes(3 * len);
+        let places: Vec<*const u8> =
+            (0..4).map(|_| Buffer::zeroed(len).freeze()).map(|b| b.as_ptr()).collect();
+        let again = Buffer::uninit(len);
+        assert_eq!(again.len(), len);
+        let mut again = again;
+        assert!(places.contains(&again.as_mut_ptr().cast_const()));
+        assert_ne!(Buffer::uninit(len + 1).as_mut_ptr().cast_const(), again.as_mut_ptr().cast_const());
+        keep_freed_bytes(0);
+        assert!(Buffer::zeroed(len).as_mut_slice().iter().all(|&b| b == 0));
     }
 
     #[test]

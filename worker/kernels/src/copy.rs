@@ -212,7 +212,12 @@ unsafe fn transpose<T: Copy>(a: Axis, b: Axis, src: *const T, dst: *mut T) {
 
 /// # Safety
 /// As for [`copy_box`].
-unsafe fn transpose_tile<T: Copy>((a, b): (Axis, Axis), src: *const T, dst: *mut T, micro: Option<square::Fn<T>>) {
+unsafe fn transpose_tile<T: Copy>(
+    (a, b): (Axis, Axis),
+    src: *const T,
+    dst: *mut T,
+    micro: Option<square::Fn<T>>,
+) {
     let Some(micro) = micro else {
         // SAFETY: as promised by the caller.
         return unsafe { plain(a, b, src, dst) };

@@ -4,30 +4,56 @@
 //! Owns which bits element `e` of a stream has: they are made of raw word `e` alone, so that any cut of an array into
 //! chunks and any order give the same array. Must not know programs or chunks.
 
-use crate::math;
+use crate::math::{self, horner};
 use crate::ops::versions;
 use std::mem::MaybeUninit;
 use tilework_expr::{DType, Dist};
 
 const MUL: [u64; 2] = [0xD2E7_470E_E14C_6C93, 0xCA5A_8263_9512_1157];
 const WEYL: [u64; 2] = [0x9E37_79B9_7F4A_7C15, 0xBB67_AE85_84CA_A73B];
+/// Counters worked on side by side.
+const WIDE: usize = 8;
 /// Words made at a time.
 const BATCH: usize = 256;
 
-/// The four words of each of `N` counters from `counter` on.
+/// High and low half of the products with a constant, by halves of words as vector registers multiply them.
 #[inline(always)]
-fn philox<const N: usize>(key: u64, counter: u64) -> [[u64; 4]; N] {
-    let mut x: [[u64; 4]; N] = std::array::from_fn(|i| [counter.wrapping_add(i as u64), 0, 0, 0]);
-    let mut k = [key, 0];
+fn multiply<const N: usize>(by: u64, x: [u64; N]) -> ([u64; N], [u64; N]) {
+    const LOW: u64 = u32::MAX as u64;
+    let (mut high, mut low) = ([0; N], [0; N]);
+    for i in 0..N {
+        let (a, b) = (x[i] & LOW, x[i] >> 32);
+        let (c, d) = (by & LOW, by >> 32);
+        let first = a * c;
+        let t = b * c + (first >> 32);
+        let u = a * d + (t & LOW);
+        high[i] = b * d + (t >> 32) + (u >> 32);
+        low[i] = u << 32 | first & LOW;
+    }
+    (high, low)
+}
+
+/// The four words of each of `N` counters from `counter` on: word `j` of counter `i` is `[j][i]`.
+#[inline(always)]
+fn philox<const N: usize>(key: u64, counter: u64) -> [[u64; N]; 4] {
+    let mut x = [std::array::from_fn(|i| counter.wrapping_add(i as u64)), [0; N], [0; N], [0; N]];
+    let mut k = [key, 0u64];
     for _ in 0..10 {
-        for c in &mut x {
-            let a = u128::from(MUL[0]) * u128::from(c[0]);
-            let b = u128::from(MUL[1]) * u128::from(c[2]);
-            *c = [(b >> 64) as u64 ^ c[1] ^ k[0], b as u64, (a >> 64) as u64 ^ c[3] ^ k[1], a as u64];
+        let (a_high, a_low) = multiply(MUL[0], x[0]);
+        let (b_high, b_low) = multiply(MUL[1], x[2]);
+        for i in 0..N {
+            x[0][i] = b_high[i] ^ x[1][i] ^ k[0];
+            x[2][i] = a_high[i] ^ x[3][i] ^ k[1];
         }
+        (x[1], x[3]) = (b_low, a_low);
         k = [k[0].wrapping_add(WEYL[0]), k[1].wrapping_add(WEYL[1])];
     }
     x
+}
+
+/// The four words of one counter.
+fn philox_one(key: u64, counter: u64) -> [u64; 4] {
+    philox::<1>(key, counter).map(|[w]| w)
 }
 
 /// Words `start..start + n` of the stream.
@@ -39,14 +65,16 @@ unsafe fn run_body(key: u64, start: u64, n: usize, out: *mut u64) {
     let (mut at, mut e) = (0, start);
     while at < n {
         let left = n - at;
-        if e.is_multiple_of(4) && left >= 16 {
-            let words = philox::<4>(key, e / 4);
-            // SAFETY: sixteen words are left.
-            unsafe { out.add(at).cast::<[[u64; 4]; 4]>().write(words) };
-            at += 16;
-            e = e.wrapping_add(16);
+        if e.is_multiple_of(4) && left >= 4 * WIDE {
+            let words = philox::<WIDE>(key, e / 4);
+            for i in 0..WIDE {
+                // SAFETY: so many words are left.
+                unsafe { out.add(at + 4 * i).cast::<[u64; 4]>().write(std::array::from_fn(|j| words[j][i])) };
+            }
+            at += 4 * WIDE;
+            e = e.wrapping_add(4 * WIDE as u64);
         } else {
-            let words = philox::<1>(key, e / 4)[0];
+            let words = philox_one(key, e / 4);
             let lane = (e % 4) as usize;
             let count = left.min(4 - lane);
             for (i, &w) in words[lane..lane + count].iter().enumerate() {
@@ -71,7 +99,7 @@ fn words(key: u64, start: u64, step: i64, out: &mut [MaybeUninit<u64>]) {
     for o in out {
         if block != Some(e / 4) {
             block = Some(e / 4);
-            held = philox::<1>(key, e / 4)[0];
+            held = philox_one(key, e / 4);
         }
         o.write(held[(e % 4) as usize]);
         e = e.wrapping_add_signed(step);
@@ -200,12 +228,6 @@ unsafe fn integers(raw: &[u64], low: i128, high: i128, dtype: DType, dst: *mut u
         };
     }
     loops!(I8 i8, I16 i16, I32 i32, I64 i64, U8 u8, U16 u16, U32 u32, U64 u64);
-}
-
-/// Evaluates a polynomial, the coefficient of the highest power first.
-#[inline(always)]
-fn horner<const N: usize>(c: [f64; N], x: f64) -> f64 {
-    c.into_iter().fold(0.0, |s, c| s.mul_add(x, c))
 }
 
 /// The middle of the inverse normal distribution function: `q = u - 0.5`, `|q| <= 0.425`.

@@ -1,57 +1,77 @@
 //! What breaks on purpose, and what is left right.
 
-use crate::support::{Build, Cluster, LONG, Mode, f64s, serve, until};
+use crate::support::{Build, Cluster, LONG, Mode, f64s, of_f64s, serve, until};
+use std::ops::Range;
 use std::sync::Arc;
 use tilework_cluster::connection::ConnectionFile;
 use tilework_cluster::listen::{Bound, bind};
 use tilework_cluster::security::Identity;
-use tilework_expr::{DType, Dist, FileKind, FileRef, Fold, Grid, Node, Op, Program, UnaryOp, Update};
+use tilework_expr::{
+    AxisMap, BinaryOp, DType, Dist, FileKind, FileRef, Fold, Grid, JobId, Node, Op, Program, UnaryOp, Update,
+    View,
+};
+use tilework_kernels::Chunk;
 use tilework_scheduler::{Limits, LinkError, SchedulerHandle, remote};
 use tilework_worker::{ChunkClient, Config, GrpcLink, LocalPeers, WorkerError, WorkerHandle};
 use tokio::runtime::Runtime;
 
-/// Long enough that it can be interrupted: 400 chunks of costly elements, kept, and then summed.
-fn long_program() -> Program {
-    let grid = Grid::regular(&[400, 20_000], &[1, 20_000]);
+const ROWS: usize = 400;
+
+/// 400 chunks of costly elements, each needed by every column of what is made of them and of a literal: until that
+/// comes, all of them are held.
+fn gated_program() -> Program {
+    let grid = Grid::regular(&[ROWS, 20_000], &[1, 20_000]);
     let mut b = Build::default();
     let dist = Dist::Uniform { low: 0.0, high: 1.0 };
     let noise = b.node(Op::Random { key: 3, dist }, &[], &grid, DType::F64);
     let sine = b.node(Op::Unary(UnaryOp::Sin), &[noise], &grid, DType::F64);
-    let columns = Grid::regular(&[400, 20_000], &[400, 100]);
+    let columns = Grid::regular(&[ROWS, 20_000], &[ROWS, 100]);
     let turned = b.node(Op::Rechunk, &[sine], &columns, DType::F64);
+    let gate = b.node(Op::Literal { id: 1 }, &[], &columns.select(&[1]), DType::F64);
+    let wide = b.node(Op::View(View { axes: vec![AxisMap::same(1)] }), &[gate], &columns, DType::F64);
+    let scaled = b.node(Op::Binary(BinaryOp::Mul), &[turned, wide], &columns, DType::F64);
     let op = Op::Reduce { fold: Fold::Sum, axes: vec![0] };
-    let sums = b.node(op, &[turned], &columns.select(&[1]), DType::F64);
+    let sums = b.node(op, &[scaled], &columns.select(&[1]), DType::F64);
     b.output(sums)
 }
 
-async fn started(cluster: &mut Cluster, program: &Program, job: tilework_expr::JobId) {
-    loop {
-        match cluster.next_update(program, job).await {
-            Update::Progress { done, total } if done > 0 => {
-                assert!(done < total, "the job was over before it was interrupted");
-                return;
-            }
-            Update::Progress { .. } => {}
-            other => panic!("expected progress, got {other:?}"),
-        }
-    }
+fn twos(region: &[Range<usize>]) -> Chunk {
+    of_f64s(&vec![2.0; region[0].len()], &[region[0].len()])
+}
+
+/// Submits the gated program and waits until all that can be done before the literal comes is done.
+async fn up_to_the_gate(cluster: &mut Cluster, program: &Program) -> JobId {
+    cluster.literals.insert(1, twos);
+    cluster.held_back = Some(Vec::new());
+    let job = cluster.submit(program).await;
+    let scheduler = cluster.scheduler.clone();
+    until("all rows are held", async || {
+        let state = scheduler.state().await.unwrap();
+        let stages = state.jobs.iter().flat_map(|j| &j.stages);
+        if std::env::var("SHOW").is_ok() { eprintln!("{:?}", stages.clone().collect::<Vec<_>>()); std::thread::sleep(std::time::Duration::from_secs(3)); }
+        stages.clone().any(|s| s.total == ROWS as u64 && s.held == s.total)
+    })
+    .await;
+    job
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_worker_killed_in_the_middle_changes_nothing_of_the_result() {
-    let program = long_program();
+    let program = gated_program();
     let mut calm = Cluster::start(Mode::Direct, 1).await;
+    calm.literals.insert(1, twos);
     let expected = calm.compute(&program).await.unwrap();
     drop(calm);
     for mode in [Mode::Encoded, Mode::Grpc] {
         let mut cluster = Cluster::start(mode, 3).await;
-        let job = cluster.submit(&program).await;
-        started(&mut cluster, &program, job).await;
+        let job = up_to_the_gate(&mut cluster, &program).await;
         let victim = cluster.workers.remove(1);
+        assert!(victim.bytes_held() > 0, "the worker that is killed holds nothing");
         victim.kill();
         drop(victim);
         let scheduler = cluster.scheduler.clone();
         until("the loss is noticed", async || scheduler.state().await.unwrap().workers.len() == 2).await;
+        cluster.release_uploads(&program).await;
         let outputs = cluster.finish(&program, job).await.unwrap();
         assert!(outputs == expected, "{mode:?}: other bits after a loss");
     }
@@ -79,7 +99,7 @@ async fn a_client_that_goes_takes_its_jobs_along() {
     for mode in [Mode::Direct, Mode::Grpc] {
         let cluster = Cluster::start(mode, 1).await;
         let scheduler = cluster.scheduler.clone();
-        cluster.submit(&long_program()).await;
+        cluster.submit(&gated_program()).await;
         until("the job is there", async || scheduler.state().await.unwrap().jobs.len() == 1).await;
         let Cluster { session, workers, .. } = cluster;
         drop(session);

@@ -7,7 +7,7 @@ use tilework_cluster::connection::ConnectionFile;
 use tilework_cluster::listen::bind;
 use tilework_cluster::security::Identity;
 use tilework_expr::{
-    ChunkIdx, DType, Grid, Holding, JobError, JobId, Node, NodeIdx, Op, Program, TaskKey, Update, WorkerId,
+    DType, Grid, Holding, JobError, JobId, Node, NodeIdx, Op, Program, TaskKey, Update, WorkerId,
 };
 use tilework_kernels::Chunk;
 use tilework_proto::ToClient;
@@ -27,6 +27,9 @@ pub const MODES: [Mode; 3] = [Mode::Direct, Mode::Encoded, Mode::Grpc];
 pub const LONG: Duration = Duration::from_secs(60);
 const MEMORY: u64 = 1 << 30;
 
+/// The chunk of a literal in a box.
+pub type Fill = fn(&[std::ops::Range<usize>]) -> Chunk;
+
 pub struct Cluster {
     pub scheduler: SchedulerHandle,
     pub workers: Vec<WorkerHandle>,
@@ -34,9 +37,9 @@ pub struct Cluster {
     pub file: ConnectionFile,
     chunks: Option<ChunkClient>,
     peers: Arc<LocalPeers>,
-    /// Uploads by literal: a function of the box to the chunk.
-    pub literals: HashMap<u64, fn(&[std::ops::Range<usize>]) -> Chunk>,
-    pub progress: u64,
+    pub literals: HashMap<u64, Fill>,
+    /// Uploads that wait for [`Cluster::release_uploads`], where they are to wait.
+    pub held_back: Option<Vec<Update>>,
 }
 
 /// Starts serving the scheduler over TLS.
@@ -66,7 +69,7 @@ impl Cluster {
             chunks,
             peers: Arc::default(),
             literals: HashMap::new(),
-            progress: 0,
+            held_back: None,
         };
         for i in 0..n_workers {
             let worker = cluster.worker(&format!("w{i}"));
@@ -119,13 +122,12 @@ impl Cluster {
                     }
                 }
                 Update::Failed(error) => return Err(error),
-                Update::Progress { done, .. } => self.progress = done,
-                Update::Upload { .. } => {}
+                Update::Progress { .. } | Update::Upload { .. } => {}
             }
         }
     }
 
-    /// The job's next update; uploads are done.
+    /// The job's next update; uploads are done, unless they are held back.
     pub async fn next_update(&mut self, program: &Program, job: JobId) -> Update {
         let next = tokio::time::timeout(LONG, self.session.updates.recv()).await;
         let update = match next.expect("an update comes in time") {
@@ -135,19 +137,40 @@ impl Cluster {
             }
             other => panic!("expected an update, got {other:?}"),
         };
-        if let Update::Upload { lease, tasks, literal, worker, addresses } = &update {
-            let node = (program.nodes.iter())
-                .find(|n| matches!(n.op, Op::Literal { id } if id == *literal))
-                .expect("the literal is in the program");
-            for key in tasks.keys() {
-                let chunk = self.literals[literal](&node.grid.region(key.chunk));
-                match &self.chunks {
-                    Some(client) => client.put(addresses, *lease, key, &chunk).await.unwrap(),
-                    None => self.local(*worker).unwrap().put_local(*lease, key, chunk).await.unwrap(),
-                }
+        if matches!(update, Update::Upload { .. }) {
+            match &mut self.held_back {
+                Some(held) => held.push(update.clone()),
+                None => self.upload(program, &update).await.unwrap(),
             }
         }
         update
+    }
+
+    /// Does the uploads that were held back; those to workers that are gone fail, and are asked for again.
+    pub async fn release_uploads(&mut self, program: &Program) {
+        for update in self.held_back.take().unwrap_or_default() {
+            let _ = self.upload(program, &update).await;
+        }
+    }
+
+    async fn upload(&self, program: &Program, update: &Update) -> Result<(), String> {
+        let Update::Upload { lease, tasks, literal, worker, addresses } = update else { return Ok(()) };
+        let node = (program.nodes.iter())
+            .find(|n| matches!(n.op, Op::Literal { id } if id == *literal))
+            .expect("the literal is in the program");
+        for key in tasks.keys() {
+            let chunk = self.literals[literal](&node.grid.region(key.chunk));
+            match &self.chunks {
+                Some(client) => {
+                    client.put(addresses, *lease, key, &chunk).await.map_err(|e| e.to_string())?;
+                }
+                None => {
+                    let worker = self.local(*worker).ok_or("the worker is gone")?;
+                    worker.put_local(*lease, key, chunk).await.map_err(|e| e.to_string())?;
+                }
+            }
+        }
+        Ok(())
     }
 
     pub fn local(&self, worker: WorkerId) -> Option<&WorkerHandle> {
@@ -237,10 +260,4 @@ pub async fn until(what: &str, mut condition: impl AsyncFnMut() -> bool) {
         }
     };
     tokio::time::timeout(LONG, waiting).await.unwrap_or_else(|_| panic!("waited in vain for: {what}"));
-}
-
-#[allow(dead_code, reason = "for messages of failing tests")]
-pub fn show(key: TaskKey) -> String {
-    let ChunkIdx(chunk) = key.chunk;
-    format!("{}/{}/{chunk}", key.job.0, key.stage.0)
 }

@@ -1,6 +1,7 @@
 //! Functions of one value: what each is for each dtype, and the loops.
 
 use super::{UnaryFn, versions};
+use crate::math;
 use std::mem::MaybeUninit;
 use tilework_expr::{Complex, DType, UnaryOp};
 
@@ -79,10 +80,34 @@ macro_rules! float_methods {
     ($($op:ident $method:ident)*) => { $(unary!($op, float, same, |x| x.$method());)* };
 }
 float_methods! {
-    Sqrt sqrt  Cbrt cbrt  Exp exp  Exp2 exp2  ExpM1 exp_m1  Ln ln  Log2 log2  Log10 log10  Ln1p ln_1p  Sin sin
-    Cos cos  Tan tan  Asin asin  Acos acos  Atan atan  Sinh sinh  Cosh cosh  Tanh tanh  Asinh asinh  Acosh acosh
+    Sqrt sqrt  Cbrt cbrt  Exp2 exp2  ExpM1 exp_m1  Log2 log2  Log10 log10  Ln1p ln_1p
+      Tan tan  Asin asin  Acos acos  Atan atan  Sinh sinh  Cosh cosh    Asinh asinh  Acosh acosh
     Atanh atanh  Floor floor  Ceil ceil  Round round  Trunc trunc  Fract fract  Recip recip  ToDegrees to_degrees
     ToRadians to_radians
+}
+
+/// Functions with a loop of their own for whole blocks.
+macro_rules! float_blocks {
+    ($($op:ident $method:ident $f32:ident $f64:ident;)*) => { $(
+        float_blocks!(@ $op, f32, $method, $f32);
+        float_blocks!(@ $op, f64, $method, $f64);
+    )* };
+    (@ $op:ident, $t:ident, $method:ident, $block:ident) => {
+        impl Unary<$t> for $op {
+            type Out = $t;
+            #[inline(always)]
+            fn call(x: $t) -> $t { x.$method() }
+            #[inline(always)]
+            fn block(a: &[$t], out: &mut [MaybeUninit<$t>]) { math::$block(a, out) }
+        }
+    };
+}
+float_blocks! {
+    Exp exp exp_f32 exp_f64;
+    Ln ln ln_f32 ln_f64;
+    Sin sin sin_f32 sin_f64;
+    Cos cos cos_f32 cos_f64;
+    Tanh tanh tanh_f32 tanh_f64;
 }
 unary!(IsNan, float, bool, |x| x.is_nan());
 unary!(IsFinite, float, bool, |x| x.is_finite());

@@ -5,7 +5,9 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use tilework_expr::{BinaryOp, Chunks, DType, Expr, FileKind, FileRef, Fold, JobId, Program, Scalar, Update, WorkerId};
+use tilework_expr::{
+    BinaryOp, Chunks, DType, Expr, FileKind, FileRef, Fold, JobId, Program, Scalar, Update, WorkerId,
+};
 use tilework_scheduler_core as scheduler;
 use tilework_worker_core as worker;
 
@@ -103,7 +105,9 @@ impl Cluster {
                 let event = worker::Event::Finished { lease, task, result: Ok(()), busy_us: BUSY_US };
                 self.to_workers.push_back((w, event));
             }
-            worker::Action::Fetch { fetch, .. } => self.to_workers.push_back((w, worker::Event::Fetched { fetch })),
+            worker::Action::Fetch { fetch, .. } => {
+                self.to_workers.push_back((w, worker::Event::Fetched { fetch }))
+            }
             worker::Action::Report(reports) => {
                 let worker = WorkerId(w as u32);
                 self.to_scheduler.push_back(scheduler::Event::WorkerReported { worker, reports });

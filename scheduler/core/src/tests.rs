@@ -1,0 +1,312 @@
+//! Small cases, with the exact actions that they must bring about.
+
+use crate::{Action, ClientId, Event, Hello, Limits, Scheduler};
+use std::sync::Arc;
+use tilework_expr::{
+    AxisChunks, BinaryOp, Chunks, DType, Expr, FileKind, FileRef, Fold, Holding, Instruction, JobError,
+    JobId, LeaseId, Program, Report, StageIdx, TaskError, TaskKey, TaskRange, Update, WorkerId,
+};
+
+fn read(name: &str, len: usize, chunk: isize) -> Expr {
+    let file = FileRef { kind: FileKind::Npy, path: name.to_owned(), member: String::new() };
+    Expr::read(file, &[len], &Chunks::Axes(vec![AxisChunks::Len(chunk)]), DType::F64).unwrap()
+}
+
+fn hello(name: &str, threads: u32, memory_bytes: u64) -> Hello {
+    let addresses = vec![format!("{name}:1")];
+    Hello { name: name.to_owned(), incarnation: 1, threads, memory_bytes, addresses }
+}
+
+/// A scheduler and what it said last.
+struct Case {
+    scheduler: Scheduler,
+    now_us: u64,
+}
+
+impl Case {
+    /// One with workers `0..n` of 2 threads and 1 MB.
+    fn with_workers(n: u32) -> Case {
+        let mut case = Case { scheduler: Scheduler::new(Limits::default()), now_us: 0 };
+        for w in 0..n {
+            case.event(Event::WorkerJoined {
+                worker: WorkerId(w),
+                hello: hello(&format!("w{w}"), 2, 1_000_000),
+            });
+        }
+        case
+    }
+
+    fn event(&mut self, event: Event) -> Vec<Action> {
+        let mut out = Vec::new();
+        self.now_us += 10;
+        self.scheduler.handle(self.now_us, event, &mut out);
+        self.scheduler.check();
+        out
+    }
+
+    fn submit(&mut self, job: u64, outputs: &[Expr]) -> Vec<Action> {
+        let program = Arc::new(Program::new(outputs));
+        self.event(Event::JobSubmitted { job: JobId(job), client: ClientId(1), program })
+    }
+
+    fn report(&mut self, worker: u32, report: Report) -> Vec<Action> {
+        self.event(Event::WorkerReported { worker: WorkerId(worker), reports: vec![report] })
+    }
+
+    fn done(&mut self, worker: u32, (lease, tasks): &(LeaseId, TaskRange)) -> Vec<Action> {
+        self.report(worker, Report::Done { lease: *lease, tasks: tasks.clone(), busy_us: 1 })
+    }
+}
+
+fn tasks(stage: u32, chunks: std::ops::Range<u64>) -> TaskRange {
+    TaskRange { job: JobId(0), stage: StageIdx(stage), chunks }
+}
+
+fn task(stage: u32, chunk: u64) -> TaskKey {
+    tasks(stage, chunk..chunk + 1).keys().next().unwrap()
+}
+
+/// The instructions for a worker.
+fn told(actions: &[Action], to: u32) -> Vec<Instruction> {
+    let mine = actions.iter().filter_map(|a| match a {
+        Action::Tell { worker, instructions } if *worker == WorkerId(to) => Some(instructions.clone()),
+        _ => None,
+    });
+    mine.flatten().collect()
+}
+
+/// The leases for a worker, without what is elsewhere.
+fn leases(actions: &[Action], to: u32) -> Vec<(LeaseId, TaskRange)> {
+    let leases = told(actions, to).into_iter().filter_map(|i| match i {
+        Instruction::Lease { lease, tasks, .. } => Some((lease, tasks)),
+        _ => None,
+    });
+    leases.collect()
+}
+
+fn updates(actions: &[Action]) -> Vec<&Update> {
+    let updates = actions.iter().filter_map(|a| match a {
+        Action::Update { update, .. } => Some(update),
+        _ => None,
+    });
+    updates.collect()
+}
+
+#[test]
+fn a_sum_runs_drops_and_ends() {
+    let mut case = Case::with_workers(1);
+    let sum = read("a", 4, 1).reduce_all(Fold::Sum).unwrap();
+    let actions = case.submit(0, &[sum]);
+    let instructions = told(&actions, 0);
+    assert!(matches!(instructions[0], Instruction::Define { job: JobId(0), .. }));
+    let first = (LeaseId(0), tasks(0, 0..4));
+    assert_eq!(leases(&actions, 0), std::slice::from_ref(&first));
+    let reduce = leases(&case.done(0, &first), 0);
+    assert_eq!(reduce, [(LeaseId(1), tasks(1, 0..4))]);
+    let actions = case.done(0, &reduce[0]);
+    assert_eq!(
+        told(&actions, 0),
+        [
+            Instruction::Drop(tasks(0, 0..4)),
+            Instruction::Lease { lease: LeaseId(2), tasks: tasks(2, 0..1), elsewhere: vec![] },
+        ]
+    );
+    let actions = case.done(0, &(LeaseId(2), tasks(2, 0..1)));
+    let outputs = vec![vec![Holding { chunks: tasks(2, 0..1), worker: WorkerId(0) }]];
+    let addresses = vec![(WorkerId(0), vec!["w0:1".to_owned()])];
+    assert_eq!(updates(&actions).last(), Some(&&Update::Done { outputs, addresses }));
+    assert_eq!(told(&actions, 0), [Instruction::Drop(tasks(1, 0..4))]);
+    let actions = case.event(Event::JobReleased { job: JobId(0) });
+    assert_eq!(told(&actions, 0), [Instruction::Forget(JobId(0))]);
+    assert!(case.scheduler.state().jobs.is_empty());
+}
+
+#[test]
+fn operands_are_made_where_they_meet() {
+    let mut case = Case::with_workers(2);
+    let sum = read("a", 8, 1).binary(BinaryOp::Add, &read("b", 8, 1)).unwrap();
+    let actions = case.submit(0, &[sum]);
+    assert_eq!(leases(&actions, 0), [(LeaseId(0), tasks(0, 0..4)), (LeaseId(1), tasks(1, 0..4))]);
+    assert_eq!(leases(&actions, 1), [(LeaseId(2), tasks(0, 4..8)), (LeaseId(3), tasks(1, 4..8))]);
+    case.done(0, &(LeaseId(0), tasks(0, 0..4)));
+    let actions = case.done(0, &(LeaseId(1), tasks(1, 0..4)));
+    let elsewhere = vec![];
+    let lease = Instruction::Lease { lease: LeaseId(4), tasks: tasks(2, 0..4), elsewhere };
+    assert_eq!(told(&actions, 0), [lease]);
+}
+
+#[test]
+fn holders_of_inputs_are_named() {
+    let mut case = Case::with_workers(2);
+    let flipped = read("a", 4, 1).reduce_all(Fold::Sum).unwrap();
+    let actions = case.submit(0, &[flipped]);
+    for w in 0..2 {
+        let root = leases(&actions, w).remove(0);
+        let reduce = leases(&case.done(w, &root), w).remove(0);
+        let actions = case.done(w, &reduce);
+        if w == 1 {
+            let combine = told(&actions, 0).into_iter().chain(told(&actions, 1)).find_map(|i| match i {
+                Instruction::Lease { elsewhere, tasks, .. } if tasks.stage == StageIdx(2) => Some(elsewhere),
+                _ => None,
+            });
+            let elsewhere = combine.unwrap();
+            assert_eq!(elsewhere.len(), 1);
+            assert!([tasks(1, 0..2), tasks(1, 2..4)].contains(&elsewhere[0].chunks));
+        }
+    }
+}
+
+#[test]
+fn roots_wait_for_memory() {
+    let mut case = Case { scheduler: Scheduler::new(Limits::default()), now_us: 0 };
+    // 60 % of 1000 bytes are room for 7 chunks of 80 bytes.
+    case.event(Event::WorkerJoined { worker: WorkerId(0), hello: hello("w", 4, 1000) });
+    let kept = [read("a", 100, 10), read("b", 100, 10)];
+    let sums: Vec<Expr> = kept.iter().map(|e| e.reduce_all(Fold::Sum).unwrap()).collect();
+    let actions = case.submit(0, &sums);
+    let n: u64 = leases(&actions, 0).iter().map(|(_, t)| t.chunks.end - t.chunks.start).sum();
+    assert_eq!(n, 7);
+}
+
+#[test]
+fn what_fits_nowhere_is_refused_at_once() {
+    let mut case = Case::with_workers(1);
+    let actions = case.submit(0, &[read("a", 1_000_000, -1)]);
+    let [Update::Failed(JobError::Memory { needed, limit, fits, .. })] = updates(&actions)[..] else {
+        panic!("{actions:?}")
+    };
+    assert_eq!((*needed, *limit, *fits), (8_000_000, 1_000_000, 125_000));
+}
+
+#[test]
+fn late_reports_change_nothing_and_leave_nothing() {
+    let mut case = Case::with_workers(2);
+    let actions = case.submit(0, &[read("a", 2, 1)]);
+    let first = leases(&actions, 0).remove(0);
+    assert_eq!(first.1, tasks(0, 0..1));
+    case.done(0, &first);
+    assert_eq!(case.done(0, &first), []);
+    // A copy under a lease that is nobody's.
+    let actions = case.done(1, &(LeaseId(77), tasks(0, 0..1)));
+    assert_eq!(told(&actions, 1), [Instruction::Drop(tasks(0, 0..1))]);
+}
+
+#[test]
+fn lost_chunks_are_made_again_with_what_they_need() {
+    let mut case = Case::with_workers(1);
+    let product = read("a", 2, 1).binary(BinaryOp::Mul, &read("b", 2, 1)).unwrap();
+    let actions = case.submit(0, &[product]);
+    for lease in leases(&actions, 0) {
+        let actions = case.done(0, &lease);
+        for lease in leases(&actions, 0) {
+            case.done(0, &lease);
+        }
+    }
+    assert!(case.scheduler.state().jobs[0].finished);
+    case.event(Event::WorkerJoined { worker: WorkerId(1), hello: hello("w1", 2, 1_000_000) });
+    let actions = case.event(Event::WorkerLost { worker: WorkerId(0), why: "killed".to_owned() });
+    assert!(told(&actions, 1).contains(&Instruction::PeerGone(WorkerId(0))));
+    let again: Vec<TaskRange> = leases(&actions, 1).into_iter().map(|(_, t)| t).collect();
+    assert_eq!(again, [tasks(1, 0..2), tasks(0, 0..2)]);
+}
+
+#[test]
+fn a_task_that_kills_is_found() {
+    let mut case = Case::with_workers(0);
+    case.submit(0, &[read("a", 1, 1)]);
+    for w in 0..3 {
+        case.event(Event::WorkerJoined { worker: WorkerId(w), hello: hello("w", 1, 1000) });
+        let actions = case.event(Event::WorkerLost { worker: WorkerId(w), why: format!("signal {w}") });
+        let failed = JobError::Deadly {
+            operation: "read".to_owned(),
+            chunk: 0,
+            deaths: 3,
+            last_words: "signal 2".to_owned(),
+        };
+        assert_eq!(updates(&actions).contains(&&Update::Failed(failed)), w == 2);
+    }
+}
+
+#[test]
+fn failures_of_workers_are_tried_elsewhere() {
+    let mut case = Case::with_workers(2);
+    let actions = case.submit(0, &[read("a", 1, 1)]);
+    let at = u32::from(leases(&actions, 0).is_empty());
+    let (lease, _) = leases(&actions, at).remove(0);
+    let error = TaskError::Worker("disk full".to_owned());
+    let actions = case.report(at, Report::Failed { lease, task: task(0, 0), error });
+    assert_eq!(leases(&actions, 1 - at).len(), 1, "{actions:?}");
+    let error = TaskError::Operation("no such file".to_owned());
+    let (lease, _) = leases(&actions, 1 - at).remove(0);
+    let actions = case.report(1 - at, Report::Failed { lease, task: task(0, 0), error });
+    let failed =
+        JobError::Operation { operation: "read".to_owned(), chunk: 0, message: "no such file".to_owned() };
+    assert_eq!(updates(&actions), [&Update::Failed(failed)]);
+}
+
+#[test]
+fn names_are_taken_once() {
+    let mut case = Case::with_workers(1);
+    let other = Hello { incarnation: 2, ..hello("w0", 1, 1) };
+    let actions = case.event(Event::WorkerJoined { worker: WorkerId(8), hello: other });
+    let why = "another worker is called 'w0'; give this one another name".to_owned();
+    assert_eq!(actions, [Action::Disconnect { worker: WorkerId(8), why }]);
+    let back = hello("w0", 2, 1_000_000);
+    let actions = case.event(Event::WorkerJoined { worker: WorkerId(9), hello: back });
+    assert!(matches!(&actions[0], Action::Disconnect { worker: WorkerId(0), .. }));
+    let workers: Vec<WorkerId> = case.scheduler.state().workers.iter().map(|w| w.worker).collect();
+    assert_eq!(workers, [WorkerId(9)]);
+}
+
+#[test]
+fn silence_is_death() {
+    let mut case = Case::with_workers(1);
+    assert_eq!(case.scheduler.next_wake_us(), Some(3_000_010));
+    case.now_us = 3_000_010;
+    let actions = case.event(Event::Tick);
+    let why = "nothing was heard of it for 3.0 s".to_owned();
+    assert_eq!(actions, [Action::Disconnect { worker: WorkerId(0), why }]);
+}
+
+#[test]
+fn idle_workers_get_tasks_back_from_busy_ones() {
+    let mut case = Case::with_workers(1);
+    case.submit(0, &[read("a", 16, 1)]);
+    let actions = case.event(Event::WorkerJoined { worker: WorkerId(1), hello: hello("w1", 2, 1_000_000) });
+    let revoke = Instruction::Revoke { lease: LeaseId(0), tasks: tasks(0, 9..15) };
+    let told = told(&actions, 0);
+    assert!(matches!(told[..], [Instruction::Peer { .. }]) || told.contains(&revoke), "{told:?}");
+}
+
+#[test]
+fn a_worker_that_leaves_gives_back_and_goes() {
+    let mut case = Case::with_workers(2);
+    let actions = case.submit(0, &[read("a", 2, 1)]);
+    let mine = leases(&actions, 0).remove(0);
+    assert_eq!(mine.1, tasks(0, 0..1));
+    let actions = case.event(Event::WorkerLeaving { worker: WorkerId(0) });
+    assert_eq!(told(&actions, 0), [Instruction::Revoke { lease: mine.0, tasks: mine.1.clone() }]);
+    let actions = case.report(0, Report::Returned { lease: mine.0, tasks: mine.1 });
+    assert!(actions.contains(&Action::Disconnect { worker: WorkerId(0), why: "it has left".to_owned() }));
+    assert_eq!(leases(&actions, 1).len(), 1);
+}
+
+#[test]
+fn results_of_a_released_job_are_kept_for_its_reader_and_no_longer() {
+    let mut case = Case::with_workers(1);
+    let actions = case.submit(0, &[read("a", 2, 1)]);
+    case.done(0, &leases(&actions, 0)[0]);
+    let grid = read("a", 2, 1).grid().clone();
+    let held = Expr::held(0, 0, grid, DType::F64, Arc::new(())).unwrap();
+    let actions = case.submit(1, &[held.reduce_all(Fold::Sum).unwrap()]);
+    assert_eq!(told(&case.event(Event::JobReleased { job: JobId(0) }), 0), []);
+    let mut open = leases(&actions, 0);
+    let mut last = Vec::new();
+    while let Some(lease) = open.pop() {
+        last = case.done(0, &lease);
+        open.extend(leases(&last, 0));
+    }
+    assert!(told(&last, 0).contains(&Instruction::Forget(JobId(0))));
+    let state = case.scheduler.state();
+    assert!(state.jobs[0].dormant && state.jobs[1].finished);
+}

@@ -1,0 +1,214 @@
+//! Sessions, their limits and their ends, without workers; what is computed is tested with the workers.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+use std::sync::Arc;
+use std::time::Duration;
+use tilework_cluster::connection::ConnectionFile;
+use tilework_cluster::listen::bind;
+use tilework_cluster::security::TokenAttach;
+use tilework_cluster::transport::connect;
+use tilework_expr::{DType, Grid, JobError, Node, NodeIdx, Op, Program, UnaryOp, Update};
+use tilework_proto::wire::scheduler_client::SchedulerClient;
+use tilework_proto::wire::worker_client::WorkerClient;
+use tilework_proto::{FromClient, FromWorker, ToClient, ToWorker, Wire, wire};
+use tilework_scheduler::{Config, Hello, Limits, LinkError, SchedulerHandle, Transport, grpc, remote, run};
+use tonic::service::interceptor::InterceptedService;
+use tonic::transport::Channel;
+use tonic::{Code, Status};
+
+/// Longer than anything here takes on a busy machine.
+const LONG: Duration = Duration::from_secs(60);
+
+type Tokened = InterceptedService<Channel, TokenAttach>;
+
+struct Server {
+    file: ConnectionFile,
+}
+
+impl Server {
+    fn start() -> Server {
+        let handle = SchedulerHandle::start(Limits::default());
+        let bound = bind("localhost:0").unwrap();
+        let file = ConnectionFile::create(bound.addresses().to_vec(), None, 0).unwrap();
+        let identity = file.identity();
+        tokio::spawn(async move { grpc::serve(bound, &identity, handle, std::future::pending()).await });
+        Server { file }
+    }
+
+    async fn channel(&self) -> Tokened {
+        let identity = self.file.identity();
+        let channel = connect(&self.file.addresses, &identity, LONG).await.unwrap();
+        InterceptedService::new(channel, TokenAttach::new(&identity))
+    }
+
+    /// Sends these messages as a client, and returns what ends the connection.
+    async fn session(&self, messages: Vec<wire::ClientMessage>) -> Result<Vec<ToClient>, Status> {
+        // The client's half stays open: what ends the connection is the other side.
+        let messages = tokio_stream::iter(messages);
+        let stream = tokio_stream::StreamExt::chain(messages, tokio_stream::pending());
+        let mut client = SchedulerClient::new(self.channel().await);
+        let mut replies = client.session(stream).await?.into_inner();
+        let mut all = Vec::new();
+        while let Some(reply) = replies.message().await? {
+            all.push(ToClient::from_wire(reply).unwrap());
+        }
+        Ok(all)
+    }
+}
+
+fn nothing() -> Arc<Program> {
+    Arc::new(Program::default())
+}
+
+fn hello(name: &str) -> Hello {
+    Hello { name: name.into(), incarnation: 1, threads: 1, memory_bytes: 1 << 30, addresses: vec![] }
+}
+
+#[tokio::test]
+async fn a_job_of_nothing_is_done_and_a_bad_one_says_why() {
+    for transport in [Transport::Direct, Transport::Encoded] {
+        let scheduler = SchedulerHandle::start_with(Limits::default(), transport);
+        let mut client = scheduler.client().await.unwrap();
+        let good = client.link.submit(nothing()).await.unwrap();
+        let node = |op, inputs| Node { op, inputs, grid: Grid::whole(&[1]), dtype: DType::F64 };
+        let mut finished = false;
+        while !finished {
+            let Some(ToClient::Update { job, update }) = client.updates.recv().await else {
+                panic!("no update")
+            };
+            assert_eq!(job, good);
+            finished = matches!(update, Update::Done { .. });
+        }
+        // A job that reads an output that nobody holds.
+        let held = node(Op::Held { job: 77, output: 0 }, vec![]);
+        let bad = Arc::new(Program { nodes: vec![held], outputs: vec![NodeIdx(0)] });
+        let bad = client.link.submit(bad).await.unwrap();
+        assert_ne!(bad, good);
+        let Some(ToClient::Update { job, update: Update::Failed(JobError::Program(_)) }) =
+            client.updates.recv().await
+        else {
+            panic!("expected a refusal");
+        };
+        assert_eq!(job, bad);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn messages_that_are_not_allowed_end_the_session_with_the_reason() {
+    let server = Server::start();
+    let foreign = FromClient::Submit { job: tilework_expr::JobId(7), program: nothing() };
+    let replies = server.session(vec![foreign.to_wire()]).await.unwrap();
+    assert_eq!(replies.last(), Some(&ToClient::Closing("job 7 is not one that it may name".into())));
+
+    let node = Node {
+        op: Op::Unary(UnaryOp::Sin),
+        inputs: vec![NodeIdx(0)],
+        grid: Grid::whole(&[1]),
+        dtype: DType::F64,
+    };
+    let program = Arc::new(Program { nodes: vec![node], outputs: vec![] });
+    let malformed = FromClient::Submit { job: tilework_expr::JobId(1 << 32), program };
+    let status = server.session(vec![malformed.to_wire()]).await.unwrap_err();
+    assert_eq!(status.code(), Code::InvalidArgument);
+    assert_eq!(status.message(), "node 0 of the program: an input does not come before it");
+
+    let data = vec![0; 5 << 20].into();
+    let fragment = wire::Fragment { data, last: false };
+    let large = wire::ClientMessage { kind: Some(wire::client_message::Kind::Fragment(fragment)) };
+    let ended = server.session(vec![large]).await;
+    // tonic refuses it on reading; the stream ends, the server goes on.
+    assert!(!matches!(&ended, Ok(all) if all.len() > 1), "{ended:?}");
+    assert!(remote::state(&server.file, LONG).await.unwrap().jobs.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_worker_says_hello_first_and_once() {
+    let server = Server::start();
+    let mut client = WorkerClient::new(server.channel().await);
+    let leaving = tokio_stream::once(FromWorker::Leaving.to_wire());
+    let mut replies = client.attach(leaving).await.unwrap().into_inner();
+    let status = replies.message().await.unwrap_err();
+    assert_eq!(
+        (status.code(), status.message()),
+        (Code::InvalidArgument, "got another message, expected a hello")
+    );
+
+    let hellos = [FromWorker::Hello(hello("a")), FromWorker::Hello(hello("b"))].map(|m| m.to_wire());
+    let stream = tokio_stream::StreamExt::chain(tokio_stream::iter(hellos), tokio_stream::pending());
+    let mut replies = client.attach(stream).await.unwrap().into_inner();
+    let mut all = Vec::new();
+    while let Some(reply) = replies.message().await.unwrap() {
+        all.push(ToWorker::from_wire(reply).unwrap());
+    }
+    assert!(matches!(all.first(), Some(ToWorker::Welcome(_))), "{all:?}");
+    assert_eq!(all.last(), Some(&ToWorker::Closing("a second hello on one connection".into())));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_client_that_takes_nothing_is_disconnected_and_holds_nobody_up() {
+    let scheduler = SchedulerHandle::start(Limits::default());
+    let slow = scheduler.client().await.unwrap();
+    let submitted = async {
+        loop {
+            if let Err(error) = slow.link.submit(nothing()).await {
+                return error;
+            }
+        }
+    };
+    assert_eq!(tokio::time::timeout(LONG, submitted).await.unwrap(), LinkError::Closed);
+    let mut quick = scheduler.client().await.unwrap();
+    quick.link.submit(nothing()).await.unwrap();
+    assert!(matches!(quick.updates.recv().await, Some(ToClient::Update { .. })));
+}
+
+#[tokio::test]
+async fn the_end_of_the_scheduler_is_the_end_of_all_sessions() {
+    let scheduler = SchedulerHandle::start(Limits::default());
+    let mut client = scheduler.client().await.unwrap();
+    let mut worker = scheduler.attach(hello("w")).await.unwrap();
+    scheduler.stop().await;
+    assert_eq!(client.updates.recv().await, Some(ToClient::Closing("the scheduler stops".into())));
+    assert_eq!(client.updates.recv().await, None);
+    let mut last = None;
+    while let Some(message) = worker.from_scheduler.recv().await {
+        last = Some(message);
+    }
+    assert_eq!(last, Some(ToWorker::Ended));
+    assert!(scheduler.state().await.is_err());
+    assert!(scheduler.client().await.is_err());
+}
+
+#[tokio::test]
+async fn the_scheduler_ends_with_its_last_handle() {
+    let scheduler = SchedulerHandle::start(Limits::default());
+    let mut client = scheduler.client().await.unwrap();
+    drop(scheduler);
+    assert_eq!(client.updates.recv().await, Some(ToClient::Closing("the scheduler stops".into())));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_scheduler_process_writes_its_file_and_removes_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("connection.json");
+    let config = Config {
+        connection_file: path.clone(),
+        listen: "localhost:0".into(),
+        announce: Some("127.0.0.1".into()),
+        job: Some("12".into()),
+        restart_count: 3,
+        limits: Limits::default(),
+    };
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let (ready, is_ready) = tokio::sync::oneshot::channel();
+    let running = tokio::spawn(run(config, |f| drop(ready.send(f.clone())), async { drop(stopped.await) }));
+    let file = is_ready.await.unwrap();
+    assert_eq!(ConnectionFile::read(&path).unwrap(), file);
+    assert!(file.is_of_job(Some("12"), 3));
+    let mut session = remote::session(&file, LONG).await.unwrap();
+    drop(stop);
+    running.await.unwrap().unwrap();
+    assert!(!path.exists());
+    let last = session.updates.recv().await;
+    assert_eq!(last, Some(ToClient::Closing("the scheduler stops".into())));
+}

@@ -1,0 +1,185 @@
+//! What a worker's driver does: carries out its core's actions, runs its tasks, fetches from other workers' stores.
+//!
+//! Knows stores and threads. Must not know the scheduler.
+
+use crate::faults::Fault;
+use crate::node::{Node, Run};
+use crate::reference::made;
+use crate::world::{Ev, World};
+use tilework_expr::{LeaseId, Report, TaskError, TaskKey, WorkerId};
+use tilework_worker_core as worker;
+use tilework_worker_core::{FetchId, Source};
+
+impl World {
+    pub(crate) fn worker_handles(&mut self, node: usize, event: worker::Event) {
+        self.events += 1;
+        let mut actions = Vec::new();
+        let n = &mut self.nodes[node];
+        n.core.handle(self.now_us, event, &mut actions);
+        n.core.check();
+        for action in actions {
+            if self.trace {
+                eprintln!("           {node}: {action:?}");
+            }
+            self.worker_acts(node, action);
+        }
+        self.begin_runs(node);
+        let n = &mut self.nodes[node];
+        if let Some(at) = n.core.next_wake_us().filter(|at| *at < n.tick_at_us) {
+            n.tick_at_us = at;
+            self.at(at, Ev::TickWorker { node });
+        }
+    }
+
+    pub(crate) fn worker_acts(&mut self, node: usize, action: worker::Action) {
+        let incarnation = self.nodes[node].incarnation;
+        match action {
+            worker::Action::Fetch { fetch, from, key, .. } => {
+                let at = self.now_us + 2 * self.rng.delay_us(self.setup.latency_us);
+                self.at(at, Ev::FetchEnds { node, incarnation, fetch, from, key });
+            }
+            worker::Action::Run { lease, task, feeds } => {
+                let id = self.id();
+                let run = Run { id, lease, task, feeds, stopped: false, started: false };
+                self.nodes[node].runs.push_back(run);
+            }
+            worker::Action::Stop(task) => {
+                self.nodes[node].runs.iter_mut().filter(|r| r.task == task).for_each(|r| r.stopped = true);
+            }
+            worker::Action::Free(source) => {
+                let freed = self.nodes[node].store.remove(&source);
+                assert!(freed.is_some(), "worker {node} frees {source:?}, which it does not have");
+            }
+            worker::Action::Report(reports) => self.report(node, reports),
+        }
+    }
+
+    pub(crate) fn report(&mut self, node: usize, reports: Vec<Report>) {
+        let Some(conn) = self.nodes[node].conn else { return };
+        let delay = self.rng.delay_us(self.setup.latency_us);
+        if delay > 16 * self.setup.latency_us {
+            self.counts.add(Fault::Delayed);
+        }
+        let now_us = self.now_us;
+        let Some(c) = self.conns.get_mut(&conn).filter(|c| c.open) else { return };
+        c.to_scheduler_us = c.to_scheduler_us.max(now_us + delay);
+        let at = c.to_scheduler_us;
+        if self.setup.faults.contains(&Fault::Duplicated) && self.rng.one_in(10) {
+            self.counts.add(Fault::Duplicated);
+            let later = at + self.rng.delay_us(self.setup.latency_us * 4);
+            self.at(later, Ev::FromWorker { conn, reports: reports.clone() });
+        }
+        self.at(at, Ev::FromWorker { conn, reports });
+    }
+
+    /// Gives threads to the tasks that are first.
+    pub(crate) fn begin_runs(&mut self, node: usize) {
+        let base = self.setup.task_us;
+        while let Some(run) = self.nodes[node].begin_next() {
+            run.started = true;
+            let (id, task, feeds) = (run.id, run.task, run.feeds.clone());
+            let incarnation = self.nodes[node].incarnation;
+            let stop = run_is_stopped(&self.nodes[node], id);
+            let missing = feeds.iter().find(|f| !self.nodes[node].store.contains_key(&f.source));
+            assert!(missing.is_none(), "worker {node} starts {task:?} without {missing:?}");
+            let at = self.now_us + if stop { 1 } else { self.rng.delay_us(base) };
+            self.at(at, Ev::TaskEnds { node, incarnation, run: id });
+            let deadly = self.jobs.get(task.job.0 as usize).and_then(|j| j.setup.deadly);
+            if deadly == Some((task.stage, task.chunk)) && !stop {
+                self.kill(node, Fault::Killed);
+                return;
+            }
+        }
+    }
+
+    pub(crate) fn task_ends(&mut self, node: usize, incarnation: u64, run: u64) {
+        let n = &mut self.nodes[node];
+        if !n.alive || n.incarnation != incarnation {
+            return;
+        }
+        let at = n.runs.iter().position(|r| r.id == run).expect("a task that runs is known");
+        let run = n.runs.remove(at).expect("it was just found");
+        let busy_us = self.rng.within(1, self.setup.task_us);
+        let bad = self.jobs[run.task.job.0 as usize].setup.bad == Some((run.task.stage, run.task.chunk));
+        let may_fail = self.setup.faults.contains(&Fault::TaskFailedOnWorker);
+        let result = if run.stopped && self.rng.one_in(2) {
+            Err(TaskError::Worker("stopped".to_owned()))
+        } else if bad {
+            Err(TaskError::Operation("it is bad".to_owned()))
+        } else if may_fail && self.counts.of(Fault::TaskFailedOnWorker) < 2 && self.rng.one_in(12) {
+            self.counts.add(Fault::TaskFailedOnWorker);
+            Err(TaskError::Worker("a disk is full".to_owned()))
+        } else {
+            self.compute(node, &run);
+            Ok(())
+        };
+        self.tasks += 1;
+        let (lease, task) = (run.lease, run.task);
+        self.worker_handles(node, worker::Event::Finished { lease, task, result, busy_us });
+    }
+
+    pub(crate) fn compute(&mut self, node: usize, run: &Run) {
+        let want = self.reference.inputs(run.task);
+        let got: Vec<(usize, TaskKey)> = run.feeds.iter().map(|f| (f.slot, f.key)).collect();
+        assert_eq!(got, want, "{:?}: inputs", run.task);
+        let n = &mut self.nodes[node];
+        let content = |f: &worker::Feed| {
+            let v = n.store.get(&f.source);
+            (
+                f.slot,
+                *v.unwrap_or_else(|| panic!("worker {node}: {f:?} of {:?} was freed while it ran", run.task)),
+            )
+        };
+        let value = made(run.task, run.feeds.iter().map(content));
+        n.store.insert(Source::Held(run.task), value);
+    }
+
+    pub(crate) fn fetch_ends(
+        &mut self,
+        (node, incarnation): (usize, u64),
+        fetch: FetchId,
+        from: WorkerId,
+        key: TaskKey,
+    ) {
+        if !self.nodes[node].alive || self.nodes[node].incarnation != incarnation {
+            return;
+        }
+        let peer = self.conns.get(&from).map(|c| &self.nodes[c.node]).filter(|p| p.alive);
+        if peer.is_none() && self.rng.one_in(2) {
+            // Nobody answers, and nothing says so; that the worker is gone will be heard of another way.
+            return self.counts.add(Fault::FetchHung);
+        }
+        let mut value = peer.and_then(|p| p.store.get(&Source::Held(key)).copied());
+        if self.setup.faults.contains(&Fault::FetchFailed)
+            && self.counts.of(Fault::FetchFailed) < 12
+            && self.rng.one_in(8)
+        {
+            self.counts.add(Fault::FetchFailed);
+            value = None;
+        }
+        match value {
+            Some(v) => {
+                self.nodes[node].store.insert(Source::Fetched(fetch), v);
+                self.worker_handles(node, worker::Event::Fetched { fetch });
+            }
+            None => {
+                self.worker_handles(node, worker::Event::FetchFailed { fetch, why: "not there".to_owned() })
+            }
+        }
+    }
+
+    pub(crate) fn put(&mut self, lease: LeaseId, key: TaskKey, worker: WorkerId) {
+        let Some(node) = self.conns.get(&worker).map(|c| c.node) else { return };
+        if !self.nodes[node].alive || self.nodes[node].conn != Some(worker) {
+            return;
+        }
+        let value = self.reference.value(key);
+        let bytes = self.reference.plan(key.job).out_bytes(key.stage, key.chunk);
+        self.nodes[node].store.insert(Source::Held(key), value);
+        self.worker_handles(node, worker::Event::Put { lease, key, bytes });
+    }
+}
+
+fn run_is_stopped(node: &Node, id: u64) -> bool {
+    node.runs.iter().any(|r| r.id == id && r.stopped)
+}

@@ -1,0 +1,92 @@
+//! What must be true when nothing moves: workers hold what the scheduler thinks they hold; in the end, every job ended
+//! as it should have and nothing is left anywhere.
+//!
+//! Knows everything. Must not change anything but counts.
+
+use crate::faults::Fault;
+use crate::world::World;
+use std::collections::BTreeMap;
+use tilework_expr::{ChunkIdx, JobError, JobId, TaskKey, WorkerId};
+use tilework_worker_core::Source;
+
+impl World {
+    /// Where nothing moves, workers have exactly the chunks that the scheduler thinks they have.
+    pub(crate) fn check_holdings(&mut self) {
+        if self.n_moving > 0 {
+            return;
+        }
+        self.n_compared += 1;
+        let mut want: BTreeMap<WorkerId, Vec<TaskKey>> = BTreeMap::new();
+        self.scheduler.holdings().into_iter().for_each(|(w, k)| want.entry(w).or_default().push(k));
+        for (i, n) in self.nodes.iter().enumerate().filter(|(_, n)| n.alive && !self.deaf(n)) {
+            let Some(conn) = n.conn else { continue };
+            let held = n.store.keys().filter_map(|s| match s {
+                Source::Held(key) => Some(*key),
+                Source::Fetched(_) => None,
+            });
+            let held: Vec<TaskKey> = held.collect();
+            assert_eq!(held, want.remove(&conn).unwrap_or_default(), "chunks that worker {i} holds");
+        }
+    }
+
+    /// Every job ended as it should have, and nothing is left anywhere.
+    pub(crate) fn finish(&mut self) {
+        for i in 0..self.jobs.len() {
+            self.check_end(i);
+        }
+        let state = self.scheduler.state();
+        assert!(state.jobs.is_empty(), "jobs are left: {:?}", state.jobs);
+        for (i, n) in
+            self.nodes.iter().enumerate().filter(|(_, n)| n.alive && n.conn.is_some() && !self.deaf(n))
+        {
+            assert!(n.store.is_empty(), "worker {i} keeps {:?}", n.store.keys().collect::<Vec<_>>());
+            assert!(n.runs.is_empty(), "worker {i} still runs tasks");
+            let used = n.core.usage();
+            assert_eq!((used.bytes_held, used.bytes_reserved, used.bytes_fetched), (0, 0, 0), "worker {i}");
+        }
+    }
+
+    pub(crate) fn check_end(&mut self, i: usize) {
+        let job = &self.jobs[i];
+        let plan = self.reference.plan(JobId(i as u64));
+        let Some(error) = job.failed.clone() else {
+            let bad = job.setup.bad.filter(|&(s, c)| is_needed(&plan, s, c));
+            assert!(bad.is_none() || !job.read, "job {i} has a bad task and a result");
+            return;
+        };
+        let any_bad = self.jobs.iter().any(|j| j.setup.bad.is_some());
+        let any_deadly = self.jobs.iter().any(|j| j.setup.deadly.is_some());
+        match error {
+            JobError::Operation { message, .. } if message == "it is bad" => {
+                assert!(any_bad);
+                self.counts.add(Fault::BadOperation);
+            }
+            JobError::Operation { message, .. } if message.contains("had released it") => {
+                assert!(
+                    self.n_losses > 0
+                        || self.counts.of(Fault::Left) > 0
+                        || self.counts.of(Fault::FetchFailed) > 0
+                );
+            }
+            JobError::Operation { message, .. } if message.contains("client released it before") => {
+                assert!(self.jobs.iter().any(|j| j.released));
+            }
+            JobError::Deadly { .. } => {
+                assert!(any_deadly || self.n_losses >= 3, "job {i} was ended by {} losses", self.n_losses);
+                self.counts.add(Fault::DeadlyTask);
+            }
+            JobError::Memory { needed, limit, .. } => {
+                assert!(self.setup.uneven && needed > limit, "job {i}: {needed} of {limit} bytes");
+                self.counts.add(Fault::TooLarge);
+            }
+            JobError::Program(_) if self.jobs[..i].iter().any(|j| j.failed.is_some()) => {}
+            other => panic!("job {i} failed: {other}"),
+        }
+    }
+}
+
+fn is_needed(plan: &tilework_expr::Plan, stage: tilework_expr::StageIdx, chunk: ChunkIdx) -> bool {
+    let mut consumers = Vec::new();
+    plan.consumers_of(stage, chunk, &mut consumers);
+    plan.is_output(stage) || consumers.iter().any(|&(s, c)| is_needed(plan, s, c))
+}

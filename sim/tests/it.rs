@@ -1,0 +1,37 @@
+//! The simulator as a test: some seeds without faults of ours, and the planted bugs that few seeds suffice to find.
+//! All of it, with 20,000 seeds: `cargo run --release -p tilework-sim -- --seeds 20000`, then with `--planted`.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use tilework_sim::{Fault, FaultCounts, Planted, run};
+
+#[test]
+fn every_seed_ends_well() {
+    let mut faults = FaultCounts::default();
+    for seed in 0..400 {
+        faults.merge(&run(seed, None, false).faults);
+    }
+    for often in
+        [Fault::Killed, Fault::Cut, Fault::Left, Fault::Duplicated, Fault::FetchFailed, Fault::Revoked]
+    {
+        assert!(faults.of(often) > 0, "{} never happened", often.name());
+    }
+}
+
+#[test]
+fn a_seed_plays_the_same_every_time() {
+    let (a, b) = (run(17, None, false), run(17, None, false));
+    assert_eq!((a.events, a.tasks, a.faults), (b.events, b.tasks, b.faults));
+}
+
+#[test]
+fn planted_bugs_are_found() {
+    std::panic::set_hook(Box::new(|_| {}));
+    let found =
+        |bug| (0..80).any(|seed| catch_unwind(AssertUnwindSafe(|| run(seed, Some(bug), false))).is_err());
+    let missed: Vec<Planted> = Planted::all().into_iter().filter(|b| !found(*b)).collect();
+    let _ = std::panic::take_hook();
+    // Those take thousands of seeds.
+    let rare =
+        |b: &Planted| ["StaleReportAccepted", "StaleCopyKept"].iter().any(|r| format!("{b:?}").contains(r));
+    assert!(missed.iter().all(rare), "not found: {missed:?}");
+}

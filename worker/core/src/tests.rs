@@ -1,0 +1,215 @@
+//! Small cases, with the exact actions that they must bring about.
+
+use crate::{Action, Event, Feed, FetchId, Limits, Source, Worker};
+use std::sync::Arc;
+use tilework_expr::{
+    AxisChunks, BinaryOp, Chunks, DType, Expr, FileKind, FileRef, Fold, Holding, Instruction, JobId, LeaseId,
+    Program, Report, SliceArg, StageIdx, TaskError, TaskKey, TaskRange, WorkerId,
+};
+
+fn read(name: &str, len: usize, chunk: isize) -> Expr {
+    let file = FileRef { kind: FileKind::Npy, path: name.to_owned(), member: String::new() };
+    Expr::read(file, &[len], &Chunks::Axes(vec![AxisChunks::Len(chunk)]), DType::F64).unwrap()
+}
+
+fn tasks(stage: u32, chunks: std::ops::Range<u64>) -> TaskRange {
+    TaskRange { job: JobId(0), stage: StageIdx(stage), chunks }
+}
+
+fn task(stage: u32, chunk: u64) -> TaskKey {
+    tasks(stage, chunk..chunk + 1).keys().next().unwrap()
+}
+
+fn lease(id: u64, tasks: TaskRange) -> Instruction {
+    Instruction::Lease { lease: LeaseId(id), tasks, elsewhere: vec![] }
+}
+
+/// A lease whose inputs, chunks of stage 0, are at worker 7.
+fn lease_from(id: u64, tasks: TaskRange, inputs: TaskRange) -> Instruction {
+    let elsewhere = vec![Holding { chunks: inputs, worker: WorkerId(7) }];
+    Instruction::Lease { lease: LeaseId(id), tasks, elsewhere }
+}
+
+struct Case {
+    worker: Worker,
+    now_us: u64,
+}
+
+impl Case {
+    /// A worker that knows job 0 and worker 7.
+    fn new(limits: Limits, outputs: &[Expr]) -> Case {
+        let mut case = Case { worker: Worker::new(limits), now_us: 0 };
+        let program = Arc::new(Program::new(outputs));
+        case.told(vec![
+            Instruction::Define { job: JobId(0), program },
+            Instruction::Peer { worker: WorkerId(7), addresses: vec![] },
+        ]);
+        case
+    }
+
+    fn event(&mut self, event: Event) -> Vec<Action> {
+        let mut out = Vec::new();
+        self.now_us += 1;
+        self.worker.handle(self.now_us, event, &mut out);
+        self.worker.check();
+        out
+    }
+
+    fn told(&mut self, instructions: Vec<Instruction>) -> Vec<Action> {
+        self.event(Event::Told(instructions))
+    }
+
+    fn finish(&mut self, id: u64, task: TaskKey) -> Vec<Action> {
+        self.event(Event::Finished { lease: LeaseId(id), task, result: Ok(()), busy_us: 5 })
+    }
+}
+
+fn run(id: u64, task: TaskKey, feeds: Vec<Feed>) -> Action {
+    Action::Run { lease: LeaseId(id), task, feeds }
+}
+
+fn done(id: u64, tasks: TaskRange, busy_us: u64) -> Action {
+    Action::Report(vec![Report::Done { lease: LeaseId(id), tasks, busy_us }])
+}
+
+fn fetched(slot: usize, key: TaskKey, id: u64) -> Feed {
+    Feed { slot, key, source: Source::Fetched(FetchId(id)) }
+}
+
+#[test]
+fn as_many_run_as_there_are_threads_and_are_reported_together() {
+    let mut case = Case::new(Limits::new(2, 1000), &[read("a", 4, 1)]);
+    let actions = case.told(vec![lease(1, tasks(0, 0..4))]);
+    assert_eq!(actions, [run(1, task(0, 0), vec![]), run(1, task(0, 1), vec![])]);
+    assert_eq!(case.finish(1, task(0, 1)), [run(1, task(0, 2), vec![])]);
+    assert_eq!(case.finish(1, task(0, 0)), [run(1, task(0, 3), vec![])]);
+    let one = |chunks, busy_us| Report::Done { lease: LeaseId(1), tasks: tasks(0, chunks), busy_us };
+    assert_eq!(case.finish(1, task(0, 3)), [Action::Report(vec![one(0..2, 10), one(3..4, 5)])]);
+    assert_eq!(case.finish(1, task(0, 2)), [done(1, tasks(0, 2..3), 5)]);
+    assert_eq!(case.worker.usage().bytes_held, 32);
+}
+
+#[test]
+fn inputs_are_fetched_once_and_shared() {
+    let a = read("a", 4, 4);
+    let outputs = [a.reduce_all(Fold::Sum).unwrap(), a.reduce_all(Fold::Prod).unwrap()];
+    let mut case = Case::new(Limits::new(1, 1000), &outputs);
+    let from = || tasks(0, 0..1);
+    let actions =
+        case.told(vec![lease_from(1, tasks(1, 0..1), from()), lease_from(2, tasks(2, 0..1), from())]);
+    let fetch = Action::Fetch { fetch: FetchId(0), from: WorkerId(7), key: task(0, 0), region: None };
+    assert_eq!(actions, [fetch]);
+    let actions = case.event(Event::Fetched { fetch: FetchId(0) });
+    assert_eq!(actions, [run(2, task(2, 0), vec![fetched(0, task(0, 0), 0)])]);
+    let actions = case.finish(2, task(2, 0));
+    assert_eq!(actions, [run(1, task(1, 0), vec![fetched(0, task(0, 0), 0)])]);
+    case.finish(1, task(1, 0));
+    let actions = case.told(vec![Instruction::Forget(JobId(0))]);
+    assert_eq!(actions[2], Action::Free(Source::Fetched(FetchId(0))));
+    assert_eq!(case.worker.usage(), crate::WorkerUse::default());
+}
+
+#[test]
+fn only_the_box_that_is_needed_is_fetched() {
+    let few = read("a", 100, 100).slice(&[SliceArg::Range { start: 10, end: Some(20), step: 1 }]).unwrap();
+    let few = few.binary(BinaryOp::Add, &few).unwrap();
+    let mut case = Case::new(Limits::new(1, 10_000), &[few]);
+    let actions = case.told(vec![lease_from(1, tasks(1, 0..1), tasks(0, 0..1))]);
+    let region = Some(Vec::from_iter([10..20]));
+    assert_eq!(actions, [Action::Fetch { fetch: FetchId(0), from: WorkerId(7), key: task(0, 0), region }]);
+}
+
+#[test]
+fn a_failed_transfer_is_reported_and_nothing_stays() {
+    let sum = read("a", 4, 4).reduce_all(Fold::Sum).unwrap();
+    let mut case = Case::new(Limits::new(1, 1000), &[sum]);
+    case.told(vec![lease_from(1, tasks(1, 0..1), tasks(0, 0..1))]);
+    let actions = case.event(Event::FetchFailed { fetch: FetchId(0), why: "refused".to_owned() });
+    let report = |id| {
+        let (task, input) = (task(1, 0), task(0, 0));
+        Action::Report(vec![Report::Unreachable { lease: LeaseId(id), task, input, peer: WorkerId(7) }])
+    };
+    assert_eq!(actions, [report(1)]);
+    assert_eq!(case.worker.usage(), crate::WorkerUse::default());
+    // The same where the peer is gone, or unknown.
+    case.told(vec![lease_from(2, tasks(1, 0..1), tasks(0, 0..1))]);
+    assert_eq!(case.told(vec![Instruction::PeerGone(WorkerId(7))]), [report(2)]);
+    assert_eq!(case.told(vec![lease_from(3, tasks(1, 0..1), tasks(0, 0..1))]), [report(3)]);
+}
+
+#[test]
+fn memory_is_reserved_before_a_task_runs() {
+    // Each task makes 80 bytes; two fit.
+    let mut case = Case::new(Limits::new(4, 200), &[read("a", 40, 10)]);
+    let actions = case.told(vec![lease(1, tasks(0, 0..4))]);
+    assert_eq!(actions, [run(1, task(0, 0), vec![]), run(1, task(0, 1), vec![])]);
+    case.finish(1, task(0, 0));
+    // What is held leaves no room, but something must run when nothing else does.
+    assert_eq!(case.finish(1, task(0, 1))[0], run(1, task(0, 2), vec![]));
+    assert_eq!(case.worker.usage().queued, 1);
+    let actions = case.told(vec![Instruction::Drop(tasks(0, 0..2))]);
+    assert_eq!(actions[2], run(1, task(0, 3), vec![]));
+}
+
+#[test]
+fn a_task_that_is_too_large_is_refused() {
+    let mut case = Case::new(Limits::new(1, 79), &[read("a", 10, 10)]);
+    let error = TaskError::Memory { needed: 80, limit: 79 };
+    let report = Report::Failed { lease: LeaseId(1), task: task(0, 0), error };
+    assert_eq!(case.told(vec![lease(1, tasks(0, 0..1))]), [Action::Report(vec![report])]);
+}
+
+#[test]
+fn what_was_not_started_is_given_back() {
+    let mut case = Case::new(Limits::new(1, 1000), &[read("a", 8, 1)]);
+    case.told(vec![lease(1, tasks(0, 0..8))]);
+    let returned = |chunks| {
+        let tasks = tasks(0, chunks);
+        Action::Report(vec![Report::Returned { lease: LeaseId(1), tasks }])
+    };
+    let revoke = |chunks| Instruction::Revoke { lease: LeaseId(1), tasks: tasks(0, chunks) };
+    assert_eq!(case.told(vec![revoke(5..8)]), [returned(5..8)]);
+    assert_eq!(case.told(vec![revoke(5..8)]), [returned(5..5)]);
+}
+
+#[test]
+fn a_task_that_is_leased_anew_answers_the_later_lease() {
+    let mut case = Case::new(Limits::new(1, 1000), &[read("a", 8, 1)]);
+    case.told(vec![lease(1, tasks(0, 0..1)), lease(2, tasks(0, 0..1))]);
+    assert_eq!(case.finish(1, task(0, 0)), [done(2, tasks(0, 0..1), 5)]);
+    assert_eq!(case.told(vec![lease(3, tasks(0, 0..1))]), [done(3, tasks(0, 0..1), 0)]);
+}
+
+#[test]
+fn literal_chunks_may_come_before_their_lease() {
+    let chunks = Chunks::Axes(vec![AxisChunks::Len(1)]);
+    let literal = Expr::literal(&[2], &chunks, DType::F64, 5, Arc::new(())).unwrap();
+    let mut case = Case::new(Limits::new(1, 1000), &[literal]);
+    let put = |id, chunk| Event::Put { lease: LeaseId(id), key: task(0, chunk), bytes: 8 };
+    assert_eq!(case.event(put(4, 0)), []);
+    assert_eq!(case.told(vec![lease(4, tasks(0, 0..2))]), [done(4, tasks(0, 0..1), 0)]);
+    assert_eq!(case.event(put(3, 1)), [Action::Free(Source::Held(task(0, 1)))]);
+    assert_eq!(case.event(put(4, 1)), [done(4, tasks(0, 1..2), 0)]);
+}
+
+#[test]
+fn what_runs_keeps_its_inputs_and_is_stopped_when_its_job_is_over() {
+    let sum = read("a", 4, 4).reduce_all(Fold::Sum).unwrap();
+    let mut case = Case::new(Limits::new(1, 1000), &[sum]);
+    case.told(vec![lease(1, tasks(0, 0..1))]);
+    case.finish(1, task(0, 0));
+    let feed = Feed { slot: 0, key: task(0, 0), source: Source::Held(task(0, 0)) };
+    assert_eq!(case.told(vec![lease(2, tasks(1, 0..1))]), [run(2, task(1, 0), vec![feed])]);
+    assert_eq!(case.told(vec![Instruction::Drop(tasks(0, 0..1))]), []);
+    assert_eq!(case.told(vec![Instruction::Forget(JobId(0))]), [Action::Stop(task(1, 0))]);
+    let freed = [task(0, 0), task(1, 0)].map(|k| Action::Free(Source::Held(k)));
+    assert_eq!(case.finish(2, task(1, 0)), freed);
+}
+
+#[test]
+fn signs_of_life_come_in_time() {
+    let mut case = Case::new(Limits::new(1, 1000), &[read("a", 8, 1)]);
+    assert_eq!(case.worker.next_wake_us(), Some(500_001));
+    case.now_us = 500_000;
+    assert_eq!(case.event(Event::Tick), [Action::Report(vec![Report::Alive { bytes_held: 0 }])]);
+}
