@@ -103,6 +103,9 @@ impl Scheduler {
             l.fixed = true;
         }
         for key in tasks.keys() {
+            if !self.exists(key.job, key.stage, key.chunk) {
+                return;
+            }
             if !self.is_current(worker, lease, key) {
                 continue;
             }

@@ -115,7 +115,7 @@ fn only_the_box_that_is_needed_is_fetched() {
     let few = few.binary(BinaryOp::Add, &few).unwrap();
     let mut case = Case::new(Limits::new(1, 10_000), &[few]);
     let actions = case.told(vec![lease_from(1, tasks(1, 0..1), tasks(0, 0..1))]);
-    let region = Some(Vec::from_iter([10..20]));
+    let region = Some(std::iter::once(10..20).collect());
     assert_eq!(actions, [Action::Fetch { fetch: FetchId(0), from: WorkerId(7), key: task(0, 0), region }]);
 }
 

@@ -94,8 +94,7 @@ fn cuts<'a>(ranges: impl Iterator<Item = &'a Range<usize>>, whole: &Range<usize>
 
 /// A range in panels.
 fn panels(range: Range<usize>) -> impl Iterator<Item = Range<usize>> {
-    let panel = std::env::var("PANEL").map_or(PANEL, |s| s.parse().unwrap_or(PANEL));
-    let width = even(range.len(), panel, 8);
+    let width = even(range.len(), PANEL, 8);
     range.clone().step_by(width).map(move |k| k..(k + width).min(range.end))
 }
 
@@ -197,8 +196,7 @@ impl Product<'_> {
             let cuts = cuts(self.sides[axis].pieces.iter().map(|p| &p.outer), &self.region[axis]);
             let cut = |w: &[usize]| {
                 let (start, end) = (w[0], w[1]);
-                let side = std::env::var("SIDE").map_or(SIDE, |s| s.parse().unwrap_or(SIDE));
-                let width = even(end - start, side, 8);
+                let width = even(end - start, SIDE, 8);
                 (start..end).step_by(width).map(move |i| i..(i + width).min(end))
             };
             cuts.windows(2).flat_map(cut).collect()

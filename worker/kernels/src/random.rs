@@ -67,10 +67,9 @@ unsafe fn run_body(key: u64, start: u64, n: usize, out: *mut u64) {
         let left = n - at;
         if e.is_multiple_of(4) && left >= 4 * WIDE {
             let words = philox::<WIDE>(key, e / 4);
-            for i in 0..WIDE {
-                // SAFETY: so many words are left.
-                unsafe { out.add(at + 4 * i).cast::<[u64; 4]>().write(std::array::from_fn(|j| words[j][i])) };
-            }
+            let counters: [[u64; 4]; WIDE] = std::array::from_fn(|i| std::array::from_fn(|j| words[j][i]));
+            // SAFETY: so many words are left.
+            unsafe { out.add(at).cast::<[[u64; 4]; WIDE]>().write(counters) };
             at += 4 * WIDE;
             e = e.wrapping_add(4 * WIDE as u64);
         } else {
@@ -365,3 +364,50 @@ unsafe fn normal_body(n: usize, raw: *const u64, dst: *mut u8, mean: f64, std: f
 }
 
 versions! { fn normal<>(n: usize, raw: *const u64, dst: *mut u8, mean: f64, std: f64) = normal_body }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_do_not_depend_on_instructions_or_on_where_a_run_starts() {
+        assert_eq!(
+            philox_one(0, 0),
+            [0x1655_4d9e_ca36_314c, 0xdb20_fe9d_672d_0fdc, 0xd7e7_72ce_e186_176b, 0x7e68_b68a_ec7b_a23b,]
+        );
+        let one_by_one: Vec<u64> = (0..400).map(|e| philox_one(5, e / 4)[(e % 4) as usize]).collect();
+        for start in [0, 1, 4, 7, 33] {
+            let n = 400 - start as usize;
+            let (mut least, mut best) = (vec![0; n], vec![0; n]);
+            // SAFETY: both have room for `n` words.
+            unsafe {
+                run_body(5, start, n, least.as_mut_ptr());
+                run()(5, start, n, best.as_mut_ptr());
+            }
+            assert_eq!(least, one_by_one[start as usize..]);
+            assert_eq!(best, least);
+        }
+    }
+
+    #[test]
+    fn quantiles_are_those_of_the_tables() {
+        // 52 bits of u in the top of a word; expected values from Wichura's paper and from 50-digit arithmetic.
+        let normal_of = |u: f64| {
+            let word = ((u * 2f64.powi(52)).floor() as u64) << 12;
+            let mut out = [0f64];
+            // SAFETY: one word, room for one element.
+            unsafe { normal()(1, &raw const word, out.as_mut_ptr().cast(), 0.0, 1.0) };
+            out[0]
+        };
+        for (u, z) in [
+            (0.25, -0.674_489_750_196_081_7),
+            (0.001, -3.090_232_306_167_813_5),
+            (1e-10, -6.361_340_902_404_056),
+            (0.975, 1.959_963_984_540_054),
+            (0.5, 0.0),
+        ] {
+            // u itself is cut to 52 bits, which moves far tails.
+            assert!((normal_of(u) - z).abs() < 1e-7 * (1.0 - z).abs(), "{u}: {} {z}", normal_of(u));
+        }
+    }
+}

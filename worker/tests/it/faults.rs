@@ -7,49 +7,44 @@ use tilework_cluster::connection::ConnectionFile;
 use tilework_cluster::listen::{Bound, bind};
 use tilework_cluster::security::Identity;
 use tilework_expr::{
-    AxisMap, BinaryOp, DType, Dist, FileKind, FileRef, Fold, Grid, JobId, Node, Op, Program, UnaryOp, Update,
-    View,
+    DType, Dist, FileKind, FileRef, Fold, Grid, JobId, Node, Op, Program, UnaryOp, Update, region_shape,
 };
 use tilework_kernels::Chunk;
 use tilework_scheduler::{Limits, LinkError, SchedulerHandle, remote};
 use tilework_worker::{ChunkClient, Config, GrpcLink, LocalPeers, WorkerError, WorkerHandle};
 use tokio::runtime::Runtime;
 
-const ROWS: usize = 400;
+/// Chunks of the left factor of [`gated_program`].
+const LEFT_CHUNKS: u64 = 100;
 
-/// 400 chunks of costly elements, each needed by every column of what is made of them and of a literal: until that
-/// comes, all of them are held.
+/// A matrix product of 100 chunks of costly elements and a literal: until that comes, all of them are held.
 fn gated_program() -> Program {
-    let grid = Grid::regular(&[ROWS, 20_000], &[1, 20_000]);
+    let (left, right) = (Grid::regular(&[400, 400], &[40, 40]), Grid::regular(&[400, 100], &[40, 100]));
     let mut b = Build::default();
     let dist = Dist::Uniform { low: 0.0, high: 1.0 };
-    let noise = b.node(Op::Random { key: 3, dist }, &[], &grid, DType::F64);
-    let sine = b.node(Op::Unary(UnaryOp::Sin), &[noise], &grid, DType::F64);
-    let columns = Grid::regular(&[ROWS, 20_000], &[ROWS, 100]);
-    let turned = b.node(Op::Rechunk, &[sine], &columns, DType::F64);
-    let gate = b.node(Op::Literal { id: 1 }, &[], &columns.select(&[1]), DType::F64);
-    let wide = b.node(Op::View(View { axes: vec![AxisMap::same(1)] }), &[gate], &columns, DType::F64);
-    let scaled = b.node(Op::Binary(BinaryOp::Mul), &[turned, wide], &columns, DType::F64);
-    let op = Op::Reduce { fold: Fold::Sum, axes: vec![0] };
-    let sums = b.node(op, &[scaled], &columns.select(&[1]), DType::F64);
-    b.output(sums)
+    let noise = b.node(Op::Random { key: 3, dist }, &[], &left, DType::F64);
+    let sine = b.node(Op::Unary(UnaryOp::Sin), &[noise], &left, DType::F64);
+    let gate = b.node(Op::Literal { id: 1 }, &[], &right, DType::F64);
+    let out = Grid::new(vec![left.axes()[0].clone(), right.axes()[1].clone()]);
+    let product = b.node(Op::MatMul, &[sine, gate], &out, DType::F64);
+    b.output(product)
 }
 
 fn twos(region: &[Range<usize>]) -> Chunk {
-    of_f64s(&vec![2.0; region[0].len()], &[region[0].len()])
+    let shape = region_shape(region);
+    of_f64s(&vec![2.0; shape.iter().product()], &shape)
 }
 
-/// Submits the gated program and waits until all that can be done before the literal comes is done.
+/// Submits the gated program and waits until all is done that can be before the literal comes: that is, before
+/// the client looks at its updates.
 async fn up_to_the_gate(cluster: &mut Cluster, program: &Program) -> JobId {
     cluster.literals.insert(1, twos);
-    cluster.held_back = Some(Vec::new());
     let job = cluster.submit(program).await;
     let scheduler = cluster.scheduler.clone();
-    until("all rows are held", async || {
+    until("all of the left factor is held", async || {
         let state = scheduler.state().await.unwrap();
         let stages = state.jobs.iter().flat_map(|j| &j.stages);
-        if std::env::var("SHOW").is_ok() { eprintln!("{:?}", stages.clone().collect::<Vec<_>>()); std::thread::sleep(std::time::Duration::from_secs(3)); }
-        stages.clone().any(|s| s.total == ROWS as u64 && s.held == s.total)
+        stages.clone().any(|s| s.name == "elementwise" && s.total == LEFT_CHUNKS && s.held == s.total)
     })
     .await;
     job
@@ -71,7 +66,6 @@ async fn a_worker_killed_in_the_middle_changes_nothing_of_the_result() {
         drop(victim);
         let scheduler = cluster.scheduler.clone();
         until("the loss is noticed", async || scheduler.state().await.unwrap().workers.len() == 2).await;
-        cluster.release_uploads(&program).await;
         let outputs = cluster.finish(&program, job).await.unwrap();
         assert!(outputs == expected, "{mode:?}: other bits after a loss");
     }

@@ -38,8 +38,6 @@ pub struct Cluster {
     chunks: Option<ChunkClient>,
     peers: Arc<LocalPeers>,
     pub literals: HashMap<u64, Fill>,
-    /// Uploads that wait for [`Cluster::release_uploads`], where they are to wait.
-    pub held_back: Option<Vec<Update>>,
 }
 
 /// Starts serving the scheduler over TLS.
@@ -69,7 +67,6 @@ impl Cluster {
             chunks,
             peers: Arc::default(),
             literals: HashMap::new(),
-            held_back: None,
         };
         for i in 0..n_workers {
             let worker = cluster.worker(&format!("w{i}"));
@@ -127,7 +124,7 @@ impl Cluster {
         }
     }
 
-    /// The job's next update; uploads are done, unless they are held back.
+    /// The job's next update; an upload is done, unless the worker is gone: then it is asked for again.
     pub async fn next_update(&mut self, program: &Program, job: JobId) -> Update {
         let next = tokio::time::timeout(LONG, self.session.updates.recv()).await;
         let update = match next.expect("an update comes in time") {
@@ -137,20 +134,15 @@ impl Cluster {
             }
             other => panic!("expected an update, got {other:?}"),
         };
-        if matches!(update, Update::Upload { .. }) {
-            match &mut self.held_back {
-                Some(held) => held.push(update.clone()),
-                None => self.upload(program, &update).await.unwrap(),
-            }
+        if let Err(why) = self.upload(program, &update).await {
+            let gone = matches!(&update, Update::Upload { worker, .. } if !self.is_alive(*worker).await);
+            assert!(gone, "an upload failed: {why}");
         }
         update
     }
 
-    /// Does the uploads that were held back; those to workers that are gone fail, and are asked for again.
-    pub async fn release_uploads(&mut self, program: &Program) {
-        for update in self.held_back.take().unwrap_or_default() {
-            let _ = self.upload(program, &update).await;
-        }
+    async fn is_alive(&self, worker: WorkerId) -> bool {
+        self.scheduler.state().await.unwrap().workers.iter().any(|w| w.worker == worker)
     }
 
     async fn upload(&self, program: &Program, update: &Update) -> Result<(), String> {

@@ -285,6 +285,20 @@ mod tests {
     use super::*;
 
     #[test]
+    fn every_instruction_set_gives_the_same_bits() {
+        let row: Vec<f64> = (0..BLOCK).map(|i| 1.0 / (i as f64 - 300.3)).collect();
+        for n in [3, 31, 32, 33, 500, BLOCK] {
+            let (mut least, mut best) = ([0f64; 2], [0f64; 2]);
+            // SAFETY: a row of `n` elements, room for a state.
+            unsafe {
+                rows_body::<f64, Moments<false>>(row.as_ptr().cast(), 1, n, least.as_mut_ptr().cast());
+                rows::<f64, Moments<false>>()(row.as_ptr().cast(), 1, n, best.as_mut_ptr().cast());
+            }
+            assert_eq!(least, best);
+        }
+    }
+
+    #[test]
     fn loops_exist_exactly_where_expr_allows_the_fold() {
         let folds = [
             Fold::Sum,
