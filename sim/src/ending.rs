@@ -20,6 +20,11 @@ impl World {
         self.scheduler.holdings().into_iter().for_each(|(w, k)| want.entry(w).or_default().push(k));
         for (i, n) in self.nodes.iter().enumerate().filter(|(_, n)| n.alive && !self.deaf(n)) {
             let Some(conn) = n.conn else { continue };
+            let used = n.core.usage();
+            if used.staged > 0 || used.running > 0 {
+                // It waits for a transfer from a dead worker, and what that task uses stays until it is told.
+                continue;
+            }
             let held = n.store.keys().filter_map(|s| match s {
                 Source::Held(key) => Some(*key),
                 Source::Fetched(_) => None,
