@@ -97,7 +97,7 @@ impl Output {
         with_scratch(program.scratch_bytes(rows.len() * cols.len()), |scratch| {
             // SAFETY: the scratch is ours for the call and as large as asked for.
             let mut run = unsafe { program.run(rows.clone(), cols.clone(), scratch) };
-            let at = |row: usize, col: usize| Some(self.ptr.add((row * self.cols + col) * self.size));
+            let at = |row: usize, col: usize| self.ptr.add((row * self.cols + col) * self.size);
             if cols.len() * 2 <= BLOCK && cols.len() == self.cols {
                 for row in rows.clone().step_by(BLOCK / cols.len()) {
                     let end = (row + BLOCK / cols.len()).min(rows.end);

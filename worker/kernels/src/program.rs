@@ -15,14 +15,38 @@ use tilework_expr::{DType, Def, Fused, Region, Scalar, Value, region_shape};
 /// The most elements of a block: registers of so many stay in the L1 cache.
 pub(crate) const BLOCK: usize = 1024;
 
-/// A value of a block: an array of its elements, or one element for all.
+/// Elements for which all steps are done before the next ones: few, so that the memory of every operand is read at
+/// once and not one after another, and intermediate values are still in the L1 cache; enough to pay for the calls.
+const STRIP: usize = 128;
+
+/// A value of a block or of a strip of it: an array of its elements, or one element for all.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Loc {
     pub ptr: *const u8,
     pub single: bool,
+    /// Bytes from one element to the next where the array is the block's; 0 where it is the strip's.
+    advance: usize,
 }
 
-/// How one value of a block is made.
+impl Loc {
+    /// One element for all.
+    fn single(ptr: *const u8) -> Loc {
+        Loc { ptr, single: true, advance: 0 }
+    }
+
+    /// The elements of a block, of `size` bytes each.
+    fn of_block(ptr: *const u8, size: usize) -> Loc {
+        Loc { ptr, single: false, advance: size }
+    }
+
+    /// Where the strip that begins at element `start` of the block has it.
+    fn at(self, start: usize) -> *const u8 {
+        self.ptr.wrapping_add(start * self.advance)
+    }
+}
+
+/// How one value is made: read or made from the position (a whole block at once), or computed from other values (a
+/// strip at a time).
 enum Step {
     /// Read from memory.
     Load { memory: Memory, register: usize },
@@ -52,6 +76,8 @@ struct Memory {
 pub(crate) struct Program {
     steps: Vec<Step>,
     sizes: Vec<usize>,
+    /// The steps that compute.
+    computing: Vec<usize>,
     n_registers: usize,
     register_bytes: usize,
     /// Bytes of an element of all staged operands together.
@@ -144,7 +170,17 @@ impl<'a> Bound<'a> {
         let sizes: Vec<usize> = self.fused.values.iter().map(|v| v.dtype.size()).collect();
         let register_bytes = BLOCK * sizes.iter().copied().max().unwrap_or(1);
         let operands = self.operands.into_iter().flatten().collect();
-        Ok(Program { steps, sizes, n_registers, register_bytes, staged_bytes, _operands: operands })
+        let computes = |s: &Step| matches!(s, Step::Unary { .. } | Step::Binary { .. } | Step::Select { .. });
+        let computing = (0..steps.len()).filter(|&i| computes(&steps[i])).collect();
+        Ok(Program {
+            steps,
+            sizes,
+            computing,
+            n_registers,
+            register_bytes,
+            staged_bytes,
+            _operands: operands,
+        })
     }
 }
 
@@ -179,10 +215,13 @@ fn compute(fused: &Fused, value: &Value, register: usize) -> Result<Step, Kernel
     })
 }
 
-/// A register for each value, such that no two values that are needed at the same time share one.
+/// A register for each value, such that no two values that are needed at the same time share one. What is not
+/// computed is needed by all strips of a block, and the last value is what all of them leave.
 fn allocate(fused: &Fused) -> (Vec<usize>, usize) {
     let n = fused.values.len();
-    let mut last: Vec<usize> = (0..n).collect();
+    let stays = |d: &Def| matches!(d, Def::Input { .. } | Def::Index { .. } | Def::Random { .. });
+    let mut last: Vec<usize> =
+        fused.values.iter().enumerate().map(|(i, v)| if stays(&v.def) { n } else { i }).collect();
     for (i, value) in fused.values.iter().enumerate().rev() {
         // A choice by one condition for all is the chosen argument itself, which must live as long.
         let (used, until): (&[_], _) = match &value.def {
@@ -197,7 +236,8 @@ fn allocate(fused: &Fused) -> (Vec<usize>, usize) {
     }
     let (mut free, mut n_registers, mut registers) = (Vec::new(), 0, vec![0; n]);
     for i in 0..n {
-        registers[i] = free.pop().unwrap_or_else(|| {
+        let reused = if i + 1 < n { free.pop() } else { None };
+        registers[i] = reused.unwrap_or_else(|| {
             n_registers += 1;
             n_registers - 1
         });
@@ -245,7 +285,7 @@ impl Program {
             let bytes = rows.len() * cols.len() * size;
             staging = staging.wrapping_add(bytes.next_multiple_of(64));
         }
-        let locs = vec![Loc { ptr: std::ptr::null(), single: true }; self.steps.len()];
+        let locs = vec![Loc::single(std::ptr::null()); self.steps.len()];
         Run { program: self, rows, cols, scratch, staged, locs }
     }
 }
@@ -262,31 +302,26 @@ pub(crate) struct Run<'p> {
 
 impl Run<'_> {
     /// The program's value over a block: part of a row, or several whole rows (of the run's columns); at most
-    /// [`BLOCK`] elements. The result is written to `out` where that is given.
+    /// [`BLOCK`] elements. It is written to `out`.
     ///
     /// # Safety
-    /// The block lies in the run, `out` has room for it. The result is valid until the next block.
+    /// The block lies in the run, `out` has room for it and is apart from the scratch memory.
     pub(crate) unsafe fn block(
         &mut self,
         rows: Range<usize>,
         cols: Range<usize>,
-        out: Option<*mut u8>,
-    ) -> Result<Loc, KernelError> {
+        out: *mut u8,
+    ) -> Result<(), KernelError> {
         let n = rows.len() * cols.len();
         debug_assert!(n <= BLOCK && (rows.len() <= 1 || cols == self.cols));
-        let last = self.program.steps.len() - 1;
-        for i in 0..=last {
-            let target = if i == last { out } else { None };
-            // SAFETY: promised by the caller.
-            self.locs[i] = unsafe { self.step(i, (&rows, &cols), n, target)? };
+        // SAFETY: promised by the caller.
+        unsafe {
+            let result = self.evaluate((&rows, &cols), n, out)?;
+            if result.single || !std::ptr::eq(out, result.ptr) {
+                self.spread(result, n, out);
+            }
         }
-        let result = self.locs[last];
-        let Some(out) = out.filter(|&o| result.single || !std::ptr::eq(o, result.ptr)) else {
-            return Ok(result);
-        };
-        // SAFETY: `out` has room for the block, and the result lies elsewhere or is one element.
-        unsafe { self.spread(result, n, out) };
-        Ok(Loc { ptr: out, single: false })
+        Ok(())
     }
 
     /// The value as an array of `n` elements at `out`.
@@ -304,47 +339,106 @@ impl Run<'_> {
         }
     }
 
-    unsafe fn step(
+    /// The program's value over a block: where it lies if it is an operand's or one for all, else at `out`.
+    unsafe fn evaluate(
+        &mut self,
+        (rows, cols): (&Range<usize>, &Range<usize>),
+        n: usize,
+        out: *mut u8,
+    ) -> Result<Loc, KernelError> {
+        let program = self.program;
+        let last = program.steps.len() - 1;
+        for i in 0..=last {
+            let room = |register| if i == last { out } else { self.register(register) };
+            // SAFETY: promised by the caller.
+            if let Some(loc) = unsafe { self.source(i, (rows, cols), room) } {
+                self.locs[i] = loc;
+            }
+        }
+        if program.computing.last() != Some(&last) {
+            return Ok(self.locs[last]);
+        }
+        let mut start = 0;
+        while start < n {
+            let len = if program.computing.len() > 1 { STRIP.min(n - start) } else { n };
+            let place = out.wrapping_add(start * program.result_size());
+            for &i in &program.computing {
+                // SAFETY: promised by the caller; a strip of the block.
+                self.locs[i] = unsafe { self.compute(i, start, len, (i == last).then_some(place))? };
+            }
+            let result = self.locs[last];
+            if result.single {
+                return Ok(result);
+            }
+            if !std::ptr::eq(result.ptr, place) {
+                // SAFETY: a choice by one condition for all is its argument, which lies elsewhere.
+                unsafe { self.spread(result, len, place) }
+            }
+            start += len;
+        }
+        Ok(Loc::of_block(out, program.result_size()))
+    }
+
+    fn register(&self, register: usize) -> *mut u8 {
+        self.scratch.wrapping_add(register * self.program.register_bytes)
+    }
+
+    /// A value that is not computed from others, over the whole block.
+    unsafe fn source(
         &self,
         i: usize,
         (rows, cols): (&Range<usize>, &Range<usize>),
-        n: usize,
-        out: Option<*mut u8>,
-    ) -> Result<Loc, KernelError> {
-        let program = self.program;
-        let to = |register: usize| {
-            out.unwrap_or_else(|| self.scratch.wrapping_add(register * program.register_bytes))
-        };
-        let loc = |v: usize| self.locs[v];
-        let length = |single: bool| if single { 1 } else { n };
-        // SAFETY: values lie in registers, staging memory or operands, each with the block's elements or one for
-        // all; a value's register differs from those of its arguments.
+        room: impl Fn(usize) -> *mut u8,
+    ) -> Option<Loc> {
+        let size = self.program.sizes[i];
+        // SAFETY: the block lies in the operands, and a register or `out` has room for it.
         unsafe {
-            Ok(match &program.steps[i] {
-                Step::Load { memory, register } => {
-                    self.load(memory, program.sizes[i], (rows, cols), to(*register))
-                }
-                Step::Const(bits) => Loc { ptr: (&raw const **bits).cast(), single: true },
+            Some(match &self.program.steps[i] {
+                Step::Load { memory, register } => self.load(memory, size, (rows, cols), room(*register)),
+                Step::Const(bits) => Loc::single((&raw const **bits).cast()),
                 Step::Index { value, register } => {
-                    let dst = to(*register);
+                    let dst = room(*register);
                     value.for_runs(rows.clone(), cols.clone(), |at, start, step, n| {
                         let out = dst.cast::<i64>().add(at);
                         (0..n)
                             .for_each(|i| out.add(i).write(start.wrapping_add(step.wrapping_mul(i as i64))));
                     });
-                    Loc { ptr: dst, single: false }
+                    Loc::of_block(dst, size)
                 }
                 Step::Random { stream, counter, register } => {
-                    let (dst, size) = (to(*register), program.sizes[i]);
+                    let dst = room(*register);
                     counter.for_runs(rows.clone(), cols.clone(), |at, start, step, n| {
                         stream.fill(start, step, n, dst.add(at * size));
                     });
-                    Loc { ptr: dst, single: false }
+                    Loc::of_block(dst, size)
                 }
+                Step::Unary { .. } | Step::Binary { .. } | Step::Select { .. } => return None,
+            })
+        }
+    }
+
+    /// A value that is computed from others, over the `n` elements of the block from `start` on; at `out` if given.
+    unsafe fn compute(
+        &self,
+        i: usize,
+        start: usize,
+        n: usize,
+        out: Option<*mut u8>,
+    ) -> Result<Loc, KernelError> {
+        let to = |register: usize| out.unwrap_or_else(|| self.register(register));
+        let loc = |v: usize| {
+            let loc = self.locs[v];
+            Loc { ptr: loc.at(start), advance: 0, ..loc }
+        };
+        let length = |single: bool| if single { 1 } else { n };
+        // SAFETY: values lie in registers, staging memory or operands, each with the strip's elements or one for
+        // all; a value's register differs from those of its arguments.
+        unsafe {
+            Ok(match &self.program.steps[i] {
                 Step::Unary { f, a, register } => {
                     let (a, dst) = (loc(*a), to(*register));
                     f(length(a.single), dst, a.ptr);
-                    Loc { ptr: dst, single: a.single }
+                    Loc { ptr: dst, ..a }
                 }
                 Step::Binary { f, a, b, register } => {
                     let (a, b, dst) = (loc(*a), loc(*b), to(*register));
@@ -359,7 +453,7 @@ impl Run<'_> {
                     if !f(length(single), dst, a.ptr, b.ptr) {
                         return Err(KernelError::Operation("attempt to divide by zero".into()));
                     }
-                    Loc { ptr: dst, single }
+                    Loc { ptr: dst, single, advance: 0 }
                 }
                 Step::Select { f, c, a, b, register } => {
                     let (c, a, b, dst) = (loc(*c), loc(*a), loc(*b), to(*register));
@@ -367,8 +461,9 @@ impl Run<'_> {
                         return Ok(if c.ptr.cast::<bool>().read() { a } else { b });
                     }
                     f[usize::from(a.single)][usize::from(b.single)](n, dst, c.ptr, a.ptr, b.ptr);
-                    Loc { ptr: dst, single: false }
+                    Loc { ptr: dst, single: false, advance: 0 }
                 }
+                Step::Load { .. } | Step::Const(_) | Step::Index { .. } | Step::Random { .. } => self.locs[i],
             })
         }
     }
@@ -383,19 +478,19 @@ impl Run<'_> {
     ) -> Loc {
         if let Some(number) = memory.staged {
             let at = (rows.start - self.rows.start) * self.cols.len() + cols.start - self.cols.start;
-            return Loc { ptr: self.staged[number].wrapping_add(at * size), single: false };
+            return Loc::of_block(self.staged[number].wrapping_add(at * size), size);
         }
         let address = |element: i64| memory.ptr.wrapping_offset(element as isize * size as isize);
         match memory.at.step(rows, cols) {
-            Some(1) => return Loc { ptr: address(memory.at.at(rows.start, cols.start)), single: false },
-            Some(0) => return Loc { ptr: address(memory.at.at(rows.start, cols.start)), single: true },
+            Some(1) => return Loc::of_block(address(memory.at.at(rows.start, cols.start)), size),
+            Some(0) => return Loc::single(address(memory.at.at(rows.start, cols.start))),
             _ => {}
         }
         memory.at.for_runs(rows.clone(), cols.clone(), |at, element, step, n| {
             // SAFETY: the run lies in the operand, and the register has room for the block.
             unsafe { copy_line(size, n, step as isize, address(element), dst.wrapping_add(at * size)) };
         });
-        Loc { ptr: dst, single: false }
+        Loc::of_block(dst, size)
     }
 
     /// The program's value over a block as an array of elements: where it lies if that is in an operand, else at
@@ -410,17 +505,10 @@ impl Run<'_> {
         room: *mut u8,
     ) -> Result<*const u8, KernelError> {
         let n = rows.len() * cols.len();
-        let last = self.program.steps.len() - 1;
-        for i in 0..=last {
-            let target = (i == last).then_some(room);
+        // SAFETY: promised by the caller.
+        let result = unsafe { self.evaluate((&rows, &cols), n, room)? };
+        if result.single {
             // SAFETY: promised by the caller.
-            self.locs[i] = unsafe { self.step(i, (&rows, &cols), n, target)? };
-        }
-        let result = self.locs[last];
-        let registers = self.scratch.cast_const()
-            ..self.scratch.wrapping_add(self.program.n_registers * self.program.register_bytes).cast_const();
-        if result.single || registers.contains(&result.ptr) {
-            // SAFETY: promised by the caller; a register is apart from `room`.
             unsafe { self.spread(result, n, room) };
             return Ok(room);
         }

@@ -363,7 +363,7 @@ unsafe fn normal_body(n: usize, raw: *const u64, dst: *mut u8, mean: f64, std: f
     }
 }
 
-versions! { fn normal<>(n: usize, raw: *const u64, dst: *mut u8, mean: f64, std: f64) = normal_body }
+versions! { wide fn normal<>(n: usize, raw: *const u64, dst: *mut u8, mean: f64, std: f64) = normal_body }
 
 #[cfg(test)]
 mod tests {

@@ -35,7 +35,7 @@ unsafe fn body<T: Copy, O: Unary<T>>(n: usize, dst: *mut u8, a: *const u8) {
     O::block(a, out);
 }
 
-versions! { fn version<T: Copy, O: Unary<T>>(n: usize, dst: *mut u8, a: *const u8) = body }
+versions! { wide fn version<T: Copy, O: Unary<T>>(n: usize, dst: *mut u8, a: *const u8) = body }
 
 /// `unary!(Op, types, result, |x| value)`; the result is a type or `same`.
 macro_rules! unary {

@@ -122,7 +122,7 @@ unsafe fn merge_body<T: Copy, F: FoldOf<T>>(dst: *mut u8, src: *const u8, n: usi
 }
 
 versions! { fn rows<T: Copy, F: FoldOf<T>>(src: *const u8, n: usize, len: usize, dst: *mut u8) = rows_body }
-versions! { fn each<T: Copy, F: FoldOf<T>>(states: *mut u8, row: *const u8, n: usize, position: u64) = each_body }
+versions! { wide fn each<T: Copy, F: FoldOf<T>>(states: *mut u8, row: *const u8, n: usize, position: u64) = each_body }
 versions! { fn merge<T: Copy, F: FoldOf<T>>(dst: *mut u8, src: *const u8, n: usize, a: u64, b: u64) = merge_body }
 
 /// # Safety
