@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use tilework_expr::{Instruction, LeaseId, Plan, Region, Report, TaskError, TaskKey, WorkerId};
-use tilework_kernels::{Chunk, Feed};
+use tilework_kernels::{Chunk, Feed, FreedShare};
 use tilework_proto::{FromWorker, LinkError, ToWorker, WorkerLink, WorkerSession};
 use tilework_scheduler_core::Hello;
 use tilework_worker_core::{Action, Event, FetchId, Source, Worker};
@@ -28,6 +28,10 @@ const BATCH_MAX: usize = 256;
 const RETRY_PAUSE_MIN: Duration = Duration::from_millis(20);
 /// The longest pause between two tries to reach the scheduler.
 const RETRY_PAUSE_MAX: Duration = Duration::from_secs(2);
+/// The part of the worker's memory that freed chunks may keep for the next ones, while nobody needs it.
+const FREED_PART: usize = 4;
+/// How long a worker without anything to do keeps it.
+const FREED_IDLE: Duration = Duration::from_secs(1);
 /// How long the scheduler may take to let a leaving worker go.
 const LEAVE_TIMEOUT: Duration = Duration::from_secs(60);
 
@@ -89,6 +93,10 @@ struct Driver {
     addresses: HashMap<WorkerId, Vec<String>>,
     transfers: JoinSet<Event>,
     epoch: Epoch,
+    /// What freed chunks may keep.
+    freed: FreedShare,
+    /// When there was something to do last.
+    busy_at: Instant,
     /// Reports that are not sent yet.
     reports: Vec<Report>,
     /// Whether this connection brought an instruction.
@@ -128,6 +136,8 @@ pub(crate) async fn drive(
         addresses: HashMap::new(),
         transfers: JoinSet::new(),
         epoch: shared.store.epoch(),
+        freed: FreedShare::default(),
+        busy_at: Instant::now(),
         reports: Vec::new(),
         heard: false,
         leaving: false,
@@ -362,6 +372,19 @@ impl Driver {
                 Action::Report(reports) => self.reports.extend(reports),
             }
         }
+        self.share_freed();
+    }
+
+    /// Lets freed chunks keep what is left of the worker's memory, up to a part of it.
+    fn share_freed(&mut self) {
+        let used = self.core.usage();
+        if used.running > 0 {
+            self.busy_at = Instant::now();
+        } else if self.busy_at.elapsed() > FREED_IDLE {
+            return self.freed.set(0);
+        }
+        let left = self.memory_bytes.saturating_sub(usize::try_from(used.bytes()).unwrap_or(usize::MAX));
+        self.freed.set(left.min(self.memory_bytes / FREED_PART));
     }
 
     fn fetch(&mut self, fetch: FetchId, from: WorkerId, key: TaskKey, region: Option<Region>) {

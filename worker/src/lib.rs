@@ -13,6 +13,7 @@ mod driver;
 mod frame;
 mod handle;
 mod link;
+mod near;
 mod peer;
 mod peers;
 mod plans;

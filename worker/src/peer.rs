@@ -4,14 +4,15 @@
 //! aligned memory that kernels read. Must not know tasks or stores.
 
 use crate::frame::{self, Part, Unframer};
+use crate::near;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use std::collections::HashMap;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tilework_cluster::security::{Identity, TokenAttach};
 use tilework_cluster::transport::{ConnectError, connect};
 use tilework_expr::{DType, LeaseId, Region, TaskKey};
@@ -74,7 +75,15 @@ impl From<ChunkError> for TransferError {
     }
 }
 
-type Connections = HashMap<Vec<String>, Arc<tokio::sync::OnceCell<Channel>>>;
+/// A worker, as far as it is known.
+#[derive(Debug, Default)]
+struct Peer {
+    channel: tokio::sync::OnceCell<Channel>,
+    /// It cannot read this process' memory.
+    is_far: AtomicBool,
+}
+
+type Connections = HashMap<Vec<String>, Arc<Peer>>;
 
 /// A client of the cluster's chunk services. Cheap to clone; connections are kept and shared.
 #[derive(Clone, Debug)]
@@ -82,6 +91,8 @@ pub struct ChunkClient {
     identity: Arc<Identity>,
     token: TokenAttach,
     connections: Arc<Mutex<Connections>>,
+    /// Whether this process can read the memory of others.
+    reads_memory: Arc<AtomicBool>,
 }
 
 impl ChunkClient {
@@ -89,7 +100,14 @@ impl ChunkClient {
     #[must_use]
     pub fn new(identity: &Identity) -> ChunkClient {
         let token = TokenAttach::new(identity);
-        ChunkClient { identity: Arc::new(identity.clone()), token, connections: Arc::default() }
+        let reads_memory = Arc::new(AtomicBool::new(near::here().is_some()));
+        ChunkClient { identity: Arc::new(identity.clone()), token, connections: Arc::default(), reads_memory }
+    }
+
+    /// The same client, which has every chunk sent over the network, also from processes of this machine.
+    #[must_use]
+    pub fn over_network(self) -> ChunkClient {
+        ChunkClient { reads_memory: Arc::default(), ..self }
     }
 
     /// Gets a chunk, or the box `region` of it (in the coordinates of the array), of at most `bytes_max` bytes.
@@ -105,10 +123,57 @@ impl ChunkClient {
     ) -> Result<Chunk, TransferError> {
         let bounds = |r: &Region| r.iter().flat_map(|r| [r.start as u64, r.end as u64]).collect();
         let region = region.map(|r| wire::Box { bounds: bounds(r) });
-        let request = frame::message(&wire::ChunkRequest { key: Some(key.to_wire()), region });
-        let progress = Arc::default();
-        let body = self.call(addresses, GET_PATH, Body::new(Full::new(request)), &progress).await?;
-        receive(body, bytes_max).await
+        let mut request = wire::ChunkRequest { key: Some(key.to_wire()), region, host: String::new() };
+        if let Some(here) = self.here() {
+            request.host = here.into();
+            if let Some(chunk) = self.ask(addresses, &request, bytes_max).await? {
+                return Ok(chunk);
+            }
+            request.host.clear();
+        }
+        let got = self.ask(addresses, &request, bytes_max).await?;
+        got.ok_or_else(|| TransferError::Malformed("got a place in memory, expected data".into()))
+    }
+
+    /// The name of this machine, where memory of other processes can be read.
+    fn here(&self) -> Option<&'static str> {
+        near::here().filter(|_| self.reads_memory.load(Ordering::Relaxed))
+    }
+
+    /// Asks for a chunk; `None` where it lies in memory that cannot be read.
+    async fn ask(
+        &self,
+        addresses: &[String],
+        request: &wire::ChunkRequest,
+        bytes_max: usize,
+    ) -> Result<Option<Chunk>, TransferError> {
+        let asked = Instant::now();
+        let message = Body::new(Full::new(frame::message(request)));
+        let body = self.call(addresses, GET_PATH, message, &AtomicU64::new(0)).await?;
+        let (place, writer, mut body) = match receive(body, bytes_max).await? {
+            Received::Chunk(chunk) => return Ok(Some(chunk)),
+            Received::Place { header, writer, body } => (header, writer, body),
+        };
+        if request.host.is_empty() || place.host != request.host {
+            return Ok(None);
+        }
+        let read = tokio::task::spawn_blocking(move || near::read(place.process, &place.memory, writer));
+        let chunk = match read.await.map_err(|e| TransferError::Broken(e.to_string()))? {
+            Ok(chunk) => chunk,
+            Err(error) if near::is_closed(&error) => {
+                if self.reads_memory.swap(false, Ordering::Relaxed) {
+                    tracing::info!(%error, "chunks of this machine go over the network");
+                }
+                return Ok(None);
+            }
+            Err(error) => return Err(TransferError::Broken(error.to_string())),
+        };
+        // The holder kept the chunk in its place all the while if the call has not ended.
+        let held = tokio::time::timeout(Duration::ZERO, body.frame()).await.is_err();
+        if !held || asked.elapsed() > near::READ_MAX {
+            return Err(TransferError::Broken("the chunk was not kept in its place".into()));
+        }
+        Ok(Some(chunk))
     }
 
     /// Puts a literal's chunk to the worker that waits for it under `lease`.
@@ -122,14 +187,37 @@ impl ChunkClient {
         key: TaskKey,
         chunk: &Chunk,
     ) -> Result<(), TransferError> {
+        let readable = chunk.bytes() >= near::BYTES_MIN && chunk.planes.iter().all(near::is_readable);
+        if self.here().is_some() && readable && !self.peer(addresses).is_far.load(Ordering::Relaxed) {
+            let header = ChunkHeader { lease: lease.0, key: Some(key.to_wire()), ..header_in_memory(chunk) };
+            match self.offer(addresses, header, chunk.clone()).await {
+                Err(TransferError::Refused(status)) if status.code() == Code::Unimplemented => {
+                    self.peer(addresses).is_far.store(true, Ordering::Relaxed);
+                }
+                other => return other,
+            }
+        }
         let header = ChunkHeader { lease: lease.0, key: Some(key.to_wire()), ..header_of(chunk) };
         let body = ChunkBody::new(header, chunk, None, None);
         let progress = body.progress.clone();
-        let mut reply = self.call(addresses, PUT_PATH, Body::new(body), &progress).await?;
-        while let Some(piece) = next_frame(&mut reply).await? {
-            drop(piece);
+        let reply = self.call(addresses, PUT_PATH, Body::new(body), &progress).await?;
+        drain(reply).await
+    }
+
+    /// Says where a chunk lies, and keeps it there until the worker has read it.
+    async fn offer(
+        &self,
+        addresses: &[String],
+        header: ChunkHeader,
+        chunk: Chunk,
+    ) -> Result<(), TransferError> {
+        let message = Body::new(Full::new(frame::header(header)));
+        let kept = Kept(Some(chunk));
+        let reply = self.call(addresses, PUT_PATH, message, &AtomicU64::new(0)).await;
+        if matches!(reply, Ok(_) | Err(TransferError::Refused(_))) {
+            kept.done();
         }
-        Ok(())
+        drain(reply?).await
     }
 
     /// Sends a request and waits for the reply's headers as long as `progress` grows.
@@ -175,15 +263,18 @@ impl ChunkClient {
         self.connections.lock().expect("nothing panics while connections are looked up")
     }
 
+    fn peer(&self, addresses: &[String]) -> Arc<Peer> {
+        let mut all = self.lock();
+        if all.len() >= CONNECTIONS_MAX && !all.contains_key(addresses) {
+            all.retain(|_, peer| peer.channel.get().is_none());
+        }
+        all.entry(addresses.to_vec()).or_default().clone()
+    }
+
     async fn channel(&self, addresses: &[String]) -> Result<Channel, TransferError> {
-        let cell = {
-            let mut all = self.lock();
-            if all.len() >= CONNECTIONS_MAX && !all.contains_key(addresses) {
-                all.retain(|_, cell| cell.get().is_none());
-            }
-            all.entry(addresses.to_vec()).or_default().clone()
-        };
-        let made = cell.get_or_try_init(|| connect(addresses, &self.identity, CONNECT_TIMEOUT)).await?;
+        let peer = self.peer(addresses);
+        let made =
+            peer.channel.get_or_try_init(|| connect(addresses, &self.identity, CONNECT_TIMEOUT)).await?;
         Ok(made.clone())
     }
 
@@ -226,14 +317,63 @@ pub(crate) async fn next_frame(body: &mut Body) -> Result<Option<Bytes>, Transfe
     }
 }
 
+/// A chunk that another process may be reading. Dropped before that is known to have ended, it is kept a while.
+struct Kept(Option<Chunk>);
+
+impl Kept {
+    /// Nobody reads it any more.
+    fn done(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for Kept {
+    fn drop(&mut self) {
+        if let Some(chunk) = self.0.take()
+            && let Ok(runtime) = tokio::runtime::Handle::try_current()
+        {
+            runtime.spawn(async move {
+                tokio::time::sleep(near::HOLD).await;
+                drop(chunk);
+            });
+        }
+    }
+}
+
+/// Reads a reply without content to its end.
+async fn drain(mut reply: Body) -> Result<(), TransferError> {
+    while let Some(piece) = next_frame(&mut reply).await? {
+        drop(piece);
+    }
+    Ok(())
+}
+
+/// What came of a request for a chunk.
+enum Received {
+    Chunk(Chunk),
+    /// It lies in another process' memory, and stays there while `body` lives.
+    Place {
+        header: ChunkHeader,
+        writer: ChunkWriter,
+        body: Body,
+    },
+}
+
 /// Reads a transfer into a chunk.
-async fn receive(mut body: Body, bytes_max: usize) -> Result<Chunk, TransferError> {
+async fn receive(mut body: Body, bytes_max: usize) -> Result<Received, TransferError> {
     let (mut unframer, mut writer) = (Unframer::default(), None);
     while let Some(mut bytes) = next_frame(&mut body).await? {
         while let Some(part) = unframer.next(&mut bytes)? {
             match (part, &mut writer) {
                 (Part::Data(data), Some(writer)) => ChunkWriter::write(writer, &data)?,
-                (part, None) => writer = Some(destination(&part.header()?, bytes_max)?),
+                (part, None) => {
+                    let header = part.header()?;
+                    let room = destination(&header, bytes_max)?;
+                    if !header.memory.is_empty() {
+                        return Ok(Received::Place { header, writer: room, body });
+                    }
+                    writer = Some(room);
+                }
                 (Part::Message(_), Some(_)) => {
                     return Err(TransferError::Malformed("a second header".into()));
                 }
@@ -242,7 +382,7 @@ async fn receive(mut body: Body, bytes_max: usize) -> Result<Chunk, TransferErro
     }
     unframer.finish()?;
     let writer = writer.ok_or_else(|| TransferError::Malformed("no header".into()))?;
-    Ok(writer.finish()?)
+    Ok(Received::Chunk(writer.finish()?))
 }
 
 /// Memory for the chunk that a header announces. Nothing is allocated above `bytes_max`.
@@ -269,8 +409,17 @@ pub(crate) fn header_of(chunk: &Chunk) -> ChunkHeader {
     ChunkHeader {
         planes: chunk.planes.iter().map(|p| u32::from(p.dtype().code())).collect(),
         shape: shape.iter().map(|&l| l as u64).collect(),
-        lease: 0,
-        key: None,
+        ..ChunkHeader::default()
+    }
+}
+
+/// The header of a chunk that another process of this machine is to read where it lies.
+pub(crate) fn header_in_memory(chunk: &Chunk) -> ChunkHeader {
+    ChunkHeader {
+        host: near::here().unwrap_or_default().into(),
+        process: std::process::id(),
+        memory: near::memory_of(chunk),
+        ..header_of(chunk)
     }
 }
 

@@ -5,6 +5,7 @@
 use crate::driver::WorkerError;
 use crate::handle::{Config, StartError, WorkerHandle};
 use crate::link::GrpcLink;
+use crate::near;
 use crate::peer::ChunkClient;
 use crate::serve::{ChunkService, ServeError, serve_chunks};
 use std::future::Future;
@@ -81,6 +82,7 @@ pub async fn run(
     shutdown: impl Future<Output = ()> + Send,
 ) -> Result<(), RunError> {
     tokio::pin!(shutdown);
+    near::allow_siblings();
     let of_job = |file: &ConnectionFile| match &config.job {
         Some((job, restart)) => file.is_of_job(Some(job), *restart),
         None => true,

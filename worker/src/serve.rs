@@ -6,6 +6,7 @@
 use crate::WorkerHandle;
 use crate::frame::{self, Part, Unframer};
 use crate::handle::{PutError, Putter};
+use crate::near;
 use crate::peer::{self, ChunkBody, GET_PATH, PUT_PATH, TransferError, header_of};
 use crate::peers::Shelf;
 use bytes::Bytes;
@@ -21,7 +22,7 @@ use tilework_expr::{LeaseId, Region, TaskKey};
 use tilework_kernels::{Chunk, ChunkWriter};
 use tilework_proto::convert::Wire;
 use tilework_proto::session::BoxFuture;
-use tilework_proto::wire::{ChunkRequest, PutDone};
+use tilework_proto::wire::{ChunkRequest, PlaneMemory, PutDone};
 use tokio::sync::Semaphore;
 use tonic::Status;
 use tonic::body::Body;
@@ -75,15 +76,22 @@ impl ChunkService {
     }
 
     async fn get(self, body: Body) -> Result<Body, Status> {
-        let (key, region) = request_of(body).await?;
+        let Asked { key, region, host } = request_of(body).await?;
         let permit = self.gets.acquire_owned().await.expect("the semaphore is never closed");
         let shelf = self.shelf;
         let mut chunk = shelf.get(key, region.as_ref()).map_err(Status::not_found)?;
+        let near = chunk.bytes() >= near::BYTES_MIN && near::here().is_some_and(|here| here == host);
+        if near && chunk.planes.iter().all(near::is_readable) {
+            return Ok(Body::new(HeldBody::new(chunk, permit)));
+        }
         if chunk.bytes() > COPY_INLINE_BYTES_MAX && chunk.planes.iter().any(|p| !p.is_contiguous()) {
             let copied = tokio::task::spawn_blocking(move || Chunk {
                 planes: chunk.planes.iter().map(tilework_kernels::Plane::to_contiguous).collect(),
             });
             chunk = copied.await.map_err(|e| Status::internal(e.to_string()))?;
+        }
+        if near && chunk.planes.iter().all(near::is_readable) {
+            return Ok(Body::new(HeldBody::new(chunk, permit)));
         }
         Ok(Body::new(ChunkBody::new(header_of(&chunk), &chunk, Some(trailers()), Some(permit))))
     }
@@ -103,9 +111,16 @@ impl ChunkService {
             }
         }
         unframer.finish()?;
-        let Taking { lease, key, writer } =
+        let Taking { lease, key, writer, place } =
             taking.ok_or_else(|| Status::invalid_argument("no header came"))?;
-        let chunk = writer.finish().map_err(refused)?;
+        let chunk = match place {
+            None => writer.finish().map_err(refused)?,
+            Some((process, memory)) => {
+                let read = tokio::task::spawn_blocking(move || near::read(process, &memory, writer));
+                let read = read.await.map_err(|e| Status::internal(e.to_string()))?;
+                read.map_err(|e| Status::unimplemented(format!("cannot read the client's memory: {e}")))?
+            }
+        };
         self.putter.put(lease, key, chunk).await.map_err(|e| match e {
             PutError::Refused(why) => Status::failed_precondition(why),
             PutError::Ended => Status::unavailable(e.to_string()),
@@ -120,6 +135,8 @@ struct Taking {
     lease: LeaseId,
     key: TaskKey,
     writer: ChunkWriter,
+    /// The process in whose memory it lies and where, if it does not come over the network.
+    place: Option<(u32, Vec<PlaneMemory>)>,
 }
 
 impl Taking {
@@ -128,12 +145,23 @@ impl Taking {
         let key = header.key.take().ok_or_else(|| Status::invalid_argument("no key"))?;
         let key = TaskKey::from_wire(key).map_err(refused)?;
         let writer = peer::destination(&header, bytes_max).map_err(|e| status_of(&e))?;
-        Ok(Taking { lease: LeaseId(header.lease), key, writer })
+        let place = (!header.memory.is_empty()).then_some((header.process, header.memory));
+        if place.is_some() && near::here().is_none_or(|here| here != header.host) {
+            return Err(Status::unimplemented("the client's memory is not on this machine"));
+        }
+        Ok(Taking { lease: LeaseId(header.lease), key, writer, place })
     }
 }
 
 /// What a request asks for.
-async fn request_of(mut body: Body) -> Result<(TaskKey, Option<Region>), Status> {
+struct Asked {
+    key: TaskKey,
+    region: Option<Region>,
+    /// From where.
+    host: String,
+}
+
+async fn request_of(mut body: Body) -> Result<Asked, Status> {
     let (mut unframer, mut seen, mut found) = (Unframer::default(), 0, None);
     while let Some(mut bytes) = peer::next_frame(&mut body).await.map_err(|e| status_of(&e))? {
         seen += bytes.len();
@@ -152,7 +180,7 @@ async fn request_of(mut body: Body) -> Result<(TaskKey, Option<Region>), Status>
     let request = ChunkRequest::decode(found).map_err(refused)?;
     let key = request.key.ok_or_else(|| Status::invalid_argument("no key"))?;
     let region = request.region.map(|b| region_of(&b.bounds)).transpose()?;
-    Ok((TaskKey::from_wire(key).map_err(refused)?, region))
+    Ok(Asked { key: TaskKey::from_wire(key).map_err(refused)?, region, host: request.host })
 }
 
 fn region_of(bounds: &[u64]) -> Result<Region, Status> {
@@ -179,6 +207,36 @@ fn trailers() -> http::HeaderMap {
     let mut trailers = http::HeaderMap::new();
     trailers.insert("grpc-status", http::HeaderValue::from_static("0"));
     trailers
+}
+
+/// A header that says where a chunk lies; it stays there until the reader ends the call.
+struct HeldBody {
+    header: Option<Bytes>,
+    until: std::pin::Pin<Box<tokio::time::Sleep>>,
+    _chunk: Chunk,
+    _permit: tokio::sync::OwnedSemaphorePermit,
+}
+
+impl HeldBody {
+    fn new(chunk: Chunk, permit: tokio::sync::OwnedSemaphorePermit) -> HeldBody {
+        let header = Some(frame::header(peer::header_in_memory(&chunk)));
+        HeldBody { header, until: Box::pin(tokio::time::sleep(near::HOLD)), _chunk: chunk, _permit: permit }
+    }
+}
+
+impl http_body::Body for HeldBody {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: std::pin::Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<http_body::Frame<Bytes>, Infallible>>> {
+        if let Some(header) = self.header.take() {
+            return Poll::Ready(Some(Ok(http_body::Frame::data(header))));
+        }
+        self.until.as_mut().poll(context).map(|()| None)
+    }
 }
 
 /// One message and the trailers.

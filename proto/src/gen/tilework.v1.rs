@@ -1341,6 +1341,10 @@ pub struct ChunkRequest {
     /// The box, in the coordinates of the array; the whole chunk where absent.
     #[prost(message, optional, tag = "2")]
     pub region: ::core::option::Option<Box>,
+    /// The machine, process space and user of the asker, where it can read the memory of processes there. A holder with
+    /// the same one may answer with a header alone that says where the chunk lies, and keeps it there until the call ends.
+    #[prost(string, tag = "3")]
+    pub host: ::prost::alloc::string::String,
 }
 /// One range an axis.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -1349,14 +1353,14 @@ pub struct Box {
     #[prost(uint64, repeated, tag = "1")]
     pub bounds: ::prost::alloc::vec::Vec<u64>,
 }
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ChunkPart {
     #[prost(oneof = "chunk_part::Kind", tags = "1, 2")]
     pub kind: ::core::option::Option<chunk_part::Kind>,
 }
 /// Nested message and enum types in `ChunkPart`.
 pub mod chunk_part {
-    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
+    #[derive(Clone, PartialEq, ::prost::Oneof)]
     pub enum Kind {
         #[prost(message, tag = "1")]
         Header(super::ChunkHeader),
@@ -1365,7 +1369,7 @@ pub mod chunk_part {
         Data(::prost::bytes::Bytes),
     }
 }
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ChunkHeader {
     /// The element types' codes, one a plane.
     #[prost(uint32, repeated, tag = "1")]
@@ -1379,6 +1383,25 @@ pub struct ChunkHeader {
     /// When it is put: which chunk it is.
     #[prost(message, optional, tag = "4")]
     pub key: ::core::option::Option<TaskKey>,
+    /// Where no data follows: the machine, process space and user of the process in whose memory the chunk lies,
+    #[prost(string, tag = "5")]
+    pub host: ::prost::alloc::string::String,
+    /// that process,
+    #[prost(uint32, tag = "6")]
+    pub process: u32,
+    /// and where each plane lies in it.
+    #[prost(message, repeated, tag = "7")]
+    pub memory: ::prost::alloc::vec::Vec<PlaneMemory>,
+}
+/// A plane in the memory of a process.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct PlaneMemory {
+    /// The first element.
+    #[prost(uint64, tag = "1")]
+    pub address: u64,
+    /// Bytes from one element to the next along each axis.
+    #[prost(sint64, repeated, tag = "2")]
+    pub strides: ::prost::alloc::vec::Vec<i64>,
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct PutDone {}

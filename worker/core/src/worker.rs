@@ -49,6 +49,14 @@ pub struct WorkerUse {
     pub queued: u64,
 }
 
+impl WorkerUse {
+    /// Bytes in use or promised.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        self.bytes_held + self.bytes_reserved + self.bytes_fetched
+    }
+}
+
 /// The worker's state machine.
 ///
 /// [`Worker::handle`] takes one event and appends what is to be done; [`Worker::next_wake_us`] says when it wants

@@ -134,7 +134,8 @@ fn op(op: BinaryOp, a: &Expr, b: &Expr) -> Expr {
 }
 
 fn main() {
-    tilework_kernels::keep_freed_bytes(1 << 30);
+    let mut freed = tilework_kernels::FreedShare::default();
+    freed.set(1 << 30);
     rayon::ThreadPoolBuilder::new().num_threads(2).build_global().expect("one pool");
     let tall = (SIDE * CHUNKS * SIDE * 8) as f64;
     plain_read(tall);

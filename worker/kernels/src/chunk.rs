@@ -6,7 +6,7 @@
 mod buffer;
 mod writer;
 
-pub use buffer::{Buffer, BufferMut, UninitBuffer, keep_freed_bytes};
+pub use buffer::{Buffer, BufferMut, FreedShare, UninitBuffer};
 pub use writer::ChunkWriter;
 
 use crate::copy::{Layout, copy_box};
@@ -202,7 +202,7 @@ impl Plane {
     }
 
     /// Where the first element is.
-    pub(crate) fn as_ptr(&self) -> *const u8 {
+    pub fn as_ptr(&self) -> *const u8 {
         self.buffer.as_ptr().wrapping_add(self.offset)
     }
 
@@ -378,7 +378,8 @@ mod tests {
     #[test]
     fn freed_buffers_serve_again_up_to_the_bound() {
         let len = 5 << 20;
-        keep_freed_bytes(3 * len);
+        let mut share = FreedShare::default();
+        share.set(3 * len);
         let places: Vec<*const u8> =
             (0..4).map(|_| Buffer::zeroed(len).freeze()).map(|b| b.as_ptr()).collect();
         let again = Buffer::uninit(len);
@@ -386,7 +387,7 @@ mod tests {
         let mut again = again;
         assert!(places.contains(&again.as_mut_ptr().cast_const()));
         assert_ne!(Buffer::uninit(len + 1).as_mut_ptr().cast_const(), again.as_mut_ptr().cast_const());
-        keep_freed_bytes(0);
+        drop(share);
         assert!(Buffer::zeroed(len).as_mut_slice().iter().all(|&b| b == 0));
     }
 

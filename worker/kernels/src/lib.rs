@@ -17,5 +17,5 @@ mod reduce;
 mod reshape;
 mod task;
 
-pub use chunk::{Buffer, BufferMut, Chunk, ChunkError, ChunkWriter, Plane, UninitBuffer, keep_freed_bytes};
+pub use chunk::{Buffer, BufferMut, Chunk, ChunkError, ChunkWriter, FreedShare, Plane, UninitBuffer};
 pub use task::{Feed, KernelError, execute};

@@ -39,8 +39,14 @@ fn i64s(chunk: &Chunk) -> Vec<i64> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn chunks_and_boxes_of_them_arrive_whole() {
     let Held { cluster, addresses, key } = held().await;
-    let client = ChunkClient::new(&cluster.file.identity());
-    let whole = client.get(&addresses, key, None, 1 << 30).await.unwrap();
+    let near = ChunkClient::new(&cluster.file.identity());
+    for client in [near.clone().over_network(), near] {
+        arrive_whole(&client, &addresses, key).await;
+    }
+}
+
+async fn arrive_whole(client: &ChunkClient, addresses: &[String], key: TaskKey) {
+    let whole = client.get(addresses, key, None, 1 << 30).await.unwrap();
     let expected: Vec<i64> = (1000..2000).flat_map(|i| std::iter::repeat_n(i, 500)).collect();
     assert_eq!(i64s(&whole), expected);
     let part = client.get(&addresses, key, Some(&vec![1990..1993, 7..9]), 1 << 30).await.unwrap();
@@ -58,7 +64,7 @@ async fn a_generated_client_understands_the_service() {
     let identity = cluster.file.identity();
     let channel = connect(&addresses, &identity, crate::support::LONG).await.unwrap();
     let mut client = ChunksClient::with_interceptor(channel, TokenAttach::new(&identity));
-    let request = ChunkRequest { key: Some(key.to_wire()), region: None };
+    let request = ChunkRequest { key: Some(key.to_wire()), ..ChunkRequest::default() };
     let mut parts = client.get(request).await.unwrap().into_inner();
     let Some(ChunkPart { kind: Some(chunk_part::Kind::Header(header)) }) = parts.message().await.unwrap()
     else {
@@ -106,7 +112,13 @@ async fn a_chunk_for_no_lease_or_above_the_limit_is_not_taken() {
     // The size is refused before anything is allocated or sent.
     let channel = connect(&addresses, &identity, crate::support::LONG).await.unwrap();
     let mut generated = ChunksClient::with_interceptor(channel, TokenAttach::new(&identity));
-    let header = ChunkHeader { planes: vec![12], shape: vec![1 << 50], lease: 1, key: Some(key.to_wire()) };
+    let header = ChunkHeader {
+        planes: vec![12],
+        shape: vec![1 << 50],
+        lease: 1,
+        key: Some(key.to_wire()),
+        ..ChunkHeader::default()
+    };
     let parts = tokio_stream::once(ChunkPart { kind: Some(chunk_part::Kind::Header(header)) });
     let status = generated.put(parts).await.unwrap_err();
     assert_eq!(status.message(), "a chunk of 18014398509481984 bytes, expected at most 1073741824");

@@ -181,12 +181,31 @@ impl Freed {
     }
 }
 
-/// Keeps up to this many bytes of freed large buffers (of at least 4 MiB) for chunks of the same size to come; 0, as
-/// at the start, gives all back at once. Whoever bounds this process' memory counts these bytes as used.
-pub fn keep_freed_bytes(bytes_max: usize) {
-    let mut freed = Freed::lock();
-    freed.bytes_max = bytes_max;
-    freed.shrink();
+/// Memory that freed large buffers (of at least 4 MiB) may go on taking, for chunks of the same size to come. The
+/// process keeps as many bytes as all shares say together; without any, all are given back at once. Whoever bounds
+/// this process' memory counts a share as used.
+#[derive(Debug, Default)]
+pub struct FreedShare {
+    bytes: usize,
+}
+
+impl FreedShare {
+    /// Makes the share this large. What is kept above the bound goes back to the system, oldest first.
+    pub fn set(&mut self, bytes: usize) {
+        if bytes == self.bytes {
+            return;
+        }
+        let mut freed = Freed::lock();
+        freed.bytes_max = freed.bytes_max - self.bytes + bytes;
+        freed.shrink();
+        self.bytes = bytes;
+    }
+}
+
+impl Drop for FreedShare {
+    fn drop(&mut self) {
+        self.set(0);
+    }
 }
 
 impl fmt::Debug for Buffer {

@@ -48,6 +48,18 @@ impl ChunkWriter {
         Ok(writer)
     }
 
+    /// The chunk's shape.
+    #[must_use]
+    pub fn shape(&self) -> &[usize] {
+        &self.shape
+    }
+
+    /// Bytes of an element of each plane.
+    #[must_use]
+    pub fn item_sizes(&self) -> Vec<usize> {
+        self.planes.iter().map(|(d, _)| d.size()).collect()
+    }
+
     /// Bytes of the whole chunk.
     #[must_use]
     pub fn expected(&self) -> usize {
@@ -93,6 +105,39 @@ impl ChunkWriter {
             }
         }
         Ok(())
+    }
+
+    /// Fills a chunk of which nothing has come: `read` gets the number of each plane, where its bytes go and how many
+    /// they are.
+    ///
+    /// # Errors
+    /// What `read` returns.
+    ///
+    /// # Panics
+    /// If something was written before.
+    ///
+    /// # Safety
+    /// Where `read` returns `Ok` it has written all the plane's bytes.
+    pub unsafe fn fill<E>(
+        mut self,
+        mut read: impl FnMut(usize, *mut u8, usize) -> Result<(), E>,
+    ) -> Result<Chunk, E> {
+        assert_eq!(self.written, 0, "a chunk is filled at once or in pieces");
+        for i in 0..self.planes.len() {
+            let (dtype, start) = self.planes[i];
+            let bytes = dtype.size() * self.len;
+            // SAFETY: each plane lies within the buffer.
+            let to = unsafe { self.buffer.as_mut_ptr().add(start) };
+            read(i, to, bytes)?;
+            if dtype == DType::Bool {
+                // SAFETY: the bytes were written, as the caller promised.
+                unsafe { std::slice::from_raw_parts_mut(to, bytes) }
+                    .iter_mut()
+                    .for_each(|b| *b = u8::from(*b != 0));
+            }
+        }
+        self.written = self.expected();
+        Ok(self.finish().expect("all planes were filled"))
     }
 
     /// The chunk, when all its bytes have come.
