@@ -31,7 +31,7 @@ pub use graph::{Attachment, Expr};
 pub use grid::{AxisGrid, ChunkIdx, Grid, Region, region_len, region_shape};
 pub use num_complex::Complex;
 pub use op::{BinaryOp, Dist, FileKind, FileRef, Fold, Op, UnaryOp};
-pub use plan::{Input, InputMap, Plan, Stage, StageKind};
+pub use plan::{CONTRACT_PIECE_MIN, Input, InputMap, Plan, Stage, StageKind};
 pub use program::{Node, NodeIdx, Program};
 pub use runs::{is_run_grid, run_grid, run_grid_like};
 pub use task::{

@@ -11,6 +11,9 @@ use crate::task::StageIdx;
 use crate::view::View;
 use std::ops::Range;
 
+/// Mean length of the pieces of a matrix product's inner axis below which its inputs are brought together first.
+pub const CONTRACT_PIECE_MIN: usize = 64;
+
 /// What the tasks of a stage do.
 #[derive(Clone, PartialEq, Debug)]
 pub enum StageKind {

@@ -55,6 +55,30 @@ fn a_chain_into_a_sum_is_one_stage_and_its_tree() {
 }
 
 #[test]
+fn what_a_task_brings_together_counts_as_its_memory() {
+    let x = literal(&[40, 40], &[20, 20], 1);
+    let y = literal(&[40, 40], &[20, 20], 2);
+    let shifted = x.slice(&[SliceArg::Range { start: 10, end: Some(30), step: 1 }; 2]).unwrap();
+    let same = y.slice(&[SliceArg::Range { start: 20, end: Some(40), step: 1 }; 2]).unwrap();
+    let sum = shifted.binary(BinaryOp::Add, &same).unwrap();
+    let chunks = |e: &Expr| e.rechunk(&Chunks::from(&[20isize, 20][..])).unwrap();
+    let scratch = |e: &Expr, stage: u32| {
+        let plan = plan(&[e.clone()]);
+        let mut inputs = Vec::new();
+        plan.inputs_of(StageIdx(stage), ChunkIdx(0), &mut inputs);
+        let bytes = plan.scratch_bytes(StageIdx(stage), ChunkIdx(0), &inputs);
+        let read: u64 = inputs.iter().map(|&(_, s, c)| plan.out_bytes(s, c)).sum();
+        let out = plan.out_bytes(StageIdx(stage), ChunkIdx(0));
+        assert_eq!(plan.task_bytes(StageIdx(stage), ChunkIdx(0)), read + out + bytes);
+        (inputs.len(), bytes)
+    };
+    // Four chunks of x meet in the task's box and are copied together; the one of y is read where it lies.
+    assert_eq!(scratch(&chunks(&sum), 2), (5, 20 * 20 * 8));
+    // A mere copy is written to the result at once.
+    assert_eq!(scratch(&chunks(&shifted), 1), (4, 0));
+}
+
+#[test]
 fn slices_and_transposes_are_read_in_place() {
     let x = literal(&[90, 90], &[20, 30], 1);
     let t = x.reversed_axes().unwrap();

@@ -1,5 +1,5 @@
-//! How fast a chunk goes from a worker to a client, over TLS on this host:
-//! `cargo run --release -p tilework-worker --example transfer -- 128 10` (megabytes, times).
+//! How fast a chunk goes from a worker to a client on this host, out of memory or (`network`) over TLS:
+//! `cargo run --release -p tilework-worker --example transfer -- 128 10 [network]` (megabytes, times).
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -43,7 +43,10 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
             None => return Err("the scheduler ended".into()),
         }
     };
-    let client = ChunkClient::new(&identity);
+    let mut client = ChunkClient::new(&identity);
+    if std::env::args().any(|a| a == "network") {
+        client = client.over_network();
+    }
     let mut best = f64::INFINITY;
     for _ in 0..times {
         let started = Instant::now();

@@ -47,7 +47,8 @@ impl Worker {
         );
         let est = running.iter().map(|a| a.est_us).chain(self.stopping.values().map(|s| s.est_us));
         assert_eq!(self.running_us, est.sum::<u64>(), "work the driver has");
-        let bytes = self.active.values().map(|a| a.bytes).chain(self.stopping.values().map(|s| s.bytes));
+        let bytes =
+            self.active.values().map(|a| a.reserved).chain(self.stopping.values().map(|s| s.reserved));
         assert_eq!(self.store.bytes_reserved, bytes.sum::<u64>(), "bytes reserved");
         let waiting = |f: &crate::store::Fetch, key: &TaskKey| f.waiting.iter().filter(|w| *w == key).count();
         for (key, a) in self.active.iter() {

@@ -128,7 +128,7 @@ impl Worker {
                 let t = self.active.remove(key).expect("it was just there");
                 self.n_active_running -= 1;
                 out.push(Action::Stop(key));
-                let stopping = Stopping { feeds: t.feeds, bytes: t.bytes, est_us: t.est_us };
+                let stopping = Stopping { feeds: t.feeds, reserved: t.reserved, est_us: t.est_us };
                 self.stopping.insert((t.lease, key), stopping);
             } else {
                 self.give_up(key, out);

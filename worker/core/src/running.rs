@@ -92,7 +92,7 @@ impl Worker {
         self.n_active_running -= 1;
         self.n_running -= 1;
         self.running_us -= task.est_us;
-        self.store.bytes_reserved -= task.bytes;
+        self.store.bytes_reserved -= task.reserved;
         task.feeds.iter().for_each(|f| self.store.release(f.source, &self.limits, out));
         match result {
             Ok(()) => {
@@ -115,7 +115,7 @@ impl Worker {
     fn stopped(&mut self, key: TaskKey, task: Stopping, made: bool, out: &mut Vec<Action>) {
         self.n_running -= 1;
         self.running_us -= task.est_us;
-        self.store.bytes_reserved -= task.bytes;
+        self.store.bytes_reserved -= task.reserved;
         task.feeds.iter().for_each(|f| self.store.release(f.source, &self.limits, out));
         if made && !self.limits.plays(Bug::StoppedChunkKept) {
             self.store.free_held(key, out);

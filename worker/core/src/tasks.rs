@@ -29,6 +29,8 @@ pub(crate) struct Active {
     pub missing: u32,
     /// Bytes of the result.
     pub bytes: u64,
+    /// Bytes reserved while it runs: of the result and of temporaries.
+    pub reserved: u64,
     /// Whether the driver has it.
     pub running: bool,
     /// How long it was expected to run, microseconds.
@@ -39,7 +41,8 @@ pub(crate) struct Active {
 #[derive(Debug)]
 pub(crate) struct Stopping {
     pub feeds: Vec<Feed>,
-    pub bytes: u64,
+    /// Bytes reserved while it runs.
+    pub reserved: u64,
     pub est_us: u64,
 }
 
@@ -107,7 +110,8 @@ impl Worker {
     ) -> Pulled {
         let job = &self.jobs[&key.job];
         let bytes = job.bytes(plan, key.stage, key.chunk);
-        let needed = bytes + inputs.iter().map(|&(_, s, c)| job.bytes(plan, s, c)).sum::<u64>();
+        let reserved = bytes + plan.scratch_bytes(key.stage, key.chunk, inputs);
+        let needed = reserved + inputs.iter().map(|&(_, s, c)| job.bytes(plan, s, c)).sum::<u64>();
         let limit = self.limits.memory_bytes;
         if needed > limit {
             self.queue.pop();
@@ -116,7 +120,7 @@ impl Worker {
             return Pulled::Taken;
         }
         let mut origins = Vec::with_capacity(inputs.len());
-        let mut new = bytes;
+        let mut new = reserved;
         for &(slot, stage, chunk) in inputs {
             let made = self.made(key.job, stage, chunk);
             let part = || needed_box(plan, key, slot, (stage, chunk));
@@ -147,9 +151,17 @@ impl Worker {
         }
         self.queue.pop();
         let est_us = self.est_us(key);
-        let mut task =
-            Active { lease, answers: lease, feeds: Vec::new(), missing: 0, bytes, running: false, est_us };
-        self.store.bytes_reserved += bytes;
+        let mut task = Active {
+            lease,
+            answers: lease,
+            feeds: Vec::new(),
+            missing: 0,
+            bytes,
+            reserved,
+            running: false,
+            est_us,
+        };
+        self.store.bytes_reserved += reserved;
         task.feeds = origins.into_iter().map(|o| self.feed(key, o, &mut task.missing)).collect();
         task.missing += u32::from(self.stopping.keys().any(|(_, k)| *k == key));
         if task.missing == 0 && self.runnable.is_empty() && self.driver_takes(est_us) {
@@ -264,7 +276,7 @@ impl Worker {
         let Some(t) = self.active.remove(task) else { return };
         self.runnable.remove(&runnable_key(task));
         if !self.limits.plays(Bug::CreditLeaked) {
-            self.store.bytes_reserved -= t.bytes;
+            self.store.bytes_reserved -= t.reserved;
         }
         for feed in &t.feeds {
             if let Source::Fetched(id) = feed.source

@@ -17,15 +17,13 @@ use panel::{Matrix, PanelFn, panel_fn};
 use rayon::prelude::*;
 use std::ops::Range;
 use std::sync::Arc;
-use tilework_expr::{AxisMap, ChunkIdx, Region, View, outputs_within, region_shape};
+use tilework_expr::{AxisMap, CONTRACT_PIECE_MIN, ChunkIdx, Region, View, outputs_within, region_shape};
 
 /// Inner positions that are summed before they are added to the result: as many as the product crate packs at once
 /// on any processor.
 const PANEL: usize = 512;
 /// Rows and columns of a block of the result that one thread computes.
 const SIDE: usize = 512;
-/// Mean length of the pieces of the inner axis below which the inputs are brought together first.
-const SHORT: usize = 64;
 
 /// A part of one input: the positions along the result's axis and along the inner axis that it has, and where.
 struct Piece {
@@ -60,7 +58,7 @@ pub(crate) fn contract(task: &Task<'_>, chunk: ChunkIdx) -> Result<Chunk, Kernel
     let f = panel_fn(dtype).ok_or_else(|| KernelError::Operation(format!("a matrix product of {dtype}")))?;
     let mut sides = [Side::of(task, 0, &region)?, Side::of(task, 1, &region)?];
     let mut inner_cuts = cuts(sides.iter().flat_map(|s| &s.pieces).map(|p| &p.inner), &region[2]);
-    if inner_cuts.len() > 2 && inner / (inner_cuts.len() - 1) < SHORT {
+    if inner_cuts.len() > 2 && inner / (inner_cuts.len() - 1) < CONTRACT_PIECE_MIN {
         sides = [Side::gathered(task, 0, &region)?, Side::gathered(task, 1, &region)?];
         inner_cuts = vec![region[2].start, region[2].end];
     }
