@@ -135,15 +135,17 @@ where
 }
 
 /// Whether shapes and all elements are equal.
-fn all_equal<A: PartialEq<B>, B, D: Dimension>(
+///
+/// Elements of one type alone are compared: were two allowed, the type of `Array::zeros(2)` in `a == Array::zeros(2)`
+/// would be ambiguous wherever a crate in the program compares numbers with types of its own.
+fn all_equal<A: PartialEq, D: Dimension>(
     left: &(impl Source<A, D> + ?Sized),
-    right: &(impl Source<B, D> + ?Sized),
+    right: &(impl Source<A, D> + ?Sized),
 ) -> bool {
     if left.lens() != right.lens() {
         return false;
     }
-    let travel = dtype_of::<A>().is_some() && dtype_of::<A>() == dtype_of::<B>();
-    if travel && (left.wants_lazy() || right.wants_lazy()) {
+    if dtype_of::<A>().is_some() && (left.wants_lazy() || right.wants_lazy()) {
         let same = left.leaf().and_then(|l| Ok(l.binary(BinaryOp::Eq, &right.leaf()?)?));
         if let Some(same) = lazily::or_ndarray(same) {
             let axes: Vec<usize> = (0..same.ndim()).collect();
@@ -163,7 +165,7 @@ macro_rules! equal {
     )* };
     (@one [$($g:tt)*] $left:ty, $right:ty) => {
         /// Whether shapes and all elements are equal. Computes what is lazy; panics where that fails.
-        impl<A: PartialEq<B>, B, D: Dimension, $($g)*> PartialEq<$right> for $left {
+        impl<A: PartialEq, D: Dimension, $($g)*> PartialEq<$right> for $left {
             #[track_caller]
             fn eq(&self, other: &$right) -> bool {
                 all_equal(self, other)
@@ -173,51 +175,51 @@ macro_rules! equal {
 }
 
 equal! {
-    [] Array<A, D>, Array<B, D>;
-    [] Array<A, D>, ArrayView<'_, B, D>;
-    [] Array<A, D>, ArrayViewMut<'_, B, D>;
-    [] Array<A, D>, CowArray<'_, B, D>;
-    [] Array<A, D>, ArcArray<B, D>;
-    [] ArrayView<'_, A, D>, Array<B, D>;
-    [] ArrayView<'_, A, D>, ArrayView<'_, B, D>;
-    [] ArrayView<'_, A, D>, ArrayViewMut<'_, B, D>;
-    [] ArrayView<'_, A, D>, CowArray<'_, B, D>;
-    [] ArrayView<'_, A, D>, ArcArray<B, D>;
-    [] ArrayViewMut<'_, A, D>, Array<B, D>;
-    [] ArrayViewMut<'_, A, D>, ArrayView<'_, B, D>;
-    [] ArrayViewMut<'_, A, D>, ArrayViewMut<'_, B, D>;
-    [] ArrayViewMut<'_, A, D>, CowArray<'_, B, D>;
-    [] ArrayViewMut<'_, A, D>, ArcArray<B, D>;
-    [] CowArray<'_, A, D>, Array<B, D>;
-    [] CowArray<'_, A, D>, ArrayView<'_, B, D>;
-    [] CowArray<'_, A, D>, ArrayViewMut<'_, B, D>;
-    [] CowArray<'_, A, D>, CowArray<'_, B, D>;
-    [] CowArray<'_, A, D>, ArcArray<B, D>;
-    [] ArcArray<A, D>, Array<B, D>;
-    [] ArcArray<A, D>, ArrayView<'_, B, D>;
-    [] ArcArray<A, D>, ArrayViewMut<'_, B, D>;
-    [] ArcArray<A, D>, CowArray<'_, B, D>;
-    [] ArcArray<A, D>, ArcArray<B, D>;
-    [S: Data<Elem = B>] Array<A, D>, ndarray::ArrayBase<S, D>;
-    [S: Data<Elem = A>] ndarray::ArrayBase<S, D>, Array<B, D>;
-    [] Array<A, D>, ndarray::ArrayRef<B, D>;
-    [] ndarray::ArrayRef<A, D>, Array<B, D>;
-    [S: Data<Elem = B>] ArrayView<'_, A, D>, ndarray::ArrayBase<S, D>;
-    [S: Data<Elem = A>] ndarray::ArrayBase<S, D>, ArrayView<'_, B, D>;
-    [] ArrayView<'_, A, D>, ndarray::ArrayRef<B, D>;
-    [] ndarray::ArrayRef<A, D>, ArrayView<'_, B, D>;
-    [S: Data<Elem = B>] ArrayViewMut<'_, A, D>, ndarray::ArrayBase<S, D>;
-    [S: Data<Elem = A>] ndarray::ArrayBase<S, D>, ArrayViewMut<'_, B, D>;
-    [] ArrayViewMut<'_, A, D>, ndarray::ArrayRef<B, D>;
-    [] ndarray::ArrayRef<A, D>, ArrayViewMut<'_, B, D>;
-    [S: Data<Elem = B>] CowArray<'_, A, D>, ndarray::ArrayBase<S, D>;
-    [S: Data<Elem = A>] ndarray::ArrayBase<S, D>, CowArray<'_, B, D>;
-    [] CowArray<'_, A, D>, ndarray::ArrayRef<B, D>;
-    [] ndarray::ArrayRef<A, D>, CowArray<'_, B, D>;
-    [S: Data<Elem = B>] ArcArray<A, D>, ndarray::ArrayBase<S, D>;
-    [S: Data<Elem = A>] ndarray::ArrayBase<S, D>, ArcArray<B, D>;
-    [] ArcArray<A, D>, ndarray::ArrayRef<B, D>;
-    [] ndarray::ArrayRef<A, D>, ArcArray<B, D>;
+    [] Array<A, D>, Array<A, D>;
+    [] Array<A, D>, ArrayView<'_, A, D>;
+    [] Array<A, D>, ArrayViewMut<'_, A, D>;
+    [] Array<A, D>, CowArray<'_, A, D>;
+    [] Array<A, D>, ArcArray<A, D>;
+    [] ArrayView<'_, A, D>, Array<A, D>;
+    [] ArrayView<'_, A, D>, ArrayView<'_, A, D>;
+    [] ArrayView<'_, A, D>, ArrayViewMut<'_, A, D>;
+    [] ArrayView<'_, A, D>, CowArray<'_, A, D>;
+    [] ArrayView<'_, A, D>, ArcArray<A, D>;
+    [] ArrayViewMut<'_, A, D>, Array<A, D>;
+    [] ArrayViewMut<'_, A, D>, ArrayView<'_, A, D>;
+    [] ArrayViewMut<'_, A, D>, ArrayViewMut<'_, A, D>;
+    [] ArrayViewMut<'_, A, D>, CowArray<'_, A, D>;
+    [] ArrayViewMut<'_, A, D>, ArcArray<A, D>;
+    [] CowArray<'_, A, D>, Array<A, D>;
+    [] CowArray<'_, A, D>, ArrayView<'_, A, D>;
+    [] CowArray<'_, A, D>, ArrayViewMut<'_, A, D>;
+    [] CowArray<'_, A, D>, CowArray<'_, A, D>;
+    [] CowArray<'_, A, D>, ArcArray<A, D>;
+    [] ArcArray<A, D>, Array<A, D>;
+    [] ArcArray<A, D>, ArrayView<'_, A, D>;
+    [] ArcArray<A, D>, ArrayViewMut<'_, A, D>;
+    [] ArcArray<A, D>, CowArray<'_, A, D>;
+    [] ArcArray<A, D>, ArcArray<A, D>;
+    [S: Data<Elem = A>] Array<A, D>, ndarray::ArrayBase<S, D>;
+    [S: Data<Elem = A>] ndarray::ArrayBase<S, D>, Array<A, D>;
+    [] Array<A, D>, ndarray::ArrayRef<A, D>;
+    [] ndarray::ArrayRef<A, D>, Array<A, D>;
+    [S: Data<Elem = A>] ArrayView<'_, A, D>, ndarray::ArrayBase<S, D>;
+    [S: Data<Elem = A>] ndarray::ArrayBase<S, D>, ArrayView<'_, A, D>;
+    [] ArrayView<'_, A, D>, ndarray::ArrayRef<A, D>;
+    [] ndarray::ArrayRef<A, D>, ArrayView<'_, A, D>;
+    [S: Data<Elem = A>] ArrayViewMut<'_, A, D>, ndarray::ArrayBase<S, D>;
+    [S: Data<Elem = A>] ndarray::ArrayBase<S, D>, ArrayViewMut<'_, A, D>;
+    [] ArrayViewMut<'_, A, D>, ndarray::ArrayRef<A, D>;
+    [] ndarray::ArrayRef<A, D>, ArrayViewMut<'_, A, D>;
+    [S: Data<Elem = A>] CowArray<'_, A, D>, ndarray::ArrayBase<S, D>;
+    [S: Data<Elem = A>] ndarray::ArrayBase<S, D>, CowArray<'_, A, D>;
+    [] CowArray<'_, A, D>, ndarray::ArrayRef<A, D>;
+    [] ndarray::ArrayRef<A, D>, CowArray<'_, A, D>;
+    [S: Data<Elem = A>] ArcArray<A, D>, ndarray::ArrayBase<S, D>;
+    [S: Data<Elem = A>] ndarray::ArrayBase<S, D>, ArcArray<A, D>;
+    [] ArcArray<A, D>, ndarray::ArrayRef<A, D>;
+    [] ndarray::ArrayRef<A, D>, ArcArray<A, D>;
 }
 
 impl<A: Eq, D: Dimension> Eq for Array<A, D> {}

@@ -6,7 +6,7 @@
 use super::kind::choice::{default_chunks, dtype_of, eager_bytes_max, scalar_of};
 use super::lazily;
 use super::operand::scalar;
-use super::{ArcArray, Array, chunks_of, shape_of};
+use super::{Array, chunks_of, shape_of};
 use crate::error::{Error, Result, or_panic};
 use ndarray::{Dimension, Ix1, Ix2, ShapeBuilder};
 use num_traits::{Float, One, PrimInt, Zero};
@@ -241,55 +241,6 @@ impl<A, D: Dimension> Array<A, D> {
         A: Clone,
     {
         filled(shape, || elem.clone(), |shape| ndarray::Array::from_elem(shape, elem.clone()))
-    }
-}
-
-impl<A, D: Dimension> ArcArray<A, D> {
-    /// An array of `shape` filled with zeros.
-    #[must_use]
-    #[track_caller]
-    pub fn zeros<Sh: ShapeBuilder<Dim = D>>(shape: Sh) -> Self
-    where
-        A: Clone + Zero,
-    {
-        ArcArray::local(ndarray::ArcArray::zeros(shape))
-    }
-
-    /// An array of `shape` filled with ones.
-    #[must_use]
-    #[track_caller]
-    pub fn ones<Sh: ShapeBuilder<Dim = D>>(shape: Sh) -> Self
-    where
-        A: Clone + One,
-    {
-        ArcArray::local(ndarray::ArcArray::ones(shape))
-    }
-
-    /// An array of `shape` filled with `elem`.
-    #[must_use]
-    #[track_caller]
-    pub fn from_elem<Sh: ShapeBuilder<Dim = D>>(shape: Sh, elem: A) -> Self
-    where
-        A: Clone,
-    {
-        ArcArray::local(ndarray::ArcArray::from_elem(shape, elem))
-    }
-
-    /// An array of `shape` with the elements of `values` in the order that the shape says.
-    ///
-    /// # Errors
-    /// A shape with another number of elements, or strides that leave the vector.
-    pub fn from_shape_vec<Sh: Into<ndarray::StrideShape<D>>>(
-        shape: Sh,
-        values: Vec<A>,
-    ) -> std::result::Result<Self, ndarray::ShapeError> {
-        Ok(ArcArray::local(ndarray::ArcArray::from_shape_vec(shape, values)?))
-    }
-
-    /// An array of `shape` whose element at `index` is `f(index)`.
-    #[must_use]
-    pub fn from_shape_fn<Sh: ShapeBuilder<Dim = D>, F: FnMut(D::Pattern) -> A>(shape: Sh, f: F) -> Self {
-        ArcArray::local(ndarray::ArcArray::from_shape_fn(shape, f))
     }
 }
 

@@ -275,6 +275,17 @@ macro_rules! views_of_slices {
 }
 views_of_slices! { [A]; Vec<A>; Box<[A]>; const N [A; N]; }
 
+macro_rules! views_of_references {
+    ($($(const $n:ident)? $slice:ty;)*) => { $(
+        impl<'a, A, $(const $n: usize)?> From<&'a &'a $slice> for ArrayView<'a, A, Ix1> {
+            fn from(values: &'a &'a $slice) -> Self {
+                ArrayView::local((*values).into())
+            }
+        }
+    )* };
+}
+views_of_references! { [A]; Vec<A>; const N [A; N]; }
+
 impl<'a, A, const M: usize, const N: usize> From<&'a [[A; N]; M]> for ArrayView<'a, A, Ix2> {
     fn from(rows: &'a [[A; N]; M]) -> Self {
         ArrayView::local(rows.into())

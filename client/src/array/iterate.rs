@@ -29,6 +29,11 @@ pub mod iter {
     }
 }
 
+impl IntoOurs for () {
+    type Ours = ();
+    fn into_ours(self) {}
+}
+
 /// What becomes ours: ndarray's views, and tuples of them.
 pub trait IntoOurs {
     /// Our type for it.
@@ -65,7 +70,7 @@ macro_rules! tuples {
         }
     )* };
 }
-tuples! { () (A) (A B) (A B C) (A B C D) (A B C D E) (A B C D E F) }
+tuples! { (A) (A B) (A B C) (A B C D) (A B C D E) (A B C D E F) }
 
 impl<T: IntoOurs, const N: usize> IntoOurs for [T; N] {
     type Ours = [T::Ours; N];
@@ -134,6 +139,32 @@ macro_rules! parallel {
 parallel! { AxisIter [Sync] AxisIterMut [Send + Sync] AxisChunksIter [Sync] AxisChunksIterMut [Send + Sync] }
 
 impl<A, D: Dimension> Ours<ndarray::iter::AxisIter<'_, A, D>> {
+    /// The iterator before a position, and the rest.
+    ///
+    /// # Panics
+    /// At a position beyond the end.
+    #[must_use]
+    #[track_caller]
+    pub fn split_at(self, index: usize) -> (Self, Self) {
+        let (before, after) = self.0.split_at(index);
+        (Ours(before), Ours(after))
+    }
+}
+
+impl<A, D: Dimension> Ours<ndarray::iter::AxisChunksIter<'_, A, D>> {
+    /// The iterator before a position, and the rest.
+    ///
+    /// # Panics
+    /// At a position beyond the end.
+    #[must_use]
+    #[track_caller]
+    pub fn split_at(self, index: usize) -> (Self, Self) {
+        let (before, after) = self.0.split_at(index);
+        (Ours(before), Ours(after))
+    }
+}
+
+impl<A, D: Dimension> Ours<ndarray::iter::AxisChunksIterMut<'_, A, D>> {
     /// The iterator before a position, and the rest.
     ///
     /// # Panics
@@ -493,6 +524,44 @@ impl<'a, A, D: Dimension> ArrayView<'a, A, D> {
 
 /// # Iterators and parts that live as long as the view's array
 impl<'a, A, D: Dimension> ArrayViewMut<'a, A, D> {
+    /// Views of each position of the first axis, in order.
+    ///
+    /// # Panics
+    /// If the view has no axes.
+    pub fn into_outer_iter(self) -> iter::AxisIter<'a, A, D::Smaller>
+    where
+        D: RemoveAxis,
+    {
+        Ours(self.into_ndarray().into_outer_iter())
+    }
+
+    /// Views of each position of an axis, in order.
+    ///
+    /// # Panics
+    /// If the axis is out of range.
+    pub fn into_axis_iter(self, axis: Axis) -> iter::AxisIter<'a, A, D::Smaller>
+    where
+        D: RemoveAxis,
+    {
+        Ours(self.into_ndarray().into_axis_iter(axis))
+    }
+
+    /// Views of `chunk_size` positions of an axis at a time, in order; the last may have fewer.
+    ///
+    /// # Panics
+    /// If the axis is out of range; at a size of 0.
+    pub fn into_axis_chunks_iter(self, axis: Axis, chunk_size: usize) -> iter::AxisChunksIter<'a, A, D>
+    where
+        D: RemoveAxis,
+    {
+        Ours(self.into_ndarray().into_axis_chunks_iter(axis, chunk_size))
+    }
+
+    /// The elements with their indices.
+    pub fn into_indexed_iter(self) -> ndarray::iter::IndexedIter<'a, A, D> {
+        self.into_ndarray().into_indexed_iter()
+    }
+
     /// Writable views of each position of the first axis, in order.
     ///
     /// # Panics

@@ -156,18 +156,6 @@ impl<A, D: Dimension> Array<A, D> {
     }
 }
 
-impl<A, D: Dimension> Array<MaybeUninit<A>, D> {
-    /// The array with its elements taken for written.
-    ///
-    /// # Safety
-    /// All elements must have been written.
-    #[must_use]
-    pub unsafe fn assume_init(self) -> Array<A, D> {
-        // SAFETY: by the caller's word.
-        Array::local(unsafe { self.into_ndarray().assume_init() })
-    }
-}
-
 impl<A: Element, D: Dimension> Array<A, D> {
     /// The array in memory, in the given chunks. The memory is shared, not copied, whatever its strides.
     ///

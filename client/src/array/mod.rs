@@ -2,6 +2,8 @@
 //!
 //! Knows expressions and sessions. Must not know how a session runs a program.
 
+#[cfg(feature = "approx")]
+mod approx;
 mod compare;
 mod compute;
 mod construct;
@@ -21,7 +23,10 @@ mod matrices;
 mod moves;
 mod operand;
 mod operators;
+mod own;
 mod reduce;
+#[cfg(feature = "serde")]
+mod serde;
 mod shape;
 mod slice;
 mod twins;

@@ -16,6 +16,7 @@ on_both!({ A: Element } {
     /// The lengths of the chunks along each axis; of an array in this process, those that an expression which reads
     /// it has.
     #[must_use]
+    #[allow(clippy::missing_panics_doc, reason = "an array in memory has default chunks")]
     pub fn chunks(&self) -> Vec<Vec<usize>> {
         let grid = match self.node() {
             Some(node) => node.expr().grid().clone(),
@@ -127,6 +128,7 @@ on_all!({ A } {
     /// The elements in row-major or column-major order, in one dimension.
     #[must_use]
     #[track_caller]
+    #[allow(clippy::missing_panics_doc, reason = "there are as many elements")]
     pub fn flatten_with_order(&self, order: Order) -> CowArray<'_, A, Ix1>
     where
         A: Clone,
@@ -169,33 +171,10 @@ on_all!({ A } {
 });
 
 impl<A, D: Dimension> Array<A, D> {
-    /// The array itself.
-    #[must_use]
-    pub fn into_owned(self) -> Self
-    where
-        A: Clone,
-    {
-        self
-    }
-
-    /// The array itself.
-    ///
-    /// # Errors
-    /// None.
-    pub fn try_into_owned_nocopy(self) -> std::result::Result<Self, Self> {
-        Ok(self)
-    }
-
-    /// The array so that clones share its elements.
-    #[must_use]
-    #[track_caller]
-    pub fn into_shared(self) -> ArcArray<A, D> {
-        self.into()
-    }
-
     /// The elements in row-major order, in one dimension.
     #[must_use]
     #[track_caller]
+    #[allow(clippy::missing_panics_doc, reason = "there are as many elements")]
     pub fn into_flat(self) -> Array<A, Ix1>
     where
         A: Clone,

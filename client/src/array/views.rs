@@ -124,6 +124,7 @@ on_all!({ A } {
     /// A view of the array repeated to a shape by ndarray's rules, or `None` where it does not broadcast to it.
     #[must_use]
     #[track_caller]
+    #[allow(clippy::missing_panics_doc, reason = "what broadcasts lazily does so in place")]
     pub fn broadcast<E: IntoDimension>(&self, dim: E) -> Option<ArrayView<'_, A, E::Dim>> {
         let dim = dim.into_dimension();
         if self.is_unknown() {

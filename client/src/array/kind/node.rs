@@ -47,6 +47,7 @@ pub struct Node {
     leaf: OnceLock<Expr>,
     /// ndarray's array or view over the values.
     here: OnceLock<Erased>,
+    #[allow(clippy::vec_box, reason = "slices are referred to by their address")]
     slices: Mutex<Vec<Box<Node>>>,
     /// Elements of slices that were computed apart from the whole.
     touched: AtomicUsize,
