@@ -129,9 +129,10 @@ impl<A: Element, D: Dimension> Array<A, D> {
     /// # Errors
     /// A failed computation; a result above the session's limit for gathering; a file that cannot be written.
     pub fn write_npy(&self, path: impl AsRef<Path>) -> Result<()> {
-        let writer = tilework_formats::NpyWriter::create(path, &self.shape(), A::DTYPE)?;
-        let chunks = Session::current()?.run(std::slice::from_ref(self.expr()))?;
-        let grid = self.expr().grid();
+        let writer = tilework_formats::NpyWriter::create(path, self.shape(), A::DTYPE)?;
+        let expr = self.leaf()?;
+        let chunks = Session::current()?.run(std::slice::from_ref(&expr))?;
+        let grid = expr.grid();
         for (i, chunk) in chunks[0].iter().enumerate() {
             let plane = chunk.planes[0].to_contiguous();
             writer.write(&grid.region(ChunkIdx(i as u64)), plane.contiguous_bytes().unwrap_or_default())?;
@@ -156,14 +157,15 @@ impl<A: Element, D: Dimension> Array<A, D> {
     /// [`Error::Format`] for options that make no sense, an array that is there and not to be replaced, or a
     /// store that cannot be written; a failed computation.
     pub fn write_zarr_with(&self, path: impl AsRef<Path>, array: &str, options: &ZarrOptions) -> Result<()> {
-        let grid = self.expr().grid();
+        let expr = self.leaf()?;
+        let grid = expr.grid();
         let own = || grid.axes().iter().map(|a| a.chunk_max().max(1)).collect::<Vec<_>>();
         let chunks = options.chunks.clone().unwrap_or_else(|| {
             // Shards alone were given: one chunk each.
             options.shards.clone().unwrap_or_else(own)
         });
         let spec = ZarrSpec {
-            shape: self.shape(),
+            shape: self.shape().to_vec(),
             dtype: A::DTYPE,
             chunks,
             shards: options.shards.clone(),
@@ -182,7 +184,7 @@ impl<A: Element, D: Dimension> Array<A, D> {
             ZarrVersion::V3 => FileKind::Zarr3,
         };
         let file = FileRef { kind, path: text(&path)?, member: array.to_owned() };
-        let written = self.expr().on_grid(Grid::regular(&self.shape(), unit))?.write(file)?;
+        let written = expr.on_grid(Grid::regular(self.shape(), unit))?.write(file)?;
         Session::current()?.execute(&[written])
     }
 }

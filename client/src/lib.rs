@@ -1,7 +1,9 @@
 //! Arrays larger than one machine, with ndarray's API.
 //!
-//! An [`Array`] is an expression: operations build it, and [`Array::compute`] runs it on a [`Session`]: inside
-//! this process (the default, which starts by itself), on processes of this machine, or on a cluster.
+//! `use tilework::prelude::*;` in place of `use ndarray::prelude::*;`, and `use tilework::{..}` in place of
+//! `use ndarray::{..}`. An [`Array`] is ndarray's array in this process, or an expression: operations on large arrays
+//! build expressions, which run on a [`Session`] when their values are needed: inside this process (the default, which
+//! starts by itself), on processes of this machine, or on a cluster.
 
 mod array;
 mod error;
@@ -13,12 +15,33 @@ mod role;
 mod session;
 
 pub use array::{
-    Array, Array0, Array1, Array2, Array3, Array4, Array5, Array6, ArrayD, ComplexMath, ComputeAll, Dot,
-    Operand, Real, SignedMath, arr0, arr1, arr2, compute_all, concatenate, stack, try_compute_all, try_where,
-    where_,
+    ArcArray, ArcArray0, ArcArray1, ArcArray2, ArcArray3, ArcArray4, ArcArray5, ArcArray6, ArcArrayD, Array,
+    Array0, Array1, Array2, Array3, Array4, Array5, Array6, ArrayD, ArrayView, ArrayView0, ArrayView1,
+    ArrayView2, ArrayView3, ArrayView4, ArrayView5, ArrayView6, ArrayViewD, ArrayViewMut, ArrayViewMut0,
+    ArrayViewMut1, ArrayViewMut2, ArrayViewMut3, ArrayViewMut4, ArrayViewMut5, ArrayViewMut6, ArrayViewMutD,
+    AsArray, ComplexMath, ComputeAll, CowArray, EAGER_BYTES_MAX, NdProducer, Operand, Ours, Producer, Real,
+    ScalarOperand, SignedMath, Source, Zip, arr0, arr1, arr2, arr3, aview_mut1, aview_mut2, aview0, aview1,
+    aview2, compute_all, concatenate, eager_bytes_max, iter, rcarr1, rcarr2, rcarr3, set_default_chunk_len,
+    set_eager_bytes_max, stack, try_compute_all, try_concatenate, try_stack, try_where, where_,
 };
 pub use error::{Error, Result};
 /// The ndarray whose types this crate takes and returns.
 pub use ndarray;
+#[doc(no_inline)]
+pub use ndarray::{
+    ArrayBase, ArrayRef, ArrayRef0, ArrayRef1, ArrayRef2, ArrayRef3, ArrayRef4, ArrayRef5, ArrayRef6,
+    ArrayRefD, AssignElem, Axis, AxisDescription, CowRepr, Data, DataMut, DataOwned, DataShared, Dim, DimAdd,
+    DimMax, Dimension, ErrorKind, FoldWhile, IndexLonger, IntoDimension, IntoNdProducer, Ix, Ix0, Ix1, Ix2,
+    Ix3, Ix4, Ix5, Ix6, IxDyn, IxDynImpl, Ixs, Layout, LayoutRef, LinalgScalar, Linspace, Logspace, MathCell,
+    MultiSliceArg, NdFloat, NdIndex, NewAxis, Order, OwnedArcRepr, OwnedRepr, RawArrayView, RawArrayViewMut,
+    RawData, RawDataClone, RawDataMut, RawDataSubst, RawRef, RawViewRepr, RemoveAxis, Shape, ShapeArg,
+    ShapeBuilder, ShapeError, Slice, SliceArg, SliceInfo, SliceInfoElem, SliceNextDim, StrideShape, ViewRepr,
+    azip, indices, indices_of, linspace, logspace, par_azip, parallel, range, s,
+};
 pub use session::{EmbeddedOptions, GATHER_BYTES_MAX, Session};
 pub use tilework_expr::{AxisChunks, Chunks, Complex, DType, Element, ExprError, JobError};
+
+/// Products of arrays, as ndarray's module of this name.
+pub mod linalg {
+    pub use crate::array::{Dot, general_mat_mul, general_mat_vec_mul, kron};
+}

@@ -69,7 +69,7 @@ fn measure(data: &Path) -> anyhow::Result<Land> {
     let weight = latitude.to_radians().cos();
     let cells_by_row = land.sum_axis(Axis(1));
     let area_by_row = &cells_by_row * &weight;
-    let area_by_column = (&land * &weight.insert_axis(Axis(1))).sum_axis(Axis(0));
+    let area_by_column = (&land * &weight.clone().insert_axis(Axis(1))).sum_axis(Axis(0));
 
     let (area_by_row, weight, area_by_column, longitude) =
         tilework::try_compute_all(&(&area_by_row, &weight, &area_by_column, &longitude))?;

@@ -2,15 +2,17 @@
 //!
 //! Must not know how shapes broadcast.
 
-use super::Array;
-use super::operand::Operand;
+use super::kind::choice::{dtype_of, text_of};
+use super::kind::source::Source;
+use super::kinds::{on_all, on_both};
+use super::operand::{Operand, scalar};
 use super::twins::twins;
+use super::{ArcArray, Array, ArrayView, ArrayViewMut, CowArray, lazily};
 use crate::error::{Result, or_panic};
-use ndarray::Dimension;
-use tilework_expr::{BinaryOp, Element};
+use ndarray::{Data, Dimension};
+use tilework_expr::{BinaryOp, Element, Expr, Fold};
 
-/// # Comparisons of elements
-impl<A: Element, D: Dimension> Array<A, D> {
+on_both!({ A: Element } {
     twins! {
         /// Whether elements are equal to those of `rhs`, an array that broadcasts with this one or a value.
         /// NaN is equal to nothing.
@@ -61,21 +63,45 @@ impl<A: Element, D: Dimension> Array<A, D> {
         maximum, try_maximum [T: Operand<A, D>] (&self, rhs: T) -> Array<A, T::Dim> where { A: PartialOrd },
         errors "Shapes that do not broadcast together; elements of `bool`.",
         { self.binary(BinaryOp::Max, rhs) }
-
-        /// Each element, but at least `min` and at most `max`. NaN stays.
-        clamp, try_clamp [] (&self, min: A, max: A) -> Array<A, D> where { A: PartialOrd },
-        errors "`min` greater than `max`, or one of them NaN.",
-        {
-            // Written so that NaN is refused too.
-            if !matches!(min.partial_cmp(&max), Some(std::cmp::Ordering::Less | std::cmp::Ordering::Equal)) {
-                let got = format!("{min:?} to {max:?}");
-                let expected = "a minimum of at most the maximum";
-                return Err(tilework_expr::ExprError::Parameter { what: "clamp", got, expected }.into());
-            }
-            let (below, above) = (self.try_less(min)?, self.try_greater(max)?);
-            try_where(&below, min, &try_where(&above, max, self)?)
-        }
     }
+
+    /// [`clamp`](Self::clamp) that returns what goes wrong.
+    ///
+    /// # Errors
+    /// `min` greater than `max`, or one of them NaN.
+    pub fn try_clamp(&self, min: A, max: A) -> Result<Array<A, D>>
+    where
+        A: PartialOrd,
+    {
+        Ok(Array::of_expr(clamped(&self.leaf()?, &min, &max)?))
+    }
+});
+
+on_all!({ A } {
+    /// Each element, but at least `min` and at most `max`. NaN stays.
+    ///
+    /// # Panics
+    /// If `min` is greater than `max`, or one of them NaN.
+    #[must_use]
+    #[track_caller]
+    pub fn clamp(&self, min: A, max: A) -> Array<A, D>
+    where
+        A: 'static + PartialOrd + Clone,
+    {
+        lazily::array(self, |expr| clamped(expr, &min, &max), |a| a.clamp(min.clone(), max.clone()))
+    }
+});
+
+fn clamped<A: PartialOrd>(expr: &Expr, min: &A, max: &A) -> Result<Expr> {
+    let (low, high) = (scalar(min)?, scalar(max)?);
+    // Written so that NaN is refused too.
+    if !matches!(min.partial_cmp(max), Some(std::cmp::Ordering::Less | std::cmp::Ordering::Equal)) {
+        let got = format!("{} to {}", text_of(min), text_of(max));
+        let expected = "a minimum of at most the maximum";
+        return Err(tilework_expr::ExprError::Parameter { what: "clamp", got, expected }.into());
+    }
+    let (below, above) = (expr.binary(BinaryOp::Lt, &low)?, expr.binary(BinaryOp::Gt, &high)?);
+    Ok(below.select(&low, &above.select(&high, expr)?)?)
 }
 
 /// Elements of `yes` where `condition` is true, else of `no`; all three broadcast. NumPy's `where`.
@@ -105,35 +131,103 @@ where
     T: Operand<A, D>,
     U: Operand<A, T::Dim>,
 {
-    Array::wrapped(condition.expr.select(&yes.operand()?, &no.operand()?))
+    Array::wrapped(condition.leaf()?.select(&yes.operand()?, &no.operand()?))
 }
 
-/// Whether shapes and all elements are equal. Computes both arrays.
+/// Whether shapes and all elements are equal.
 ///
-/// Panics where the computation fails.
-impl<A: Element, D: Dimension> PartialEq for Array<A, D> {
-    #[track_caller]
-    fn eq(&self, other: &Self) -> bool {
-        self.shape() == other.shape() && or_panic(self.try_equal(other).and_then(|same| same.try_all()))
+/// Elements of one type alone are compared: were two allowed, the type of `Array::zeros(2)` in `a == Array::zeros(2)`
+/// would be ambiguous wherever a crate in the program compares numbers with types of its own.
+fn all_equal<A: PartialEq, D: Dimension>(
+    left: &(impl Source<A, D> + ?Sized),
+    right: &(impl Source<A, D> + ?Sized),
+) -> bool {
+    if left.lens() != right.lens() {
+        return false;
     }
+    if dtype_of::<A>().is_some() && (left.wants_lazy() || right.wants_lazy()) {
+        let same = left.leaf().and_then(|l| Ok(l.binary(BinaryOp::Eq, &right.leaf()?)?));
+        if let Some(same) = lazily::or_ndarray(same) {
+            let axes: Vec<usize> = (0..same.ndim()).collect();
+            return or_panic(
+                same.reduce(Fold::All, &axes).map_err(Into::into).and_then(|e| lazily::value_of(&e)),
+            );
+        }
+    }
+    left.here() == right.here()
 }
 
-/// Whether shapes and all elements are equal. Computes the array.
-///
-/// Panics where the computation fails.
-impl<A: Element, D: Dimension> PartialEq<ndarray::Array<A, D>> for Array<A, D> {
-    #[track_caller]
-    fn eq(&self, other: &ndarray::Array<A, D>) -> bool {
-        self.shape() == other.shape() && self.compute() == *other
-    }
+macro_rules! equal {
+    ($([$($g:tt)*] $left:ty, $right:ty;)*) => { $(
+        equal!(@one [$($g)*] $left, $right);
+        equal!(@one [$($g)*] &$left, $right);
+        equal!(@one [$($g)*] $left, &$right);
+    )* };
+    (@one [$($g:tt)*] $left:ty, $right:ty) => {
+        /// Whether shapes and all elements are equal. Computes what is lazy; panics where that fails.
+        impl<A: PartialEq, D: Dimension, $($g)*> PartialEq<$right> for $left {
+            #[track_caller]
+            fn eq(&self, other: &$right) -> bool {
+                all_equal(self, other)
+            }
+        }
+    };
 }
 
-/// Whether shapes and all elements are equal. Computes the array.
-///
-/// Panics where the computation fails.
-impl<A: Element, D: Dimension> PartialEq<Array<A, D>> for ndarray::Array<A, D> {
-    #[track_caller]
-    fn eq(&self, other: &Array<A, D>) -> bool {
-        other == self
-    }
+equal! {
+    [] Array<A, D>, Array<A, D>;
+    [] Array<A, D>, ArrayView<'_, A, D>;
+    [] Array<A, D>, ArrayViewMut<'_, A, D>;
+    [] Array<A, D>, CowArray<'_, A, D>;
+    [] Array<A, D>, ArcArray<A, D>;
+    [] ArrayView<'_, A, D>, Array<A, D>;
+    [] ArrayView<'_, A, D>, ArrayView<'_, A, D>;
+    [] ArrayView<'_, A, D>, ArrayViewMut<'_, A, D>;
+    [] ArrayView<'_, A, D>, CowArray<'_, A, D>;
+    [] ArrayView<'_, A, D>, ArcArray<A, D>;
+    [] ArrayViewMut<'_, A, D>, Array<A, D>;
+    [] ArrayViewMut<'_, A, D>, ArrayView<'_, A, D>;
+    [] ArrayViewMut<'_, A, D>, ArrayViewMut<'_, A, D>;
+    [] ArrayViewMut<'_, A, D>, CowArray<'_, A, D>;
+    [] ArrayViewMut<'_, A, D>, ArcArray<A, D>;
+    [] CowArray<'_, A, D>, Array<A, D>;
+    [] CowArray<'_, A, D>, ArrayView<'_, A, D>;
+    [] CowArray<'_, A, D>, ArrayViewMut<'_, A, D>;
+    [] CowArray<'_, A, D>, CowArray<'_, A, D>;
+    [] CowArray<'_, A, D>, ArcArray<A, D>;
+    [] ArcArray<A, D>, Array<A, D>;
+    [] ArcArray<A, D>, ArrayView<'_, A, D>;
+    [] ArcArray<A, D>, ArrayViewMut<'_, A, D>;
+    [] ArcArray<A, D>, CowArray<'_, A, D>;
+    [] ArcArray<A, D>, ArcArray<A, D>;
+    [S: Data<Elem = A>] Array<A, D>, ndarray::ArrayBase<S, D>;
+    [S: Data<Elem = A>] ndarray::ArrayBase<S, D>, Array<A, D>;
+    [] Array<A, D>, ndarray::ArrayRef<A, D>;
+    [] ndarray::ArrayRef<A, D>, Array<A, D>;
+    [S: Data<Elem = A>] ArrayView<'_, A, D>, ndarray::ArrayBase<S, D>;
+    [S: Data<Elem = A>] ndarray::ArrayBase<S, D>, ArrayView<'_, A, D>;
+    [] ArrayView<'_, A, D>, ndarray::ArrayRef<A, D>;
+    [] ndarray::ArrayRef<A, D>, ArrayView<'_, A, D>;
+    [S: Data<Elem = A>] ArrayViewMut<'_, A, D>, ndarray::ArrayBase<S, D>;
+    [S: Data<Elem = A>] ndarray::ArrayBase<S, D>, ArrayViewMut<'_, A, D>;
+    [] ArrayViewMut<'_, A, D>, ndarray::ArrayRef<A, D>;
+    [] ndarray::ArrayRef<A, D>, ArrayViewMut<'_, A, D>;
+    [S: Data<Elem = A>] CowArray<'_, A, D>, ndarray::ArrayBase<S, D>;
+    [S: Data<Elem = A>] ndarray::ArrayBase<S, D>, CowArray<'_, A, D>;
+    [] CowArray<'_, A, D>, ndarray::ArrayRef<A, D>;
+    [] ndarray::ArrayRef<A, D>, CowArray<'_, A, D>;
+    [S: Data<Elem = A>] ArcArray<A, D>, ndarray::ArrayBase<S, D>;
+    [S: Data<Elem = A>] ndarray::ArrayBase<S, D>, ArcArray<A, D>;
+    [] ArcArray<A, D>, ndarray::ArrayRef<A, D>;
+    [] ndarray::ArrayRef<A, D>, ArcArray<A, D>;
 }
+
+impl<A: Eq, D: Dimension> Eq for Array<A, D> {}
+
+impl<A: Eq, D: Dimension> Eq for ArrayView<'_, A, D> {}
+
+impl<A: Eq, D: Dimension> Eq for ArrayViewMut<'_, A, D> {}
+
+impl<A: Eq, D: Dimension> Eq for CowArray<'_, A, D> {}
+
+impl<A: Eq, D: Dimension> Eq for ArcArray<A, D> {}

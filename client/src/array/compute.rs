@@ -1,25 +1,29 @@
 //! From expressions to values: computing one array or several in one run, and keeping results on the workers.
 
-use super::{Array, dim_of};
+use super::Array;
+use super::kind::node::in_shape;
+use super::kind::source::Source;
+use super::kinds::on_both;
 use crate::error::{Result, or_panic};
 use crate::session::Session;
 use ndarray::Dimension;
 use tilework_expr::{Element, Expr};
 use tilework_kernels::Chunk;
 
-impl<A: Element, D: Dimension> Array<A, D> {
-    /// Computes the array on the current session and returns it as ndarray's.
+on_both!({ A: Element } {
+    /// Computes the array on the current session and returns it as ndarray's; copies the elements where they are
+    /// here already.
     ///
     /// # Errors
     /// A failed or lost computation; a result above the session's limit for gathering.
     pub fn try_compute(&self) -> Result<ndarray::Array<A, D>> {
-        self.try_compute_on(&Session::current()?)
+        if self.is_unknown() { self.try_compute_on(&Session::current()?) } else { Ok(self.here().to_owned()) }
     }
 
     /// Computes the array on the current session and returns it as ndarray's.
     ///
     /// # Panics
-    /// Where [`Array::try_compute`] returns an error.
+    /// Where `try_compute` returns an error.
     #[must_use]
     #[track_caller]
     pub fn compute(&self) -> ndarray::Array<A, D> {
@@ -29,10 +33,11 @@ impl<A: Element, D: Dimension> Array<A, D> {
     /// Computes the array on a session.
     ///
     /// # Errors
-    /// As [`Array::try_compute`].
+    /// As `try_compute`.
     pub fn try_compute_on(&self, session: &Session) -> Result<ndarray::Array<A, D>> {
-        let chunks = session.run(std::slice::from_ref(&self.expr))?;
-        assemble(&self.expr, &chunks[0])
+        let expr = Source::leaf(self)?;
+        let chunks = session.run(std::slice::from_ref(&expr))?;
+        Ok(assemble(&expr, &chunks[0]))
     }
 
     /// Computes the array and keeps its chunks on the workers; the returned array reads them there. They are
@@ -40,28 +45,26 @@ impl<A: Element, D: Dimension> Array<A, D> {
     ///
     /// # Errors
     /// A failed or lost computation.
-    pub fn try_persist(&self) -> Result<Self> {
+    pub fn try_persist(&self) -> Result<Array<A, D>> {
         let session = Session::current()?;
-        let mut held = session.persist(std::slice::from_ref(&self.expr))?;
-        Ok(Self::wrap(held.remove(0)))
+        let mut held = session.persist(&[Source::leaf(self)?])?;
+        Ok(Array::of_expr(held.remove(0)))
     }
 
     /// Computes the array and keeps its chunks on the workers.
     ///
     /// # Panics
-    /// Where [`Array::try_persist`] returns an error.
+    /// Where `try_persist` returns an error.
     #[must_use]
     #[track_caller]
-    pub fn persist(&self) -> Self {
+    pub fn persist(&self) -> Array<A, D> {
         or_panic(self.try_persist())
     }
-}
+});
 
 /// Puts the chunks of a result, in order, into one ndarray array.
-fn assemble<A: Element, D: Dimension>(expr: &Expr, chunks: &[Chunk]) -> Result<ndarray::Array<A, D>> {
-    let values = crate::session::gather::values::<A>(expr.grid(), chunks);
-    let array = ndarray::Array::from_shape_vec(dim_of::<D>(&expr.shape()), values);
-    Ok(array.expect("a result has as many elements as its grid"))
+fn assemble<A: Element, D: Dimension>(expr: &Expr, chunks: &[Chunk]) -> ndarray::Array<A, D> {
+    in_shape(expr, crate::session::gather::values::<A>(expr.grid(), chunks))
 }
 
 /// Arrays that are computed together: a tuple of up to eight references to arrays, or a slice of arrays.
@@ -80,10 +83,10 @@ pub trait ComputeAll {
 impl<A: Element, D: Dimension> ComputeAll for [Array<A, D>] {
     type Output = Vec<ndarray::Array<A, D>>;
     fn exprs(&self) -> Vec<Expr> {
-        self.iter().map(|a| a.expr.clone()).collect()
+        self.iter().map(Array::expr).collect()
     }
     fn gather(&self, chunks: &[Vec<Chunk>]) -> Result<Self::Output> {
-        self.iter().zip(chunks).map(|(a, c)| assemble(&a.expr, c)).collect()
+        Ok(self.iter().zip(chunks).map(|(a, c)| assemble(&a.expr(), c)).collect())
     }
 }
 
@@ -102,10 +105,10 @@ macro_rules! compute_all_tuple {
         impl<$($a: Element, $d: Dimension),+> ComputeAll for ($(&Array<$a, $d>,)+) {
             type Output = ($(ndarray::Array<$a, $d>,)+);
             fn exprs(&self) -> Vec<Expr> {
-                vec![$(self.$i.expr.clone()),+]
+                vec![$(self.$i.expr()),+]
             }
             fn gather(&self, chunks: &[Vec<Chunk>]) -> Result<Self::Output> {
-                Ok(($(assemble(&self.$i.expr, &chunks[$i])?,)+))
+                Ok(($(assemble(&self.$i.expr(), &chunks[$i]),)+))
             }
         }
     };

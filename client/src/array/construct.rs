@@ -3,30 +3,23 @@
 //!
 //! Must not know memory.
 
-use super::{Array, chunks_of, scalar, shape_of};
+use super::kind::choice::{default_chunks, dtype_of, eager_bytes_max, scalar_of};
+use super::lazily;
+use super::operand::scalar;
+use super::{Array, chunks_of, shape_of};
 use crate::error::{Error, Result, or_panic};
 use ndarray::{Dimension, Ix1, Ix2, ShapeBuilder};
 use num_traits::{Float, One, PrimInt, Zero};
 use tilework_expr::{BinaryOp, Chunks, DType, Element, Expr, ExprError, Scalar};
 
-/// Writes the four forms of a constructor: ndarray's, the one with chunks, and both without panics. The
-/// chunks stand between the two lists of arguments.
+/// Writes the three lazy forms of a constructor: with chunks, and without panics. The chunks stand between the two
+/// lists of arguments.
 macro_rules! constructors {
     ($($(#[$doc:meta])* $plain:ident, $chunked:ident, $try_plain:ident, $try_chunked:ident [$($g:tt)*]
         ($($a:ident: $t:ty),*) ($($b:ident: $u:ty),*) $(where { $($w:tt)* })? errors $errors:literal,
         |$chunks:ident| $body:block)*) => {$(
+        #[doc = concat!("[`", stringify!($plain), "`](Self::", stringify!($plain), ") in the given chunks, lazily.")]
         $(#[$doc])*
-        /// In automatic chunks.
-        ///
-        /// # Panics
-        #[doc = concat!("Where [`", stringify!($try_plain), "`](Self::", stringify!($try_plain), ") returns an error.")]
-        #[must_use]
-        #[track_caller]
-        pub fn $plain<$($g)*>($($a: $t,)* $($b: $u,)*) -> Self $(where $($w)*)? {
-            or_panic(Self::$try_chunked($($a,)* Chunks::Auto, $($b,)*))
-        }
-
-        #[doc = concat!("[`", stringify!($plain), "`](Self::", stringify!($plain), ") in the given chunks.")]
         ///
         /// # Panics
         #[doc = concat!("Where [`", stringify!($try_chunked), "`](Self::", stringify!($try_chunked), ") returns an error.")]
@@ -36,12 +29,12 @@ macro_rules! constructors {
             or_panic(Self::$try_chunked($($a,)* chunks, $($b,)*))
         }
 
-        #[doc = concat!("[`", stringify!($plain), "`](Self::", stringify!($plain), ") that returns what goes wrong.")]
+        #[doc = concat!("[`", stringify!($plain), "`](Self::", stringify!($plain), ") that returns what goes wrong, lazily.")]
         ///
         /// # Errors
         #[doc = $errors]
         pub fn $try_plain<$($g)*>($($a: $t,)* $($b: $u,)*) -> Result<Self> $(where $($w)*)? {
-            Self::$try_chunked($($a,)* Chunks::Auto, $($b,)*)
+            Self::$try_chunked($($a,)* default_chunks(), $($b,)*)
         }
 
         #[doc = concat!("[`", stringify!($chunked), "`](Self::", stringify!($chunked), ") that returns what goes wrong.")]
@@ -103,7 +96,7 @@ impl<A: Element> Array<A, Ix1> {
         linspace, linspace_chunked, try_linspace, try_linspace_chunked [] (start: A, end: A, n: usize) ()
         where { A: Float }
         errors "A length that is too large.",
-        |chunks| { Ok(Self::wrap(evenly(start, end, n, &chunks)?)) }
+        |chunks| { Ok(Self::of_expr(evenly(start, end, n, &chunks)?)) }
 
         /// The elements from `start` to `end`, `end` excluded, in steps of `step`. By rounding, `end` may be
         /// included.
@@ -113,7 +106,7 @@ impl<A: Element> Array<A, Ix1> {
         |chunks| {
             let n = ((end - start) / step).ceil().to_usize();
             let error = || wrong_range(&[start, end, step], "a step that leads from the first to the second");
-            Ok(Self::wrap(ramp(n.ok_or_else(error)?, &chunks, start, step)?))
+            Ok(Self::of_expr(ramp(n.ok_or_else(error)?, &chunks, start, step)?))
         }
 
         /// `n` elements from `base.powf(start)` to `base.powf(end)` with evenly spaced exponents; for a
@@ -122,9 +115,7 @@ impl<A: Element> Array<A, Ix1> {
         where { A: Float }
         errors "A length that is too large.",
         |chunks| {
-            let exponents = evenly(start, end, n, &chunks)?;
-            let powers = scalar(base.abs())?.binary(BinaryOp::Pow, &exponents)?;
-            Self::wrapped(powers.binary(BinaryOp::Mul, &scalar(base.signum())?))
+            Ok(Self::of_expr(powers(base, start, end, n, &chunks)?))
         }
 
         /// The integers from `start` to `end`, `end` excluded, in steps of `step`, which may be negative.
@@ -137,7 +128,7 @@ impl<A: Element> Array<A, Ix1> {
                 return Err(wrong_range(&[start, end, step], "a step that is not 0"));
             }
             let n = ((to - from + by - by.signum()) / by).max(0);
-            Ok(Self::wrap(ramp(usize::try_from(n).unwrap_or(usize::MAX), &chunks, start, step)?))
+            Ok(Self::of_expr(ramp(usize::try_from(n).unwrap_or(usize::MAX), &chunks, start, step)?))
         }
     }
 }
@@ -154,8 +145,220 @@ impl<A: Element> Array<A, Ix2> {
         from_diag_elem, from_diag_elem_chunked, try_from_diag_elem, try_from_diag_elem_chunked [] (n: usize) (elem: A)
         where { A: Zero }
         errors "A matrix that is too large.",
-        |chunks| { Self::wrapped(diagonal(n, &chunks, A::DTYPE)?.select(&scalar(elem)?, &scalar(A::zero())?)) }
+        |chunks| { Self::wrapped(diagonal(n, &chunks, A::DTYPE)?.select(&scalar(&elem)?, &scalar(&A::zero())?)) }
     }
+}
+
+/// Whether an array of this shape is described instead of filled: its elements travel, and it is large.
+fn is_large<A>(shape: &[usize]) -> bool {
+    let len = shape.iter().fold(1usize, |n, &l| n.saturating_mul(l));
+    len.saturating_mul(size_of::<A>()) > eager_bytes_max() && dtype_of::<A>().is_some()
+}
+
+/// An array filled with one value: an expression where it is large.
+#[track_caller]
+fn filled<A, D: Dimension, Sh: ShapeBuilder<Dim = D>>(
+    shape: Sh,
+    value: impl Fn() -> A,
+    eager: impl FnOnce(ndarray::Shape<D>) -> ndarray::Array<A, D>,
+) -> Array<A, D> {
+    let shape = shape.into_shape_with_order();
+    let lens = shape.raw_dim().slice();
+    // Too large a shape is ndarray's to refuse: it panics as it always did.
+    if is_large::<A>(lens)
+        && let Some(scalar) = scalar_of(&value())
+        && let Ok(expr) = Expr::full(lens, &default_chunks(), scalar)
+    {
+        return Array::of_expr(expr);
+    }
+    Array::local(eager(shape))
+}
+
+/// An array that an expression describes where it is large; too large a shape is ndarray's to refuse.
+#[track_caller]
+fn described<A, D: Dimension>(
+    shape: &[usize],
+    build: impl FnOnce() -> Result<Expr>,
+    eager: impl FnOnce() -> ndarray::Array<A, D>,
+) -> Array<A, D> {
+    if is_large::<A>(shape)
+        && let Some(expr) = lazily::or_ndarray(build())
+    {
+        return Array::of_expr(expr);
+    }
+    Array::local(eager())
+}
+
+/// # Filled arrays
+impl<A, D: Dimension> Array<A, D> {
+    /// An array of `shape` filled with zeros; a large one is lazy.
+    ///
+    /// # Panics
+    /// At a shape that is too large.
+    #[must_use]
+    #[track_caller]
+    pub fn zeros<Sh: ShapeBuilder<Dim = D>>(shape: Sh) -> Self
+    where
+        A: Clone + Zero,
+    {
+        filled(shape, A::zero, ndarray::Array::zeros)
+    }
+
+    /// An array of `shape` filled with ones; a large one is lazy.
+    ///
+    /// # Panics
+    /// At a shape that is too large.
+    #[must_use]
+    #[track_caller]
+    pub fn ones<Sh: ShapeBuilder<Dim = D>>(shape: Sh) -> Self
+    where
+        A: Clone + One,
+    {
+        filled(shape, A::one, ndarray::Array::ones)
+    }
+
+    /// An array of `shape` filled with the type's default value; a large one is lazy.
+    ///
+    /// # Panics
+    /// At a shape that is too large.
+    #[must_use]
+    #[track_caller]
+    pub fn default<Sh: ShapeBuilder<Dim = D>>(shape: Sh) -> Self
+    where
+        A: Default,
+    {
+        filled(shape, A::default, ndarray::Array::default)
+    }
+
+    /// An array of `shape` filled with `elem`; a large one is lazy.
+    ///
+    /// # Panics
+    /// At a shape that is too large.
+    #[must_use]
+    #[track_caller]
+    pub fn from_elem<Sh: ShapeBuilder<Dim = D>>(shape: Sh, elem: A) -> Self
+    where
+        A: Clone,
+    {
+        filled(shape, || elem.clone(), |shape| ndarray::Array::from_elem(shape, elem.clone()))
+    }
+}
+
+/// # Ranges
+impl<A> Array<A, Ix1> {
+    /// `n` evenly spaced elements from `start` to `end`, both included; a large array is lazy.
+    #[must_use]
+    #[track_caller]
+    pub fn linspace(start: A, end: A, n: usize) -> Self
+    where
+        A: Float,
+    {
+        described(
+            &[n],
+            || evenly(start, end, n, &default_chunks()),
+            || ndarray::Array::linspace(start, end, n),
+        )
+    }
+
+    /// The elements from `start` to `end`, `end` excluded, in steps of `step`; a large array is lazy. By rounding,
+    /// `end` may be included.
+    ///
+    /// # Panics
+    /// At a length that is negative, infinite or too large, as where the sign of the step is wrong.
+    #[must_use]
+    #[track_caller]
+    pub fn range(start: A, end: A, step: A) -> Self
+    where
+        A: Float,
+    {
+        let Some(n) = ((end - start) / step).ceil().to_usize() else {
+            let text = super::kind::choice::text_of::<A>;
+            let got = format!("{} to {} in steps of {}", text(&start), text(&end), text(&step));
+            let expected = "a step that leads from the first to the second";
+            return or_panic(Err(ExprError::Parameter { what: "range", got, expected }.into()));
+        };
+        described(
+            &[n],
+            || ramp(n, &default_chunks(), start, step),
+            || ndarray::Array::range(start, end, step),
+        )
+    }
+
+    /// `n` elements from `base.powf(start)` to `base.powf(end)` with evenly spaced exponents; a large array is lazy.
+    /// For a negative base, the negatives of those of `-base`.
+    #[must_use]
+    #[track_caller]
+    pub fn logspace(base: A, start: A, end: A, n: usize) -> Self
+    where
+        A: Float,
+    {
+        let eager = || ndarray::Array::logspace(base, start, end, n);
+        described(&[n], || powers(base, start, end, n, &default_chunks()), eager)
+    }
+
+    /// `n` elements from `start` to `end`, both included, each the same multiple of the one before; `None` where one
+    /// of the ends is 0 or their signs differ.
+    #[must_use]
+    pub fn geomspace(start: A, end: A, n: usize) -> Option<Self>
+    where
+        A: Float,
+    {
+        Some(Array::local(ndarray::Array::geomspace(start, end, n)?))
+    }
+}
+
+impl<A: Element> Array<A, Ix1> {
+    /// The integers from `start` to `end`, `end` excluded, in steps of `step`, which may be negative; lazily, in
+    /// automatic chunks.
+    ///
+    /// # Panics
+    /// At a step of 0.
+    #[must_use]
+    #[track_caller]
+    pub fn arange(start: A, end: A, step: A) -> Self
+    where
+        A: PrimInt,
+    {
+        or_panic(Self::try_arange(start, end, step))
+    }
+}
+
+/// # Diagonal matrices
+impl<A> Array<A, Ix2> {
+    /// The `n` by `n` matrix with ones on its diagonal and zeros elsewhere; a large one is lazy.
+    ///
+    /// # Panics
+    /// At a matrix that is too large.
+    #[must_use]
+    #[track_caller]
+    pub fn eye(n: usize) -> Self
+    where
+        A: Clone + Zero + One,
+    {
+        Self::from_diag_elem(n, A::one())
+    }
+
+    /// The `n` by `n` matrix with `elem` on its diagonal and zeros elsewhere; a large one is lazy.
+    ///
+    /// # Panics
+    /// At a matrix that is too large.
+    #[must_use]
+    #[track_caller]
+    pub fn from_diag_elem(n: usize, elem: A) -> Self
+    where
+        A: Clone + Zero,
+    {
+        let build = || {
+            let dtype = dtype_of::<A>().expect("a large array is lazy only where its elements travel");
+            Ok(diagonal(n, &default_chunks(), dtype)?.select(&scalar(&elem)?, &scalar(&A::zero())?)?)
+        };
+        described(&[n, n], build, || ndarray::Array::from_diag_elem(n, elem.clone()))
+    }
+}
+
+fn powers<A: Float>(base: A, start: A, end: A, n: usize, chunks: &Chunks) -> Result<Expr> {
+    let powers = scalar(&base.abs())?.binary(BinaryOp::Pow, &evenly(start, end, n, chunks)?)?;
+    Ok(powers.binary(BinaryOp::Mul, &scalar(&base.signum())?)?)
 }
 
 fn wide<A: PrimInt>(a: A) -> i128 {
@@ -169,13 +372,14 @@ fn index(shape: &[usize], chunks: &Chunks, axis: usize, dtype: DType) -> Result<
 }
 
 /// `start + step * i`, as ndarray computes it.
-fn ramp<A: Element>(n: usize, chunks: &Chunks, start: A, step: A) -> Result<Expr> {
-    let steps = index(&[n], chunks, 0, A::DTYPE)?.cast(A::DTYPE)?.binary(BinaryOp::Mul, &scalar(step)?)?;
-    Ok(scalar(start)?.binary(BinaryOp::Add, &steps)?)
+fn ramp<A>(n: usize, chunks: &Chunks, start: A, step: A) -> Result<Expr> {
+    let dtype = dtype_of::<A>().ok_or_else(super::operand::not_lazy::<A>)?;
+    let steps = index(&[n], chunks, 0, dtype)?.cast(dtype)?.binary(BinaryOp::Mul, &scalar(&step)?)?;
+    Ok(scalar(&start)?.binary(BinaryOp::Add, &steps)?)
 }
 
 /// The first `n` of evenly spaced floats that end at `end`.
-fn evenly<A: Element + Float>(start: A, end: A, n: usize, chunks: &Chunks) -> Result<Expr> {
+fn evenly<A: Float>(start: A, end: A, n: usize, chunks: &Chunks) -> Result<Expr> {
     let n_steps = A::from(n.saturating_sub(1)).expect("a float for every integer");
     let step = if n > 1 { (end - start) / n_steps } else { A::zero() };
     ramp(n, chunks, start, step)

@@ -1,34 +1,85 @@
-//! Arrays as text: `{:?}` describes the array without computing it, `{}` computes and prints the values.
+//! Arrays as text: as ndarray prints them. A large array that is not computed is described instead.
 
-use super::Array;
+use super::kind::source::Source;
+use super::kinds::on_both;
+use super::{ArcArray, Array, ArrayView, ArrayViewMut, CowArray, EAGER_BYTES_MAX};
 use ndarray::Dimension;
 use std::fmt;
-use tilework_expr::{AxisGrid, Element};
+use tilework_expr::{AxisGrid, Element, Expr};
 
-/// Describes shape, element type and chunks. Computes nothing.
-impl<A: Element, D: Dimension> fmt::Debug for Array<A, D> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Array(shape {:?}, {}, chunks [", self.shape(), A::DTYPE)?;
-        for (i, axis) in self.expr.grid().axes().iter().enumerate() {
-            let comma = if i > 0 { ", " } else { "" };
-            match axis {
-                AxisGrid::Regular { chunk, .. } => write!(f, "{comma}{}", (*chunk).min(axis.len()))?,
-                AxisGrid::Explicit { .. } => {
-                    write!(f, "{comma}{} of at most {}", axis.n_chunks(), axis.chunk_max())?;
+/// Shape, element type and chunks of an expression.
+fn describe(expr: &Expr) -> String {
+    let mut chunks = Vec::new();
+    for axis in expr.grid().axes() {
+        chunks.push(match axis {
+            AxisGrid::Regular { chunk, .. } => (*chunk).min(axis.len()).to_string(),
+            AxisGrid::Explicit { .. } => format!("{} of at most {}", axis.n_chunks(), axis.chunk_max()),
+        });
+    }
+    let (n, chunks) = (expr.grid().n_chunks(), chunks.join(", "));
+    let plural = if n == 1 { "" } else { "s" };
+    format!("Array(shape {:?}, {}, chunks [{chunks}], {n} chunk{plural})", expr.shape(), expr.dtype())
+}
+
+on_both!({ A: Element } {
+    /// Shape, element type and chunks as text. Computes nothing.
+    #[must_use]
+    pub fn describe(&self) -> String {
+        match self.node() {
+            Some(node) => describe(node.expr()),
+            None => crate::error::or_panic(self.leaf().map(|expr| describe(&expr))),
+        }
+    }
+});
+
+/// The description of what is not computed, if it is too large to be computed for a look at it.
+fn only_described<A, D: Dimension>(source: &(impl Source<A, D> + ?Sized)) -> Option<String> {
+    let node = source.node().filter(|node| !node.is_here())?;
+    let bytes = node.expr().len().saturating_mul(size_of::<A>());
+    (bytes > EAGER_BYTES_MAX).then(|| describe(node.expr()))
+}
+
+/// ndarray's text of the elements; where they cannot be computed, the description and the error.
+fn text<A, D: Dimension>(
+    source: &(impl Source<A, D> + ?Sized),
+    f: &mut fmt::Formatter<'_>,
+    print: impl FnOnce(&ndarray::ArrayRef<A, D>, &mut fmt::Formatter<'_>) -> fmt::Result,
+) -> fmt::Result {
+    if let Some(node) = source.node()
+        && let Err(error) = node.try_here()
+    {
+        return write!(f, "{}: {error}", describe(node.expr()));
+    }
+    print(source.here(), f)
+}
+
+macro_rules! format_of {
+    ($format:ident $kind:ty) => {
+        /// As ndarray prints the elements; a lazy array is computed.
+        impl<A: fmt::$format, D: Dimension> fmt::$format for $kind {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                text(self, f, |a, f| fmt::$format::fmt(a, f))
+            }
+        }
+    };
+}
+macro_rules! formats_of_kinds {
+    ($($kind:ty),*) => { $(
+        format_of! { Display $kind }
+        format_of! { LowerExp $kind }
+        format_of! { UpperExp $kind }
+        format_of! { LowerHex $kind }
+        format_of! { Binary $kind }
+
+        /// As ndarray prints the elements; a lazy array is computed, but a large one, which is described.
+        impl<A: fmt::Debug, D: Dimension> fmt::Debug for $kind {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                match only_described(self) {
+                    Some(description) => f.write_str(&description),
+                    None => text(self, f, |a, f| fmt::Debug::fmt(a, f)),
                 }
             }
         }
-        let n = self.expr.grid().n_chunks();
-        write!(f, "], {n} chunk{})", if n == 1 { "" } else { "s" })
-    }
+    )* };
 }
-
-/// Computes the array and prints its values as ndarray does; where that fails, the description and the error.
-impl<A: Element + fmt::Display, D: Dimension> fmt::Display for Array<A, D> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.try_compute() {
-            Ok(values) => values.fmt(f),
-            Err(error) => write!(f, "{self:?}: {error}"),
-        }
-    }
-}
+formats_of_kinds!(Array<A, D>, ArrayView<'_, A, D>, ArrayViewMut<'_, A, D>, CowArray<'_, A, D>, ArcArray<A, D>);

@@ -2,78 +2,165 @@
 //!
 //! Must not know how they are computed.
 
-use super::{Array, Array0};
+use super::kind::choice::dtype_of;
+use super::kind::source::Source;
+use super::kinds::{on_all_of, on_writable};
+use super::{ArcArray, Array, Array0, ArrayView, ArrayViewMut, CowArray, lazily};
 use crate::error::{Result, or_panic};
-use ndarray::{Dimension, Ix1, Ix2, IxDyn, LinalgScalar};
-use tilework_expr::Element;
+use ndarray::linalg::Dot as NdDot;
+use ndarray::{ArrayRef, Data, Dimension, Ix0, Ix1, Ix2, IxDyn, LinalgScalar};
+use tilework_expr::{BinaryOp, Element, Expr};
 
 /// The product of arrays, as ndarray's trait of this name.
 pub trait Dot<Rhs: ?Sized> {
     /// An array, or the element for two vectors.
     type Output;
 
-    /// The product; see [`Array::dot`].
-    ///
-    /// # Errors
-    /// Inner lengths that differ; a failed computation for two vectors.
-    fn try_dot(&self, rhs: &Rhs) -> Result<Self::Output>;
-}
-
-macro_rules! dot {
-    ($($left:ty, $right:ty => $output:ty;)*) => { $(
-        impl<A: Element + LinalgScalar> Dot<Array<A, $right>> for Array<A, $left> {
-            type Output = Array<A, $output>;
-            fn try_dot(&self, rhs: &Array<A, $right>) -> Result<Self::Output> {
-                Array::wrapped(self.expr.dot(&rhs.expr))
-            }
-        }
-    )* };
-}
-dot! { Ix2, Ix2 => Ix2; Ix2, Ix1 => Ix1; Ix1, Ix2 => Ix1; IxDyn, IxDyn => IxDyn; }
-
-impl<A: Element + LinalgScalar> Dot<Array<A, Ix1>> for Array<A, Ix1> {
-    type Output = A;
-    fn try_dot(&self, rhs: &Array<A, Ix1>) -> Result<A> {
-        self.try_lazy_dot(rhs)?.try_into_scalar()
-    }
-}
-
-/// # Products
-impl<A: Element, D: Dimension> Array<A, D> {
     /// The product of two matrices, of a matrix and a vector in either order, or, computed, of two vectors.
-    ///
-    /// ```
-    /// use tilework::prelude::*;
-    ///
-    /// let a = Array2::<f64>::eye_chunked(100, 30) * 2.0;
-    /// let x = Array1::linspace(0.0, 99.0, 100);
-    /// let y = a.dot(&x);
-    /// assert_eq!(y.max(), 198.0);
-    /// assert_eq!(x.dot(&x), 328_350.0);
-    /// ```
     ///
     /// # Panics
     /// If inner lengths differ; for two vectors where the computation fails.
-    #[must_use]
-    #[track_caller]
-    pub fn dot<Rhs: ?Sized>(&self, rhs: &Rhs) -> <Self as Dot<Rhs>>::Output
-    where
-        Self: Dot<Rhs>,
-    {
-        or_panic(Dot::try_dot(self, rhs))
-    }
+    fn dot(&self, rhs: &Rhs) -> Self::Output;
+}
 
-    /// [`Array::dot`] that returns what goes wrong.
-    ///
-    /// # Errors
-    /// Inner lengths that differ; a failed computation for two vectors.
-    pub fn try_dot<Rhs: ?Sized>(&self, rhs: &Rhs) -> Result<<Self as Dot<Rhs>>::Output>
-    where
-        Self: Dot<Rhs>,
-    {
-        Dot::try_dot(self, rhs)
+/// The product of two arrays whose product is an array.
+#[track_caller]
+fn product<A, L: Dimension, R: Dimension, O: Dimension>(
+    left: &(impl Source<A, L> + ?Sized),
+    right: &(impl Source<A, R> + ?Sized),
+) -> Array<A, O>
+where
+    A: LinalgScalar,
+    ArrayRef<A, L>: NdDot<ArrayRef<A, R>, Output = ndarray::Array<A, O>>,
+{
+    if let Some(expr) = lazy_product(left, right) {
+        return Array::of_expr(expr);
+    }
+    Array::local(NdDot::dot(left.here(), right.here()))
+}
+
+/// The product of two vectors.
+#[track_caller]
+fn inner_product<A: LinalgScalar>(
+    left: &(impl Source<A, Ix1> + ?Sized),
+    right: &(impl Source<A, Ix1> + ?Sized),
+) -> A {
+    match lazy_product(left, right) {
+        Some(expr) => or_panic(lazily::value_of(&expr)),
+        None => left.here().dot(right.here()),
     }
 }
+
+#[track_caller]
+fn lazy_product<A, L: Dimension, R: Dimension>(
+    left: &(impl Source<A, L> + ?Sized),
+    right: &(impl Source<A, R> + ?Sized),
+) -> Option<Expr> {
+    let lazy = dtype_of::<A>().is_some() && (left.wants_lazy() || right.wants_lazy());
+    let build = || Ok(left.leaf()?.dot(&right.leaf()?)?);
+    if lazy { lazily::or_ndarray(build()) } else { None }
+}
+
+macro_rules! dots {
+    ($($left:ident $right:ident $how:ident $out:ty;)*) => { $(
+        dots!(@left [] Array<A, $left>, $right $how $out);
+        dots!(@left [] ArrayView<'_, A, $left>, $right $how $out);
+        dots!(@left [] ArrayViewMut<'_, A, $left>, $right $how $out);
+        dots!(@left [] CowArray<'_, A, $left>, $right $how $out);
+        dots!(@left [] ArcArray<A, $left>, $right $how $out);
+        dots!(@left [S: Data<Elem = A>] ndarray::ArrayBase<S, $left>, $right $how $out; ours);
+        dots!(@left [] ArrayRef<A, $left>, $right $how $out; ours);
+    )* };
+    (@left [$($g:tt)*] $left:ty, $right:ident $how:ident $out:ty $(; $ours:ident)?) => {
+        dots!(@one [$($g)*] $left, Array<A, $right>, $how $out);
+        dots!(@one [$($g)*] $left, ArrayView<'_, A, $right>, $how $out);
+        dots!(@one [$($g)*] $left, ArrayViewMut<'_, A, $right>, $how $out);
+        dots!(@one [$($g)*] $left, CowArray<'_, A, $right>, $how $out);
+        dots!(@one [$($g)*] $left, ArcArray<A, $right>, $how $out);
+        dots!(@theirs [$($g)*] $left, $right $how $out $(; $ours)?);
+    };
+    (@theirs [$($g:tt)*] $left:ty, $right:ident $how:ident $out:ty; ours) => {};
+    (@theirs [$($g:tt)*] $left:ty, $right:ident $how:ident $out:ty) => {
+        dots!(@one [$($g)* S: Data<Elem = A>] $left, ndarray::ArrayBase<S, $right>, $how $out);
+        dots!(@one [$($g)*] $left, ArrayRef<A, $right>, $how $out);
+    };
+    (@one [$($g:tt)*] $left:ty, $right:ty, $how:ident $out:ty) => {
+        impl<A: LinalgScalar, $($g)*> Dot<$right> for $left {
+            type Output = $out;
+            #[track_caller]
+            fn dot(&self, rhs: &$right) -> $out {
+                $how(self, rhs)
+            }
+        }
+    };
+}
+dots! {
+    Ix2 Ix2 product Array<A, Ix2>;
+    Ix2 Ix1 product Array<A, Ix1>;
+    Ix1 Ix2 product Array<A, Ix1>;
+    IxDyn IxDyn product Array<A, IxDyn>;
+    Ix1 Ix1 inner_product A;
+}
+
+macro_rules! dot_method {
+    ($($dim:ident)*) => { $(
+        on_all_of!($dim, { A } {
+            /// The product of two matrices, of a matrix and a vector in either order, or, computed, of two vectors.
+            ///
+            /// ```
+            /// use tilework::prelude::*;
+            ///
+            /// let a = Array2::<f64>::eye_chunked(100, 30) * 2.0;
+            /// let x = Array1::linspace(0.0, 99.0, 100);
+            /// let y = a.dot(&x);
+            /// assert_eq!(y.max(), 198.0);
+            /// assert_eq!(x.dot(&x), 328_350.0);
+            /// ```
+            ///
+            /// # Panics
+            /// If inner lengths differ; for two vectors where the computation fails.
+            #[must_use]
+            #[track_caller]
+            pub fn dot<Rhs: ?Sized>(&self, rhs: &Rhs) -> <Self as Dot<Rhs>>::Output
+            where
+                Self: Dot<Rhs>,
+            {
+                Dot::dot(self, rhs)
+            }
+        });
+    )* };
+}
+dot_method! { Ix1 Ix2 IxDyn }
+
+/// # Products that return what goes wrong
+impl<A: Element, D: Dimension> Array<A, D> {
+    /// [`Array::dot`] that returns what goes wrong, lazily: an array without dimensions for two vectors.
+    ///
+    /// # Errors
+    /// Inner lengths that differ, and operands of other dimensions than products have.
+    pub fn try_dot<E: Dimension>(&self, rhs: &Array<A, E>) -> Result<Array<A, <D as DotDim<E>>::Output>>
+    where
+        D: DotDim<E>,
+        A: LinalgScalar,
+    {
+        Array::wrapped(self.leaf()?.dot(&rhs.leaf()?))
+    }
+}
+
+/// The dimension of a product.
+pub trait DotDim<E> {
+    /// The dimension.
+    type Output: Dimension;
+}
+
+macro_rules! dot_dims {
+    ($($left:ident $right:ident $out:ident;)*) => { $(
+        impl DotDim<$right> for $left {
+            type Output = $out;
+        }
+    )* };
+}
+dot_dims! { Ix2 Ix2 Ix2; Ix2 Ix1 Ix1; Ix1 Ix2 Ix1; IxDyn IxDyn IxDyn; Ix1 Ix1 Ix0; }
 
 impl<A: Element + LinalgScalar> Array<A, Ix1> {
     /// The product of two vectors, as an array without dimensions: several are computed in one run by
@@ -92,6 +179,61 @@ impl<A: Element + LinalgScalar> Array<A, Ix1> {
     /// # Errors
     /// Lengths that differ.
     pub fn try_lazy_dot(&self, rhs: &Array<A, Ix1>) -> Result<Array0<A>> {
-        Array::wrapped(self.expr.dot(&rhs.expr))
+        Array::wrapped(self.leaf()?.dot(&rhs.leaf()?))
     }
 }
+
+/// Makes `c` `alpha` times the product of `a` and `b`, plus `beta` times `c`; in this process, as ndarray's function.
+///
+/// # Panics
+/// If shapes do not fit.
+#[track_caller]
+pub fn general_mat_mul<A: LinalgScalar>(
+    alpha: A,
+    a: &ndarray::ArrayRef2<A>,
+    b: &ndarray::ArrayRef2<A>,
+    beta: A,
+    c: &mut ndarray::ArrayRef2<A>,
+) {
+    ndarray::linalg::general_mat_mul(alpha, a, b, beta, c);
+}
+
+/// Makes `y` `alpha` times the product of `a` and `x`, plus `beta` times `y`; in this process, as ndarray's function.
+///
+/// # Panics
+/// If shapes do not fit.
+#[track_caller]
+pub fn general_mat_vec_mul<A: LinalgScalar>(
+    alpha: A,
+    a: &ndarray::ArrayRef2<A>,
+    x: &ndarray::ArrayRef1<A>,
+    beta: A,
+    y: &mut ndarray::ArrayRef1<A>,
+) {
+    ndarray::linalg::general_mat_vec_mul(alpha, a, x, beta, y);
+}
+
+/// The Kronecker product of two matrices; in this process, as ndarray's function.
+#[must_use]
+#[track_caller]
+pub fn kron<A: LinalgScalar>(a: &ndarray::ArrayRef2<A>, b: &ndarray::ArrayRef2<A>) -> Array<A, Ix2> {
+    Array::local(ndarray::linalg::kron(a, b))
+}
+
+on_writable!({ A } {
+    /// Adds `alpha` times `rhs`, broadcast to this array's shape.
+    ///
+    /// # Panics
+    /// If `rhs` does not broadcast to this array's shape.
+    #[track_caller]
+    pub fn scaled_add<E: Dimension>(&mut self, alpha: A, rhs: &(impl Source<A, E> + ?Sized))
+    where
+        A: LinalgScalar,
+    {
+        let lazy = |left: &Expr, right: &Expr| {
+            let scaled = super::operand::scalar(&alpha)?.binary(BinaryOp::Mul, right)?;
+            Ok(left.binary(BinaryOp::Add, &scaled.broadcast_to(&left.shape())?)?)
+        };
+        self.write_with(rhs, lazy, |a, b| a.scaled_add(alpha, b));
+    }
+});

@@ -1,24 +1,17 @@
 //! Arrays in this process' memory, and functions of the index, as sources of chunks.
 //!
-//! Owns the memory that literals share with ndarray. Must not know when or where their chunks are asked for.
+//! Must not know when or where their chunks are asked for.
 
-use super::{Array, dim_of, shape_of};
+use super::kind::memory::{Owner, literal, provided};
+use super::{ArcArray, Array, ArrayView, ArrayViewMut, dim_of, shape_of};
 use crate::error::{Error, Result, or_panic};
-use crate::literal::{Literal, Provider};
-use ndarray::{Dimension, Ix0, Ix1, Ix2, Ix3, ShapeBuilder};
+use crate::literal::Provider;
+use ndarray::{Dimension, Ix0, Ix1, Ix2, Ix3, ShapeBuilder, ShapeError, StrideShape};
 use std::marker::PhantomData;
+use std::mem::MaybeUninit;
 use std::sync::Arc;
-use tilework_expr::{Chunks, Element, Expr, ExprError, Region, region_len, region_shape};
-use tilework_kernels::{Buffer, Chunk, Plane};
-
-/// An array in memory; the chunks share its bytes.
-struct Memory(Chunk);
-
-impl Provider for Memory {
-    fn chunk(&self, region: &Region) -> Chunk {
-        self.0.slice(region)
-    }
-}
+use tilework_expr::{Chunks, Element, ExprError, Region, region_len, region_shape};
+use tilework_kernels::{Buffer, Chunk};
 
 /// A function of the index.
 struct Function<A, D, F> {
@@ -68,23 +61,99 @@ fn chunk_of<A: Element>(shape: Vec<usize>, values: Vec<A>) -> Chunk {
     Chunk::from_buffer(A::DTYPE, &shape, buffer_of(values)).expect("as many values as the shape has elements")
 }
 
-/// An ndarray array as one chunk with ndarray's strides, without a copy.
-fn chunk_of_array<A: Element, D: Dimension>(array: ndarray::Array<A, D>) -> Chunk {
-    let (shape, strides) = (array.shape().to_vec(), array.strides().to_vec());
-    let (values, first) = array.into_raw_vec_and_offset();
-    let offset = first.unwrap_or(0) * size_of::<A>();
-    let plane = Plane::new(A::DTYPE, shape, strides, Arc::new(buffer_of(values)), offset);
-    Chunk { planes: vec![plane.expect("an array lies within its own memory")] }
-}
+impl<A, D: Dimension> Array<A, D> {
+    /// An array of `shape` with the elements of `values` in row-major order (column-major with `.f()`, or by
+    /// the strides of the shape).
+    ///
+    /// # Errors
+    /// A shape with another number of elements, or strides that leave the vector.
+    pub fn from_shape_vec<Sh: Into<StrideShape<D>>>(
+        shape: Sh,
+        values: Vec<A>,
+    ) -> std::result::Result<Self, ShapeError> {
+        Ok(Array::local(ndarray::Array::from_shape_vec(shape, values)?))
+    }
 
-fn literal(
-    shape: &[usize],
-    chunks: &Chunks,
-    dtype: tilework_expr::DType,
-    provider: impl Provider,
-) -> Result<Expr> {
-    let (id, data) = Literal::attach(provider);
-    Ok(Expr::literal(shape, chunks, dtype, id, data)?)
+    /// [`Array::from_shape_vec`] without its checks.
+    ///
+    /// # Safety
+    /// As for [`ndarray::ArrayBase::from_shape_vec_unchecked`].
+    #[must_use]
+    pub unsafe fn from_shape_vec_unchecked<Sh: Into<StrideShape<D>>>(shape: Sh, values: Vec<A>) -> Self {
+        // SAFETY: by the caller's word.
+        Array::local(unsafe { ndarray::Array::from_shape_vec_unchecked(shape, values) })
+    }
+
+    /// An array of `shape` whose elements are what `f` gives, called in the order in which they lie in memory.
+    #[must_use]
+    pub fn from_shape_simple_fn<Sh: ShapeBuilder<Dim = D>, F: FnMut() -> A>(shape: Sh, f: F) -> Self {
+        Array::local(ndarray::Array::from_shape_simple_fn(shape, f))
+    }
+
+    /// An array of `shape` whose element at `index` is `f(index)`. It is made at once, in this process:
+    /// [`Array::from_shape_fn_chunked`] makes the chunks that a computation needs, when it does.
+    #[must_use]
+    pub fn from_shape_fn<Sh: ShapeBuilder<Dim = D>, F: FnMut(D::Pattern) -> A>(shape: Sh, f: F) -> Self {
+        Array::local(ndarray::Array::from_shape_fn(shape, f))
+    }
+
+    /// An array of `shape` whose elements are yet to be written.
+    #[must_use]
+    pub fn uninit<Sh: ShapeBuilder<Dim = D>>(shape: Sh) -> Array<MaybeUninit<A>, D> {
+        Array::local(ndarray::Array::uninit(shape))
+    }
+
+    /// An array of `shape` whose elements `builder` writes.
+    #[must_use]
+    pub fn build_uninit<Sh, F>(shape: Sh, builder: F) -> Array<MaybeUninit<A>, D>
+    where
+        Sh: ShapeBuilder<Dim = D>,
+        F: FnOnce(ArrayViewMut<'_, MaybeUninit<A>, D>),
+    {
+        Array::local(ndarray::Array::<A, D>::build_uninit(shape, |view| builder(ArrayViewMut::local(view))))
+    }
+
+    /// The elements in the order in which they lie in memory, and the position of the first among them. Computes
+    /// the array.
+    #[must_use]
+    #[track_caller]
+    pub fn into_raw_vec_and_offset(self) -> (Vec<A>, Option<usize>) {
+        self.into_ndarray().into_raw_vec_and_offset()
+    }
+
+    /// The elements in the order in which they lie in memory. Computes the array.
+    #[must_use]
+    #[track_caller]
+    #[deprecated(note = "ndarray deprecates it: use `.into_raw_vec_and_offset()`")]
+    pub fn into_raw_vec(self) -> Vec<A> {
+        self.into_ndarray().into_raw_vec_and_offset().0
+    }
+
+    /// Moves the elements into `new_array`, whose old ones are dropped.
+    ///
+    /// # Panics
+    /// If the shapes differ.
+    #[track_caller]
+    pub fn move_into<'v, AM>(self, new_array: AM)
+    where
+        AM: Into<ndarray::ArrayViewMut<'v, A, D>>,
+        A: 'v,
+    {
+        self.into_ndarray().move_into(new_array);
+    }
+
+    /// Moves the elements into `new_array`, which has none.
+    ///
+    /// # Panics
+    /// If the shapes differ.
+    #[track_caller]
+    pub fn move_into_uninit<'v, AM>(self, new_array: AM)
+    where
+        AM: Into<ndarray::ArrayViewMut<'v, MaybeUninit<A>, D>>,
+        A: 'v,
+    {
+        self.into_ndarray().move_into_uninit(new_array);
+    }
 }
 
 impl<A: Element, D: Dimension> Array<A, D> {
@@ -103,29 +172,20 @@ impl<A: Element, D: Dimension> Array<A, D> {
     /// # Errors
     /// Chunks that do not fit the shape.
     pub fn try_from_ndarray(array: ndarray::Array<A, D>, chunks: impl Into<Chunks>) -> Result<Self> {
-        let shape = array.shape().to_vec();
-        Ok(Self::wrap(literal(&shape, &chunks.into(), A::DTYPE, Memory(chunk_of_array(array)))?))
+        let (shape, strides) = (array.shape().to_vec(), array.strides().to_vec());
+        let (values, first) = array.into_raw_vec_and_offset();
+        let owner = Arc::new(Owner::of(values));
+        let first = owner.start_bytes().wrapping_add(first.unwrap_or(0) * size_of::<A>());
+        Ok(Self::of_expr(literal(&owner, first, (&shape, &strides), &chunks.into())?))
     }
 
-    /// An array of `shape` with the elements of `values` in row-major order (column-major with `.f()`, or by
-    /// the strides of the shape), in automatic chunks.
-    ///
-    /// # Errors
-    /// A shape with another number of elements, or strides that leave the vector.
-    pub fn from_shape_vec<Sh>(shape: Sh, values: Vec<A>) -> Result<Self>
-    where
-        Sh: Into<ndarray::StrideShape<D>>,
-    {
-        Self::from_shape_vec_chunked(shape, Chunks::Auto, values)
-    }
-
-    /// [`Array::from_shape_vec`] in the given chunks.
+    /// [`Array::from_shape_vec`] in the given chunks, lazily.
     ///
     /// # Errors
     /// As [`Array::from_shape_vec`]; chunks that do not fit the shape.
     pub fn from_shape_vec_chunked<Sh>(shape: Sh, chunks: impl Into<Chunks>, values: Vec<A>) -> Result<Self>
     where
-        Sh: Into<ndarray::StrideShape<D>>,
+        Sh: Into<StrideShape<D>>,
     {
         let shape = shape.into();
         let (from, to) = (vec![values.len()], shape.raw_dim().slice().to_vec());
@@ -136,25 +196,10 @@ impl<A: Element, D: Dimension> Array<A, D> {
         Self::try_from_ndarray(array, chunks)
     }
 
-    /// An array of `shape` whose element at `index` is `f(index)`, in automatic chunks.
+    /// An array of `shape` whose element at `index` is `f(index)`, in the given chunks, lazily.
     ///
     /// `f` runs in this process, chunk by chunk, when a computation needs the chunk, from several threads,
     /// and again where a chunk was lost: it must give the same value each time.
-    ///
-    /// # Panics
-    /// Where [`Array::try_from_shape_fn`] returns an error.
-    #[must_use]
-    #[track_caller]
-    pub fn from_shape_fn<Sh, F>(shape: Sh, f: F) -> Self
-    where
-        Sh: ShapeBuilder<Dim = D>,
-        D: 'static,
-        F: Fn(D::Pattern) -> A + Send + Sync + 'static,
-    {
-        or_panic(Self::try_from_shape_fn(shape, f))
-    }
-
-    /// [`Array::from_shape_fn`] in the given chunks.
     ///
     /// # Panics
     /// Where [`Array::try_from_shape_fn_chunked`] returns an error.
@@ -169,7 +214,7 @@ impl<A: Element, D: Dimension> Array<A, D> {
         or_panic(Self::try_from_shape_fn_chunked(shape, chunks, f))
     }
 
-    /// [`Array::from_shape_fn`] that returns what goes wrong.
+    /// [`Array::from_shape_fn_chunked`] in automatic chunks that returns what goes wrong.
     ///
     /// # Errors
     /// A shape that is too large.
@@ -193,18 +238,27 @@ impl<A: Element, D: Dimension> Array<A, D> {
         F: Fn(D::Pattern) -> A + Send + Sync + 'static,
     {
         let function: Function<A, D, F> = Function { f, types: PhantomData };
-        Ok(Self::wrap(literal(&shape_of(shape), &chunks.into(), A::DTYPE, function)?))
+        Ok(Self::of_expr(provided(&shape_of(shape), &chunks.into(), A::DTYPE, function)?))
+    }
+}
+
+impl<A> Array<A, Ix1> {
+    /// An array with the elements of `values`, whose memory it takes over.
+    #[must_use]
+    pub fn from_vec(values: Vec<A>) -> Self {
+        Array::local(ndarray::Array::from_vec(values))
+    }
+
+    /// An array with the elements of an iterator.
+    #[must_use]
+    #[allow(clippy::should_implement_trait, reason = "ndarray has both")]
+    pub fn from_iter<I: IntoIterator<Item = A>>(values: I) -> Self {
+        Array::local(ndarray::Array::from_iter(values))
     }
 }
 
 impl<A: Element> Array<A, Ix1> {
-    /// An array with the elements of `values`, whose memory it takes over, in automatic chunks.
-    #[must_use]
-    pub fn from_vec(values: Vec<A>) -> Self {
-        Self::from(ndarray::Array1::from_vec(values))
-    }
-
-    /// [`Array::from_vec`] in the given chunks.
+    /// [`Array::from_vec`] in the given chunks, lazily.
     ///
     /// # Panics
     /// Where [`Array::try_from_vec_chunked`] returns an error.
@@ -223,83 +277,58 @@ impl<A: Element> Array<A, Ix1> {
     }
 }
 
-/// An array without dimensions that holds `value`.
+macro_rules! functions {
+    ($($(#[$doc:meta])* $name:ident [$($g:tt)*] ($x:ident: $t:ty) -> $kind:ident $r:ty $(where $bound:path)?;)*) => { $(
+        $(#[$doc])*
+        #[must_use]
+        pub fn $name<A $(: $bound)?, $($g)*>($x: $t) -> $r {
+            $kind::local(ndarray::$name($x))
+        }
+    )* };
+}
+functions! {
+    /// An array without dimensions that holds `value`.
+    arr0 [] (value: A) -> Array Array<A, Ix0>;
+    /// An array of one dimension with these elements.
+    arr1 [] (values: &[A]) -> Array Array<A, Ix1> where Clone;
+    /// An array of two dimensions with these rows.
+    arr2 [const N: usize] (rows: &[[A; N]]) -> Array Array<A, Ix2> where Clone;
+    /// An array of three dimensions with these blocks.
+    arr3 [const N: usize, const M: usize] (blocks: &[[[A; M]; N]]) -> Array Array<A, Ix3> where Clone;
+    /// A shared array of one dimension with these elements.
+    rcarr1 [] (values: &[A]) -> ArcArray ArcArray<A, Ix1> where Clone;
+    /// A shared array of two dimensions with these rows.
+    rcarr2 [const N: usize] (rows: &[[A; N]]) -> ArcArray ArcArray<A, Ix2> where Clone;
+    /// A shared array of three dimensions with these blocks.
+    rcarr3 [const N: usize, const M: usize] (blocks: &[[[A; M]; N]]) -> ArcArray ArcArray<A, Ix3> where Clone;
+}
+
+/// A view without dimensions of one element.
 #[must_use]
-pub fn arr0<A: Element>(value: A) -> Array<A, Ix0> {
-    Array::from(ndarray::arr0(value))
+pub const fn aview0<A>(value: &A) -> ArrayView<'_, A, Ix0> {
+    ArrayView::local(ndarray::aview0(value))
 }
 
-/// An array of one dimension with these elements.
+/// A view of one dimension of a slice.
 #[must_use]
-pub fn arr1<A: Element>(values: &[A]) -> Array<A, Ix1> {
-    Array::from(values)
+pub const fn aview1<A>(values: &[A]) -> ArrayView<'_, A, Ix1> {
+    ArrayView::local(ndarray::aview1(values))
 }
 
-/// An array of two dimensions with these rows.
+/// A view of two dimensions of these rows.
 #[must_use]
-pub fn arr2<A: Element, const N: usize>(rows: &[[A; N]]) -> Array<A, Ix2> {
-    Array::from(ndarray::arr2(rows))
+pub const fn aview2<A, const N: usize>(rows: &[[A; N]]) -> ArrayView<'_, A, Ix2> {
+    ArrayView::local(ndarray::aview2(rows))
 }
 
-/// Shares the memory, in automatic chunks.
-impl<A: Element, D: Dimension> From<ndarray::Array<A, D>> for Array<A, D> {
-    fn from(array: ndarray::Array<A, D>) -> Self {
-        Self::try_from_ndarray(array, Chunks::Auto).expect("automatic chunks fit an array in memory")
-    }
+/// A writable view of one dimension of a slice.
+#[must_use]
+pub fn aview_mut1<A>(values: &mut [A]) -> ArrayViewMut<'_, A, Ix1> {
+    ArrayViewMut::local(ndarray::aview_mut1(values))
 }
 
-/// Copies the elements, in automatic chunks.
-impl<A: Element, D: Dimension> From<ndarray::ArrayView<'_, A, D>> for Array<A, D> {
-    fn from(view: ndarray::ArrayView<'_, A, D>) -> Self {
-        Self::from(view.to_owned())
-    }
-}
-
-/// Copies the elements, in automatic chunks.
-impl<A: Element, D: Dimension> From<&ndarray::Array<A, D>> for Array<A, D> {
-    fn from(array: &ndarray::Array<A, D>) -> Self {
-        Self::from(array.to_owned())
-    }
-}
-
-impl<A: Element> From<Vec<A>> for Array<A, Ix1> {
-    fn from(values: Vec<A>) -> Self {
-        Self::from_vec(values)
-    }
-}
-
-impl<A: Element> From<&[A]> for Array<A, Ix1> {
-    fn from(values: &[A]) -> Self {
-        Self::from_vec(values.to_vec())
-    }
-}
-
-impl<A: Element, const N: usize> From<[A; N]> for Array<A, Ix1> {
-    fn from(values: [A; N]) -> Self {
-        Self::from_vec(values.to_vec())
-    }
-}
-
-impl<A: Element, const M: usize, const N: usize> From<[[A; N]; M]> for Array<A, Ix2> {
-    fn from(rows: [[A; N]; M]) -> Self {
-        Self::from(ndarray::arr2(&rows))
-    }
-}
-
-impl<A: Element, const N: usize> From<Vec<[A; N]>> for Array<A, Ix2> {
-    fn from(rows: Vec<[A; N]>) -> Self {
-        Self::from(ndarray::Array2::from(rows))
-    }
-}
-
-impl<A: Element, const M: usize, const N: usize> From<Vec<[[A; N]; M]>> for Array<A, Ix3> {
-    fn from(blocks: Vec<[[A; N]; M]>) -> Self {
-        Self::from(ndarray::Array3::from(blocks))
-    }
-}
-
-impl<A: Element> FromIterator<A> for Array<A, Ix1> {
-    fn from_iter<I: IntoIterator<Item = A>>(values: I) -> Self {
-        Self::from_vec(values.into_iter().collect())
-    }
+/// A writable view of two dimensions of these rows.
+#[must_use]
+pub fn aview_mut2<A, const N: usize>(rows: &mut [[A; N]]) -> ArrayViewMut<'_, A, Ix2> {
+    ArrayViewMut::local(ndarray::aview_mut2(rows))
 }

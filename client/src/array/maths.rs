@@ -3,54 +3,60 @@
 //!
 //! Must not know shapes.
 
-use super::compare::try_where;
-use super::operand::Operand;
+use super::kind::choice::scalar_of;
+use super::kind::source::{Source, is_lazy};
+use super::kinds::{on_all, on_both};
+use super::operand::{Operand, not_lazy, scalar};
 use super::twins::twins;
-use super::{Array, chunks_of, scalar};
+use super::{Array, ArrayView, chunks_of, lazily};
 use crate::error::{Result, or_panic};
 use ndarray::Dimension;
 use num_traits::{Float, Signed};
-use tilework_expr::{BinaryOp, Complex, Element, Expr, Scalar, UnaryOp};
+use tilework_expr::{BinaryOp, Complex, Element, Expr, Fold, UnaryOp};
 
-/// Methods of one array, none of which can fail.
+/// Methods of one array, none of which can fail. Those of ndarray's are its own at once where the array is small.
 macro_rules! functions {
     ($($(#[$doc:meta])* $name:ident $op:ident -> $r:ty)*) => { $(
         $(#[$doc])*
         #[must_use]
+        #[track_caller]
         pub fn $name(&self) -> Array<$r, D> {
-            self.unary(UnaryOp::$op)
+            lazily::array(self, |expr| Ok(expr.unary(UnaryOp::$op)?), |a| a.$name())
         }
     )* };
 }
 
-impl<A: Element, D: Dimension> Array<A, D> {
-    /// A function that the element type has, by the bounds of the caller; `B` is the type that it gives.
-    #[track_caller]
-    pub(super) fn unary<B: Element>(&self, op: UnaryOp) -> Array<B, D> {
-        or_panic(Array::wrapped(self.expr.unary(op)))
-    }
+/// Methods of one array that ndarray does not have, each a function of an element.
+macro_rules! own_functions {
+    ($($(#[$doc:meta])* $name:ident $op:ident $f:expr => $r:ty)*) => { $(
+        $(#[$doc])*
+        #[must_use]
+        #[track_caller]
+        pub fn $name(&self) -> Array<$r, D> {
+            lazily::array(self, |expr| Ok(expr.unary(UnaryOp::$op)?), |a| a.mapv($f))
+        }
+    )* };
+}
 
+on_both!({ A: Element } {
     twins! {
         /// The elements converted to `B` as by Rust's `as`; to `bool`, whether they are not 0; from `bool`, 0
         /// or 1; to complex numbers, with an imaginary part of 0.
         cast, try_cast [B: Element] (&self) -> Array<B, D>,
-        errors "Complex elements to real ones: take [`re`](Array::re) or [`norm`](Array::norm); a result that is too large.",
-        { Array::wrapped(self.expr.cast(B::DTYPE)) }
+        errors "Complex elements to real ones: take `re` or `norm`; a result that is too large.",
+        { Array::wrapped(self.leaf()?.cast(B::DTYPE)) }
     }
-}
+});
 
-/// # Functions of floats
-///
-/// Each element is what the method of `f32` and `f64` gives, but for `exp`, `ln` (and with it `log`), `sin`, `cos` and
-/// `tanh`: these are computed many elements at a time, within one unit in the last place of the exact value.
-impl<A: Element + Float, D: Dimension> Array<A, D> {
+// Each element is what the method of `f32` and `f64` gives, but for `exp`, `ln` (and with it `log`), `sin`, `cos` and
+// `tanh` of lazy arrays: these are computed many elements at a time, within one unit in the last place of the exact
+// value.
+on_all!({ A: 'static + Float } {
     functions! {
         /// Whether each element is NaN.
         is_nan IsNan -> bool
         /// Whether each element is infinite.
         is_infinite IsInfinite -> bool
-        /// Whether each element is neither infinite nor NaN.
-        is_finite IsFinite -> bool
         /// The largest integer of at most each element.
         floor Floor -> A
         /// The smallest integer of at least each element.
@@ -117,65 +123,196 @@ impl<A: Element + Float, D: Dimension> Array<A, D> {
         pow2 Square -> A
     }
 
-    twins! {
-        /// Each element to the power of `exponent`, a value or an array that broadcasts with this one.
-        powf, try_powf [T: Operand<A, D>] (&self, exponent: T) -> Array<A, T::Dim>,
-        errors "Shapes that do not broadcast together.",
-        { self.binary(BinaryOp::Pow, exponent) }
+    own_functions! {
+        /// Whether each element is neither infinite nor NaN.
+        is_finite IsFinite Float::is_finite => bool
+    }
 
-        /// The angle of each point (`x`, self) from the first axis, in radians.
-        atan2, try_atan2 [T: Operand<A, D>] (&self, x: T) -> Array<A, T::Dim>,
-        errors "Shapes that do not broadcast together.",
-        { self.binary(BinaryOp::Atan2, x) }
+    /// Each element to the power of `exponent`, a value or an array that broadcasts with this one.
+    ///
+    /// # Panics
+    /// At shapes that do not broadcast together.
+    #[must_use]
+    #[track_caller]
+    pub fn powf<T: Operand<A, D>>(&self, exponent: T) -> Array<A, T::Dim> {
+        with_operand(self, BinaryOp::Pow, exponent, A::powf)
+    }
 
-        /// The length of the hypotenuse of right-angled triangles with these sides.
-        hypot, try_hypot [T: Operand<A, D>] (&self, other: T) -> Array<A, T::Dim>,
-        errors "Shapes that do not broadcast together.",
-        { self.binary(BinaryOp::Hypot, other) }
+    /// The length of the hypotenuse of right-angled triangles with these sides.
+    ///
+    /// # Panics
+    /// At shapes that do not broadcast together.
+    #[must_use]
+    #[track_caller]
+    pub fn hypot<T: Operand<A, D>>(&self, other: T) -> Array<A, T::Dim> {
+        with_operand(self, BinaryOp::Hypot, other, A::hypot)
+    }
 
-        /// Each element with the sign of that of `sign`.
-        copysign, try_copysign [T: Operand<A, D>] (&self, sign: T) -> Array<A, T::Dim>,
-        errors "Shapes that do not broadcast together.",
-        { self.binary(BinaryOp::Copysign, sign) }
+    /// The angle of each point (`x`, self) from the first axis, in radians.
+    ///
+    /// # Panics
+    /// At shapes that do not broadcast together.
+    #[must_use]
+    #[track_caller]
+    pub fn atan2<T: Operand<A, D>>(&self, x: T) -> Array<A, T::Dim> {
+        with_operand(self, BinaryOp::Atan2, x, A::atan2)
+    }
 
-        /// Each element minus `rhs` where that is positive, else 0.
-        abs_sub, try_abs_sub [] (&self, rhs: A) -> Array<A, D>,
-        errors "None in practice.",
-        {
-            let difference: Array<A, D> = self.binary(BinaryOp::Sub, rhs)?;
-            try_where(&self.try_less_equal(rhs)?, A::zero(), &difference)
+    /// Each element with the sign of that of `sign`.
+    ///
+    /// # Panics
+    /// At shapes that do not broadcast together.
+    #[must_use]
+    #[track_caller]
+    pub fn copysign<T: Operand<A, D>>(&self, sign: T) -> Array<A, T::Dim> {
+        with_operand(self, BinaryOp::Copysign, sign, A::copysign)
+    }
+
+    /// Each element minus `rhs` where that is positive, else 0.
+    #[must_use]
+    #[track_caller]
+    pub fn abs_sub(&self, rhs: A) -> Array<A, D> {
+        lazily::array(self, |expr| positive_difference(expr, &rhs, &A::zero()), |a| a.abs_sub(rhs))
+    }
+
+    /// The logarithm of each element to a base.
+    #[must_use]
+    #[track_caller]
+    pub fn log(&self, base: A) -> Array<A, D> {
+        lazily::array(self, |expr| logarithm(expr, &base.ln()), |a| a.log(base))
+    }
+
+    /// Each element to an integer power, by repeated multiplication.
+    #[must_use]
+    #[track_caller]
+    pub fn powi(&self, n: i32) -> Array<A, D> {
+        lazily::array(self, |expr| power(expr, n, &A::one()), |a| a.powi(n))
+    }
+
+    /// Whether all elements are NaN. (ndarray 0.17.2 says instead whether none is, against its documentation.)
+    #[must_use]
+    #[track_caller]
+    pub fn is_all_nan(&self) -> bool {
+        lazily::value(self, |expr| every(expr, UnaryOp::IsNan, Fold::All), |a| a.iter().all(|x| x.is_nan()))
+    }
+
+    /// Whether any element is NaN.
+    #[must_use]
+    #[track_caller]
+    pub fn is_any_nan(&self) -> bool {
+        lazily::value(self, |expr| every(expr, UnaryOp::IsNan, Fold::Any), |a| a.is_any_nan())
+    }
+
+    /// Whether all elements are infinite. (ndarray 0.17.2 says instead whether none is, against its documentation.)
+    #[must_use]
+    #[track_caller]
+    pub fn is_all_infinite(&self) -> bool {
+        lazily::value(self, |expr| every(expr, UnaryOp::IsInfinite, Fold::All), |a| a.iter().all(|x| x.is_infinite()))
+    }
+
+    /// Whether any element is infinite.
+    #[must_use]
+    #[track_caller]
+    pub fn is_any_infinite(&self) -> bool {
+        lazily::value(self, |expr| every(expr, UnaryOp::IsInfinite, Fold::Any), |a| a.is_any_infinite())
+    }
+});
+
+macro_rules! fallible {
+    ($($name:ident $of:ident $op:ident)*) => { $(
+        #[doc = concat!("[`", stringify!($of), "`](Self::", stringify!($of), ") that returns what goes wrong, lazily.")]
+        ///
+        /// # Errors
+        /// Shapes that do not broadcast together.
+        pub fn $name<T: Operand<A, D>>(&self, rhs: T) -> Result<Array<A, T::Dim>> {
+            self.binary(BinaryOp::$op, rhs)
         }
+    )* };
+}
 
-        /// The logarithm of each element to a base.
-        log, try_log [] (&self, base: A) -> Array<A, D>,
-        errors "None in practice.",
-        { self.ln().binary(BinaryOp::Div, base.ln()) }
+macro_rules! fallible_questions {
+    ($($name:ident $of:ident $op:ident $fold:ident)*) => { $(
+        #[doc = concat!("[`", stringify!($of), "`](Self::", stringify!($of), ") that returns what goes wrong.")]
+        ///
+        /// # Errors
+        /// A failed computation.
+        pub fn $name(&self) -> Result<bool> {
+            lazily::value_of(&every(&self.leaf()?, UnaryOp::$op, Fold::$fold)?)
+        }
+    )* };
+}
 
-        /// Each element to an integer power, by repeated multiplication.
-        powi, try_powi [] (&self, n: i32) -> Array<A, D>,
-        errors "None in practice.",
-        { Ok(Array::wrap(power(&self.expr, n, A::one())?)) }
+on_both!({ A: Element + Float } {
+    fallible! {
+        try_powf powf Pow try_atan2 atan2 Atan2 try_hypot hypot Hypot try_copysign copysign Copysign
     }
 
-    twins! {
-        /// Whether all elements are NaN. Computes the array.
-        is_all_nan, try_is_all_nan [] (&self) -> bool, errors "A failed computation.", { self.is_nan().try_all() }
-
-        /// Whether any element is NaN. Computes the array.
-        is_any_nan, try_is_any_nan [] (&self) -> bool, errors "A failed computation.", { self.is_nan().try_any() }
-
-        /// Whether all elements are infinite. Computes the array.
-        is_all_infinite, try_is_all_infinite [] (&self) -> bool,
-        errors "A failed computation.", { self.is_infinite().try_all() }
-
-        /// Whether any element is infinite. Computes the array.
-        is_any_infinite, try_is_any_infinite [] (&self) -> bool,
-        errors "A failed computation.", { self.is_infinite().try_any() }
+    fallible_questions! {
+        try_is_all_nan is_all_nan IsNan All
+        try_is_any_nan is_any_nan IsNan Any
+        try_is_all_infinite is_all_infinite IsInfinite All
+        try_is_any_infinite is_any_infinite IsInfinite Any
     }
+
+    /// [`abs_sub`](Self::abs_sub) that returns what goes wrong, lazily.
+    ///
+    /// # Errors
+    /// None in practice.
+    pub fn try_abs_sub(&self, rhs: A) -> Result<Array<A, D>> {
+        Ok(Array::of_expr(positive_difference(&self.leaf()?, &rhs, &A::zero())?))
+    }
+
+    /// [`log`](Self::log) that returns what goes wrong, lazily.
+    ///
+    /// # Errors
+    /// None in practice.
+    pub fn try_log(&self, base: A) -> Result<Array<A, D>> {
+        Ok(Array::of_expr(logarithm(&self.leaf()?, &base.ln())?))
+    }
+
+    /// [`powi`](Self::powi) that returns what goes wrong, lazily.
+    ///
+    /// # Errors
+    /// None in practice.
+    pub fn try_powi(&self, n: i32) -> Result<Array<A, D>> {
+        Ok(Array::of_expr(power(&self.leaf()?, n, &A::one())?))
+    }
+});
+
+/// A function of each element and a value or another array's.
+#[track_caller]
+fn with_operand<A: Float + 'static, D: Dimension, T: Operand<A, D>>(
+    source: &(impl Source<A, D> + ?Sized),
+    op: BinaryOp,
+    operand: T,
+    f: impl Fn(A, A) -> A,
+) -> Array<A, T::Dim> {
+    if let Some(&value) = operand.value()
+        && !is_lazy(source)
+    {
+        let mapped = source.here().mapv(|a| f(a, value));
+        return Array::local(mapped.into_dimensionality().expect("a value changes no dimension"));
+    }
+    or_panic(source.leaf().and_then(|expr| Ok(Array::of_expr(expr.binary(op, &operand.operand()?)?))))
+}
+
+fn positive_difference<A>(expr: &Expr, rhs: &A, zero: &A) -> Result<Expr> {
+    let (rhs, zero) = (scalar(rhs)?, scalar(zero)?);
+    let difference = expr.binary(BinaryOp::Sub, &rhs)?;
+    Ok(expr.binary(BinaryOp::Le, &rhs)?.select(&zero, &difference)?)
+}
+
+fn logarithm<A>(expr: &Expr, ln_base: &A) -> Result<Expr> {
+    Ok(expr.unary(UnaryOp::Ln)?.binary(BinaryOp::Div, &scalar(ln_base)?)?)
+}
+
+/// Whether all or any elements are so.
+fn every(expr: &Expr, op: UnaryOp, fold: Fold) -> Result<Expr> {
+    Ok(expr.unary(op)?.reduce(fold, &(0..expr.ndim()).collect::<Vec<_>>())?)
 }
 
 /// `base` to the power of `n` by squaring, in the order of the compiler's `powi`: the same bits.
-fn power<A: Element>(base: &Expr, n: i32, one: A) -> Result<Expr> {
+fn power<A>(base: &Expr, n: i32, one: &A) -> Result<Expr> {
     let mut result: Option<Expr> = None;
     let (mut square, mut left) = (base.clone(), n.unsigned_abs());
     while left > 0 {
@@ -191,7 +328,10 @@ fn power<A: Element>(base: &Expr, n: i32, one: A) -> Result<Expr> {
         }
     }
     match result {
-        None => Ok(Expr::full(&base.shape(), &chunks_of(base.grid()), Scalar::new(one))?),
+        None => {
+            let one = scalar_of(one).ok_or_else(not_lazy::<A>)?;
+            Ok(Expr::full(&base.shape(), &chunks_of(base.grid()), one)?)
+        }
         Some(product) if n < 0 => Ok(scalar(one)?.binary(BinaryOp::Div, &product)?),
         Some(product) => Ok(product),
     }
@@ -210,11 +350,11 @@ pub trait SignedMath {
 impl<A: Element + Signed, D: Dimension> SignedMath for Array<A, D> {
     #[track_caller]
     fn abs(&self) -> Self {
-        self.unary(UnaryOp::Abs)
+        or_panic(self.leaf().and_then(|expr| Array::wrapped(expr.unary(UnaryOp::Abs))))
     }
     #[track_caller]
     fn signum(&self) -> Self {
-        self.unary(UnaryOp::Signum)
+        or_panic(self.leaf().and_then(|expr| Array::wrapped(expr.unary(UnaryOp::Signum))))
     }
 }
 
@@ -237,17 +377,36 @@ impl<T: Real, D: Dimension> Array<Complex<T>, D>
 where
     Complex<T>: Element,
 {
-    functions! {
+    own_functions! {
         /// The real part of each element.
-        re Re -> T
+        re Re |z| z.re => T
         /// The imaginary part of each element.
-        im Im -> T
+        im Im |z| z.im => T
         /// The distance of each element from 0.
-        norm Norm -> T
+        norm Norm Complex::norm => T
         /// The angle of each element, in radians.
-        arg Arg -> T
+        arg Arg Complex::arg => T
         /// The complex conjugate of each element.
-        conj Conj -> Complex<T>
+        conj Conj |z| z.conj() => Complex<T>
+    }
+}
+
+/// # Complex numbers
+impl<T: Real, D: Dimension> ArrayView<'_, Complex<T>, D>
+where
+    Complex<T>: Element,
+{
+    own_functions! {
+        /// The real part of each element.
+        re Re |z| z.re => T
+        /// The imaginary part of each element.
+        im Im |z| z.im => T
+        /// The distance of each element from 0.
+        norm Norm Complex::norm => T
+        /// The angle of each element, in radians.
+        arg Arg Complex::arg => T
+        /// The complex conjugate of each element.
+        conj Conj |z| z.conj() => Complex<T>
     }
 }
 
@@ -296,7 +455,7 @@ macro_rules! complex_maths {
         {
             $(#[track_caller]
             fn $name(&self) -> Self {
-                self.unary(UnaryOp::$op)
+                or_panic(self.leaf().and_then(|expr| Array::wrapped(expr.unary(UnaryOp::$op))))
             })*
         }
     };

@@ -2,67 +2,92 @@
 //!
 //! Must not know products.
 
-use super::{Array, chunks_of, scalar};
-use crate::error::{Result, or_panic};
-use ndarray::{Dimension, Ix1, Ix2};
+use super::kind::source::Source;
+use super::kinds::on_all;
+use super::operand::scalar;
+use super::{Array, chunks_of, lazily};
+use crate::error::Result;
+use ndarray::{Ix1, Ix2};
 use num_traits::Zero;
 use tilework_expr::{BinaryOp, Element, Expr, Grid};
 
-impl<A: Element + Zero> Array<A, Ix2> {
-    /// The matrix with these elements on its diagonal and zeros elsewhere, in the vector's chunks along both
+impl<A> Array<A, Ix2> {
+    /// The matrix with these elements on its diagonal and zeros elsewhere; lazily in the vector's chunks along both
     /// axes.
     ///
     /// # Panics
-    /// Where [`Array::try_from_diag`] returns an error.
+    /// At a matrix that is too large.
     #[must_use]
     #[track_caller]
-    pub fn from_diag(diag: &Array<A, Ix1>) -> Self {
-        or_panic(Self::try_from_diag(diag))
+    pub fn from_diag(diag: &(impl Source<A, Ix1> + ?Sized)) -> Self
+    where
+        A: Clone + Zero,
+    {
+        let n = diag.lens()[0];
+        let large = n.saturating_mul(n).saturating_mul(size_of::<A>()) > super::eager_bytes_max();
+        let eager = |d: &ndarray::ArrayRef<A, Ix1>| ndarray::Array2::from_diag(&d.view());
+        if large && !diag.wants_lazy() && super::kind::choice::dtype_of::<A>().is_some() {
+            return Array::of_expr(crate::error::or_panic(
+                diag.leaf().and_then(|e| on_diagonal(&e, &A::zero())),
+            ));
+        }
+        lazily::array(diag, |expr| on_diagonal(expr, &A::zero()), eager)
     }
+}
 
-    /// [`Array::from_diag`] that returns what goes wrong.
+impl<A: Element + Zero> Array<A, Ix2> {
+    /// [`Array::from_diag`] that returns what goes wrong, lazily.
     ///
     /// # Errors
     /// A matrix that is too large.
     pub fn try_from_diag(diag: &Array<A, Ix1>) -> Result<Self> {
-        let [rows, columns] = positions(&diag.expr.grid().select(&[0, 0]))?;
-        let on_diagonal = rows.binary(BinaryOp::Eq, &columns)?;
-        Self::wrapped(on_diagonal.select(&diag.expr, &scalar(A::zero())?))
+        Ok(Self::of_expr(on_diagonal(&diag.leaf()?, &A::zero())?))
     }
 }
 
-/// # Triangles
-impl<A: Element + Zero, D: Dimension> Array<A, D> {
+fn on_diagonal<A>(diag: &Expr, zero: &A) -> Result<Expr> {
+    let [rows, columns] = positions(&diag.grid().select(&[0, 0]))?;
+    let on_diagonal = rows.binary(BinaryOp::Eq, &columns)?;
+    Ok(on_diagonal.select(diag, &scalar(zero)?)?)
+}
+
+on_all!({ A } {
     /// The upper triangle of each matrix of the last two axes, from the `k`-th diagonal on (0 is the main
     /// one, 1 the one above), with zeros below. Arrays of fewer than two dimensions stay.
     #[must_use]
     #[track_caller]
-    pub fn triu(&self, k: isize) -> Self {
-        or_panic(self.triangle(BinaryOp::Ge, k))
+    pub fn triu(&self, k: isize) -> Array<A, D>
+    where
+        A: Clone + Zero,
+    {
+        lazily::array(self, |expr| triangle(expr, BinaryOp::Ge, k, &A::zero()), |a| a.triu(k))
     }
 
     /// The lower triangle of each matrix of the last two axes, up to the `k`-th diagonal (0 is the main one,
     /// -1 the one below), with zeros above. Arrays of fewer than two dimensions stay.
     #[must_use]
     #[track_caller]
-    pub fn tril(&self, k: isize) -> Self {
-        or_panic(self.triangle(BinaryOp::Le, k))
+    pub fn tril(&self, k: isize) -> Array<A, D>
+    where
+        A: Clone + Zero,
+    {
+        lazily::array(self, |expr| triangle(expr, BinaryOp::Le, k, &A::zero()), |a| a.tril(k))
     }
+});
 
-    /// The elements whose column number compares so with `k` more than their row number, zeros elsewhere.
-    fn triangle(&self, side: BinaryOp, k: isize) -> Result<Self> {
-        let n = self.ndim();
-        if n <= 1 {
-            return Ok(self.clone());
-        }
-        let matrix = self.expr.grid().select(&[n - 2, n - 1]);
-        let lens = matrix.shape();
-        // Beyond the corners all diagonals are alike; so the sum below cannot overflow.
-        let k = k.clamp(-(lens[0] as isize), lens[1] as isize) as i64;
-        let [rows, columns] = positions(&matrix)?;
-        let kept = columns.binary(side, &rows.binary(BinaryOp::Add, &scalar(k)?)?)?;
-        Self::wrapped(kept.select(&self.expr, &scalar(A::zero())?))
+/// The elements whose column number compares so with `k` more than their row number, zeros elsewhere.
+fn triangle<A>(expr: &Expr, side: BinaryOp, k: isize, zero: &A) -> Result<Expr> {
+    let n = expr.ndim();
+    if n <= 1 {
+        return Ok(expr.clone());
     }
+    let matrix = expr.grid().select(&[n - 2, n - 1]);
+    let lens = matrix.shape();
+    // Beyond the corners all diagonals are alike; so the sum below cannot overflow.
+    let k = k.clamp(-(lens[0] as isize), lens[1] as isize) as i64;
+    let [rows, columns] = positions(&matrix)?;
+    let kept = columns.binary(side, &rows.binary(BinaryOp::Add, &scalar(&k)?)?)?;
+    Ok(kept.select(expr, &scalar(zero)?)?)
 }
 
 /// The row and the column number of each element of a matrix.

@@ -1,136 +1,92 @@
-//! `Array<A, D>`: an expression with ndarray's type parameters, and how it becomes values.
+//! Arrays with ndarray's names and type parameters: what they are (`kind/`), and their operations by theme.
 //!
 //! Knows expressions and sessions. Must not know how a session runs a program.
 
+#[cfg(feature = "approx")]
+mod approx;
 mod compare;
 mod compute;
 mod construct;
+mod convert;
 mod display;
+mod index;
+mod iterate;
 mod join;
+pub(crate) mod kind;
+mod kinds;
+mod lazily;
 mod linalg;
 mod local;
+mod map;
 mod maths;
 mod matrices;
+mod moves;
 mod operand;
 mod operators;
+mod own;
 mod reduce;
+#[cfg(feature = "serde")]
+mod serde;
 mod shape;
 mod slice;
 mod twins;
+mod views;
+mod write;
+mod zip;
 
-use crate::error::Result;
+use crate::error::{Result, or_panic};
 use ndarray::{Dimension, ShapeBuilder};
-use std::marker::PhantomData;
-use tilework_expr::{AxisChunks, AxisGrid, Chunks, Element, Expr, Grid, Scalar};
+use tilework_expr::{AxisChunks, AxisGrid, Chunks, Element, Expr, Grid};
 
 pub use compare::{try_where, where_};
 pub use compute::{ComputeAll, compute_all, try_compute_all};
-pub use join::{concatenate, stack};
-pub use linalg::Dot;
-pub use local::{arr0, arr1, arr2};
+pub use convert::AsArray;
+pub use iterate::{Ours, Producer, iter};
+pub use join::{concatenate, stack, try_concatenate, try_stack};
+pub use kind::choice::{EAGER_BYTES_MAX, eager_bytes_max, set_default_chunk_len, set_eager_bytes_max};
+pub use kind::{ArcArray, Array, ArrayView, ArrayViewMut, CowArray, Source};
+pub use linalg::{Dot, general_mat_mul, general_mat_vec_mul, kron};
+pub use local::{
+    arr0, arr1, arr2, arr3, aview_mut1, aview_mut2, aview0, aview1, aview2, rcarr1, rcarr2, rcarr3,
+};
 pub use maths::{ComplexMath, Real, SignedMath};
 pub use operand::Operand;
+pub use operators::ScalarOperand;
+pub use zip::{NdProducer, Zip};
 
-/// A lazy n-dimensional array with elements of `A` and ndarray's dimension type `D`.
-///
-/// Operations that return arrays build expressions; nothing is computed until a method asks for values.
-/// Clones share the expression.
-pub struct Array<A, D> {
-    expr: Expr,
-    types: PhantomData<fn() -> (A, D)>,
+macro_rules! aliases {
+    ($($dim:ident $text:literal $array:ident $view:ident $view_mut:ident $shared:ident;)*) => { $(
+        #[doc = concat!("An array of ", $text, ".")]
+        pub type $array<A> = Array<A, ndarray::$dim>;
+        #[doc = concat!("A view of ", $text, ".")]
+        pub type $view<'a, A> = ArrayView<'a, A, ndarray::$dim>;
+        #[doc = concat!("A writable view of ", $text, ".")]
+        pub type $view_mut<'a, A> = ArrayViewMut<'a, A, ndarray::$dim>;
+        #[doc = concat!("A shared array of ", $text, ".")]
+        pub type $shared<A> = ArcArray<A, ndarray::$dim>;
+    )* };
 }
-
-impl<A, D> Clone for Array<A, D> {
-    fn clone(&self) -> Self {
-        Array { expr: self.expr.clone(), types: PhantomData }
-    }
+aliases! {
+    Ix0 "no dimensions" Array0 ArrayView0 ArrayViewMut0 ArcArray0;
+    Ix1 "one dimension" Array1 ArrayView1 ArrayViewMut1 ArcArray1;
+    Ix2 "two dimensions" Array2 ArrayView2 ArrayViewMut2 ArcArray2;
+    Ix3 "three dimensions" Array3 ArrayView3 ArrayViewMut3 ArcArray3;
+    Ix4 "four dimensions" Array4 ArrayView4 ArrayViewMut4 ArcArray4;
+    Ix5 "five dimensions" Array5 ArrayView5 ArrayViewMut5 ArcArray5;
+    Ix6 "six dimensions" Array6 ArrayView6 ArrayViewMut6 ArcArray6;
+    IxDyn "as many dimensions as are known at run time" ArrayD ArrayViewD ArrayViewMutD ArcArrayD;
 }
-
-/// An array without dimensions.
-pub type Array0<A> = Array<A, ndarray::Ix0>;
-/// An array of one dimension.
-pub type Array1<A> = Array<A, ndarray::Ix1>;
-/// An array of two dimensions.
-pub type Array2<A> = Array<A, ndarray::Ix2>;
-/// An array of three dimensions.
-pub type Array3<A> = Array<A, ndarray::Ix3>;
-/// An array of four dimensions.
-pub type Array4<A> = Array<A, ndarray::Ix4>;
-/// An array of five dimensions.
-pub type Array5<A> = Array<A, ndarray::Ix5>;
-/// An array of six dimensions.
-pub type Array6<A> = Array<A, ndarray::Ix6>;
-/// An array whose number of dimensions is known at run time.
-pub type ArrayD<A> = Array<A, ndarray::IxDyn>;
 
 impl<A: Element, D: Dimension> Array<A, D> {
-    /// Wraps an expression whose dtype and number of dimensions the caller knows to be those of the types.
-    pub(crate) fn wrap(expr: Expr) -> Self {
-        debug_assert_eq!(expr.dtype(), A::DTYPE);
-        debug_assert!(D::NDIM.is_none_or(|n| n == expr.ndim()), "{expr:?}");
-        Array { expr, types: PhantomData }
-    }
-
     /// Wraps the result of building an expression.
     pub(crate) fn wrapped(expr: std::result::Result<Expr, tilework_expr::ExprError>) -> Result<Self> {
-        Ok(Self::wrap(expr?))
+        Ok(Self::of_expr(expr?))
     }
 
-    /// The expression behind the array.
+    /// The expression that reads the array: its own, or one that shares its memory.
     #[must_use]
-    pub fn expr(&self) -> &Expr {
-        &self.expr
-    }
-
-    /// The lengths of the axes, in ndarray's form.
-    #[must_use]
-    pub fn raw_dim(&self) -> D {
-        dim_of(&self.expr.shape())
-    }
-
-    /// The lengths of the axes.
-    #[must_use]
-    pub fn shape(&self) -> Vec<usize> {
-        self.expr.shape()
-    }
-
-    /// The lengths of the axes as ndarray's pattern: a tuple for a fixed number of dimensions.
-    #[must_use]
-    pub fn dim(&self) -> D::Pattern {
-        self.raw_dim().into_pattern()
-    }
-
-    /// Number of axes.
-    #[must_use]
-    pub fn ndim(&self) -> usize {
-        self.expr.ndim()
-    }
-
-    /// Number of elements.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.expr.len()
-    }
-
-    /// Whether there are no elements.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.expr.is_empty()
-    }
-
-    /// The length of an axis.
-    ///
-    /// # Panics
-    /// If the axis is out of range.
-    #[must_use]
-    pub fn len_of(&self, axis: ndarray::Axis) -> usize {
-        self.expr.shape()[axis.index()]
-    }
-
-    /// The lengths of the chunks along each axis.
-    #[must_use]
-    pub fn chunks(&self) -> Vec<Vec<usize>> {
-        self.expr.grid().axes().iter().map(tilework_expr::AxisGrid::chunk_lens).collect()
+    pub fn expr(&self) -> Expr {
+        or_panic(self.leaf())
     }
 }
 
@@ -155,9 +111,4 @@ pub(crate) fn chunks_of(grid: &Grid) -> Chunks {
         AxisGrid::Explicit { .. } => AxisChunks::Lens(axis.chunk_lens()),
     });
     Chunks::Axes(axes.collect())
-}
-
-/// One value, as an expression that broadcasts with any.
-pub(crate) fn scalar<A: Element>(value: A) -> Result<Expr> {
-    Ok(Expr::full(&[], &Chunks::Auto, Scalar::new(value))?)
 }

@@ -2,35 +2,25 @@
 //!
 //! Must not know in which order elements are folded.
 
-use super::{Array, Array0, ArrayD, dim_of};
+use super::kind::source::Source;
+use super::kinds::{on_all, on_both};
+use super::{Array, Array0, ArrayD, ArrayView, dim_of, lazily};
 use crate::error::{Result, or_panic};
-use ndarray::{Axis, Dimension, RemoveAxis};
+use ndarray::{ArrayRef, Axis, Dimension, RemoveAxis};
 use num_traits::{Float, FromPrimitive, One, Zero};
 use std::ops::{Add, Div, Mul};
 use tilework_expr::{Element, Expr, ExprError, Fold};
 
-/// The eight forms of a reduction that has a value of `$r` for every array: of all elements (computed, and
-/// lazy), along one axis, along several, each with its twin.
+/// The seven lazy and fallible forms of a reduction that has a value of `$r` for every array.
 macro_rules! reductions {
     ($($(#[$doc:meta])* $of:literal $errors:literal ($($p:ident: $pt:ty)?) $fold:expr => $r:ty:
         $all:ident $try_all:ident $lazy:ident $try_lazy:ident $axis:ident $try_axis:ident $axes:ident $try_axes:ident)*) => {$(
-        #[doc = concat!($of, " all elements. Computes it: see [`", stringify!($lazy), "`](Self::", stringify!($lazy), ").")]
-        $(#[$doc])*
-        ///
-        /// # Panics
-        #[doc = concat!("Where [`", stringify!($try_all), "`](Self::", stringify!($try_all), ") returns an error.")]
-        #[must_use]
-        #[track_caller]
-        pub fn $all(&self $(, $p: $pt)?) -> $r {
-            or_panic(self.$try_all($($p)?))
-        }
-
         #[doc = concat!("[`", stringify!($all), "`](Self::", stringify!($all), ") that returns what goes wrong.")]
         ///
         /// # Errors
         #[doc = concat!($errors, " A failed computation.")]
         pub fn $try_all(&self $(, $p: $pt)?) -> Result<$r> {
-            Ok(self.$try_lazy($($p)?)?.try_compute()?.into_scalar())
+            lazily::value_of(&fold(&self.leaf()?, $fold, &every_axis(self.ndim()))?)
         }
 
         #[doc = concat!($of, " all elements, as an array without dimensions: several are computed in one run by ",
@@ -49,20 +39,7 @@ macro_rules! reductions {
         /// # Errors
         #[doc = $errors]
         pub fn $try_lazy(&self $(, $p: $pt)?) -> Result<Array0<$r>> {
-            Ok(Array::wrap(fold(&self.expr, $fold, &every_axis(&self.expr))?))
-        }
-
-        #[doc = concat!($of, " the elements along an axis, which the result does not have.")]
-        ///
-        /// # Panics
-        #[doc = concat!("Where [`", stringify!($try_axis), "`](Self::", stringify!($try_axis), ") returns an error.")]
-        #[must_use]
-        #[track_caller]
-        pub fn $axis(&self, axis: Axis $(, $p: $pt)?) -> Array<$r, D::Smaller>
-        where
-            D: RemoveAxis,
-        {
-            or_panic(self.$try_axis(axis $(, $p)?))
+            Ok(Array::of_expr(fold(&self.leaf()?, $fold, &every_axis(self.ndim()))?))
         }
 
         #[doc = concat!("[`", stringify!($axis), "`](Self::", stringify!($axis), ") that returns what goes wrong.")]
@@ -73,7 +50,7 @@ macro_rules! reductions {
         where
             D: RemoveAxis,
         {
-            Ok(Array::wrap(fold(&self.expr, $fold, &[axis])?))
+            Ok(Array::of_expr(fold(&self.leaf()?, $fold, &[axis])?))
         }
 
         #[doc = concat!($of, " the elements along several axes, which the result does not have.")]
@@ -91,13 +68,42 @@ macro_rules! reductions {
         /// # Errors
         #[doc = concat!("An axis out of range or given twice. ", $errors)]
         pub fn $try_axes(&self, axes: &[Axis] $(, $p: $pt)?) -> Result<ArrayD<$r>> {
-            Ok(Array::wrap(fold(&self.expr, $fold, axes)?))
+            Ok(Array::of_expr(fold(&self.leaf()?, $fold, axes)?))
         }
     )*};
 }
 
-fn every_axis(expr: &Expr) -> Vec<Axis> {
-    (0..expr.ndim()).map(Axis).collect()
+/// The two forms of a reduction that ndarray does not have.
+macro_rules! own_reductions {
+    ($($(#[$doc:meta])* $of:literal => $r:ty: $all:ident $try_all:ident $axis:ident $try_axis:ident)*) => {$(
+        #[doc = concat!($of, " all elements. Computes it.")]
+        $(#[$doc])*
+        ///
+        /// # Panics
+        #[doc = concat!("Where [`", stringify!($try_all), "`](Self::", stringify!($try_all), ") returns an error.")]
+        #[must_use]
+        #[track_caller]
+        pub fn $all(&self) -> $r {
+            or_panic(self.$try_all())
+        }
+
+        #[doc = concat!($of, " the elements along an axis, which the result does not have.")]
+        ///
+        /// # Panics
+        #[doc = concat!("Where [`", stringify!($try_axis), "`](Self::", stringify!($try_axis), ") returns an error.")]
+        #[must_use]
+        #[track_caller]
+        pub fn $axis(&self, axis: Axis) -> Array<$r, D::Smaller>
+        where
+            D: RemoveAxis,
+        {
+            or_panic(self.$try_axis(axis))
+        }
+    )*};
+}
+
+fn every_axis(ndim: usize) -> Vec<Axis> {
+    (0..ndim).map(Axis).collect()
 }
 
 fn fold(expr: &Expr, fold: Fold, axes: &[Axis]) -> Result<Expr> {
@@ -113,90 +119,93 @@ fn fold(expr: &Expr, fold: Fold, axes: &[Axis]) -> Result<Expr> {
     Ok(reduced)
 }
 
-/// # Sums and products
-impl<A: Element + Add<Output = A> + Zero, D: Dimension> Array<A, D> {
+on_both!({ A: Element + Add<Output = A> + Zero } {
     reductions! {
-        /// Floats are added pairwise, in an order that depends on the chunks alone; integers wrap.
-        ///
-        /// ```
-        /// use tilework::prelude::*;
-        ///
-        /// let a = Array2::<f64>::ones_chunked((300, 200), 100);
-        /// assert_eq!(a.sum(), 60_000.0);
-        /// assert_eq!(a.sum_axis(Axis(0)).dim(), 200);
-        /// let (sum, max) = tilework::compute_all(&(&a.lazy_sum(), &a.lazy_max()));
-        /// assert_eq!((sum[()], max[()]), (60_000.0, 1.0));
-        /// ```
         "The sum of" "None in practice." () Fold::Sum => A:
         sum try_sum lazy_sum try_lazy_sum sum_axis try_sum_axis sum_axes try_sum_axes
     }
-}
+});
 
-impl<A: Element + Mul<Output = A> + One, D: Dimension> Array<A, D> {
+on_both!({ A: Element + Mul<Output = A> + One } {
     reductions! {
-        /// The product of no elements is 1; integers wrap.
         "The product of" "None in practice." () Fold::Prod => A:
         product try_product lazy_product try_lazy_product product_axis try_product_axis product_axes try_product_axes
     }
-}
+});
 
-/// # Least and greatest elements
-impl<A: Element + PartialOrd, D: Dimension> Array<A, D> {
+on_both!({ A: Element + PartialOrd } {
     reductions! {
-        /// NaN if any element is NaN.
         "The least of" "No elements." () Fold::Min => A:
         min try_min lazy_min try_lazy_min min_axis try_min_axis min_axes try_min_axes
 
-        /// NaN if any element is NaN.
         "The greatest of" "No elements." () Fold::Max => A:
         max try_max lazy_max try_lazy_max max_axis try_max_axis max_axes try_max_axes
     }
-}
+
+    own_reductions! {
+        /// NaN if any element is NaN.
+        "The least of" => A: min try_min min_axis try_min_axis
+
+        /// NaN if any element is NaN.
+        "The greatest of" => A: max try_max max_axis try_max_axis
+    }
+});
 
 /// # Conditions
 impl<D: Dimension> Array<bool, D> {
     reductions! {
-        /// `false` for no elements.
         "The logical or of" "None in practice." () Fold::Any => bool:
         any try_any lazy_any try_lazy_any any_axis try_any_axis any_axes try_any_axes
 
-        /// `true` for no elements.
         "The logical and of" "None in practice." () Fold::All => bool:
         all try_all lazy_all try_lazy_all all_axis try_all_axis all_axes try_all_axes
     }
+
+    own_reductions! {
+        /// `false` for no elements.
+        "The logical or of" => bool: any try_any any_axis try_any_axis
+
+        /// `true` for no elements.
+        "The logical and of" => bool: all try_all all_axis try_all_axis
+    }
 }
 
-/// # Variance
-impl<A: Element + Float + FromPrimitive, D: Dimension> Array<A, D> {
+/// # Conditions
+impl<D: Dimension> ArrayView<'_, bool, D> {
     reductions! {
-        /// The squares of the distances from the mean, added up and divided by `n - ddof`.
+        "The logical or of" "None in practice." () Fold::Any => bool:
+        any try_any lazy_any try_lazy_any any_axis try_any_axis any_axes try_any_axes
+
+        "The logical and of" "None in practice." () Fold::All => bool:
+        all try_all lazy_all try_lazy_all all_axis try_all_axis all_axes try_all_axes
+    }
+
+    own_reductions! {
+        /// `false` for no elements.
+        "The logical or of" => bool: any try_any any_axis try_any_axis
+
+        /// `true` for no elements.
+        "The logical and of" => bool: all try_all all_axis try_all_axis
+    }
+}
+
+on_both!({ A: Element + Float + FromPrimitive } {
+    reductions! {
         "The variance of" "`ddof` below 0, above the number of elements, or NaN." (ddof: A)
         Fold::Var { ddof: as_f64(ddof) } => A:
         var try_var lazy_var try_lazy_var var_axis try_var_axis var_axes try_var_axes
 
-        /// The square root of the variance with the divisor `n - ddof`.
         "The standard deviation of" "`ddof` below 0, above the number of elements, or NaN." (ddof: A)
         Fold::Std { ddof: as_f64(ddof) } => A:
         std try_std lazy_std try_lazy_std std_axis try_std_axis std_axes try_std_axes
     }
-}
+});
 
 fn as_f64<A: Float>(a: A) -> f64 {
     a.to_f64().expect("a float of at most 64 bits")
 }
 
-/// # Means
-impl<A: Element + FromPrimitive + Add<Output = A> + Div<Output = A> + Zero, D: Dimension> Array<A, D> {
-    /// The mean of all elements, or `None` where there are none. Computes it: see [`Array::lazy_mean`].
-    ///
-    /// # Panics
-    /// Where [`Array::try_mean`] returns an error.
-    #[must_use]
-    #[track_caller]
-    pub fn mean(&self) -> Option<A> {
-        or_panic(self.try_mean())
-    }
-
+on_both!({ A: Element + FromPrimitive + Add<Output = A> + Div<Output = A> + Zero } {
     /// [`Array::mean`] that returns what goes wrong.
     ///
     /// # Errors
@@ -205,7 +214,8 @@ impl<A: Element + FromPrimitive + Add<Output = A> + Div<Output = A> + Zero, D: D
         if self.is_empty() {
             return Ok(None);
         }
-        Ok(Some(self.try_lazy_mean()?.try_compute()?.into_scalar()))
+        let mean = fold(&self.leaf()?, Fold::Mean, &every_axis(self.ndim()))?;
+        Ok(Some(lazily::value_of(&mean)?))
     }
 
     /// The mean of all elements, as an array without dimensions: several are computed in one run by
@@ -224,21 +234,7 @@ impl<A: Element + FromPrimitive + Add<Output = A> + Div<Output = A> + Zero, D: D
     /// # Errors
     /// No elements.
     pub fn try_lazy_mean(&self) -> Result<Array0<A>> {
-        Ok(Array::wrap(fold(&self.expr, Fold::Mean, &every_axis(&self.expr))?))
-    }
-
-    /// The mean of the elements along an axis, which the result does not have, or `None` where its length is
-    /// 0.
-    ///
-    /// # Panics
-    /// Where [`Array::try_mean_axis`] returns an error.
-    #[must_use]
-    #[track_caller]
-    pub fn mean_axis(&self, axis: Axis) -> Option<Array<A, D::Smaller>>
-    where
-        D: RemoveAxis,
-    {
-        or_panic(self.try_mean_axis(axis))
+        Ok(Array::of_expr(fold(&self.leaf()?, Fold::Mean, &every_axis(self.ndim()))?))
     }
 
     /// [`Array::mean_axis`] that returns what goes wrong.
@@ -252,7 +248,7 @@ impl<A: Element + FromPrimitive + Add<Output = A> + Div<Output = A> + Zero, D: D
         if self.shape().get(axis.index()) == Some(&0) {
             return Ok(None);
         }
-        Ok(Some(Array::wrap(fold(&self.expr, Fold::Mean, &[axis])?)))
+        Ok(Some(Array::of_expr(fold(&self.leaf()?, Fold::Mean, &[axis])?)))
     }
 
     /// The mean of the elements along several axes, which the result does not have, or `None` where there are
@@ -271,12 +267,12 @@ impl<A: Element + FromPrimitive + Add<Output = A> + Div<Output = A> + Zero, D: D
     /// # Errors
     /// An axis out of range or given twice.
     pub fn try_mean_axes(&self, axes: &[Axis]) -> Result<Option<ArrayD<A>>> {
-        match fold(&self.expr, Fold::Mean, axes) {
+        match fold(&self.leaf()?, Fold::Mean, axes) {
             Err(crate::Error::Expr(ExprError::NoElements { .. })) => Ok(None),
-            mean => Ok(Some(Array::wrap(mean?))),
+            mean => Ok(Some(Array::of_expr(mean?))),
         }
     }
-}
+});
 
 /// Least and greatest elements' positions.
 macro_rules! positions {
@@ -297,8 +293,8 @@ macro_rules! positions {
         /// # Errors
         /// No elements. A failed computation.
         pub fn $try_all(&self) -> Result<D::Pattern> {
-            let position = self.$try_lazy()?.try_compute()?.into_scalar();
-            Ok(index_at::<D>(position as usize, &self.shape()).into_pattern())
+            let position: u64 = lazily::value_of(&fold(&self.leaf()?, Fold::$fold, &every_axis(self.ndim()))?)?;
+            Ok(index_at::<D>(position as usize, self.lens().slice()).into_pattern())
         }
 
         #[doc = concat!("The row-major position of the first ", $which, " element, as an array without dimensions.")]
@@ -316,7 +312,7 @@ macro_rules! positions {
         /// # Errors
         /// No elements.
         pub fn $try_lazy(&self) -> Result<Array0<u64>> {
-            Ok(Array::wrap(fold(&self.expr, Fold::$fold, &every_axis(&self.expr))?))
+            Ok(Array::of_expr(fold(&self.leaf()?, Fold::$fold, &every_axis(self.ndim()))?))
         }
 
         #[doc = concat!("The positions of the first ", $which, " elements along an axis, which the result does not have.")]
@@ -340,17 +336,189 @@ macro_rules! positions {
         where
             D: RemoveAxis,
         {
-            Ok(Array::wrap(fold(&self.expr, Fold::$fold, &[axis])?))
+            Ok(Array::of_expr(fold(&self.leaf()?, Fold::$fold, &[axis])?))
         }
     )*};
 }
 
-/// # Positions of least and greatest elements
-impl<A: Element + PartialOrd, D: Dimension> Array<A, D> {
+on_both!({ A: Element + PartialOrd } {
     positions! {
         "least" ArgMin argmin try_argmin lazy_argmin try_lazy_argmin argmin_axis try_argmin_axis
         "greatest" ArgMax argmax try_argmax lazy_argmax try_lazy_argmax argmax_axis try_argmax_axis
     }
+});
+
+on_all!({ A } {
+    /// The sum of all elements. Floats are added pairwise, in an order that depends on the chunks alone; integers of
+    /// lazy arrays wrap.
+    ///
+    /// ```
+    /// use tilework::prelude::*;
+    ///
+    /// let a = Array2::<f64>::ones_chunked((300, 200), 100);
+    /// assert_eq!(a.sum(), 60_000.0);
+    /// assert_eq!(a.sum_axis(Axis(0)).dim(), 200);
+    /// let (sum, max) = tilework::compute_all(&(&a.lazy_sum(), &a.lazy_max()));
+    /// assert_eq!((sum[()], max[()]), (60_000.0, 1.0));
+    /// ```
+    ///
+    /// # Panics
+    /// Where the computation fails.
+    #[must_use]
+    #[track_caller]
+    pub fn sum(&self) -> A
+    where
+        A: Clone + Add<Output = A> + Zero,
+    {
+        whole(self, Fold::Sum, |a| a.sum())
+    }
+
+    /// The product of all elements; 1 for none. Integers of lazy arrays wrap.
+    ///
+    /// # Panics
+    /// Where the computation fails.
+    #[must_use]
+    #[track_caller]
+    pub fn product(&self) -> A
+    where
+        A: Clone + Mul<Output = A> + One,
+    {
+        whole(self, Fold::Prod, |a| a.product())
+    }
+
+    /// The mean of all elements, or `None` where there are none.
+    ///
+    /// # Panics
+    /// Where the computation fails.
+    #[must_use]
+    #[track_caller]
+    pub fn mean(&self) -> Option<A>
+    where
+        A: Clone + FromPrimitive + Add<Output = A> + Div<Output = A> + Zero,
+    {
+        if self.is_empty() {
+            return None;
+        }
+        Some(whole(self, Fold::Mean, |a| a.mean().expect("not empty")))
+    }
+
+    /// The variance of all elements: the squares of the distances from the mean, added up and divided by `n - ddof`.
+    ///
+    /// # Panics
+    /// If `ddof` is below 0 or above the number of elements; where the computation fails.
+    #[must_use]
+    #[track_caller]
+    pub fn var(&self, ddof: A) -> A
+    where
+        A: Float + FromPrimitive,
+    {
+        whole(self, Fold::Var { ddof: as_f64(ddof) }, |a| a.var(ddof))
+    }
+
+    /// The standard deviation of all elements, with the divisor `n - ddof`.
+    ///
+    /// # Panics
+    /// If `ddof` is below 0 or above the number of elements; where the computation fails.
+    #[must_use]
+    #[track_caller]
+    pub fn std(&self, ddof: A) -> A
+    where
+        A: Float + FromPrimitive,
+    {
+        whole(self, Fold::Std { ddof: as_f64(ddof) }, |a| a.std(ddof))
+    }
+
+    /// The sums along an axis, which the result does not have.
+    ///
+    /// # Panics
+    /// If the axis is out of range.
+    #[must_use]
+    #[track_caller]
+    pub fn sum_axis(&self, axis: Axis) -> Array<A, D::Smaller>
+    where
+        A: Clone + Zero + Add<Output = A>,
+        D: RemoveAxis,
+    {
+        along(self, Fold::Sum, axis, |a| a.sum_axis(axis))
+    }
+
+    /// The products along an axis, which the result does not have.
+    ///
+    /// # Panics
+    /// If the axis is out of range.
+    #[must_use]
+    #[track_caller]
+    pub fn product_axis(&self, axis: Axis) -> Array<A, D::Smaller>
+    where
+        A: Clone + One + Mul<Output = A>,
+        D: RemoveAxis,
+    {
+        along(self, Fold::Prod, axis, |a| a.product_axis(axis))
+    }
+
+    /// The means along an axis, which the result does not have, or `None` where its length is 0.
+    ///
+    /// # Panics
+    /// If the axis is out of range.
+    #[must_use]
+    #[track_caller]
+    pub fn mean_axis(&self, axis: Axis) -> Option<Array<A, D::Smaller>>
+    where
+        A: Clone + Zero + FromPrimitive + Add<Output = A> + Div<Output = A>,
+        D: RemoveAxis,
+    {
+        if self.lens().slice().get(axis.index()) == Some(&0) {
+            return None;
+        }
+        Some(along(self, Fold::Mean, axis, |a| a.mean_axis(axis).expect("a length above 0")))
+    }
+
+    /// The variances along an axis, which the result does not have.
+    ///
+    /// # Panics
+    /// If the axis is out of range; if `ddof` is below 0 or above its length.
+    #[must_use]
+    #[track_caller]
+    pub fn var_axis(&self, axis: Axis, ddof: A) -> Array<A, D::Smaller>
+    where
+        A: Float + FromPrimitive,
+        D: RemoveAxis,
+    {
+        along(self, Fold::Var { ddof: as_f64(ddof) }, axis, |a| a.var_axis(axis, ddof))
+    }
+
+    /// The standard deviations along an axis, which the result does not have.
+    ///
+    /// # Panics
+    /// If the axis is out of range; if `ddof` is below 0 or above its length.
+    #[must_use]
+    #[track_caller]
+    pub fn std_axis(&self, axis: Axis, ddof: A) -> Array<A, D::Smaller>
+    where
+        A: Float + FromPrimitive,
+        D: RemoveAxis,
+    {
+        along(self, Fold::Std { ddof: as_f64(ddof) }, axis, |a| a.std_axis(axis, ddof))
+    }
+});
+
+#[track_caller]
+fn whole<A, D: Dimension>(
+    source: &(impl Source<A, D> + ?Sized),
+    kind: Fold,
+    eager: impl FnOnce(&ArrayRef<A, D>) -> A,
+) -> A {
+    lazily::value(source, |expr| fold(expr, kind, &every_axis(expr.ndim())), eager)
+}
+
+#[track_caller]
+fn along<A, D: RemoveAxis>(
+    source: &(impl Source<A, D> + ?Sized),
+    kind: Fold,
+    axis: Axis,
+    eager: impl FnOnce(&ArrayRef<A, D>) -> ndarray::Array<A, D::Smaller>,
+) -> Array<A, D::Smaller> {
+    lazily::array(source, |expr| fold(expr, kind, &[axis]), eager)
 }
 
 /// The index at a row-major position.

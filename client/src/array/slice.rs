@@ -1,168 +1,179 @@
-//! Parts of an array: slices, single positions of an axis, chosen positions.
+//! Parts of an array as arrays of their own: slices, single positions of an axis, chosen positions.
 //!
 //! Must not know chunks.
 
-use super::Array;
-use super::twins::twins;
+use super::kind::source::Source;
+use super::kinds::{on_all, on_both};
+use super::views::each_axis;
+use super::{Array, ArrayView, lazily};
 use crate::error::{Error, Result};
-use ndarray::{Axis, Dimension, Ix1, Ix2, RemoveAxis, Slice, SliceArg, SliceInfoElem};
+use ndarray::{Axis, AxisDescription, Dimension, Ix1, Ix2, RemoveAxis, Slice, SliceArg, SliceInfoElem};
 use tilework_expr::{Element, Expr, ExprError, SliceArg as Part};
 
-/// # Parts
-impl<A: Element, D: Dimension> Array<A, D> {
-    twins! {
-        /// The slice that ndarray's `s![..]` describes, lazily.
-        ///
-        /// ```
-        /// use tilework::prelude::*;
-        ///
-        /// let a = Array2::<i64>::from_shape_fn((4, 6), |(i, j)| (10 * i + j) as i64);
-        /// let b = a.slice(s![1..3, ..;2]);
-        /// assert_eq!(b.compute(), ndarray::array![[10, 12, 14], [20, 22, 24]]);
-        /// assert_eq!(a.slice(s![-1, 1..]).sum(), 31 + 32 + 33 + 34 + 35);
-        /// ```
-        slice, try_slice [I: SliceArg<D>] (&self, info: I) -> Array<A, I::OutDim>,
-        errors "Positions beyond an axis, a step of 0, another number of slices than the array has axes.",
-        { Array::wrapped(self.expr.slice(&info.as_ref().iter().map(part).collect::<Vec<_>>())) }
-
-        /// The array with one axis sliced.
-        slice_axis, try_slice_axis [] (&self, axis: Axis, indices: Slice) -> Self,
-        errors "An axis out of range, positions beyond it, a step of 0.",
-        { Self::wrapped(on_axis(&self.expr, axis, part(&indices.into()))) }
-
-        /// The array with every axis sliced as `f` says.
-        slice_each_axis, try_slice_each_axis [F: FnMut(Axis, usize) -> Slice] (&self, f: F) -> Self,
-        errors "Positions beyond an axis, a step of 0.",
-        {
-            let mut f = f;
-            let parts = self.shape().into_iter().enumerate().map(|(a, len)| part(&f(Axis(a), len).into()));
-            Self::wrapped(self.expr.slice(&parts.collect::<Vec<_>>()))
-        }
-
-        /// The array at one position of an axis, which the result does not have.
-        index_axis, try_index_axis [] (&self, axis: Axis, index: usize) -> Array<A, D::Smaller> where { D: RemoveAxis },
-        errors "An axis out of range, a position beyond it.",
-        { Array::wrapped(at(&self.expr, axis, index)) }
-
-        /// The array at the given positions of an axis, in their order; positions may be repeated.
-        ///
-        /// Evenly spaced positions that follow one another are one slice; as many slices as there are
-        /// otherwise are put together, so that thousands of scattered positions are slow.
-        select, try_select [] (&self, axis: Axis, indices: &[usize]) -> Self where { D: RemoveAxis },
-        errors "An axis out of range, a position beyond it.",
-        { Self::wrapped(select(&self.expr, axis.index(), indices)) }
-
-        /// The array before a position of an axis, and the rest.
-        split_at, try_split_at [] (&self, axis: Axis, index: usize) -> (Self, Self),
-        errors "An axis out of range, a position beyond its end.",
-        {
-            let len = axis_len(&self.expr, axis)?;
-            if index > len {
-                let (given, axis, expected) = (index.to_string(), axis.index(), "a position of at most the length");
-                return Err(ExprError::Slice { given, axis, len, expected }.into());
-            }
-            let at = index as isize;
-            let before = self.try_slice_axis(axis, Slice::new(0, Some(at), 1))?;
-            Ok((before, self.try_slice_axis(axis, Slice::new(at, None, 1))?))
-        }
-
-        /// The arrays at each position of an axis, in order.
-        axis_iter, try_axis_iter [] (&self, axis: Axis) -> std::vec::IntoIter<Array<A, D::Smaller>> where { D: RemoveAxis },
-        errors "An axis out of range.",
-        {
-            let all = (0..axis_len(&self.expr, axis)?).map(|i| self.try_index_axis(axis, i));
-            Ok(all.collect::<Result<Vec<_>>>()?.into_iter())
-        }
-
-        /// The differences of neighbours along an axis, taken `n` times: `n` elements fewer.
-        diff, try_diff [] (&self, n: usize, axis: Axis) -> Self where { A: std::ops::Sub<Output = A> },
-        errors "An axis out of range, or not longer than `n`.",
-        {
-            let len = axis_len(&self.expr, axis)?;
-            if n > 0 && n >= len {
-                let got = format!("{n} for an axis of length {len}");
-                let expected = "fewer than the length";
-                return Err(ExprError::Parameter { what: "number of differences", got, expected }.into());
-            }
-            let mut result = self.clone();
-            for _ in 0..n {
-                let (later, earlier) = (Slice::new(1, None, 1), Slice::new(0, Some(-1), 1));
-                let (later, earlier) = (result.try_slice_axis(axis, later)?, result.try_slice_axis(axis, earlier)?);
-                result = Self::wrapped(later.expr.binary(tilework_expr::BinaryOp::Sub, &earlier.expr))?;
-            }
-            Ok(result)
-        }
+on_both!({ A: Element } {
+    /// The slice that ndarray's `s![..]` describes, as an array of its own.
+    ///
+    /// # Errors
+    /// Positions beyond an axis, a step of 0, another number of slices than the array has axes.
+    pub fn try_slice<I: SliceArg<D>>(&self, info: I) -> Result<Array<A, I::OutDim>> {
+        Array::wrapped(self.leaf()?.slice(&parts(&info)))
     }
 
-    /// The slice that ndarray's `s![..]` describes.
+    /// The array with one axis sliced, as an array of its own.
     ///
-    /// # Panics
-    /// Where [`Array::try_slice`] returns an error.
-    #[must_use]
-    #[track_caller]
-    pub fn slice_move<I: SliceArg<D>>(self, info: I) -> Array<A, I::OutDim> {
-        self.slice(info)
+    /// # Errors
+    /// An axis out of range, positions beyond it, a step of 0.
+    pub fn try_slice_axis(&self, axis: Axis, indices: Slice) -> Result<Array<A, D>> {
+        Array::wrapped(on_axis(&self.leaf()?, axis, part(&indices.into())))
     }
 
-    /// The array at one position of an axis, which the result does not have.
+    /// The array with every axis sliced as `f` says, as an array of its own.
     ///
-    /// # Panics
-    /// Where [`Array::try_index_axis`] returns an error.
-    #[must_use]
-    #[track_caller]
-    pub fn index_axis_move(self, axis: Axis, index: usize) -> Array<A, D::Smaller>
+    /// # Errors
+    /// Positions beyond an axis, a step of 0.
+    pub fn try_slice_each_axis<F: FnMut(AxisDescription) -> Slice>(&self, f: F) -> Result<Array<A, D>> {
+        Ok(Array::of_expr(each_axis(&self.leaf()?, f)?))
+    }
+
+    /// The array at one position of an axis, which the result does not have, as an array of its own.
+    ///
+    /// # Errors
+    /// An axis out of range, a position beyond it.
+    pub fn try_index_axis(&self, axis: Axis, index: usize) -> Result<Array<A, D::Smaller>>
     where
         D: RemoveAxis,
     {
-        self.index_axis(axis, index)
+        Array::wrapped(at(&self.leaf()?, axis, index))
     }
 
-    /// The arrays at each position of the first axis, in order.
+    /// [`Array::select`] that returns what goes wrong.
     ///
-    /// # Panics
-    /// If the array has no axes.
-    #[must_use]
-    #[track_caller]
-    pub fn outer_iter(&self) -> std::vec::IntoIter<Array<A, D::Smaller>>
+    /// # Errors
+    /// An axis out of range, a position beyond it.
+    pub fn try_select(&self, axis: Axis, indices: &[usize]) -> Result<Array<A, D>>
     where
         D: RemoveAxis,
     {
-        self.axis_iter(Axis(0))
+        Array::wrapped(select(&self.leaf()?, axis.index(), indices))
     }
+
+    /// The array before a position of an axis, and the rest, as arrays of their own.
+    ///
+    /// # Errors
+    /// An axis out of range, a position beyond its end.
+    pub fn try_split_at(&self, axis: Axis, index: usize) -> Result<(Array<A, D>, Array<A, D>)> {
+        let len = axis_len(self.shape(), axis)?;
+        if index > len {
+            let (given, axis, expected) = (index.to_string(), axis.index(), "a position of at most the length");
+            return Err(ExprError::Slice { given, axis, len, expected }.into());
+        }
+        let at = index as isize;
+        let before = self.try_slice_axis(axis, Slice::new(0, Some(at), 1))?;
+        Ok((before, self.try_slice_axis(axis, Slice::new(at, None, 1))?))
+    }
+
+    /// The arrays at each position of an axis, in order, as arrays of their own: nothing is computed.
+    ///
+    /// # Errors
+    /// An axis out of range.
+    pub fn try_axis_iter(&self, axis: Axis) -> Result<std::vec::IntoIter<Array<A, D::Smaller>>>
+    where
+        D: RemoveAxis,
+    {
+        let all = (0..axis_len(self.shape(), axis)?).map(|i| self.try_index_axis(axis, i));
+        Ok(all.collect::<Result<Vec<_>>>()?.into_iter())
+    }
+
+    /// [`Array::diff`] that returns what goes wrong.
+    ///
+    /// # Errors
+    /// An axis out of range, or not longer than `n`.
+    pub fn try_diff(&self, n: usize, axis: Axis) -> Result<Array<A, D>>
+    where
+        A: std::ops::Sub<Output = A>,
+    {
+        Ok(Array::of_expr(differences(&self.leaf()?, n, axis)?))
+    }
+});
+
+on_all!({ A } {
+    /// The array at the given positions of an axis, in their order; positions may be repeated.
+    ///
+    /// Lazily, evenly spaced positions that follow one another are one slice; as many slices as there are otherwise
+    /// are put together, so that thousands of scattered positions are slow.
+    ///
+    /// # Panics
+    /// At an axis out of range, a position beyond it.
+    #[must_use]
+    #[track_caller]
+    pub fn select(&self, axis: Axis, indices: &[usize]) -> Array<A, D>
+    where
+        A: Clone,
+        D: RemoveAxis,
+    {
+        lazily::array(self, |expr| Ok(select(expr, axis.index(), indices)?), |a| a.select(axis, indices))
+    }
+
+    /// The differences of neighbours along an axis, taken `n` times: `n` elements fewer.
+    ///
+    /// # Panics
+    /// At an axis out of range, or not longer than `n`.
+    #[must_use]
+    #[track_caller]
+    pub fn diff(&self, n: usize, axis: Axis) -> Array<A, D>
+    where
+        A: std::ops::Sub<A, Output = A> + num_traits::Zero + Clone,
+    {
+        lazily::array(self, |expr| differences(expr, n, axis), |a| a.diff(n, axis))
+    }
+});
+
+fn differences(expr: &Expr, n: usize, axis: Axis) -> Result<Expr> {
+    let len = axis_len(&expr.shape(), axis)?;
+    if n > 0 && n >= len {
+        let got = format!("{n} for an axis of length {len}");
+        let expected = "fewer than the length";
+        return Err(ExprError::Parameter { what: "number of differences", got, expected }.into());
+    }
+    let mut result = expr.clone();
+    let range = |start, end| Part::Range { start, end, step: 1 };
+    for _ in 0..n {
+        let (later, earlier) =
+            (on_axis(&result, axis, range(1, None))?, on_axis(&result, axis, range(0, Some(-1)))?);
+        result = later.binary(tilework_expr::BinaryOp::Sub, &earlier)?;
+    }
+    Ok(result)
 }
 
-/// # Rows and columns
-impl<A: Element> Array<A, Ix2> {
-    /// Number of rows.
-    #[must_use]
-    pub fn nrows(&self) -> usize {
-        self.len_of(Axis(0))
-    }
+macro_rules! rows_and_columns {
+    ($($array:ty),*) => { $(
+        impl<A: Element> $array {
+            /// One row, as an array of its own.
+            ///
+            /// # Errors
+            /// A position beyond the last row.
+            pub fn try_row(&self, index: usize) -> Result<Array<A, Ix1>> {
+                self.try_index_axis(Axis(0), index)
+            }
 
-    /// Number of columns.
-    #[must_use]
-    pub fn ncols(&self) -> usize {
-        self.len_of(Axis(1))
-    }
+            /// One column, as an array of its own.
+            ///
+            /// # Errors
+            /// A position beyond the last column.
+            pub fn try_column(&self, index: usize) -> Result<Array<A, Ix1>> {
+                self.try_index_axis(Axis(1), index)
+            }
+        }
+    )* };
+}
+rows_and_columns!(Array<A, Ix2>, ArrayView<'_, A, Ix2>);
 
-    /// Whether there are as many rows as columns.
-    #[must_use]
-    pub fn is_square(&self) -> bool {
-        self.nrows() == self.ncols()
-    }
-
-    twins! {
-        /// One row.
-        row, try_row [] (&self, index: usize) -> Array<A, Ix1>,
-        errors "A position beyond the last row.", { self.try_index_axis(Axis(0), index) }
-
-        /// One column.
-        column, try_column [] (&self, index: usize) -> Array<A, Ix1>,
-        errors "A position beyond the last column.", { self.try_index_axis(Axis(1), index) }
-    }
+/// The slices that ndarray's `s![..]` describes, in our words.
+pub(super) fn parts<D: Dimension, I: SliceArg<D>>(info: &I) -> Vec<Part> {
+    info.as_ref().iter().map(part).collect()
 }
 
-fn part(elem: &SliceInfoElem) -> Part {
+pub(super) fn part(elem: &SliceInfoElem) -> Part {
     match *elem {
         SliceInfoElem::Slice { start, end, step } => Part::Range { start, end, step },
         SliceInfoElem::Index(i) => Part::At(i),
@@ -170,9 +181,9 @@ fn part(elem: &SliceInfoElem) -> Part {
     }
 }
 
-pub(super) fn axis_len(expr: &Expr, axis: Axis) -> Result<usize> {
-    let (axis, ndim) = (axis.index(), expr.ndim());
-    expr.shape().get(axis).copied().ok_or(Error::Expr(ExprError::AxisOutOfRange { axis, ndim }))
+pub(super) fn axis_len(shape: &[usize], axis: Axis) -> Result<usize> {
+    let (axis, ndim) = (axis.index(), shape.len());
+    shape.get(axis).copied().ok_or(Error::Expr(ExprError::AxisOutOfRange { axis, ndim }))
 }
 
 /// A slice of one axis.
@@ -183,7 +194,7 @@ pub(super) fn on_axis(expr: &Expr, axis: Axis, part: Part) -> std::result::Resul
     expr.slice(&parts)
 }
 
-fn at(expr: &Expr, axis: Axis, index: usize) -> std::result::Result<Expr, ExprError> {
+pub(super) fn at(expr: &Expr, axis: Axis, index: usize) -> std::result::Result<Expr, ExprError> {
     // A position beyond the largest length of an axis is none from its end.
     on_axis(expr, axis, Part::At(isize::try_from(index).unwrap_or(isize::MAX)))
 }

@@ -116,7 +116,7 @@ fn shapes_of_vectors() {
     );
     let column = Array::from_shape_vec_chunked((2, 3).f(), [1, 2], values.clone()).unwrap();
     check(&column, &Nd::from_shape_vec((2, 3).f(), values.clone()).unwrap());
-    let error = Array::from_shape_vec((2, 2), values.clone()).unwrap_err().to_string();
+    let error = Array::from_shape_vec_chunked((2, 2), -1, values.clone()).unwrap_err().to_string();
     assert_eq!(error, "an array of shape [6] (6 elements) cannot have shape [2, 2] (4 elements)");
     assert!(Array::from_shape_vec((usize::MAX, 3), values).is_err());
 }

@@ -25,7 +25,7 @@ fn of_all_elements() {
     let z = a.cast::<Complex<f64>>() * Complex::new(0.0, 1.0);
     assert_eq!(z.sum(), Complex::new(0.0, b.sum()));
     assert_eq!(arr1(&[7, 8]).mean(), Some(7));
-    assert_eq!(arr1(&[200u8, 100]).sum(), 44);
+    assert_eq!(Array1::from_vec_chunked(vec![200u8, 100], -1).sum(), 44);
 }
 
 #[test]

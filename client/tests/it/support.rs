@@ -4,7 +4,43 @@ use ndarray::Dimension;
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Once;
-use tilework::{Array, DType, Element};
+use tilework::{Array, ArrayView, CowArray, DType, Element};
+
+/// Arrays and views of ours that are compared with ndarray's.
+pub trait Computed<A, D: Dimension> {
+    fn lens(&self) -> Vec<usize>;
+    fn values(&self) -> ndarray::Array<A, D>;
+    fn text(&self) -> String;
+}
+
+macro_rules! computed {
+    ($($ours:ty),*) => { $(
+        impl<A: Element, D: Dimension> Computed<A, D> for $ours {
+            fn lens(&self) -> Vec<usize> {
+                self.shape().to_vec()
+            }
+            fn values(&self) -> ndarray::Array<A, D> {
+                self.compute()
+            }
+            fn text(&self) -> String {
+                self.describe()
+            }
+        }
+    )* };
+}
+computed!(Array<A, D>, ArrayView<'_, A, D>);
+
+impl<A: Element, D: Dimension> Computed<A, D> for CowArray<'_, A, D> {
+    fn lens(&self) -> Vec<usize> {
+        self.shape().to_vec()
+    }
+    fn values(&self) -> ndarray::Array<A, D> {
+        self.to_owned().compute()
+    }
+    fn text(&self) -> String {
+        self.to_owned().describe()
+    }
+}
 
 /// Whether two elements are the same bits; one NaN is as good as another.
 #[allow(clippy::eq_op, reason = "only NaN differs from itself")]
@@ -15,32 +51,36 @@ pub fn same<A: Element>(a: A, b: A) -> bool {
 
 /// Computes `ours` and compares it with `theirs`.
 #[track_caller]
-pub fn check<A: Element, D: Dimension>(ours: &Array<A, D>, theirs: &ndarray::Array<A, D>) {
-    assert_eq!(ours.shape(), theirs.shape(), "{ours:?}");
-    let got = ours.compute();
-    assert_eq!(got.shape(), theirs.shape(), "{ours:?}");
+pub fn check<A: Element, D: Dimension>(ours: &impl Computed<A, D>, theirs: &ndarray::Array<A, D>) {
+    assert_eq!(ours.lens(), theirs.shape(), "{}", ours.text());
+    let got = ours.values();
+    assert_eq!(got.shape(), theirs.shape(), "{}", ours.text());
     for (i, (&g, &t)) in got.iter().zip(theirs).enumerate() {
-        assert!(same(g, t), "{ours:?}: element {i} is {g:?}, expected {t:?}");
+        assert!(same(g, t), "{}: element {i} is {g:?}, expected {t:?}", ours.text());
     }
 }
 
 /// As [`check`], for functions whose results may be this many floats away from the standard library's.
 #[track_caller]
-pub fn check_steps<A: Element, D: Dimension>(ours: &Array<A, D>, theirs: &ndarray::Array<A, D>, most: u128) {
-    assert_eq!(ours.shape(), theirs.shape(), "{ours:?}");
-    for (i, (&g, &t)) in ours.compute().iter().zip(theirs).enumerate() {
+pub fn check_steps<A: Element, D: Dimension>(
+    ours: &impl Computed<A, D>,
+    theirs: &ndarray::Array<A, D>,
+    most: u128,
+) {
+    assert_eq!(ours.lens(), theirs.shape(), "{}", ours.text());
+    for (i, (&g, &t)) in ours.values().iter().zip(theirs).enumerate() {
         // Of floats of one sign, neighbours have neighbouring bits.
         let near = same(g, t) || g.to_bits().abs_diff(t.to_bits()) <= most;
-        assert!(near, "{ours:?}: element {i} is {g:?}, expected {t:?}");
+        assert!(near, "{}: element {i} is {g:?}, expected {t:?}", ours.text());
     }
 }
 
 /// As [`check`], for results that depend on the order of additions.
 #[track_caller]
-pub fn check_near<D: Dimension>(ours: &Array<f64, D>, theirs: &ndarray::Array<f64, D>) {
-    assert_eq!(ours.shape(), theirs.shape(), "{ours:?}");
-    for (&g, &t) in ours.compute().iter().zip(theirs) {
-        assert!((g - t).abs() <= 1e-12 * t.abs().max(1.0), "{ours:?}: {g} instead of {t}");
+pub fn check_near<D: Dimension>(ours: &impl Computed<f64, D>, theirs: &ndarray::Array<f64, D>) {
+    assert_eq!(ours.lens(), theirs.shape(), "{}", ours.text());
+    for (&g, &t) in ours.values().iter().zip(theirs) {
+        assert!((g - t).abs() <= 1e-12 * t.abs().max(1.0), "{}: {g} instead of {t}", ours.text());
     }
 }
 

@@ -39,14 +39,14 @@ fn parts_of_axes() {
         &b.slice_axis(Axis(2), Slice::new(1, None, 2)).to_owned(),
     );
     let inner = |n: usize| Slice::new(1, Some(n as isize - 1), 1);
-    check(&a.slice_each_axis(|_, n| inner(n)), &b.slice_each_axis(|axis| inner(axis.len)).to_owned());
+    check(&a.slice_each_axis(|axis| inner(axis.len)), &b.slice_each_axis(|axis| inner(axis.len)).to_owned());
     check(&a.index_axis(Axis(1), 3), &b.index_axis(Axis(1), 3).to_owned());
-    check(&a.remove_axis(Axis(0)), &b.index_axis(Axis(0), 0).to_owned());
+    check(&a.clone().remove_axis(Axis(0)), &b.index_axis(Axis(0), 0).to_owned());
     for indices in [vec![], vec![3], vec![0, 1, 2, 4], vec![4, 3, 2], vec![1, 1, 1], vec![4, 0, 2, 2, 3]] {
         check(&a.select(Axis(1), &indices), &b.select(Axis(1), &indices));
     }
     for at in 0..=5 {
-        let (first, rest) = a.split_at(Axis(1), at);
+        let (first, rest) = a.try_split_at(Axis(1), at).unwrap();
         let (want_first, want_rest) = b.view().split_at(Axis(1), at);
         check(&first, &want_first.to_owned());
         check(&rest, &want_rest.to_owned());
@@ -75,8 +75,11 @@ fn orders_of_axes() {
     let (a, b) = cube();
     check(&a.t(), &b.t().to_owned());
     check(&a.clone().reversed_axes(), &b.clone().reversed_axes());
-    check(&a.permuted_axes([1, 2, 0]), &b.clone().permuted_axes([1, 2, 0]).as_standard_layout().to_owned());
-    check(&a.insert_axis(Axis(3)), &b.clone().insert_axis(Axis(3)));
+    check(
+        &a.clone().permuted_axes([1, 2, 0]),
+        &b.clone().permuted_axes([1, 2, 0]).as_standard_layout().to_owned(),
+    );
+    check(&a.clone().insert_axis(Axis(3)), &b.clone().insert_axis(Axis(3)));
     let (mut c, mut d) = (a.clone(), b.clone());
     c.swap_axes(0, 2);
     d.swap_axes(0, 2);
@@ -99,7 +102,7 @@ fn shapes() {
     );
     check(&a.flatten(), &b.flatten().to_owned());
     check(&a.flatten_with_order(Order::ColumnMajor), &b.flatten_with_order(Order::ColumnMajor).to_owned());
-    check(&a.into_flat(), &b.into_flat());
+    check(&a.clone().into_flat(), &b.into_flat());
     assert!(Array2::<f64>::zeros((0, 3)).reshape((3, 0, 7)).compute().is_empty());
 }
 
@@ -129,7 +132,7 @@ fn dimension_types() {
     let d = a.clone().into_dyn();
     check(&d, &b.clone().into_dyn());
     check(&d.clone().into_dimensionality::<Ix3>().unwrap(), &b);
-    let error = d.into_dimensionality::<Ix2>().unwrap_err().to_string();
+    let error = d.try_into_dimensionality::<Ix2>().unwrap_err().to_string();
     assert_eq!(error, "the array has 3 dimensions, expected 2");
     assert_eq!(a.dim(), (4, 5, 6));
     assert_eq!(a.raw_dim(), b.raw_dim());

@@ -1,0 +1,73 @@
+//! Elements by their index. A local array gives them as ndarray does; a lazy one is computed, once.
+
+use super::{ArcArray, Array, ArrayView, ArrayViewMut, CowArray};
+use ndarray::{Dimension, IndexLonger, NdIndex};
+use std::ops::{Index, IndexMut};
+
+macro_rules! index {
+    ($($kind:ty),*) => { $(
+        impl<A, D: Dimension, I: NdIndex<D>> Index<I> for $kind {
+            type Output = A;
+            #[inline]
+            #[track_caller]
+            fn index(&self, index: I) -> &A {
+                &(**self)[index]
+            }
+        }
+    )* };
+}
+index!(Array<A, D>, ArrayView<'_, A, D>, ArrayViewMut<'_, A, D>, CowArray<'_, A, D>, ArcArray<A, D>);
+
+macro_rules! index_mut {
+    ($([$kind:ty] [$($bound:ident)?])*) => { $(
+        impl<A: $($bound)?, D: Dimension, I: NdIndex<D>> IndexMut<I> for $kind {
+            #[inline]
+            #[track_caller]
+            fn index_mut(&mut self, index: I) -> &mut A {
+                &mut (**self)[index]
+            }
+        }
+    )* };
+}
+index_mut! {
+    [Array<A, D>] []
+    [ArrayViewMut<'_, A, D>] []
+    [CowArray<'_, A, D>] [Clone]
+    [ArcArray<A, D>] [Clone]
+}
+
+impl<'a, A, D: Dimension, I: NdIndex<D>> IndexLonger<I> for &ArrayView<'a, A, D> {
+    type Output = &'a A;
+
+    #[track_caller]
+    fn index(self, index: I) -> &'a A {
+        IndexLonger::index(&**self, index)
+    }
+
+    fn get(self, index: I) -> Option<&'a A> {
+        IndexLonger::get(&**self, index)
+    }
+
+    unsafe fn uget(self, index: I) -> &'a A {
+        // SAFETY: by the caller's word.
+        unsafe { IndexLonger::uget(&**self, index) }
+    }
+}
+
+impl<'a, A, D: Dimension, I: NdIndex<D>> IndexLonger<I> for ArrayViewMut<'a, A, D> {
+    type Output = &'a mut A;
+
+    #[track_caller]
+    fn index(self, index: I) -> &'a mut A {
+        IndexLonger::index(self.into_ndarray(), index)
+    }
+
+    fn get(self, index: I) -> Option<&'a mut A> {
+        IndexLonger::get(self.into_ndarray(), index)
+    }
+
+    unsafe fn uget(self, index: I) -> &'a mut A {
+        // SAFETY: by the caller's word.
+        unsafe { IndexLonger::uget(self.into_ndarray(), index) }
+    }
+}

@@ -1,0 +1,21 @@
+//! What an array is in memory: ndarray's array that is here, or an expression whose values come when they are
+//! touched. One file a kind: owned, view, writable view, view or owned, shared.
+//!
+//! Knows when values are shared, computed and kept. Must not know operations.
+
+pub(crate) mod choice;
+mod cow;
+pub(crate) mod memory;
+pub(crate) mod node;
+mod owned;
+mod shared;
+pub(crate) mod source;
+mod view;
+mod view_mut;
+
+pub use cow::CowArray;
+pub use owned::Array;
+pub use shared::ArcArray;
+pub use source::Source;
+pub use view::ArrayView;
+pub use view_mut::ArrayViewMut;

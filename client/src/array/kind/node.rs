@@ -1,0 +1,347 @@
+//! An expression and, once they are touched, its values; and the slices that were taken of it.
+//!
+//! Owns when values are computed and that they are computed once. Must not know the kinds of arrays that look at
+//! them: ndarray's array over the values is kept with its type forgotten.
+
+use super::choice::{default_chunks, dtype_of};
+use super::memory::{Owner, literal};
+use crate::array::chunks_of;
+use crate::error::Result;
+use crate::session::Session;
+use ndarray::{Dimension, ShapeBuilder};
+use std::ptr::NonNull;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use tilework_expr::{AxisMap, Expr, Op, with_dtype};
+
+/// Slices kept of one lazy array; beyond it, the whole array is computed and slices are views of its values.
+const SLICES_MAX: usize = 4096;
+
+/// A value of a forgotten type.
+struct Erased {
+    value: NonNull<()>,
+    drop: unsafe fn(NonNull<()>),
+}
+
+impl Drop for Erased {
+    fn drop(&mut self) {
+        // SAFETY: made with the value, and called once.
+        unsafe { (self.drop)(self.value) }
+    }
+}
+
+// SAFETY: holds an ndarray array or view of plain data, which any thread may read.
+unsafe impl Send for Erased {}
+// SAFETY: as above.
+unsafe impl Sync for Erased {}
+
+/// An expression with its values, once computed.
+pub struct Node {
+    expr: Expr,
+    shape: Vec<usize>,
+    /// The array that this is a slice of; it owns this node, in `slices`.
+    root: Option<NonNull<Node>>,
+    values: OnceLock<Arc<Owner>>,
+    computing: Mutex<()>,
+    /// The expression that reads the values, once they are here.
+    leaf: OnceLock<Expr>,
+    /// ndarray's array or view over the values.
+    here: OnceLock<Erased>,
+    #[allow(clippy::vec_box, reason = "slices are referred to by their address")]
+    slices: Mutex<Vec<Box<Node>>>,
+    /// Elements of slices that were computed apart from the whole.
+    touched: AtomicUsize,
+}
+
+// SAFETY: `root` outlives this node and is itself shared between threads by reference alone.
+unsafe impl Send for Node {}
+// SAFETY: as above.
+unsafe impl Sync for Node {}
+
+/// Where a node's values lie: their owner, the first one's address, the strides.
+struct Place<'a> {
+    owner: &'a Arc<Owner>,
+    first: *const u8,
+    strides: Vec<isize>,
+}
+
+impl Node {
+    pub(crate) fn new(expr: Expr) -> Node {
+        Node {
+            shape: expr.shape(),
+            expr,
+            root: None,
+            values: OnceLock::new(),
+            computing: Mutex::new(()),
+            leaf: OnceLock::new(),
+            here: OnceLock::new(),
+            slices: Mutex::default(),
+            touched: AtomicUsize::new(0),
+        }
+    }
+
+    /// The expression as it was built.
+    pub(crate) fn expr(&self) -> &Expr {
+        &self.expr
+    }
+
+    /// The lengths of its axes.
+    pub(crate) fn shape(&self) -> &[usize] {
+        &self.shape
+    }
+
+    /// The expression for what is built on this: it reads the values where they are computed already.
+    pub(crate) fn leaf(&self) -> Expr {
+        let Some(place) = self.place_if_here() else { return self.expr.clone() };
+        let make = || {
+            let chunks = chunks_of(self.expr.grid());
+            let shape = self.expr.shape();
+            literal(place.owner, place.first, (&shape, &place.strides), &chunks)
+                .expect("the expression's own chunks fit its shape")
+        };
+        self.leaf.get_or_init(make).clone()
+    }
+
+    /// Whether the values are in this process.
+    pub(crate) fn is_here(&self) -> bool {
+        self.values.get().is_some() || self.root().is_some_and(Node::is_here)
+    }
+
+    fn root(&self) -> Option<&Node> {
+        // SAFETY: the root owns this node and is not moved while it does.
+        self.root.map(|root| unsafe { root.as_ref() })
+    }
+
+    /// A slice of this array: `expr` reads nothing but views of this node's expression. `None` where the values
+    /// are better looked at in place.
+    pub(crate) fn slice(&self, expr: Expr) -> Option<&Node> {
+        let root = self.root().unwrap_or(self);
+        if root.is_here() {
+            return None;
+        }
+        let mut slices = root.slices.lock().unwrap_or_else(PoisonError::into_inner);
+        if slices.len() >= SLICES_MAX {
+            return None;
+        }
+        let node = Box::new(Node { root: Some(NonNull::from(root)), ..Node::new(expr) });
+        let at = NonNull::from(&*node);
+        slices.push(node);
+        // SAFETY: boxes in the list stay where they are and live as long as the root.
+        Some(unsafe { at.as_ref() })
+    }
+
+    /// The values; computes them on the first call.
+    pub(crate) fn try_values(&self) -> Result<&Arc<Owner>> {
+        if let Some(values) = self.values.get() {
+            return Ok(values);
+        }
+        let _one_at_a_time = self.computing.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(values) = self.values.get() {
+            return Ok(values);
+        }
+        let owner = computed(&self.expr)?;
+        Ok(self.values.get_or_init(|| Arc::new(owner)))
+    }
+
+    /// The values' owner if nobody else has it.
+    pub(crate) fn into_values(self) -> Option<Arc<Owner>> {
+        self.values.into_inner()
+    }
+
+    /// Computes the values, here or within the root, if they are not yet.
+    pub(crate) fn try_here(&self) -> Result<()> {
+        self.try_place().map(drop)
+    }
+
+    fn place_if_here(&self) -> Option<Place<'_>> {
+        if let Some(owner) = self.values.get() {
+            return Some(Place { owner, first: owner.start_bytes(), strides: row_major(&self.expr.shape()) });
+        }
+        let root = self.root()?;
+        let owner = root.values.get()?;
+        let (offset, strides) = within(&self.expr, &root.expr);
+        let first = owner.start_bytes().wrapping_offset(offset * self.expr.dtype().size() as isize);
+        Some(Place { owner, first, strides })
+    }
+
+    fn try_place(&self) -> Result<Place<'_>> {
+        if self.place_if_here().is_none() {
+            match self.root() {
+                // A whole that cannot be gathered may still have slices that can.
+                Some(root) if root.worth_computing(self.expr.len()) && root.try_values().is_ok() => {}
+                _ => drop(self.try_values()?),
+            }
+        }
+        Ok(self.place_if_here().expect("computed above"))
+    }
+
+    /// Whether so many elements have been asked for in slices that the whole costs no more.
+    fn worth_computing(&self, more: usize) -> bool {
+        let before = self.touched.fetch_add(more, Ordering::Relaxed);
+        before.saturating_add(more).saturating_mul(2) > self.expr.len()
+    }
+
+    /// ndarray's array over the values, which stay with this node.
+    ///
+    /// # Safety
+    /// `A` is the type of the expression's elements, and every call for this node asks for an array, with the same
+    /// types.
+    pub(crate) unsafe fn try_array<A, D: Dimension>(&self) -> Result<&ndarray::Array<A, D>> {
+        if let Some(here) = self.here.get() {
+            // SAFETY: by the caller's word.
+            return Ok(unsafe { here.value.cast().as_ref() });
+        }
+        let owner = self.try_values()?;
+        let make = || {
+            // SAFETY: the vector's parts; that it is not freed here is what `forget_values` is for.
+            let values = unsafe { Vec::from_raw_parts(owner.start::<A>(), owner.len(), owner.capacity()) };
+            let array = in_shape::<A, D>(&self.expr, values);
+            erased(array, forget_values::<A, D>)
+        };
+        // SAFETY: by the caller's word.
+        Ok(unsafe { self.here.get_or_init(make).value.cast().as_ref() })
+    }
+
+    /// ndarray's view of the values, which stay with this node or its root.
+    ///
+    /// # Safety
+    /// `A` is the type of the expression's elements, and every call for this node asks for a view, with the same
+    /// types.
+    pub(crate) unsafe fn try_view<'r, 'a: 'r, A, D: Dimension + 'r>(
+        &'a self,
+    ) -> Result<&'r ndarray::ArrayView<'a, A, D>> {
+        if let Some(here) = self.here.get() {
+            // SAFETY: by the caller's word.
+            return Ok(unsafe { here.value.cast().as_ref() });
+        }
+        let place = self.try_place()?;
+        let make = || {
+            // SAFETY: the place's elements lie within its owner, which this node or its root keeps.
+            let view: ndarray::ArrayView<'a, A, D> =
+                unsafe { strided(place.first.cast(), &self.expr.shape(), &place.strides) };
+            erased(view, free::<ndarray::ArrayView<'a, A, D>>)
+        };
+        // SAFETY: by the caller's word.
+        Ok(unsafe { self.here.get_or_init(make).value.cast().as_ref() })
+    }
+}
+
+fn erased<T>(value: T, drop: unsafe fn(NonNull<()>)) -> Erased {
+    Erased { value: NonNull::from(Box::leak(Box::new(value))).cast(), drop }
+}
+
+/// Frees a boxed value.
+unsafe fn free<T>(value: NonNull<()>) {
+    // SAFETY: `erased` boxed a value of this type.
+    drop(unsafe { Box::from_raw(value.cast::<T>().as_ptr()) });
+}
+
+/// Frees a boxed array, but not its elements, which an owner keeps.
+unsafe fn forget_values<A, D: Dimension>(value: NonNull<()>) {
+    // SAFETY: `erased` boxed a value of this type.
+    let array = unsafe { Box::from_raw(value.cast::<ndarray::Array<A, D>>().as_ptr()) };
+    std::mem::forget(array.into_raw_vec_and_offset().0);
+}
+
+/// Values in row-major order as ndarray's array.
+pub(crate) fn in_shape<A, D: Dimension>(expr: &Expr, values: Vec<A>) -> ndarray::Array<A, D> {
+    let array = ndarray::Array::from_shape_vec(crate::array::dim_of::<D>(&expr.shape()), values);
+    array.expect("a result has as many elements as its grid")
+}
+
+/// Runs the expression on the current session.
+pub(crate) fn computed(expr: &Expr) -> Result<Owner> {
+    let chunks = Session::current()?.run(std::slice::from_ref(expr))?;
+    Ok(gathered(expr, &chunks[0]))
+}
+
+/// The values of a result from its chunks.
+pub(crate) fn gathered(expr: &Expr, chunks: &[tilework_kernels::Chunk]) -> Owner {
+    with_dtype!(expr.dtype(), T => Owner::of(crate::session::gather::values::<T>(expr.grid(), chunks)))
+}
+
+/// The strides, in elements, of a row-major array.
+pub(crate) fn row_major(shape: &[usize]) -> Vec<isize> {
+    let mut strides = vec![0; shape.len()];
+    let mut step = 1;
+    for (s, &len) in strides.iter_mut().zip(shape).rev() {
+        *s = step;
+        step *= len as isize;
+    }
+    strides
+}
+
+/// Where a view of views of `root` starts within its row-major values, and its strides.
+fn within(view: &Expr, root: &Expr) -> (isize, Vec<isize>) {
+    let mut chain = Vec::new();
+    let mut expr = view;
+    while !expr.same(root) {
+        let Op::View(view) = expr.op() else { unreachable!("a slice is made of views alone: {expr:?}") };
+        chain.push((view, expr.ndim()));
+        expr = &expr.inputs()[0];
+    }
+    let (mut offset, mut strides) = (0, row_major(&root.shape()));
+    for (view, ndim) in chain.into_iter().rev() {
+        let mut next = vec![0; ndim];
+        for (map, stride) in view.axes.iter().zip(&strides) {
+            match *map {
+                AxisMap::At(i) => offset += i as isize * stride,
+                AxisMap::Along { axis, start, step } => {
+                    offset += start as isize * stride;
+                    next[axis] += step * stride;
+                }
+            }
+        }
+        strides = next;
+    }
+    (offset, strides)
+}
+
+/// ndarray's view of strided elements.
+///
+/// # Safety
+/// The elements must be there, and not be written, for `'a`.
+unsafe fn strided<'a, A, D: Dimension>(
+    first: *const A,
+    shape: &[usize],
+    strides: &[isize],
+) -> ndarray::ArrayView<'a, A, D> {
+    // ndarray takes the lowest address and strides forwards; what runs backwards is then turned round.
+    let mut lowest = first;
+    let mut forwards: D = D::zeros(shape.len());
+    let empty = shape.contains(&0);
+    for (axis, (&stride, &len)) in strides.iter().zip(shape).enumerate() {
+        forwards[axis] = stride.unsigned_abs();
+        if stride < 0 && !empty {
+            lowest = lowest.wrapping_offset(stride * (len as isize - 1));
+        }
+    }
+    let dim = crate::array::dim_of::<D>(shape);
+    if empty {
+        lowest = std::ptr::dangling();
+        forwards = D::zeros(shape.len());
+    }
+    // SAFETY: by the caller's word.
+    let mut view = unsafe { ndarray::ArrayView::from_shape_ptr(dim.strides(forwards), lowest) };
+    for (axis, &stride) in strides.iter().enumerate() {
+        if stride < 0 && !empty {
+            view.invert_axis(ndarray::Axis(axis));
+        }
+    }
+    view
+}
+
+/// The elements of an array in this process as an expression, by a copy.
+pub(crate) fn copied<A, D: Dimension>(array: &ndarray::ArrayRef<A, D>) -> Result<Expr> {
+    let dtype = dtype_of::<A>().expect("the element type travels");
+    with_dtype!(dtype, T => {
+        // SAFETY: `A` and `T` are the same type.
+        let array: &ndarray::ArrayRef<T, D> = unsafe { &*(std::ptr::from_ref(array) as *const ndarray::ArrayRef<T, D>) };
+        let owned = array.to_owned();
+        let (shape, strides) = (owned.shape().to_vec(), owned.strides().to_vec());
+        let (values, offset) = owned.into_raw_vec_and_offset();
+        let owner = Arc::new(Owner::of(values));
+        let first = owner.start_bytes().wrapping_add(offset.unwrap_or(0) * size_of::<T>());
+        literal(&owner, first, (&shape, &strides), &default_chunks())
+    })
+}
