@@ -236,7 +236,9 @@ fn allocate(fused: &Fused) -> (Vec<usize>, usize) {
     }
     let (mut free, mut n_registers, mut registers) = (Vec::new(), 0, vec![0; n]);
     for i in 0..n {
-        let reused = if i + 1 < n { free.pop() } else { None };
+        // What is not computed is there before anything is.
+        let shares = i + 1 < n && !stays(&fused.values[i].def);
+        let reused = if shares { free.pop() } else { None };
         registers[i] = reused.unwrap_or_else(|| {
             n_registers += 1;
             n_registers - 1

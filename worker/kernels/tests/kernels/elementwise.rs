@@ -269,3 +269,21 @@ fn choices() {
         });
     }
 }
+
+#[test]
+fn operands_that_come_late_in_a_chain_are_not_overwritten() {
+    let shape = [50, 60];
+    let x = ArrayD::from_shape_fn(IxDyn(&shape), |i| (i[0] * 60 + i[1]) as f64 / 7.0);
+    let cut = chunks(&[40, 50]);
+    let a = literal(&x, &cut);
+    let (mut chain, mut want) = (a.unary(UnaryOp::Square).unwrap(), &x * &x);
+    for axis in 0..2 {
+        // Made from the position, and read across the rows: both lie in registers that computed values must not take.
+        let index = Expr::index(&shape, &cut, axis).unwrap().cast(DType::F64).unwrap();
+        let across = literal(&x.t().to_owned().into_dyn(), &chunks(&[50, 40])).reversed_axes().unwrap();
+        chain = chain.binary(BinaryOp::Add, &index).unwrap().unary(UnaryOp::Sqrt).unwrap();
+        chain = chain.binary(BinaryOp::Mul, &across).unwrap();
+        want = ArrayD::from_shape_fn(IxDyn(&shape), |i| (want[&i] + i[axis] as f64).sqrt() * x[&i]);
+    }
+    check(&chain, &want);
+}
