@@ -130,6 +130,12 @@ impl Session {
         Ok(session)
     }
 
+    /// The current session, if one was started or made current.
+    #[must_use]
+    pub fn started() -> Option<Session> {
+        CURRENT.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     /// Makes this the session on which `compute` runs, in the whole process.
     pub fn make_current(&self) {
         let mut current = CURRENT.lock().unwrap_or_else(PoisonError::into_inner);

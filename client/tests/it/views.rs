@@ -97,7 +97,7 @@ fn shapes() {
     let columns = ((8, 15), Order::ColumnMajor);
     check(&a.to_shape(columns).unwrap(), &b.to_shape(columns).unwrap().to_owned());
     check(
-        &a.t().clone().into_shape_with_order((2, 60)).unwrap(),
+        &a.t().into_shape_with_order((2, 60)).unwrap(),
         &b.t().to_shape((2, 60)).unwrap().to_owned(),
     );
     check(&a.flatten(), &b.flatten().to_owned());

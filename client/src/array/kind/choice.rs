@@ -80,7 +80,7 @@ pub fn set_eager_bytes_max(bytes: usize) {
 }
 
 /// Chunks along an axis that a default length makes at most.
-const DEFAULT_CHUNKS_MAX: usize = 16;
+const DEFAULT_CHUNKS_MAX: usize = 6;
 
 /// Sets the length along each axis of the chunks that arrays get which nobody chose chunks for; 0, or else what
 /// the variable `TILEWORK_CHUNK_LEN` holds, at first. 0 stands for chunks by size, which is what programs want;
