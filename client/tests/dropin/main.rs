@@ -85,6 +85,16 @@ fn programs_written_for_ndarray() {
     }
 }
 
+#[test]
+fn every_method_of_ndarray_is_listed() {
+    let listed = include_str!("../../../docs/ndarray.md");
+    let missing: Vec<String> = project::public_functions()
+        .into_iter()
+        .filter(|name| !listed.contains(&format!("| `{name}` |")))
+        .collect();
+    assert!(missing.is_empty(), "docs/ndarray.md does not say what becomes of {missing:?}");
+}
+
 /// Runs the test files; returns how many tests passed and how many tasks ran.
 fn pass(ours: &Project, mode: &Mode) -> (usize, u64) {
     let (mut passed, mut n_tasks) = (0, 0);

@@ -125,6 +125,30 @@ fn archive() -> PathBuf {
     Path::new(ndarray["manifest_path"].as_str().unwrap()).parent().unwrap().to_owned()
 }
 
+/// The public functions in the files of ndarray's that hold its arrays' methods.
+pub fn public_functions() -> Vec<String> {
+    let files =
+        ["impl_methods", "impl_constructors", "impl_owned_array", "impl_1d", "impl_2d", "impl_dyn", "tri"];
+    let more = [
+        "impl_views/conversions",
+        "impl_views/splitting",
+        "numeric/impl_numeric",
+        "parallel/impl_par_methods",
+    ];
+    let archive = archive();
+    let mut names = Vec::new();
+    for file in files.iter().chain(&more) {
+        let text = read(&archive.join(format!("src/{file}.rs")));
+        for line in text.lines().map(str::trim_start) {
+            let rest = line.strip_prefix("pub ").and_then(|l| l.strip_prefix("unsafe ").or(Some(l)));
+            let Some(rest) = rest.and_then(|l| l.strip_prefix("fn ")) else { continue };
+            names.push(rest.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect());
+        }
+    }
+    assert!(names.len() > 150, "{names:?}");
+    names
+}
+
 /// The text with the import changed.
 fn imported(text: &str) -> String {
     // Annotated: a crate behind ours (serde_json) compares integers with its own type too, so that the type of an
