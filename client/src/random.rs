@@ -4,7 +4,6 @@
 //! chunks, on any number of workers, and after any failure. Two arrays that are to be independent need
 //! different seeds.
 
-use crate::array::kind::choice::default_chunks;
 use crate::array::{Array, shape_of};
 use crate::error::{Result, or_panic};
 use ndarray::ShapeBuilder;
@@ -25,7 +24,7 @@ macro_rules! distributions {
         #[must_use]
         #[track_caller]
         pub fn $plain<A: Element + $bound, Sh: ShapeBuilder>(shape: Sh, $($p: $t,)* seed: u64) -> Array<A, Sh::Dim> {
-            or_panic($try_chunked(shape, default_chunks(), $($p,)* seed))
+            or_panic($try_chunked(shape, Chunks::Auto, $($p,)* seed))
         }
 
         #[doc = concat!("[`", stringify!($plain), "`] in the given chunks.")]
@@ -52,7 +51,7 @@ macro_rules! distributions {
             $($p: $t,)*
             seed: u64,
         ) -> Result<Array<A, Sh::Dim>> {
-            $try_chunked(shape, default_chunks(), $($p,)* seed)
+            $try_chunked(shape, Chunks::Auto, $($p,)* seed)
         }
 
         #[doc = concat!("[`", stringify!($chunked), "`] that returns what goes wrong.")]

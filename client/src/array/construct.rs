@@ -34,7 +34,7 @@ macro_rules! constructors {
         /// # Errors
         #[doc = $errors]
         pub fn $try_plain<$($g)*>($($a: $t,)* $($b: $u,)*) -> Result<Self> $(where $($w)*)? {
-            Self::$try_chunked($($a,)* default_chunks(), $($b,)*)
+            Self::$try_chunked($($a,)* Chunks::Auto, $($b,)*)
         }
 
         #[doc = concat!("[`", stringify!($chunked), "`](Self::", stringify!($chunked), ") that returns what goes wrong.")]
@@ -166,12 +166,18 @@ fn filled<A, D: Dimension, Sh: ShapeBuilder<Dim = D>>(
     let lens = shape.raw_dim().slice();
     // Too large a shape is ndarray's to refuse: it panics as it always did.
     if is_large::<A>(lens)
+        && is_row_major(&shape)
         && let Some(scalar) = scalar_of(&value())
-        && let Ok(expr) = Expr::full(lens, &default_chunks(), scalar)
+        && let Ok(expr) = Expr::full(lens, &default_chunks(lens), scalar)
     {
         return Array::of_expr(expr);
     }
     Array::local(eager(shape))
+}
+
+/// Whether elements of a shape are to lie in row-major order: those of a computed expression do.
+fn is_row_major<D: Dimension>(shape: &ndarray::Shape<D>) -> bool {
+    ndarray::Array::<(), D>::default(shape.clone()).is_standard_layout()
 }
 
 /// An array that an expression describes where it is large; too large a shape is ndarray's to refuse.
@@ -255,7 +261,7 @@ impl<A> Array<A, Ix1> {
     {
         described(
             &[n],
-            || evenly(start, end, n, &default_chunks()),
+            || evenly(start, end, n, &default_chunks(&[n])),
             || ndarray::Array::linspace(start, end, n),
         )
     }
@@ -279,7 +285,7 @@ impl<A> Array<A, Ix1> {
         };
         described(
             &[n],
-            || ramp(n, &default_chunks(), start, step),
+            || ramp(n, &default_chunks(&[n]), start, step),
             || ndarray::Array::range(start, end, step),
         )
     }
@@ -293,7 +299,7 @@ impl<A> Array<A, Ix1> {
         A: Float,
     {
         let eager = || ndarray::Array::logspace(base, start, end, n);
-        described(&[n], || powers(base, start, end, n, &default_chunks()), eager)
+        described(&[n], || powers(base, start, end, n, &default_chunks(&[n])), eager)
     }
 
     /// `n` elements from `start` to `end`, both included, each the same multiple of the one before; `None` where one
@@ -350,7 +356,7 @@ impl<A> Array<A, Ix2> {
     {
         let build = || {
             let dtype = dtype_of::<A>().expect("a large array is lazy only where its elements travel");
-            Ok(diagonal(n, &default_chunks(), dtype)?.select(&scalar(&elem)?, &scalar(&A::zero())?)?)
+            Ok(diagonal(n, &default_chunks(&[n, n]), dtype)?.select(&scalar(&elem)?, &scalar(&A::zero())?)?)
         };
         described(&[n, n], build, || ndarray::Array::from_diag_elem(n, elem.clone()))
     }

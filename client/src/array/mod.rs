@@ -24,11 +24,14 @@ mod moves;
 mod operand;
 mod operators;
 mod own;
+#[cfg(feature = "rand")]
+mod rand;
 mod reduce;
 #[cfg(feature = "serde")]
 mod serde;
 mod shape;
 mod slice;
+mod statistics;
 mod twins;
 mod views;
 mod write;

@@ -49,7 +49,7 @@ fn lazy<A, B, D: Dimension, E: Dimension>(
 
 /// Two borrowed operands: a new array.
 #[track_caller]
-fn new<A, B, C, D, E>(
+pub(super) fn new<A, B, C, D, E>(
     op: BinaryOp,
     left: &(impl Source<A, D> + ?Sized),
     right: &(impl Source<B, E> + ?Sized),

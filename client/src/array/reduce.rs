@@ -412,6 +412,10 @@ on_all!({ A } {
     where
         A: Float + FromPrimitive,
     {
+        // ndarray gives NaN for it.
+        if ddof.is_nan() {
+            return ddof;
+        }
         whole(self, Fold::Var { ddof: as_f64(ddof) }, |a| a.var(ddof))
     }
 
@@ -425,6 +429,9 @@ on_all!({ A } {
     where
         A: Float + FromPrimitive,
     {
+        if ddof.is_nan() {
+            return ddof;
+        }
         whole(self, Fold::Std { ddof: as_f64(ddof) }, |a| a.std(ddof))
     }
 
@@ -484,6 +491,10 @@ on_all!({ A } {
         A: Float + FromPrimitive,
         D: RemoveAxis,
     {
+        if ddof.is_nan() {
+            let _within = self.len_of(axis);
+            return Array::from_elem(self.lens().remove_axis(axis), ddof);
+        }
         along(self, Fold::Var { ddof: as_f64(ddof) }, axis, |a| a.var_axis(axis, ddof))
     }
 
@@ -498,6 +509,10 @@ on_all!({ A } {
         A: Float + FromPrimitive,
         D: RemoveAxis,
     {
+        if ddof.is_nan() {
+            let _within = self.len_of(axis);
+            return Array::from_elem(self.lens().remove_axis(axis), ddof);
+        }
         along(self, Fold::Std { ddof: as_f64(ddof) }, axis, |a| a.std_axis(axis, ddof))
     }
 });

@@ -20,7 +20,7 @@ on_both!({ A: Element } {
     pub fn chunks(&self) -> Vec<Vec<usize>> {
         let grid = match self.node() {
             Some(node) => node.expr().grid().clone(),
-            None => default_chunks().grid(self.shape(), A::DTYPE).expect("default chunks fit an array in memory"),
+            None => default_chunks(self.shape()).grid(self.shape(), A::DTYPE).expect("default chunks fit an array in memory"),
         };
         grid.axes().iter().map(tilework_expr::AxisGrid::chunk_lens).collect()
     }

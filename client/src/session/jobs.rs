@@ -11,10 +11,13 @@ use crate::literal::Literal;
 use std::any::Any;
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
-use tilework_expr::{Holding, JobError, JobId, Plan, Program, TaskKey, TaskRange, Update, WorkerId};
+use tilework_expr::{
+    Holding, JobError, JobId, Plan, Program, StageIdx, TaskKey, TaskRange, Update, WorkerId,
+};
 use tilework_kernels::Chunk;
 use tilework_proto::{ClientLink, ClientSession, ToClient};
 
@@ -38,13 +41,19 @@ pub(crate) struct Jobs {
     link: ClientLink,
     table: Mutex<BTreeMap<JobId, Entry>>,
     closed: Mutex<Option<String>>,
+    n_tasks_done: AtomicU64,
 }
 
 impl Jobs {
     /// Starts taking in what the scheduler says.
     pub(crate) fn start(session: ClientSession, data: Arc<dyn DataPlane>) -> Result<Arc<Jobs>> {
         let ClientSession { link, mut updates } = session;
-        let jobs = Arc::new(Jobs { link, table: Mutex::default(), closed: Mutex::new(None) });
+        let jobs = Arc::new(Jobs {
+            link,
+            table: Mutex::default(),
+            closed: Mutex::new(None),
+            n_tasks_done: AtomicU64::new(0),
+        });
         let weak = Arc::downgrade(&jobs);
         let body = move || {
             let mut why = "the connection to the scheduler was lost".to_owned();
@@ -84,6 +93,11 @@ impl Jobs {
         table.insert(id, entry);
         drop(table);
         Ok(Job { id, jobs: Arc::clone(self), plan, news: from_scheduler, progress })
+    }
+
+    /// Tasks of the jobs that ended well.
+    pub(super) fn n_tasks_done(&self) -> u64 {
+        self.n_tasks_done.load(Ordering::Relaxed)
     }
 
     fn take_in(&self, job: JobId, update: Update, data: &Arc<dyn DataPlane>) {
@@ -147,6 +161,11 @@ pub(super) struct Job {
 }
 
 impl Job {
+    /// Tasks of all stages.
+    fn n_tasks(&self) -> u64 {
+        (0..self.plan.stages.len()).map(|stage| self.plan.n_tasks(StageIdx(stage as u32))).sum()
+    }
+
     /// Waits until all outputs exist.
     pub(super) fn wait(&mut self) -> Result<Located> {
         loop {
@@ -155,6 +174,7 @@ impl Job {
                 Ok(Update::Progress { done, total }) => self.progress.show(done, total),
                 Ok(Update::Done { outputs, addresses }) => {
                     self.progress.finish();
+                    self.jobs.n_tasks_done.fetch_add(self.n_tasks(), Ordering::Relaxed);
                     return Ok(Located { outputs, addresses: addresses.into_iter().collect() });
                 }
                 Ok(Update::Failed(error)) => return Err(error.into()),

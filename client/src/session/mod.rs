@@ -109,22 +109,31 @@ impl Session {
         Ok(session)
     }
 
-    /// The current session: the one made current last, else the one that `TILEWORK_CONNECTION` names, else an
-    /// embedded one, started by the first call.
+    /// The current session: the one made current last, else the one that `TILEWORK_CONNECTION` names, else as many
+    /// worker processes of this machine as `TILEWORK_PROCESSES` says, else an embedded one; started by the first
+    /// call.
     ///
     /// # Errors
-    /// Where that session cannot be started.
+    /// Where that session cannot be started; [`Error::Cluster`] for a `TILEWORK_PROCESSES` that is no number.
     pub fn current() -> Result<Session> {
         let mut current = CURRENT.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(session) = &*current {
             return Ok(session.clone());
         }
-        let session = match std::env::var_os("TILEWORK_CONNECTION") {
-            Some(file) => remote::connect(Path::new(&file), Box::new(()))?,
-            None => Session::embedded()?,
+        let session = match (std::env::var_os("TILEWORK_CONNECTION"), std::env::var_os("TILEWORK_PROCESSES"))
+        {
+            (Some(file), _) => remote::connect(Path::new(&file), Box::new(()))?,
+            (None, Some(n)) => processes::start(number_of_processes(&n)?)?,
+            (None, None) => Session::embedded()?,
         };
         *current = Some(session.clone());
         Ok(session)
+    }
+
+    /// The current session, if one was started or made current.
+    #[must_use]
+    pub fn started() -> Option<Session> {
+        CURRENT.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Makes this the session on which `compute` runs, in the whole process.
@@ -148,6 +157,12 @@ impl Session {
     /// Shows the progress of every run: a bar on a terminal, a plain line every few seconds in a log file.
     pub fn show_progress(&self, show: bool) {
         self.0.show_progress.store(show, Ordering::Relaxed);
+    }
+
+    /// How many tasks of this session's jobs the workers have done, jobs that failed not counted.
+    #[must_use]
+    pub fn n_tasks_done(&self) -> u64 {
+        self.0.jobs.n_tasks_done()
     }
 
     /// How many workers the session had when it started.
@@ -223,6 +238,12 @@ impl Session {
     fn is(&self, other: &Session) -> bool {
         Arc::ptr_eq(&self.0, &other.0)
     }
+}
+
+fn number_of_processes(n: &std::ffi::OsStr) -> Result<usize> {
+    let number = n.to_str().and_then(|n| n.trim().parse().ok());
+    let wrong = || Error::Cluster(format!("TILEWORK_PROCESSES is {}, expected a number", n.display()));
+    number.ok_or_else(wrong)
 }
 
 fn guard_job(guard: &tilework_expr::Attachment) -> u64 {

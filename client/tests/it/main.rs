@@ -4,6 +4,7 @@ mod construct;
 mod elementwise;
 mod files;
 mod joins;
+mod kinds;
 mod misuse;
 mod properties;
 mod random;

@@ -96,10 +96,7 @@ fn shapes() {
     check(&a.to_shape(120).unwrap(), &b.to_shape(120).unwrap().to_owned());
     let columns = ((8, 15), Order::ColumnMajor);
     check(&a.to_shape(columns).unwrap(), &b.to_shape(columns).unwrap().to_owned());
-    check(
-        &a.t().clone().into_shape_with_order((2, 60)).unwrap(),
-        &b.t().to_shape((2, 60)).unwrap().to_owned(),
-    );
+    check(&a.t().into_shape_with_order((2, 60)).unwrap(), &b.t().to_shape((2, 60)).unwrap().to_owned());
     check(&a.flatten(), &b.flatten().to_owned());
     check(&a.flatten_with_order(Order::ColumnMajor), &b.flatten_with_order(Order::ColumnMajor).to_owned());
     check(&a.clone().into_flat(), &b.into_flat());

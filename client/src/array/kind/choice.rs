@@ -79,19 +79,30 @@ pub fn set_eager_bytes_max(bytes: usize) {
     EAGER.set(bytes);
 }
 
+/// Chunks along an axis that a default length makes at most.
+const DEFAULT_CHUNKS_MAX: usize = 6;
+
 /// Sets the length along each axis of the chunks that arrays get which nobody chose chunks for; 0, or else what
 /// the variable `TILEWORK_CHUNK_LEN` holds, at first. 0 stands for chunks by size, which is what programs want;
-/// small numbers are for tests, in which small arrays are to have many chunks.
+/// small numbers are for tests, in which small arrays are to have several chunks. It is doubled for long axes.
 pub fn set_default_chunk_len(len: usize) {
     CHUNK_LEN.set(len);
 }
 
-/// The chunks of arrays for which nobody chose any.
-pub(crate) fn default_chunks() -> Chunks {
-    match CHUNK_LEN.get() {
-        0 => Chunks::Auto,
-        len => Chunks::Every(AxisChunks::Len(isize::try_from(len).unwrap_or(isize::MAX))),
+/// The chunks of an array of this shape for which nobody chose any.
+pub(crate) fn default_chunks(shape: &[usize]) -> Chunks {
+    let len = CHUNK_LEN.get();
+    if len == 0 {
+        return Chunks::Auto;
     }
+    let along = |&axis: &usize| {
+        let mut chunk = len;
+        while axis.div_ceil(chunk) > DEFAULT_CHUNKS_MAX {
+            chunk *= 2;
+        }
+        AxisChunks::Len(isize::try_from(chunk).unwrap_or(isize::MAX))
+    };
+    Chunks::Axes(shape.iter().map(along).collect())
 }
 
 /// The dtype of `A` if its elements travel.

@@ -17,6 +17,9 @@ use tilework_expr::{AxisMap, Expr, Op, with_dtype};
 /// Slices kept of one lazy array; beyond it, the whole array is computed and slices are views of its values.
 const SLICES_MAX: usize = 4096;
 
+/// An array of at most this many bytes is computed whole when a slice of it is touched.
+const WHOLE_BYTES_MAX: usize = 1 << 20;
+
 /// A value of a forgotten type.
 struct Erased {
     value: NonNull<()>,
@@ -175,8 +178,12 @@ impl Node {
         Ok(self.place_if_here().expect("computed above"))
     }
 
-    /// Whether so many elements have been asked for in slices that the whole costs no more.
+    /// Whether the whole costs no more than a slice of `more` elements: it is small, or so many elements have been
+    /// asked for in slices.
     fn worth_computing(&self, more: usize) -> bool {
+        if self.expr.len() * self.expr.dtype().size() <= WHOLE_BYTES_MAX {
+            return true;
+        }
         let before = self.touched.fetch_add(more, Ordering::Relaxed);
         before.saturating_add(more).saturating_mul(2) > self.expr.len()
     }
@@ -342,6 +349,6 @@ pub(crate) fn copied<A, D: Dimension>(array: &ndarray::ArrayRef<A, D>) -> Result
         let (values, offset) = owned.into_raw_vec_and_offset();
         let owner = Arc::new(Owner::of(values));
         let first = owner.start_bytes().wrapping_add(offset.unwrap_or(0) * size_of::<T>());
-        literal(&owner, first, (&shape, &strides), &default_chunks())
+        literal(&owner, first, (&shape, &strides), &default_chunks(&shape))
     })
 }

@@ -2,7 +2,7 @@
 //!
 //! Owns copy on write. Must not know operations.
 
-use super::choice::{default_chunks, dtype_of, eager_bytes_max};
+use super::choice::{EAGER_BYTES_MAX, default_chunks, dtype_of, eager_bytes_max};
 use super::memory::{Owner, literal};
 use super::node::{Node, in_shape};
 use crate::error::{Result, or_panic};
@@ -141,7 +141,7 @@ impl<A, D: Dimension> Local<A, D> {
     fn leaf(&self) -> Result<Expr> {
         let Some(owner) = self.owner() else { return super::node::copied(&self.array) };
         let layout = (self.array.shape(), self.array.strides());
-        literal(owner, self.array.as_ptr().cast(), layout, &default_chunks())
+        literal(owner, self.array.as_ptr().cast(), layout, &default_chunks(layout.0))
     }
 }
 
@@ -311,7 +311,8 @@ impl<A: Clone, D: Dimension> Clone for Array<A, D> {
     fn clone(&self) -> Self {
         let repr = match &self.repr {
             Repr::Local(local) => {
-                let shared = self.owner_if_large().and_then(|_| local.sharing());
+                let bytes = local.array.len() * size_of::<A>();
+                let shared = if bytes > EAGER_BYTES_MAX { local.sharing() } else { None };
                 Repr::Local(shared.unwrap_or_else(|| Local::new((*local.array).clone())))
             }
             Repr::Lazy(lazy) => Repr::Lazy(Lazy { node: Arc::clone(&lazy.node), types: PhantomData }),

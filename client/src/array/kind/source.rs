@@ -36,9 +36,12 @@ pub trait Source<A, D: Dimension>: sealed::Sealed {
         }
         let here = self.here();
         match self.owner() {
-            Some(owner) => {
-                literal(owner, here.as_ptr().cast(), (here.shape(), here.strides()), &default_chunks())
-            }
+            Some(owner) => literal(
+                owner,
+                here.as_ptr().cast(),
+                (here.shape(), here.strides()),
+                &default_chunks(here.shape()),
+            ),
             None => copied(here),
         }
     }

@@ -156,7 +156,11 @@ impl<'a, A, D: Dimension> DerefMut for ArrayView<'a, A, D> {
             self.repr = Repr::Local(or_panic(lazy.try_view()).clone(), None);
         }
         match &mut self.repr {
-            Repr::Local(view, _) => view,
+            Repr::Local(view, owner) => {
+                // Another view may be put in this one's place.
+                *owner = None;
+                view
+            }
             Repr::Lazy(_) => unreachable!("made local above"),
         }
     }
