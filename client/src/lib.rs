@@ -4,6 +4,7 @@
 //! this process (the default, which starts by itself), on processes of this machine, or on a cluster.
 
 mod array;
+mod closures;
 mod error;
 pub mod io;
 mod literal;
@@ -17,8 +18,11 @@ pub use array::{
     Operand, Real, SignedMath, arr0, arr1, arr2, compute_all, concatenate, stack, try_compute_all, try_where,
     where_,
 };
+pub use closures::{
+    Boundaries, Depths, FunctionError, Params, Traced, ZipArrays, map_collect, try_map_collect,
+};
 pub use error::{Error, Result};
 /// The ndarray whose types this crate takes and returns.
 pub use ndarray;
 pub use session::{EmbeddedOptions, GATHER_BYTES_MAX, Session};
-pub use tilework_expr::{AxisChunks, Chunks, Complex, DType, Element, ExprError, JobError};
+pub use tilework_expr::{AxisChunks, Boundary, Chunks, Complex, DType, Element, ExprError, JobError};

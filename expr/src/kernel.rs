@@ -3,7 +3,7 @@
 //!
 //! Knows names, offsets and geometry. Must not know how a function is found again or called.
 
-use crate::dtype::{DType, Scalar};
+use crate::dtype::{DType, Element, Scalar};
 use std::ops::Range;
 
 /// The most bytes of parameters that travel with a function.
@@ -44,6 +44,14 @@ pub enum Boundary {
     Nearest,
     /// This value: `x x | a b c d | x x`.
     Constant(Scalar),
+}
+
+impl Boundary {
+    /// This value beyond the edges.
+    #[must_use]
+    pub fn constant<A: Element>(value: A) -> Boundary {
+        Boundary::Constant(Scalar::new(value))
+    }
 }
 
 /// What blocks see of their neighbours along one axis.

@@ -4,8 +4,8 @@
 
 use proptest::prelude::*;
 use tilework_expr::{
-    BinaryOp, Boundary, ChunkIdx, Chunks, DType, Dist, Expr, ExprError, Fold, Halo, Kernel, Plan, Program,
-    Scalar, SliceArg, StageIdx, StageKind, UnaryOp,
+    BinaryOp, Boundary, ChunkIdx, Chunks, DType, Dist, Expr, ExprError, Fold, Halo, Kernel, Op, Plan,
+    Program, Scalar, SliceArg, StageIdx, StageKind, UnaryOp,
 };
 
 fn literal(shape: &[usize], chunks: &[isize], id: u64) -> Expr {
@@ -169,9 +169,13 @@ fn functions_of_elements_are_fused_and_of_blocks_are_not() {
     let sum = f.unary(UnaryOp::Exp).unwrap().reduce_all(Fold::Sum).unwrap();
     let p = plan(std::slice::from_ref(&sum));
     assert_eq!(kinds(&p), ["literal", "literal", "reduce", "combine"]);
-    let at = Expr::from_index(kernel_of_index(2), &[60, 40], &Chunks::from(10)).unwrap();
+    let at =
+        Expr::from_index(kernel_of_index(2), &[60, 40], &Chunks::from(10), std::sync::Arc::new(())).unwrap();
     let p = plan(&[at.slice(&[SliceArg::At(3), SliceArg::Range { start: 5, end: None, step: -2 }]).unwrap()]);
     assert_eq!(kinds(&p), ["elementwise"]);
+    let own =
+        Program::replacing(std::slice::from_ref(&at), |e| e.attachment().map(|_| Op::Literal { id: 3 }));
+    assert_eq!(kinds(&Plan::of(&own).unwrap()), ["literal"]);
     let blocks = x.unary(UnaryOp::Neg).unwrap().map_blocks(kernel(1)).unwrap();
     let p = plan(&[blocks
         .rechunk(&Chunks::from(7))

@@ -22,7 +22,7 @@ impl Provider for Memory {
 
 /// A function of the index.
 struct Function<A, D, F> {
-    f: F,
+    f: Arc<F>,
     types: PhantomData<fn() -> (A, D)>,
 }
 
@@ -68,13 +68,13 @@ fn chunk_of<A: Element>(shape: Vec<usize>, values: Vec<A>) -> Chunk {
     Chunk::from_buffer(A::DTYPE, &shape, buffer_of(values)).expect("as many values as the shape has elements")
 }
 
-/// An ndarray array as one chunk with ndarray's strides, without a copy.
-fn chunk_of_array<A: Element, D: Dimension>(array: ndarray::Array<A, D>) -> Chunk {
+/// An ndarray array as a plane with ndarray's strides, without a copy.
+pub(crate) fn plane_of_array<A: Element, D: Dimension>(array: ndarray::Array<A, D>) -> Plane {
     let (shape, strides) = (array.shape().to_vec(), array.strides().to_vec());
     let (values, first) = array.into_raw_vec_and_offset();
     let offset = first.unwrap_or(0) * size_of::<A>();
     let plane = Plane::new(A::DTYPE, shape, strides, Arc::new(buffer_of(values)), offset);
-    Chunk { planes: vec![plane.expect("an array lies within its own memory")] }
+    plane.expect("an array lies within its own memory")
 }
 
 fn literal(
@@ -104,7 +104,12 @@ impl<A: Element, D: Dimension> Array<A, D> {
     /// Chunks that do not fit the shape.
     pub fn try_from_ndarray(array: ndarray::Array<A, D>, chunks: impl Into<Chunks>) -> Result<Self> {
         let shape = array.shape().to_vec();
-        Ok(Self::wrap(literal(&shape, &chunks.into(), A::DTYPE, Memory(chunk_of_array(array)))?))
+        Ok(Self::wrap(literal(
+            &shape,
+            &chunks.into(),
+            A::DTYPE,
+            Memory(Chunk { planes: vec![plane_of_array(array)] }),
+        )?))
     }
 
     /// An array of `shape` with the elements of `values` in row-major order (column-major with `.f()`, or by
@@ -138,8 +143,10 @@ impl<A: Element, D: Dimension> Array<A, D> {
 
     /// An array of `shape` whose element at `index` is `f(index)`, in automatic chunks.
     ///
-    /// `f` runs in this process, chunk by chunk, when a computation needs the chunk, from several threads,
-    /// and again where a chunk was lost: it must give the same value each time.
+    /// `f` runs chunk by chunk, when a computation needs the chunk, from several threads, and again where a chunk was
+    /// lost: it must give the same value each time. One that captures nothing runs on the workers where they are
+    /// processes of this executable ([`Session::processes`](crate::Session::processes) and embedded sessions), fused
+    /// with the operations that follow; others run in this process.
     ///
     /// # Panics
     /// Where [`Array::try_from_shape_fn`] returns an error.
@@ -192,8 +199,13 @@ impl<A: Element, D: Dimension> Array<A, D> {
         D: 'static,
         F: Fn(D::Pattern) -> A + Send + Sync + 'static,
     {
-        let function: Function<A, D, F> = Function { f, types: PhantomData };
-        Ok(Self::wrap(literal(&shape_of(shape), &chunks.into(), A::DTYPE, function)?))
+        let (shape, chunks) = (shape_of(shape), chunks.into());
+        let f = Arc::new(f);
+        let provider = || Function::<A, D, F> { f: Arc::clone(&f), types: PhantomData };
+        match crate::closures::from_index::<A, D, F>(&f, &shape, &chunks, || Literal::attach(provider()).1) {
+            Err(Error::Function(_)) => Ok(Self::wrap(literal(&shape, &chunks, A::DTYPE, provider())?)),
+            result => Ok(Self::wrap(result?)),
+        }
     }
 }
 

@@ -27,6 +27,7 @@ pub use compare::{try_where, where_};
 pub use compute::{ComputeAll, compute_all, try_compute_all};
 pub use join::{concatenate, stack};
 pub use linalg::Dot;
+pub(crate) use local::plane_of_array;
 pub use local::{arr0, arr1, arr2};
 pub use maths::{ComplexMath, Real, SignedMath};
 pub use operand::Operand;

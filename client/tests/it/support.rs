@@ -3,8 +3,14 @@
 use ndarray::Dimension;
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Once;
+use std::sync::{Mutex, MutexGuard, Once, PoisonError};
 use tilework::{Array, DType, Element};
+
+/// Held by a test that starts processes: one at a time, so that their number and names are known.
+pub fn processes_are_mine() -> MutexGuard<'static, ()> {
+    static MINE: Mutex<()> = Mutex::new(());
+    MINE.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// Whether two elements are the same bits; one NaN is as good as another.
 #[allow(clippy::eq_op, reason = "only NaN differs from itself")]

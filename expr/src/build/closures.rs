@@ -4,7 +4,7 @@ use super::elementwise::together;
 use crate::chunks::{AUTO_CHUNK_BYTES, Chunks};
 use crate::dtype::DType;
 use crate::error::ExprError;
-use crate::graph::Expr;
+use crate::graph::{Attachment, Expr};
 use crate::grid::Grid;
 use crate::kernel::{Boundary, Halo, Kernel};
 use crate::op::Op;
@@ -27,17 +27,24 @@ impl Expr {
         Expr::make(Op::Apply(Arc::new(kernel)), inputs, grid, output)
     }
 
-    /// The array whose elements are a function of their index, which it takes as one `i64` for each axis.
+    /// The array whose elements are a function of their index, which it takes as one `i64` for each axis. `instead` is
+    /// for the client to use in its place ([`crate::Program::replacing`]).
     ///
     /// # Errors
     /// Chunks that do not fit the shape; a shape that is too large.
-    pub fn from_index(kernel: Kernel, shape: &[usize], chunks: &Chunks) -> Result<Expr, ExprError> {
+    pub fn from_index(
+        kernel: Kernel,
+        shape: &[usize],
+        chunks: &Chunks,
+        instead: Attachment,
+    ) -> Result<Expr, ExprError> {
         let grid = chunks.grid(shape, kernel.output)?;
         let index = |axis| Expr::make(Op::Index { axis }, vec![], grid.clone(), DType::I64);
         let inputs = (0..shape.len()).map(index).collect::<Result<Vec<_>, _>>()?;
         takes(&kernel, &inputs)?;
-        let output = kernel.output;
-        Expr::make(Op::Apply(Arc::new(kernel)), inputs, grid, output)
+        let dtype = kernel.output;
+        let of_index = Expr::make(Op::Apply(Arc::new(kernel)), inputs, grid, dtype)?;
+        Ok(of_index.with(instead))
     }
 
     /// A function of each chunk, which gives the chunk of the result.
