@@ -8,6 +8,7 @@ use super::elements::{self, ByRef, ByValue, Call, InPlace, With};
 use super::here;
 use super::params::Params;
 use super::traced::{self, Traced};
+use super::zip::each;
 use crate::array::Array;
 use crate::error::{Error, Result, or_panic};
 use ndarray::{ArrayView, Axis, Dimension, RemoveAxis};
@@ -115,14 +116,7 @@ impl<A: Element, D: Dimension> Array<A, D> {
         S: Call<F, (A,), (), B>,
         B: Element,
     {
-        let arrays = std::slice::from_ref(self.expr());
-        match elements::apply::<S, F, (A,), (), B>(arrays, &f, &()) {
-            Err(Error::Function(why)) => {
-                here::warn(at, &why);
-                Ok(Array::wrap(here::apply::<S, F, (A,), B>(arrays, f)?))
-            }
-            result => Ok(Array::wrap(result?)),
-        }
+        Ok(Array::wrap(each::<S, (A,), F, B>(std::slice::from_ref(self.expr()), f, at)?))
     }
 
     /// Folds an axis: from `init`, in the order of the positions, `f` makes a value and an element the next value.

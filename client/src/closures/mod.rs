@@ -12,7 +12,7 @@ mod methods;
 mod params;
 mod ship;
 mod traced;
-mod zip;
+pub(crate) mod zip;
 
 pub use blocks::{Boundaries, Depths};
 pub(crate) use elements::from_index;

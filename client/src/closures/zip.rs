@@ -2,7 +2,7 @@
 //!
 //! Must not know how a function travels.
 
-use super::elements::{ByRef, Call, apply};
+use super::elements::{ByRef, Call, Inputs, apply};
 use super::here;
 use crate::array::Array;
 use crate::error::{Error, Result, or_panic};
@@ -10,23 +10,33 @@ use ndarray::Dimension;
 use std::panic::Location;
 use tilework_expr::{Element, Expr};
 
-/// The array of what `f` gives for references to the elements of arrays of one shape. A function that does not
-/// travel is called in this process, after one warning for the line `at`.
+/// The array of what `f` gives for the elements of arrays of one shape, which it takes as `S` says. A function that
+/// does not travel is called in this process, after one warning for the line `at`.
 ///
 /// `I` are the types of the elements, as a tuple; `arrays` are of their dtypes.
-pub(crate) fn zip_map<I, F, B>(arrays: &[Expr], f: F, at: &'static Location<'static>) -> Result<Expr>
+pub(super) fn each<S, I, F, B>(arrays: &[Expr], f: F, at: &'static Location<'static>) -> Result<Expr>
 where
-    I: super::elements::Inputs,
-    ByRef: Call<F, I, (), B>,
+    I: Inputs,
+    S: Call<F, I, (), B>,
     B: Element,
 {
-    match apply::<ByRef, F, I, (), B>(arrays, &f, &()) {
+    match apply::<S, F, I, (), B>(arrays, &f, &()) {
         Err(Error::Function(why)) => {
             here::warn(at, &why);
-            here::apply::<ByRef, F, I, B>(arrays, f)
+            here::apply::<S, F, I, B>(arrays, f)
         }
         result => result,
     }
+}
+
+/// [`each`], for functions of references to the elements, as those of ndarray's `Zip` are.
+pub(crate) fn zip_map<I, F, B>(arrays: &[Expr], f: F, at: &'static Location<'static>) -> Result<Expr>
+where
+    I: Inputs,
+    ByRef: Call<F, I, (), B>,
+    B: Element,
+{
+    each::<ByRef, I, F, B>(arrays, f, at)
 }
 
 /// From two to six arrays of one shape, whose elements a function takes together: see [`map_collect`].
