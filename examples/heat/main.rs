@@ -28,6 +28,7 @@ const FLOW: f64 = 0.2;
 
 /// One step: every cell moves towards the mean of its four neighbours. A block comes with one more cell on each side,
 /// whoever holds it.
+#[allow(clippy::reversed_empty_ranges, reason = "ndarray counts negative ends from the end")]
 fn step(block: ndarray::ArrayView2<'_, f64>) -> ndarray::Array2<f64> {
     let inner = block.slice(s![1..-1, 1..-1]);
     let neighbours = [
