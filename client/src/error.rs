@@ -56,6 +56,9 @@ pub enum Error {
     /// An array held by one session was used in another.
     #[error("an array that was persisted on one session cannot be computed on another")]
     OtherSession,
+    /// A function that does not travel to the workers.
+    #[error(transparent)]
+    Function(#[from] crate::closures::FunctionError),
     /// The workers of a session could not be started.
     #[error("cannot start {what} ({path}): {why}", path = path.display())]
     Start {

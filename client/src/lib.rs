@@ -6,6 +6,7 @@
 //! starts by itself), on processes of this machine, or on a cluster.
 
 mod array;
+mod closures;
 mod error;
 pub mod io;
 mod literal;
@@ -24,6 +25,9 @@ pub use array::{
     aview2, compute_all, concatenate, eager_bytes_max, iter, rcarr1, rcarr2, rcarr3, set_default_chunk_len,
     set_eager_bytes_max, stack, try_compute_all, try_concatenate, try_stack, try_where, where_,
 };
+pub use closures::{
+    Boundaries, Depths, FunctionError, Params, Traced, ZipArrays, map_collect, try_map_collect,
+};
 pub use error::{Error, Result};
 /// The ndarray whose types this crate takes and returns.
 pub use ndarray;
@@ -39,7 +43,7 @@ pub use ndarray::{
     azip, indices, indices_of, linspace, logspace, par_azip, parallel, range, s,
 };
 pub use session::{EmbeddedOptions, GATHER_BYTES_MAX, Session};
-pub use tilework_expr::{AxisChunks, Chunks, Complex, DType, Element, ExprError, JobError};
+pub use tilework_expr::{AxisChunks, Boundary, Chunks, Complex, DType, Element, ExprError, JobError};
 
 /// Products of arrays, as ndarray's module of this name.
 pub mod linalg {

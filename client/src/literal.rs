@@ -18,8 +18,13 @@ pub(crate) struct Literal(pub(crate) Box<dyn Provider>);
 impl Literal {
     /// A new name, unique in this process, and the attachment that belongs to it.
     pub(crate) fn attach(provider: impl Provider) -> (u64, Attachment) {
+        (Literal::new_id(), Arc::new(Literal(Box::new(provider))))
+    }
+
+    /// A new name, unique in this process.
+    pub(crate) fn new_id() -> u64 {
         static NEXT: AtomicU64 = AtomicU64::new(1);
-        (NEXT.fetch_add(1, Ordering::Relaxed), Arc::new(Literal(Box::new(provider))))
+        NEXT.fetch_add(1, Ordering::Relaxed)
     }
 
     /// The literal behind an attachment, if it is one.

@@ -73,6 +73,8 @@ extern "C" fn take_role() {
     let Some(role) = Role::from_environment() else { return };
     // SAFETY: no other thread exists before `main`.
     unsafe { std::env::remove_var(ROLE) };
+    #[cfg(target_os = "linux")]
+    initialise_the_rest();
     let result = std::panic::catch_unwind(|| serve(role));
     let code = match result {
         Ok(Ok(())) => 0,
@@ -83,6 +85,25 @@ extern "C" fn take_role() {
         Err(_) => 101,
     };
     std::process::exit(code);
+}
+
+/// Runs the entries of this executable that would run before `main` and after [`ENTRY`], which never returns: other
+/// libraries register what they have to offer there, as the codecs of Zarr do.
+#[cfg(target_os = "linux")]
+fn initialise_the_rest() {
+    unsafe extern "C" {
+        static __init_array_start: [extern "C" fn(); 0];
+        static __init_array_end: [extern "C" fn(); 0];
+    }
+    let (start, end) = (&raw const __init_array_start as usize, &raw const __init_array_end as usize);
+    let n = end.saturating_sub(start) / size_of::<extern "C" fn()>();
+    // SAFETY: the linker puts these symbols around the list of entries, which are functions; nothing writes to it. The
+    // C library passes arguments that an entry may take or leave; those that Rust libraries register take none.
+    let entries = unsafe { std::slice::from_raw_parts(start as *const extern "C" fn(), n) };
+    let ours = entries.iter().position(|&f| std::ptr::fn_addr_eq(f, take_role as extern "C" fn()));
+    if let Some(ours) = ours {
+        entries[ours + 1..].iter().for_each(|f| f());
+    }
 }
 
 /// Serves until the parent ends it (or dies: the system then sends the same signal).

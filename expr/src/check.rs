@@ -5,6 +5,7 @@
 use crate::dtype::DType;
 use crate::error::ExprError;
 use crate::grid::{AxisGrid, Grid};
+use crate::kernel::{ARGUMENTS_MAX, Boundary, Halo, Kernel, PARAMS_BYTES_MAX};
 use crate::op::{Dist, Op};
 use crate::program::{Node, NodeIdx, Program};
 use crate::runs::is_run_grid;
@@ -115,10 +116,14 @@ fn check_node(node: &Node, inputs: &[&Node]) -> Result<(), String> {
         Op::Binary(_) | Op::MatMul => 2,
         Op::Select => 3,
         Op::Concat { .. } => inputs.len().max(1),
+        Op::Apply(kernel) => kernel.inputs.len(),
         _ => 1,
     };
     if inputs.len() != n_inputs {
         return Err(format!("{} inputs, expected {n_inputs}", inputs.len()));
+    }
+    if let Some(kernel) = node.op.kernel() {
+        check_kernel(kernel, node, inputs)?;
     }
     match &node.op {
         Op::Full(s) if s.dtype() != node.dtype => {
@@ -129,7 +134,9 @@ fn check_node(node: &Node, inputs: &[&Node]) -> Result<(), String> {
         }
         Op::Random { dist, .. } => check_dist(*dist, node.dtype),
         Op::Full(_) | Op::Index { .. } | Op::Literal { .. } | Op::Read(_) | Op::Held { .. } => Ok(()),
-        Op::Unary(_) | Op::Binary(_) | Op::Cast | Op::Select => check_elementwise(node, inputs),
+        Op::Unary(_) | Op::Binary(_) | Op::Cast | Op::Select | Op::Apply(_) => {
+            check_elementwise(node, inputs)
+        }
         Op::View(view) => check_view(view, &inputs[0].grid, &node.grid, node.dtype == inputs[0].dtype),
         _ => check_shaped(node, inputs),
     }
@@ -148,14 +155,44 @@ fn check_elementwise(node: &Node, inputs: &[&Node]) -> Result<(), String> {
     if let Some(bad) = inputs.iter().find(|n| n.grid.shape() != shape) {
         return Err(format!("an input of shape {:?}, expected {shape:?}", bad.grid.shape()));
     }
-    let d = inputs[0].dtype;
+    let Some(d) = inputs.first().map(|n| n.dtype) else { return Ok(()) };
     let fits = match &node.op {
+        Op::Apply(_) => true,
         Op::Unary(op) => op.result(d) == Some(node.dtype),
         Op::Binary(op) => inputs[1].dtype == d && op.result(d) == Some(node.dtype),
         Op::Cast => !d.is_complex() || node.dtype.is_complex(),
         _ => d == DType::Bool && inputs[1].dtype == node.dtype && inputs[2].dtype == node.dtype,
     };
     if fits { Ok(()) } else { Err(format!("{:?} of {d} giving {} does not exist", node.op, node.dtype)) }
+}
+
+fn check_kernel(kernel: &Kernel, node: &Node, inputs: &[&Node]) -> Result<(), String> {
+    let given = inputs.iter().map(|n| n.dtype);
+    if !given.eq(kernel.inputs.iter().copied()) || kernel.output != node.dtype {
+        let got: Vec<DType> = inputs.iter().map(|n| n.dtype).collect();
+        let (name, takes, gives) = (&kernel.name, &kernel.inputs, kernel.output);
+        return Err(format!("{name} of {got:?} giving {}, expected {takes:?} giving {gives}", node.dtype));
+    }
+    if inputs.len() > ARGUMENTS_MAX {
+        return Err(format!("{} arguments, at most {ARGUMENTS_MAX}", inputs.len()));
+    }
+    match kernel.params.len() {
+        n if n > PARAMS_BYTES_MAX => Err(format!("{n} bytes of parameters, at most {PARAMS_BYTES_MAX}")),
+        _ => Ok(()),
+    }
+}
+
+/// Whether a halo is no deeper than the axes are long, and its constants are elements of the array.
+fn halo_fits(halo: &[Halo], grid: &Grid, dtype: DType) -> bool {
+    let empty = grid.shape().contains(&0);
+    let fits = |(h, axis): (&Halo, &AxisGrid)| {
+        let of_dtype = match h.boundary {
+            Boundary::Constant(s) => s.dtype() == dtype,
+            _ => true,
+        };
+        of_dtype && (empty || h.depth <= axis.len())
+    };
+    halo.len() == grid.ndim() && halo.iter().zip(grid.axes()).all(fits)
 }
 
 fn check_view(view: &View, input: &Grid, out: &Grid, same_dtype: bool) -> Result<(), String> {
@@ -188,6 +225,13 @@ fn check_shaped(node: &Node, inputs: &[&Node]) -> Result<(), String> {
     let fits = match &node.op {
         Op::Rechunk => grid.shape() == first.grid.shape() && node.dtype == first.dtype,
         Op::Write(_) => *grid == first.grid && node.dtype == first.dtype,
+        Op::MapBlocks(_) => *grid == first.grid,
+        Op::MapOverlap { halo, .. } => *grid == first.grid && halo_fits(halo, grid, first.dtype),
+        Op::FoldAxis { axis, .. } => {
+            let kept: Vec<usize> = (0..first.grid.ndim()).filter(|a| a != axis).collect();
+            let whole = first.grid.axes().get(*axis).is_some_and(|a| a.n_chunks() == 1);
+            whole && *grid == first.grid.select(&kept)
+        }
         Op::Reshape => {
             let same = grid.shape().iter().product::<usize>() == first.grid.shape().iter().product();
             same && is_run_grid(grid) && node.dtype == first.dtype

@@ -4,6 +4,7 @@
 
 use crate::dtype::DType;
 use crate::grid::{AxisGrid, ChunkIdx, Grid, Region, region_len};
+use crate::kernel::Halo;
 use crate::plan::{CONTRACT_PIECE_MIN, Input, InputMap, Plan, Stage, StageKind};
 use crate::task::StageIdx;
 use crate::view::{AxisMap, View, chunks_read, outputs_within};
@@ -40,6 +41,7 @@ impl Plan {
                 InputMap::View { view, clip } => {
                     view_inputs((s, from), view, clip.as_ref(), &coords, &mut push)
                 }
+                InputMap::Halo(halo) => halo_chunks(&s.grid.region(chunk), halo, &from.out_grid, &mut push),
                 InputMap::Group { fanin } => {
                     let ranges: Vec<Vec<usize>> = (coords.iter().zip(fanin).zip(from.grid.axes()))
                         .map(|((&c, &f), axis)| (c * f..((c + 1) * f).min(axis.n_chunks())).collect())
@@ -63,6 +65,7 @@ impl Plan {
                 InputMap::View { view, clip } => {
                     view_consumers((s, from), view, clip.as_ref(), chunk, &mut push)
                 }
+                InputMap::Halo(halo) => halo_chunks(&from.out_grid.region(chunk), halo, &s.grid, &mut push),
                 InputMap::Group { fanin } => {
                     let coords = from.grid.coords(chunk);
                     let at: Vec<usize> = coords.iter().zip(fanin).map(|(&c, &f)| c / f).collect();
@@ -72,6 +75,31 @@ impl Plan {
                     flat_overlap(&from.out_grid, chunk, &s.grid).for_each(|c| push(ChunkIdx(c)))
                 }
             }
+        }
+    }
+
+    /// The least box of an input's chunk that holds all that a task reads of it through input `slot`, in the
+    /// coordinates of the input's `out_grid`; `None` where it reads the chunk whole.
+    #[must_use]
+    pub fn read_box(
+        &self,
+        (stage, chunk): (StageIdx, ChunkIdx),
+        slot: usize,
+        of: (StageIdx, ChunkIdx),
+    ) -> Option<Region> {
+        let to = self.stage(stage);
+        let all = self.stage(of.0).out_grid.region(of.1);
+        match &to.inputs[slot].map {
+            InputMap::View { view, .. } => {
+                let read = view.image(&to.grid.region(chunk));
+                Some(all.iter().zip(&read).map(|(a, b)| overlap(a, b)).collect())
+            }
+            InputMap::Halo(halo) => {
+                let out = to.grid.region(chunk);
+                let axes = all.iter().zip(&out).zip(halo).zip(to.grid.axes());
+                Some(axes.map(|(((a, r), h), axis)| hull(a, &h.reach(r, axis.len()))).collect())
+            }
+            InputMap::Group { .. } | InputMap::Flat => None,
         }
     }
 
@@ -178,6 +206,7 @@ impl Stage {
     pub fn folded_axes(&self) -> Option<&[usize]> {
         match &self.kind {
             StageKind::Reduce { axes, .. } | StageKind::Combine { axes, .. } => Some(axes),
+            StageKind::FoldAxis { axes, .. } => Some(axes),
             StageKind::Contract => Some(&[2]),
             _ => None,
         }
@@ -203,6 +232,9 @@ impl Stage {
             StageKind::Contract => "matrix product",
             StageKind::Reshape => "reshape",
             StageKind::Concat => "concatenate",
+            StageKind::Blocks(_) if matches!(self.inputs[0].map, InputMap::Halo(_)) => "map_overlap",
+            StageKind::Blocks(_) => "map_blocks",
+            StageKind::FoldAxis { .. } => "fold_axis",
             StageKind::Write(_) => "write",
         }
     }
@@ -278,6 +310,35 @@ fn view_consumers(
     let lists: Vec<Vec<usize>> =
         to.grid.axes().iter().zip(within).map(|(a, r)| filled_chunks(a, r)).collect();
     for_product(&lists, |at| push(to.grid.index(at)));
+}
+
+/// The chunks of `grid` that hold a position within the halo of a box; in both directions, for the relation is
+/// symmetric.
+fn halo_chunks(region: &Region, halo: &[Halo], grid: &Grid, push: &mut impl FnMut(ChunkIdx)) {
+    if region.iter().any(Range::is_empty) {
+        return;
+    }
+    let lists: Vec<Vec<usize>> = (region.iter().zip(halo).zip(grid.axes()))
+        .map(|((r, h), axis)| {
+            let reach = h.reach(r, axis.len());
+            let mut chunks: Vec<usize> = reach.into_iter().flat_map(|r| filled_chunks(axis, r)).collect();
+            chunks.sort_unstable();
+            chunks.dedup();
+            chunks
+        })
+        .collect();
+    for_product(&lists, |at| push(grid.index(at)));
+}
+
+fn overlap(a: &Range<usize>, b: &Range<usize>) -> Range<usize> {
+    let start = a.start.max(b.start);
+    start..a.end.min(b.end).max(start)
+}
+
+/// The least range that holds what `all` shares with each of the others.
+fn hull(all: &Range<usize>, others: &[Range<usize>]) -> Range<usize> {
+    let shared = others.iter().map(|r| overlap(all, r)).filter(|r| !r.is_empty());
+    shared.reduce(|a, b| a.start.min(b.start)..a.end.max(b.end)).unwrap_or(all.start..all.start)
 }
 
 fn filled_chunks(axis: &AxisGrid, range: Range<usize>) -> Vec<usize> {

@@ -131,11 +131,13 @@ pub struct Scalar {
 }
 
 impl Scalar {
-    /// The scalar of `dtype` whose little-endian bytes are the low bytes of `bits`.
+    /// The scalar of `dtype` whose little-endian bytes are the low bytes of `bits`; any but 0 is `true`.
     #[must_use]
     pub const fn from_bits(dtype: DType, bits: u128) -> Scalar {
         let keep = dtype.size() * 8;
         let bits = if keep == 128 { bits } else { bits & ((1u128 << keep) - 1) };
+        // No other byte may ever be read as a `bool`.
+        let bits = if matches!(dtype, DType::Bool) { (bits != 0) as u128 } else { bits };
         Scalar { dtype, bits }
     }
 

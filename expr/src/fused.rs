@@ -4,7 +4,9 @@
 //! Knows values and their order. Must not know how blocks of elements are computed.
 
 use crate::dtype::{DType, Scalar};
+use crate::kernel::Kernel;
 use crate::op::{BinaryOp, Dist, UnaryOp};
+use std::sync::Arc;
 
 /// A value's place in its [`Fused`] program.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, PartialOrd, Ord)]
@@ -46,6 +48,8 @@ pub enum Def {
     Cast(ValueIdx),
     /// The second where the first (bool) is true, else the third.
     Select(ValueIdx, ValueIdx, ValueIdx),
+    /// A function of the user's of earlier values, called for every element.
+    Apply(Arc<Kernel>, Vec<ValueIdx>),
 }
 
 /// One value of a fused program.

@@ -24,7 +24,8 @@ pub(crate) struct ExprNode {
     pub(crate) attachment: Option<Attachment>,
 }
 
-/// Something of the client's that lives as long as a source does: a literal's data, the guard of a held result.
+/// Something of the client's that lives as long as a source does: a literal's data, the guard of a held result, what
+/// can take the place of a function of the index.
 pub type Attachment = Arc<dyn Any + Send + Sync>;
 
 impl Drop for ExprNode {
@@ -55,7 +56,14 @@ impl Expr {
         Ok(Expr(Arc::new(ExprNode { op, inputs: Vec::new(), grid, dtype, attachment: Some(attachment) })))
     }
 
-    /// What the client tied to this source, if it is a literal or a held result.
+    /// The same expression with something of the client's tied to it.
+    pub(crate) fn with(self, attachment: Attachment) -> Expr {
+        let ExprNode { op, inputs, grid, dtype, .. } = &*self.0;
+        let (op, inputs, grid) = (op.clone(), inputs.clone(), grid.clone());
+        Expr(Arc::new(ExprNode { op, inputs, grid, dtype: *dtype, attachment: Some(attachment) }))
+    }
+
+    /// What the client tied to this source: to a literal, a held result, a function of the index.
     #[must_use]
     pub fn attachment(&self) -> Option<&Attachment> {
         self.0.attachment.as_ref()
@@ -148,11 +156,20 @@ impl Program {
     /// The program that computes `outputs`; what they share occurs once.
     #[must_use]
     pub fn new(outputs: &[Expr]) -> Program {
+        Program::replacing(outputs, |_| None)
+    }
+
+    /// The program that computes `outputs`, with sources in place of the expressions for which `replace` gives one.
+    #[must_use]
+    pub fn replacing(outputs: &[Expr], mut replace: impl FnMut(&Expr) -> Option<Op>) -> Program {
         let mut program = Program::default();
         let mut at: BTreeMap<usize, NodeIdx> = BTreeMap::new();
         Expr::visit(outputs, |expr| {
-            let inputs = expr.0.inputs.iter().map(|i| at[&i.key()]).collect();
-            let node = Node { op: expr.0.op.clone(), inputs, grid: expr.0.grid.clone(), dtype: expr.0.dtype };
+            let (op, inputs) = match replace(expr) {
+                Some(source) => (source, Vec::new()),
+                None => (expr.0.op.clone(), expr.0.inputs.iter().map(|i| at[&i.key()]).collect()),
+            };
+            let node = Node { op, inputs, grid: expr.0.grid.clone(), dtype: expr.0.dtype };
             at.insert(expr.key(), NodeIdx(program.nodes.len() as u32));
             program.nodes.push(node);
         });

@@ -3,7 +3,9 @@
 //! Knows what each operation is called and which dtypes it takes. Must not know graphs, grids or kernels.
 
 use crate::dtype::{DType, Scalar};
+use crate::kernel::{Halo, Kernel};
 use crate::view::View;
+use std::sync::Arc;
 
 /// An elementwise function of one value.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -335,6 +337,25 @@ pub enum Op {
     Cast,
     /// The second input where the first is true, else the third; shapes are equal.
     Select,
+    /// A function of the user's of the elements of any number of inputs of the node's shape.
+    Apply(Arc<Kernel>),
+    /// A function of the user's of each chunk of an input on the node's grid, giving the chunk of the result.
+    MapBlocks(Arc<Kernel>),
+    /// A function of the user's of each chunk with its neighbours' nearest elements.
+    MapOverlap {
+        /// The function.
+        kernel: Arc<Kernel>,
+        /// What is seen of the neighbours, for each axis.
+        halo: Vec<Halo>,
+    },
+    /// A function of the user's that folds an axis, which is in one chunk and which the result does not have, in the
+    /// order of the positions.
+    FoldAxis {
+        /// The function.
+        kernel: Arc<Kernel>,
+        /// The axis.
+        axis: usize,
+    },
     /// Slices, permutations, flips, broadcasting.
     View(View),
     /// The same elements on the node's grid.
@@ -357,4 +378,18 @@ pub enum Op {
     MatMul,
     /// Writes the input's chunks to a file; the result has the input's grid and no bytes.
     Write(FileRef),
+}
+
+impl Op {
+    /// The user's function that it calls, if it calls one.
+    #[must_use]
+    pub fn kernel(&self) -> Option<&Arc<Kernel>> {
+        match self {
+            Op::Apply(kernel)
+            | Op::MapBlocks(kernel)
+            | Op::MapOverlap { kernel, .. }
+            | Op::FoldAxis { kernel, .. } => Some(kernel),
+            _ => None,
+        }
+    }
 }

@@ -6,10 +6,12 @@
 use crate::dtype::DType;
 use crate::fused::Fused;
 use crate::grid::Grid;
+use crate::kernel::{Halo, Kernel};
 use crate::op::{FileRef, Fold};
 use crate::task::StageIdx;
 use crate::view::View;
 use std::ops::Range;
+use std::sync::Arc;
 
 /// Mean length of the pieces of a matrix product's inner axis below which its inputs are brought together first.
 pub const CONTRACT_PIECE_MIN: usize = 64;
@@ -66,6 +68,15 @@ pub enum StageKind {
     Reshape,
     /// The chunk is a part of one of the inputs.
     Concat,
+    /// A function of the user's of the box of the only input, with its halo where it is read with one.
+    Blocks(Arc<Kernel>),
+    /// A function of the user's that folds an axis, in the order of its positions.
+    FoldAxis {
+        /// The function.
+        kernel: Arc<Kernel>,
+        /// The only axis folded; it is in one chunk.
+        axes: [usize; 1],
+    },
     /// The input's chunk is written to a file.
     Write(FileRef),
 }
@@ -80,6 +91,8 @@ pub enum InputMap {
         /// Only for tasks whose box lies in this range of this axis (the parts of a concatenation).
         clip: Option<(usize, Range<usize>)>,
     },
+    /// Those that its box touches with a halo of neighbours; the shapes are equal.
+    Halo(Vec<Halo>),
     /// Blocks of neighbours: `fanin[a]` along axis `a` of the input's task grid.
     Group {
         /// Inputs along each axis.

@@ -63,6 +63,7 @@ fn is_inline(op: &Op) -> bool {
             | Op::Binary(_)
             | Op::Cast
             | Op::Select
+            | Op::Apply(_)
             | Op::View(_)
             | Op::Rechunk
     )
@@ -99,6 +100,7 @@ fn choose_stages(program: &Program) -> Vec<bool> {
             let repeats = matches!(&node.op, Op::View(v) if repeats(v, node));
             let read_as_chunks = match &node.op {
                 Op::Write(_) => true,
+                Op::MapOverlap { .. } => !is_rechunked_stage(program, j),
                 op => !evaluates_inputs(op) && !is_view_chain(program, j),
             };
             staged[j] |= read_as_chunks || repeats && !is_cheap_leaf(program, j);
@@ -127,6 +129,8 @@ fn costly(program: &Program, i: usize) -> bool {
     let own = match &node.op {
         Op::Unary(u) => u.is_costly(),
         Op::Binary(b) => b.is_costly(),
+        // Nobody knows what it costs.
+        Op::Apply(_) => true,
         _ => false,
     };
     own || is_inline(&node.op) && node.inputs.iter().any(|j| costly(program, j.0 as usize))
@@ -150,6 +154,15 @@ fn is_view_chain(program: &Program, i: usize) -> bool {
     let node = &program.nodes[i];
     match &node.op {
         Op::View(_) | Op::Rechunk => is_view_chain(program, node.inputs[0].0 as usize),
+        op => !is_inline(op),
+    }
+}
+
+/// New chunkings of something that has a stage.
+fn is_rechunked_stage(program: &Program, i: usize) -> bool {
+    let node = &program.nodes[i];
+    match &node.op {
+        Op::Rechunk => is_rechunked_stage(program, node.inputs[0].0 as usize),
         op => !is_inline(op),
     }
 }
@@ -206,10 +219,22 @@ impl Rewriter<'_> {
             Op::Reshape => self.emit_reshape(&node),
             Op::Concat { axis } => self.emit_concat(&node, *axis),
             Op::Write(file) => {
-                let inputs = vec![self.viewed(node.inputs[0], View::identity(node.grid.ndim()), None)];
-                let mut stage = source(StageKind::Write(file.clone()));
-                stage.inputs = inputs;
-                self.push(stage)
+                let input = self.input_itself(&node);
+                self.push(Stage { inputs: vec![input], ..source(StageKind::Write(file.clone())) })
+            }
+            Op::MapBlocks(kernel) => {
+                let input = self.input_itself(&node);
+                self.push(Stage { inputs: vec![input], ..source(StageKind::Blocks(kernel.clone())) })
+            }
+            Op::MapOverlap { kernel, halo } => {
+                let input = Input { map: InputMap::Halo(halo.clone()), ..self.input_itself(&node) };
+                self.push(Stage { inputs: vec![input], ..source(StageKind::Blocks(kernel.clone())) })
+            }
+            Op::FoldAxis { kernel, axis } => {
+                let input = self.input_itself(&node);
+                let kind = StageKind::FoldAxis { kernel: kernel.clone(), axes: [*axis] };
+                let grid = self.program.node(node.inputs[0]).grid.clone();
+                self.push(Stage { inputs: vec![input], grid, ..source(kind) })
             }
             _ => self.emit_map(idx, &node.grid),
         }
@@ -354,6 +379,12 @@ impl Rewriter<'_> {
         })
     }
 
+    /// The only input of a node, as it is, on whatever grid its stage has.
+    fn input_itself(&self, node: &Node) -> Input {
+        let ndim = self.program.node(node.inputs[0]).grid.ndim();
+        self.viewed(node.inputs[0], View::identity(ndim), None)
+    }
+
     /// The stage behind `idx`, seen through the views between and then `view`.
     fn viewed(&self, idx: NodeIdx, view: View, clip: Option<(usize, std::ops::Range<usize>)>) -> Input {
         let (mut idx, mut view) = (idx, view);
@@ -453,6 +484,7 @@ impl Fuser<'_> {
                     Op::Binary(b) => Def::Binary(*b, args[0], args[1]),
                     Op::Cast => Def::Cast(args[0]),
                     Op::Select => Def::Select(args[0], args[1], args[2]),
+                    Op::Apply(kernel) => Def::Apply(kernel.clone(), args),
                     _ => unreachable!("only inline operations are lowered into a fused program"),
                 };
                 self.value(def, node.dtype)

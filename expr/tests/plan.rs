@@ -4,12 +4,35 @@
 
 use proptest::prelude::*;
 use tilework_expr::{
-    BinaryOp, ChunkIdx, Chunks, DType, Dist, Expr, ExprError, Fold, Plan, Program, Scalar, SliceArg,
-    StageIdx, StageKind, UnaryOp,
+    BinaryOp, Boundary, ChunkIdx, Chunks, DType, Dist, Expr, ExprError, Fold, Halo, Kernel, Op, Plan,
+    Program, Scalar, SliceArg, StageIdx, StageKind, UnaryOp,
 };
 
 fn literal(shape: &[usize], chunks: &[isize], id: u64) -> Expr {
     Expr::literal(shape, &Chunks::from(chunks), DType::F64, id, std::sync::Arc::new(())).expect("a literal")
+}
+
+/// A function of so many floats.
+fn kernel(n_inputs: usize) -> Kernel {
+    let (build, name) = ("1f".into(), "f".into());
+    let inputs = vec![DType::F64; n_inputs];
+    Kernel { offset: 64, build, name, params: vec![7], inputs, output: DType::F64 }
+}
+
+/// Halos of depths up to that of the axes, with changing boundaries.
+fn halo(shape: &[usize], n: usize) -> Vec<Halo> {
+    let boundary = |i: usize| match i % 5 {
+        0 => Boundary::Periodic,
+        1 => Boundary::None,
+        2 => Boundary::Reflect,
+        3 => Boundary::Nearest,
+        _ => Boundary::Constant(Scalar::new(1.5)),
+    };
+    shape
+        .iter()
+        .enumerate()
+        .map(|(a, l)| Halo { depth: (n + a) % (l + 1), boundary: boundary(n + a) })
+        .collect()
 }
 
 fn plan(outputs: &[Expr]) -> Plan {
@@ -150,9 +173,61 @@ fn mistakes_name_what_was_given() {
     assert!(text(a.reshape(&[5])).contains("12 elements"));
     assert!(text(a.slice(&[SliceArg::At(3), SliceArg::At(0)])).contains("length 3"));
     assert!(text(a.cast(DType::Bool).unwrap().reduce_all(Fold::Sum)).contains("sum is not defined"));
+    let deep = vec![Halo { depth: 4, boundary: Boundary::None }; 2];
+    assert!(text(a.map_overlap(kernel(1), deep)).contains("got 4 along an axis of length 3"));
+    assert!(text(a.map_overlap(kernel(1), vec![])).contains("one halo for each axis"));
+    assert!(text(a.fold_axis(kernel(1), 2)).contains("axis 2"));
+    assert!(text(Expr::apply(kernel(2), &[a.clone(), b.clone()])).contains("[3, 4] and [5, 4]"));
+    assert!(text(Expr::apply(kernel(2), std::slice::from_ref(&a))).contains("1 arrays"));
+    assert!(text(a.cast(DType::F32).unwrap().map_blocks(kernel(1))).contains("f: the operands are"));
     let empty = literal(&[0, 4], &[1, 4], 3);
     assert!(text(empty.reduce_all(Fold::Max)).contains("no elements"));
     assert!(Expr::full(&[usize::MAX / 2, 3], &Chunks::Auto, Scalar::new(1.0)).is_err());
+}
+
+#[test]
+fn functions_of_elements_are_fused_and_of_blocks_are_not() {
+    let x = literal(&[60, 40], &[10, 10], 1);
+    let y = literal(&[60, 40], &[20, 20], 2);
+    let f = Expr::apply(kernel(2), &[x.unary(UnaryOp::Neg).unwrap(), y]).unwrap();
+    let sum = f.unary(UnaryOp::Exp).unwrap().reduce_all(Fold::Sum).unwrap();
+    let p = plan(std::slice::from_ref(&sum));
+    assert_eq!(kinds(&p), ["literal", "literal", "reduce", "combine"]);
+    let at =
+        Expr::from_index(kernel_of_index(2), &[60, 40], &Chunks::from(10), std::sync::Arc::new(())).unwrap();
+    let p = plan(&[at.slice(&[SliceArg::At(3), SliceArg::Range { start: 5, end: None, step: -2 }]).unwrap()]);
+    assert_eq!(kinds(&p), ["elementwise"]);
+    let own =
+        Program::replacing(std::slice::from_ref(&at), |e| e.attachment().map(|_| Op::Literal { id: 3 }));
+    assert_eq!(kinds(&Plan::of(&own).unwrap()), ["literal"]);
+    let blocks = x.unary(UnaryOp::Neg).unwrap().map_blocks(kernel(1)).unwrap();
+    let p = plan(&[blocks
+        .rechunk(&Chunks::from(7))
+        .unwrap()
+        .map_overlap(kernel(1), halo(&[60, 40], 5))
+        .unwrap()]);
+    assert_eq!(kinds(&p), ["literal", "elementwise", "map_blocks", "map_overlap"]);
+    check_both_directions(&p);
+    let p = plan(&[x.fold_axis(kernel(1), 0).unwrap()]);
+    assert_eq!(kinds(&p), ["literal", "fold_axis"]);
+    check_both_directions(&p);
+}
+
+fn kernel_of_index(ndim: usize) -> Kernel {
+    Kernel { inputs: vec![DType::I64; ndim], ..kernel(0) }
+}
+
+#[test]
+fn a_halo_reads_the_nearest_of_the_neighbours() {
+    let x = literal(&[40, 40], &[10, 20], 1);
+    let ring = Halo { depth: 2, boundary: Boundary::Periodic };
+    let p =
+        plan(&[x.map_overlap(kernel(1), vec![ring, Halo { depth: 0, boundary: Boundary::None }]).unwrap()]);
+    let mut inputs = Vec::new();
+    p.inputs_of(StageIdx(1), ChunkIdx(1), &mut inputs);
+    let boxes = inputs.iter().map(|&(slot, s, c)| p.read_box((StageIdx(1), ChunkIdx(1)), slot, (s, c)));
+    let boxes: Vec<_> = inputs.iter().map(|i| i.2.0).zip(boxes.flatten()).collect();
+    assert_eq!(boxes, [(1, vec![0..10, 20..40]), (3, vec![10..12, 20..40]), (7, vec![38..40, 20..40])]);
 }
 
 /// A random step from one expression to the next.
@@ -181,6 +256,10 @@ fn step(e: &Expr, which: u8, n: usize) -> Expr {
         8 if ndim == 2 => e.dot(&e.reversed_axes().unwrap()),
         9 if ndim > 0 && shape[axis] > 0 => e.reduce(Fold::ArgMax, &[axis]).and_then(|a| a.cast(DType::F64)),
         10 => e.broadcast_to(&[vec![2], shape.clone()].concat()),
+        11 => Expr::apply(kernel(2), &[e.clone(), e.reversed_axes().unwrap().reversed_axes().unwrap()]),
+        12 => e.map_blocks(kernel(1)),
+        13 => e.map_overlap(kernel(1), halo(&shape, n)),
+        14 if ndim > 0 => e.fold_axis(kernel(1), axis),
         _ => e.unary(UnaryOp::Exp),
     };
     next.expect("a valid step")
@@ -191,7 +270,7 @@ proptest! {
     #[test]
     fn both_directions_agree(
         rows in 0usize..14, cols in 1usize..14, ch in 1isize..7, cw in 1isize..7,
-        steps in prop::collection::vec((0u8..12, 0usize..20), 0..6),
+        steps in prop::collection::vec((0u8..16, 0usize..20), 0..6),
     ) {
         let mut e = literal(&[rows, cols], &[ch, cw], 1);
         for (which, n) in steps {

@@ -5,8 +5,8 @@
 use crate::rng::Rng;
 use std::sync::Arc;
 use tilework_expr::{
-    AxisChunks, BinaryOp, Chunks, DType, Dist, Expr, FileKind, FileRef, Fold, Grid, Plan, Program, SliceArg,
-    UnaryOp,
+    AxisChunks, BinaryOp, Boundary, Chunks, DType, Dist, Expr, FileKind, FileRef, Fold, Grid, Halo, Kernel,
+    Plan, Program, SliceArg, UnaryOp,
 };
 
 /// Tasks of a program, at most.
@@ -92,9 +92,23 @@ fn axis_chunks(rng: &mut Rng, len: usize) -> AxisChunks {
     AxisChunks::Len(rng.within(1, len.div_ceil(2).max(1) as u64) as isize)
 }
 
+/// A function of one array, which nobody here calls.
+fn function() -> Kernel {
+    let (build, name) = ("51".into(), "simulated".into());
+    Kernel { offset: 8, build, name, params: vec![], inputs: vec![DType::F64], output: DType::F64 }
+}
+
+fn halo(rng: &mut Rng, shape: &[usize]) -> Vec<Halo> {
+    let one = |&len: &usize| {
+        let boundary = *rng.pick(&[Boundary::None, Boundary::Periodic, Boundary::Reflect]);
+        Halo { depth: rng.within(0, 2.min(len as u64)) as usize, boundary }
+    };
+    shape.iter().map(one).collect()
+}
+
 fn operation(rng: &mut Rng, a: &Expr, b: &Expr) -> Option<Expr> {
     let ndim = a.ndim();
-    match rng.below(12) {
+    match rng.below(14) {
         0 => a.unary(UnaryOp::Exp).ok(),
         1 | 2 => a.binary(BinaryOp::Add, b).ok(),
         3 => a.reversed_axes().ok()?.binary(BinaryOp::Mul, b).ok(),
@@ -121,6 +135,12 @@ fn operation(rng: &mut Rng, a: &Expr, b: &Expr) -> Option<Expr> {
                 }
             }
         }
+        12 => a.map_overlap(function(), halo(rng, &a.shape())).ok(),
+        13 if ndim > 0 => match rng.below(3) {
+            0 => a.fold_axis(function(), rng.below(ndim as u64) as usize).ok(),
+            1 => a.map_blocks(function()).ok(),
+            _ => Expr::apply(function(), std::slice::from_ref(a)).ok(),
+        },
         // Something that has to be fetched whole by everybody, and read again after a reduction.
         11 if ndim > 0 => {
             let mean = a.reduce_all(Fold::Sum).ok()?.broadcast_to(&a.shape()).ok()?;

@@ -143,6 +143,29 @@ fn waiting_in_vain_fails_and_says_how_many_came() {
 }
 
 #[test]
+fn functions_of_another_executable_are_refused_and_traced_ones_run() {
+    use tilework::prelude::*;
+
+    let dir = Dir::new();
+    let _scheduler = scheduler(dir.file());
+    let mut worker = worker(dir.file(), "w0");
+    assert_eq!(worker.line(), "worker w0 joined");
+    let session = Session::connect(dir.file()).unwrap();
+    let x = Array1::<f64>::linspace_chunked(0.0, 9.0, 10, 4);
+    let text = x.mapv(|x| x + 1.0).try_compute_on(&session).unwrap_err().to_string();
+    let own = tilework_kernels::native::build_id().unwrap();
+    let builds: Vec<&str> = text.split("build ").skip(1).filter_map(|t| t.split([',', ':']).next()).collect();
+    assert!(builds.len() == 2 && builds[0] == own && builds[1] != own && builds[1].len() >= 16, "{text}");
+    assert!(text.contains("functions_of_another_executable") && text.contains("map_expr"), "{text}");
+    // Traced ones run there, and those of the index here.
+    let k = 2.0;
+    let y = x.map_expr(|x| x * k) + Array1::from_shape_fn_chunked(10, 4, |i| i as f64);
+    let y = y.try_compute_on(&session).unwrap();
+    assert_eq!(y, tilework::ndarray::Array1::from_shape_fn(10, |i| i as f64 * 3.0));
+    Session::close_current();
+}
+
+#[test]
 fn a_killed_worker_is_missed_at_once() {
     let dir = Dir::new();
     let scheduler = scheduler(dir.file());

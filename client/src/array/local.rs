@@ -5,17 +5,17 @@
 use super::kind::memory::{Owner, literal, provided};
 use super::{ArcArray, Array, ArrayView, ArrayViewMut, dim_of, shape_of};
 use crate::error::{Error, Result, or_panic};
-use crate::literal::Provider;
+use crate::literal::{Literal, Provider};
 use ndarray::{Dimension, Ix0, Ix1, Ix2, Ix3, ShapeBuilder, ShapeError, StrideShape};
 use std::marker::PhantomData;
 use std::mem::MaybeUninit;
 use std::sync::Arc;
 use tilework_expr::{Chunks, Element, ExprError, Region, region_len, region_shape};
-use tilework_kernels::{Buffer, Chunk};
+use tilework_kernels::{Buffer, Chunk, Plane};
 
 /// A function of the index.
 struct Function<A, D, F> {
-    f: F,
+    f: Arc<F>,
     types: PhantomData<fn() -> (A, D)>,
 }
 
@@ -59,6 +59,17 @@ fn buffer_of<A: Element>(values: Vec<A>) -> Buffer {
 
 fn chunk_of<A: Element>(shape: Vec<usize>, values: Vec<A>) -> Chunk {
     Chunk::from_buffer(A::DTYPE, &shape, buffer_of(values)).expect("as many values as the shape has elements")
+}
+
+/// An ndarray array, whose elements travel, as a plane with ndarray's strides, without a copy.
+pub(crate) fn plane_of_array<A, D: Dimension>(array: ndarray::Array<A, D>) -> Plane {
+    let (shape, strides) = (array.shape().to_vec(), array.strides().to_vec());
+    let (values, first) = array.into_raw_vec_and_offset();
+    let offset = first.unwrap_or(0) * size_of::<A>();
+    let owner = Owner::of_any(values);
+    let dtype = owner.dtype();
+    let plane = Plane::new(dtype, shape, strides, Arc::new(Arc::new(owner).buffer()), offset);
+    plane.expect("an array lies within its own memory")
 }
 
 impl<A, D: Dimension> Array<A, D> {
@@ -198,8 +209,10 @@ impl<A: Element, D: Dimension> Array<A, D> {
 
     /// An array of `shape` whose element at `index` is `f(index)`, in the given chunks, lazily.
     ///
-    /// `f` runs in this process, chunk by chunk, when a computation needs the chunk, from several threads,
-    /// and again where a chunk was lost: it must give the same value each time.
+    /// `f` runs chunk by chunk, when a computation needs the chunk, from several threads, and again where a chunk was
+    /// lost: it must give the same value each time. One that captures nothing runs on the workers where they are
+    /// processes of this executable ([`Session::processes`](crate::Session::processes) and embedded sessions), fused
+    /// with the operations that follow; others run in this process.
     ///
     /// # Panics
     /// Where [`Array::try_from_shape_fn_chunked`] returns an error.
@@ -237,8 +250,13 @@ impl<A: Element, D: Dimension> Array<A, D> {
         D: 'static,
         F: Fn(D::Pattern) -> A + Send + Sync + 'static,
     {
-        let function: Function<A, D, F> = Function { f, types: PhantomData };
-        Ok(Self::of_expr(provided(&shape_of(shape), &chunks.into(), A::DTYPE, function)?))
+        let (shape, chunks) = (shape_of(shape), chunks.into());
+        let f = Arc::new(f);
+        let provider = || Function::<A, D, F> { f: Arc::clone(&f), types: PhantomData };
+        match crate::closures::from_index::<A, D, F>(&f, &shape, &chunks, || Literal::attach(provider()).1) {
+            Err(Error::Function(_)) => Ok(Self::of_expr(provided(&shape, &chunks, A::DTYPE, provider())?)),
+            result => Ok(Self::of_expr(result?)),
+        }
     }
 }
 

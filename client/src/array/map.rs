@@ -1,14 +1,18 @@
-//! Functions of the user's on each element, lane or position. They run in this process; the functions at the end of
-//! this file are where they would be sent elsewhere.
+//! Functions of the user's on each element, lane or position, called as ndarray calls them. `mapv` of what is lazy or
+//! large goes to the workers; all else runs in this process.
 //!
 //! Must not know what the functions do.
 
-use super::kind::source::Source;
+use super::kind::choice::dtype_of;
+use super::kind::source::{Source, is_lazy};
 use super::kinds::{on_all, on_writable};
 use super::write::here;
 use super::{ArcArray, Array, ArrayView, ArrayViewMut, CowArray};
+use crate::closures;
+use crate::error::{Error, or_panic};
 use ndarray::{ArrayRef, Axis, Dimension, Ix1, RemoveAxis};
 use std::ops::{Mul, MulAssign};
+use std::panic::Location;
 
 on_all!({ A } {
     /// The array of what `f` gives for a reference to each element.
@@ -22,6 +26,19 @@ on_all!({ A } {
     }
 
     /// The array of what `f` gives for each element.
+    ///
+    /// Where the array is lazy or large, a function that captures nothing runs on the workers, if they are processes
+    /// of this executable; one that captures variables makes the array be computed and runs in this process, after
+    /// one warning for the line. `mapv_with` takes such values as parameters.
+    ///
+    /// ```
+    /// use tilework::prelude::*;
+    ///
+    /// let x = Array::from_vec_chunked(vec![1.0, 4.0, 9.0], 2);
+    /// let y = x.mapv(f64::sqrt).mapv(|x| x > 1.5);
+    /// assert!(y.is_lazy());
+    /// assert_eq!(y, array![false, true, true]);
+    /// ```
     #[track_caller]
     pub fn mapv<B, F>(&self, f: F) -> Array<B, D>
     where
@@ -45,7 +62,7 @@ on_all!({ A } {
         Array::local(self.here().map_axis(axis, |lane| mapping(ArrayView::local(lane))))
     }
 
-    /// Folds along an axis, which the result does not have.
+    /// Folds along an axis, which the result does not have. Runs where [`Array::mapv`] would.
     ///
     /// # Panics
     /// If the axis is out of range.
@@ -56,7 +73,7 @@ on_all!({ A } {
         F: FnMut(&B, &A) -> B,
         B: Clone,
     {
-        Array::local(self.here().fold_axis(axis, init, fold))
+        folded(self, axis, init, fold)
     }
 
     /// The products of each element and all before it along an axis.
@@ -138,12 +155,57 @@ macro_rules! into {
 }
 into! { [] Array ['a] ArrayViewMut ['a] CowArray [] ArcArray }
 
-/// What `f` gives for each element: every `mapv` comes through here.
+/// What `f` gives for each element: on the workers, where the array is lazy or large and the function travels; else
+/// in this process, with a warning where the array had to be brought here for it. Every `mapv` comes through here.
 #[track_caller]
-fn mapped<A: Clone, B, D: Dimension>(
+fn mapped<A: Clone, B, D: Dimension, F: FnMut(A) -> B>(
     source: &(impl Source<A, D> + ?Sized),
-    f: impl FnMut(A) -> B,
+    f: F,
 ) -> Array<B, D> {
+    if is_lazy(source) && dtype_of::<B>().is_some() {
+        let leaf = or_panic(source.leaf());
+        match closures::on_each::<A, B, F>(&leaf, &f) {
+            Ok(expr) => return Array::of_expr(expr),
+            Err(Error::Function(why)) if source.node().is_some_and(|node| !node.is_here()) => {
+                closures::warn(Location::caller(), &why);
+            }
+            Err(Error::Function(_)) => {}
+            Err(error) => or_panic(Err(error)),
+        }
+    }
     let here: &ArrayRef<A, D> = source.here();
-    Array::local(here.mapv(f))
+    in_chunks_of(source, Array::local(here.mapv(f)))
+}
+
+/// An axis folded by `f`: where and how is as for [`mapped`].
+#[track_caller]
+fn folded<A, B: Clone, D: RemoveAxis, F: FnMut(&B, &A) -> B>(
+    source: &(impl Source<A, D> + ?Sized),
+    axis: Axis,
+    init: B,
+    f: F,
+) -> Array<B, D::Smaller> {
+    if is_lazy(source) && dtype_of::<B>().is_some() {
+        let leaf = or_panic(source.leaf());
+        match closures::fold::<A, B, F>(&leaf, axis.index(), &f, &init) {
+            Ok(expr) => return Array::of_expr(expr),
+            Err(Error::Function(why)) if source.node().is_some_and(|node| !node.is_here()) => {
+                closures::warn(Location::caller(), &why);
+            }
+            Err(Error::Function(_)) => {}
+            Err(error) => or_panic(Err(error)),
+        }
+    }
+    let here: &ArrayRef<A, D> = source.here();
+    Array::local(here.fold_axis(axis, init, f))
+}
+
+/// A result of the shape of a source that is an expression, in the source's chunks: whoever chose them wants them.
+fn in_chunks_of<A, D: Dimension, B>(
+    source: &(impl Source<A, D> + ?Sized),
+    result: Array<B, D>,
+) -> Array<B, D> {
+    let (Some(node), Some(_)) = (source.node(), dtype_of::<B>()) else { return result };
+    let leaf = or_panic(result.leaf());
+    Array::of_expr(or_panic(leaf.on_grid(node.expr().grid().clone()).map_err(Error::from)))
 }

@@ -87,5 +87,5 @@ pub(super) fn start(options: &EmbeddedOptions) -> Result<Session> {
     let data: Arc<dyn DataPlane> = Arc::new(Local { workers, runtime: runtime.handle().clone() });
     let jobs = Jobs::start(client, Arc::clone(&data))?;
     drop(_entered);
-    Ok(Session::new(jobs, data, n, Box::new((scheduler, Running(Some(runtime))))))
+    Ok(Session::new(jobs, data, n, Box::new((scheduler, Running(Some(runtime))))).of_own_build())
 }

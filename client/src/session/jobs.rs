@@ -123,8 +123,10 @@ impl Jobs {
                         return;
                     }
                 };
-                // A failed upload needs no word: the worker is lost, and its leases are granted anew elsewhere.
-                if data.put(&to, Upload { lease, key, chunk }).is_err() {
+                // A failed upload needs no word: the worker is lost, and its leases are granted anew elsewhere. It may
+                // panic where the session ends meanwhile (its runtime's timers do), which must not end the process.
+                let put = || data.put(&to, Upload { lease, key, chunk });
+                if !matches!(catch_unwind(AssertUnwindSafe(put)), Ok(Ok(()))) {
                     return;
                 }
             }

@@ -55,6 +55,8 @@ pub(crate) struct Inner {
     gather_bytes_max: AtomicU64,
     show_progress: AtomicBool,
     n_workers: usize,
+    /// Whether the workers are known to be processes of this executable.
+    own_build: AtomicBool,
     /// Dropped last: ends what the session started.
     _backing: Box<dyn Send + Sync>,
 }
@@ -183,6 +185,7 @@ impl Session {
             gather_bytes_max: AtomicU64::new(GATHER_BYTES_MAX),
             show_progress: AtomicBool::new(false),
             n_workers,
+            own_build: AtomicBool::new(false),
             _backing: backing,
         }))
     }
@@ -215,6 +218,12 @@ impl Session {
         held.collect()
     }
 
+    /// Says that the workers are processes of this executable.
+    fn of_own_build(self) -> Session {
+        self.0.own_build.store(true, Ordering::Relaxed);
+        self
+    }
+
     fn submit(&self, outputs: &[Expr]) -> Result<jobs::Job> {
         let mut literals = Vec::new();
         let mut elsewhere = false;
@@ -232,7 +241,16 @@ impl Session {
             return Err(Error::OtherSession);
         }
         let progress = Progress::new(self.0.show_progress.load(Ordering::Relaxed));
-        self.0.jobs.submit(Program::new(outputs), literals, progress)
+        let own_build = self.0.own_build.load(Ordering::Relaxed);
+        let program = Program::replacing(outputs, |e| {
+            // A function of the index gives the same chunks here, where the workers may not have it.
+            let foreign = !own_build && e.op().kernel().is_some();
+            let literal = e.attachment().filter(|_| foreign).and_then(crate::literal::Literal::of)?;
+            let id = crate::literal::Literal::new_id();
+            literals.push((id, literal));
+            Some(tilework_expr::Op::Literal { id })
+        });
+        self.0.jobs.submit(program, literals, progress)
     }
 
     fn is(&self, other: &Session) -> bool {

@@ -29,6 +29,15 @@ fn npy_there_and_back() {
 
 #[test]
 fn zarr_there_and_back() {
+    there_and_back();
+    let _mine = crate::support::processes_are_mine();
+    let session = Session::processes(2).expect("processes");
+    there_and_back();
+    assert!(session.n_tasks_done() > 0);
+    Session::close_current();
+}
+
+fn there_and_back() {
     let dir = tempfile::tempdir().unwrap();
     let a = Array::from_ndarray(table(), [10, 7]);
     let odd = a.slice(s![1.., 2..]).to_owned();

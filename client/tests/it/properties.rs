@@ -5,7 +5,7 @@ use ndarray::{ArrayD as NdD, Slice, SliceInfo, SliceInfoElem};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use tilework::prelude::*;
-use tilework::{AxisChunks, try_where};
+use tilework::{AxisChunks, Boundary, try_where};
 
 /// One step of an expression. Numbers that may fit no axis or shape, so that mistakes are made too.
 #[derive(Clone, Debug)]
@@ -34,6 +34,10 @@ enum Step {
     Max(usize),
     Rechunk(Vec<i8>),
     ToInt,
+    Halve,
+    FoldAxis(usize),
+    Zip(usize),
+    Around(usize, usize),
 }
 
 type Ours = ArrayD<f64>;
@@ -75,6 +79,26 @@ fn ours(step: &Step, a: &Ours, leaves: &[Ours]) -> tilework::Result<Ours> {
             a.try_rechunk(lens.collect::<Vec<_>>())?
         }
         Step::ToInt => a.try_cast::<i64>()?.try_cast::<f64>()?,
+        Step::Halve => a.try_mapv(halve)?,
+        Step::FoldAxis(axis) => a.try_fold_axis(Axis(*axis), 1.0, digits)?,
+        Step::Zip(i) => tilework::try_map_collect((a, leaf(i)), |x, y| x - y)?,
+        Step::Around(axis, depth) => {
+            let (axis, mut depths) = (axis % a.ndim().max(1), vec![0; a.ndim()]);
+            depths.iter_mut().skip(axis).take(1).for_each(|d| *d = *depth);
+            a.try_map_overlap_with(
+                &depths[..],
+                Boundary::Periodic,
+                (axis, *depth),
+                |block, &(axis, depth)| {
+                    if block.ndim() == 0 {
+                        return &block + &block;
+                    }
+                    let n = block.len_of(Axis(axis));
+                    let before = block.slice_axis(Axis(axis), Slice::from(..n - 2 * depth));
+                    &before + &block.slice_axis(Axis(axis), Slice::from(2 * depth..))
+                },
+            )?
+        }
     })
 }
 
@@ -129,7 +153,34 @@ fn theirs(step: &Step, a: &Theirs, leaves: &[Theirs]) -> Theirs {
             a.clone()
         }
         Step::ToInt => a.mapv(|x| x as i64 as f64),
+        Step::Halve => a.mapv(halve),
+        Step::FoldAxis(axis) => a.fold_axis(Axis(*axis), 1.0, digits),
+        Step::Zip(i) => ndarray::Zip::from(a).and(leaf(i)).map_collect(|x, y| x - y),
+        Step::Around(axis, depth) => around(a, axis % a.ndim().max(1), *depth),
     }
+}
+
+fn halve(x: f64) -> f64 {
+    (x * 0.5).floor()
+}
+
+fn digits(value: &f64, x: &f64) -> f64 {
+    (value * 3.0 + x) % 1000.0
+}
+
+/// The sum of the elements that are `depth` before and behind each element on a ring along an axis.
+fn around(a: &Theirs, axis: usize, depth: usize) -> Theirs {
+    if a.ndim() == 0 || a.is_empty() {
+        return a + a;
+    }
+    let n = a.len_of(Axis(axis));
+    assert!(depth <= n);
+    Theirs::from_shape_fn(a.raw_dim(), |at| {
+        let (mut before, mut behind) = (at.clone(), at.clone());
+        before[axis] = (at[axis] + n - depth) % n;
+        behind[axis] = (at[axis] + depth) % n;
+        a[before] + a[behind]
+    })
 }
 
 fn slice() -> impl Strategy<Value = Slice> {
@@ -180,6 +231,10 @@ fn step() -> impl Strategy<Value = Step> {
         axis().prop_map(Step::Max),
         vec(-2i8..5, 1..4).prop_map(Step::Rechunk),
         Just(Step::ToInt),
+        Just(Step::Halve),
+        axis().prop_map(Step::FoldAxis),
+        leaf().prop_map(Step::Zip),
+        (axis(), 0usize..5).prop_map(|(a, d)| Step::Around(a, d)),
     ]
 }
 

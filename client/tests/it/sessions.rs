@@ -53,6 +53,7 @@ fn workers_of_this_process(name: &str) -> Vec<u32> {
 
 #[test]
 fn a_worker_process_that_is_killed_costs_nothing_but_time() {
+    let _mine = crate::support::processes_are_mine();
     let session = Session::processes(2).expect("processes");
     let x: Array2<f64> = tilework::random::uniform_chunked((2000, 2000), [100, 100], 0.0..1.0, 3);
     let kept = x.sin().try_persist().expect("persisted");
@@ -82,6 +83,7 @@ fn is_dead(pid: u32) -> bool {
 fn a_session_of_processes_gives_the_same_bits() {
     let expr = delicate();
     let want = bits(&expr.try_compute_on(&embedded(1, 2, None)).expect("embedded"));
+    let _mine = crate::support::processes_are_mine();
     let session = Session::processes(2).expect("processes");
     assert_eq!(session.n_workers(), 2);
     assert_eq!(bits(&expr.try_compute_on(&session).expect("processes")), want);

@@ -3,7 +3,7 @@
 use ndarray::Dimension;
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Once;
+use std::sync::{Mutex, MutexGuard, Once, PoisonError};
 use tilework::{Array, ArrayView, CowArray, DType, Element};
 
 /// Arrays and views of ours that are compared with ndarray's.
@@ -40,6 +40,12 @@ impl<A: Element, D: Dimension> Computed<A, D> for CowArray<'_, A, D> {
     fn text(&self) -> String {
         self.to_owned().describe()
     }
+}
+
+/// Held by a test that starts processes: one at a time, so that their number and names are known.
+pub fn processes_are_mine() -> MutexGuard<'static, ()> {
+    static MINE: Mutex<()> = Mutex::new(());
+    MINE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Whether two elements are the same bits; one NaN is as good as another.

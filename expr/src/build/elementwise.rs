@@ -92,7 +92,7 @@ impl Expr {
 
 /// Broadcasts the operands to their common shape; the grid is theirs where they agree, else, along each axis, that
 /// of the operand with the most elements which has the axis.
-fn together(operands: &[&Expr]) -> Result<(Vec<Expr>, Grid), ExprError> {
+pub(super) fn together(operands: &[&Expr]) -> Result<(Vec<Expr>, Grid), ExprError> {
     let mut shape: Vec<usize> = operands[0].shape();
     for o in &operands[1..] {
         shape = broadcast_shapes(&shape, &o.shape())?;

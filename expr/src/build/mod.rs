@@ -1,4 +1,5 @@
 //! The acts of building expressions, by theme. Each finds its user's mistakes.
+mod closures;
 mod elementwise;
 mod join;
 mod reduce;

@@ -6,9 +6,10 @@ use super::{DecodeError, Wire, bounded, dtype, of_code, position, required, text
 use crate::limits::{CHUNKS_MAX, NODES_MAX};
 use crate::wire::{self, node, random};
 use std::collections::HashMap;
+use std::sync::Arc;
 use tilework_expr::{
-    AxisGrid, AxisMap, BinaryOp, Dist, FileKind, FileRef, Fold, Grid, NDIM_MAX, Node, NodeIdx, Op, Program,
-    Scalar, UnaryOp, View,
+    AxisGrid, AxisMap, BinaryOp, Dist, FileKind, FileRef, Fold, Grid, Kernel, NDIM_MAX, Node, NodeIdx, Op,
+    Program, Scalar, UnaryOp, View,
 };
 
 /// A file format's place is its wire code.
@@ -263,6 +264,15 @@ fn op_to_wire(op: &Op) -> node::Op {
         Op::Reduce { fold, axes } => node::Op::Reduce(reduce_to_wire(*fold, axes)),
         Op::MatMul => node::Op::Matmul(wire::Empty {}),
         Op::Write(file) => node::Op::Write(file.to_wire()),
+        Op::Apply(kernel) => node::Op::Apply(kernel.to_wire()),
+        Op::MapBlocks(kernel) => node::Op::MapBlocks(kernel.to_wire()),
+        Op::MapOverlap { kernel, halo } => node::Op::MapOverlap(wire::MapOverlap {
+            kernel: Some(kernel.to_wire()),
+            halo: super::all_to_wire(halo),
+        }),
+        Op::FoldAxis { kernel, axis } => {
+            node::Op::FoldAxis(wire::FoldAxis { kernel: Some(kernel.to_wire()), axis: *axis as u32 })
+        }
     }
 }
 
@@ -285,5 +295,16 @@ fn op_from_wire(op: node::Op) -> Result<Op, DecodeError> {
         node::Op::Reduce(r) => reduce_from_wire(r)?,
         node::Op::Matmul(_) => Op::MatMul,
         node::Op::Write(file) => Op::Write(FileRef::from_wire(file)?),
+        node::Op::Apply(kernel) => Op::Apply(Arc::new(Kernel::from_wire(kernel)?)),
+        node::Op::MapBlocks(kernel) => Op::MapBlocks(Arc::new(Kernel::from_wire(kernel)?)),
+        node::Op::MapOverlap(m) => {
+            bounded("halos", m.halo.len(), NDIM_MAX)?;
+            let kernel = Arc::new(required::<Kernel>(m.kernel, "function")?);
+            Op::MapOverlap { kernel, halo: super::all_from_wire(m.halo)? }
+        }
+        node::Op::FoldAxis(f) => {
+            let kernel = Arc::new(required::<Kernel>(f.kernel, "function")?);
+            Op::FoldAxis { kernel, axis: f.axis as usize }
+        }
     })
 }

@@ -40,7 +40,7 @@ pub struct Node {
     /// How it is made.
     #[prost(
         oneof = "node::Op",
-        tags = "10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26"
+        tags = "10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30"
     )]
     pub op: ::core::option::Option<node::Op>,
 }
@@ -83,7 +83,66 @@ pub mod node {
         Matmul(super::Empty),
         #[prost(message, tag = "26")]
         Write(super::File),
+        #[prost(message, tag = "27")]
+        Apply(super::Kernel),
+        #[prost(message, tag = "28")]
+        MapBlocks(super::Kernel),
+        #[prost(message, tag = "29")]
+        MapOverlap(super::MapOverlap),
+        #[prost(message, tag = "30")]
+        FoldAxis(super::FoldAxis),
     }
+}
+/// A function of the user's program: where it stands in the executable.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Kernel {
+    /// Bytes from a fixed place of the image to the function's descriptor.
+    #[prost(sint64, tag = "1")]
+    pub offset: i64,
+    /// The executable's build, as hexadecimal digits.
+    #[prost(string, tag = "2")]
+    pub build: ::prost::alloc::string::String,
+    /// The function's type.
+    #[prost(string, tag = "3")]
+    pub name: ::prost::alloc::string::String,
+    /// Values that travel with it.
+    #[prost(bytes = "bytes", tag = "4")]
+    pub params: ::prost::bytes::Bytes,
+    /// The element types' codes of its inputs.
+    #[prost(uint32, repeated, tag = "5")]
+    pub inputs: ::prost::alloc::vec::Vec<u32>,
+    /// The element type's code of its result.
+    #[prost(uint32, tag = "6")]
+    pub output: u32,
+}
+/// A function of chunks that see their neighbours.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct MapOverlap {
+    #[prost(message, optional, tag = "1")]
+    pub kernel: ::core::option::Option<Kernel>,
+    /// One for each axis.
+    #[prost(message, repeated, tag = "2")]
+    pub halo: ::prost::alloc::vec::Vec<Halo>,
+}
+/// What is seen of the neighbours along one axis.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Halo {
+    /// Positions on either side.
+    #[prost(uint64, tag = "1")]
+    pub depth: u64,
+    /// Beyond the edges: 0 nothing, 1 the other end, 2 the mirror image, 3 the last element, 4 `value`.
+    #[prost(uint32, tag = "2")]
+    pub boundary: u32,
+    #[prost(message, optional, tag = "3")]
+    pub value: ::core::option::Option<Scalar>,
+}
+/// A function that folds an axis.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct FoldAxis {
+    #[prost(message, optional, tag = "1")]
+    pub kernel: ::core::option::Option<Kernel>,
+    #[prost(uint32, tag = "2")]
+    pub axis: u32,
 }
 /// Nothing more to say.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]

@@ -3,8 +3,8 @@
 use proptest::prelude::*;
 use std::sync::Arc;
 use tilework_expr::{
-    AxisGrid, AxisMap, BinaryOp, DType, Dist, FileKind, FileRef, Fold, Grid, Node, NodeIdx, Op, Program,
-    Scalar, UnaryOp, View, run_grid,
+    AxisGrid, AxisMap, BinaryOp, Boundary, DType, Dist, FileKind, FileRef, Fold, Grid, Halo, Kernel, Node,
+    NodeIdx, Op, Program, Scalar, UnaryOp, View, run_grid,
 };
 use tilework_proto::{decode, encode};
 
@@ -39,6 +39,23 @@ impl Draw {
 
     fn dtype(&mut self) -> DType {
         DType::ALL[self.below(DType::ALL.len())]
+    }
+
+    fn kernel(&mut self, inputs: Vec<DType>, output: DType) -> Kernel {
+        let params = vec![9; self.below(20)];
+        let build = format!("{:x}", self.0);
+        Kernel { offset: self.0 as i64, build, name: "é::{{closure}}".into(), params, inputs, output }
+    }
+
+    fn halo(&mut self, len: usize, dtype: DType) -> Halo {
+        let boundary = match self.below(5) {
+            0 => Boundary::None,
+            1 => Boundary::Periodic,
+            2 => Boundary::Reflect,
+            3 => Boundary::Nearest,
+            _ => Boundary::Constant(Scalar::from_bits(dtype, u128::from(self.0))),
+        };
+        Halo { depth: self.below(len + 1), boundary }
     }
 
     fn file(&mut self) -> FileRef {
@@ -77,7 +94,7 @@ fn operation(draw: &mut Draw, nodes: &[Node]) -> Option<Node> {
     let (idx, input) = (NodeIdx(at as u32), &nodes[at]);
     let Node { grid, dtype, .. } = input.clone();
     let node = |op, inputs, grid, dtype| Some(Node { op, inputs, grid, dtype });
-    match draw.below(11) {
+    match draw.below(15) {
         0 => {
             let op = UnaryOp::ALL[draw.below(UnaryOp::ALL.len())];
             node(Op::Unary(op), vec![idx], grid, op.result(dtype)?)
@@ -118,6 +135,25 @@ fn operation(draw: &mut Draw, nodes: &[Node]) -> Option<Node> {
         9 if grid.ndim() == 2 && grid.shape()[0] == grid.shape()[1] => {
             let out = Grid::new(vec![grid.axes()[0].clone(), grid.axes()[1].clone()]);
             node(Op::MatMul, vec![idx, idx], out, dtype)
+        }
+        10 => {
+            let out = draw.dtype();
+            let kernel = draw.kernel(vec![dtype; 3], out);
+            node(Op::Apply(Arc::new(kernel)), vec![idx, idx, idx], grid, out)
+        }
+        11 => {
+            let kernel = draw.kernel(vec![dtype], DType::F32);
+            node(Op::MapBlocks(Arc::new(kernel)), vec![idx], grid, DType::F32)
+        }
+        12 => {
+            let kernel = Arc::new(draw.kernel(vec![dtype], DType::C64));
+            let halo = grid.shape().iter().map(|&l| draw.halo(l, dtype)).collect();
+            node(Op::MapOverlap { kernel, halo }, vec![idx], grid, DType::C64)
+        }
+        13 if grid.ndim() > 0 && grid.axes()[0].n_chunks() == 1 => {
+            let kernel = Arc::new(draw.kernel(vec![dtype], dtype));
+            let kept: Vec<usize> = (1..grid.ndim()).collect();
+            node(Op::FoldAxis { kernel, axis: 0 }, vec![idx], grid.select(&kept), dtype)
         }
         _ => node(Op::Write(draw.file()), vec![idx], grid, dtype),
     }
@@ -181,7 +217,7 @@ fn every_operation_is_among_the_random_programs() {
             seen.insert(name.split(['(', ' ', '{']).next().unwrap().to_owned());
         }
     }
-    let n_ops = 17;
+    let n_ops = 21;
     assert_eq!(seen.len(), n_ops, "{seen:?}");
 }
 

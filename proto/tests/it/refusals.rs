@@ -1,7 +1,7 @@
 //! What is refused, and in which words.
 
 use prost::Message;
-use tilework_expr::{Program, Report, TaskRange};
+use tilework_expr::{Halo, Kernel, Program, Report, TaskRange};
 use tilework_proto::{Wire, decode, wire};
 
 fn program(axis: wire::Axis, node: wire::Node) -> String {
@@ -68,6 +68,28 @@ fn programs_that_make_no_sense_say_why() {
     for (axis, node, expected) in cases {
         assert_eq!(program(axis, node), expected);
     }
+}
+
+#[test]
+fn functions_that_make_no_sense_say_why() {
+    let good = wire::Kernel { build: "0f".into(), name: "f".into(), output: 10, ..wire::Kernel::default() };
+    let why = |change: fn(&mut wire::Kernel)| {
+        let mut message = good.clone();
+        change(&mut message);
+        Kernel::from_wire(message).unwrap_err().to_string()
+    };
+    assert!(Kernel::from_wire(good.clone()).is_ok());
+    assert_eq!(why(|k| k.build = "0g".into()), "build: not of hexadecimal digits");
+    assert_eq!(why(|k| k.build = "a".repeat(129)), "digits of a build: got 129, expected at most 128");
+    assert_eq!(why(|k| k.inputs = vec![1; 33]), "arguments of a function: got 33, expected at most 32");
+    assert_eq!(why(|k| k.inputs = vec![13]), "element type: got code 13, expected one below 13");
+    assert_eq!(
+        why(|k| k.params = vec![0; 65537].into()),
+        "bytes of parameters: got 65537, expected at most 65536"
+    );
+    let halo = |boundary| Halo::from_wire(wire::Halo { depth: 1, boundary, value: None });
+    assert_eq!(halo(5).unwrap_err().to_string(), "boundary: got code 5, expected one below 5");
+    assert_eq!(halo(4).unwrap_err().to_string(), "value of a boundary is missing");
 }
 
 #[test]

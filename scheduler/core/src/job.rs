@@ -238,6 +238,8 @@ fn covers(to: &Stage, input: &Input, from: &Stage) -> bool {
     match &input.map {
         InputMap::Group { .. } => true,
         InputMap::Flat => !has_empty_chunks(&from.out_grid),
+        // Every position is read by the task over it.
+        InputMap::Halo(_) => !has_empty_chunks(&from.out_grid) && !has_empty_chunks(&to.grid),
         InputMap::View { clip: Some(_), .. } => false,
         InputMap::View { view, clip: None } => {
             let out: Vec<_> = to.grid.axes().iter().map(|a| 0..a.len()).collect();

@@ -10,8 +10,7 @@ use crate::store::Stage;
 use crate::worker::Worker;
 use std::cmp::Reverse;
 use tilework_expr::{
-    ChunkIdx, InputMap, JobId, LeaseId, Plan, Region, Report, StageIdx, TaskError, TaskKey, WorkerId,
-    region_len,
+    ChunkIdx, JobId, LeaseId, Plan, Region, Report, StageIdx, TaskError, TaskKey, WorkerId, region_len,
 };
 
 /// The peer in a report about an input that nobody is known to have.
@@ -296,14 +295,8 @@ fn needed_box(
     slot: usize,
     (stage, chunk): (StageIdx, ChunkIdx),
 ) -> Option<(Region, f64)> {
-    let to = plan.stage(key.stage);
-    let InputMap::View { view, .. } = &to.inputs[slot].map else { return None };
+    let region = plan.read_box((key.stage, key.chunk), slot, (stage, chunk))?;
     let all = plan.stage(stage).out_grid.region(chunk);
-    let read = view.image(&to.grid.region(key.chunk));
-    let common = |(a, b): (&std::ops::Range<usize>, &std::ops::Range<usize>)| {
-        a.start.max(b.start)..a.end.min(b.end).max(a.start.max(b.start))
-    };
-    let region: Region = all.iter().zip(&read).map(common).collect();
     let (part, whole) = (region_len(&region), region_len(&all));
     (part > 0 && part * 2 < whole).then(|| (region, part as f64 / whole as f64))
 }

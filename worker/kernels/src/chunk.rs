@@ -201,7 +201,8 @@ impl Plane {
         self.len() * self.dtype.size()
     }
 
-    /// Where the first element is.
+    /// Where the first element is; the others lie by the strides from it, within the buffer.
+    #[must_use]
     pub fn as_ptr(&self) -> *const u8 {
         self.buffer.as_ptr().wrapping_add(self.offset)
     }

@@ -6,11 +6,12 @@
 use crate::affine::Affine;
 use crate::copy::{Layout, copy_box, copy_line};
 use crate::gather::{Operand, Task};
+use crate::native::{Elements, Lane};
 use crate::ops::{self, BinaryFns, SelectFns, UnaryFn};
 use crate::random::Stream;
 use crate::task::KernelError;
 use std::ops::Range;
-use tilework_expr::{DType, Def, Fused, Region, Scalar, Value, region_shape};
+use tilework_expr::{ARGUMENTS_MAX, DType, Def, Fused, Region, Scalar, Value, region_shape};
 
 /// The most elements of a block: registers of so many stay in the L1 cache.
 pub(crate) const BLOCK: usize = 1024;
@@ -62,6 +63,8 @@ enum Step {
     Binary { f: BinaryFns, a: usize, b: usize, register: usize },
     /// A choice.
     Select { f: SelectFns, c: usize, a: usize, b: usize, register: usize },
+    /// A function of the user's.
+    Apply { f: Elements, args: Vec<usize>, register: usize },
 }
 
 /// An operand over the space of rows and columns.
@@ -170,7 +173,9 @@ impl<'a> Bound<'a> {
         let sizes: Vec<usize> = self.fused.values.iter().map(|v| v.dtype.size()).collect();
         let register_bytes = BLOCK * sizes.iter().copied().max().unwrap_or(1);
         let operands = self.operands.into_iter().flatten().collect();
-        let computes = |s: &Step| matches!(s, Step::Unary { .. } | Step::Binary { .. } | Step::Select { .. });
+        let computes = |s: &Step| {
+            matches!(s, Step::Unary { .. } | Step::Binary { .. } | Step::Select { .. } | Step::Apply { .. })
+        };
         let computing = (0..steps.len()).filter(|&i| computes(&steps[i])).collect();
         Ok(Program {
             steps,
@@ -206,6 +211,14 @@ fn compute(fused: &Fused, value: &Value, register: usize) -> Result<Step, Kernel
             let f = ops::binary(*op, d(*a)).filter(|_| typed);
             Step::Binary { f: f.ok_or_else(|| wrong(d(*b)))?, a: a.0 as usize, b: b.0 as usize, register }
         }
+        Def::Apply(kernel, args) => {
+            let typed = args.iter().map(|a| d(*a)).eq(kernel.inputs.iter().copied());
+            if !typed || kernel.output != value.dtype {
+                return Err(untyped(value, "a function of other dtypes"));
+            }
+            let args = args.iter().map(|a| a.0 as usize).collect();
+            Step::Apply { f: Elements::of(kernel)?, args, register }
+        }
         Def::Cast(a) => Step::Unary { f: ops::cast(d(*a), value.dtype), a: a.0 as usize, register },
         Def::Select(c, a, b) if d(*c) == DType::Bool && d(*a) == value.dtype && d(*b) == value.dtype => {
             let f = ops::select(value.dtype);
@@ -228,6 +241,7 @@ fn allocate(fused: &Fused) -> (Vec<usize>, usize) {
             Def::Unary(_, a) | Def::Cast(a) => (&[*a], i),
             Def::Binary(_, a, b) => (&[*a, *b], i),
             Def::Select(c, a, b) => (&[*c, *a, *b], last[i]),
+            Def::Apply(_, args) => (args, i),
             _ => (&[], i),
         };
         for v in used {
@@ -414,7 +428,9 @@ impl Run<'_> {
                     });
                     Loc::of_block(dst, size)
                 }
-                Step::Unary { .. } | Step::Binary { .. } | Step::Select { .. } => return None,
+                Step::Unary { .. } | Step::Binary { .. } | Step::Select { .. } | Step::Apply { .. } => {
+                    return None;
+                }
             })
         }
     }
@@ -463,6 +479,16 @@ impl Run<'_> {
                         return Ok(if c.ptr.cast::<bool>().read() { a } else { b });
                     }
                     f[usize::from(a.single)][usize::from(b.single)](n, dst, c.ptr, a.ptr, b.ptr);
+                    Loc { ptr: dst, single: false, advance: 0 }
+                }
+                Step::Apply { f, args, register } => {
+                    let dst = to(*register);
+                    let mut lanes = [Lane { ptr: dst, step: 0 }; ARGUMENTS_MAX];
+                    for (lane, &arg) in lanes.iter_mut().zip(args) {
+                        *lane = Lane { ptr: loc(arg).ptr, step: usize::from(!loc(arg).single) };
+                    }
+                    // For every element, also where the arguments are the same: the function may not be pure.
+                    f.call(n, &lanes[..args.len()], dst)?;
                     Loc { ptr: dst, single: false, advance: 0 }
                 }
                 Step::Load { .. } | Step::Const(_) | Step::Index { .. } | Step::Random { .. } => self.locs[i],

@@ -5,6 +5,7 @@
 use crate::chunk::{Chunk, ChunkError};
 use crate::contract::contract;
 use crate::gather::Task;
+use crate::halo::{blocks, fold_axis};
 use crate::map::map;
 use crate::pool::check;
 use crate::reduce::{combine, reduce};
@@ -90,6 +91,8 @@ pub fn execute(
         StageKind::Contract => contract(&task, chunk),
         StageKind::Reshape => reshape(&task, chunk),
         StageKind::Concat => concat(&task, chunk),
+        StageKind::Blocks(kernel) => blocks(&task, kernel, &s.grid.region(chunk)),
+        StageKind::FoldAxis { kernel, axes: [axis] } => fold_axis(&task, kernel, *axis, chunk),
         StageKind::Literal { .. } | StageKind::Read(_) | StageKind::Held { .. } | StageKind::Write(_) => {
             Err(KernelError::NoKernel(s.name()))
         }

@@ -29,6 +29,22 @@ impl Owner {
         Owner { start: values.as_mut_ptr().cast(), len, capacity, dtype: A::DTYPE }
     }
 
+    /// The owner of a vector of `A`, which is known to travel.
+    pub(crate) fn of_any<A>(values: Vec<A>) -> Owner {
+        let mut values = std::mem::ManuallyDrop::new(values);
+        Owner::of_parts(values.as_mut_ptr(), values.len(), values.capacity())
+    }
+
+    /// The memory as a buffer, without a copy.
+    pub(crate) fn buffer(self: Arc<Self>) -> Buffer {
+        // SAFETY: the owner's elements are initialised plain data that is neither moved nor written.
+        unsafe { Buffer::foreign(self.start, self.bytes(), self as _) }
+    }
+
+    pub(crate) fn dtype(&self) -> DType {
+        self.dtype
+    }
+
     /// The owner of a vector of `A`, which is known to travel, by its parts.
     pub(crate) fn of_parts<A>(start: *mut A, len: usize, capacity: usize) -> Owner {
         let dtype = dtype_of::<A>().expect("the element type travels");
@@ -103,8 +119,7 @@ pub(crate) fn literal(
     (shape, strides): (&[usize], &[isize]),
     chunks: &Chunks,
 ) -> Result<Expr> {
-    // SAFETY: the owner's elements are initialised plain data that is neither moved nor written.
-    let buffer = unsafe { Buffer::foreign(owner.start, owner.bytes(), Arc::clone(owner) as _) };
+    let buffer = Arc::clone(owner).buffer();
     let offset = if owner.len == 0 { 0 } else { (first as usize).wrapping_sub(owner.start as usize) };
     let plane = Plane::new(owner.dtype, shape.to_vec(), strides.to_vec(), Arc::new(buffer), offset);
     let chunk = Chunk { planes: vec![plane.expect("an array lies within its own memory")] };

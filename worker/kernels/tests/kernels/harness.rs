@@ -6,8 +6,7 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock};
 use tilework_expr::{
-    ChunkIdx, Chunks, DType, Element, Expr, InputMap, Op, Plan, Program, Region, StageIdx, StageKind,
-    region_shape,
+    ChunkIdx, Chunks, DType, Element, Expr, Op, Plan, Program, Region, StageIdx, StageKind, region_shape,
 };
 use tilework_kernels::{Buffer, Chunk, Feed, KernelError, Plane, execute};
 
@@ -97,11 +96,8 @@ fn feeds(
     let feed = |(slot, from, idx): (usize, StageIdx, ChunkIdx)| {
         let region = plan.out_region(from, idx);
         let chunk_of = &made[&(from, idx)];
-        let s = plan.stage(stage);
-        if let (Lay::Parts, InputMap::View { view, .. }) = (lay, &s.inputs[slot].map) {
-            let image = view.image(&s.grid.region(chunk));
-            let part: Region =
-                region.iter().zip(&image).map(|(r, i)| r.start.max(i.start)..r.end.min(i.end)).collect();
+        let read = plan.read_box((stage, chunk), slot, (from, idx));
+        if let Some(part) = read.filter(|_| lay == Lay::Parts) {
             let within: Region =
                 part.iter().zip(&region).map(|(p, r)| p.start - r.start..p.end - r.start).collect();
             let chunk = relaid(&chunk_of.slice(&within), lay);

@@ -6,6 +6,7 @@
 
 mod elementwise;
 mod errors;
+mod functions;
 mod harness;
 mod products;
 mod random;

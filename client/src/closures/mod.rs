@@ -1,0 +1,24 @@
+//! The user's own functions over arrays: plain Rust closures that workers of the same executable call, and closures
+//! that are traced into expressions, which any worker computes.
+//!
+//! A function that captures nothing is a constant of the executable, and is named by its place there
+//! ([`tilework_kernels::native`]). Everything here takes expressions and gives expressions: it must not know how
+//! arrays are stored or when they are computed.
+
+mod blocks;
+mod elements;
+mod here;
+mod methods;
+mod params;
+mod ship;
+mod traced;
+pub(crate) mod zip;
+
+pub(crate) use blocks::fold;
+pub use blocks::{Boundaries, Depths};
+pub(crate) use elements::{from_index, on_each};
+pub(crate) use here::warn;
+pub use params::Params;
+pub use ship::FunctionError;
+pub use traced::Traced;
+pub use zip::{ZipArrays, map_collect, try_map_collect};

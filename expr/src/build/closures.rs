@@ -1,0 +1,140 @@
+//! Functions of the user's: of elements, of chunks, of chunks with their neighbours, along an axis, of the index.
+
+use super::elementwise::together;
+use crate::chunks::{AUTO_CHUNK_BYTES, Chunks};
+use crate::dtype::DType;
+use crate::error::ExprError;
+use crate::graph::{Attachment, Expr};
+use crate::grid::Grid;
+use crate::kernel::{Boundary, Halo, Kernel};
+use crate::op::Op;
+use std::sync::Arc;
+
+impl Expr {
+    /// A function of the elements of arrays of one shape.
+    ///
+    /// # Errors
+    /// [`ExprError::NoArrays`], [`ExprError::Broadcast`] where the shapes differ, [`ExprError::MixedDTypes`] where an
+    /// array has another dtype than the function takes.
+    pub fn apply(kernel: Kernel, arrays: &[Expr]) -> Result<Expr, ExprError> {
+        let first = arrays.first().ok_or(ExprError::NoArrays { op: "a function of elements" })?;
+        if let Some(other) = arrays.iter().find(|a| a.shape() != first.shape()) {
+            return Err(ExprError::Broadcast { left: first.shape(), right: other.shape() });
+        }
+        takes(&kernel, arrays)?;
+        let (inputs, grid) = together(&arrays.iter().collect::<Vec<_>>())?;
+        let output = kernel.output;
+        Expr::make(Op::Apply(Arc::new(kernel)), inputs, grid, output)
+    }
+
+    /// The array whose elements are a function of their index, which it takes as one `i64` for each axis. `instead` is
+    /// for the client to use in its place ([`crate::Program::replacing`]).
+    ///
+    /// # Errors
+    /// Chunks that do not fit the shape; a shape that is too large.
+    pub fn from_index(
+        kernel: Kernel,
+        shape: &[usize],
+        chunks: &Chunks,
+        instead: Attachment,
+    ) -> Result<Expr, ExprError> {
+        let grid = chunks.grid(shape, kernel.output)?;
+        let index = |axis| Expr::make(Op::Index { axis }, vec![], grid.clone(), DType::I64);
+        let inputs = (0..shape.len()).map(index).collect::<Result<Vec<_>, _>>()?;
+        takes(&kernel, &inputs)?;
+        let dtype = kernel.output;
+        let of_index = Expr::make(Op::Apply(Arc::new(kernel)), inputs, grid, dtype)?;
+        Ok(of_index.with(instead))
+    }
+
+    /// A function of each chunk, which gives the chunk of the result.
+    ///
+    /// # Errors
+    /// [`ExprError::MixedDTypes`] where the array has another dtype than the function takes.
+    pub fn map_blocks(&self, kernel: Kernel) -> Result<Expr, ExprError> {
+        takes(&kernel, std::slice::from_ref(self))?;
+        let output = kernel.output;
+        Expr::make(Op::MapBlocks(Arc::new(kernel)), vec![self.clone()], self.grid().clone(), output)
+    }
+
+    /// A function of each chunk with the elements around it.
+    ///
+    /// # Errors
+    /// [`ExprError::Axes`] for another number of halos than of axes; [`ExprError::Parameter`] for a depth beyond the
+    /// length of its axis; [`ExprError::MixedDTypes`] where a boundary's value or the array has another dtype.
+    pub fn map_overlap(&self, kernel: Kernel, halo: Vec<Halo>) -> Result<Expr, ExprError> {
+        takes(&kernel, std::slice::from_ref(self))?;
+        if halo.len() != self.ndim() {
+            let (axes, ndim) = ((0..halo.len()).collect(), self.ndim());
+            return Err(ExprError::Axes { axes, ndim, expected: "one halo for each axis" });
+        }
+        for (h, len) in halo.iter().zip(self.shape()) {
+            if h.depth > len && !self.is_empty() {
+                let got = format!("{} along an axis of length {len}", h.depth);
+                return Err(ExprError::Parameter {
+                    what: "depth of a halo",
+                    got,
+                    expected: "at most its length",
+                });
+            }
+            if let Boundary::Constant(value) = h.boundary
+                && value.dtype() != self.dtype()
+            {
+                let (left, right) = (self.dtype(), value.dtype());
+                return Err(ExprError::MixedDTypes { op: "the value of a boundary".into(), left, right });
+            }
+        }
+        let op = Op::MapOverlap { kernel: Arc::new(kernel), halo };
+        let output = op.kernel().map_or(self.dtype(), |k| k.output);
+        Expr::make(op, vec![self.clone()], self.grid().clone(), output)
+    }
+
+    /// A function that folds an axis in the order of its positions. Where the axis is in several chunks it is put into
+    /// one, and the other axes are cut so that chunks keep about their size.
+    ///
+    /// # Errors
+    /// [`ExprError::AxisOutOfRange`]; [`ExprError::MixedDTypes`] where the array has another dtype than the function
+    /// takes.
+    pub fn fold_axis(&self, kernel: Kernel, axis: usize) -> Result<Expr, ExprError> {
+        let ndim = self.ndim();
+        if axis >= ndim {
+            return Err(ExprError::AxisOutOfRange { axis, ndim });
+        }
+        takes(&kernel, std::slice::from_ref(self))?;
+        let input = self.whole_along(axis)?;
+        let kept: Vec<usize> = (0..ndim).filter(|&a| a != axis).collect();
+        let (grid, output) = (input.grid().select(&kept), kernel.output);
+        Expr::make(Op::FoldAxis { kernel: Arc::new(kernel), axis }, vec![input], grid, output)
+    }
+
+    fn whole_along(&self, axis: usize) -> Result<Expr, ExprError> {
+        if self.grid().axes()[axis].n_chunks() == 1 {
+            return Ok(self.clone());
+        }
+        let size = self.dtype().size();
+        let target = (self.grid().chunk_len_max() * size).max(AUTO_CHUNK_BYTES.min(self.len() * size)).max(1);
+        let along = self.shape()[axis] * size;
+        let rest: Vec<usize> = (0..self.ndim()).filter(|&a| a != axis).map(|a| self.shape()[a]).collect();
+        let others = Chunks::Bytes((target / along.max(1)).max(1) * size).grid(&rest, self.dtype())?;
+        let mut axes = others.axes().to_vec();
+        axes.insert(axis, crate::grid::AxisGrid::whole(self.shape()[axis]));
+        self.on_grid(Grid::new(axes))
+    }
+}
+
+/// Checks the arrays' dtypes against those that a function takes.
+fn takes(kernel: &Kernel, arrays: &[Expr]) -> Result<(), ExprError> {
+    let (got, expected) = (arrays.iter().map(Expr::dtype), kernel.inputs.iter().copied());
+    if let Some((left, right)) = got.zip(expected).find(|(g, e)| g != e) {
+        return Err(ExprError::MixedDTypes { op: kernel.name.clone(), left, right });
+    }
+    if arrays.len() != kernel.inputs.len() {
+        let got = format!("{} arrays", arrays.len());
+        return Err(ExprError::Parameter {
+            what: "arguments of a function",
+            got,
+            expected: "as many as it takes",
+        });
+    }
+    Ok(())
+}

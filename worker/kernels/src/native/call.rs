@@ -1,0 +1,106 @@
+//! Calling a function of the user's: for runs of elements, and for whole blocks. Its panic is an error that says whose
+//! it is.
+//!
+//! Must not know where blocks come from.
+
+use super::descriptor::{Descriptor, Entry, Refusal, resolve};
+use crate::chunk::Plane;
+use crate::task::KernelError;
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use tilework_expr::Kernel;
+
+/// Elements of one input: neighbours in memory, or the same one for all.
+#[derive(Clone, Copy, Debug)]
+pub struct Lane {
+    /// The first one.
+    pub ptr: *const u8,
+    /// Elements from one to the next: 1 or 0.
+    pub step: usize,
+}
+
+/// What a function of elements is called with.
+#[derive(Debug)]
+pub struct Lanes<'a> {
+    /// How many elements.
+    pub n: usize,
+    /// The inputs.
+    pub inputs: &'a [Lane],
+    /// The parameters.
+    pub params: &'a [u8],
+    /// Where the results go, one after another.
+    pub out: *mut u8,
+}
+
+/// What a function of blocks is called with.
+#[derive(Debug)]
+pub struct BlockCall<'a> {
+    /// The elements.
+    pub input: &'a Plane,
+    /// The parameters.
+    pub params: &'a [u8],
+    /// The axis, for one that folds an axis.
+    pub axis: usize,
+}
+
+/// A function of elements, found and ready to be called.
+#[derive(Clone, Debug)]
+pub(crate) struct Elements {
+    descriptor: &'static Descriptor,
+    f: unsafe fn(&Lanes<'_>),
+    kernel: Arc<Kernel>,
+}
+
+impl Elements {
+    /// Finds the function.
+    pub(crate) fn of(kernel: &Arc<Kernel>) -> Result<Elements, KernelError> {
+        let descriptor = resolve(kernel).map_err(refused)?;
+        match descriptor.entry() {
+            Entry::Elements(f) => Ok(Elements { descriptor, f, kernel: kernel.clone() }),
+            Entry::Block(_) => Err(other_kind(kernel)),
+        }
+    }
+
+    /// Calls it for `n` elements.
+    ///
+    /// # Safety
+    /// Each input has `n` elements of the kernel's dtype (or one, where the step is 0), `out` has room for `n` of its
+    /// output, and they do not overlap.
+    pub(crate) unsafe fn call(&self, n: usize, inputs: &[Lane], out: *mut u8) -> Result<(), KernelError> {
+        debug_assert_eq!(inputs.len(), self.kernel.inputs.len());
+        let lanes = Lanes { n, inputs, params: &self.kernel.params, out };
+        // SAFETY: by the descriptor's promise, for inputs of these dtypes and parameters that it accepts.
+        guarded(self.descriptor, || unsafe { (self.f)(&lanes) })
+    }
+}
+
+/// Calls a function of blocks.
+///
+/// # Errors
+/// [`KernelError::Operation`], where this process does not have the function, it panics, or it gives an error.
+pub fn call_block(kernel: &Arc<Kernel>, input: &Plane, axis: usize) -> Result<Plane, KernelError> {
+    let descriptor = resolve(kernel).map_err(refused)?;
+    let Entry::Block(f) = descriptor.entry() else { return Err(other_kind(kernel)) };
+    let result = guarded(descriptor, || f(&BlockCall { input, params: &kernel.params, axis }))?;
+    result.map_err(|why| KernelError::Operation(format!("{}: {why}", descriptor.name())))
+}
+
+fn refused(refusal: Refusal) -> KernelError {
+    KernelError::Operation(refusal.to_string())
+}
+
+fn other_kind(kernel: &Kernel) -> KernelError {
+    KernelError::Operation(format!("the function {} is called in another way", kernel.name))
+}
+
+fn guarded<T>(descriptor: &Descriptor, f: impl FnOnce() -> T) -> Result<T, KernelError> {
+    catch_unwind(AssertUnwindSafe(f)).map_err(|panic| {
+        KernelError::Operation(format!("panic in the function {}: {}", descriptor.name(), words(&*panic)))
+    })
+}
+
+fn words(panic: &(dyn Any + Send)) -> &str {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no message")
+}
