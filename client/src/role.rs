@@ -68,9 +68,12 @@ pub(crate) fn link() {
 #[cfg_attr(target_os = "linux", unsafe(link_section = ".init_array"))]
 static ENTRY: extern "C" fn() = take_role;
 
-/// Runs before `main`, after the C library is set up; Rust's runtime needs no set-up of its own for what follows.
+/// Runs before `main`, after the C library is set up. Of what Rust's runtime does before `main`, one thing matters for
+/// what follows: a connection that the other side has closed must be an error, not the end of the process.
 extern "C" fn take_role() {
     let Some(role) = Role::from_environment() else { return };
+    // SAFETY: a plain change of what the signal does.
+    unsafe { libc::signal(libc::SIGPIPE, libc::SIG_IGN) };
     // SAFETY: no other thread exists before `main`.
     unsafe { std::env::remove_var(ROLE) };
     #[cfg(target_os = "linux")]

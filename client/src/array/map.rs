@@ -153,7 +153,37 @@ macro_rules! into {
         }
     )* };
 }
-into! { [] Array ['a] ArrayViewMut ['a] CowArray [] ArcArray }
+into! { ['a] ArrayViewMut ['a] CowArray [] ArcArray }
+
+/// A lazy array has no memory to be reused, and stays lazy: see [`Array::mapv`].
+impl<A: Clone, D: Dimension> Array<A, D> {
+    /// The array with what `f` gives for each element in its place.
+    #[must_use]
+    #[track_caller]
+    pub fn mapv_into<F: FnMut(A) -> A>(self, f: F) -> Self {
+        if self.is_lazy() { mapped(&self, f) } else { Array::local(self.into_ndarray().mapv_into(f)) }
+    }
+
+    /// The array of what `f` gives for each element, in the memory of this one where the type is the same.
+    #[must_use]
+    #[track_caller]
+    pub fn mapv_into_any<B: 'static, F: FnMut(A) -> B>(self, f: F) -> Array<B, D>
+    where
+        A: 'static,
+    {
+        if self.is_lazy() { mapped(&self, f) } else { Array::local(self.into_ndarray().mapv_into_any(f)) }
+    }
+
+    /// Makes every element what `f` gives for it.
+    #[track_caller]
+    pub fn mapv_inplace<F: FnMut(A) -> A>(&mut self, f: F) {
+        if self.is_lazy() {
+            *self = mapped(self, f);
+        } else {
+            (**self).mapv_inplace(f);
+        }
+    }
+}
 
 /// What `f` gives for each element: on the workers, where the array is lazy or large and the function travels; else
 /// in this process, with a warning where the array had to be brought here for it. Every `mapv` comes through here.

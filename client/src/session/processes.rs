@@ -3,8 +3,8 @@
 use super::{Session, remote};
 use crate::error::{Error, Result};
 use crate::role::{self, Role};
+use std::hash::{BuildHasher, RandomState};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 use tilework_cluster::connection;
 use tilework_cluster::process::{LocalProcess, Output, Spec};
@@ -73,15 +73,14 @@ fn spawn(name: String, role: &Role) -> Result<LocalProcess> {
     })
 }
 
-/// A new directory that only this user can enter.
+/// A new directory that only this user can enter. Its name was never used before: process numbers come again, and a
+/// process that was killed may have left its directory.
 fn private_dir() -> Result<PathBuf> {
-    static NEXT: AtomicU32 = AtomicU32::new(0);
-    let n = NEXT.fetch_add(1, Ordering::Relaxed);
     let cannot = |path: &Path, e: &dyn std::error::Error| {
         Error::Cluster(format!("cannot use {}: {}", path.display(), chain(e)))
     };
     let base = connection::default_dir().map_err(|e| Error::Cluster(chain(&e)))?;
-    let dir = base.join(format!("session-{}-{n}", std::process::id()));
+    let dir = base.join(format!("session-{}-{:016x}", std::process::id(), RandomState::new().hash_one(0)));
     connection::create_private_dir(&base).map_err(|e| cannot(&base, &e))?;
     connection::create_private_dir(&dir).map_err(|e| cannot(&dir, &e))?;
     Ok(dir)

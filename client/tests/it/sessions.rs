@@ -74,6 +74,30 @@ fn a_worker_process_that_is_killed_costs_nothing_but_time() {
     Session::close_current();
 }
 
+#[test]
+fn nothing_is_left_of_a_session_when_its_program_ends() {
+    const CHILD: &str = "TILEWORK_TEST_ENDS_WITH_A_SESSION";
+    if std::env::var_os(CHILD).is_some() {
+        // The session is the current one, and stays so until the process ends.
+        let _session = Session::processes(2).expect("processes");
+        assert_eq!(Array1::<f64>::ones_chunked(100, 10).sum(), 100.0);
+        return;
+    }
+    let home = tempfile::tempdir().expect("a directory");
+    let name = "sessions::nothing_is_left_of_a_session_when_its_program_ends";
+    let mut child = std::process::Command::new(std::env::current_exe().expect("this test's program"));
+    child.args(["--exact", name]).env(CHILD, "1").env("HOME", home.path()).env_remove("XDG_RUNTIME_DIR");
+    let output = child.output().expect("it runs");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+    let base = home.path().join(".tilework");
+    let started = std::time::Instant::now();
+    let left = || std::fs::read_dir(&base).expect("the sessions' directory").count();
+    while left() > 0 {
+        assert!(started.elapsed() < std::time::Duration::from_secs(30), "{} sessions are left", left());
+        std::thread::yield_now();
+    }
+}
+
 fn is_dead(pid: u32) -> bool {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     stat.rsplit(')').next().is_none_or(|s| s.trim_start().starts_with('Z') || s.is_empty())
