@@ -86,7 +86,7 @@ fn what_a_task_brings_together_counts_as_its_memory() {
     let sum = shifted.binary(BinaryOp::Add, &same).unwrap();
     let chunks = |e: &Expr| e.rechunk(&Chunks::from(&[20isize, 20][..])).unwrap();
     let scratch = |e: &Expr, stage: u32| {
-        let plan = plan(&[e.clone()]);
+        let plan = plan(std::slice::from_ref(e));
         let mut inputs = Vec::new();
         plan.inputs_of(StageIdx(stage), ChunkIdx(0), &mut inputs);
         let bytes = plan.scratch_bytes(StageIdx(stage), ChunkIdx(0), &inputs);

@@ -29,7 +29,9 @@ const RETRY_PAUSE_MIN: Duration = Duration::from_millis(20);
 /// The longest pause between two tries to reach the scheduler.
 const RETRY_PAUSE_MAX: Duration = Duration::from_secs(2);
 /// The part of the worker's memory that freed chunks may keep for the next ones, while nobody needs it.
-const FREED_PART: usize = 4;
+const FREED_PART: usize = 8;
+/// And the most bytes of it.
+const FREED_BYTES_MAX: usize = 1 << 30;
 /// How long a worker without anything to do keeps it.
 const FREED_IDLE: Duration = Duration::from_secs(1);
 /// How long the scheduler may take to let a leaving worker go.
@@ -384,7 +386,7 @@ impl Driver {
             return self.freed.set(0);
         }
         let left = self.memory_bytes.saturating_sub(usize::try_from(used.bytes()).unwrap_or(usize::MAX));
-        self.freed.set(left.min(self.memory_bytes / FREED_PART));
+        self.freed.set(left.min(self.memory_bytes / FREED_PART).min(FREED_BYTES_MAX));
     }
 
     fn fetch(&mut self, fetch: FetchId, from: WorkerId, key: TaskKey, region: Option<Region>) {

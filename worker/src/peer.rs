@@ -152,7 +152,7 @@ impl ChunkClient {
         let body = self.call(addresses, GET_PATH, message, &AtomicU64::new(0)).await?;
         let (place, writer, mut body) = match receive(body, bytes_max).await? {
             Received::Chunk(chunk) => return Ok(Some(chunk)),
-            Received::Place { header, writer, body } => (header, writer, body),
+            Received::Place(place) => (place.header, place.writer, place.body),
         };
         if request.host.is_empty() || place.host != request.host {
             return Ok(None);
@@ -348,15 +348,19 @@ async fn drain(mut reply: Body) -> Result<(), TransferError> {
     Ok(())
 }
 
+/// A chunk in another process' memory.
+struct Place {
+    header: ChunkHeader,
+    /// Room for it.
+    writer: ChunkWriter,
+    body: Body,
+}
+
 /// What came of a request for a chunk.
 enum Received {
     Chunk(Chunk),
     /// It lies in another process' memory, and stays there while `body` lives.
-    Place {
-        header: ChunkHeader,
-        writer: ChunkWriter,
-        body: Body,
-    },
+    Place(Box<Place>),
 }
 
 /// Reads a transfer into a chunk.
@@ -370,7 +374,7 @@ async fn receive(mut body: Body, bytes_max: usize) -> Result<Received, TransferE
                     let header = part.header()?;
                     let room = destination(&header, bytes_max)?;
                     if !header.memory.is_empty() {
-                        return Ok(Received::Place { header, writer: room, body });
+                        return Ok(Received::Place(Box::new(Place { header, writer: room, body })));
                     }
                     writer = Some(room);
                 }

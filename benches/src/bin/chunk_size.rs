@@ -1,6 +1,6 @@
 //! Which chunk size is fastest? Workloads over chunk sizes and sessions: a table, a CSV file, a plot, and the answer.
 //!
-//! `cargo run --release -p tilework-benches --bin chunk-size [-- --n 4000 --chunks 250,500,1000,2000,4000]`
+//! `cargo run --release -p tilework-benches --bin chunk-size [-- --n 4000 --chunks 250,500,1000,2000]`
 
 use anyhow::Context;
 use clap::Parser;
@@ -25,7 +25,7 @@ struct Args {
     #[arg(long, default_value_t = 4000)]
     n: usize,
     /// Sides of the square chunks.
-    #[arg(long, value_delimiter = ',', default_value = "250,500,1000,2000,4000")]
+    #[arg(long, value_delimiter = ',', default_value = "250,500,1000,2000")]
     chunks: Vec<usize>,
     /// Where they run: `embedded`, `processes:N`.
     #[arg(long, value_delimiter = ',', default_value = "embedded,processes:2")]

@@ -388,6 +388,13 @@ mod tests {
         let mut again = again;
         assert!(places.contains(&again.as_mut_ptr().cast_const()));
         assert_ne!(Buffer::uninit(len + 1).as_mut_ptr().cast_const(), again.as_mut_ptr().cast_const());
+        // SAFETY: the buffer's own bytes.
+        unsafe { again.as_mut_ptr().write_bytes(7, len) };
+        drop(again);
+        assert!(
+            Buffer::zeroed(len).as_mut_slice().iter().all(|&b| b == 0),
+            "a buffer that serves again is cleared"
+        );
         drop(share);
         assert!(Buffer::zeroed(len).as_mut_slice().iter().all(|&b| b == 0));
     }

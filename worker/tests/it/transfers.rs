@@ -49,9 +49,9 @@ async fn arrive_whole(client: &ChunkClient, addresses: &[String], key: TaskKey) 
     let whole = client.get(addresses, key, None, 1 << 30).await.unwrap();
     let expected: Vec<i64> = (1000..2000).flat_map(|i| std::iter::repeat_n(i, 500)).collect();
     assert_eq!(i64s(&whole), expected);
-    let part = client.get(&addresses, key, Some(&vec![1990..1993, 7..9]), 1 << 30).await.unwrap();
+    let part = client.get(addresses, key, Some(&vec![1990..1993, 7..9]), 1 << 30).await.unwrap();
     assert_eq!(i64s(&part), [1990, 1990, 1991, 1991, 1992, 1992]);
-    let many = (0..32).map(|_| client.get(&addresses, key, None, 1 << 30));
+    let many = (0..32).map(|_| client.get(addresses, key, None, 1 << 30));
     let many: Vec<_> = many.collect();
     for got in many {
         assert_eq!(i64s(&got.await.unwrap()), expected);

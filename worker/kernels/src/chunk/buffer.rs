@@ -74,9 +74,12 @@ impl Buffer {
             return Buffer { ptr: dangling(), len, owner: Owner::Heap(layout) };
         }
         if align == HUGE_PAGE_BYTES
-            && !zero
             && let Some(ptr) = Freed::lock().take(len)
         {
+            if zero {
+                // SAFETY: a buffer of this length that nobody else refers to.
+                unsafe { ptr.write_bytes(0, len) };
+            }
             return Buffer { ptr, len, owner: Owner::Heap(layout) };
         }
         // SAFETY: the layout's size is not 0.
