@@ -81,16 +81,15 @@ impl ChunkService {
         let shelf = self.shelf;
         let mut chunk = shelf.get(key, region.as_ref()).map_err(Status::not_found)?;
         let near = chunk.bytes() >= near::BYTES_MIN && near::here().is_some_and(|here| here == host);
-        if near && chunk.planes.iter().all(near::is_readable) {
-            return Ok(Body::new(HeldBody::new(chunk, permit)));
-        }
-        if chunk.bytes() > COPY_INLINE_BYTES_MAX && chunk.planes.iter().any(|p| !p.is_contiguous()) {
+        let in_place = |chunk: &Chunk| near && chunk.planes.iter().all(near::is_readable);
+        let is_large = chunk.bytes() > COPY_INLINE_BYTES_MAX;
+        if !in_place(&chunk) && is_large && chunk.planes.iter().any(|p| !p.is_contiguous()) {
             let copied = tokio::task::spawn_blocking(move || Chunk {
                 planes: chunk.planes.iter().map(tilework_kernels::Plane::to_contiguous).collect(),
             });
             chunk = copied.await.map_err(|e| Status::internal(e.to_string()))?;
         }
-        if near && chunk.planes.iter().all(near::is_readable) {
+        if in_place(&chunk) {
             return Ok(Body::new(HeldBody::new(chunk, permit)));
         }
         Ok(Body::new(ChunkBody::new(header_of(&chunk), &chunk, Some(trailers()), Some(permit))))

@@ -9,10 +9,11 @@ use super::kinds::{on_all, on_writable};
 use super::write::here;
 use super::{ArcArray, Array, ArrayView, ArrayViewMut, CowArray};
 use crate::closures;
-use crate::error::{Error, or_panic};
+use crate::error::{Error, Result, or_panic};
 use ndarray::{ArrayRef, Axis, Dimension, Ix1, RemoveAxis};
 use std::ops::{Mul, MulAssign};
 use std::panic::Location;
+use tilework_expr::Expr;
 
 on_all!({ A } {
     /// The array of what `f` gives for a reference to each element.
@@ -185,29 +186,29 @@ impl<A: Clone, D: Dimension> Array<A, D> {
     }
 }
 
-/// What `f` gives for each element: on the workers, where the array is lazy or large and the function travels; else
-/// in this process, with a warning where the array had to be brought here for it. Every `mapv` comes through here.
+/// What `f` gives for each element: see [`sent`]. Every `mapv` comes through here. What comes of an expression keeps its
+/// chunks: whoever chose them wants them.
 #[track_caller]
 fn mapped<A: Clone, B, D: Dimension, F: FnMut(A) -> B>(
     source: &(impl Source<A, D> + ?Sized),
     f: F,
 ) -> Array<B, D> {
-    if is_lazy(source) && dtype_of::<B>().is_some() {
-        let leaf = or_panic(source.leaf());
-        match closures::on_each::<A, B, F>(&leaf, &f) {
-            Ok(expr) => return Array::of_expr(expr),
-            Err(Error::Function(why)) if source.node().is_some_and(|node| !node.is_here()) => {
-                closures::warn(Location::caller(), &why);
-            }
-            Err(Error::Function(_)) => {}
-            Err(error) => or_panic(Err(error)),
-        }
+    let grid = source.node().map(|node| node.expr().grid().clone());
+    if let Some(array) = sent(source, |leaf| closures::on_each::<A, B, F>(leaf, &f)) {
+        return array;
     }
     let here: &ArrayRef<A, D> = source.here();
-    in_chunks_of(source, Array::local(here.mapv(f)))
+    let result = Array::local(here.mapv(f));
+    match grid {
+        Some(grid) if dtype_of::<B>().is_some() => {
+            let leaf = or_panic(result.leaf());
+            Array::of_expr(or_panic(leaf.on_grid(grid).map_err(Error::from)))
+        }
+        _ => result,
+    }
 }
 
-/// An axis folded by `f`: where and how is as for [`mapped`].
+/// An axis folded by `f`: see [`sent`].
 #[track_caller]
 fn folded<A, B: Clone, D: RemoveAxis, F: FnMut(&B, &A) -> B>(
     source: &(impl Source<A, D> + ?Sized),
@@ -215,27 +216,31 @@ fn folded<A, B: Clone, D: RemoveAxis, F: FnMut(&B, &A) -> B>(
     init: B,
     f: F,
 ) -> Array<B, D::Smaller> {
-    if is_lazy(source) && dtype_of::<B>().is_some() {
-        let leaf = or_panic(source.leaf());
-        match closures::fold::<A, B, F>(&leaf, axis.index(), &f, &init) {
-            Ok(expr) => return Array::of_expr(expr),
-            Err(Error::Function(why)) if source.node().is_some_and(|node| !node.is_here()) => {
-                closures::warn(Location::caller(), &why);
-            }
-            Err(Error::Function(_)) => {}
-            Err(error) => or_panic(Err(error)),
-        }
+    if let Some(array) = sent(source, |leaf| closures::fold::<A, B, F>(leaf, axis.index(), &f, &init)) {
+        return array;
     }
     let here: &ArrayRef<A, D> = source.here();
     Array::local(here.fold_axis(axis, init, f))
 }
 
-/// A result of the shape of a source that is an expression, in the source's chunks: whoever chose them wants them.
-fn in_chunks_of<A, D: Dimension, B>(
+/// What the workers make of an array by a function of the user's, where the array is lazy or large and the function
+/// travels; `None` where it is to be called in this process, after a warning if the array must be brought here for it.
+#[track_caller]
+fn sent<A, D: Dimension, B, E: Dimension>(
     source: &(impl Source<A, D> + ?Sized),
-    result: Array<B, D>,
-) -> Array<B, D> {
-    let (Some(node), Some(_)) = (source.node(), dtype_of::<B>()) else { return result };
-    let leaf = or_panic(result.leaf());
-    Array::of_expr(or_panic(leaf.on_grid(node.expr().grid().clone()).map_err(Error::from)))
+    build: impl FnOnce(&Expr) -> Result<Expr>,
+) -> Option<Array<B, E>> {
+    if !is_lazy(source) || dtype_of::<B>().is_none() {
+        return None;
+    }
+    match build(&or_panic(source.leaf())) {
+        Ok(expr) => Some(Array::of_expr(expr)),
+        Err(Error::Function(why)) => {
+            if source.node().is_some_and(|node| !node.is_here()) {
+                closures::warn(Location::caller(), &why);
+            }
+            None
+        }
+        Err(error) => or_panic(Err(error)),
+    }
 }
