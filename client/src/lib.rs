@@ -8,6 +8,7 @@
 mod array;
 mod closures;
 mod error;
+mod explain;
 pub mod io;
 mod literal;
 pub mod prelude;
@@ -29,6 +30,7 @@ pub use closures::{
     Boundaries, Depths, FunctionError, Params, Traced, ZipArrays, map_collect, try_map_collect,
 };
 pub use error::{Error, Result};
+pub use explain::{Explain, StageExplain, explain_all, try_explain_all};
 /// The ndarray whose types this crate takes and returns.
 pub use ndarray;
 #[doc(no_inline)]
@@ -43,7 +45,9 @@ pub use ndarray::{
     azip, indices, indices_of, linspace, logspace, par_azip, parallel, range, s,
 };
 pub use session::{EmbeddedOptions, GATHER_BYTES_MAX, Session};
-pub use tilework_expr::{AxisChunks, Boundary, Chunks, Complex, DType, Element, ExprError, JobError};
+pub use tilework_expr::{
+    AxisChunks, Boundary, Chunks, Complex, DType, Element, ExprError, Figures, JobError,
+};
 
 /// Products of arrays, as ndarray's module of this name.
 pub mod linalg {

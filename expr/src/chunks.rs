@@ -4,10 +4,45 @@
 
 use crate::dtype::DType;
 use crate::error::ExprError;
+use crate::graph::Expr;
 use crate::grid::{AxisGrid, Grid};
 
-/// Bytes that an automatic chunk aims at. `benches/` compares sizes: from 4 to 64 MiB it hardly matters.
+/// Bytes that an automatic chunk has at most. `benches/` compares sizes: from 4 to 64 MiB it hardly matters.
 pub const AUTO_CHUNK_BYTES: usize = 16 << 20;
+/// Bytes below which an automatic chunk is not made smaller so that there are more of them.
+pub const AUTO_CHUNK_BYTES_MIN: usize = 2 << 20;
+/// Chunks that an array should have, so that all processors of a machine have a few of them. It is no question of the
+/// processors that there are: sums depend on the chunks in their last bits, and must not on the machine.
+pub const AUTO_CHUNKS_MIN: usize = 32;
+
+/// Bytes of a chunk of an array of so many bytes.
+fn auto_bytes(array_bytes: usize) -> usize {
+    (array_bytes / AUTO_CHUNKS_MIN).clamp(AUTO_CHUNK_BYTES_MIN, AUTO_CHUNK_BYTES)
+}
+
+/// The grid of a result whose natural grid, which is made of its inputs', may have chunks far larger than theirs: an
+/// outer product, a matrix product of strips, a wider dtype. Such chunks are halved, along their longest axis, until
+/// they are as large as the inputs' or as automatic ones.
+pub(crate) fn bounded_grid(grid: Grid, dtype: DType, inputs: &[&Expr]) -> Grid {
+    let bytes = |grid: &Grid, dtype: DType| {
+        let lens = grid.axes().iter().map(AxisGrid::chunk_max);
+        lens.fold(dtype.size(), usize::saturating_mul)
+    };
+    let largest = inputs.iter().map(|e| bytes(e.grid(), e.dtype())).max().unwrap_or(0);
+    if bytes(&grid, dtype) <= largest.saturating_mul(2).max(4 * AUTO_CHUNK_BYTES) {
+        return grid;
+    }
+    let mut axes = grid.axes().to_vec();
+    loop {
+        let grid = Grid::new(axes.clone());
+        if bytes(&grid, dtype) <= largest.max(AUTO_CHUNK_BYTES) {
+            return grid;
+        }
+        // An axis of length 1 is never the longest of so many elements.
+        let Some(longest) = axes.iter_mut().max_by_key(|a| a.chunk_max()) else { return grid };
+        *longest = longest.halved();
+    }
+}
 
 /// The chunks along one axis, as a user asks for them.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -28,7 +63,7 @@ pub enum AxisChunks {
 /// or a list of [`AxisChunks`]. `-1` is the whole axis.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub enum Chunks {
-    /// About [`AUTO_CHUNK_BYTES`] a chunk.
+    /// Chosen by the array's bytes: about 32 chunks of 2 to 16 MiB, and more of 16 MiB where it is larger.
     #[default]
     Auto,
     /// About this many bytes a chunk.
@@ -46,18 +81,19 @@ impl Chunks {
     /// [`ExprError::Chunks`] for a zero or negative length (but -1), another number of axes than the shape's, or
     /// lengths that do not add up; [`ExprError::TooLarge`] where the array is too large to address.
     pub fn grid(&self, shape: &[usize], dtype: DType) -> Result<Grid, ExprError> {
-        crate::check::checked_bytes(shape, dtype)?;
+        let array_bytes = crate::check::checked_bytes(shape, dtype)?;
         let error =
             |expected| ExprError::Chunks { chunks: format!("{self:?}"), shape: shape.to_vec(), expected };
         if shape.len() > crate::check::NDIM_MAX {
             return Err(error("at most 32 dimensions"));
         }
+        let auto = auto_bytes(array_bytes);
         let (axes, target) = match self {
-            Chunks::Auto => (vec![AxisChunks::Auto; shape.len()], AUTO_CHUNK_BYTES),
+            Chunks::Auto => (vec![AxisChunks::Auto; shape.len()], auto),
             Chunks::Bytes(0) => return Err(error("at least one byte a chunk")),
             Chunks::Bytes(n) => (vec![AxisChunks::Auto; shape.len()], *n),
-            Chunks::Every(a) => (vec![a.clone(); shape.len()], AUTO_CHUNK_BYTES),
-            Chunks::Axes(axes) => (axes.clone(), AUTO_CHUNK_BYTES),
+            Chunks::Every(a) => (vec![a.clone(); shape.len()], auto),
+            Chunks::Axes(axes) => (axes.clone(), auto),
         };
         if axes.len() != shape.len() {
             return Err(error("one entry for each axis"));
@@ -154,6 +190,7 @@ impl From<(isize, isize, isize)> for Chunks {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{BinaryOp, Scalar};
 
     #[test]
     fn what_users_write() {
@@ -172,8 +209,32 @@ mod tests {
     }
 
     #[test]
+    fn smaller_arrays_have_some_chunks_too() {
+        let n = |len: usize| Chunks::Auto.grid(&[len], DType::F64).unwrap().n_chunks();
+        assert_eq!([1 << 17, 1 << 18, 1 << 20, 1 << 23, 1 << 26, 1 << 30].map(n), [1, 1, 4, 32, 32, 512]);
+    }
+
+    #[test]
+    fn results_have_chunks_of_a_bounded_size() {
+        let line = Expr::full(&[1 << 21], &Chunks::Auto, Scalar::new(1.0)).unwrap();
+        assert_eq!(line.grid().n_chunks(), 8);
+        let outer = line.insert_axis(1).unwrap().binary(BinaryOp::Mul, &line).unwrap();
+        assert_eq!(outer.grid().chunk_len_max() * 8, AUTO_CHUNK_BYTES);
+        let strips = Expr::full(&[20_000, 20_000], &[-1, 100].into(), Scalar::new(1.0)).unwrap();
+        let product = strips.permute(&[1, 0]).unwrap().dot(&strips).unwrap();
+        assert_eq!(product.grid().chunk_len_max(), 100 * 100);
+        let product = strips.dot(&strips.permute(&[1, 0]).unwrap()).unwrap();
+        assert_eq!(product.grid().axes()[0].chunk_max(), 1250, "as large as the inputs' chunks");
+        let mask = Expr::full(&[1 << 30], &Chunks::Auto, Scalar::new(true)).unwrap();
+        assert_eq!(mask.cast(DType::C64).unwrap().grid().chunk_len_max(), 1 << 20);
+        // What the user asked for stays.
+        let large = Expr::full(&[1 << 30], &(-1).into(), Scalar::new(1.0)).unwrap();
+        assert_eq!(large.binary(BinaryOp::Add, &large).unwrap().grid().n_chunks(), 1);
+    }
+
+    #[test]
     fn automatic_chunks_have_about_the_target() {
-        for shape in [vec![10_000, 10_000], vec![100_000_000], vec![3, 50_000, 700], vec![1 << 20, 4]] {
+        for shape in [vec![10_000, 10_000], vec![100_000_000], vec![3, 50_000, 700], vec![1 << 25, 4]] {
             let grid = Chunks::Auto.grid(&shape, DType::F64).unwrap();
             let bytes = grid.chunk_len_max() * 8;
             assert!(bytes <= AUTO_CHUNK_BYTES && bytes > AUTO_CHUNK_BYTES / 3, "{shape:?}: {bytes}");

@@ -133,6 +133,18 @@ impl AxisGrid {
         (0..self.n_chunks()).map(|i| self.range(i).len()).collect()
     }
 
+    /// The axis with each chunk cut in two.
+    #[must_use]
+    pub fn halved(&self) -> AxisGrid {
+        match self {
+            AxisGrid::Regular { len, chunk } => AxisGrid::regular(*len, chunk.div_ceil(2)),
+            AxisGrid::Explicit { .. } => {
+                let halves = self.chunk_lens().into_iter().flat_map(|l| [l.div_ceil(2), l / 2]);
+                AxisGrid::explicit(&halves.filter(|&l| l > 0).collect::<Vec<_>>())
+            }
+        }
+    }
+
     /// The longest chunk's length.
     #[must_use]
     pub fn chunk_max(&self) -> usize {

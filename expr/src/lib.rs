@@ -7,6 +7,7 @@ mod build;
 mod check;
 mod chunks;
 mod deps;
+mod describe;
 mod dtype;
 mod error;
 mod fused;
@@ -37,7 +38,7 @@ pub use plan::{CONTRACT_PIECE_MIN, Input, InputMap, Plan, Stage, StageKind};
 pub use program::{Node, NodeIdx, Program};
 pub use runs::{is_run_grid, run_grid, run_grid_like};
 pub use task::{
-    Holding, Instruction, JobError, JobId, LeaseId, Report, StageIdx, TaskError, TaskKey, TaskRange, Update,
-    WorkerId,
+    Figures, Holding, Instruction, JobError, JobId, LeaseId, Report, StageIdx, TaskError, TaskKey, TaskRange,
+    Update, WorkerId,
 };
 pub use view::{AxisMap, View, chunks_read, outputs_within};

@@ -132,6 +132,8 @@ pub enum Report {
         tasks: TaskRange,
         /// Time they took in kernels, all together, microseconds.
         busy_us: u64,
+        /// Bytes that were fetched from other workers for them.
+        bytes_fetched: u64,
     },
     /// A task failed.
     Failed {
@@ -167,6 +169,26 @@ pub enum Report {
     },
 }
 
+/// What a job took, or is expected to take.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Figures {
+    /// Tasks that were done, those that had to be done again included.
+    pub n_tasks: u64,
+    /// Bytes of chunks that were read from files.
+    pub bytes_read: u64,
+    /// Bytes of chunks that the client put on workers.
+    pub bytes_put: u64,
+    /// Bytes that workers fetched from one another.
+    pub bytes_moved: u64,
+    /// The most bytes that the job's chunks took at once on all workers together; not what tasks use while they run,
+    /// nor chunks of earlier jobs.
+    pub bytes_held_max: u64,
+    /// Time in kernels, all tasks together, microseconds.
+    pub busy_us: u64,
+    /// Time from the submission until all outputs existed, microseconds.
+    pub elapsed_us: u64,
+}
+
 /// What a scheduler tells the client that submitted a job.
 #[derive(Clone, PartialEq, Debug)]
 pub enum Update {
@@ -196,6 +218,8 @@ pub enum Update {
         outputs: Vec<Vec<Holding>>,
         /// The holders' addresses.
         addresses: Vec<(WorkerId, Vec<String>)>,
+        /// What the job took so far.
+        figures: Figures,
     },
     /// The job ended without its outputs.
     Failed(JobError),

@@ -17,4 +17,4 @@ mod run;
 pub use handle::{SchedulerHandle, StoppedError, Transport};
 pub use run::{Config, RunError, run};
 pub use tilework_proto::{ClientLink, ClientSession, LinkError, WorkerLink, WorkerSession};
-pub use tilework_scheduler_core::{ClusterState, Hello, Limits};
+pub use tilework_scheduler_core::{ClusterState, Hello, Limits, WorkerSummary};

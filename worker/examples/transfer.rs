@@ -35,7 +35,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     session.link.submit(Arc::new(Program { nodes: vec![node], outputs: vec![NodeIdx(0)] })).await?;
     let (key, addresses) = loop {
         match session.updates.recv().await {
-            Some(ToClient::Update { update: Update::Done { outputs, addresses }, .. }) => {
+            Some(ToClient::Update { update: Update::Done { outputs, addresses, .. }, .. }) => {
                 let key = outputs[0][0].chunks.keys().next().ok_or("the job has no output")?;
                 break (key, addresses[0].1.clone());
             }

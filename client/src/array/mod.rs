@@ -13,7 +13,7 @@ mod index;
 mod iterate;
 mod join;
 pub(crate) mod kind;
-mod kinds;
+pub(crate) mod kinds;
 mod lazily;
 mod linalg;
 mod local;

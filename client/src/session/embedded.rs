@@ -3,7 +3,7 @@
 use super::data::{DataPlane, Holder, Upload};
 use super::jobs::Jobs;
 use super::wait::wait_for;
-use super::{EmbeddedOptions, Session};
+use super::{EmbeddedOptions, Session, WorkerSize};
 use crate::error::{Error, Result};
 use std::sync::Arc;
 use tilework_cluster::limits;
@@ -83,9 +83,10 @@ pub(super) fn start(options: &EmbeddedOptions) -> Result<Session> {
     for worker in &workers {
         wait_for(worker.joined()).map_err(|e| failed(&e))?;
     }
+    let size = WorkerSize { threads: threads as u32, memory_bytes };
     let client = wait_for(scheduler.client()).map_err(|e| failed(&e))?;
     let data: Arc<dyn DataPlane> = Arc::new(Local { workers, runtime: runtime.handle().clone() });
     let jobs = Jobs::start(client, Arc::clone(&data))?;
     drop(_entered);
-    Ok(Session::new(jobs, data, n, Box::new((scheduler, Running(Some(runtime))))).of_own_build())
+    Ok(Session::new(jobs, data, vec![size; n], Box::new((scheduler, Running(Some(runtime))))).of_own_build())
 }

@@ -9,20 +9,21 @@ use super::wait::wait_for;
 use crate::error::{Error, Result};
 use crate::literal::Literal;
 use std::any::Any;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
-use tilework_expr::{
-    Holding, JobError, JobId, Plan, Program, StageIdx, TaskKey, TaskRange, Update, WorkerId,
-};
+use tilework_expr::{Figures, Holding, JobError, JobId, Plan, Program, TaskKey, TaskRange, Update, WorkerId};
 use tilework_kernels::Chunk;
 use tilework_proto::{ClientLink, ClientSession, ToClient};
 
 /// How long a client waits for the scheduler to name new holders of chunks that were lost while it gathered them.
 const REGATHER_WAIT: Duration = Duration::from_secs(60);
+
+/// Jobs whose figures are kept, the latest ones.
+const RUNS_KEPT: usize = 64;
 
 /// What the outputs of a finished job are made of.
 pub(super) struct Located {
@@ -42,6 +43,8 @@ pub(crate) struct Jobs {
     table: Mutex<BTreeMap<JobId, Entry>>,
     closed: Mutex<Option<String>>,
     n_tasks_done: AtomicU64,
+    /// What the latest jobs took, oldest first.
+    runs: Mutex<VecDeque<(Arc<Program>, Figures)>>,
 }
 
 impl Jobs {
@@ -53,6 +56,7 @@ impl Jobs {
             table: Mutex::default(),
             closed: Mutex::new(None),
             n_tasks_done: AtomicU64::new(0),
+            runs: Mutex::default(),
         });
         let weak = Arc::downgrade(&jobs);
         let body = move || {
@@ -82,6 +86,7 @@ impl Jobs {
         progress: Progress,
     ) -> Result<Job> {
         let plan = Arc::new(Plan::of(&program)?);
+        let program = Arc::new(program);
         let (news, from_scheduler) = mpsc::channel();
         let entry = Entry { plan: Arc::clone(&plan), literals: literals.into_iter().collect(), news };
         // The lock is held over the submission, so that no news of the job finds the table without it.
@@ -89,15 +94,31 @@ impl Jobs {
         if let Some(why) = &*self.closed.lock().unwrap_or_else(PoisonError::into_inner) {
             return Err(Error::Cluster(why.clone()));
         }
-        let id = wait_for(self.link.submit(Arc::new(program))).map_err(|e| Error::Cluster(e.to_string()))?;
+        let id =
+            wait_for(self.link.submit(Arc::clone(&program))).map_err(|e| Error::Cluster(e.to_string()))?;
         table.insert(id, entry);
         drop(table);
-        Ok(Job { id, jobs: Arc::clone(self), plan, news: from_scheduler, progress })
+        Ok(Job { id, jobs: Arc::clone(self), program, plan, news: from_scheduler, progress })
     }
 
     /// Tasks of the jobs that ended well.
     pub(super) fn n_tasks_done(&self) -> u64 {
         self.n_tasks_done.load(Ordering::Relaxed)
+    }
+
+    fn ran(&self, program: &Arc<Program>, figures: Figures) {
+        self.n_tasks_done.fetch_add(figures.n_tasks, Ordering::Relaxed);
+        let mut runs = self.runs.lock().unwrap_or_else(PoisonError::into_inner);
+        if runs.len() == RUNS_KEPT {
+            runs.pop_front();
+        }
+        runs.push_back((Arc::clone(program), figures));
+    }
+
+    /// What the latest run of a program took, if it is among those that are kept.
+    pub(super) fn figures_of(&self, program: &Program) -> Option<Figures> {
+        let runs = self.runs.lock().unwrap_or_else(PoisonError::into_inner);
+        runs.iter().rev().find(|(p, _)| **p == *program).map(|(_, figures)| *figures)
     }
 
     fn take_in(&self, job: JobId, update: Update, data: &Arc<dyn DataPlane>) {
@@ -157,26 +178,22 @@ fn panicked(key: TaskKey, panic: &(dyn Any + Send)) -> JobError {
 pub(super) struct Job {
     id: JobId,
     jobs: Arc<Jobs>,
+    program: Arc<Program>,
     plan: Arc<Plan>,
     news: mpsc::Receiver<Update>,
     progress: Progress,
 }
 
 impl Job {
-    /// Tasks of all stages.
-    fn n_tasks(&self) -> u64 {
-        (0..self.plan.stages.len()).map(|stage| self.plan.n_tasks(StageIdx(stage as u32))).sum()
-    }
-
     /// Waits until all outputs exist.
     pub(super) fn wait(&mut self) -> Result<Located> {
         loop {
             match self.news.recv() {
                 Err(mpsc::RecvError) => return Err(self.jobs.why_closed()),
                 Ok(Update::Progress { done, total }) => self.progress.show(done, total),
-                Ok(Update::Done { outputs, addresses }) => {
+                Ok(Update::Done { outputs, addresses, figures }) => {
                     self.progress.finish();
-                    self.jobs.n_tasks_done.fetch_add(self.n_tasks(), Ordering::Relaxed);
+                    self.jobs.ran(&self.program, figures);
                     return Ok(Located { outputs, addresses: addresses.into_iter().collect() });
                 }
                 Ok(Update::Failed(error)) => return Err(error.into()),
@@ -200,7 +217,7 @@ impl Job {
                 return Ok(whole.collect());
             }
             match self.news.recv_timeout(REGATHER_WAIT) {
-                Ok(Update::Done { outputs, addresses }) => {
+                Ok(Update::Done { outputs, addresses, .. }) => {
                     located = Located { outputs, addresses: addresses.into_iter().collect() };
                     since = Instant::now();
                 }

@@ -18,7 +18,7 @@ use progress::Progress;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use tilework_expr::{Expr, Program};
+use tilework_expr::{Expr, Figures, Program};
 use tilework_kernels::Chunk;
 
 /// Results above this many bytes are not gathered into the client unless it says so: see
@@ -54,11 +54,20 @@ pub(crate) struct Inner {
     data: Arc<dyn DataPlane>,
     gather_bytes_max: AtomicU64,
     show_progress: AtomicBool,
-    n_workers: usize,
+    workers: Vec<WorkerSize>,
     /// Whether the workers are known to be processes of this executable.
     own_build: AtomicBool,
     /// Dropped last: ends what the session started.
     _backing: Box<dyn Send + Sync>,
+}
+
+/// What a worker may use.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct WorkerSize {
+    /// Threads that run tasks.
+    pub threads: u32,
+    /// Bytes that its chunks and tasks may take.
+    pub memory_bytes: u64,
 }
 
 static CURRENT: Mutex<Option<Session>> = Mutex::new(None);
@@ -170,13 +179,23 @@ impl Session {
     /// How many workers the session had when it started.
     #[must_use]
     pub fn n_workers(&self) -> usize {
-        self.0.n_workers
+        self.0.workers.len()
+    }
+
+    /// The workers that the session had when it started.
+    pub(crate) fn workers(&self) -> &[WorkerSize] {
+        &self.0.workers
+    }
+
+    /// What the latest run of the program took; `None` where it did not run, or many others ran since.
+    pub(crate) fn figures_of(&self, program: &Program) -> Option<Figures> {
+        self.0.jobs.figures_of(program)
     }
 
     pub(crate) fn new(
         jobs: Arc<Jobs>,
         data: Arc<dyn DataPlane>,
-        n_workers: usize,
+        workers: Vec<WorkerSize>,
         backing: Box<dyn Send + Sync>,
     ) -> Session {
         Session(Arc::new(Inner {
@@ -184,7 +203,7 @@ impl Session {
             data,
             gather_bytes_max: AtomicU64::new(GATHER_BYTES_MAX),
             show_progress: AtomicBool::new(false),
-            n_workers,
+            workers,
             own_build: AtomicBool::new(false),
             _backing: backing,
         }))
@@ -270,6 +289,6 @@ fn guard_job(guard: &tilework_expr::Attachment) -> u64 {
 
 impl std::fmt::Debug for Session {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Session({} workers)", self.0.n_workers)
+        write!(f, "Session({} workers)", self.0.workers.len())
     }
 }

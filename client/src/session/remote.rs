@@ -1,9 +1,9 @@
 //! Sessions on a cluster that is named by a connection file.
 
-use super::Session;
 use super::data::{DataPlane, Holder, Upload};
 use super::jobs::Jobs;
 use super::processes::chain;
+use super::{Session, WorkerSize};
 use crate::error::{Error, Result};
 use std::future::Future;
 use std::path::Path;
@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use tilework_cluster::connection::ConnectionFile;
 use tilework_expr::TaskKey;
 use tilework_kernels::Chunk;
-use tilework_scheduler::remote;
+use tilework_scheduler::{WorkerSummary, remote};
 use tilework_worker::{ChunkClient, TransferError};
 use tokio::runtime::Runtime;
 
@@ -133,13 +133,15 @@ fn open(file: ConnectionFile, io: Io, backing: Box<dyn Send + Sync>) -> Result<S
     let seen = file.clone();
     let opened = io.run(async move {
         let state = remote::state(&seen, CONNECT_MAX).await?;
-        Ok((remote::session(&seen, CONNECT_MAX).await?, state.workers.len()))
+        let size = |w: &WorkerSummary| WorkerSize { threads: w.threads, memory_bytes: w.memory_bytes };
+        let workers: Vec<WorkerSize> = state.workers.iter().map(size).collect();
+        Ok((remote::session(&seen, CONNECT_MAX).await?, workers))
     })?;
-    let (client, n_workers) = opened.map_err(|e: tilework_scheduler::LinkError| Error::Cluster(chain(&e)))?;
+    let (client, workers) = opened.map_err(|e: tilework_scheduler::LinkError| Error::Cluster(chain(&e)))?;
     let io = Arc::new(io);
     let data: Arc<dyn DataPlane> =
         Arc::new(Network { chunks: ChunkClient::new(&file.identity()), io: Arc::clone(&io) });
     let jobs = Jobs::start(client, Arc::clone(&data))?;
     // Dropped in this order: the processes of the session, then the runtime.
-    Ok(Session::new(jobs, data, n_workers, Box::new((backing, io))))
+    Ok(Session::new(jobs, data, workers, Box::new((backing, io))))
 }

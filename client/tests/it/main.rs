@@ -3,6 +3,7 @@
 mod closures;
 mod construct;
 mod elementwise;
+mod explain;
 mod files;
 mod joins;
 mod kinds;

@@ -1,5 +1,6 @@
 //! Elementwise operations, with ndarray's broadcasting.
 
+use crate::chunks::bounded_grid;
 use crate::dtype::DType;
 use crate::error::ExprError;
 use crate::graph::Expr;
@@ -44,7 +45,8 @@ impl Expr {
         if self.dtype().is_complex() && !dtype.is_complex() {
             return Err(ExprError::Undefined { op: format!("conversion to {dtype}"), dtype: self.dtype() });
         }
-        Expr::make(Op::Cast, vec![self.clone()], self.grid().clone(), dtype)
+        let grid = bounded_grid(self.grid().clone(), dtype, &[self]);
+        Expr::make(Op::Cast, vec![self.clone()], grid, dtype)
     }
 
     /// Elements of `yes` where this is true, else of `no`; all three broadcast.
@@ -78,7 +80,7 @@ impl Expr {
             Some(f) if from[f] == l => self.grid().axes()[f].clone(),
             _ => AxisGrid::whole(l),
         });
-        self.broadcast_on(&Grid::new(axes.collect()))
+        self.broadcast_on(&bounded_grid(Grid::new(axes.collect()), self.dtype(), &[self]))
     }
 
     fn broadcast_on(&self, grid: &Grid) -> Result<Expr, ExprError> {
@@ -106,7 +108,9 @@ pub(super) fn together(operands: &[&Expr]) -> Result<(Vec<Expr>, Grid), ExprErro
         };
         by_size.iter().find_map(|e| of(e)).unwrap_or_else(|| AxisGrid::whole(shape[a]))
     };
-    let grid = Grid::new((0..shape.len()).map(axis_grid).collect());
+    let natural = Grid::new((0..shape.len()).map(axis_grid).collect());
+    let widest = operands.iter().map(|e| e.dtype()).max_by_key(|d| d.size()).unwrap_or(DType::F64);
+    let grid = bounded_grid(natural, widest, operands);
     let inputs = operands.iter().map(|e| e.broadcast_on(&grid)).collect::<Result<Vec<_>, _>>()?;
     Ok((inputs, grid))
 }

@@ -1,5 +1,6 @@
 //! Reductions and the matrix product.
 
+use crate::chunks::bounded_grid;
 use crate::dtype::DType;
 use crate::error::ExprError;
 use crate::graph::Expr;
@@ -77,7 +78,11 @@ impl Expr {
         match (left.len(), right.len()) {
             (2, 2) => {
                 let grid = Grid::new(vec![self.grid().axes()[0].clone(), other.grid().axes()[1].clone()]);
-                Expr::make(Op::MatMul, vec![self.clone(), other.clone()], grid, self.dtype())
+                let grid = bounded_grid(grid, self.dtype(), &[self, other]);
+                let [rows, columns] = [0, 1].map(|a| grid.axes()[a].clone());
+                let left = self.on_grid(Grid::new(vec![rows, self.grid().axes()[1].clone()]))?;
+                let right = other.on_grid(Grid::new(vec![other.grid().axes()[0].clone(), columns]))?;
+                Expr::make(Op::MatMul, vec![left, right], grid, self.dtype())
             }
             (_, 1) => self.binary(BinaryOp::Mul, other)?.reduce(Fold::Sum, &[left.len() - 1]),
             _ => self.insert_axis(1)?.binary(BinaryOp::Mul, other)?.reduce(Fold::Sum, &[0]),

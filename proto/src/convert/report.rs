@@ -60,10 +60,11 @@ impl Wire for Report {
     fn to_wire(&self) -> wire::Report {
         use report::Kind;
         let kind = match self {
-            Report::Done { lease, tasks, busy_us } => Kind::Done(wire::ReportDone {
+            Report::Done { lease, tasks, busy_us, bytes_fetched } => Kind::Done(wire::ReportDone {
                 lease: lease.0,
                 tasks: Some(tasks.to_wire()),
                 busy_us: *busy_us,
+                bytes_fetched: *bytes_fetched,
             }),
             Report::Failed { lease, task, error } => Kind::Failed(wire::ReportFailed {
                 lease: lease.0,
@@ -91,6 +92,7 @@ impl Wire for Report {
                 lease: LeaseId(r.lease),
                 tasks: required(r.tasks, "tasks")?,
                 busy_us: r.busy_us,
+                bytes_fetched: r.bytes_fetched,
             },
             Kind::Failed(r) => Report::Failed {
                 lease: LeaseId(r.lease),

@@ -2,7 +2,7 @@
 
 use super::{DecodeError, Wire, addresses, all_from_wire, all_to_wire, cut, required, text};
 use crate::wire::{self, job_error, update};
-use tilework_expr::{JobError, LeaseId, Update, WorkerId};
+use tilework_expr::{Figures, JobError, LeaseId, Update, WorkerId};
 
 impl Wire for JobError {
     type Message = wire::JobError;
@@ -59,6 +59,34 @@ impl Wire for JobError {
     }
 }
 
+impl Wire for Figures {
+    type Message = wire::Figures;
+
+    fn to_wire(&self) -> wire::Figures {
+        wire::Figures {
+            n_tasks: self.n_tasks,
+            bytes_read: self.bytes_read,
+            bytes_put: self.bytes_put,
+            bytes_moved: self.bytes_moved,
+            bytes_held_max: self.bytes_held_max,
+            busy_us: self.busy_us,
+            elapsed_us: self.elapsed_us,
+        }
+    }
+
+    fn from_wire(message: wire::Figures) -> Result<Figures, DecodeError> {
+        Ok(Figures {
+            n_tasks: message.n_tasks,
+            bytes_read: message.bytes_read,
+            bytes_put: message.bytes_put,
+            bytes_moved: message.bytes_moved,
+            bytes_held_max: message.bytes_held_max,
+            busy_us: message.busy_us,
+            elapsed_us: message.elapsed_us,
+        })
+    }
+}
+
 impl Wire for Update {
     type Message = wire::Update;
 
@@ -73,11 +101,12 @@ impl Wire for Update {
                 worker: worker.0,
                 addresses: addresses.clone(),
             }),
-            Update::Done { outputs, addresses } => Kind::Done(wire::Outputs {
+            Update::Done { outputs, addresses, figures } => Kind::Done(wire::Outputs {
                 outputs: outputs.iter().map(|o| wire::Output { holdings: all_to_wire(o) }).collect(),
                 addresses: (addresses.iter())
                     .map(|(worker, addresses)| wire::Peer { worker: worker.0, addresses: addresses.clone() })
                     .collect(),
+                figures: Some(figures.to_wire()),
             }),
             Update::Failed(error) => Kind::Failed(error.to_wire()),
         };
@@ -104,6 +133,7 @@ impl Wire for Update {
                 addresses: (d.addresses.into_iter())
                     .map(|p| Ok((WorkerId(p.worker), addresses(p.addresses)?)))
                     .collect::<Result<_, DecodeError>>()?,
+                figures: required(d.figures, "figures")?,
             },
             Kind::Failed(error) => Update::Failed(JobError::from_wire(error)?),
         })

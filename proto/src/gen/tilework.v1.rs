@@ -372,6 +372,8 @@ pub struct ReportDone {
     pub tasks: ::core::option::Option<TaskRange>,
     #[prost(uint64, tag = "3")]
     pub busy_us: u64,
+    #[prost(uint64, tag = "4")]
+    pub bytes_fetched: u64,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ReportFailed {
@@ -475,6 +477,26 @@ pub struct Outputs {
     pub outputs: ::prost::alloc::vec::Vec<Output>,
     #[prost(message, repeated, tag = "2")]
     pub addresses: ::prost::alloc::vec::Vec<Peer>,
+    #[prost(message, optional, tag = "3")]
+    pub figures: ::core::option::Option<Figures>,
+}
+/// What a job took.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Figures {
+    #[prost(uint64, tag = "1")]
+    pub n_tasks: u64,
+    #[prost(uint64, tag = "2")]
+    pub bytes_read: u64,
+    #[prost(uint64, tag = "3")]
+    pub bytes_put: u64,
+    #[prost(uint64, tag = "4")]
+    pub bytes_moved: u64,
+    #[prost(uint64, tag = "5")]
+    pub bytes_held_max: u64,
+    #[prost(uint64, tag = "6")]
+    pub busy_us: u64,
+    #[prost(uint64, tag = "7")]
+    pub elapsed_us: u64,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Output {

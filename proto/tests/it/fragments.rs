@@ -1,7 +1,7 @@
 //! Messages above the limit of one are cut and put together; above the limit of all they are refused.
 
 use tilework_expr::{
-    AxisGrid, ChunkIdx, DType, Grid, Holding, JobId, Node, NodeIdx, Op, Program, StageIdx, Update,
+    AxisGrid, ChunkIdx, DType, Figures, Grid, Holding, JobId, Node, NodeIdx, Op, Program, StageIdx, Update,
 };
 use tilework_expr::{TaskRange, WorkerId};
 use tilework_proto::fragment::through_wire;
@@ -13,7 +13,11 @@ fn done(n: u64) -> ToClient {
         chunks: TaskRange { job: JobId(1 << 40), stage: StageIdx(1), chunks: i..i + 1 },
         worker: WorkerId(i as u32 % 7),
     };
-    let update = Update::Done { outputs: vec![(0..n).map(holding).collect()], addresses: vec![] };
+    let update = Update::Done {
+        outputs: vec![(0..n).map(holding).collect()],
+        addresses: vec![],
+        figures: Figures::default(),
+    };
     ToClient::Update { job: JobId(1 << 40), update }
 }
 

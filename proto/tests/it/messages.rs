@@ -3,7 +3,7 @@
 use crate::programs::programs;
 use proptest::prelude::*;
 use tilework_expr::{
-    ChunkIdx, Holding, Instruction, JobError, JobId, LeaseId, Report, StageIdx, TaskError, TaskKey,
+    ChunkIdx, Figures, Holding, Instruction, JobError, JobId, LeaseId, Report, StageIdx, TaskError, TaskKey,
     TaskRange, Update, WorkerId,
 };
 use tilework_proto::fragment::through_wire;
@@ -64,11 +64,11 @@ fn task_errors() -> impl Strategy<Value = TaskError> {
 fn reports() -> impl Strategy<Value = Report> {
     let lease = any::<u64>().prop_map(LeaseId);
     prop_oneof![
-        (lease.clone(), ranges(), any::<u64>()).prop_map(|(lease, tasks, busy_us)| Report::Done {
-            lease,
-            tasks,
-            busy_us
-        }),
+        (lease.clone(), ranges(), any::<(u64, u64)>()).prop_map(
+            |(lease, tasks, (busy_us, bytes_fetched))| {
+                Report::Done { lease, tasks, busy_us, bytes_fetched }
+            }
+        ),
         (lease.clone(), keys(), task_errors()).prop_map(|(lease, task, error)| Report::Failed {
             lease,
             task,
@@ -100,6 +100,20 @@ fn job_errors() -> impl Strategy<Value = JobError> {
     ]
 }
 
+fn figures() -> impl Strategy<Value = Figures> {
+    any::<[u64; 7]>().prop_map(
+        |[n_tasks, bytes_read, bytes_put, bytes_moved, bytes_held_max, busy_us, elapsed_us]| Figures {
+            n_tasks,
+            bytes_read,
+            bytes_put,
+            bytes_moved,
+            bytes_held_max,
+            busy_us,
+            elapsed_us,
+        },
+    )
+}
+
 fn updates() -> impl Strategy<Value = Update> {
     let outputs = proptest::collection::vec(holdings(), 0..3);
     let workers = proptest::collection::vec((any::<u32>().prop_map(WorkerId), addresses()), 0..3);
@@ -110,7 +124,11 @@ fn updates() -> impl Strategy<Value = Update> {
                 Update::Upload { lease: LeaseId(lease), tasks, literal, worker: WorkerId(w), addresses }
             }
         ),
-        (outputs, workers).prop_map(|(outputs, addresses)| Update::Done { outputs, addresses }),
+        (outputs, workers, figures()).prop_map(|(outputs, addresses, figures)| Update::Done {
+            outputs,
+            addresses,
+            figures
+        }),
         job_errors().prop_map(Update::Failed),
     ]
 }

@@ -5,12 +5,12 @@
 
 use crate::blocks::Roots;
 use crate::event::ClientId;
-use crate::table::{Table, TaskState};
+use crate::table::{NOBODY, Table, TaskState};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use tilework_expr::{
-    AxisGrid, AxisMap, ChunkIdx, Grid, Input, InputMap, JobError, JobId, Plan, Program, Stage, StageIdx,
-    StageKind,
+    AxisGrid, AxisMap, ChunkIdx, Figures, Grid, Input, InputMap, JobError, JobId, Plan, Program, Stage,
+    StageIdx, StageKind,
 };
 
 /// Where a chunk is really made, once `Held` stages are resolved.
@@ -61,6 +61,12 @@ pub(crate) struct Job {
     pub failed: Option<JobError>,
     /// Whether some output is a chunk of another job.
     pub has_alias_outputs: bool,
+    /// Bytes that its chunks take on workers.
+    pub bytes_held: u64,
+    /// What it took so far.
+    pub figures: Figures,
+    /// When it was submitted.
+    pub submitted_us: u64,
     /// When progress may be reported again.
     pub progress_at_us: u64,
     /// The count last reported.
@@ -77,7 +83,38 @@ impl Job {
     }
 
     pub fn set(&mut self, stage: StageIdx, chunk: ChunkIdx, to: TaskState) -> TaskState {
-        self.stages[stage.0 as usize].table.set(chunk.0, to)
+        let from = self.stages[stage.0 as usize].table.set(chunk.0, to);
+        match (takes_memory(from), takes_memory(to)) {
+            (false, true) => {
+                self.bytes_held += self.bytes(stage, chunk);
+                self.figures.bytes_held_max = self.figures.bytes_held_max.max(self.bytes_held);
+            }
+            (true, false) => self.bytes_held -= self.bytes(stage, chunk),
+            _ => {}
+        }
+        from
+    }
+
+    /// Notes that a task was done.
+    pub fn count_done(&mut self, stage: StageIdx, chunk: ChunkIdx) {
+        self.figures.n_tasks += 1;
+        match self.plan.stage(stage).kind {
+            StageKind::Read(_) => self.figures.bytes_read += self.bytes(stage, chunk),
+            StageKind::Literal { .. } => self.figures.bytes_put += self.bytes(stage, chunk),
+            _ => {}
+        }
+    }
+
+    /// Retires every task, and returns those that were not yet finished with, stage by stage.
+    pub fn retire(&mut self) -> Vec<(StageIdx, Vec<(u64, TaskState)>)> {
+        self.bytes_held = 0;
+        let stages = self.stages.iter_mut().enumerate();
+        let all = stages.map(|(i, s)| {
+            let live = s.table.live().collect();
+            s.table.retire_all();
+            (StageIdx(i as u32), live)
+        });
+        all.collect()
     }
 
     /// Whether the output chunks must be kept.
@@ -131,6 +168,11 @@ impl Job {
     }
 }
 
+/// Whether a chunk exists on a worker under its own name.
+fn takes_memory(state: TaskState) -> bool {
+    matches!(state, TaskState::Held { holder, .. } if holder != NOBODY)
+}
+
 /// The job of a program that was just submitted.
 ///
 /// # Errors
@@ -139,7 +181,7 @@ pub(crate) fn submit(
     job: JobId,
     client: ClientId,
     program: Arc<Program>,
-    jobs: &BTreeMap<JobId, Job>,
+    (now_us, jobs): (u64, &BTreeMap<JobId, Job>),
 ) -> Result<Job, String> {
     let plan = Arc::new(Plan::of(&program).map_err(|e| e.to_string())?);
     let whole = whole_stages(&plan);
@@ -182,6 +224,9 @@ pub(crate) fn submit(
         announced: false,
         failed: None,
         has_alias_outputs,
+        bytes_held: 0,
+        figures: Figures::default(),
+        submitted_us: now_us,
         progress_at_us: 0,
         progress_done: 0,
     })

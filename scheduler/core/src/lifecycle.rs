@@ -15,7 +15,8 @@ use std::cmp::Reverse;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use tilework_expr::{
-    ChunkIdx, Holding, Instruction, JobError, JobId, Program, StageIdx, TaskKey, TaskRange, Update, WorkerId,
+    ChunkIdx, Figures, Holding, Instruction, JobError, JobId, Program, StageIdx, TaskKey, TaskRange, Update,
+    WorkerId,
 };
 
 impl Scheduler {
@@ -23,7 +24,7 @@ impl Scheduler {
         if self.jobs.contains_key(&id) {
             return;
         }
-        let job = match job::submit(id, client, program, &self.jobs) {
+        let job = match job::submit(id, client, program, (self.now_us, &self.jobs)) {
             Ok(job) => job,
             Err(why) => return self.update(id, Update::Failed(JobError::Program(why))),
         };
@@ -157,19 +158,16 @@ impl Scheduler {
         }
         let addresses = holders.iter().map(|w| (*w, self.workers[w].hello.addresses.clone())).collect();
         let (done, total) = job.progress();
+        let figures = Figures { elapsed_us: self.now_us - job.submitted_us, ..job.figures };
         self.update(id, Update::Progress { done, total });
-        self.update(id, Update::Done { outputs, addresses });
+        self.update(id, Update::Done { outputs, addresses, figures });
     }
 
     /// Drops every chunk and task of a job; what is known of its tasks is that all of them were finished with.
     fn drop_chunks(&mut self, id: JobId) {
         let lease_ids: Vec<_> = self.leases.iter().filter(|(_, l)| l.job == id).map(|(i, _)| *i).collect();
         let job = self.jobs.get_mut(&id).expect("the job whose chunks are dropped");
-        let mut stages = Vec::new();
-        for (i, s) in job.stages.iter_mut().enumerate() {
-            stages.push((StageIdx(i as u32), s.table.live().collect::<Vec<_>>()));
-            s.table.retire_all();
-        }
+        let stages = job.retire();
         job.roots.clear();
         job.finished = true;
         for (stage, tasks) in stages {

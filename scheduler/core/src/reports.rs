@@ -21,7 +21,14 @@ impl Scheduler {
                         w.bytes_reported = *bytes_held;
                     }
                 }
-                Report::Done { lease, tasks, busy_us } => self.done(worker, *lease, tasks, *busy_us),
+                Report::Done { lease, tasks, busy_us, bytes_fetched } => {
+                    if let Some(job) = self.jobs.get_mut(&tasks.job) {
+                        let figures = &mut job.figures;
+                        figures.bytes_moved = figures.bytes_moved.saturating_add(*bytes_fetched);
+                        figures.busy_us = figures.busy_us.saturating_add(*busy_us);
+                    }
+                    self.done(worker, *lease, tasks, *busy_us);
+                }
                 Report::Returned { lease, tasks } => self.returned(worker, *lease, tasks),
                 Report::Failed { lease, task, error } => {
                     if self.is_current(worker, *lease, *task) {

@@ -3,8 +3,8 @@
 use crate::{Action, ClientId, Event, Hello, Limits, Scheduler};
 use std::sync::Arc;
 use tilework_expr::{
-    AxisChunks, BinaryOp, Chunks, DType, Expr, FileKind, FileRef, Fold, Holding, Instruction, JobError,
-    JobId, LeaseId, Program, Report, StageIdx, TaskError, TaskKey, TaskRange, Update, WorkerId,
+    AxisChunks, BinaryOp, Chunks, DType, Expr, Figures, FileKind, FileRef, Fold, Holding, Instruction,
+    JobError, JobId, LeaseId, Program, Report, StageIdx, TaskError, TaskKey, TaskRange, Update, WorkerId,
 };
 
 fn read(name: &str, len: usize, chunk: isize) -> Expr {
@@ -54,7 +54,10 @@ impl Case {
     }
 
     fn done(&mut self, worker: u32, (lease, tasks): &(LeaseId, TaskRange)) -> Vec<Action> {
-        self.report(worker, Report::Done { lease: *lease, tasks: tasks.clone(), busy_us: 1 })
+        self.report(
+            worker,
+            Report::Done { lease: *lease, tasks: tasks.clone(), busy_us: 1, bytes_fetched: 0 },
+        )
     }
 }
 
@@ -114,7 +117,16 @@ fn a_sum_runs_drops_and_ends() {
     let actions = case.done(0, &(LeaseId(2), tasks(2, 0..1)));
     let outputs = vec![vec![Holding { chunks: tasks(2, 0..1), worker: WorkerId(0) }]];
     let addresses = vec![(WorkerId(0), vec!["w0:1".to_owned()])];
-    assert_eq!(updates(&actions).last(), Some(&&Update::Done { outputs, addresses }));
+    // Three leases of one microsecond; the chunks of the source are all there when the first state is made.
+    let figures = Figures {
+        n_tasks: 9,
+        bytes_read: 32,
+        bytes_held_max: 32 + 8,
+        busy_us: 3,
+        elapsed_us: 30,
+        ..Figures::default()
+    };
+    assert_eq!(updates(&actions).last(), Some(&&Update::Done { outputs, addresses, figures }));
     assert_eq!(told(&actions, 0), [Instruction::Drop(tasks(1, 0..4))]);
     let actions = case.event(Event::JobReleased { job: JobId(0) });
     assert_eq!(told(&actions, 0), [Instruction::Forget(JobId(0))]);

@@ -5,6 +5,7 @@
 use crate::event::{Action, FetchId};
 use crate::limits::Bug;
 use crate::queue::Elsewhere;
+use crate::reports::Done;
 use crate::tasks::Stopping;
 use crate::worker::{Job, Worker};
 use std::collections::BTreeSet;
@@ -69,7 +70,7 @@ impl Worker {
         if self.is_literal(tasks.job, tasks.stage) {
             for key in tasks.keys() {
                 if self.store.holds(key) {
-                    self.outgoing.done(lease, key, 0, self.now_us);
+                    self.outgoing.done(Done::at_once(lease, key), self.now_us);
                 } else {
                     self.puts.insert(key, lease);
                 }
@@ -87,7 +88,7 @@ impl Worker {
         if self.puts.get(&key) == Some(&lease) {
             self.puts.remove(&key);
             self.store.insert(key, bytes);
-            self.outgoing.done(lease, key, 0, self.now_us);
+            self.outgoing.done(Done::at_once(lease, key), self.now_us);
         } else if self.lease_last < Some(lease) && !self.limits.plays(Bug::EarlyPutLost) {
             self.store.early.entry(lease).or_default().push((key, bytes));
         } else {

@@ -7,10 +7,29 @@ use crate::limits::Limits;
 use crate::worker::Worker;
 use tilework_expr::{ChunkIdx, JobId, LeaseId, Report, TaskKey, TaskRange};
 
+/// A task that is done.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(crate) struct Done {
+    /// The lease that the report answers.
+    pub lease: LeaseId,
+    pub key: TaskKey,
+    /// Time in kernels.
+    pub busy_us: u64,
+    /// Bytes that were fetched for it.
+    pub bytes_fetched: u64,
+}
+
+impl Done {
+    /// A task whose chunk was here already, or was put here.
+    pub fn at_once(lease: LeaseId, key: TaskKey) -> Done {
+        Done { lease, key, busy_us: 0, bytes_fetched: 0 }
+    }
+}
+
 /// Reports that were not sent.
 #[derive(Default, Debug)]
 pub(crate) struct Outgoing {
-    done: Vec<(LeaseId, TaskKey, u64)>,
+    done: Vec<Done>,
     /// When the first of `done` came.
     since_us: u64,
     others: Vec<Report>,
@@ -20,11 +39,11 @@ pub(crate) struct Outgoing {
 
 impl Outgoing {
     /// A task is done.
-    pub fn done(&mut self, lease: LeaseId, key: TaskKey, busy_us: u64, now_us: u64) {
+    pub fn done(&mut self, done: Done, now_us: u64) {
         if self.done.is_empty() {
             self.since_us = now_us;
         }
-        self.done.push((lease, key, busy_us));
+        self.done.push(done);
     }
 
     pub fn other(&mut self, report: Report) {
@@ -33,7 +52,7 @@ impl Outgoing {
 
     /// What was done for a job that is over interests nobody.
     pub fn forget(&mut self, job: JobId) {
-        self.done.retain(|(_, k, _)| k.job != job);
+        self.done.retain(|d| d.key.job != job);
     }
 
     pub fn clear(&mut self) {
@@ -62,15 +81,16 @@ impl Outgoing {
     fn take(&mut self) -> Vec<Report> {
         self.done.sort_unstable();
         let mut reports: Vec<Report> = Vec::new();
-        for (lease, key, busy) in self.done.drain(..) {
+        for Done { lease, key, busy_us, bytes_fetched } in self.done.drain(..) {
             match reports.last_mut() {
-                Some(Report::Done { lease: l, tasks: r, busy_us })
+                Some(Report::Done { lease: l, tasks: r, busy_us: busy, bytes_fetched: fetched })
                     if (*l, r.job, r.stage) == (lease, key.job, key.stage) && r.chunks.end == key.chunk.0 =>
                 {
                     r.chunks.end += 1;
-                    *busy_us += busy;
+                    *busy += busy_us;
+                    *fetched += bytes_fetched;
                 }
-                _ => reports.push(Report::Done { lease, tasks: one(key), busy_us: busy }),
+                _ => reports.push(Report::Done { lease, tasks: one(key), busy_us, bytes_fetched }),
             }
         }
         reports.append(&mut self.others);

@@ -4,6 +4,7 @@
 
 use crate::event::Action;
 use crate::limits::Bug;
+use crate::reports::Done;
 use crate::tasks::{Active, Pulled, Stopping};
 use crate::worker::Worker;
 use std::cmp::Reverse;
@@ -98,7 +99,8 @@ impl Worker {
             Ok(()) => {
                 self.store.insert(key, task.bytes);
                 self.measured(key, busy_us);
-                self.outgoing.done(task.answers, key, busy_us, self.now_us);
+                let (lease, bytes_fetched) = (task.answers, task.bytes_fetched);
+                self.outgoing.done(Done { lease, key, busy_us, bytes_fetched }, self.now_us);
             }
             Err(error) => self.outgoing.other(Report::Failed { lease: task.answers, task: key, error }),
         }

@@ -6,6 +6,7 @@
 use crate::event::{Action, Feed, FetchId, Source};
 use crate::limits::Bug;
 use crate::queue::{Elsewhere, Next};
+use crate::reports::Done;
 use crate::store::Stage;
 use crate::worker::Worker;
 use std::cmp::Reverse;
@@ -30,6 +31,8 @@ pub(crate) struct Active {
     pub bytes: u64,
     /// Bytes reserved while it runs: of the result and of temporaries.
     pub reserved: u64,
+    /// Bytes that are fetched for it.
+    pub bytes_fetched: u64,
     /// Whether the driver has it.
     pub running: bool,
     /// How long it was expected to run, microseconds.
@@ -71,7 +74,7 @@ impl Worker {
         let Next { lease, key, elsewhere } = next;
         if self.store.holds(key) {
             self.queue.pop();
-            self.outgoing.done(lease, key, 0, self.now_us);
+            self.outgoing.done(Done::at_once(lease, key), self.now_us);
             return Pulled::Taken;
         }
         if let Some(active) = self.active.get_mut(key) {
@@ -157,6 +160,7 @@ impl Worker {
             missing: 0,
             bytes,
             reserved,
+            bytes_fetched: new - reserved,
             running: false,
             est_us,
         };

@@ -69,7 +69,7 @@ fn run(id: u64, task: TaskKey, feeds: Vec<Feed>) -> Action {
 }
 
 fn done(id: u64, tasks: TaskRange, busy_us: u64) -> Action {
-    Action::Report(vec![Report::Done { lease: LeaseId(id), tasks, busy_us }])
+    Action::Report(vec![Report::Done { lease: LeaseId(id), tasks, busy_us, bytes_fetched: 0 }])
 }
 
 fn fetched(slot: usize, key: TaskKey, id: u64) -> Feed {
@@ -83,7 +83,12 @@ fn as_many_run_as_there_are_threads_and_are_reported_together() {
     assert_eq!(actions, [run(1, task(0, 0), vec![]), run(1, task(0, 1), vec![])]);
     assert_eq!(case.finish(1, task(0, 1)), [run(1, task(0, 2), vec![])]);
     assert_eq!(case.finish(1, task(0, 0)), [run(1, task(0, 3), vec![])]);
-    let one = |chunks, busy_us| Report::Done { lease: LeaseId(1), tasks: tasks(0, chunks), busy_us };
+    let one = |chunks, busy_us| Report::Done {
+        lease: LeaseId(1),
+        tasks: tasks(0, chunks),
+        busy_us,
+        bytes_fetched: 0,
+    };
     assert_eq!(case.finish(1, task(0, 3)), [Action::Report(vec![one(0..2, 10), one(3..4, 5)])]);
     assert_eq!(case.finish(1, task(0, 2)), [done(1, tasks(0, 2..3), 5)]);
     assert_eq!(case.worker.usage().bytes_held, 32);

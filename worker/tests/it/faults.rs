@@ -217,7 +217,7 @@ async fn a_worker_that_leaves_hands_its_chunks_on() {
         let tilework_proto::ToClient::Update { job, update } = next else { panic!("{next:?}") };
         if job == second {
             match update {
-                Update::Done { outputs, addresses } => {
+                Update::Done { outputs, addresses, .. } => {
                     let holding = &outputs[0][0];
                     let client = ChunkClient::new(&cluster.file.identity());
                     let key = holding.chunks.keys().next().unwrap();

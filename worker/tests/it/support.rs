@@ -111,7 +111,7 @@ impl Cluster {
     pub async fn finish(&mut self, program: &Program, job: JobId) -> Result<Vec<Vec<u8>>, JobError> {
         loop {
             match self.next_update(program, job).await {
-                Update::Done { outputs, addresses } => {
+                Update::Done { outputs, addresses, .. } => {
                     let addresses: HashMap<_, _> = addresses.into_iter().collect();
                     let gathered = self.gather(program, &outputs, &addresses).await;
                     if let Some(arrays) = gathered {

@@ -24,7 +24,7 @@ async fn held() -> Held {
     let program = b.output(index);
     let job = cluster.submit(&program).await;
     loop {
-        if let Update::Done { outputs, addresses } = cluster.next_update(&program, job).await {
+        if let Update::Done { outputs, addresses, .. } = cluster.next_update(&program, job).await {
             let first = outputs[0][0].chunks.keys().next().unwrap();
             let key = TaskKey { chunk: ChunkIdx(1), ..first };
             return Held { cluster, addresses: addresses[0].1.clone(), key };

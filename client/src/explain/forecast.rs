@@ -1,0 +1,278 @@
+//! What a run will take, found by running the scheduler's and the workers' state machines on a virtual clock, with
+//! workers that only count.
+//!
+//! Owns the clock and the order of events. Must not decide anything that the state machines decide.
+
+use crate::session::WorkerSize;
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BinaryHeap, VecDeque};
+use std::sync::Arc;
+use tilework_expr::{
+    DType, Figures, Grid, JobError, JobId, LeaseId, Node, NodeIdx, Op, Plan, Program, Report, StageIdx,
+    TaskKey, Update, WorkerId, region_len,
+};
+use tilework_scheduler_core::{self as scheduler, ClientId, Hello, Scheduler};
+use tilework_worker_core::{self as worker, FetchId, Worker};
+
+/// Tasks of a plan up to which it is played; a million take about three seconds.
+pub(super) const TASKS_MAX: u64 = 1_000_000;
+/// Bytes that a task reads and makes in a microsecond.
+const TASK_BYTES_PER_US: u64 = 4000;
+/// Bytes that a worker fetches in a microsecond.
+const FETCH_BYTES_PER_US: u64 = 1000;
+/// Events for each task by which a run must have ended.
+const EVENTS_PER_TASK_MAX: u64 = 100;
+
+/// The job that stands for everything that is held already.
+const BEFORE: JobId = JobId(0);
+/// The job that is looked at.
+const JOB: JobId = JobId(1);
+
+/// Something that will happen.
+enum Ev {
+    Ends { node: usize, lease: LeaseId, task: TaskKey, busy_us: u64 },
+    Fetched { node: usize, fetch: FetchId },
+    Tick { node: usize },
+}
+
+/// A worker that only counts.
+struct Counting {
+    core: Worker,
+    threads: u32,
+    running: u32,
+    /// Tasks that wait for a thread.
+    runs: VecDeque<(LeaseId, TaskKey)>,
+    tick_at_us: u64,
+}
+
+/// What is on its way without taking time.
+enum Message {
+    ToScheduler(scheduler::Event),
+    ToWorker(usize, worker::Event),
+}
+
+struct Run {
+    now_us: u64,
+    seq: u64,
+    heap: BinaryHeap<Reverse<(u64, u64)>>,
+    pending: BTreeMap<u64, Ev>,
+    scheduler: Scheduler,
+    nodes: Vec<Counting>,
+    plans: BTreeMap<JobId, Arc<Plan>>,
+    messages: VecDeque<Message>,
+    /// What became of the jobs.
+    ended: BTreeMap<JobId, Result<Figures, JobError>>,
+    n_events: u64,
+}
+
+/// What running a program on such workers takes; `None` where it has too many tasks, or needs workers where there are
+/// none.
+///
+/// # Errors
+/// Why the job would fail.
+pub(super) fn forecast(program: &Program, workers: &[WorkerSize]) -> Result<Option<Figures>, JobError> {
+    let (before, program) = with_stand_ins(program);
+    let plan = |p: &Program| Plan::of(p).map(Arc::new).map_err(|e| JobError::Program(e.to_string()));
+    let plans: BTreeMap<JobId, Arc<Plan>> =
+        [(BEFORE, plan(&before)?), (JOB, plan(&program)?)].into_iter().collect();
+    let n_tasks: u64 = plans.values().map(|p| n_tasks(p)).sum();
+    if n_tasks > TASKS_MAX || workers.is_empty() {
+        return Ok(None);
+    }
+    let limits = scheduler::Limits { silence_max_us: None, ..scheduler::Limits::default() };
+    let mut run = Run {
+        now_us: 0,
+        seq: 0,
+        heap: BinaryHeap::new(),
+        pending: BTreeMap::new(),
+        scheduler: Scheduler::new(limits),
+        nodes: Vec::with_capacity(workers.len()),
+        plans,
+        messages: VecDeque::new(),
+        ended: BTreeMap::new(),
+        n_events: 0,
+    };
+    workers.iter().for_each(|w| run.join(w));
+    let events_max = (n_tasks + 100) * EVENTS_PER_TASK_MAX;
+    if !before.outputs.is_empty() {
+        run.submit(BEFORE, before);
+        run.until(BEFORE, events_max);
+    }
+    run.submit(JOB, program);
+    run.until(JOB, events_max);
+    run.ended.remove(&JOB).transpose()
+}
+
+/// Tasks of all stages.
+pub(super) fn n_tasks(plan: &Plan) -> u64 {
+    (0..plan.stages.len() as u32).map(|s| plan.n_tasks(StageIdx(s))).sum()
+}
+
+/// A program that makes as many chunks as are held already, and the program with those in their place.
+fn with_stand_ins(program: &Program) -> (Program, Program) {
+    let mut before = Program::default();
+    let mut program = program.clone();
+    let mut known: Vec<(u64, u32)> = Vec::new();
+    for node in &mut program.nodes {
+        let Op::Held { job, output } = node.op else { continue };
+        let at = known.iter().position(|k| *k == (job, output)).unwrap_or_else(|| {
+            known.push((job, output));
+            before.outputs.push(NodeIdx(before.nodes.len() as u32));
+            before.nodes.push(stand_in(known.len(), &node.grid, node.dtype));
+            known.len() - 1
+        });
+        node.op = Op::Held { job: BEFORE.0, output: at as u32 };
+    }
+    (before, program)
+}
+
+/// A source of as many chunks, unlike any other.
+fn stand_in(n: usize, grid: &Grid, dtype: DType) -> Node {
+    Node { op: Op::Literal { id: u64::MAX - n as u64 }, inputs: Vec::new(), grid: grid.clone(), dtype }
+}
+
+impl Run {
+    fn join(&mut self, size: &WorkerSize) {
+        let n = self.nodes.len();
+        let hello = Hello {
+            name: n.to_string(),
+            incarnation: n as u64,
+            threads: size.threads,
+            memory_bytes: size.memory_bytes,
+            addresses: Vec::new(),
+        };
+        self.nodes.push(Counting {
+            core: Worker::new(worker::Limits::new(size.threads, size.memory_bytes)),
+            threads: size.threads,
+            running: 0,
+            runs: VecDeque::new(),
+            tick_at_us: u64::MAX,
+        });
+        let joined = scheduler::Event::WorkerJoined { worker: WorkerId(n as u32), hello };
+        self.messages.push_back(Message::ToScheduler(joined));
+        self.deliver();
+    }
+
+    fn submit(&mut self, job: JobId, program: Program) {
+        let submitted =
+            scheduler::Event::JobSubmitted { job, client: ClientId(0), program: Arc::new(program) };
+        self.messages.push_back(Message::ToScheduler(submitted));
+        self.deliver();
+    }
+
+    /// Lets time pass until a job has ended.
+    fn until(&mut self, job: JobId, events_max: u64) {
+        while !self.ended.contains_key(&job) && self.n_events < events_max {
+            let Some(Reverse((at, id))) = self.heap.pop() else { return };
+            self.now_us = at;
+            self.n_events += 1;
+            match self.pending.remove(&id).expect("what is in the heap is pending") {
+                Ev::Ends { node, lease, task, busy_us } => {
+                    self.nodes[node].running -= 1;
+                    let finished = worker::Event::Finished { lease, task, result: Ok(()), busy_us };
+                    self.messages.push_back(Message::ToWorker(node, finished));
+                }
+                Ev::Fetched { node, fetch } => {
+                    self.messages.push_back(Message::ToWorker(node, worker::Event::Fetched { fetch }));
+                }
+                Ev::Tick { node } => {
+                    self.nodes[node].tick_at_us = u64::MAX;
+                    self.messages.push_back(Message::ToWorker(node, worker::Event::Tick));
+                }
+            }
+            self.deliver();
+        }
+    }
+
+    fn at(&mut self, at_us: u64, ev: Ev) {
+        self.seq += 1;
+        self.heap.push(Reverse((at_us, self.seq)));
+        self.pending.insert(self.seq, ev);
+    }
+
+    /// Hands over messages until none is left.
+    fn deliver(&mut self) {
+        while let Some(message) = self.messages.pop_front() {
+            match message {
+                Message::ToScheduler(event) => {
+                    let mut actions = Vec::new();
+                    self.scheduler.handle(self.now_us, event, &mut actions);
+                    actions.into_iter().for_each(|a| self.scheduler_asks(a));
+                }
+                Message::ToWorker(node, event) => {
+                    let mut actions = Vec::new();
+                    self.nodes[node].core.handle(self.now_us, event, &mut actions);
+                    actions.into_iter().for_each(|a| self.worker_asks(node, a));
+                    self.begin(node);
+                    self.plan_tick(node);
+                }
+            }
+        }
+    }
+
+    fn scheduler_asks(&mut self, action: scheduler::Action) {
+        match action {
+            scheduler::Action::Tell { worker, instructions } => {
+                let told = worker::Event::Told(instructions);
+                self.messages.push_back(Message::ToWorker(worker.0 as usize, told));
+            }
+            scheduler::Action::Update { update: Update::Upload { lease, tasks, worker, .. }, .. } => {
+                for key in tasks.keys() {
+                    let bytes = self.plans[&key.job].out_bytes(key.stage, key.chunk);
+                    let put = worker::Event::Put { lease, key, bytes };
+                    self.messages.push_back(Message::ToWorker(worker.0 as usize, put));
+                }
+            }
+            scheduler::Action::Update { job, update: Update::Done { figures, .. } } => {
+                self.ended.insert(job, Ok(figures));
+            }
+            scheduler::Action::Update { job, update: Update::Failed(error) } => {
+                self.ended.insert(job, Err(error));
+            }
+            scheduler::Action::Update { update: Update::Progress { .. }, .. }
+            | scheduler::Action::Disconnect { .. } => {}
+        }
+    }
+
+    fn worker_asks(&mut self, node: usize, action: worker::Action) {
+        match action {
+            worker::Action::Fetch { fetch, key, region, .. } => {
+                let plan = &self.plans[&key.job];
+                let bytes = match region {
+                    Some(r) => region_len(&r) as u64 * plan.stage(key.stage).dtype().size() as u64,
+                    None => plan.out_bytes(key.stage, key.chunk),
+                };
+                self.at(self.now_us + bytes / FETCH_BYTES_PER_US + 1, Ev::Fetched { node, fetch });
+            }
+            worker::Action::Run { lease, task, .. } => self.nodes[node].runs.push_back((lease, task)),
+            worker::Action::Report(reports) => {
+                let busy = |r: &Report| !matches!(r, Report::Alive { .. });
+                if reports.iter().any(busy) {
+                    let worker = WorkerId(node as u32);
+                    let event = scheduler::Event::WorkerReported { worker, reports };
+                    self.messages.push_back(Message::ToScheduler(event));
+                }
+            }
+            // Nothing is stopped here, and no chunk has bytes to free.
+            worker::Action::Stop(_) | worker::Action::Free(_) => {}
+        }
+    }
+
+    /// Gives threads to the tasks that are first.
+    fn begin(&mut self, node: usize) {
+        while self.nodes[node].running < self.nodes[node].threads {
+            let Some((lease, task)) = self.nodes[node].runs.pop_front() else { return };
+            self.nodes[node].running += 1;
+            let bytes = self.plans[&task.job].task_bytes(task.stage, task.chunk);
+            let busy_us = bytes / TASK_BYTES_PER_US + 1;
+            self.at(self.now_us + busy_us, Ev::Ends { node, lease, task, busy_us });
+        }
+    }
+
+    fn plan_tick(&mut self, node: usize) {
+        let n = &mut self.nodes[node];
+        let Some(at) = n.core.next_wake_us().filter(|at| *at < n.tick_at_us) else { return };
+        n.tick_at_us = at;
+        self.at(at.max(self.now_us), Ev::Tick { node });
+    }
+}

@@ -1,0 +1,285 @@
+//! Stages in words: what a plan does, for people.
+//!
+//! Knows plans. Must not know where they run or how they are laid out on a page.
+
+use crate::dtype::DType;
+use crate::fused::{Def, Fused, ValueIdx};
+use crate::grid::region_len;
+use crate::kernel::Kernel;
+use crate::op::{BinaryOp, Dist, FileRef, Fold};
+use crate::plan::{Input, InputMap, Plan, Stage, StageKind};
+use crate::task::StageIdx;
+use crate::view::{AxisMap, View};
+use crate::{ChunkIdx, UnaryOp};
+use std::fmt::Debug;
+
+/// Characters of a fused program's formula; a longer one is cut.
+const FORMULA_CHARS_MAX: usize = 72;
+/// Characters at which writing a formula ends: programs share values, so that a formula may be far larger than they.
+const WRITTEN_CHARS_MAX: usize = 2000;
+/// Tasks whose reading is added up one by one; of more, so many are looked at and the sum is scaled.
+const READERS_COUNTED_MAX: u64 = 20_000;
+
+impl Plan {
+    /// What a stage does, as a formula; `#3` is stage 3.
+    ///
+    /// # Panics
+    /// If there is no such stage.
+    #[must_use]
+    pub fn describe(&self, stage: StageIdx) -> String {
+        let s = self.stage(stage);
+        let first = || s.inputs.first().map(|i| self.input(s, i)).unwrap_or_default();
+        match &s.kind {
+            StageKind::Literal { .. } => format!("array of the client, {}", s.dtype()),
+            StageKind::Read(file) => format!("read {}", place(file)),
+            StageKind::Held { job, output } => {
+                format!("held by the workers (output {output} of job {job})")
+            }
+            StageKind::Map(program) if program.is_passthrough() => first(),
+            StageKind::Map(program) => self.formula(s, program),
+            StageKind::Reduce { program, fold, axes, finish } => {
+                let part = if *finish { "" } else { " of each chunk" };
+                format!("{}({}){}{part}", fold_name(*fold), self.formula(s, program), over(axes))
+            }
+            StageKind::Combine { fold, axes, finish, .. } => {
+                let part = if *finish { "" } else { ", in groups" };
+                format!("{} of partial results {}{}{part}", fold_name(*fold), first(), over(axes))
+            }
+            StageKind::Contract => {
+                let inputs: Vec<String> = s.inputs.iter().map(|i| self.input(s, i)).collect();
+                format!("matrix product {}", inputs.join(" · "))
+            }
+            StageKind::Reshape => format!("reshape({})", first()),
+            StageKind::Concat => {
+                let inputs: Vec<String> = s.inputs.iter().map(|i| format!("#{}", i.stage.0)).collect();
+                cut(format!("concatenate({})", inputs.join(", ")))
+            }
+            StageKind::Blocks(kernel) => match &s.inputs[0].map {
+                InputMap::Halo(halo) => {
+                    let depths: Vec<String> = halo.iter().map(|h| h.depth.to_string()).collect();
+                    let depths = depths.join(", ");
+                    format!("map_overlap({}, depth [{depths}], {})", first(), function_name(kernel))
+                }
+                _ => format!("map_blocks({}, {})", first(), function_name(kernel)),
+            },
+            StageKind::FoldAxis { kernel, axes } => {
+                format!("fold_axis({}, {}){}", first(), function_name(kernel), over(axes))
+            }
+            StageKind::Write(file) => format!("write {} to {}", first(), place(file)),
+        }
+    }
+
+    /// Bytes that the tasks of a stage read, all together: of chunks of other stages, or of a file. Exact up to 20,000
+    /// tasks, and above that from as many of them.
+    ///
+    /// # Panics
+    /// If there is no such stage.
+    #[must_use]
+    pub fn bytes_read(&self, stage: StageIdx) -> u64 {
+        let n = self.n_tasks(stage);
+        let step = n.div_ceil(READERS_COUNTED_MAX).max(1);
+        let mut inputs = Vec::new();
+        let mut sum = 0;
+        for chunk in (0..n).step_by(step as usize).map(ChunkIdx) {
+            if matches!(self.stage(stage).kind, StageKind::Read(_)) {
+                sum += self.out_bytes(stage, chunk);
+            }
+            inputs.clear();
+            self.inputs_of(stage, chunk, &mut inputs);
+            for &(slot, from, of) in &inputs {
+                sum += match self.read_box((stage, chunk), slot, (from, of)) {
+                    Some(part) => region_len(&part) as u64 * self.stage(from).dtype().size() as u64,
+                    None => self.out_bytes(from, of),
+                };
+            }
+        }
+        (u128::from(sum) * u128::from(n) / u128::from(n.div_ceil(step).max(1))) as u64
+    }
+
+    /// Bytes that the tasks of a stage make, all together.
+    ///
+    /// # Panics
+    /// If there is no such stage.
+    #[must_use]
+    pub fn bytes_made(&self, stage: StageIdx) -> u64 {
+        let n = self.n_tasks(stage);
+        let step = n.div_ceil(READERS_COUNTED_MAX).max(1);
+        let sum: u64 = (0..n).step_by(step as usize).map(|c| self.out_bytes(stage, ChunkIdx(c))).sum();
+        (u128::from(sum) * u128::from(n) / u128::from(n.div_ceil(step).max(1))) as u64
+    }
+
+    /// An input as it is read: `#3`, or what is done to it on the way.
+    fn input(&self, to: &Stage, input: &Input) -> String {
+        let name = format!("#{}", input.stage.0);
+        let from = self.stage(input.stage);
+        match &input.map {
+            InputMap::View { view, .. } if view.is_identity(to.grid.ndim()) => {
+                if from.out_grid == to.grid {
+                    name
+                } else {
+                    format!("rechunk({name})")
+                }
+            }
+            InputMap::View { .. } if matches!(to.kind, StageKind::Contract) => name,
+            InputMap::View { view, .. } => format!("{}({name})", view_name(view, to, from)),
+            InputMap::Halo(_) | InputMap::Group { .. } | InputMap::Flat => name,
+        }
+    }
+
+    fn formula(&self, stage: &Stage, program: &Fused) -> String {
+        let mut text = String::new();
+        let last = ValueIdx(program.values.len() as u32 - 1);
+        Writer { plan: self, stage, program }.write(last, 0, &mut text);
+        cut(text)
+    }
+}
+
+/// Writes a fused program as a formula.
+struct Writer<'a> {
+    plan: &'a Plan,
+    stage: &'a Stage,
+    program: &'a Fused,
+}
+
+impl Writer<'_> {
+    /// Writes a value for a place that binds as strongly as `binding`.
+    fn write(&self, at: ValueIdx, binding: u8, out: &mut String) {
+        if out.len() > WRITTEN_CHARS_MAX {
+            return;
+        }
+        let value = self.program.value(at);
+        match &value.def {
+            Def::Input { slot } => out.push_str(&self.plan.input(self.stage, &self.stage.inputs[*slot])),
+            Def::Const(c) if matches!(c.dtype(), DType::F64 | DType::I64) => {
+                out.push_str(&c.as_f64().to_string());
+            }
+            Def::Const(c) => out.push_str(&format!("{c:?}")),
+            Def::Index { .. } => out.push_str("index"),
+            Def::Random { dist, .. } => out.push_str(&dist_name(*dist)),
+            Def::Unary(UnaryOp::Neg, a) => {
+                out.push('-');
+                self.write(*a, 9, out);
+            }
+            Def::Unary(op, a) => self.call(&snake(op), &[*a], out),
+            Def::Binary(op, a, b) => match infix(*op) {
+                Some((sign, strength)) => {
+                    let brackets = strength < binding;
+                    out.push_str(if brackets { "(" } else { "" });
+                    self.write(*a, strength, out);
+                    out.push_str(&format!(" {sign} "));
+                    self.write(*b, strength + 1, out);
+                    out.push_str(if brackets { ")" } else { "" });
+                }
+                None => self.call(&snake(op), &[*a, *b], out),
+            },
+            Def::Cast(a) => self.call(&value.dtype.to_string(), &[*a], out),
+            Def::Select(a, b, c) => self.call("where", &[*a, *b, *c], out),
+            Def::Apply(kernel, args) => self.call(&function_name(kernel), args, out),
+        }
+    }
+
+    fn call(&self, name: &str, args: &[ValueIdx], out: &mut String) {
+        out.push_str(name);
+        out.push('(');
+        for (i, arg) in args.iter().enumerate() {
+            out.push_str(if i > 0 { ", " } else { "" });
+            self.write(*arg, 0, out);
+        }
+        out.push(')');
+    }
+}
+
+/// An operator's sign and how strongly it binds, as in Rust.
+fn infix(op: BinaryOp) -> Option<(&'static str, u8)> {
+    Some(match op {
+        BinaryOp::Add => ("+", 7),
+        BinaryOp::Sub => ("-", 7),
+        BinaryOp::Mul => ("*", 8),
+        BinaryOp::Div => ("/", 8),
+        BinaryOp::Rem => ("%", 8),
+        BinaryOp::Shl => ("<<", 6),
+        BinaryOp::Shr => (">>", 6),
+        BinaryOp::And => ("&", 5),
+        BinaryOp::Xor => ("^", 4),
+        BinaryOp::Or => ("|", 3),
+        BinaryOp::Eq => ("==", 2),
+        BinaryOp::Ne => ("!=", 2),
+        BinaryOp::Lt => ("<", 2),
+        BinaryOp::Le => ("<=", 2),
+        BinaryOp::Gt => (">", 2),
+        BinaryOp::Ge => (">=", 2),
+        _ => return None,
+    })
+}
+
+fn view_name(view: &View, to: &Stage, from: &Stage) -> &'static str {
+    let sliced = view.axes.iter().zip(from.out_grid.axes()).any(|(map, grid)| match *map {
+        AxisMap::At(_) => grid.len() != 1,
+        AxisMap::Along { axis, start, step } => {
+            (start, step) != (0, 1) || to.grid.axes()[axis].len() != grid.len()
+        }
+    });
+    let fed = view.axes.iter().filter(|m| matches!(m, AxisMap::Along { .. })).count();
+    match (sliced, fed < to.grid.ndim()) {
+        (true, _) => "slice",
+        (false, true) => "broadcast",
+        (false, false) => "transpose",
+    }
+}
+
+fn dist_name(dist: Dist) -> String {
+    match dist {
+        Dist::Uniform { low, high } => format!("uniform({low}..{high})"),
+        Dist::Normal { mean, std } => format!("normal({mean}, {std})"),
+        Dist::Integers { low, high } => format!("integers({low}..{high})"),
+    }
+}
+
+fn fold_name(fold: Fold) -> String {
+    match fold {
+        Fold::Var { ddof } | Fold::Std { ddof } => {
+            let name = if matches!(fold, Fold::Var { .. }) { "var" } else { "std" };
+            if ddof == 0.0 { name.to_owned() } else { format!("{name} (ddof {ddof})") }
+        }
+        _ => snake(&fold).replace('_', ""),
+    }
+}
+
+fn over(axes: &[usize]) -> String {
+    let numbers: Vec<String> = axes.iter().map(usize::to_string).collect();
+    match axes {
+        [] => String::new(),
+        [_] => format!(" over axis {}", numbers[0]),
+        _ => format!(" over axes {}", numbers.join(", ")),
+    }
+}
+
+fn place(file: &FileRef) -> String {
+    if file.member.is_empty() { file.path.clone() } else { format!("{}: {}", file.path, file.member) }
+}
+
+/// The last parts of a function's type, which name it.
+fn function_name(kernel: &Kernel) -> String {
+    let path = kernel.name.split('<').next().unwrap_or_default();
+    let parts: Vec<&str> = path.split("::").collect();
+    parts[parts.len().saturating_sub(2)..].join("::")
+}
+
+/// A variant's name as a function's.
+fn snake(op: &impl Debug) -> String {
+    let mut name = String::new();
+    for c in format!("{op:?}").chars() {
+        if c.is_uppercase() && !name.is_empty() {
+            name.push('_');
+        }
+        name.extend(c.to_lowercase());
+    }
+    name
+}
+
+fn cut(text: String) -> String {
+    match text.char_indices().nth(FORMULA_CHARS_MAX) {
+        Some((at, _)) => format!("{} …", text[..at].trim_end()),
+        None => text,
+    }
+}
