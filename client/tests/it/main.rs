@@ -6,6 +6,7 @@ mod elementwise;
 mod files;
 mod joins;
 mod kinds;
+mod mistakes;
 mod misuse;
 mod properties;
 mod random;
