@@ -1,5 +1,6 @@
 //! Arrays end to end on the session that starts by itself, with ndarray as the oracle.
 
+mod any_input;
 mod closures;
 mod construct;
 mod elementwise;

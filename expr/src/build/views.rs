@@ -135,7 +135,8 @@ fn resolve(
     let span = (e - s).max(0) as usize;
     let n = span.div_ceil(step.unsigned_abs());
     let first = if step > 0 || n == 0 { s as usize } else { e as usize - 1 };
-    Ok((first, n, step))
+    // A step to nowhere may be longer than any memory; one that is taken is not.
+    Ok((first, n, if n <= 1 { step.signum() } else { step }))
 }
 
 /// The grid of a slice: its chunks are what is left of the array's chunks, in the slice's order; of more than can be
