@@ -184,13 +184,12 @@ fn check_kernel(kernel: &Kernel, node: &Node, inputs: &[&Node]) -> Result<(), St
 
 /// Whether a halo is no deeper than the axes are long, and its constants are elements of the array.
 fn halo_fits(halo: &[Halo], grid: &Grid, dtype: DType) -> bool {
-    let empty = grid.shape().contains(&0);
     let fits = |(h, axis): (&Halo, &AxisGrid)| {
         let of_dtype = match h.boundary {
             Boundary::Constant(s) => s.dtype() == dtype,
             _ => true,
         };
-        of_dtype && (empty || h.depth <= axis.len())
+        of_dtype && h.depth <= axis.len()
     };
     halo.len() == grid.ndim() && halo.iter().zip(grid.axes()).all(fits)
 }

@@ -5,7 +5,7 @@
 use crate::dtype::DType;
 use crate::grid::{AxisGrid, ChunkIdx, Grid, Region, region_len};
 use crate::kernel::Halo;
-use crate::plan::{CONTRACT_PIECE_MIN, Input, InputMap, Plan, Stage, StageKind};
+use crate::plan::{InputMap, Plan, Stage, StageKind};
 use crate::task::StageIdx;
 use crate::view::{AxisMap, View, chunks_read, outputs_within};
 use std::ops::Range;
@@ -117,66 +117,6 @@ impl Plan {
         }
     }
 
-    /// Elements of a task's result, in each of its planes.
-    #[must_use]
-    pub fn out_len(&self, stage: StageIdx, chunk: ChunkIdx) -> usize {
-        match self.stage(stage).kind {
-            StageKind::Write(_) => 0,
-            _ => region_len(&self.out_region(stage, chunk)),
-        }
-    }
-
-    /// Bytes of a task's result.
-    #[must_use]
-    pub fn out_bytes(&self, stage: StageIdx, chunk: ChunkIdx) -> u64 {
-        let element: usize = self.stage(stage).planes.iter().map(|d| d.size()).sum();
-        self.out_len(stage, chunk) as u64 * element as u64
-    }
-
-    /// Bytes of a task's result, of all chunks that it reads and of its temporaries: what must be in memory while it
-    /// runs.
-    #[must_use]
-    pub fn task_bytes(&self, stage: StageIdx, chunk: ChunkIdx) -> u64 {
-        let mut inputs = Vec::new();
-        self.inputs_of(stage, chunk, &mut inputs);
-        let read: u64 = inputs.iter().map(|&(_, s, c)| self.out_bytes(s, c)).sum();
-        read + self.out_bytes(stage, chunk) + self.scratch_bytes(stage, chunk, &inputs)
-    }
-
-    /// Bytes of a task's temporaries, given its inputs as [`Plan::inputs_of`] lists them: an input that is read
-    /// through a view and lies in several chunks is brought together first, unless it is the result itself.
-    #[must_use]
-    pub fn scratch_bytes(
-        &self,
-        stage: StageIdx,
-        chunk: ChunkIdx,
-        inputs: &[(usize, StageIdx, ChunkIdx)],
-    ) -> u64 {
-        let s = self.stage(stage);
-        let gathers = match &s.kind {
-            StageKind::Map(program) => program.values.len() > 1,
-            StageKind::Reduce { .. } => true,
-            StageKind::Contract => gathers_product(s, chunk, inputs.len()),
-            _ => false,
-        };
-        if !gathers || inputs.len() < 2 {
-            return 0;
-        }
-        let region = s.grid.region(chunk);
-        let bytes = |(slot, input): (usize, &Input)| {
-            let InputMap::View { view, .. } = &input.map else { return 0 };
-            if inputs.iter().filter(|(of, ..)| *of == slot).nth(1).is_none() {
-                return 0;
-            }
-            let len = |map: &AxisMap| match *map {
-                AxisMap::At(_) => 1,
-                AxisMap::Along { axis, .. } => region[axis].len() as u64,
-            };
-            view.axes.iter().map(len).product::<u64>() * self.stage(input.stage).dtype().size() as u64
-        };
-        s.inputs.iter().enumerate().map(bytes).sum()
-    }
-
     /// Whether a stage makes an output of the program.
     #[must_use]
     pub fn is_output(&self, stage: StageIdx) -> bool {
@@ -192,12 +132,6 @@ impl Plan {
             }
         }
     }
-}
-
-/// Whether a task of a matrix product brings its inputs together first: they are cut into short pieces.
-fn gathers_product(stage: &Stage, chunk: ChunkIdx, n_inputs: usize) -> bool {
-    let inner = stage.grid.region(chunk)[2].len();
-    n_inputs > 2 && inner / n_inputs < CONTRACT_PIECE_MIN
 }
 
 impl Stage {

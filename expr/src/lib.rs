@@ -14,6 +14,7 @@ mod fused;
 mod graph;
 mod grid;
 mod kernel;
+mod memory;
 mod op;
 mod plan;
 mod program;

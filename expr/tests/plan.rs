@@ -102,6 +102,40 @@ fn what_a_task_brings_together_counts_as_its_memory() {
 }
 
 #[test]
+fn blocks_and_their_halos_count_as_a_tasks_memory() {
+    let scratch = |e: &Expr, chunk: u64| {
+        let plan = plan(std::slice::from_ref(e));
+        let (stage, mut inputs) = (*plan.outputs.first().unwrap(), Vec::new());
+        plan.inputs_of(stage, ChunkIdx(chunk), &mut inputs);
+        plan.scratch_bytes(stage, ChunkIdx(chunk), &inputs)
+    };
+    let x = literal(&[40, 40], &[10, 40], 1);
+    let made = x.unary(UnaryOp::Exp).unwrap();
+    let part = x.slice(&[SliceArg::Range { start: 0, end: None, step: 2 }; 2]).unwrap();
+    let cut = part.rechunk(&Chunks::from(&[5isize, 20][..])).unwrap();
+    let across = x.rechunk(&Chunks::from(&[20isize, 40][..])).unwrap();
+    let blocks = |e: &Expr| scratch(&e.map_blocks(kernel(1)).unwrap(), 0);
+    // A chunk that was made is read where it lies; one of the client's may be a part of larger memory; parts of
+    // chunks, and what lies in several, are copied.
+    assert_eq!((blocks(&made), blocks(&x)), (0, 10 * 40 * 8));
+    assert_eq!((blocks(&cut), blocks(&across)), (5 * 20 * 8, 20 * 40 * 8));
+    let mean = made.reduce(Fold::Mean, &[0]).unwrap().broadcast_to(&[30, 40]).unwrap();
+    assert_eq!(blocks(&mean), 30 * 40 * 8);
+    assert_eq!(scratch(&made.fold_axis(kernel(1), 1).unwrap(), 0), 0);
+    let halo = |depth, boundary| vec![Halo { depth, boundary }, Halo { depth: 0, boundary: Boundary::None }];
+    let overlap = |depth, boundary| made.map_overlap(kernel(1), halo(depth, boundary)).unwrap();
+    // The block that is given, and one as large that may be returned.
+    assert_eq!(scratch(&overlap(3, Boundary::None), 0), 13 * 40 * (8 + 8));
+    assert_eq!(scratch(&overlap(3, Boundary::Periodic), 1), 16 * 40 * (8 + 8));
+    assert_eq!(scratch(&overlap(0, Boundary::None), 1), 10 * 40 * 8);
+    // More than any memory has, where a number of bytes would not hold it.
+    let cube = Expr::full(&[1 << 20; 3], &Chunks::from(-1), Scalar::new(0u8)).unwrap();
+    let deep = vec![Halo { depth: 1 << 20, boundary: Boundary::Nearest }; 3];
+    let takes_bytes = Kernel { inputs: vec![DType::U8], output: DType::U8, ..kernel(1) };
+    assert_eq!(scratch(&cube.map_overlap(takes_bytes, deep).unwrap(), 0), u64::MAX);
+}
+
+#[test]
 fn slices_and_transposes_are_read_in_place() {
     let x = literal(&[90, 90], &[20, 30], 1);
     let t = x.reversed_axes().unwrap();

@@ -72,7 +72,10 @@ pub trait ComputeAll {
     /// ndarray's arrays in the same arrangement.
     type Output;
     /// The expressions in order.
-    fn exprs(&self) -> Vec<Expr>;
+    ///
+    /// # Errors
+    /// An array that has none: one of too many dimensions.
+    fn exprs(&self) -> Result<Vec<Expr>>;
     /// The values in the same arrangement.
     ///
     /// # Errors
@@ -82,17 +85,17 @@ pub trait ComputeAll {
 
 impl<A: Element, D: Dimension> ComputeAll for [Array<A, D>] {
     type Output = Vec<ndarray::Array<A, D>>;
-    fn exprs(&self) -> Vec<Expr> {
-        self.iter().map(Array::expr).collect()
+    fn exprs(&self) -> Result<Vec<Expr>> {
+        self.iter().map(Array::leaf).collect()
     }
     fn gather(&self, chunks: &[Vec<Chunk>]) -> Result<Self::Output> {
-        Ok(self.iter().zip(chunks).map(|(a, c)| assemble(&a.expr(), c)).collect())
+        self.iter().zip(chunks).map(|(a, c)| Ok(assemble(&a.leaf()?, c))).collect()
     }
 }
 
 impl<A: Element, D: Dimension> ComputeAll for Vec<Array<A, D>> {
     type Output = Vec<ndarray::Array<A, D>>;
-    fn exprs(&self) -> Vec<Expr> {
+    fn exprs(&self) -> Result<Vec<Expr>> {
         self.as_slice().exprs()
     }
     fn gather(&self, chunks: &[Vec<Chunk>]) -> Result<Self::Output> {
@@ -104,11 +107,11 @@ macro_rules! compute_all_tuple {
     ($($a:ident $d:ident $i:tt),+) => {
         impl<$($a: Element, $d: Dimension),+> ComputeAll for ($(&Array<$a, $d>,)+) {
             type Output = ($(ndarray::Array<$a, $d>,)+);
-            fn exprs(&self) -> Vec<Expr> {
-                vec![$(self.$i.expr()),+]
+            fn exprs(&self) -> Result<Vec<Expr>> {
+                Ok(vec![$(self.$i.leaf()?),+])
             }
             fn gather(&self, chunks: &[Vec<Chunk>]) -> Result<Self::Output> {
-                Ok(($(assemble(&self.$i.expr(), &chunks[$i]),)+))
+                Ok(($(assemble(&self.$i.leaf()?, &chunks[$i]),)+))
             }
         }
     };
@@ -127,7 +130,7 @@ compute_all_tuple!(A0 D0 0, A1 D1 1, A2 D2 2, A3 D3 3, A4 D4 4, A5 D5 5, A6 D6 6
 /// # Errors
 /// As [`Array::try_compute`].
 pub fn try_compute_all<T: ComputeAll + ?Sized>(arrays: &T) -> Result<T::Output> {
-    let chunks = Session::current()?.run(&arrays.exprs())?;
+    let chunks = Session::current()?.run(&arrays.exprs()?)?;
     arrays.gather(&chunks)
 }
 

@@ -164,20 +164,27 @@ fn filled<A, D: Dimension, Sh: ShapeBuilder<Dim = D>>(
 ) -> Array<A, D> {
     let shape = shape.into_shape_with_order();
     let lens = shape.raw_dim().slice();
-    // Too large a shape is ndarray's to refuse: it panics as it always did.
     if is_large::<A>(lens)
-        && is_row_major(&shape)
         && let Some(scalar) = scalar_of(&value())
-        && let Ok(expr) = Expr::full(lens, &default_chunks(lens), scalar)
     {
-        return Array::of_expr(expr);
+        match Expr::full(lens, &default_chunks(lens), scalar) {
+            Ok(expr) if is_row_major(&shape) => return Array::of_expr(expr),
+            Err(error @ ExprError::TooLarge { .. }) => return or_panic(Err(error.into())),
+            // More dimensions than expressions have: ndarray's.
+            _ => {}
+        }
     }
     Array::local(eager(shape))
 }
 
-/// Whether elements of a shape are to lie in row-major order: those of a computed expression do.
+/// Whether elements of a shape, of which there are not too many, are to lie in row-major order: those of a computed
+/// expression do.
 fn is_row_major<D: Dimension>(shape: &ndarray::Shape<D>) -> bool {
-    ndarray::Array::<(), D>::default(shape.clone()).is_standard_layout()
+    // SAFETY: elements without a size have no memory, which any address that is not null stands for.
+    let array = unsafe {
+        ndarray::ArrayView::<(), D>::from_shape_ptr(shape.clone(), std::ptr::NonNull::dangling().as_ptr())
+    };
+    array.is_standard_layout()
 }
 
 /// An array that an expression describes where it is large; too large a shape is ndarray's to refuse.

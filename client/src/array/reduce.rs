@@ -9,7 +9,7 @@ use crate::error::{Result, or_panic};
 use ndarray::{ArrayRef, Axis, Dimension, RemoveAxis};
 use num_traits::{Float, FromPrimitive, One, Zero};
 use std::ops::{Add, Div, Mul};
-use tilework_expr::{Element, Expr, ExprError, Fold};
+use tilework_expr::{DType, Element, Expr, ExprError, Fold};
 
 /// The seven lazy and fallible forms of a reduction that has a value of `$r` for every array.
 macro_rules! reductions {
@@ -116,7 +116,30 @@ fn fold(expr: &Expr, fold: Fold, axes: &[Axis]) -> Result<Expr> {
             return Err(ExprError::Parameter { what: "ddof", got: ddof.to_string(), expected }.into());
         }
     }
+    if fold == Fold::Mean {
+        let n: usize = axes.iter().map(|&a| expr.shape()[a]).product();
+        divides(expr.dtype(), n)?;
+    }
     Ok(reduced)
+}
+
+/// Checks that a mean's divisor is an element, as in ndarray.
+fn divides(dtype: DType, n: usize) -> Result<()> {
+    let most = match dtype {
+        DType::I8 => i8::MAX as usize,
+        DType::U8 => u8::MAX.into(),
+        DType::I16 => i16::MAX as usize,
+        DType::U16 => u16::MAX.into(),
+        DType::I32 => i32::MAX as usize,
+        DType::U32 => u32::MAX as usize,
+        _ => return Ok(()),
+    };
+    if n <= most {
+        return Ok(());
+    }
+    let got = format!("{n} elements of {dtype}");
+    let expected = "as many as its greatest element at most: cast to a wider type first";
+    Err(ExprError::Parameter { what: "mean", got, expected }.into())
 }
 
 on_both!({ A: Element + Add<Output = A> + Zero } {

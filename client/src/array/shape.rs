@@ -10,17 +10,18 @@ use super::twins::twins;
 use super::{ArcArray, Array, CowArray};
 use crate::error::{Error, Result, or_panic};
 use ndarray::{Axis, Dimension, ErrorKind, IntoDimension, Ix0, Ix1, Order, RemoveAxis, ShapeArg, ShapeError};
-use tilework_expr::{Chunks, Element, Expr};
+use tilework_expr::{Chunks, Element, Expr, Grid};
 
 on_both!({ A: Element } {
     /// The lengths of the chunks along each axis; of an array in this process, those that an expression which reads
     /// it has.
     #[must_use]
-    #[allow(clippy::missing_panics_doc, reason = "an array in memory has default chunks")]
     pub fn chunks(&self) -> Vec<Vec<usize>> {
+        let shape = self.shape();
         let grid = match self.node() {
             Some(node) => node.expr().grid().clone(),
-            None => default_chunks(self.shape()).grid(self.shape(), A::DTYPE).expect("default chunks fit an array in memory"),
+            // An array of more dimensions than expressions have is in one piece.
+            None => default_chunks(shape).grid(shape, A::DTYPE).unwrap_or_else(|_| Grid::whole(shape)),
         };
         grid.axes().iter().map(tilework_expr::AxisGrid::chunk_lens).collect()
     }

@@ -10,6 +10,9 @@ use crate::error::{Error, Result};
 use ndarray::{Axis, AxisDescription, Dimension, Ix1, Ix2, RemoveAxis, Slice, SliceArg, SliceInfoElem};
 use tilework_expr::{Element, Expr, ExprError, SliceArg as Part};
 
+/// Arrays that one axis is taken apart into at most: each is some hundred bytes here.
+const AXIS_ITER_MAX: usize = 1 << 20;
+
 on_both!({ A: Element } {
     /// The slice that ndarray's `s![..]` describes, as an array of its own.
     ///
@@ -75,12 +78,18 @@ on_both!({ A: Element } {
     /// The arrays at each position of an axis, in order, as arrays of their own: nothing is computed.
     ///
     /// # Errors
-    /// An axis out of range.
+    /// An axis out of range, or longer than 2^20.
     pub fn try_axis_iter(&self, axis: Axis) -> Result<std::vec::IntoIter<Array<A, D::Smaller>>>
     where
         D: RemoveAxis,
     {
-        let all = (0..axis_len(self.shape(), axis)?).map(|i| self.try_index_axis(axis, i));
+        let len = axis_len(self.shape(), axis)?;
+        if len > AXIS_ITER_MAX {
+            let (what, got) = ("positions of an axis as arrays of their own", len.to_string());
+            let expected = "at most 2^20: take slices of several positions";
+            return Err(ExprError::Parameter { what, got, expected }.into());
+        }
+        let all = (0..len).map(|i| self.try_index_axis(axis, i));
         Ok(all.collect::<Result<Vec<_>>>()?.into_iter())
     }
 

@@ -51,7 +51,7 @@ impl<A: Element, D: Dimension> Array<A, D> {
         S: Call<F, (A,), (), B>,
         B: Element,
     {
-        Ok(Array::of_expr(each::<S, (A,), F, B>(std::slice::from_ref(&self.expr()), f, at)?))
+        Ok(Array::of_expr(each::<S, (A,), F, B>(std::slice::from_ref(&self.leaf()?), f, at)?))
     }
 
     /// [`Array::fold_axis`] on the workers, which returns what goes wrong: from `init`, in the order of the positions,
@@ -78,7 +78,7 @@ impl<A: Element, D: Dimension> Array<A, D> {
     where
         D: RemoveAxis,
     {
-        match blocks::fold_axis::<Fold, F, A, (), B>(&self.expr(), axis.index(), &f, (&init, ())) {
+        match blocks::fold_axis::<Fold, F, A, (), B>(&self.leaf()?, axis.index(), &f, (&init, ())) {
             Err(Error::Function(why)) => {
                 here::warn(Location::caller(), &why);
                 Ok(Array::from(self.try_compute()?.fold_axis(axis, init, f)))
@@ -143,7 +143,7 @@ impl<A: Element, D: Dimension> Array<A, D> {
     where
         F: Fn(A, &P) -> B + Send + Sync + 'static,
     {
-        let arrays = [self.expr()];
+        let arrays = [self.leaf()?];
         Ok(Array::of_expr(elements::apply::<With, F, (A,), P, B>(&arrays, &f, &params)?))
     }
 
@@ -184,7 +184,7 @@ impl<A: Element, D: Dimension> Array<A, D> {
         F: Fn(&B, &A, &P) -> B + Send + Sync + 'static,
     {
         let start = (&init, params);
-        Ok(Array::of_expr(blocks::fold_axis::<FoldWith, F, A, P, B>(&self.expr(), axis.index(), &f, start)?))
+        Ok(Array::of_expr(blocks::fold_axis::<FoldWith, F, A, P, B>(&self.leaf()?, axis.index(), &f, start)?))
     }
 
     /// The chunks that `f` gives for the chunks of this array, of the same shapes.
@@ -221,7 +221,7 @@ impl<A: Element, D: Dimension> Array<A, D> {
     where
         F: Fn(ArrayView<'_, A, D>) -> ndarray::Array<B, D> + Send + Sync + 'static,
     {
-        Ok(Array::of_expr(blocks::map_blocks::<Block, F, A, D, (), B>(&self.expr(), &f, &())?))
+        Ok(Array::of_expr(blocks::map_blocks::<Block, F, A, D, (), B>(&self.leaf()?, &f, &())?))
     }
 
     /// As [`Array::map_blocks`], with parameters that travel with the function.
@@ -246,7 +246,7 @@ impl<A: Element, D: Dimension> Array<A, D> {
     where
         F: Fn(ArrayView<'_, A, D>, &P) -> ndarray::Array<B, D> + Send + Sync + 'static,
     {
-        Ok(Array::of_expr(blocks::map_blocks::<BlockWith, F, A, D, P, B>(&self.expr(), &f, &params)?))
+        Ok(Array::of_expr(blocks::map_blocks::<BlockWith, F, A, D, P, B>(&self.leaf()?, &f, &params)?))
     }
 
     /// The chunks that `f` gives for the chunks of this array with the elements around them: `depth` positions of the
@@ -297,7 +297,7 @@ impl<A: Element, D: Dimension> Array<A, D> {
         F: Fn(ArrayView<'_, A, D>) -> ndarray::Array<B, D> + Send + Sync + 'static,
     {
         let halo = (depth.into(), boundary.into());
-        Ok(Array::of_expr(blocks::map_overlap::<Block, F, A, D, (), B>(&self.expr(), halo, &f, &())?))
+        Ok(Array::of_expr(blocks::map_overlap::<Block, F, A, D, (), B>(&self.leaf()?, halo, &f, &())?))
     }
 
     /// As [`Array::map_overlap`], with parameters that travel with the function.
@@ -335,7 +335,7 @@ impl<A: Element, D: Dimension> Array<A, D> {
         F: Fn(ArrayView<'_, A, D>, &P) -> ndarray::Array<B, D> + Send + Sync + 'static,
     {
         let halo = (depth.into(), boundary.into());
-        Ok(Array::of_expr(blocks::map_overlap::<BlockWith, F, A, D, P, B>(&self.expr(), halo, &f, &params)?))
+        Ok(Array::of_expr(blocks::map_overlap::<BlockWith, F, A, D, P, B>(&self.leaf()?, halo, &f, &params)?))
     }
 
     /// What a traced function gives for each element: `f` is called once, here, with a value that stands for any
@@ -357,6 +357,6 @@ impl<A: Element, D: Dimension> Array<A, D> {
     #[must_use]
     #[track_caller]
     pub fn map_expr<B: Element>(&self, f: impl FnOnce(Traced<A>) -> Traced<B>) -> Array<B, D> {
-        Array::of_expr(or_panic(traced::trace(&self.expr(), f)))
+        Array::of_expr(or_panic(self.leaf().and_then(|expr| traced::trace(&expr, f))))
     }
 }

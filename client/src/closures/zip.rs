@@ -59,7 +59,7 @@ macro_rules! zip_arrays {
         {
             type Dim = Dims;
             fn map_collect(self, f: Func, at: &'static Location<'static>) -> Result<Array<Out, Dims>> {
-                let arrays = [$(self.$i.expr()),+];
+                let arrays = [$(self.$i.leaf()?),+];
                 Ok(Array::of_expr(zip_map::<($($a,)+), Func, Out>(&arrays, f, at)?))
             }
         }

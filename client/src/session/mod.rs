@@ -25,6 +25,11 @@ use tilework_kernels::Chunk;
 /// [`Session::gather_bytes_max`].
 pub const GATHER_BYTES_MAX: u64 = 8 << 30;
 
+/// Workers that a session starts at most, in this process or as processes of this machine.
+const WORKERS_MAX: usize = 256;
+/// Threads of each worker of an embedded session at most.
+const THREADS_MAX: usize = 1024;
+
 /// The workers of an embedded session.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct EmbeddedOptions {
@@ -85,13 +90,14 @@ impl Session {
     /// depend on them, or to leave room for others.
     ///
     /// # Errors
-    /// [`Error::Expr`] for no workers or no threads, [`Error::Cluster`] where its threads cannot be started.
+    /// [`Error::Expr`] for no or too many workers or threads, [`Error::Cluster`] where its threads cannot be started.
     pub fn embedded_with(options: &EmbeddedOptions) -> Result<Session> {
-        if options.workers == 0 || options.threads_per_worker == Some(0) {
+        let threads = options.threads_per_worker.unwrap_or(1);
+        if !(1..=WORKERS_MAX).contains(&options.workers) || !(1..=THREADS_MAX).contains(&threads) {
             let error = tilework_expr::ExprError::Parameter {
                 what: "embedded session",
                 got: format!("{options:?}"),
-                expected: "at least one worker of one thread",
+                expected: "1 to 256 workers of 1 to 1024 threads",
             };
             return Err(error.into());
         }
@@ -102,7 +108,7 @@ impl Session {
     /// this same executable started again, and end with the session.
     ///
     /// # Errors
-    /// [`Error::Start`] where they cannot be started, [`Error::Cluster`] where they do not come up.
+    /// [`Error::Expr`] for no or more than 256 workers; [`Error::Start`] where they cannot be started, [`Error::Cluster`] where they do not come up.
     pub fn processes(n: usize) -> Result<Session> {
         let session = processes::start(n)?;
         session.make_current();
@@ -211,7 +217,8 @@ impl Session {
 
     /// Computes the expressions and returns the chunks of each, in order.
     pub(crate) fn run(&self, outputs: &[Expr]) -> Result<Vec<Vec<Chunk>>> {
-        let bytes: u64 = outputs.iter().map(|e| e.len() as u64 * e.dtype().size() as u64).sum();
+        let bytes = outputs.iter().map(|e| e.len() as u64 * e.dtype().size() as u64);
+        let bytes = bytes.fold(0, u64::saturating_add);
         let limit = self.0.gather_bytes_max.load(Ordering::Relaxed);
         if bytes > limit {
             return Err(Error::TooLargeToGather { bytes, limit });

@@ -1,6 +1,6 @@
 //! Sessions on processes of this machine: a scheduler and workers, each this same executable started again.
 
-use super::{Session, remote};
+use super::{Session, WORKERS_MAX, remote};
 use crate::error::{Error, Result};
 use crate::role::{self, Role};
 use std::hash::{BuildHasher, RandomState};
@@ -34,11 +34,11 @@ impl Drop for Cluster {
 }
 
 pub(super) fn start(n: usize) -> Result<Session> {
-    if n == 0 {
+    if !(1..=WORKERS_MAX).contains(&n) {
         let error = tilework_expr::ExprError::Parameter {
             what: "number of worker processes",
-            got: "0".into(),
-            expected: "at least 1",
+            got: n.to_string(),
+            expected: "1 to 256",
         };
         return Err(error.into());
     }

@@ -1,5 +1,6 @@
 //! Arrays end to end on the session that starts by itself, with ndarray as the oracle.
 
+mod any_input;
 mod closures;
 mod construct;
 mod elementwise;
@@ -7,6 +8,7 @@ mod explain;
 mod files;
 mod joins;
 mod kinds;
+mod mistakes;
 mod misuse;
 mod properties;
 mod random;

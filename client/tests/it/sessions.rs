@@ -128,6 +128,24 @@ fn a_chunk_too_large_for_the_workers_says_what_fits() {
 }
 
 #[test]
+fn blocks_and_halos_count_as_memory() {
+    let session = embedded(1, 1, Some(1 << 20));
+    let x: Array1<f64> = tilework::random::uniform_chunked(40_000, 40_000, 0.0..1.0, 1);
+    // 320 kB of input and as many of result; a block of twice its length, and one that is returned, do not fit.
+    let halved = x.map_blocks(|block| &block * 0.5);
+    assert_eq!(halved.try_compute_on(&session).expect("a chunk is read where it lies").len(), 40_000);
+    let wide = x.map_overlap(20_000, tilework::Boundary::Periodic, |block| &block * 0.5);
+    let text = wide.try_compute_on(&session).expect_err("the block is too large").to_string();
+    assert!(text.contains("1920000 bytes") && text.contains("1048576"), "{text}");
+    let narrow = x.map_overlap(10, tilework::Boundary::Periodic, |block| &block * 0.5).rechunk(10_000);
+    let text = narrow.try_compute_on(&session).expect_err("the same in one chunk").to_string();
+    assert!(text.contains("map_overlap") && text.contains("1280320 bytes"), "{text}");
+    let x: Array1<f64> = tilework::random::uniform_chunked(40_000, 10_000, 0.0..1.0, 1);
+    let narrow = x.map_overlap(10, tilework::Boundary::Periodic, |block| &block * 0.5);
+    assert_eq!(narrow.try_compute_on(&session).expect("small chunks fit").len(), 40_000);
+}
+
+#[test]
 fn results_above_the_limit_are_refused_before_anything_runs() {
     let session = embedded(1, 1, None);
     session.gather_bytes_max(1000);

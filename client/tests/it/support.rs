@@ -124,3 +124,34 @@ pub fn quietly<R>(f: impl FnOnce() -> R) -> std::thread::Result<R> {
     QUIET.set(false);
     result
 }
+
+/// A row of a table of mistakes: what is wrong with a form that returns an error, if it does not say `text`.
+pub fn returns<T>(line: u32, text: &str, f: impl FnOnce() -> tilework::Result<T>) -> Option<String> {
+    let got = match quietly(f) {
+        Ok(Err(error)) => error.to_string(),
+        Ok(Ok(_)) => "no error".to_owned(),
+        Err(_) => "a panic".to_owned(),
+    };
+    (got != text).then(|| format!("line {line}: {got}\n  expected: {text}"))
+}
+
+/// The same of a form that panics, which is to say so at a line of the caller's file.
+#[track_caller]
+pub fn panics<T>(line: u32, text: &str, f: impl FnOnce() -> T) -> Option<String> {
+    let got = panic_text(f);
+    (got != format!("tilework: {text}"))
+        .then(|| format!("line {line} panics with: {got}\n  expected: {text}"))
+}
+
+/// A table of mistakes: the form that returns an error, its twin that panics, where it has one, and what both say.
+macro_rules! mistakes {
+    ($($fallible:expr $(, $panicking:expr)? => $text:expr;)*) => {{
+        let mut wrong = Vec::new();
+        $(
+            wrong.extend($crate::support::returns(line!(), &$text, || $fallible));
+            $(wrong.extend($crate::support::panics(line!(), &$text, || $panicking));)?
+        )*
+        assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    }};
+}
+pub(crate) use mistakes;

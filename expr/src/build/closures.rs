@@ -62,14 +62,19 @@ impl Expr {
     /// # Errors
     /// [`ExprError::Axes`] for another number of halos than of axes; [`ExprError::Parameter`] for a depth beyond the
     /// length of its axis; [`ExprError::MixedDTypes`] where a boundary's value or the array has another dtype.
-    pub fn map_overlap(&self, kernel: Kernel, halo: Vec<Halo>) -> Result<Expr, ExprError> {
+    pub fn map_overlap(&self, kernel: Kernel, mut halo: Vec<Halo>) -> Result<Expr, ExprError> {
         takes(&kernel, std::slice::from_ref(self))?;
         if halo.len() != self.ndim() {
             let (axes, ndim) = ((0..halo.len()).collect(), self.ndim());
             return Err(ExprError::Axes { axes, ndim, expected: "one halo for each axis" });
         }
-        for (h, len) in halo.iter().zip(self.shape()) {
-            if h.depth > len && !self.is_empty() {
+        let empty = self.is_empty();
+        for (h, len) in halo.iter_mut().zip(self.shape()) {
+            if empty {
+                // There are no blocks, for any depth.
+                h.depth = h.depth.min(len);
+            }
+            if h.depth > len {
                 let got = format!("{} along an axis of length {len}", h.depth);
                 return Err(ExprError::Parameter {
                     what: "depth of a halo",

@@ -1,6 +1,6 @@
 //! Arrays put after one another or on top of one another.
 
-use crate::check::LISTED_CHUNKS_MAX;
+use crate::check::{LISTED_CHUNKS_MAX, checked_bytes};
 use crate::error::ExprError;
 use crate::graph::Expr;
 use crate::grid::{AxisGrid, Grid};
@@ -31,6 +31,10 @@ impl Expr {
         if arrays.len() == 1 {
             return Ok(first.clone());
         }
+        // In numbers that hold the sum of lengths, which the grid below takes for granted.
+        let mut shape = first.shape();
+        shape[axis] = arrays.iter().map(|a| a.shape()[axis]).fold(0, usize::saturating_add);
+        checked_bytes(&shape, first.dtype())?;
         let n_chunks = arrays.iter().map(|a| a.grid().axes()[axis].n_chunks()).fold(0, usize::saturating_add);
         if n_chunks > LISTED_CHUNKS_MAX {
             let (what, got) = ("number of chunks along the axis of a concatenation", n_chunks.to_string());

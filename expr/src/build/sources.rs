@@ -51,6 +51,9 @@ impl Expr {
             Dist::Uniform { low, high } if !(low.is_finite() && high.is_finite() && low <= high) => {
                 return bad("finite bounds with low <= high");
             }
+            Dist::Uniform { low, high } if !has_width(low, high, dtype) => {
+                return bad("bounds whose distance is finite too");
+            }
             Dist::Normal { mean, std } if !(mean.is_finite() && std.is_finite() && std >= 0.0) => {
                 return bad("a finite mean and a finite standard deviation of at least 0");
             }
@@ -102,5 +105,13 @@ impl Expr {
     /// None in practice: the grid is the array's.
     pub fn write(&self, file: FileRef) -> Result<Expr, ExprError> {
         Expr::make(Op::Write(file), vec![self.clone()], self.grid().clone(), self.dtype())
+    }
+}
+
+/// Whether the distance of two floats is a float of this dtype: uniform elements are made by it.
+fn has_width(low: f64, high: f64, dtype: DType) -> bool {
+    match dtype {
+        DType::F32 => (high as f32 - low as f32).is_finite(),
+        _ => (high - low).is_finite(),
     }
 }

@@ -1,5 +1,6 @@
 //! Slices, permutations, new and removed axes: affine views of an array.
 
+use crate::check::LISTED_CHUNKS_MAX;
 use crate::error::ExprError;
 use crate::graph::Expr;
 use crate::grid::{AxisGrid, Grid};
@@ -134,10 +135,12 @@ fn resolve(
     let span = (e - s).max(0) as usize;
     let n = span.div_ceil(step.unsigned_abs());
     let first = if step > 0 || n == 0 { s as usize } else { e as usize - 1 };
-    Ok((first, n, step))
+    // A step to nowhere may be longer than any memory; one that is taken is not.
+    Ok((first, n, if n <= 1 { step.signum() } else { step }))
 }
 
-/// The grid of a slice: its chunks are what is left of the array's chunks, in the slice's order.
+/// The grid of a slice: its chunks are what is left of the array's chunks, in the slice's order; of more than can be
+/// listed one by one, chunks of that length.
 fn sliced_grid(grid: &AxisGrid, start: usize, step: isize, n: usize) -> AxisGrid {
     if let AxisGrid::Regular { chunk, .. } = grid
         && step == 1
@@ -145,10 +148,13 @@ fn sliced_grid(grid: &AxisGrid, start: usize, step: isize, n: usize) -> AxisGrid
     {
         return AxisGrid::regular(n, *chunk);
     }
-    let mut lens: Vec<usize> = (0..grid.n_chunks())
-        .map(|c| outputs_within(grid.range(c), start, step, 0..n).len())
-        .filter(|&l| l > 0)
-        .collect();
+    let last = start.wrapping_add_signed(step.wrapping_mul(n.saturating_sub(1) as isize));
+    let touched = if n == 0 { 0..0 } else { grid.chunks_touching(start.min(last)..start.max(last) + 1) };
+    if touched.len() > LISTED_CHUNKS_MAX {
+        return AxisGrid::regular(n, grid.chunk_max() / step.unsigned_abs());
+    }
+    let mut lens: Vec<usize> =
+        touched.map(|c| outputs_within(grid.range(c), start, step, 0..n).len()).filter(|&l| l > 0).collect();
     if step < 0 {
         lens.reverse();
     }

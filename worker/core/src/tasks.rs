@@ -112,8 +112,9 @@ impl Worker {
     ) -> Pulled {
         let job = &self.jobs[&key.job];
         let bytes = job.bytes(plan, key.stage, key.chunk);
-        let reserved = bytes + plan.scratch_bytes(key.stage, key.chunk, inputs);
-        let needed = reserved + inputs.iter().map(|&(_, s, c)| job.bytes(plan, s, c)).sum::<u64>();
+        let reserved = bytes.saturating_add(plan.scratch_bytes(key.stage, key.chunk, inputs));
+        let read = inputs.iter().map(|&(_, s, c)| job.bytes(plan, s, c)).sum::<u64>();
+        let needed = reserved.saturating_add(read);
         let limit = self.limits.memory_bytes;
         if needed > limit {
             self.queue.pop();
