@@ -32,12 +32,13 @@ struct Args {
     /// They are in chunks of C × C.
     #[arg(long, default_value_t = 2000, value_name = "C")]
     chunk: usize,
-    /// What is run. A plain read of memory comes before `sum`.
+    /// What is run. A plain read of memory comes before `sum`; `stencil` is 2/5 N in chunks of C/4, `tiny` has 10 N
+    /// chunks of one element.
     #[arg(
         long,
         value_enum,
         value_delimiter = ',',
-        default_value = "sum,axpy,fused,transpose,std,gemm,rechunk,slice,mcpi_gen"
+        default_value = "sum,axpy,fused,transpose,std,gemm,rechunk,slice,mcpi_gen,stencil,tiny"
     )]
     workloads: Vec<Workload>,
     /// Timed runs of each, after one to warm up; the best counts. The peers' script always makes 3.
@@ -101,11 +102,11 @@ impl Peer {
 
     /// Whether the script has this workload for this engine.
     fn has(self, workload: Workload) -> bool {
-        use Workload::{AxisMean, Axpy, Fused, McpiGen, Read, Rechunk, Sum};
+        use Workload::{AxisMean, Axpy, Fused, McpiGen, Read, Rechunk, Stencil, Sum, Tiny};
         match (self, workload) {
             (_, Read | AxisMean) => false,
             (Peer::Numexpr, _) => matches!(workload, Sum | Axpy | Fused),
-            (Peer::Jax, _) => !matches!(workload, Rechunk | McpiGen),
+            (Peer::Jax, _) => !matches!(workload, Rechunk | McpiGen | Stencil | Tiny),
             _ => true,
         }
     }
@@ -131,12 +132,13 @@ impl Peers {
             return None;
         }
         let mut command = Command::new(python);
+        let problem = Problem::of_peers(args.n, args.chunk).for_peers(workload);
         command.args([
             SCRIPT,
             &workload.to_string(),
             peer.name(),
-            &args.n.to_string(),
-            &args.chunk.to_string(),
+            &problem.n.to_string(),
+            &problem.chunk.to_string(),
         ]);
         let ran = child::run::<Printed>(command, Duration::from_secs(args.timeout));
         Some(ran.map(|(printed, peak_bytes)| {
@@ -220,7 +222,7 @@ fn with_read(workloads: &[Workload]) -> Vec<Workload> {
 
 fn measure(args: &Args, peers: &Peers, workload: Workload) -> Row {
     let runs = Runs { repeats: args.repeats, timeout: Duration::from_secs(args.timeout) };
-    let problem = Problem::of_peers(args.n, args.chunk);
+    let problem = Problem::of_peers(args.n, args.chunk).for_peers(workload);
     let ours = args.sessions.iter().enumerate().map(|(i, session)| {
         // A plain read knows no session: it is measured once.
         let wanted = workload != Workload::Read || i == 0;
@@ -259,8 +261,9 @@ fn print_engines(args: &Args, rows: &[Row], title: &str, show: impl Fn(&Reading)
 
 fn print_all(args: &Args, rows: &[Row]) {
     let (n, chunk, repeats) = (args.n, args.chunk, args.repeats);
-    let seconds =
-        format!("seconds, best of {repeats} (peers: of 3); {n} × {n} f64 in chunks of {chunk} × {chunk}");
+    let seconds = format!(
+        "seconds, best of {repeats} (peers: of 3); {n} × {n} f64 in chunks of {chunk} × {chunk} (stencil, tiny: see --help)"
+    );
     print_engines(args, rows, &seconds, |r| table::seconds(r.timing.min()));
     print_ratios(args, rows);
     print_engines(args, rows, "memory at its peak, all processes together", |r| table::bytes(r.peak_bytes));
@@ -328,6 +331,7 @@ fn results(args: &Args, peers: &Peers, rows: &[Row], (command, facts): (&str, &s
         let ours = args.sessions.iter().map(|s| ("tilework", s.to_string())).zip(&row.ours);
         let peers = Peer::ALL.iter().map(|p| (p.name(), String::new())).zip(&row.peers);
         let plain = row.workload == Workload::Read;
+        let problem = Problem::of_peers(args.n, args.chunk).for_peers(row.workload);
         let first = row.ours.first().filter(|_| !plain).and_then(|o| best(o.as_ref()));
         for ((engine, session), outcome) in ours.chain(peers) {
             let Some(outcome) = outcome else { continue };
@@ -338,8 +342,8 @@ fn results(args: &Args, peers: &Peers, rows: &[Row], (command, facts): (&str, &s
                 row.workload.to_string(),
                 if plain { "plain".into() } else { engine.into() },
                 if plain { String::new() } else { session },
-                args.n.to_string(),
-                args.chunk.to_string(),
+                problem.n.to_string(),
+                problem.chunk.to_string(),
                 repeats.to_string(),
                 optional(seconds),
                 optional(reading.map(|r| r.peak_bytes)),
@@ -374,8 +378,8 @@ mod tests {
                 peer.name()
             );
         }
-        use Workload::{Axpy, Fused, Gemm, McpiGen, Rechunk, Slice, Std, Sum, Transpose};
-        for workload in [Sum, Axpy, Fused, Transpose, Std, Gemm, Rechunk, Slice, McpiGen] {
+        use Workload::{Axpy, Fused, Gemm, McpiGen, Rechunk, Slice, Std, Stencil, Sum, Tiny, Transpose};
+        for workload in [Sum, Axpy, Fused, Transpose, Std, Gemm, Rechunk, Slice, McpiGen, Stencil, Tiny] {
             assert!(
                 Peer::Dask.has(workload) && script.contains(&format!("w == \"{workload}\"")),
                 "{workload}"

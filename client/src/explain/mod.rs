@@ -178,7 +178,7 @@ on_both!({ A: Element } {
 /// # Errors
 /// A session that cannot be started.
 pub fn try_explain_all<T: ComputeAll + ?Sized>(arrays: &T) -> Result<Explain> {
-    Explain::of(&arrays.exprs(), &Session::current()?)
+    Explain::of(&arrays.exprs()?, &Session::current()?)
 }
 
 /// What computing several arrays in one run does: see [`Explain`].

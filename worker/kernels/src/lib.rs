@@ -12,6 +12,7 @@ mod map;
 mod math;
 pub mod native;
 mod ops;
+mod pairs;
 mod pool;
 mod program;
 mod random;

@@ -7,7 +7,8 @@ use crate::affine::Affine;
 use crate::copy::{Layout, copy_box, copy_line};
 use crate::gather::{Operand, Task};
 use crate::native::{Elements, Lane};
-use crate::ops::{self, BinaryFns, SelectFns, UnaryFn};
+use crate::ops::{self, BinaryFns, PairFns, SelectFns, UnaryFn};
+use crate::pairs::{arguments, pair, pairs};
 use crate::random::Stream;
 use crate::task::KernelError;
 use std::ops::Range;
@@ -61,10 +62,26 @@ enum Step {
     Unary { f: UnaryFn, a: usize, register: usize },
     /// A function of two values.
     Binary { f: BinaryFns, a: usize, b: usize, register: usize },
+    /// A function of two values, one of which is the function of two values of an earlier step that nobody else reads.
+    Pair(Box<Pair>),
     /// A choice.
     Select { f: SelectFns, c: usize, a: usize, b: usize, register: usize },
     /// A function of the user's.
     Apply { f: Elements, args: Vec<usize>, register: usize },
+}
+
+/// Two functions of two values in one loop.
+struct Pair {
+    f: PairFns,
+    /// The step of the first function; it is done by itself where its first argument is one element for all.
+    first: usize,
+    /// The arguments of the first function.
+    args: [usize; 2],
+    /// The other argument of the second function.
+    other: usize,
+    /// The second function by itself.
+    second: Box<Step>,
+    register: usize,
 }
 
 /// An operand over the space of rows and columns.
@@ -136,7 +153,8 @@ impl<'a> Bound<'a> {
     pub(crate) fn arrange(self, rows: &[usize], cols: &[usize]) -> Result<Program, KernelError> {
         let lens = region_shape(self.region);
         let affine = |base, strides: &[i64]| Affine::new(base, strides, &lens, (rows, cols));
-        let (registers, n_registers) = allocate(self.fused);
+        let firsts = pairs(self.fused);
+        let (registers, n_registers) = allocate(self.fused, &firsts);
         let (mut steps, mut staged_bytes, mut n_staged) = (Vec::new(), 0, 0);
         for (i, value) in self.fused.values.iter().enumerate() {
             let register = registers[i];
@@ -168,15 +186,21 @@ impl<'a> Bound<'a> {
                 }
                 _ => compute(self.fused, value, register)?,
             };
+            let step = match firsts[i].and_then(|first| pair(self.fused, first, i)) {
+                Some((f, args, other)) => {
+                    let (first, second) = (firsts[i].unwrap_or(i), Box::new(step));
+                    Step::Pair(Box::new(Pair { f, first, args, other, second, register }))
+                }
+                None => step,
+            };
             steps.push(step);
         }
         let sizes: Vec<usize> = self.fused.values.iter().map(|v| v.dtype.size()).collect();
         let register_bytes = BLOCK * sizes.iter().copied().max().unwrap_or(1);
         let operands = self.operands.into_iter().flatten().collect();
-        let computes = |s: &Step| {
-            matches!(s, Step::Unary { .. } | Step::Binary { .. } | Step::Select { .. } | Step::Apply { .. })
-        };
-        let computing = (0..steps.len()).filter(|&i| computes(&steps[i])).collect();
+        let within_pairs: Vec<usize> = firsts.into_iter().flatten().collect();
+        let computes = |&i: &usize| steps[i].computes() && !within_pairs.contains(&i);
+        let computing = (0..steps.len()).filter(computes).collect();
         Ok(Program {
             steps,
             sizes,
@@ -228,23 +252,28 @@ fn compute(fused: &Fused, value: &Value, register: usize) -> Result<Step, Kernel
     })
 }
 
+impl Step {
+    /// Whether it is computed from other values.
+    fn computes(&self) -> bool {
+        !matches!(self, Step::Load { .. } | Step::Const(_) | Step::Index { .. } | Step::Random { .. })
+    }
+}
+
 /// A register for each value, such that no two values that are needed at the same time share one. What is not
 /// computed is needed by all strips of a block, and the last value is what all of them leave.
-fn allocate(fused: &Fused) -> (Vec<usize>, usize) {
+fn allocate(fused: &Fused, firsts: &[Option<usize>]) -> (Vec<usize>, usize) {
     let n = fused.values.len();
     let stays = |d: &Def| matches!(d, Def::Input { .. } | Def::Index { .. } | Def::Random { .. });
     let mut last: Vec<usize> =
         fused.values.iter().enumerate().map(|(i, v)| if stays(&v.def) { n } else { i }).collect();
     for (i, value) in fused.values.iter().enumerate().rev() {
-        // A choice by one condition for all is the chosen argument itself, which must live as long.
-        let (used, until): (&[_], _) = match &value.def {
-            Def::Unary(_, a) | Def::Cast(a) => (&[*a], i),
-            Def::Binary(_, a, b) => (&[*a, *b], i),
-            Def::Select(c, a, b) => (&[*c, *a, *b], last[i]),
-            Def::Apply(_, args) => (args, i),
-            _ => (&[], i),
+        let until = match &value.def {
+            // A choice by one condition for all is the chosen argument itself, which must live as long.
+            Def::Select(..) => last[i],
+            // What is computed in one loop with its reader reads its arguments then.
+            _ => firsts.iter().position(|f| *f == Some(i)).unwrap_or(i),
         };
-        for v in used {
+        for v in arguments(&value.def) {
             last[v.0 as usize] = last[v.0 as usize].max(until);
         }
     }
@@ -304,6 +333,24 @@ impl Program {
         let locs = vec![Loc::single(std::ptr::null()); self.steps.len()];
         Run { program: self, rows, cols, scratch, staged, locs }
     }
+}
+
+/// A function of two values at `dst`: of `n` elements, or of one where both are.
+///
+/// # Safety
+/// The values have `n` elements or one for all, and `dst` has room for as many, apart from them.
+unsafe fn binary(f: &BinaryFns, a: Loc, b: Loc, n: usize, dst: *mut u8) -> Result<Loc, KernelError> {
+    let (f, n) = match (a.single, b.single) {
+        (false, false) => (f.vv, n),
+        (false, true) => (f.vs, n),
+        (true, false) => (f.sv, n),
+        (true, true) => (f.vv, 1),
+    };
+    // SAFETY: promised by the caller.
+    if !unsafe { f(n, dst, a.ptr, b.ptr) } {
+        return Err(KernelError::Operation("attempt to divide by zero".into()));
+    }
+    Ok(Loc { ptr: dst, single: a.single && b.single, advance: 0 })
 }
 
 /// The evaluation of a program over a part of the space, block by block.
@@ -428,9 +475,7 @@ impl Run<'_> {
                     });
                     Loc::of_block(dst, size)
                 }
-                Step::Unary { .. } | Step::Binary { .. } | Step::Select { .. } | Step::Apply { .. } => {
-                    return None;
-                }
+                _ => return None,
             })
         }
     }
@@ -458,20 +503,17 @@ impl Run<'_> {
                     f(length(a.single), dst, a.ptr);
                     Loc { ptr: dst, ..a }
                 }
-                Step::Binary { f, a, b, register } => {
-                    let (a, b, dst) = (loc(*a), loc(*b), to(*register));
-                    let single = a.single && b.single;
-                    let f = if b.single && !single {
-                        f.vs
-                    } else if a.single && !single {
-                        f.sv
-                    } else {
-                        f.vv
-                    };
-                    if !f(length(single), dst, a.ptr, b.ptr) {
-                        return Err(KernelError::Operation("attempt to divide by zero".into()));
+                Step::Binary { f, a, b, register } => binary(f, loc(*a), loc(*b), n, to(*register))?,
+                Step::Pair(pair) => {
+                    let ([a, b], c, dst) = (pair.args.map(loc), loc(pair.other), to(pair.register));
+                    if a.single {
+                        let first = self.compute(pair.first, start, n, None)?;
+                        let Step::Binary { f, a, b, .. } = &*pair.second else { return Ok(first) };
+                        let loc = |v: usize| if v == pair.first { first } else { loc(v) };
+                        return binary(f, loc(*a), loc(*b), n, dst);
                     }
-                    Loc { ptr: dst, single, advance: 0 }
+                    pair.f[usize::from(b.single)][usize::from(c.single)](n, dst, a.ptr, b.ptr, c.ptr);
+                    Loc { ptr: dst, single: false, advance: 0 }
                 }
                 Step::Select { f, c, a, b, register } => {
                     let (c, a, b, dst) = (loc(*c), loc(*a), loc(*b), to(*register));

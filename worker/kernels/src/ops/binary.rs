@@ -26,7 +26,7 @@ pub(crate) struct BinaryFns {
 }
 
 /// One operation on one type.
-trait Binary<T: Copy> {
+pub(super) trait Binary<T: Copy> {
     type Out: Copy;
     fn call(a: T, b: T) -> Self::Out;
     /// Whether every one of these second arguments has a result.
@@ -138,7 +138,7 @@ macro_rules! binary {
     };
 }
 
-macro_rules! ops { ($($op:ident)*) => { $(struct $op;)* } }
+macro_rules! ops { ($($op:ident)*) => { $(pub(super) struct $op;)* } }
 ops! { Add Sub Mul Div Rem Pow Min Max Atan2 Hypot Copysign And Or Xor Shl Shr Eq Ne Lt Le Gt Ge }
 
 binary!(Add, int, same, |x, y| x.wrapping_add(y));

@@ -5,10 +5,12 @@
 
 mod binary;
 mod cast;
+mod pair;
 mod unary;
 
 pub(crate) use binary::{BinaryFns, binary};
 pub(crate) use cast::{SelectFns, cast, fill, select};
+pub(crate) use pair::{PairFns, pair_fns};
 pub(crate) use unary::unary;
 
 /// A loop over `n` elements: destination, argument.

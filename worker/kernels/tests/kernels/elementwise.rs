@@ -2,7 +2,7 @@
 
 use crate::harness::{check, literal, value};
 use crate::views::chunks;
-use ndarray::{ArrayD, IxDyn};
+use ndarray::{ArrayD, Axis, IxDyn};
 use tilework_expr::{BinaryOp, Complex, DType, Element, Expr, Scalar, UnaryOp, with_dtype};
 
 const N: usize = 2500;
@@ -286,4 +286,56 @@ fn operands_that_come_late_in_a_chain_are_not_overwritten() {
         want = ArrayD::from_shape_fn(IxDyn(&shape), |i| (want[&i] + i[axis] as f64).sqrt() * x[&i]);
     }
     check(&chain, &want);
+}
+
+/// An operand of `(a first b) then c`: an array, one value for all, or a row that is repeated.
+fn operand(how: usize, seed: u64) -> (Expr, ArrayD<f64>) {
+    let values = samples::<f64>(seed).into_shape_with_order(IxDyn(&[N / 4, 4])).unwrap();
+    match how {
+        0 => (literal(&values, &chunks(&[400, 4])), values),
+        1 => {
+            let one = values[[5, 1]];
+            let full = Expr::full(&[N / 4, 4], &chunks(&[700, 4]), Scalar::new(one)).unwrap();
+            (full, ArrayD::from_elem(values.raw_dim(), one))
+        }
+        _ => {
+            let column = values.slice_axis(Axis(1), (2..3).into()).to_owned();
+            let all = column.broadcast(values.raw_dim()).unwrap().to_owned();
+            (literal(&column, &chunks(&[400, 1])).broadcast_to(&[N / 4, 4]).unwrap(), all)
+        }
+    }
+}
+
+#[test]
+fn two_operations_in_one_loop_are_rounded_one_by_one() {
+    let ops: [(BinaryOp, fn(f64, f64) -> f64); 4] = [
+        (BinaryOp::Add, |x, y| x + y),
+        (BinaryOp::Sub, |x, y| x - y),
+        (BinaryOp::Mul, |x, y| x * y),
+        (BinaryOp::Div, |x, y| x / y),
+    ];
+    for hows in 0..27 {
+        let [(a, x), (b, y), (c, z)] =
+            [hows / 9, hows / 3 % 3, hows % 3].map(|how| operand(how, 1 + how as u64));
+        for (first, f) in ops {
+            for (then, g) in ops {
+                let inner = a.binary(first, &b).unwrap();
+                let expected = |after: bool| {
+                    ndarray::Zip::from(&x)
+                        .and(&y)
+                        .and(&z)
+                        .map_collect(|&x, &y, &z| if after { g(z, f(x, y)) } else { g(f(x, y), z) })
+                };
+                check(&inner.binary(then, &c).unwrap(), &expected(false));
+                check(&c.binary(then, &inner).unwrap(), &expected(true));
+                // What two others read is computed once; and what the pair reads is still there when it is.
+                let both = inner.binary(then, &c).unwrap().binary(BinaryOp::Add, &inner).unwrap();
+                let sum = ndarray::Zip::from(&expected(false))
+                    .and(&x)
+                    .and(&y)
+                    .map_collect(|&e, &x, &y| e + f(x, y));
+                check(&both, &sum);
+            }
+        }
+    }
 }
