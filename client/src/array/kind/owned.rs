@@ -43,10 +43,14 @@ enum Repr<A, D> {
 
 /// ndarray's array. Where `owner` is set, the elements are its: they are plain data, are not written, and are not
 /// freed with `array`, which then has no memory of its own.
+///
+/// Small arrays have no place for an owner and are copied where an expression reads them. The place lies behind a
+/// pointer: what can change behind a shared reference would make the compiler read lengths and strides again after every
+/// write to another array.
 struct Local<A, D> {
     // The type is spelt out, for the alias would make this type invariant in `A`.
     array: ManuallyDrop<ndarray::ArrayBase<ndarray::OwnedRepr<A>, D, A>>,
-    owner: OnceLock<Arc<Owner>>,
+    owner: Option<Box<OnceLock<Arc<Owner>>>>,
 }
 
 /// An expression with elements of `A`, which is one of the types that travel.
@@ -57,7 +61,7 @@ struct Lazy<A, D> {
 
 impl<A, D> Drop for Local<A, D> {
     fn drop(&mut self) {
-        if self.owner.get().is_none() {
+        if self.shared().is_none() {
             // SAFETY: the elements belong to this array, which is not used again.
             unsafe { ManuallyDrop::drop(&mut self.array) }
         }
@@ -65,12 +69,21 @@ impl<A, D> Drop for Local<A, D> {
 }
 
 impl<A, D> Local<A, D> {
-    const fn new(array: ndarray::Array<A, D>) -> Self {
-        Local { array: ManuallyDrop::new(array), owner: OnceLock::new() }
+    /// Who the elements were handed over to, if they were.
+    #[inline]
+    fn shared(&self) -> Option<&Arc<Owner>> {
+        self.owner.as_ref()?.get()
     }
 }
 
 impl<A, D: Dimension> Local<A, D> {
+    #[inline]
+    fn new(array: ndarray::Array<A, D>) -> Self {
+        let large = array.len().saturating_mul(size_of::<A>()) > eager_bytes_max();
+        let owner = if large { Some(Box::default()) } else { None };
+        Local { array: ManuallyDrop::new(array), owner }
+    }
+
     /// Whether the parts of the array other than its elements hold no memory: ndarray keeps the lengths of up to
     /// four dynamic axes in place.
     fn has_plain_parts(&self) -> bool {
@@ -79,13 +92,14 @@ impl<A, D: Dimension> Local<A, D> {
 
     /// Hands the elements over to an owner that expressions share, if their type travels.
     fn owner(&self) -> Option<&Arc<Owner>> {
-        if let Some(owner) = self.owner.get() {
+        let place = self.owner.as_ref()?;
+        if let Some(owner) = place.get() {
             return Some(owner);
         }
         if dtype_of::<A>().is_none() || !self.has_plain_parts() {
             return None;
         }
-        Some(self.owner.get_or_init(|| {
+        Some(place.get_or_init(|| {
             // SAFETY: the array's parts hold no memory but the elements, which the owner takes over: from here on
             // `array` neither frees nor writes them.
             let copy = unsafe { std::ptr::read(&*self.array) };
@@ -97,7 +111,7 @@ impl<A, D: Dimension> Local<A, D> {
     /// Makes the elements this array's alone, so that they can be written.
     #[cold]
     fn unshare(&mut self) {
-        let Some(owner) = self.owner.take() else { return };
+        let Some(owner) = self.owner.as_mut().and_then(|place| place.take()) else { return };
         match Arc::try_unwrap(owner) {
             // The array has the vector's parts still.
             Ok(owner) => std::mem::forget(owner.into_vec::<A>()),
@@ -124,8 +138,11 @@ impl<A, D: Dimension> Local<A, D> {
     fn into_array(mut self) -> ndarray::Array<A, D> {
         self.unshare();
         let this = ManuallyDrop::new(self);
-        // SAFETY: the wrapper is not dropped, and there is no owner.
-        ManuallyDrop::into_inner(unsafe { std::ptr::read(&this.array) })
+        // SAFETY: the wrapper is not dropped, its parts are taken once each, and there is no owner.
+        unsafe {
+            drop(std::ptr::read(&this.owner));
+            ManuallyDrop::into_inner(std::ptr::read(&this.array))
+        }
     }
 
     /// A second array over the same elements.
@@ -133,9 +150,7 @@ impl<A, D: Dimension> Local<A, D> {
         let owner = self.owner()?;
         // SAFETY: the array's parts hold no memory but the elements, which the owner keeps and nobody writes.
         let array = unsafe { std::ptr::read(&self.array) };
-        let local = Local { array, owner: OnceLock::new() };
-        let _ = local.owner.set(Arc::clone(owner));
-        Some(local)
+        Some(Local { array, owner: Some(Box::new(OnceLock::from(Arc::clone(owner)))) })
     }
 
     fn leaf(&self) -> Result<Expr> {
@@ -170,12 +185,6 @@ impl<A, D: Dimension> Lazy<A, D> {
 }
 
 impl<A, D> Array<A, D> {
-    /// A local array.
-    #[inline]
-    pub(crate) const fn local(array: ndarray::Array<A, D>) -> Self {
-        Array { repr: Repr::Local(Local::new(array)) }
-    }
-
     /// Whether the array is an expression that was not computed yet.
     #[must_use]
     pub fn is_lazy(&self) -> bool {
@@ -193,6 +202,12 @@ impl<A, D> Array<A, D> {
 }
 
 impl<A, D: Dimension> Array<A, D> {
+    /// A local array.
+    #[inline]
+    pub(crate) fn local(array: ndarray::Array<A, D>) -> Self {
+        Array { repr: Repr::Local(Local::new(array)) }
+    }
+
     /// A lazy array. The expression's dtype is that of `A`, and it has the dimensions of `D`.
     pub(crate) fn of_expr(expr: Expr) -> Self {
         assert_eq!(dtype_of::<A>(), Some(expr.dtype()), "{expr:?}");
@@ -248,10 +263,17 @@ impl<A, D: Dimension> Array<A, D> {
         or_panic(self.try_into_ndarray())
     }
 
+    /// The values of a lazy array. Takes the node, not the array: an address that goes into a call makes the compiler
+    /// read lengths and strides again after every write to another array.
+    ///
+    /// # Safety
+    /// The node is that of an array of these types.
     #[cold]
+    #[inline(never)]
     #[track_caller]
-    fn computed(lazy: &Lazy<A, D>) -> &ndarray::Array<A, D> {
-        or_panic(lazy.try_array())
+    unsafe fn computed(node: &Node) -> &ndarray::Array<A, D> {
+        // SAFETY: by the caller's word.
+        or_panic(unsafe { node.try_array::<A, D>() })
     }
 
     /// Makes a lazy array local.
@@ -278,7 +300,8 @@ impl<A, D: Dimension> Deref for Array<A, D> {
     fn deref(&self) -> &Self::Target {
         match &self.repr {
             Repr::Local(local) => &local.array,
-            Repr::Lazy(lazy) => Self::computed(lazy),
+            // SAFETY: the node of this array.
+            Repr::Lazy(lazy) => unsafe { Self::computed(&lazy.node) },
         }
     }
 }
@@ -296,7 +319,7 @@ impl<A, D: Dimension> DerefMut for Array<A, D> {
         }
         match &mut self.repr {
             Repr::Local(local) => {
-                if local.owner.get_mut().is_some() {
+                if local.owner.as_mut().is_some_and(|place| place.get_mut().is_some()) {
                     local.unshare();
                 }
                 &mut local.array
