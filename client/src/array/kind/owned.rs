@@ -43,14 +43,10 @@ enum Repr<A, D> {
 
 /// ndarray's array. Where `owner` is set, the elements are its: they are plain data, are not written, and are not
 /// freed with `array`, which then has no memory of its own.
-///
-/// Small arrays have no place for an owner and are copied where an expression reads them. The place lies behind a
-/// pointer: what can change behind a shared reference would make the compiler read lengths and strides again after every
-/// write to another array.
 struct Local<A, D> {
     // The type is spelt out, for the alias would make this type invariant in `A`.
     array: ManuallyDrop<ndarray::ArrayBase<ndarray::OwnedRepr<A>, D, A>>,
-    owner: Option<Box<OnceLock<Arc<Owner>>>>,
+    owner: OnceLock<Arc<Owner>>,
 }
 
 /// An expression with elements of `A`, which is one of the types that travel.
@@ -61,7 +57,7 @@ struct Lazy<A, D> {
 
 impl<A, D> Drop for Local<A, D> {
     fn drop(&mut self) {
-        if self.shared().is_none() {
+        if self.owner.get().is_none() {
             // SAFETY: the elements belong to this array, which is not used again.
             unsafe { ManuallyDrop::drop(&mut self.array) }
         }
@@ -69,21 +65,12 @@ impl<A, D> Drop for Local<A, D> {
 }
 
 impl<A, D> Local<A, D> {
-    /// Who the elements were handed over to, if they were.
-    #[inline]
-    fn shared(&self) -> Option<&Arc<Owner>> {
-        self.owner.as_ref()?.get()
+    const fn new(array: ndarray::Array<A, D>) -> Self {
+        Local { array: ManuallyDrop::new(array), owner: OnceLock::new() }
     }
 }
 
 impl<A, D: Dimension> Local<A, D> {
-    #[inline]
-    fn new(array: ndarray::Array<A, D>) -> Self {
-        let large = array.len().saturating_mul(size_of::<A>()) > eager_bytes_max();
-        let owner = if large { Some(Box::default()) } else { None };
-        Local { array: ManuallyDrop::new(array), owner }
-    }
-
     /// Whether the parts of the array other than its elements hold no memory: ndarray keeps the lengths of up to
     /// four dynamic axes in place.
     fn has_plain_parts(&self) -> bool {
@@ -92,14 +79,13 @@ impl<A, D: Dimension> Local<A, D> {
 
     /// Hands the elements over to an owner that expressions share, if their type travels.
     fn owner(&self) -> Option<&Arc<Owner>> {
-        let place = self.owner.as_ref()?;
-        if let Some(owner) = place.get() {
+        if let Some(owner) = self.owner.get() {
             return Some(owner);
         }
         if dtype_of::<A>().is_none() || !self.has_plain_parts() {
             return None;
         }
-        Some(place.get_or_init(|| {
+        Some(self.owner.get_or_init(|| {
             // SAFETY: the array's parts hold no memory but the elements, which the owner takes over: from here on
             // `array` neither frees nor writes them.
             let copy = unsafe { std::ptr::read(&*self.array) };
@@ -111,7 +97,7 @@ impl<A, D: Dimension> Local<A, D> {
     /// Makes the elements this array's alone, so that they can be written.
     #[cold]
     fn unshare(&mut self) {
-        let Some(owner) = self.owner.as_mut().and_then(|place| place.take()) else { return };
+        let Some(owner) = self.owner.take() else { return };
         match Arc::try_unwrap(owner) {
             // The array has the vector's parts still.
             Ok(owner) => std::mem::forget(owner.into_vec::<A>()),
@@ -138,11 +124,8 @@ impl<A, D: Dimension> Local<A, D> {
     fn into_array(mut self) -> ndarray::Array<A, D> {
         self.unshare();
         let this = ManuallyDrop::new(self);
-        // SAFETY: the wrapper is not dropped, its parts are taken once each, and there is no owner.
-        unsafe {
-            drop(std::ptr::read(&this.owner));
-            ManuallyDrop::into_inner(std::ptr::read(&this.array))
-        }
+        // SAFETY: the wrapper is not dropped, and there is no owner.
+        ManuallyDrop::into_inner(unsafe { std::ptr::read(&this.array) })
     }
 
     /// A second array over the same elements.
@@ -150,7 +133,9 @@ impl<A, D: Dimension> Local<A, D> {
         let owner = self.owner()?;
         // SAFETY: the array's parts hold no memory but the elements, which the owner keeps and nobody writes.
         let array = unsafe { std::ptr::read(&self.array) };
-        Some(Local { array, owner: Some(Box::new(OnceLock::from(Arc::clone(owner)))) })
+        let local = Local { array, owner: OnceLock::new() };
+        let _ = local.owner.set(Arc::clone(owner));
+        Some(local)
     }
 
     fn leaf(&self) -> Result<Expr> {
@@ -185,6 +170,12 @@ impl<A, D: Dimension> Lazy<A, D> {
 }
 
 impl<A, D> Array<A, D> {
+    /// A local array.
+    #[inline]
+    pub(crate) const fn local(array: ndarray::Array<A, D>) -> Self {
+        Array { repr: Repr::Local(Local::new(array)) }
+    }
+
     /// Whether the array is an expression that was not computed yet.
     #[must_use]
     pub fn is_lazy(&self) -> bool {
@@ -202,12 +193,6 @@ impl<A, D> Array<A, D> {
 }
 
 impl<A, D: Dimension> Array<A, D> {
-    /// A local array.
-    #[inline]
-    pub(crate) fn local(array: ndarray::Array<A, D>) -> Self {
-        Array { repr: Repr::Local(Local::new(array)) }
-    }
-
     /// A lazy array. The expression's dtype is that of `A`, and it has the dimensions of `D`.
     pub(crate) fn of_expr(expr: Expr) -> Self {
         assert_eq!(dtype_of::<A>(), Some(expr.dtype()), "{expr:?}");
@@ -263,17 +248,10 @@ impl<A, D: Dimension> Array<A, D> {
         or_panic(self.try_into_ndarray())
     }
 
-    /// The values of a lazy array. Takes the node, not the array: an address that goes into a call makes the compiler
-    /// read lengths and strides again after every write to another array.
-    ///
-    /// # Safety
-    /// The node is that of an array of these types.
     #[cold]
-    #[inline(never)]
     #[track_caller]
-    unsafe fn computed(node: &Node) -> &ndarray::Array<A, D> {
-        // SAFETY: by the caller's word.
-        or_panic(unsafe { node.try_array::<A, D>() })
+    fn computed(lazy: &Lazy<A, D>) -> &ndarray::Array<A, D> {
+        or_panic(lazy.try_array())
     }
 
     /// Makes a lazy array local.
@@ -300,8 +278,7 @@ impl<A, D: Dimension> Deref for Array<A, D> {
     fn deref(&self) -> &Self::Target {
         match &self.repr {
             Repr::Local(local) => &local.array,
-            // SAFETY: the node of this array.
-            Repr::Lazy(lazy) => unsafe { Self::computed(&lazy.node) },
+            Repr::Lazy(lazy) => Self::computed(lazy),
         }
     }
 }
@@ -319,7 +296,7 @@ impl<A, D: Dimension> DerefMut for Array<A, D> {
         }
         match &mut self.repr {
             Repr::Local(local) => {
-                if local.owner.as_mut().is_some_and(|place| place.get_mut().is_some()) {
+                if local.owner.get_mut().is_some() {
                     local.unshare();
                 }
                 &mut local.array
