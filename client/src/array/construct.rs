@@ -150,7 +150,7 @@ impl<A: Element> Array<A, Ix2> {
 }
 
 /// Whether an array of this shape is described instead of filled: its elements travel, and it is large.
-fn is_large<A>(shape: &[usize]) -> bool {
+pub(super) fn is_large<A>(shape: &[usize]) -> bool {
     let len = shape.iter().fold(1usize, |n, &l| n.saturating_mul(l));
     len.saturating_mul(size_of::<A>()) > eager_bytes_max() && dtype_of::<A>().is_some()
 }
@@ -179,7 +179,7 @@ fn filled<A, D: Dimension, Sh: ShapeBuilder<Dim = D>>(
 
 /// Whether elements of a shape, of which there are not too many, are to lie in row-major order: those of a computed
 /// expression do.
-fn is_row_major<D: Dimension>(shape: &ndarray::Shape<D>) -> bool {
+pub(super) fn is_row_major<D: Dimension>(shape: &ndarray::Shape<D>) -> bool {
     // SAFETY: elements without a size have no memory, which any address that is not null stands for.
     let array = unsafe {
         ndarray::ArrayView::<(), D>::from_shape_ptr(shape.clone(), std::ptr::NonNull::dangling().as_ptr())

@@ -94,6 +94,33 @@ macro_rules! dots {
         }
     };
 }
+
+/// ndarray's own trait, by which the method of its arrays takes ours.
+macro_rules! dots_of_theirs {
+    ($($left:ident $right:ident $out:ty;)*) => { $(
+        dots_of_theirs!(@one $left, Array<A, $right>, $out);
+        dots_of_theirs!(@one $left, ArrayView<'_, A, $right>, $out);
+        dots_of_theirs!(@one $left, ArrayViewMut<'_, A, $right>, $out);
+        dots_of_theirs!(@one $left, CowArray<'_, A, $right>, $out);
+        dots_of_theirs!(@one $left, ArcArray<A, $right>, $out);
+    )* };
+    (@one $left:ident, $right:ty, $out:ty) => {
+        impl<A: LinalgScalar> NdDot<$right> for ArrayRef<A, $left> {
+            type Output = $out;
+            #[track_caller]
+            fn dot(&self, rhs: &$right) -> $out {
+                Dot::dot(self, rhs)
+            }
+        }
+    };
+}
+dots_of_theirs! {
+    Ix2 Ix2 Array<A, Ix2>;
+    Ix2 Ix1 Array<A, Ix1>;
+    Ix1 Ix2 Array<A, Ix1>;
+    IxDyn IxDyn Array<A, IxDyn>;
+    Ix1 Ix1 A;
+}
 dots! {
     Ix2 Ix2 product Array<A, Ix2>;
     Ix2 Ix1 product Array<A, Ix1>;

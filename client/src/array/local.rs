@@ -2,10 +2,13 @@
 //!
 //! Must not know when or where their chunks are asked for.
 
+use super::construct::{is_large, is_row_major};
+use super::kind::choice::default_chunks;
 use super::kind::memory::{Owner, literal, provided};
 use super::{ArcArray, Array, ArrayView, ArrayViewMut, dim_of, shape_of};
 use crate::error::{Error, Result, or_panic};
 use crate::literal::{Literal, Provider};
+use crate::session::Session;
 use ndarray::{Dimension, Ix0, Ix1, Ix2, Ix3, ShapeBuilder, ShapeError, StrideShape};
 use std::marker::PhantomData;
 use std::mem::MaybeUninit;
@@ -36,6 +39,51 @@ where
         let values = values.collect();
         chunk_of(region_shape(region), values)
     }
+}
+
+/// A function of the index that is made out of nothing again for each chunk, behind a pointer: so it may be of a type
+/// that does not outlive the array.
+struct Conjured(fn(&Region) -> Chunk);
+
+impl Provider for Conjured {
+    fn chunk(&self, region: &Region) -> Chunk {
+        (self.0)(region)
+    }
+}
+
+/// What a function without a size gives for a region.
+fn conjured_chunk<A, D: Dimension, F: FnMut(D::Pattern) -> A>(region: &Region) -> Chunk {
+    // SAFETY: `on_workers` makes an array of this only after the function passed `ship`, in a process that had one.
+    let mut f = unsafe { crate::closures::conjure::<F>() };
+    let starts: Vec<usize> = region.iter().map(|r| r.start).collect();
+    let mut at: D = dim_of(&starts);
+    let next = |_| {
+        let value = f(at.clone().into_pattern());
+        advance(&mut at, region);
+        value
+    };
+    let values: Vec<A> = (0..region_len(region)).map(next).collect();
+    let array = ndarray::Array::from_shape_vec(dim_of::<D>(&region_shape(region)), values);
+    Chunk { planes: vec![plane_of_array(array.expect("as many values as the region has elements"))] }
+}
+
+/// The array of a function of the index, called once for each element by the workers, which keep what it gives: a
+/// function may give another value each time, as one that draws random numbers does. `None` where the function is to
+/// be called in this process: the array is small, the function captures something, or elements do not travel.
+#[track_caller]
+fn on_workers<A, D: Dimension, F: FnMut(D::Pattern) -> A>(
+    shape: &ndarray::Shape<D>,
+    f: &F,
+) -> Option<Array<A, D>> {
+    let lens = shape.raw_dim().slice();
+    if !is_large::<A>(lens) || !is_row_major(shape) {
+        return None;
+    }
+    let chunks = default_chunks(lens);
+    let provider = || Literal::attach(Conjured(conjured_chunk::<A, D, F>)).1;
+    let expr = crate::closures::from_index::<A, D, F>(f, lens, &chunks, provider).ok()?;
+    let held = Session::current().and_then(|session| session.persist(&[expr]));
+    Some(Array::of_expr(or_panic(held).remove(0)))
 }
 
 /// The next position of a box in row-major order; after the last, the first.
@@ -101,10 +149,19 @@ impl<A, D: Dimension> Array<A, D> {
         Array::local(ndarray::Array::from_shape_simple_fn(shape, f))
     }
 
-    /// An array of `shape` whose element at `index` is `f(index)`. It is made at once, in this process:
+    /// An array of `shape` whose element at `index` is `f(index)`. It is made at once: a large one by the workers, which
+    /// keep it, if the function captures nothing and they are processes of this executable; else in this process.
     /// [`Array::from_shape_fn_chunked`] makes the chunks that a computation needs, when it does.
+    ///
+    /// # Panics
+    /// If `f` does; where the workers' computation fails.
     #[must_use]
+    #[track_caller]
     pub fn from_shape_fn<Sh: ShapeBuilder<Dim = D>, F: FnMut(D::Pattern) -> A>(shape: Sh, f: F) -> Self {
+        let shape = shape.into_shape_with_order();
+        if let Some(array) = on_workers(&shape, &f) {
+            return array;
+        }
         Array::local(ndarray::Array::from_shape_fn(shape, f))
     }
 

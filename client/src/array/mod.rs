@@ -20,6 +20,7 @@ mod local;
 mod map;
 mod maths;
 mod matrices;
+mod meshgrid;
 mod moves;
 mod operand;
 mod operators;
@@ -55,6 +56,7 @@ pub use local::{
     arr0, arr1, arr2, arr3, aview_mut1, aview_mut2, aview0, aview1, aview2, rcarr1, rcarr2, rcarr3,
 };
 pub use maths::{ComplexMath, Real, SignedMath};
+pub use meshgrid::{Meshgrid, meshgrid};
 pub use operand::Operand;
 pub use operators::ScalarOperand;
 pub use zip::{NdProducer, Zip};

@@ -250,7 +250,7 @@ pub(crate) fn on_each<A, B, F: FnMut(A) -> B>(array: &Expr, f: &F) -> Result<Exp
 
 /// The array whose elements a function gives for their indices. Where it does not travel that is an error; where the
 /// workers may be of another executable, the session uses `provider`, a literal, in its place.
-pub(crate) fn from_index<A: Element, D: Dimension, F: FnMut(D::Pattern) -> A>(
+pub(crate) fn from_index<A, D: Dimension, F: FnMut(D::Pattern) -> A>(
     f: &F,
     shape: &[usize],
     chunks: &Chunks,

@@ -71,7 +71,7 @@ pub(super) fn ship<F, P: Params>(
 ///
 /// # Safety
 /// The process whose program named the function had one, and [`ship`] let it pass.
-pub(super) unsafe fn conjure<F>() -> F {
+pub(crate) unsafe fn conjure<F>() -> F {
     assert!(
         size_of::<F>() == 0 && !std::mem::needs_drop::<F>(),
         "only what has no size comes out of nothing"

@@ -6,6 +6,9 @@ use super::{Explain, Forecast, Output, forecast};
 use std::fmt;
 use tilework_expr::{Figures, Grid};
 
+/// A row of figures: its name, and how its figure is shown.
+type Row = (&'static str, fn(&Figures) -> String);
+
 impl fmt::Display for Explain {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for output in &self.outputs {
@@ -82,7 +85,7 @@ impl Explain {
             }
         };
         let run = self.run.as_ref();
-        let rows: [(&str, fn(&Figures) -> String); 6] = [
+        let rows: [Row; 6] = [
             ("tasks", |x| number(x.n_tasks)),
             ("read from files", |x| bytes(x.bytes_read)),
             ("put by the client", |x| bytes(x.bytes_put)),

@@ -13,7 +13,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tilework_expr::{Figures, Holding, JobError, JobId, Plan, Program, TaskKey, TaskRange, Update, WorkerId};
 use tilework_kernels::Chunk;
@@ -152,7 +152,7 @@ impl Jobs {
                 }
             }
         };
-        rayon::spawn_fifo(upload);
+        chunk_threads().spawn_fifo(upload);
     }
 
     fn close(&self, why: String) {
@@ -164,6 +164,16 @@ impl Jobs {
         let closed = self.closed.lock().unwrap_or_else(PoisonError::into_inner);
         Error::Cluster(closed.clone().unwrap_or_else(|| "the session was closed".into()))
     }
+}
+
+/// The threads that put and fetch chunks. They are not rayon's own, on all of which a program may wait for arrays: a
+/// `par_iter` whose function sums a lazy view does.
+fn chunk_threads() -> &'static rayon::ThreadPool {
+    static THREADS: LazyLock<rayon::ThreadPool> = LazyLock::new(|| {
+        let builder = rayon::ThreadPoolBuilder::new().thread_name(|i| format!("tilework-chunks-{i}"));
+        builder.build().expect("the system has threads for a few more")
+    });
+    &THREADS
 }
 
 /// What is said where a function of the user's panics while it makes a chunk.
@@ -242,7 +252,7 @@ impl Drop for Job {
         if let Err(job) = self.jobs.link.try_release(self.id) {
             let link = self.jobs.link.clone();
             // The queue is full: wait for room elsewhere than in a destructor.
-            rayon::spawn_fifo(move || {
+            chunk_threads().spawn_fifo(move || {
                 let _ = wait_for(link.release(job));
             });
         }

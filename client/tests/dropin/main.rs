@@ -11,24 +11,32 @@ mod project;
 use project::{Mode, Project};
 
 /// ndarray's test files and how many tests each has.
-const TESTS: [(&str, usize); 18] = [
+const TESTS: [(&str, usize); 26] = [
     ("append", 18),
     ("array-construct", 28),
     ("array", 153),
     ("assign", 9),
     ("broadcast", 5),
     ("clone", 1),
+    ("complex", 1),
     ("dimension", 13),
     ("format", 2),
+    ("higher_order_f", 1),
     ("indices", 1),
+    ("into-ixdyn", 2),
+    ("iterator_chunks", 6),
     ("iterators", 48),
+    ("ix0", 4),
+    ("ixdyn", 11),
     ("numeric", 36),
     ("par_azip", 5),
     ("par_zip", 8),
+    ("reshape", 15),
     ("s", 1),
     ("stacking", 2),
     ("variance", 1),
     ("views", 1),
+    ("windows", 28),
     ("zst", 2),
 ];
 

@@ -3,6 +3,7 @@
 use crate::support::{check, panic_text};
 use ndarray::{Array1 as Nd1, Array2 as Nd2, Array3 as Nd3, ArrayView2, Zip};
 use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use tilework::prelude::*;
 use tilework::{Boundary, Complex, EmbeddedOptions, Error, FunctionError, map_collect};
 
@@ -330,8 +331,38 @@ fn functions_run_in_other_processes_of_this_executable() {
     let text = a.mapv(|x| if x > 5.0 { panic!("{x} is too much") } else { x }).try_compute_on(&session);
     let text = text.unwrap_err().to_string();
     assert!(text.contains("is too much") && text.contains("{{closure}}"), "{text}");
+    // Without chunks given, where it is large: on the current session, which these processes are.
+    everywhere(ids(&Array2::from_shape_fn((600, 600), |_| std::process::id())));
     drop(session);
     Session::close_current();
+}
+
+#[test]
+fn a_large_array_of_a_function_is_made_once_by_the_workers() {
+    static CALLS: AtomicUsize = AtomicUsize::new(0);
+    let _mine = crate::support::processes_are_mine();
+    let session = Session::embedded_with(&EmbeddedOptions::default()).expect("embedded");
+    session.make_current();
+    let a = Array2::from_shape_fn((300, 700), |_| CALLS.fetch_add(1, Ordering::Relaxed) as u64);
+    assert!(a.is_lazy() && session.n_tasks_done() > 0);
+    assert_eq!(CALLS.load(Ordering::Relaxed), 300 * 700);
+    // Whatever reads it reads the same elements.
+    assert_eq!((&a - &a.clone()).sum(), 0);
+    assert_eq!(a.sum(), (0..300 * 700).sum::<u64>());
+    assert_eq!(CALLS.load(Ordering::Relaxed), 300 * 700);
+
+    let (b, theirs) = (Array2::from_shape_fn((300, 700), place), Nd2::from_shape_fn((300, 700), place));
+    check(&b, &theirs);
+    let k = 2.0;
+    let here = Array2::from_shape_fn((300, 700), |at| place(at) * k);
+    assert!(!here.is_lazy());
+    check(&here, &(theirs * k));
+    drop((a, b, here, session));
+    Session::close_current();
+}
+
+fn place((i, j): (usize, usize)) -> f64 {
+    (i * 1000 + j) as f64
 }
 
 #[test]

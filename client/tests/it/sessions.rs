@@ -188,3 +188,16 @@ fn connecting_says_what_is_wrong() {
     let text = connection_error(|_| {}, 0o600);
     assert!(text.contains("127.0.0.1:1"), "{text}");
 }
+
+#[test]
+fn arrays_are_computed_on_all_of_rayons_threads_at_once() {
+    use ndarray::parallel::prelude::*;
+    let session = Session::embedded_with(&EmbeddedOptions::default()).expect("embedded");
+    let n = 4 * rayon::current_num_threads();
+    let sum = |i: usize| {
+        let a = Array1::from_vec_chunked(vec![i as u64; 20], 5);
+        (&a + 1).try_compute_on(&session).expect("computed").sum()
+    };
+    let sums: Vec<u64> = (0..n).into_par_iter().map(sum).collect();
+    assert_eq!(sums, (0..n).map(|i| 20 * (i as u64 + 1)).collect::<Vec<_>>());
+}

@@ -204,6 +204,25 @@ impl<P: IntoIterator<Item: IntoOurs>> IntoIterator for Producer<P> {
     }
 }
 
+impl<P: ndarray::NdProducer> Producer<P> {
+    /// The numbers of views along each axis.
+    #[must_use]
+    pub fn raw_dim(&self) -> P::Dim {
+        self.0.raw_dim()
+    }
+
+    /// The producer before a position of an axis, and the rest.
+    ///
+    /// # Panics
+    /// If the axis is out of range; at a position beyond its end.
+    #[must_use]
+    #[track_caller]
+    pub fn split_at(self, axis: Axis, index: usize) -> (Self, Self) {
+        let (before, after) = self.0.split_at(axis, index);
+        (Producer(before), Producer(after))
+    }
+}
+
 impl<P: ndarray::NdProducer> IntoNdProducer for Producer<P> {
     type Item = P::Item;
     type Dim = P::Dim;

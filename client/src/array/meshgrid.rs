@@ -1,0 +1,50 @@
+//! Coordinates of a grid from those of its axes.
+//!
+//! Must not know chunks: the results are views of arrays in this process.
+
+use super::Array;
+use super::iterate::IntoOurs;
+use super::kind::source::Source;
+use ndarray::{Ix1, MeshIndex};
+
+/// Two to six arrays of one dimension that [`meshgrid`] takes, as references in a tuple.
+pub trait Meshgrid {
+    /// As many views, each with as many dimensions as there are arrays.
+    type Output;
+    #[doc(hidden)]
+    fn meshgrid(self, indexing: MeshIndex) -> Self::Output;
+}
+
+macro_rules! grids {
+    ($(($($life:lifetime $i:tt $view:ident)*))*) => { $(
+        impl<$($life,)* A: $($life +)*> Meshgrid for ($(&$life Array<A, Ix1>,)*) {
+            type Output = ($(super::$view<$life, A>,)*);
+            #[track_caller]
+            fn meshgrid(self, indexing: MeshIndex) -> Self::Output {
+                ndarray::meshgrid(($(self.$i.here(),)*), indexing).into_ours()
+            }
+        }
+    )* };
+}
+grids! {
+    ('a 0 ArrayView2 'b 1 ArrayView2)
+    ('a 0 ArrayView3 'b 1 ArrayView3 'c 2 ArrayView3)
+    ('a 0 ArrayView4 'b 1 ArrayView4 'c 2 ArrayView4 'd 3 ArrayView4)
+    ('a 0 ArrayView5 'b 1 ArrayView5 'c 2 ArrayView5 'd 3 ArrayView5 'e 4 ArrayView5)
+    ('a 0 ArrayView6 'b 1 ArrayView6 'c 2 ArrayView6 'd 3 ArrayView6 'e 4 ArrayView6 'f 5 ArrayView6)
+}
+
+/// The coordinates of all points of a grid, one array for each axis, from the coordinates along the axes.
+///
+/// ```
+/// use tilework::{MeshIndex, array, meshgrid};
+///
+/// let (x, y) = meshgrid((&array![1, 2], &array![3, 4, 5]), MeshIndex::IJ);
+/// assert_eq!(x, array![[1, 1, 1], [2, 2, 2]]);
+/// assert_eq!(y, array![[3, 4, 5], [3, 4, 5]]);
+/// ```
+#[must_use]
+#[track_caller]
+pub fn meshgrid<T: Meshgrid>(arrays: T, indexing: MeshIndex) -> T::Output {
+    arrays.meshgrid(indexing)
+}
