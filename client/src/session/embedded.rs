@@ -88,5 +88,6 @@ pub(super) fn start(options: &EmbeddedOptions) -> Result<Session> {
     let data: Arc<dyn DataPlane> = Arc::new(Local { workers, runtime: runtime.handle().clone() });
     let jobs = Jobs::start(client, Arc::clone(&data))?;
     drop(_entered);
-    Ok(Session::new(jobs, data, vec![size; n], Box::new((scheduler, Running(Some(runtime))))).of_own_build())
+    Ok(Session::new(jobs, data, vec![size; n], Box::new((scheduler, Running(Some(runtime)))))
+        .within_process())
 }

@@ -25,6 +25,9 @@ const REGATHER_WAIT: Duration = Duration::from_secs(60);
 /// Jobs whose figures are kept, the latest ones.
 const RUNS_KEPT: usize = 64;
 
+/// The literals of a program by their names in it.
+pub(super) type Literals = Vec<(u64, Arc<Literal>)>;
+
 /// What the outputs of a finished job are made of.
 pub(super) struct Located {
     outputs: Vec<Vec<Holding>>,
@@ -82,7 +85,7 @@ impl Jobs {
     pub(super) fn submit(
         self: &Arc<Self>,
         program: Program,
-        literals: Vec<(u64, Arc<Literal>)>,
+        literals: Literals,
         progress: Progress,
     ) -> Result<Job> {
         let plan = Arc::new(Plan::of(&program)?);
@@ -106,7 +109,8 @@ impl Jobs {
         self.n_tasks_done.load(Ordering::Relaxed)
     }
 
-    fn ran(&self, program: &Arc<Program>, figures: Figures) {
+    /// Notes what a run took.
+    pub(super) fn ran(&self, program: &Arc<Program>, figures: Figures) {
         self.n_tasks_done.fetch_add(figures.n_tasks, Ordering::Relaxed);
         let mut runs = self.runs.lock().unwrap_or_else(PoisonError::into_inner);
         if runs.len() == RUNS_KEPT {
@@ -177,7 +181,7 @@ fn chunk_threads() -> &'static rayon::ThreadPool {
 }
 
 /// What is said where a function of the user's panics while it makes a chunk.
-fn panicked(key: TaskKey, panic: &(dyn Any + Send)) -> JobError {
+pub(super) fn panicked(key: TaskKey, panic: &(dyn Any + Send)) -> JobError {
     let text = panic.downcast_ref::<String>().map(String::as_str);
     let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no message");
     let message = format!("panic in the function that makes the elements: {text}");

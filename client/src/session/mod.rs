@@ -2,6 +2,7 @@
 //!
 //! Owns the way from expressions to chunks: submit, wait, gather. Must not know element types or shapes' meaning.
 
+mod at_once;
 mod data;
 mod embedded;
 pub(crate) mod gather;
@@ -18,6 +19,7 @@ use progress::Progress;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 use tilework_expr::{Expr, Figures, Program};
 use tilework_kernels::Chunk;
 
@@ -62,6 +64,8 @@ pub(crate) struct Inner {
     workers: Vec<WorkerSize>,
     /// Whether the workers are known to be processes of this executable.
     own_build: AtomicBool,
+    /// Whether the workers are in this process.
+    within_process: AtomicBool,
     /// Dropped last: ends what the session started.
     _backing: Box<dyn Send + Sync>,
 }
@@ -211,6 +215,7 @@ impl Session {
             show_progress: AtomicBool::new(false),
             workers,
             own_build: AtomicBool::new(false),
+            within_process: AtomicBool::new(false),
             _backing: backing,
         }))
     }
@@ -223,8 +228,19 @@ impl Session {
         if bytes > limit {
             return Err(Error::TooLargeToGather { bytes, limit });
         }
-        let mut job = self.submit(outputs)?;
-        job.gather(self.0.data.as_ref())
+        let (program, literals) = self.program(outputs)?;
+        let roomy = |w: &WorkerSize| w.memory_bytes > 4 * at_once::BYTES_MAX;
+        if self.0.within_process.load(Ordering::Relaxed) && self.0.workers.iter().all(roomy) {
+            let started = Instant::now();
+            if let Some((chunks, n_tasks)) = at_once::compute(&program, &literals)? {
+                let elapsed_us = started.elapsed().as_micros() as u64;
+                let figures = Figures { n_tasks, elapsed_us, busy_us: elapsed_us, ..Figures::default() };
+                self.0.jobs.ran(&Arc::new(program), figures);
+                return Ok(chunks);
+            }
+        }
+        let progress = Progress::new(self.0.show_progress.load(Ordering::Relaxed));
+        self.0.jobs.submit(program, literals, progress)?.gather(self.0.data.as_ref())
     }
 
     /// Computes the expressions for their effect (files written) alone.
@@ -250,7 +266,20 @@ impl Session {
         self
     }
 
+    /// Says that the workers are in this process.
+    fn within_process(self) -> Session {
+        self.0.within_process.store(true, Ordering::Relaxed);
+        self.of_own_build()
+    }
+
     fn submit(&self, outputs: &[Expr]) -> Result<jobs::Job> {
+        let (program, literals) = self.program(outputs)?;
+        let progress = Progress::new(self.0.show_progress.load(Ordering::Relaxed));
+        self.0.jobs.submit(program, literals, progress)
+    }
+
+    /// The program that computes the expressions on this session, and its literals.
+    fn program(&self, outputs: &[Expr]) -> Result<(Program, jobs::Literals)> {
         let mut literals = Vec::new();
         let mut elsewhere = false;
         Expr::visit(outputs, |e| {
@@ -266,7 +295,6 @@ impl Session {
         if elsewhere {
             return Err(Error::OtherSession);
         }
-        let progress = Progress::new(self.0.show_progress.load(Ordering::Relaxed));
         let own_build = self.0.own_build.load(Ordering::Relaxed);
         let program = Program::replacing(outputs, |e| {
             // A function of the index gives the same chunks here, where the workers may not have it.
@@ -276,7 +304,7 @@ impl Session {
             literals.push((id, literal));
             Some(tilework_expr::Op::Literal { id })
         });
-        self.0.jobs.submit(program, literals, progress)
+        Ok((program, literals))
     }
 
     fn is(&self, other: &Session) -> bool {

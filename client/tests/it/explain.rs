@@ -37,7 +37,7 @@ fn stages_are_formulas() {
 /// A session of so many workers.
 fn session(n: usize) -> Session {
     let options = EmbeddedOptions { workers: n, threads_per_worker: Some(1), memory_bytes_per_worker: None };
-    Session::embedded_with(&options).unwrap()
+    Session::embedded_with(&options).expect("a session")
 }
 
 #[test]

@@ -42,7 +42,8 @@ impl<A: Element, D: Dimension> Computed<A, D> for CowArray<'_, A, D> {
     }
 }
 
-/// Held by a test that starts processes: one at a time, so that their number and names are known.
+/// Held by a test that starts processes or changes the current session: one at a time, so that the processes' number
+/// and names are known, and a test computes on the session that it has just made current.
 pub fn processes_are_mine() -> MutexGuard<'static, ()> {
     static MINE: Mutex<()> = Mutex::new(());
     MINE.lock().unwrap_or_else(PoisonError::into_inner)

@@ -308,7 +308,8 @@ fn operand(how: usize, seed: u64) -> (Expr, ArrayD<f64>) {
 
 #[test]
 fn two_operations_in_one_loop_are_rounded_one_by_one() {
-    let ops: [(BinaryOp, fn(f64, f64) -> f64); 4] = [
+    type Op = (BinaryOp, fn(f64, f64) -> f64);
+    let ops: [Op; 4] = [
         (BinaryOp::Add, |x, y| x + y),
         (BinaryOp::Sub, |x, y| x - y),
         (BinaryOp::Mul, |x, y| x * y),
