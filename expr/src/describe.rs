@@ -32,9 +32,7 @@ impl Plan {
         match &s.kind {
             StageKind::Literal { .. } => format!("array of the client, {}", s.dtype()),
             StageKind::Read(file) => format!("read {}", place(file)),
-            StageKind::Held { job, output } => {
-                format!("held by the workers (output {output} of job {job})")
-            }
+            StageKind::Held { .. } => "held by the workers".to_owned(),
             StageKind::Map(program) if program.is_passthrough() => first(),
             StageKind::Map(program) => self.formula(s, program),
             StageKind::Reduce { program, fold, axes, finish } => {

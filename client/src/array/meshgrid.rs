@@ -39,7 +39,8 @@ grids! {
 /// ```
 /// use tilework::{MeshIndex, array, meshgrid};
 ///
-/// let (x, y) = meshgrid((&array![1, 2], &array![3, 4, 5]), MeshIndex::IJ);
+/// let (down, across) = (array![1, 2], array![3, 4, 5]);
+/// let (x, y) = meshgrid((&down, &across), MeshIndex::IJ);
 /// assert_eq!(x, array![[1, 1, 1], [2, 2, 2]]);
 /// assert_eq!(y, array![[3, 4, 5], [3, 4, 5]]);
 /// ```

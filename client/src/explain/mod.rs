@@ -10,7 +10,7 @@ use crate::array::kind::source::Source;
 use crate::array::kinds::on_both;
 use crate::error::{Result, or_panic};
 use crate::session::{Session, WorkerSize};
-use tilework_expr::{Element, Expr, Figures, Grid, Plan, Program, StageIdx};
+use tilework_expr::{Element, Expr, Figures, Grid, Plan, Program, StageIdx, StageKind};
 
 /// What is computed for an array, or for several at once: its stages, what a run is expected to take, and what the
 /// latest run on the session took. `println!("{explain}")` shows it as a table.
@@ -49,7 +49,7 @@ struct Output {
 pub struct StageExplain {
     /// What it does, as a formula in which `#3` is stage 3.
     pub operation: String,
-    /// Tasks, one for each chunk of `shape`.
+    /// Tasks, one for each chunk of `shape`; none where the chunks are held already.
     pub n_tasks: u64,
     /// The shape of what the tasks go through: of the result, or of what is reduced.
     pub shape: Vec<usize>,
@@ -128,13 +128,15 @@ impl Explain {
 
 fn stage(plan: &Plan, at: StageIdx) -> StageExplain {
     let grid = &plan.stage(at).grid;
+    // What is held already is not made again.
+    let is_held = matches!(plan.stage(at).kind, StageKind::Held { .. });
     StageExplain {
         operation: plan.describe(at),
-        n_tasks: plan.n_tasks(at),
+        n_tasks: if is_held { 0 } else { plan.n_tasks(at) },
         shape: grid.shape(),
         chunk: grid.axes().iter().map(tilework_expr::AxisGrid::chunk_max).collect(),
         bytes_read: plan.bytes_read(at),
-        bytes_made: plan.bytes_made(at),
+        bytes_made: if is_held { 0 } else { plan.bytes_made(at) },
     }
 }
 

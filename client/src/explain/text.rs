@@ -95,7 +95,11 @@ impl Explain {
         ];
         writeln!(f, "{:21}  {:>12}  latest run", "", "plan")?;
         for (name, show) in rows {
-            let planned = planned.filter(|_| name != "time").map_or_else(|| "–".to_owned(), show);
+            let planned = match (name, planned) {
+                ("tasks", _) => number(self.stages.iter().map(|s| s.n_tasks).sum()),
+                ("time", _) | (_, None) => "–".to_owned(),
+                (_, Some(planned)) => show(planned),
+            };
             let run = run.map_or_else(|| "–".to_owned(), show);
             writeln!(f, "{name:21}  {planned:>12}  {run}")?;
         }
