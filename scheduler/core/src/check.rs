@@ -126,6 +126,14 @@ impl Scheduler {
         );
         let reads = job.wanted() && (!job.finished || job.has_alias_outputs);
         assert_eq!(job.reads, reads, "{id:?}: whether it reads");
+        let stages = job.stages.iter().enumerate().map(|(i, s)| (StageIdx(i as u32), s));
+        let held = stages.flat_map(|(at, s)| {
+            let here = |(_, state): &(u64, TaskState)| {
+                matches!(state, TaskState::Held { holder, .. } if *holder != NOBODY)
+            };
+            s.table.live().filter(here).map(move |(chunk, _)| job.bytes(at, ChunkIdx(chunk)))
+        });
+        assert_eq!(job.bytes_held, held.sum::<u64>(), "{id:?}: bytes held");
         assert!(job.wanted() || job.is_dormant(), "{id:?} is wanted by nobody and has chunks");
         assert!(job.wanted() || job.n_referrers > 0, "{id:?} is kept for nobody");
         assert!(job.refs.iter().all(|r| self.jobs.contains_key(r)), "{id:?} reads a job that is gone");
