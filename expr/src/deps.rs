@@ -26,6 +26,13 @@ impl Plan {
         self.stage(stage).grid.n_chunks()
     }
 
+    /// Tasks of all stages.
+    #[must_use]
+    pub fn n_tasks_in_all(&self) -> u64 {
+        let stages = (0..self.stages.len() as u32).map(StageIdx);
+        stages.map(|s| self.n_tasks(s)).fold(0, u64::saturating_add)
+    }
+
     /// Appends the chunks that a task reads: (position in the stage's inputs, stage, chunk). A task over an empty
     /// box reads nothing.
     pub fn inputs_of(&self, stage: StageIdx, chunk: ChunkIdx, out: &mut Vec<(usize, StageIdx, ChunkIdx)>) {

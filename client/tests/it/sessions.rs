@@ -218,6 +218,40 @@ fn connecting_says_what_is_wrong() {
 }
 
 #[test]
+fn what_is_small_waits_for_no_other_thread() {
+    let session = embedded(1, 1, None);
+    let (ended, wait) =
+        (std::sync::Mutex::new(()), std::sync::Barrier::new(rayon::current_num_threads() + 1));
+    let busy = ended.lock().expect("nobody panicked");
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            rayon::broadcast(|_| {
+                wait.wait();
+                drop(ended.lock());
+            });
+        });
+        wait.wait();
+        // All of rayon's threads wait for this one, which makes what has many parts.
+        let wide = Array2::<u8>::ones_chunked((3, 9000), -1);
+        let sums = wide.sum_axis(Axis(0)).try_compute_on(&session).expect("sums");
+        let (a, b) = (Array2::<u8>::ones_chunked((600, 9), -1), Array2::<u8>::ones_chunked((9, 40), -1));
+        let product = a.dot(&b).try_compute_on(&session).expect("a product");
+        assert_eq!((sums[0], product[[599, 39]]), (3, 9));
+        drop(busy);
+    });
+}
+
+#[test]
+fn a_chunk_that_nobody_needs_is_not_made() {
+    let session = embedded(1, 1, None);
+    let end = 5;
+    let half = move |i: usize| if i < end { i as f64 } else { panic!("nobody asked for {i}") };
+    let a = Array1::<f64>::from_shape_fn_chunked(10, 5, half);
+    let first = a.slice(s![..5]).lazy_sum();
+    assert_eq!(first.try_compute_on(&session).expect("the first chunk alone")[()], 10.0);
+}
+
+#[test]
 fn arrays_are_computed_on_all_of_rayons_threads_at_once() {
     use ndarray::parallel::prelude::*;
     let session = Session::embedded_with(&EmbeddedOptions::default()).expect("embedded");

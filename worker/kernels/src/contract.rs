@@ -11,10 +11,9 @@ mod panel;
 use crate::chunk::{Buffer, Chunk, Plane};
 use crate::gather::{Operand, Task};
 use crate::map::even;
-use crate::pool::{SendPtr, check};
+use crate::pool::{SendPtr, check, for_each};
 use crate::task::KernelError;
 use panel::{Matrix, PanelFn, panel_fn};
-use rayon::prelude::*;
 use std::ops::Range;
 use std::sync::Arc;
 use tilework_expr::{AxisMap, CONTRACT_PIECE_MIN, ChunkIdx, Region, View, outputs_within, region_shape};
@@ -76,7 +75,8 @@ pub(crate) fn contract(task: &Task<'_>, chunk: ChunkIdx) -> Result<Chunk, Kernel
         out: SendPtr::new(buffer.as_mut_ptr()),
     };
     let blocks = product.blocks();
-    blocks.par_iter().try_for_each(|(r, c)| product.block(task, r, c))?;
+    let elements = rows * inner + inner * cols + rows * cols;
+    for_each(blocks.len(), elements, |i| product.block(task, &blocks[i].0, &blocks[i].1))?;
     // SAFETY: the blocks cover the result, and each was written from its first panel on.
     Ok(Chunk { planes: vec![wrap(unsafe { buffer.assume_init().freeze() })] })
 }

@@ -4,10 +4,9 @@
 
 use crate::chunk::{Buffer, Chunk, Plane};
 use crate::gather::{Task, materialise};
-use crate::pool::{SendPtr, check, with_scratch};
+use crate::pool::{SendPtr, check, for_each, with_scratch};
 use crate::program::{BLOCK, Bound, Program};
 use crate::task::KernelError;
-use rayon::prelude::*;
 use std::ops::Range;
 use std::sync::Arc;
 use tilework_expr::{Def, Fused, Region, region_len, region_shape};
@@ -54,7 +53,7 @@ pub(crate) fn map(task: &Task<'_>, fused: &Fused, region: &Region) -> Result<Chu
     let (piece_rows, piece_cols) = ((piece / cols).clamp(1, rows), even(cols, piece, BLOCK));
     let across = cols.div_ceil(piece_cols);
     let pieces = rows.div_ceil(piece_rows) * across;
-    (0..pieces).into_par_iter().try_for_each(|i| {
+    for_each(pieces, rows * cols, |i| {
         let (r, c) = (i / across * piece_rows, i % across * piece_cols);
         check(task.stop)?;
         out.piece(&program, r..(r + piece_rows).min(rows), c..(c + piece_cols).min(cols))

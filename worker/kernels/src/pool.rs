@@ -1,10 +1,11 @@
 //! What kernels share to run on several threads: pointers that may cross threads, scratch memory that each thread
-//! keeps, and the flag that stops a task.
+//! keeps, when parts of a task are worth other threads, and the flag that stops a task.
 //!
 //! Must not know arithmetic or chunks.
 
 use crate::KernelError;
 use crate::chunk::{Buffer, UninitBuffer};
+use rayon::prelude::*;
 use std::cell::RefCell;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -59,6 +60,22 @@ pub(crate) fn with_scratch<R>(bytes: usize, f: impl FnOnce(*mut u8) -> R) -> R {
         });
     }
     result
+}
+
+/// Elements of a task below which its parts are not shared among threads.
+pub(crate) const SHARED_MIN: usize = 64 << 10;
+
+/// Calls `f` with `0..n`, the parts of work over so many elements: on the threads of the pool, or on this one alone
+/// where that is little. So a caller that must not wait for the pool can have small work done.
+///
+/// # Errors
+/// As `f`.
+pub(crate) fn for_each(
+    n: usize,
+    elements: usize,
+    f: impl Fn(usize) -> Result<(), KernelError> + Send + Sync,
+) -> Result<(), KernelError> {
+    if elements <= SHARED_MIN { (0..n).try_for_each(f) } else { (0..n).into_par_iter().try_for_each(f) }
 }
 
 /// `Err` once the task has been told to stop.

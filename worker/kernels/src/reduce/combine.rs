@@ -6,9 +6,8 @@ use super::find;
 use super::states::{Counter, Outcome, States, load};
 use crate::chunk::{Chunk, Plane};
 use crate::gather::Task;
-use crate::pool::{SendPtr, check};
+use crate::pool::{SendPtr, check, for_each};
 use crate::task::KernelError;
-use rayon::prelude::*;
 use tilework_expr::{ChunkIdx, Grid, InputMap, StageKind, region_shape};
 
 /// States that one thread folds at a time.
@@ -33,7 +32,7 @@ pub(crate) fn combine(task: &Task<'_>, chunk: ChunkIdx) -> Result<Chunk, KernelE
     let len: usize = shape.iter().product();
     let mut result = States::identity(&fns, len);
     let target = SendPtr::new(result.at(&fns, 0));
-    (0..len.div_ceil(PIECE)).into_par_iter().try_for_each(|i| {
+    for_each(len.div_ceil(PIECE), len * groups.len(), |i| {
         check(task.stop)?;
         let range = i * PIECE..((i + 1) * PIECE).min(len);
         let mut counter = Counter::new(&fns);
@@ -48,7 +47,7 @@ pub(crate) fn combine(task: &Task<'_>, chunk: ChunkIdx) -> Result<Chunk, KernelE
             // SAFETY: each piece has its own place in the result.
             unsafe { std::ptr::copy_nonoverlapping(states.ptr(), place, range.len() * fns.state_size) };
         }
-        Ok::<(), KernelError>(())
+        Ok(())
     })?;
     Outcome { fold: *fold, dtype: *dtype, shape, finish: *finish }.chunk(&fns, &result, count)
 }

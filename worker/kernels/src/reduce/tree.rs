@@ -9,10 +9,9 @@ use super::Order;
 use super::fold::{Columns, FoldFns, LANES};
 use super::states::{Counter, States, tree_split};
 use crate::map::{even, piece_len};
-use crate::pool::{SendPtr, check, with_scratch};
+use crate::pool::{SendPtr, check, for_each, with_scratch};
 use crate::program::{BLOCK, Program, Run};
 use crate::task::KernelError;
-use rayon::prelude::*;
 use std::ops::Range;
 use std::sync::atomic::AtomicBool;
 
@@ -73,14 +72,15 @@ impl<'a> Tree<'a> {
         let tiles = self.inner.div_ceil(tile);
         let target = SendPtr::new(result.at(self.fns, 0));
         let units = self.folded.div_ceil(self.unit_rows());
-        (0..self.outer * tiles).into_par_iter().try_for_each(|i| {
+        let elements = self.outer * self.inner * self.folded * self.row;
+        for_each(self.outer * tiles, elements, |i| {
             let (outer, start) = (i / tiles, i % tiles * tile);
             let cols = start..(start + tile).min(self.inner);
             let states = self.units(outer, &cols, 0..units)?;
             let place = target.add((outer * self.inner + start) * self.fns.state_size);
             // SAFETY: each tile has its own place in the result.
             unsafe { std::ptr::copy_nonoverlapping(states.ptr(), place, cols.len() * self.fns.state_size) };
-            Ok::<(), KernelError>(())
+            Ok(())
         })?;
         Ok(result)
     }
