@@ -7,8 +7,8 @@ use crate::affine::Affine;
 use crate::copy::{Layout, copy_box, copy_line};
 use crate::gather::{Operand, Task};
 use crate::native::{Elements, Lane};
-use crate::ops::{self, BinaryFns, PairFns, SelectFns, UnaryFn};
-use crate::pairs::{arguments, pair, pairs};
+use crate::ops::{self, BinaryFns, SelectFns, UnaryFn};
+use crate::pairs::{Pair, arguments, pairs};
 use crate::random::Stream;
 use crate::task::KernelError;
 use std::ops::Range;
@@ -63,25 +63,12 @@ enum Step {
     /// A function of two values.
     Binary { f: BinaryFns, a: usize, b: usize, register: usize },
     /// A function of two values, one of which is the function of two values of an earlier step that nobody else reads.
-    Pair(Box<Pair>),
+    /// `then` is the second function by itself, for where the first one's first argument is one element for all.
+    Pair { pair: Box<Pair>, then: BinaryFns, register: usize },
     /// A choice.
     Select { f: SelectFns, c: usize, a: usize, b: usize, register: usize },
     /// A function of the user's.
     Apply { f: Elements, args: Vec<usize>, register: usize },
-}
-
-/// Two functions of two values in one loop.
-struct Pair {
-    f: PairFns,
-    /// The step of the first function; it is done by itself where its first argument is one element for all.
-    first: usize,
-    /// The arguments of the first function.
-    args: [usize; 2],
-    /// The other argument of the second function.
-    other: usize,
-    /// The second function by itself.
-    second: Box<Step>,
-    register: usize,
 }
 
 /// An operand over the space of rows and columns.
@@ -153,10 +140,16 @@ impl<'a> Bound<'a> {
     pub(crate) fn arrange(self, rows: &[usize], cols: &[usize]) -> Result<Program, KernelError> {
         let lens = region_shape(self.region);
         let affine = |base, strides: &[i64]| Affine::new(base, strides, &lens, (rows, cols));
-        let firsts = pairs(self.fused);
-        let (registers, n_registers) = allocate(self.fused, &firsts);
+        let pairs = pairs(self.fused);
+        let mut read_by: Vec<Option<usize>> = vec![None; pairs.len()];
+        for (i, pair) in pairs.iter().enumerate() {
+            if let Some(pair) = pair {
+                read_by[pair.first] = Some(i);
+            }
+        }
+        let (registers, n_registers) = allocate(self.fused, &read_by);
         let (mut steps, mut staged_bytes, mut n_staged) = (Vec::new(), 0, 0);
-        for (i, value) in self.fused.values.iter().enumerate() {
+        for (i, (value, pair)) in self.fused.values.iter().zip(pairs).enumerate() {
             let register = registers[i];
             let step = match &value.def {
                 Def::Input { slot } => {
@@ -186,20 +179,18 @@ impl<'a> Bound<'a> {
                 }
                 _ => compute(self.fused, value, register)?,
             };
-            let step = match firsts[i].and_then(|first| pair(self.fused, first, i)) {
-                Some((f, args, other)) => {
-                    let (first, second) = (firsts[i].unwrap_or(i), Box::new(step));
-                    Step::Pair(Box::new(Pair { f, first, args, other, second, register }))
+            let step = match (step, pair) {
+                (Step::Binary { f: then, .. }, Some(pair)) => {
+                    Step::Pair { pair: Box::new(pair), then, register }
                 }
-                None => step,
+                (step, _) => step,
             };
             steps.push(step);
         }
         let sizes: Vec<usize> = self.fused.values.iter().map(|v| v.dtype.size()).collect();
         let register_bytes = BLOCK * sizes.iter().copied().max().unwrap_or(1);
         let operands = self.operands.into_iter().flatten().collect();
-        let within_pairs: Vec<usize> = firsts.into_iter().flatten().collect();
-        let computes = |&i: &usize| steps[i].computes() && !within_pairs.contains(&i);
+        let computes = |&i: &usize| steps[i].computes() && read_by[i].is_none();
         let computing = (0..steps.len()).filter(computes).collect();
         Ok(Program {
             steps,
@@ -260,8 +251,9 @@ impl Step {
 }
 
 /// A register for each value, such that no two values that are needed at the same time share one. What is not
-/// computed is needed by all strips of a block, and the last value is what all of them leave.
-fn allocate(fused: &Fused, firsts: &[Option<usize>]) -> (Vec<usize>, usize) {
+/// computed is needed by all strips of a block, and the last value is what all of them leave. `read_by` names, for a
+/// value that is computed in one loop with its reader, that reader.
+fn allocate(fused: &Fused, read_by: &[Option<usize>]) -> (Vec<usize>, usize) {
     let n = fused.values.len();
     let stays = |d: &Def| matches!(d, Def::Input { .. } | Def::Index { .. } | Def::Random { .. });
     let mut last: Vec<usize> =
@@ -270,8 +262,7 @@ fn allocate(fused: &Fused, firsts: &[Option<usize>]) -> (Vec<usize>, usize) {
         let until = match &value.def {
             // A choice by one condition for all is the chosen argument itself, which must live as long.
             Def::Select(..) => last[i],
-            // What is computed in one loop with its reader reads its arguments then.
-            _ => firsts.iter().position(|f| *f == Some(i)).unwrap_or(i),
+            _ => read_by[i].unwrap_or(i),
         };
         for v in arguments(&value.def) {
             last[v.0 as usize] = last[v.0 as usize].max(until);
@@ -504,15 +495,14 @@ impl Run<'_> {
                     Loc { ptr: dst, ..a }
                 }
                 Step::Binary { f, a, b, register } => binary(f, loc(*a), loc(*b), n, to(*register))?,
-                Step::Pair(pair) => {
-                    let ([a, b], c, dst) = (pair.args.map(loc), loc(pair.other), to(pair.register));
+                Step::Pair { pair, then, register } => {
+                    let ([a, b], c, dst) = (pair.args.map(loc), loc(pair.other), to(*register));
                     if a.single {
                         let first = self.compute(pair.first, start, n, None)?;
-                        let Step::Binary { f, a, b, .. } = &*pair.second else { return Ok(first) };
-                        let loc = |v: usize| if v == pair.first { first } else { loc(v) };
-                        return binary(f, loc(*a), loc(*b), n, dst);
+                        let (x, y) = if pair.after { (c, first) } else { (first, c) };
+                        return binary(then, x, y, n, dst);
                     }
-                    pair.f[usize::from(b.single)][usize::from(c.single)](n, dst, a.ptr, b.ptr, c.ptr);
+                    (pair.f[usize::from(b.single)][usize::from(c.single)])(n, dst, a.ptr, b.ptr, c.ptr);
                     Loc { ptr: dst, single: false, advance: 0 }
                 }
                 Step::Select { f, c, a, b, register } => {
