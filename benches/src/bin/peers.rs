@@ -56,6 +56,11 @@ struct Args {
 }
 
 impl Args {
+    /// The size of a workload.
+    fn problem(&self, workload: Workload) -> Problem {
+        Problem::of_peers(self.n, self.chunk).for_peers(workload)
+    }
+
     fn command(&self) -> String {
         let options = [
             ("n", self.n.to_string()),
@@ -132,7 +137,7 @@ impl Peers {
             return None;
         }
         let mut command = Command::new(python);
-        let problem = Problem::of_peers(args.n, args.chunk).for_peers(workload);
+        let problem = args.problem(workload);
         command.args([
             SCRIPT,
             &workload.to_string(),
@@ -222,7 +227,7 @@ fn with_read(workloads: &[Workload]) -> Vec<Workload> {
 
 fn measure(args: &Args, peers: &Peers, workload: Workload) -> Row {
     let runs = Runs { repeats: args.repeats, timeout: Duration::from_secs(args.timeout) };
-    let problem = Problem::of_peers(args.n, args.chunk).for_peers(workload);
+    let problem = args.problem(workload);
     let ours = args.sessions.iter().enumerate().map(|(i, session)| {
         // A plain read knows no session: it is measured once.
         let wanted = workload != Workload::Read || i == 0;
@@ -331,7 +336,7 @@ fn results(args: &Args, peers: &Peers, rows: &[Row], (command, facts): (&str, &s
         let ours = args.sessions.iter().map(|s| ("tilework", s.to_string())).zip(&row.ours);
         let peers = Peer::ALL.iter().map(|p| (p.name(), String::new())).zip(&row.peers);
         let plain = row.workload == Workload::Read;
-        let problem = Problem::of_peers(args.n, args.chunk).for_peers(row.workload);
+        let problem = args.problem(row.workload);
         let first = row.ours.first().filter(|_| !plain).and_then(|o| best(o.as_ref()));
         for ((engine, session), outcome) in ours.chain(peers) {
             let Some(outcome) = outcome else { continue };
