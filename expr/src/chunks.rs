@@ -24,24 +24,21 @@ fn auto_bytes(array_bytes: usize) -> usize {
 /// outer product, a matrix product of strips, a wider dtype. Such chunks are halved, along their longest axis, until
 /// they are as large as the inputs' or as automatic ones.
 pub(crate) fn bounded_grid(grid: Grid, dtype: DType, inputs: &[&Expr]) -> Grid {
-    let bytes = |grid: &Grid, dtype: DType| {
-        let lens = grid.axes().iter().map(AxisGrid::chunk_max);
-        lens.fold(dtype.size(), usize::saturating_mul)
-    };
+    let bytes = |grid: &Grid, dtype: DType| grid.chunk_len_max().saturating_mul(dtype.size());
     let largest = inputs.iter().map(|e| bytes(e.grid(), e.dtype())).max().unwrap_or(0);
     if bytes(&grid, dtype) <= largest.saturating_mul(2).max(4 * AUTO_CHUNK_BYTES) {
         return grid;
     }
-    let mut axes = grid.axes().to_vec();
-    loop {
-        let grid = Grid::new(axes.clone());
-        if bytes(&grid, dtype) <= largest.max(AUTO_CHUNK_BYTES) {
-            return grid;
-        }
+    let mut grid = grid;
+    while bytes(&grid, dtype) > largest.max(AUTO_CHUNK_BYTES) {
+        let mut axes = grid.axes().to_vec();
         // An axis of length 1 is never the longest of so many elements.
-        let Some(longest) = axes.iter_mut().max_by_key(|a| a.chunk_max()) else { return grid };
-        *longest = longest.halved();
+        if let Some(longest) = axes.iter_mut().max_by_key(|a| a.chunk_max()) {
+            *longest = longest.halved();
+        }
+        grid = Grid::new(axes);
     }
+    grid
 }
 
 /// The chunks along one axis, as a user asks for them.

@@ -74,36 +74,40 @@ impl Plan {
     /// If there is no such stage.
     #[must_use]
     pub fn bytes_read(&self, stage: StageIdx) -> u64 {
-        let n = self.n_tasks(stage);
-        let step = n.div_ceil(READERS_COUNTED_MAX).max(1);
+        let is_file = matches!(self.stage(stage).kind, StageKind::Read(_));
         let mut inputs = Vec::new();
-        let mut sum = 0;
-        for chunk in (0..n).step_by(step as usize).map(ChunkIdx) {
-            if matches!(self.stage(stage).kind, StageKind::Read(_)) {
-                sum += self.out_bytes(stage, chunk);
-            }
+        self.over_tasks(stage, |chunk| {
             inputs.clear();
             self.inputs_of(stage, chunk, &mut inputs);
-            for &(slot, from, of) in &inputs {
-                sum += match self.read_box((stage, chunk), slot, (from, of)) {
-                    Some(part) => region_len(&part) as u64 * self.stage(from).dtype().size() as u64,
-                    None => self.out_bytes(from, of),
-                };
-            }
-        }
-        (u128::from(sum) * u128::from(n) / u128::from(n.div_ceil(step).max(1))) as u64
+            let bytes = |&(slot, from, of): &(usize, StageIdx, ChunkIdx)| match self.read_box(
+                (stage, chunk),
+                slot,
+                (from, of),
+            ) {
+                Some(part) => region_len(&part) as u64 * self.stage(from).dtype().size() as u64,
+                None => self.out_bytes(from, of),
+            };
+            let of_file = if is_file { self.out_bytes(stage, chunk) } else { 0 };
+            inputs.iter().map(bytes).fold(of_file, u64::saturating_add)
+        })
     }
 
-    /// Bytes that the tasks of a stage make, all together.
+    /// Bytes that the tasks of a stage make, all together; exact as [`Plan::bytes_read`] is.
     ///
     /// # Panics
     /// If there is no such stage.
     #[must_use]
     pub fn bytes_made(&self, stage: StageIdx) -> u64 {
+        self.over_tasks(stage, |chunk| self.out_bytes(stage, chunk))
+    }
+
+    /// The sum of `bytes` over the tasks of a stage; of many, over some and scaled.
+    fn over_tasks(&self, stage: StageIdx, bytes: impl FnMut(ChunkIdx) -> u64) -> u64 {
         let n = self.n_tasks(stage);
         let step = n.div_ceil(READERS_COUNTED_MAX).max(1);
-        let sum: u64 = (0..n).step_by(step as usize).map(|c| self.out_bytes(stage, ChunkIdx(c))).sum();
-        (u128::from(sum) * u128::from(n) / u128::from(n.div_ceil(step).max(1))) as u64
+        let sum: u128 = (0..n).step_by(step as usize).map(ChunkIdx).map(bytes).map(u128::from).sum();
+        let counted = u128::from(n.div_ceil(step).max(1));
+        u64::try_from(sum * u128::from(n) / counted).unwrap_or(u64::MAX)
     }
 
     /// An input as it is read: `#3`, or what is done to it on the way.

@@ -235,10 +235,16 @@ impl Grid {
         self.coords(chunk).iter().zip(self.axes.iter()).map(|(&c, a)| a.range(c)).collect()
     }
 
-    /// Elements in the largest chunk.
+    /// The longest chunk's length along each axis.
+    #[must_use]
+    pub fn chunk_shape_max(&self) -> Vec<usize> {
+        self.axes.iter().map(AxisGrid::chunk_max).collect()
+    }
+
+    /// Elements in the largest chunk; the greatest number, where there are more.
     #[must_use]
     pub fn chunk_len_max(&self) -> usize {
-        self.axes.iter().map(AxisGrid::chunk_max).product()
+        self.axes.iter().map(AxisGrid::chunk_max).fold(1, usize::saturating_mul)
     }
 
     /// The grid with only the given axes, in that order.

@@ -29,16 +29,20 @@ where
     F: Fn(D::Pattern) -> A + Send + Sync + 'static,
 {
     fn chunk(&self, region: &Region) -> Chunk {
-        let starts: Vec<usize> = region.iter().map(|r| r.start).collect();
-        let mut at: D = dim_of(&starts);
-        let values = (0..region_len(region)).map(|_| {
-            let value = (self.f)(at.clone().into_pattern());
-            advance(&mut at, region);
-            value
-        });
-        let values = values.collect();
-        chunk_of(region_shape(region), values)
+        chunk_of(region_shape(region), elements::<A, D>(region, |at| (self.f)(at)))
     }
+}
+
+/// What a function of the index gives for the positions of a region, in row-major order.
+fn elements<A, D: Dimension>(region: &Region, mut f: impl FnMut(D::Pattern) -> A) -> Vec<A> {
+    let starts: Vec<usize> = region.iter().map(|r| r.start).collect();
+    let mut at: D = dim_of(&starts);
+    let next = |_| {
+        let value = f(at.clone().into_pattern());
+        advance(&mut at, region);
+        value
+    };
+    (0..region_len(region)).map(next).collect()
 }
 
 /// A function of the index that is made out of nothing again for each chunk, behind a pointer: so it may be of a type
@@ -54,15 +58,8 @@ impl Provider for Conjured {
 /// What a function without a size gives for a region.
 fn conjured_chunk<A, D: Dimension, F: FnMut(D::Pattern) -> A>(region: &Region) -> Chunk {
     // SAFETY: `on_workers` makes an array of this only after the function passed `ship`, in a process that had one.
-    let mut f = unsafe { crate::closures::conjure::<F>() };
-    let starts: Vec<usize> = region.iter().map(|r| r.start).collect();
-    let mut at: D = dim_of(&starts);
-    let next = |_| {
-        let value = f(at.clone().into_pattern());
-        advance(&mut at, region);
-        value
-    };
-    let values: Vec<A> = (0..region_len(region)).map(next).collect();
+    let f = unsafe { crate::closures::conjure::<F>() };
+    let values = elements::<A, D>(region, f);
     let array = ndarray::Array::from_shape_vec(dim_of::<D>(&region_shape(region)), values);
     Chunk { planes: vec![plane_of_array(array.expect("as many values as the region has elements"))] }
 }

@@ -8,8 +8,8 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap, VecDeque};
 use std::sync::Arc;
 use tilework_expr::{
-    DType, Figures, Grid, JobError, JobId, LeaseId, Node, NodeIdx, Op, Plan, Program, Report, StageIdx,
-    TaskKey, Update, WorkerId, region_len,
+    DType, Figures, Grid, JobError, JobId, LeaseId, Node, NodeIdx, Op, Plan, Program, Report, TaskKey,
+    Update, WorkerId, region_len,
 };
 use tilework_scheduler_core::{self as scheduler, ClientId, Hello, Scheduler};
 use tilework_worker_core::{self as worker, FetchId, Worker};
@@ -29,6 +29,7 @@ const BEFORE: JobId = JobId(0);
 const JOB: JobId = JobId(1);
 
 /// Something that will happen.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
 enum Ev {
     Ends { node: usize, lease: LeaseId, task: TaskKey, busy_us: u64 },
     Fetched { node: usize, fetch: FetchId },
@@ -54,8 +55,8 @@ enum Message {
 struct Run {
     now_us: u64,
     seq: u64,
-    heap: BinaryHeap<Reverse<(u64, u64)>>,
-    pending: BTreeMap<u64, Ev>,
+    /// What will happen, with its time; of one time, what was planned first.
+    heap: BinaryHeap<Reverse<(u64, u64, Ev)>>,
     scheduler: Scheduler,
     nodes: Vec<Counting>,
     plans: BTreeMap<JobId, Arc<Plan>>,
@@ -75,7 +76,7 @@ pub(super) fn forecast(program: &Program, workers: &[WorkerSize]) -> Result<Opti
     let plan = |p: &Program| Plan::of(p).map(Arc::new).map_err(|e| JobError::Program(e.to_string()));
     let plans: BTreeMap<JobId, Arc<Plan>> =
         [(BEFORE, plan(&before)?), (JOB, plan(&program)?)].into_iter().collect();
-    let n_tasks: u64 = plans.values().map(|p| n_tasks(p)).sum();
+    let n_tasks: u64 = plans.values().map(|p| p.n_tasks_in_all()).fold(0, u64::saturating_add);
     if n_tasks > TASKS_MAX || workers.is_empty() {
         return Ok(None);
     }
@@ -84,7 +85,6 @@ pub(super) fn forecast(program: &Program, workers: &[WorkerSize]) -> Result<Opti
         now_us: 0,
         seq: 0,
         heap: BinaryHeap::new(),
-        pending: BTreeMap::new(),
         scheduler: Scheduler::new(limits),
         nodes: Vec::with_capacity(workers.len()),
         plans,
@@ -101,11 +101,6 @@ pub(super) fn forecast(program: &Program, workers: &[WorkerSize]) -> Result<Opti
     run.submit(JOB, program);
     run.until(JOB, events_max);
     run.ended.remove(&JOB).transpose()
-}
-
-/// Tasks of all stages.
-pub(super) fn n_tasks(plan: &Plan) -> u64 {
-    (0..plan.stages.len() as u32).map(|s| plan.n_tasks(StageIdx(s))).sum()
 }
 
 /// A program that makes as many chunks as are held already, and the program with those in their place.
@@ -163,10 +158,10 @@ impl Run {
     /// Lets time pass until a job has ended.
     fn until(&mut self, job: JobId, events_max: u64) {
         while !self.ended.contains_key(&job) && self.n_events < events_max {
-            let Some(Reverse((at, id))) = self.heap.pop() else { return };
+            let Some(Reverse((at, _, ev))) = self.heap.pop() else { return };
             self.now_us = at;
             self.n_events += 1;
-            match self.pending.remove(&id).expect("what is in the heap is pending") {
+            match ev {
                 Ev::Ends { node, lease, task, busy_us } => {
                     self.nodes[node].running -= 1;
                     let finished = worker::Event::Finished { lease, task, result: Ok(()), busy_us };
@@ -175,6 +170,8 @@ impl Run {
                 Ev::Fetched { node, fetch } => {
                     self.messages.push_back(Message::ToWorker(node, worker::Event::Fetched { fetch }));
                 }
+                // An earlier one took its place.
+                Ev::Tick { node } if at != self.nodes[node].tick_at_us => {}
                 Ev::Tick { node } => {
                     self.nodes[node].tick_at_us = u64::MAX;
                     self.messages.push_back(Message::ToWorker(node, worker::Event::Tick));
@@ -186,8 +183,7 @@ impl Run {
 
     fn at(&mut self, at_us: u64, ev: Ev) {
         self.seq += 1;
-        self.heap.push(Reverse((at_us, self.seq)));
-        self.pending.insert(self.seq, ev);
+        self.heap.push(Reverse((at_us, self.seq, ev)));
     }
 
     /// Hands over messages until none is left.
@@ -271,8 +267,9 @@ impl Run {
 
     fn plan_tick(&mut self, node: usize) {
         let n = &mut self.nodes[node];
-        let Some(at) = n.core.next_wake_us().filter(|at| *at < n.tick_at_us) else { return };
+        let wake = n.core.next_wake_us().map(|at| at.max(self.now_us));
+        let Some(at) = wake.filter(|at| *at < n.tick_at_us) else { return };
         n.tick_at_us = at;
-        self.at(at.max(self.now_us), Ev::Tick { node });
+        self.at(at, Ev::Tick { node });
     }
 }

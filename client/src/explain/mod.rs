@@ -134,7 +134,7 @@ fn stage(plan: &Plan, at: StageIdx) -> StageExplain {
         operation: plan.describe(at),
         n_tasks: if is_held { 0 } else { plan.n_tasks(at) },
         shape: grid.shape(),
-        chunk: grid.axes().iter().map(tilework_expr::AxisGrid::chunk_max).collect(),
+        chunk: grid.chunk_shape_max(),
         bytes_read: plan.bytes_read(at),
         bytes_made: if is_held { 0 } else { plan.bytes_made(at) },
     }

@@ -4,7 +4,7 @@
 
 use super::{Explain, Forecast, Output, forecast};
 use std::fmt;
-use tilework_expr::{Figures, Grid};
+use tilework_expr::Figures;
 
 /// A row of figures: its name, and how its figure is shown.
 type Row = (&'static str, fn(&Figures) -> String);
@@ -34,7 +34,7 @@ impl fmt::Display for Output {
         let shape = by(&self.grid.shape());
         write!(f, "#{}: {shape} {}, {}", self.stage.0, self.dtype, bytes(all))?;
         if self.grid.n_chunks() > 1 {
-            let (n, chunk) = (self.grid.n_chunks(), by(&chunk_of(&self.grid)));
+            let (n, chunk) = (self.grid.n_chunks(), by(&self.grid.chunk_shape_max()));
             write!(f, ", in {} chunks of {chunk}, {}", number(n), bytes(each))?;
         }
         Ok(())
@@ -105,10 +105,6 @@ impl Explain {
         }
         Ok(())
     }
-}
-
-fn chunk_of(grid: &Grid) -> Vec<usize> {
-    grid.axes().iter().map(tilework_expr::AxisGrid::chunk_max).collect()
 }
 
 /// Lengths as people write shapes.

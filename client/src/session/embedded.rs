@@ -3,7 +3,7 @@
 use super::data::{DataPlane, Holder, Upload};
 use super::jobs::Jobs;
 use super::wait::wait_for;
-use super::{EmbeddedOptions, Session, WorkerSize};
+use super::{EmbeddedOptions, Place, Session, WorkerSize};
 use crate::error::{Error, Result};
 use std::sync::Arc;
 use tilework_cluster::limits;
@@ -88,6 +88,6 @@ pub(super) fn start(options: &EmbeddedOptions) -> Result<Session> {
     let data: Arc<dyn DataPlane> = Arc::new(Local { workers, runtime: runtime.handle().clone() });
     let jobs = Jobs::start(client, Arc::clone(&data))?;
     drop(_entered);
-    Ok(Session::new(jobs, data, vec![size; n], Box::new((scheduler, Running(Some(runtime)))))
-        .within_process())
+    let backing = Box::new((scheduler, Running(Some(runtime))));
+    Ok(Session::new(jobs, data, Place::Here, vec![size; n], backing))
 }

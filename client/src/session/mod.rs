@@ -62,12 +62,20 @@ pub(crate) struct Inner {
     gather_bytes_max: AtomicU64,
     show_progress: AtomicBool,
     workers: Vec<WorkerSize>,
-    /// Whether the workers are known to be processes of this executable.
-    own_build: AtomicBool,
-    /// Whether the workers are in this process.
-    within_process: AtomicBool,
+    place: Place,
     /// Dropped last: ends what the session started.
     _backing: Box<dyn Send + Sync>,
+}
+
+/// Where a session's workers are.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Place {
+    /// In this process.
+    Here,
+    /// In processes of this executable.
+    OwnProcesses,
+    /// In processes of which that is not known.
+    Cluster,
 }
 
 /// What a worker may use.
@@ -112,7 +120,8 @@ impl Session {
     /// this same executable started again, and end with the session.
     ///
     /// # Errors
-    /// [`Error::Expr`] for no or more than 256 workers; [`Error::Start`] where they cannot be started, [`Error::Cluster`] where they do not come up.
+    /// [`Error::Expr`] for no or more than 256 workers; [`Error::Start`] where they cannot be started,
+    /// [`Error::Cluster`] where they do not come up.
     pub fn processes(n: usize) -> Result<Session> {
         let session = processes::start(n)?;
         session.make_current();
@@ -202,9 +211,10 @@ impl Session {
         self.0.jobs.figures_of(program)
     }
 
-    pub(crate) fn new(
+    fn new(
         jobs: Arc<Jobs>,
         data: Arc<dyn DataPlane>,
+        place: Place,
         workers: Vec<WorkerSize>,
         backing: Box<dyn Send + Sync>,
     ) -> Session {
@@ -214,8 +224,7 @@ impl Session {
             gather_bytes_max: AtomicU64::new(GATHER_BYTES_MAX),
             show_progress: AtomicBool::new(false),
             workers,
-            own_build: AtomicBool::new(false),
-            within_process: AtomicBool::new(false),
+            place,
             _backing: backing,
         }))
     }
@@ -229,18 +238,24 @@ impl Session {
             return Err(Error::TooLargeToGather { bytes, limit });
         }
         let (program, literals) = self.program(outputs)?;
-        let roomy = |w: &WorkerSize| w.memory_bytes > 4 * at_once::BYTES_MAX;
-        if self.0.within_process.load(Ordering::Relaxed) && self.0.workers.iter().all(roomy) {
-            let started = Instant::now();
-            if let Some((chunks, n_tasks)) = at_once::compute(&program, &literals)? {
-                let elapsed_us = started.elapsed().as_micros() as u64;
-                let figures = Figures { n_tasks, elapsed_us, busy_us: elapsed_us, ..Figures::default() };
-                self.0.jobs.ran(&Arc::new(program), figures);
-                return Ok(chunks);
-            }
+        match self.at_once(&program, &literals)? {
+            Some(chunks) => Ok(chunks),
+            None => self.start(program, literals)?.gather(self.0.data.as_ref()),
         }
-        let progress = Progress::new(self.0.show_progress.load(Ordering::Relaxed));
-        self.0.jobs.submit(program, literals, progress)?.gather(self.0.data.as_ref())
+    }
+
+    /// The chunks of a program that is worth no worker, computed by this thread.
+    fn at_once(&self, program: &Program, literals: &jobs::Literals) -> Result<Option<Vec<Vec<Chunk>>>> {
+        let roomy = |w: &WorkerSize| w.memory_bytes > 4 * at_once::BYTES_MAX;
+        if self.0.place != Place::Here || !self.0.workers.iter().all(roomy) {
+            return Ok(None);
+        }
+        let started = Instant::now();
+        let Some((chunks, n_tasks)) = at_once::compute(program, literals)? else { return Ok(None) };
+        let elapsed_us = started.elapsed().as_micros() as u64;
+        let figures = Figures { n_tasks, elapsed_us, busy_us: elapsed_us, ..Figures::default() };
+        self.0.jobs.ran(&Arc::new(program.clone()), figures);
+        Ok(Some(chunks))
     }
 
     /// Computes the expressions for their effect (files written) alone.
@@ -260,20 +275,12 @@ impl Session {
         held.collect()
     }
 
-    /// Says that the workers are processes of this executable.
-    fn of_own_build(self) -> Session {
-        self.0.own_build.store(true, Ordering::Relaxed);
-        self
-    }
-
-    /// Says that the workers are in this process.
-    fn within_process(self) -> Session {
-        self.0.within_process.store(true, Ordering::Relaxed);
-        self.of_own_build()
-    }
-
     fn submit(&self, outputs: &[Expr]) -> Result<jobs::Job> {
         let (program, literals) = self.program(outputs)?;
+        self.start(program, literals)
+    }
+
+    fn start(&self, program: Program, literals: jobs::Literals) -> Result<jobs::Job> {
         let progress = Progress::new(self.0.show_progress.load(Ordering::Relaxed));
         self.0.jobs.submit(program, literals, progress)
     }
@@ -295,7 +302,7 @@ impl Session {
         if elsewhere {
             return Err(Error::OtherSession);
         }
-        let own_build = self.0.own_build.load(Ordering::Relaxed);
+        let own_build = self.0.place != Place::Cluster;
         let program = Program::replacing(outputs, |e| {
             // A function of the index gives the same chunks here, where the workers may not have it.
             let foreign = !own_build && e.op().kernel().is_some();

@@ -54,7 +54,7 @@ pub(super) fn start(n: usize) -> Result<Session> {
         let role = Role::Worker { file: file.clone(), name: name.clone(), threads, memory_bytes };
         cluster.processes.push(spawn(name, &role)?);
     }
-    Ok(remote::start(&file, n, START_MAX, Box::new(cluster))?.of_own_build())
+    remote::start(&file, n, START_MAX, Box::new(cluster))
 }
 
 fn spawn(name: String, role: &Role) -> Result<LocalProcess> {

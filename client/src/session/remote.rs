@@ -3,7 +3,7 @@
 use super::data::{DataPlane, Holder, Upload};
 use super::jobs::Jobs;
 use super::processes::chain;
-use super::{Session, WorkerSize};
+use super::{Place, Session, WorkerSize};
 use crate::error::{Error, Result};
 use std::future::Future;
 use std::path::Path;
@@ -96,10 +96,10 @@ impl DataPlane for Network {
 /// Connects to the cluster of a file that is there.
 pub(super) fn connect(path: &Path, backing: Box<dyn Send + Sync>) -> Result<Session> {
     let file = ConnectionFile::read(path).map_err(|e| Error::Cluster(chain(&e)))?;
-    open(file, Io::start()?, backing)
+    open(file, Io::start()?, Place::Cluster, backing)
 }
 
-/// Waits for the file of a cluster that is starting and for `n` workers, and connects.
+/// Waits for the file of a cluster of this executable that is starting and for `n` workers, and connects.
 pub(super) fn start(
     path: &Path,
     n: usize,
@@ -126,10 +126,10 @@ pub(super) fn start(
         }
     })?;
     joined.map_err(Error::Cluster)?;
-    open(file, io, backing)
+    open(file, io, Place::OwnProcesses, backing)
 }
 
-fn open(file: ConnectionFile, io: Io, backing: Box<dyn Send + Sync>) -> Result<Session> {
+fn open(file: ConnectionFile, io: Io, place: Place, backing: Box<dyn Send + Sync>) -> Result<Session> {
     let seen = file.clone();
     let opened = io.run(async move {
         let state = remote::state(&seen, CONNECT_MAX).await?;
@@ -143,5 +143,5 @@ fn open(file: ConnectionFile, io: Io, backing: Box<dyn Send + Sync>) -> Result<S
         Arc::new(Network { chunks: ChunkClient::new(&file.identity()), io: Arc::clone(&io) });
     let jobs = Jobs::start(client, Arc::clone(&data))?;
     // Dropped in this order: the processes of the session, then the runtime.
-    Ok(Session::new(jobs, data, workers, Box::new((backing, io))))
+    Ok(Session::new(jobs, data, place, workers, Box::new((backing, io))))
 }

@@ -88,6 +88,7 @@ impl Job {
             (false, true) => {
                 self.bytes_held += self.bytes(stage, chunk);
                 self.figures.bytes_held_max = self.figures.bytes_held_max.max(self.bytes_held);
+                self.count_done(stage, chunk);
             }
             (true, false) => self.bytes_held -= self.bytes(stage, chunk),
             _ => {}
@@ -95,8 +96,8 @@ impl Job {
         from
     }
 
-    /// Notes that a task was done.
-    pub fn count_done(&mut self, stage: StageIdx, chunk: ChunkIdx) {
+    /// Notes that a task was done: its chunk came to exist.
+    fn count_done(&mut self, stage: StageIdx, chunk: ChunkIdx) {
         self.figures.n_tasks += 1;
         match self.plan.stage(stage).kind {
             StageKind::Read(_) => self.figures.bytes_read += self.bytes(stage, chunk),

@@ -11,9 +11,6 @@ impl Scheduler {
     /// A task was done and its chunk is at `holder`.
     pub(crate) fn complete(&mut self, key: TaskKey, holder: WorkerId) {
         self.set(key, TaskState::Held { holder, pending: 0 });
-        if let Some(job) = self.jobs.get_mut(&key.job) {
-            job.count_done(key.stage, key.chunk);
-        }
         if !self.trouble.is_empty() {
             self.trouble.remove(&key);
         }
