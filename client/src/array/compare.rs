@@ -7,7 +7,7 @@ use super::kind::source::Source;
 use super::kinds::{on_all, on_both};
 use super::operand::{Operand, scalar};
 use super::twins::twins;
-use super::{ArcArray, Array, ArrayView, ArrayViewMut, CowArray, lazily};
+use super::{ArcArray, Array, ArrayBase, ArrayView, ArrayViewMut, CowArray, lazily};
 use crate::error::{Result, or_panic};
 use ndarray::{Data, Dimension};
 use tilework_expr::{BinaryOp, Element, Expr, Fold};
@@ -200,6 +200,19 @@ equal! {
     [] ArcArray<A, D>, ArrayViewMut<'_, A, D>;
     [] ArcArray<A, D>, CowArray<'_, A, D>;
     [] ArcArray<A, D>, ArcArray<A, D>;
+    [S: Data<Elem = A>] ArrayBase<S, D, A>, Array<A, D>;
+    [S: Data<Elem = A>] Array<A, D>, ArrayBase<S, D, A>;
+    [S: Data<Elem = A>] ArrayBase<S, D, A>, ArrayView<'_, A, D>;
+    [S: Data<Elem = A>] ArrayView<'_, A, D>, ArrayBase<S, D, A>;
+    [S: Data<Elem = A>] ArrayBase<S, D, A>, ArrayViewMut<'_, A, D>;
+    [S: Data<Elem = A>] ArrayViewMut<'_, A, D>, ArrayBase<S, D, A>;
+    [S: Data<Elem = A>] ArrayBase<S, D, A>, CowArray<'_, A, D>;
+    [S: Data<Elem = A>] CowArray<'_, A, D>, ArrayBase<S, D, A>;
+    [S: Data<Elem = A>] ArrayBase<S, D, A>, ArcArray<A, D>;
+    [S: Data<Elem = A>] ArcArray<A, D>, ArrayBase<S, D, A>;
+    [S: Data<Elem = A>, T: Data<Elem = A>] ArrayBase<S, D, A>, ArrayBase<T, D, A>;
+    [S: Data<Elem = A>, T: Data<Elem = A>] ArrayBase<S, D, A>, ndarray::ArrayBase<T, D>;
+    [S: Data<Elem = A>, T: Data<Elem = A>] ndarray::ArrayBase<T, D>, ArrayBase<S, D, A>;
     [S: Data<Elem = A>] Array<A, D>, ndarray::ArrayBase<S, D>;
     [S: Data<Elem = A>] ndarray::ArrayBase<S, D>, Array<A, D>;
     [] Array<A, D>, ndarray::ArrayRef<A, D>;
@@ -231,3 +244,5 @@ impl<A: Eq, D: Dimension> Eq for ArrayViewMut<'_, A, D> {}
 impl<A: Eq, D: Dimension> Eq for CowArray<'_, A, D> {}
 
 impl<A: Eq, D: Dimension> Eq for ArcArray<A, D> {}
+
+impl<A: Eq, S: Data<Elem = A>, D: Dimension> Eq for ArrayBase<S, D, A> {}

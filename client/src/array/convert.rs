@@ -4,8 +4,10 @@
 
 use super::kind::source::Source;
 use super::write::here;
-use super::{ArcArray, Array, ArrayView, ArrayViewMut, CowArray};
-use ndarray::{ArrayRef, Data, DataMut, Dimension, Ix1, Ix2, LayoutRef, RawRef, ShapeError, StrideShape};
+use super::{ArcArray, Array, ArrayBase, ArrayView, ArrayViewMut, CowArray};
+use ndarray::{
+    ArrayRef, Data, DataMut, DataOwned, Dimension, Ix1, Ix2, LayoutRef, RawRef, ShapeError, StrideShape,
+};
 use std::borrow::Borrow;
 use std::hash::{Hash, Hasher};
 
@@ -32,6 +34,22 @@ impl<A: Clone, D: Dimension> From<ndarray::ArrayView<'_, A, D>> for Array<A, D> 
 impl<A: Clone, D: Dimension> From<&ndarray::Array<A, D>> for Array<A, D> {
     fn from(array: &ndarray::Array<A, D>) -> Self {
         Array::local(array.to_owned())
+    }
+}
+
+/// Copies the elements.
+impl<A: Clone, S: Data<Elem = A>, D: Dimension> From<&ArrayBase<S, D, A>> for Array<A, D> {
+    fn from(array: &ArrayBase<S, D, A>) -> Self {
+        array.to_owned()
+    }
+}
+
+impl<A, S: DataOwned<Elem = A>, D: Dimension> From<ArrayBase<S, D, A>> for Array<A, D>
+where
+    A: Clone,
+{
+    fn from(array: ArrayBase<S, D, A>) -> Self {
+        Array::local(array.into_ndarray().into_owned())
     }
 }
 
@@ -131,25 +149,44 @@ impl<A: Default, D: Dimension> Default for ArcArray<A, D> {
 }
 
 macro_rules! views_of {
-    ($($kind:ty),*) => { $(
-        impl<'r, A, D: Dimension> From<&'r $kind> for ArrayView<'r, A, D> {
+    ($([$($g:tt)*] $kind:ty;)*) => { $(
+        impl<'r, A, D: Dimension, $($g)*> From<&'r $kind> for ArrayView<'r, A, D> {
             #[track_caller]
             fn from(array: &'r $kind) -> Self {
                 array.view()
             }
         }
-        impl<'r, A, D: Dimension> From<&'r &$kind> for ArrayView<'r, A, D> {
+        impl<'r, A, D: Dimension, $($g)*> From<&'r &$kind> for ArrayView<'r, A, D> {
             #[track_caller]
             fn from(array: &'r &$kind) -> Self {
                 array.view()
             }
         }
-        impl<'r, A, D: Dimension> From<&'r $kind> for ndarray::ArrayView<'r, A, D> {
+        impl<'r, A, D: Dimension, $($g)*> From<&'r $kind> for ndarray::ArrayView<'r, A, D> {
             #[track_caller]
             fn from(array: &'r $kind) -> Self {
                 array.here().view()
             }
         }
+        /// As ndarray's arrays of equal elements are hashed.
+        impl<A: Hash, D: Dimension, $($g)*> Hash for $kind {
+            fn hash<H: Hasher>(&self, state: &mut H) {
+                self.here().hash(state);
+            }
+        }
+    )* };
+}
+views_of! {
+    [] Array<A, D>;
+    [] ArrayView<'_, A, D>;
+    [] ArrayViewMut<'_, A, D>;
+    [] CowArray<'_, A, D>;
+    [] ArcArray<A, D>;
+    [S: Data<Elem = A>] ArrayBase<S, D, A>;
+}
+
+macro_rules! references_to {
+    ($($kind:ty),*) => { $(
         impl<A, D: Dimension> AsRef<ArrayRef<A, D>> for $kind {
             #[track_caller]
             fn as_ref(&self) -> &ArrayRef<A, D> {
@@ -174,30 +211,36 @@ macro_rules! views_of {
                 self.here()
             }
         }
-        /// As ndarray's arrays of equal elements are hashed.
-        impl<A: Hash, D: Dimension> Hash for $kind {
-            fn hash<H: Hasher>(&self, state: &mut H) {
-                self.here().hash(state);
-            }
-        }
     )* };
 }
-views_of!(Array<A, D>, ArrayView<'_, A, D>, ArrayViewMut<'_, A, D>, CowArray<'_, A, D>, ArcArray<A, D>);
+references_to!(Array<A, D>, ArrayView<'_, A, D>, ArrayViewMut<'_, A, D>, CowArray<'_, A, D>, ArcArray<A, D>);
 
 macro_rules! writable_views_of {
-    ($([$kind:ty] [$($bound:ident)?])*) => { $(
-        impl<'r, A: $($bound)?, D: Dimension> From<&'r mut $kind> for ArrayViewMut<'r, A, D> {
+    ($([$kind:ty] [$($bound:ident)?] [$($g:tt)*])*) => { $(
+        impl<'r, A: $($bound)?, D: Dimension, $($g)*> From<&'r mut $kind> for ArrayViewMut<'r, A, D> {
             #[track_caller]
             fn from(array: &'r mut $kind) -> Self {
                 array.view_mut()
             }
         }
-        impl<'r, A: $($bound)?, D: Dimension> From<&'r mut $kind> for ndarray::ArrayViewMut<'r, A, D> {
+        impl<'r, A: $($bound)?, D: Dimension, $($g)*> From<&'r mut $kind> for ndarray::ArrayViewMut<'r, A, D> {
             #[track_caller]
             fn from(array: &'r mut $kind) -> Self {
                 here(array).view_mut()
             }
         }
+    )* };
+}
+writable_views_of! {
+    [Array<A, D>] [] []
+    [ArrayViewMut<'_, A, D>] [] []
+    [CowArray<'_, A, D>] [Clone] []
+    [ArcArray<A, D>] [Clone] []
+    [ArrayBase<S, D, A>] [] [S: DataMut<Elem = A>]
+}
+
+macro_rules! writable_references_to {
+    ($([$kind:ty] [$($bound:ident)?])*) => { $(
         impl<A: $($bound)?, D: Dimension> AsMut<ArrayRef<A, D>> for $kind {
             #[track_caller]
             fn as_mut(&mut self) -> &mut ArrayRef<A, D> {
@@ -212,7 +255,7 @@ macro_rules! writable_views_of {
         }
     )* };
 }
-writable_views_of! {
+writable_references_to! {
     [Array<A, D>] []
     [ArrayViewMut<'_, A, D>] []
     [CowArray<'_, A, D>] [Clone]

@@ -2,8 +2,8 @@
 
 use super::kind::source::Source;
 use super::kinds::on_both;
-use super::{ArcArray, Array, ArrayView, ArrayViewMut, CowArray, EAGER_BYTES_MAX};
-use ndarray::Dimension;
+use super::{ArcArray, Array, ArrayBase, ArrayView, ArrayViewMut, CowArray, EAGER_BYTES_MAX};
+use ndarray::{Data, Dimension};
 use std::fmt;
 use tilework_expr::{AxisGrid, Element, Expr};
 
@@ -54,25 +54,9 @@ fn text<A, D: Dimension>(
 }
 
 macro_rules! format_of {
-    ($format:ident $kind:ty) => {
-        /// As ndarray prints the elements; a lazy array is computed.
-        impl<A: fmt::$format, D: Dimension> fmt::$format for $kind {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                text(self, f, |a, f| fmt::$format::fmt(a, f))
-            }
-        }
-    };
-}
-macro_rules! formats_of_kinds {
-    ($($kind:ty),*) => { $(
-        format_of! { Display $kind }
-        format_of! { LowerExp $kind }
-        format_of! { UpperExp $kind }
-        format_of! { LowerHex $kind }
-        format_of! { Binary $kind }
-
+    (@debug [$($g:tt)*] $kind:ty) => {
         /// As ndarray prints the elements; a lazy array is computed, but a large one, which is described.
-        impl<A: fmt::Debug, D: Dimension> fmt::Debug for $kind {
+        impl<A: fmt::Debug, D: Dimension, $($g)*> fmt::Debug for $kind {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 match only_described(self) {
                     Some(description) => f.write_str(&description),
@@ -80,6 +64,31 @@ macro_rules! formats_of_kinds {
                 }
             }
         }
+    };
+    ($format:ident [$($g:tt)*] $kind:ty) => {
+        /// As ndarray prints the elements; a lazy array is computed.
+        impl<A: fmt::$format, D: Dimension, $($g)*> fmt::$format for $kind {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                text(self, f, |a, f| fmt::$format::fmt(a, f))
+            }
+        }
+    };
+}
+macro_rules! formats_of_kinds {
+    ($($g:tt $kind:ty;)*) => { $(
+        format_of! { Display $g $kind }
+        format_of! { LowerExp $g $kind }
+        format_of! { UpperExp $g $kind }
+        format_of! { LowerHex $g $kind }
+        format_of! { Binary $g $kind }
+        format_of! { @debug $g $kind }
     )* };
 }
-formats_of_kinds!(Array<A, D>, ArrayView<'_, A, D>, ArrayViewMut<'_, A, D>, CowArray<'_, A, D>, ArcArray<A, D>);
+formats_of_kinds! {
+    [] Array<A, D>;
+    [] ArrayView<'_, A, D>;
+    [] ArrayViewMut<'_, A, D>;
+    [] CowArray<'_, A, D>;
+    [] ArcArray<A, D>;
+    [S: Data<Elem = A>] ArrayBase<S, D, A>;
+}

@@ -41,16 +41,16 @@ impl<'a, A, D: Dimension, I: NdIndex<D>> IndexLonger<I> for &ArrayView<'a, A, D>
 
     #[track_caller]
     fn index(self, index: I) -> &'a A {
-        IndexLonger::index(&**self, index)
+        IndexLonger::index(&***self, index)
     }
 
     fn get(self, index: I) -> Option<&'a A> {
-        IndexLonger::get(&**self, index)
+        IndexLonger::get(&***self, index)
     }
 
     unsafe fn uget(self, index: I) -> &'a A {
         // SAFETY: by the caller's word.
-        unsafe { IndexLonger::uget(&**self, index) }
+        unsafe { IndexLonger::uget(&***self, index) }
     }
 }
 

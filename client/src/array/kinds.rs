@@ -18,6 +18,7 @@ macro_rules! on_all {
         impl<D: ndarray::Dimension, $($bounds)*> $crate::array::ArrayViewMut<'_, A, D> $body
         impl<D: ndarray::Dimension, $($bounds)*> $crate::array::CowArray<'_, A, D> $body
         impl<D: ndarray::Dimension, $($bounds)*> $crate::array::ArcArray<A, D> $body
+        impl<S: ndarray::Data<Elem = A>, D: ndarray::Dimension, $($bounds)*> $crate::array::ArrayBase<S, D, A> $body
     };
 }
 
@@ -29,6 +30,7 @@ macro_rules! on_all_of {
         impl<$($bounds)*> $crate::array::ArrayViewMut<'_, A, $dim> $body
         impl<$($bounds)*> $crate::array::CowArray<'_, A, $dim> $body
         impl<$($bounds)*> $crate::array::ArcArray<A, $dim> $body
+        impl<S: ndarray::Data<Elem = A>, $($bounds)*> $crate::array::ArrayBase<S, $dim, A> $body
     };
 }
 
@@ -39,6 +41,7 @@ macro_rules! on_writable {
         impl<D: ndarray::Dimension, $($bounds)*> $crate::array::ArrayViewMut<'_, A, D> $body
         impl<D: ndarray::Dimension, $($bounds)*> $crate::array::CowArray<'_, A, D> where A: Clone $body
         impl<D: ndarray::Dimension, $($bounds)*> $crate::array::ArcArray<A, D> where A: Clone $body
+        impl<S: ndarray::DataMut<Elem = A>, D: ndarray::Dimension, $($bounds)*> $crate::array::ArrayBase<S, D, A> $body
     };
 }
 
@@ -49,6 +52,7 @@ macro_rules! on_writable_of {
         impl<$($bounds)*> $crate::array::ArrayViewMut<'_, A, $dim> $body
         impl<$($bounds)*> $crate::array::CowArray<'_, A, $dim> where A: Clone $body
         impl<$($bounds)*> $crate::array::ArcArray<A, $dim> where A: Clone $body
+        impl<S: ndarray::DataMut<Elem = A>, $($bounds)*> $crate::array::ArrayBase<S, $dim, A> $body
     };
 }
 

@@ -5,7 +5,7 @@
 use super::kind::choice::dtype_of;
 use super::kind::source::Source;
 use super::kinds::{on_all_of, on_writable};
-use super::{ArcArray, Array, Array0, ArrayView, ArrayViewMut, CowArray, lazily};
+use super::{ArcArray, Array, Array0, ArrayBase, ArrayView, ArrayViewMut, CowArray, lazily};
 use crate::error::{Result, or_panic};
 use ndarray::linalg::Dot as NdDot;
 use ndarray::{ArrayRef, Data, Dimension, Ix0, Ix1, Ix2, IxDyn, LinalgScalar};
@@ -68,7 +68,8 @@ macro_rules! dots {
         dots!(@left [] ArrayViewMut<'_, A, $left>, $right $how $out);
         dots!(@left [] CowArray<'_, A, $left>, $right $how $out);
         dots!(@left [] ArcArray<A, $left>, $right $how $out);
-        dots!(@left [S: Data<Elem = A>] ndarray::ArrayBase<S, $left>, $right $how $out; ours);
+        dots!(@left [S: Data<Elem = A>,] ArrayBase<S, $left, A>, $right $how $out);
+        dots!(@left [S: Data<Elem = A>,] ndarray::ArrayBase<S, $left>, $right $how $out; ours);
         dots!(@left [] ArrayRef<A, $left>, $right $how $out; ours);
     )* };
     (@left [$($g:tt)*] $left:ty, $right:ident $how:ident $out:ty $(; $ours:ident)?) => {
@@ -77,11 +78,12 @@ macro_rules! dots {
         dots!(@one [$($g)*] $left, ArrayViewMut<'_, A, $right>, $how $out);
         dots!(@one [$($g)*] $left, CowArray<'_, A, $right>, $how $out);
         dots!(@one [$($g)*] $left, ArcArray<A, $right>, $how $out);
+        dots!(@one [$($g)* T: Data<Elem = A>] $left, ArrayBase<T, $right, A>, $how $out);
         dots!(@theirs [$($g)*] $left, $right $how $out $(; $ours)?);
     };
     (@theirs [$($g:tt)*] $left:ty, $right:ident $how:ident $out:ty; ours) => {};
     (@theirs [$($g:tt)*] $left:ty, $right:ident $how:ident $out:ty) => {
-        dots!(@one [$($g)* S: Data<Elem = A>] $left, ndarray::ArrayBase<S, $right>, $how $out);
+        dots!(@one [$($g)* T: Data<Elem = A>] $left, ndarray::ArrayBase<T, $right>, $how $out);
         dots!(@one [$($g)*] $left, ArrayRef<A, $right>, $how $out);
     };
     (@one [$($g:tt)*] $left:ty, $right:ty, $how:ident $out:ty) => {
@@ -98,14 +100,15 @@ macro_rules! dots {
 /// ndarray's own trait, by which the method of its arrays takes ours.
 macro_rules! dots_of_theirs {
     ($($left:ident $right:ident $out:ty;)*) => { $(
-        dots_of_theirs!(@one $left, Array<A, $right>, $out);
-        dots_of_theirs!(@one $left, ArrayView<'_, A, $right>, $out);
-        dots_of_theirs!(@one $left, ArrayViewMut<'_, A, $right>, $out);
-        dots_of_theirs!(@one $left, CowArray<'_, A, $right>, $out);
-        dots_of_theirs!(@one $left, ArcArray<A, $right>, $out);
+        dots_of_theirs!(@one [] $left, Array<A, $right>, $out);
+        dots_of_theirs!(@one [] $left, ArrayView<'_, A, $right>, $out);
+        dots_of_theirs!(@one [] $left, ArrayViewMut<'_, A, $right>, $out);
+        dots_of_theirs!(@one [] $left, CowArray<'_, A, $right>, $out);
+        dots_of_theirs!(@one [] $left, ArcArray<A, $right>, $out);
+        dots_of_theirs!(@one [S: Data<Elem = A>] $left, ArrayBase<S, $right, A>, $out);
     )* };
-    (@one $left:ident, $right:ty, $out:ty) => {
-        impl<A: LinalgScalar> NdDot<$right> for ArrayRef<A, $left> {
+    (@one [$($g:tt)*] $left:ident, $right:ty, $out:ty) => {
+        impl<A: LinalgScalar, $($g)*> NdDot<$right> for ArrayRef<A, $left> {
             type Output = $out;
             #[track_caller]
             fn dot(&self, rhs: &$right) -> $out {

@@ -6,9 +6,9 @@
 use super::kind::choice::scalar_of;
 use super::kind::source::Source;
 use super::kinds::on_both;
-use super::{Array, ArrayView};
+use super::{Array, ArrayBase, ArrayView};
 use crate::error::{Error, Result};
-use ndarray::{DimMax, Dimension};
+use ndarray::{Data, DimMax, Dimension};
 use tilework_expr::{BinaryOp, Chunks, Element, Expr, ExprError};
 
 /// The second operand of an elementwise operation on an array with elements of `A` and dimension `D`: an
@@ -53,8 +53,8 @@ impl<A, D: Dimension> Operand<A, D> for A {
 }
 
 macro_rules! operands {
-    ($($array:ty),*) => { $(
-        impl<A, D: Dimension + DimMax<E>, E: Dimension> Operand<A, D> for $array {
+    ($([$($g:tt)*] $array:ty;)*) => { $(
+        impl<A, D: Dimension + DimMax<E>, E: Dimension, $($g)*> Operand<A, D> for $array {
             type Dim = <D as DimMax<E>>::Output;
             fn operand(self) -> Result<Expr> {
                 super::kind::choice::dtype_of::<A>().ok_or_else(|| not_lazy::<A>())?;
@@ -63,7 +63,13 @@ macro_rules! operands {
         }
     )* };
 }
-operands!(&Array<A, E>, Array<A, E>, &ArrayView<'_, A, E>, ArrayView<'_, A, E>);
+operands! {
+    [] &Array<A, E>;
+    [] Array<A, E>;
+    [] &ArrayView<'_, A, E>;
+    [] ArrayView<'_, A, E>;
+    [S: Data<Elem = A>] &ArrayBase<S, E, A>;
+}
 
 on_both!({ A: Element } {
     /// An operation on each pair of elements; `B` is the element type that it gives for `A`.

@@ -7,7 +7,7 @@ use super::kind::choice::dtype_of;
 use super::kind::source::Source;
 use super::kinds::on_both;
 use super::operand::{Operand, scalar};
-use super::{ArcArray, Array, ArrayView, ArrayViewMut, CowArray, lazily};
+use super::{ArcArray, Array, ArrayBase, ArrayView, ArrayViewMut, CowArray, lazily};
 use crate::error::Result;
 use ndarray::{ArrayRef, Data, DataMut, DataOwned, DimMax, Dimension, Zip};
 use std::ops::{
@@ -198,9 +198,12 @@ macro_rules! operator {
         operator!(@left $op $method $code [] ArrayViewMut<'_, A, D>);
         operator!(@left $op $method $code [] CowArray<'_, A, D>);
         operator!(@left $op $method $code [] ArcArray<A, D>);
+        operator!(@left $op $method $code [S: Data<Elem = A>,] ArrayBase<S, D, A>);
+        operator!(@new $op $method $code [S: Data<Elem = A>, T: Data<Elem = B>] &ArrayBase<S, D, A>, &ndarray::ArrayBase<T, E>);
+        operator!(@new $op $method $code [S: Data<Elem = A>] &ArrayBase<S, D, A>, &ArrayRef<B, E>);
         operator!(@new $op $method $code [S: Data<Elem = B>] &Array<A, D>, &ndarray::ArrayBase<S, E>);
         operator!(@new $op $method $code [S: Data<Elem = B>] &ArrayView<'_, A, D>, &ndarray::ArrayBase<S, E>);
-        operator!(@theirs $op $method $code [S: Data<Elem = A>] &ndarray::ArrayBase<S, D>);
+        operator!(@theirs $op $method $code [S: Data<Elem = A>,] &ndarray::ArrayBase<S, D>);
         operator!(@theirs $op $method $code [] &ArrayRef<A, D>);
         operator!(@new $op $method $code [] &Array<A, D>, &ArrayRef<B, E>);
         operator!(@new $op $method $code [] &ArrayView<'_, A, D>, &ArrayRef<B, E>);
@@ -209,6 +212,7 @@ macro_rules! operator {
         operator!(@owned_left $op $method $code [] ArrayViewMut<'_, B, E>);
         operator!(@owned_left $op $method $code [] CowArray<'_, B, E>);
         operator!(@owned_left $op $method $code [] ArcArray<B, E>);
+        operator!(@owned_left $op $method $code [S: Data<Elem = B>] ArrayBase<S, E, B>);
         operator!(@owned_left $op $method $code [S: Data<Elem = B>] ndarray::ArrayBase<S, E>);
         operator!(@owned_left_one $op $method $code [] &ArrayRef<B, E>);
         operator!(@owned_right $op $method $code [] &Array<A, D>);
@@ -216,14 +220,16 @@ macro_rules! operator {
         operator!(@owned_right $op $method $code [] &ArrayViewMut<'_, A, D>);
         operator!(@owned_right $op $method $code [] &CowArray<'_, A, D>);
         operator!(@owned_right $op $method $code [] &ArcArray<A, D>);
+        operator!(@owned_right $op $method $code [S: Data<Elem = A>] &ArrayBase<S, D, A>);
         operator!(@owned_right $op $method $code [S: Data<Elem = A>] &ndarray::ArrayBase<S, D>);
         operator!(@owned_right $op $method $code [] &ArrayRef<A, D>);
         operator!(@shared $op $method $code);
         operator!(@value $op $method $code);
-        operator!(@assign $op $method $assign $assign_method $code Array<A, D>);
-        operator!(@assign $op $method $assign $assign_method $code ArrayViewMut<'_, A, D>);
-        operator!(@assign $op $method $assign $assign_method $code ArcArray<A, D>);
-        operator!(@assign $op $method $assign $assign_method $code CowArray<'_, A, D>);
+        operator!(@assign [] $op $method $assign $assign_method $code Array<A, D>);
+        operator!(@assign [] $op $method $assign $assign_method $code ArrayViewMut<'_, A, D>);
+        operator!(@assign [] $op $method $assign $assign_method $code ArcArray<A, D>);
+        operator!(@assign [] $op $method $assign $assign_method $code CowArray<'_, A, D>);
+        operator!(@assign [S: DataMut<Elem = A>,] $op $method $assign $assign_method $code ArrayBase<S, D, A>);
     )* };
     (@left $op:ident $method:ident $code:ident [$($g:tt)*] $left:ty) => {
         operator!(@new $op $method $code [$($g)*] &$left, &Array<B, E>);
@@ -231,6 +237,7 @@ macro_rules! operator {
         operator!(@new $op $method $code [$($g)*] &$left, &ArrayViewMut<'_, B, E>);
         operator!(@new $op $method $code [$($g)*] &$left, &CowArray<'_, B, E>);
         operator!(@new $op $method $code [$($g)*] &$left, &ArcArray<B, E>);
+        operator!(@new $op $method $code [$($g)* T: Data<Elem = B>] &$left, &ArrayBase<T, E, B>);
         impl<A: Clone + $op<B, Output = A>, B: ScalarOperand, D: Dimension, $($g)*> $op<B> for &$left {
             type Output = Array<A, D>;
             #[track_caller]
@@ -246,6 +253,7 @@ macro_rules! operator {
         operator!(@new $op $method $code [$($g)*] $left, &ArrayViewMut<'_, B, E>);
         operator!(@new $op $method $code [$($g)*] $left, &CowArray<'_, B, E>);
         operator!(@new $op $method $code [$($g)*] $left, &ArcArray<B, E>);
+        operator!(@new $op $method $code [$($g)* T: Data<Elem = B>] $left, &ArrayBase<T, E, B>);
     };
     (@new $op:ident $method:ident $code:ident [$($g:tt)*] $left:ty, $right:ty) => {
         impl<A, B, D, E, $($g)*> $op<$right> for $left
@@ -393,17 +401,18 @@ macro_rules! operator {
             }
         }
     };
-    (@assign $op:ident $method:ident $assign:ident $assign_method:ident $code:ident $left:ty) => {
-        operator!(@assign_array $op $method $assign $assign_method $code [] $left, &Array<B, E>);
-        operator!(@assign_array $op $method $assign $assign_method $code [] $left, Array<B, E>);
-        operator!(@assign_array $op $method $assign $assign_method $code [] $left, &ArrayView<'_, B, E>);
-        operator!(@assign_array $op $method $assign $assign_method $code [] $left, ArrayView<'_, B, E>);
-        operator!(@assign_array $op $method $assign $assign_method $code [] $left, &ArrayViewMut<'_, B, E>);
-        operator!(@assign_array $op $method $assign $assign_method $code [] $left, &CowArray<'_, B, E>);
-        operator!(@assign_array $op $method $assign $assign_method $code [] $left, &ArcArray<B, E>);
-        operator!(@assign_array $op $method $assign $assign_method $code [S: Data<Elem = B>] $left, &ndarray::ArrayBase<S, E>);
-        operator!(@assign_array $op $method $assign $assign_method $code [] $left, &ArrayRef<B, E>);
-        impl<A: Clone + ScalarOperand + $assign<A>, D: Dimension> $assign<A> for $left {
+    (@assign [$($g:tt)*] $op:ident $method:ident $assign:ident $assign_method:ident $code:ident $left:ty) => {
+        operator!(@assign_array $op $method $assign $assign_method $code [$($g)*] $left, &Array<B, E>);
+        operator!(@assign_array $op $method $assign $assign_method $code [$($g)*] $left, Array<B, E>);
+        operator!(@assign_array $op $method $assign $assign_method $code [$($g)*] $left, &ArrayView<'_, B, E>);
+        operator!(@assign_array $op $method $assign $assign_method $code [$($g)*] $left, ArrayView<'_, B, E>);
+        operator!(@assign_array $op $method $assign $assign_method $code [$($g)*] $left, &ArrayViewMut<'_, B, E>);
+        operator!(@assign_array $op $method $assign $assign_method $code [$($g)*] $left, &CowArray<'_, B, E>);
+        operator!(@assign_array $op $method $assign $assign_method $code [$($g)*] $left, &ArcArray<B, E>);
+        operator!(@assign_array $op $method $assign $assign_method $code [$($g)* T: Data<Elem = B>] $left, &ndarray::ArrayBase<T, E>);
+        operator!(@assign_array $op $method $assign $assign_method $code [$($g)* T: Data<Elem = B>] $left, &ArrayBase<T, E, B>);
+        operator!(@assign_array $op $method $assign $assign_method $code [$($g)*] $left, &ArrayRef<B, E>);
+        impl<A: Clone + ScalarOperand + $assign<A>, D: Dimension, $($g)*> $assign<A> for $left {
             #[track_caller]
             fn $assign_method(&mut self, rhs: A) {
                 self.write_value(BinaryOp::$code, &rhs, |x, y| x.$assign_method(y.clone()));
@@ -439,11 +448,12 @@ operator! {
 /// An operator with a value of a concrete type on the left.
 macro_rules! value_on_left {
     ($($op:ident $method:ident $code:ident [$($t:ty)*])*) => { $($(
-        value_on_left!(@one $op $method $code $t, &Array<$t, D>);
-        value_on_left!(@one $op $method $code $t, &ArrayView<'_, $t, D>);
-        value_on_left!(@one $op $method $code $t, &ArrayViewMut<'_, $t, D>);
-        value_on_left!(@one $op $method $code $t, &CowArray<'_, $t, D>);
-        value_on_left!(@one $op $method $code $t, &ArcArray<$t, D>);
+        value_on_left!(@one [] $op $method $code $t, &Array<$t, D>);
+        value_on_left!(@one [] $op $method $code $t, &ArrayView<'_, $t, D>);
+        value_on_left!(@one [] $op $method $code $t, &ArrayViewMut<'_, $t, D>);
+        value_on_left!(@one [] $op $method $code $t, &CowArray<'_, $t, D>);
+        value_on_left!(@one [] $op $method $code $t, &ArcArray<$t, D>);
+        value_on_left!(@one [S: Data<Elem = $t>] $op $method $code $t, &ArrayBase<S, D, $t>);
         impl<D: Dimension> $op<Array<$t, D>> for $t {
             type Output = Array<$t, D>;
             #[track_caller]
@@ -463,8 +473,8 @@ macro_rules! value_on_left {
             }
         }
     )*)* };
-    (@one $op:ident $method:ident $code:ident $t:ty, $right:ty) => {
-        impl<D: Dimension> $op<$right> for $t {
+    (@one [$($g:tt)*] $op:ident $method:ident $code:ident $t:ty, $right:ty) => {
+        impl<D: Dimension, $($g)*> $op<$right> for $t {
             type Output = Array<$t, D>;
             #[track_caller]
             fn $method(self, rhs: $right) -> Self::Output {
@@ -489,11 +499,12 @@ value_on_left! {
 
 macro_rules! of_one {
     ($($op:ident $method:ident)*) => { $(
-        of_one!(@reference $op $method &Array<A, D>);
-        of_one!(@reference $op $method &ArrayView<'_, A, D>);
-        of_one!(@reference $op $method &ArrayViewMut<'_, A, D>);
-        of_one!(@reference $op $method &CowArray<'_, A, D>);
-        of_one!(@reference $op $method &ArcArray<A, D>);
+        of_one!(@reference [] $op $method &Array<A, D>);
+        of_one!(@reference [] $op $method &ArrayView<'_, A, D>);
+        of_one!(@reference [] $op $method &ArrayViewMut<'_, A, D>);
+        of_one!(@reference [] $op $method &CowArray<'_, A, D>);
+        of_one!(@reference [] $op $method &ArcArray<A, D>);
+        of_one!(@reference [S: Data<Elem = A>] $op $method &ArrayBase<S, D, A>);
         impl<A: Clone + $op<Output = A>, D: Dimension> $op for Array<A, D> {
             type Output = Self;
             #[track_caller]
@@ -514,8 +525,8 @@ macro_rules! of_one {
             }
         }
     )* };
-    (@reference $op:ident $method:ident $array:ty) => {
-        impl<A: Clone, D: Dimension> $op for $array
+    (@reference [$($g:tt)*] $op:ident $method:ident $array:ty) => {
+        impl<A: Clone, D: Dimension, $($g)*> $op for $array
         where
             for<'x> &'x A: $op<Output = A>,
         {

@@ -6,11 +6,11 @@ use super::kind::choice::dtype_of;
 use super::kind::source::Source;
 use super::kinds::{on_writable, on_writable_of};
 use super::operand::scalar;
-use super::{ArcArray, Array, ArrayViewMut, CowArray, lazily};
+use super::{ArcArray, Array, ArrayBase, ArrayViewMut, CowArray, lazily};
 use crate::error::{Result, or_panic};
 use ndarray::{
-    ArrayRef, Axis, AxisDescription, Dimension, Ix1, Ix2, MathCell, MultiSliceArg, RemoveAxis, Slice,
-    SliceArg,
+    ArrayRef, Axis, AxisDescription, DataMut, Dimension, Ix1, Ix2, MathCell, MultiSliceArg, RemoveAxis,
+    Slice, SliceArg,
 };
 use tilework_expr::{BinaryOp, Expr};
 
@@ -85,8 +85,8 @@ impl<A, D: Dimension> Array<A, D> {
 }
 
 macro_rules! writes_locally {
-    ($($kind:ty),*) => { $(
-        impl<A: Clone, D: Dimension> $kind {
+    ($([$($g:tt)*] $kind:ty;)*) => { $(
+        impl<A: Clone, D: Dimension, $($g)*> $kind {
             #[track_caller]
             pub(super) fn write_with<B, E: Dimension>(
                 &mut self,
@@ -104,7 +104,12 @@ macro_rules! writes_locally {
         }
     )* };
 }
-writes_locally!(ArrayViewMut<'_, A, D>, CowArray<'_, A, D>, ArcArray<A, D>);
+writes_locally! {
+    [] ArrayViewMut<'_, A, D>;
+    [] CowArray<'_, A, D>;
+    [] ArcArray<A, D>;
+    [S: DataMut<Elem = A>] ArrayBase<S, D, A>;
+}
 
 on_writable!({ A } {
     /// A writable view of the whole array.

@@ -6,6 +6,7 @@ mod construct;
 mod elementwise;
 mod explain;
 mod files;
+mod generic;
 mod joins;
 mod kinds;
 mod mistakes;

@@ -5,13 +5,13 @@
 use super::{IntoOurs, Ours, iter};
 use crate::array::kind::source::Source;
 use crate::array::write::here;
-use crate::array::{ArcArray, Array, ArrayView, ArrayViewMut, CowArray};
-use ndarray::{Axis, Dimension, IntoNdProducer, RemoveAxis};
+use crate::array::{ArcArray, Array, ArrayBase, ArrayView, ArrayViewMut, CowArray};
+use ndarray::{Axis, Data, DataMut, Dimension, IntoNdProducer, RemoveAxis};
 use rayon::iter::IntoParallelIterator;
 
 macro_rules! by_reference {
-    ($($kind:ty),*) => { $(
-        impl<'r, A, D: Dimension> IntoIterator for &'r $kind {
+    ($([$($g:tt)*] $kind:ty;)*) => { $(
+        impl<'r, A, D: Dimension, $($g)*> IntoIterator for &'r $kind {
             type Item = &'r A;
             type IntoIter = ndarray::iter::Iter<'r, A, D>;
             #[track_caller]
@@ -20,7 +20,7 @@ macro_rules! by_reference {
             }
         }
 
-        impl<'r, A: 'r, D: Dimension> IntoNdProducer for &'r $kind {
+        impl<'r, A: 'r, D: Dimension, $($g)*> IntoNdProducer for &'r $kind {
             type Item = &'r A;
             type Dim = D;
             type Output = ndarray::ArrayView<'r, A, D>;
@@ -31,11 +31,18 @@ macro_rules! by_reference {
         }
     )* };
 }
-by_reference!(Array<A, D>, ArrayView<'_, A, D>, ArrayViewMut<'_, A, D>, CowArray<'_, A, D>, ArcArray<A, D>);
+by_reference! {
+    [] Array<A, D>;
+    [] ArrayView<'_, A, D>;
+    [] ArrayViewMut<'_, A, D>;
+    [] CowArray<'_, A, D>;
+    [] ArcArray<A, D>;
+    [S: Data<Elem = A>] ArrayBase<S, D, A>;
+}
 
 macro_rules! by_writable_reference {
-    ($([$kind:ty] [$($bound:ident)?])*) => { $(
-        impl<'r, A: $($bound)?, D: Dimension> IntoIterator for &'r mut $kind {
+    ($([$kind:ty] [$($bound:ident)?] [$($g:tt)*])*) => { $(
+        impl<'r, A: $($bound)?, D: Dimension, $($g)*> IntoIterator for &'r mut $kind {
             type Item = &'r mut A;
             type IntoIter = ndarray::iter::IterMut<'r, A, D>;
             #[track_caller]
@@ -44,7 +51,7 @@ macro_rules! by_writable_reference {
             }
         }
 
-        impl<'r, A: 'r $(+ $bound)?, D: Dimension> IntoNdProducer for &'r mut $kind {
+        impl<'r, A: 'r $(+ $bound)?, D: Dimension, $($g)*> IntoNdProducer for &'r mut $kind {
             type Item = &'r mut A;
             type Dim = D;
             type Output = ndarray::ArrayViewMut<'r, A, D>;
@@ -56,10 +63,11 @@ macro_rules! by_writable_reference {
     )* };
 }
 by_writable_reference! {
-    [Array<A, D>] []
-    [ArrayViewMut<'_, A, D>] []
-    [CowArray<'_, A, D>] [Clone]
-    [ArcArray<A, D>] [Clone]
+    [Array<A, D>] [] []
+    [ArrayViewMut<'_, A, D>] [] []
+    [CowArray<'_, A, D>] [Clone] []
+    [ArcArray<A, D>] [Clone] []
+    [ArrayBase<S, D, A>] [] [S: DataMut<Elem = A>]
 }
 
 impl<A, D: Dimension> IntoIterator for Array<A, D> {

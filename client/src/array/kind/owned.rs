@@ -2,6 +2,7 @@
 //!
 //! Owns copy on write. Must not know operations.
 
+use super::base::ArrayBase;
 use super::choice::{EAGER_BYTES_MAX, default_chunks, dtype_of, eager_bytes_max};
 use super::memory::{Owner, literal};
 use super::node::{Node, in_shape};
@@ -272,14 +273,14 @@ impl<A, D: Dimension> Array<A, D> {
 ///
 /// Panics where the computation fails; [`Array::try_local`] returns the error.
 impl<A, D: Dimension> Deref for Array<A, D> {
-    type Target = ndarray::Array<A, D>;
+    type Target = ArrayBase<ndarray::OwnedRepr<A>, D, A>;
     #[inline]
     #[track_caller]
     fn deref(&self) -> &Self::Target {
-        match &self.repr {
+        ArrayBase::of(match &self.repr {
             Repr::Local(local) => &local.array,
             Repr::Lazy(lazy) => Self::computed(lazy),
-        }
+        })
     }
 }
 
@@ -299,7 +300,7 @@ impl<A, D: Dimension> DerefMut for Array<A, D> {
                 if local.owner.get_mut().is_some() {
                     local.unshare();
                 }
-                &mut local.array
+                ArrayBase::of_mut(&mut local.array)
             }
             Repr::Lazy(_) => unreachable!("made local above"),
         }

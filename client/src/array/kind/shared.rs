@@ -3,6 +3,7 @@
 //! Must not know operations.
 
 use super::Array;
+use super::base::ArrayBase;
 use ndarray::Dimension;
 use std::ops::{Deref, DerefMut};
 
@@ -36,17 +37,17 @@ impl<A, D: Clone> Clone for ArcArray<A, D> {
 }
 
 impl<A, D: Dimension> Deref for ArcArray<A, D> {
-    type Target = ndarray::ArcArray<A, D>;
+    type Target = ArrayBase<ndarray::OwnedArcRepr<A>, D, A>;
     #[inline]
     fn deref(&self) -> &Self::Target {
-        &self.0
+        ArrayBase::of(&self.0)
     }
 }
 
 impl<A: Clone, D: Dimension> DerefMut for ArcArray<A, D> {
     #[inline]
     fn deref_mut(&mut self) -> &mut Self::Target {
-        &mut self.0
+        ArrayBase::of_mut(&mut self.0)
     }
 }
 

@@ -5,7 +5,7 @@
 use super::choice::{dtype_of, eager_bytes_max};
 use super::memory::{Owner, literal};
 use super::node::{Node, copied};
-use super::{ArcArray, Array, ArrayView, ArrayViewMut, CowArray};
+use super::{ArcArray, Array, ArrayBase, ArrayView, ArrayViewMut, CowArray};
 use crate::array::kind::choice::default_chunks;
 use crate::error::Result;
 use ndarray::{ArrayRef, Data, Dimension};
@@ -13,7 +13,7 @@ use std::sync::Arc;
 use tilework_expr::Expr;
 
 /// Arrays and views that operations take: [`Array`], [`ArrayView`], [`ArrayViewMut`], [`CowArray`], [`ArcArray`],
-/// ndarray's arrays, and references to them. Nobody else implements it.
+/// [`ArrayBase`], ndarray's arrays, and references to them. Nobody else implements it.
 pub trait Source<A, D: Dimension>: sealed::Sealed {
     /// The elements in this process; computes what is lazy.
     #[doc(hidden)]
@@ -78,6 +78,7 @@ mod sealed {
     impl<A, D> Sealed for ArrayViewMut<'_, A, D> {}
     impl<A, D> Sealed for CowArray<'_, A, D> {}
     impl<A, D> Sealed for ArcArray<A, D> {}
+    impl<A, S: Data<Elem = A>, D> Sealed for ArrayBase<S, D, A> {}
     impl<S: Data, D> Sealed for ndarray::ArrayBase<S, D> {}
     impl<A, D> Sealed for ArrayRef<A, D> {}
     impl<T: Sealed + ?Sized> Sealed for &T {}
@@ -149,6 +150,18 @@ impl<A, D: Dimension> Source<A, D> for ArcArray<A, D> {
     }
 }
 
+/// An operation on it alone is ndarray's: its elements are not shared, and a lazy one would copy them first.
+impl<A, S: Data<Elem = A>, D: Dimension> Source<A, D> for ArrayBase<S, D, A> {
+    #[inline]
+    fn here(&self) -> &ArrayRef<A, D> {
+        self
+    }
+    #[inline]
+    fn wants_lazy(&self) -> bool {
+        false
+    }
+}
+
 impl<A, S: Data<Elem = A>, D: Dimension> Source<A, D> for ndarray::ArrayBase<S, D> {
     #[inline]
     fn here(&self) -> &ArrayRef<A, D> {
@@ -180,6 +193,10 @@ macro_rules! by_reference {
             }
             fn owner(&self) -> Option<&Arc<Owner>> {
                 (**self).owner()
+            }
+            #[inline]
+            fn wants_lazy(&self) -> bool {
+                (**self).wants_lazy()
             }
         }
     )* };

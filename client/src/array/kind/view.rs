@@ -2,6 +2,7 @@
 //!
 //! Must not know operations.
 
+use super::base::ArrayBase;
 use super::choice::dtype_of;
 use super::memory::Owner;
 use super::node::Node;
@@ -159,7 +160,7 @@ impl<'a, A, D: Dimension> DerefMut for ArrayView<'a, A, D> {
             Repr::Local(view, owner) => {
                 // Another view may be put in this one's place.
                 *owner = None;
-                view
+                ArrayBase::of_mut(view)
             }
             Repr::Lazy(_) => unreachable!("made local above"),
         }
@@ -170,13 +171,13 @@ impl<'a, A, D: Dimension> DerefMut for ArrayView<'a, A, D> {
 ///
 /// Panics where the computation fails; [`ArrayView::try_local`] returns the error.
 impl<'a, A, D: Dimension> Deref for ArrayView<'a, A, D> {
-    type Target = ndarray::ArrayView<'a, A, D>;
+    type Target = ArrayBase<ndarray::ViewRepr<&'a A>, D, A>;
     #[inline]
     #[track_caller]
     fn deref(&self) -> &Self::Target {
-        match &self.repr {
+        ArrayBase::of(match &self.repr {
             Repr::Local(view, _) => view,
             Repr::Lazy(lazy) => or_panic(lazy.try_view()),
-        }
+        })
     }
 }

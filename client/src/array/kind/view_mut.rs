@@ -2,6 +2,7 @@
 //!
 //! Must not know operations.
 
+use super::base::ArrayBase;
 use ndarray::Dimension;
 use std::ops::{Deref, DerefMut};
 
@@ -30,16 +31,16 @@ impl<'a, A, D> ArrayViewMut<'a, A, D> {
 }
 
 impl<'a, A, D: Dimension> Deref for ArrayViewMut<'a, A, D> {
-    type Target = ndarray::ArrayViewMut<'a, A, D>;
+    type Target = ArrayBase<ndarray::ViewRepr<&'a mut A>, D, A>;
     #[inline]
     fn deref(&self) -> &Self::Target {
-        &self.0
+        ArrayBase::of(&self.0)
     }
 }
 
 impl<A, D: Dimension> DerefMut for ArrayViewMut<'_, A, D> {
     #[inline]
     fn deref_mut(&mut self) -> &mut Self::Target {
-        &mut self.0
+        ArrayBase::of_mut(&mut self.0)
     }
 }
