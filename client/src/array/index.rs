@@ -1,5 +1,7 @@
 //! Elements by their index. A local array gives them as ndarray does; a lazy one is computed, once.
 
+use super::kind::choice::is_bounded;
+use super::kind::source::Source;
 use super::{ArcArray, Array, ArrayView, ArrayViewMut, CowArray};
 use ndarray::{Dimension, IndexLonger, NdIndex};
 use std::ops::{Index, IndexMut};
@@ -16,7 +18,37 @@ macro_rules! index {
         }
     )* };
 }
-index!(Array<A, D>, ArrayView<'_, A, D>, ArrayViewMut<'_, A, D>, CowArray<'_, A, D>, ArcArray<A, D>);
+index!(ArrayViewMut<'_, A, D>, CowArray<'_, A, D>, ArcArray<A, D>);
+
+/// Of arrays that may be lazy: an index within the bounds of what is here is found without asking whether the array is,
+/// for of a lazy one nothing is.
+macro_rules! index_maybe_lazy {
+    ($($kind:ty),*) => { $(
+        impl<A, D: Dimension, I: NdIndex<D>> Index<I> for $kind {
+            type Output = A;
+            #[inline]
+            #[track_caller]
+            fn index(&self, index: I) -> &A {
+                if is_bounded::<D>() && !std::mem::needs_drop::<I>() {
+                    // SAFETY: an index without a destructor is plain data.
+                    let copy = unsafe { std::ptr::read(&raw const index) };
+                    if let Some(element) = self.bounded().get(copy) {
+                        return element;
+                    }
+                }
+                elsewhere(self, index)
+            }
+        }
+    )* };
+}
+index_maybe_lazy!(Array<A, D>, ArrayView<'_, A, D>);
+
+/// The element of an array that is lazy or has no axes, or of an index out of bounds.
+#[cold]
+#[track_caller]
+fn elsewhere<'r, A, D: Dimension + 'r, I: NdIndex<D>>(array: &'r impl Source<A, D>, index: I) -> &'r A {
+    &array.here()[index]
+}
 
 macro_rules! index_mut {
     ($([$kind:ty] [$($bound:ident)?])*) => { $(

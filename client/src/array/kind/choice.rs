@@ -105,6 +105,12 @@ pub(crate) fn default_chunks(shape: &[usize]) -> Chunks {
     Chunks::Axes(shape.iter().map(along).collect())
 }
 
+/// Whether no index is within an array of this dimension whose axes are of length 0: not so where there may be no axes.
+#[inline]
+pub(crate) const fn is_bounded<D: ndarray::Dimension>() -> bool {
+    matches!(D::NDIM, Some(1..))
+}
+
 /// The dtype of `A` if its elements travel.
 #[inline]
 pub(crate) fn dtype_of<A>() -> Option<DType> {

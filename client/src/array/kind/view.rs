@@ -3,13 +3,13 @@
 //! Must not know operations.
 
 use super::base::ArrayBase;
-use super::choice::dtype_of;
+use super::choice::{dtype_of, is_bounded};
 use super::memory::Owner;
 use super::node::Node;
 use crate::error::{Result, or_panic};
 use ndarray::Dimension;
-use std::marker::PhantomData;
 use std::ops::{Deref, DerefMut};
+use std::ptr::NonNull;
 use std::sync::Arc;
 use tilework_expr::Expr;
 
@@ -27,77 +27,55 @@ use tilework_expr::Expr;
 /// assert_eq!(row.sum(), 1000.0); // computes one row
 /// ```
 pub struct ArrayView<'a, A, D> {
-    repr: Repr<'a, A, D>,
+    /// ndarray's view; of a lazy view, one that is not handed out, without elements where it has axes. (The type is
+    /// spelt out, for the alias would make this type invariant.)
+    view: ndarray::ArrayBase<ndarray::ViewRepr<&'a A>, D, A>,
+    of: Of<'a>,
 }
 
-enum Repr<'a, A, D> {
-    /// ndarray's view, and who owns the elements if that is known. (Its type is spelt out, for the alias would make
-    /// this type invariant.)
-    Local(ndarray::ArrayBase<ndarray::ViewRepr<&'a A>, D, A>, Option<&'a Arc<Owner>>),
-    Lazy(Lazy<'a, A, D>),
+/// What a view looks at.
+#[derive(Clone, Copy)]
+enum Of<'a> {
+    /// Elements in this process, and who owns them if that is known.
+    Elements(Option<&'a Arc<Owner>>),
+    /// An expression with elements of the view's type, which is one of those that travel.
+    Expression(&'a Node),
 }
-
-/// An expression with elements of `A`, which is one of the types that travel.
-struct Lazy<'a, A, D> {
-    node: &'a Node,
-    types: PhantomData<(&'a A, D)>,
-}
-
-impl<A, D> Clone for Lazy<'_, A, D> {
-    fn clone(&self) -> Self {
-        *self
-    }
-}
-
-impl<A, D> Copy for Lazy<'_, A, D> {}
 
 impl<A, D: Clone> Clone for ArrayView<'_, A, D> {
     fn clone(&self) -> Self {
-        let repr = match &self.repr {
-            Repr::Local(view, owner) => Repr::Local(view.clone(), *owner),
-            Repr::Lazy(lazy) => Repr::Lazy(*lazy),
-        };
-        ArrayView { repr }
+        ArrayView { view: self.view.clone(), of: self.of }
     }
 }
 
 impl<A, D: Copy> Copy for ArrayView<'_, A, D> {}
-impl<A, D: Copy> Copy for Repr<'_, A, D> {}
-impl<A, D: Clone> Clone for Repr<'_, A, D> {
-    fn clone(&self) -> Self {
-        match self {
-            Repr::Local(view, owner) => Repr::Local(view.clone(), *owner),
-            Repr::Lazy(lazy) => Repr::Lazy(*lazy),
-        }
-    }
-}
 
 impl<'a, A, D> ArrayView<'a, A, D> {
     /// A view of elements in this process.
     #[inline]
     pub(crate) const fn local(view: ndarray::ArrayView<'a, A, D>) -> Self {
-        ArrayView { repr: Repr::Local(view, None) }
+        ArrayView { view, of: Of::Elements(None) }
     }
 
     /// A view of elements in this process that belong to `owner`.
     #[inline]
     pub(crate) const fn owned_by(view: ndarray::ArrayView<'a, A, D>, owner: Option<&'a Arc<Owner>>) -> Self {
-        ArrayView { repr: Repr::Local(view, owner) }
+        ArrayView { view, of: Of::Elements(owner) }
     }
 
     /// The node of a lazy view.
     #[inline]
     pub(crate) fn node(&self) -> Option<&'a Node> {
-        match &self.repr {
-            Repr::Local(..) => None,
-            Repr::Lazy(lazy) => Some(lazy.node),
+        match self.of {
+            Of::Elements(_) => None,
+            Of::Expression(node) => Some(node),
         }
     }
 
     pub(crate) fn owner(&self) -> Option<&'a Arc<Owner>> {
-        match &self.repr {
-            Repr::Local(_, owner) => *owner,
-            Repr::Lazy(_) => None,
+        match self.of {
+            Of::Elements(owner) => owner,
+            Of::Expression(_) => None,
         }
     }
 
@@ -115,7 +93,11 @@ impl<'a, A, D: Dimension> ArrayView<'a, A, D> {
         assert_eq!(dtype_of::<A>(), Some(expr.dtype()), "{expr:?}");
         debug_assert!(D::NDIM.is_none_or(|n| n == expr.ndim()), "{expr:?}");
         let node = of.slice(expr)?;
-        Some(ArrayView { repr: Repr::Lazy(Lazy { node, types: PhantomData }) })
+        let no_elements = D::zeros(D::NDIM.unwrap_or(1));
+        // SAFETY: there are none to look at; where there are no axes, the one is never looked at, for a lazy view's
+        // `view` is replaced before it is handed out.
+        let view = unsafe { ndarray::ArrayView::from_shape_ptr(no_elements, NonNull::dangling().as_ptr()) };
+        Some(ArrayView { view, of: Of::Expression(node) })
     }
 
     /// ndarray's view, computed if need be; a lazy view's values are kept as long as its array.
@@ -123,9 +105,10 @@ impl<'a, A, D: Dimension> ArrayView<'a, A, D> {
     /// # Errors
     /// A failed or lost computation; a result above the session's limit for gathering.
     pub fn try_local(&self) -> Result<ndarray::ArrayView<'a, A, D>> {
-        match &self.repr {
-            Repr::Local(view, _) => Ok(view.clone()),
-            Repr::Lazy(lazy) => Ok(lazy.try_view()?.clone()),
+        match self.node() {
+            None => Ok(self.view.clone()),
+            // SAFETY: the element type was checked when this was made, and its node is asked for nothing else.
+            Some(node) => Ok(unsafe { node.try_view::<A, D>() }?.clone()),
         }
     }
 
@@ -133,17 +116,26 @@ impl<'a, A, D: Dimension> ArrayView<'a, A, D> {
     #[inline]
     #[track_caller]
     pub(crate) fn into_nd(self) -> ndarray::ArrayView<'a, A, D> {
-        match self.repr {
-            Repr::Local(view, _) => view,
-            Repr::Lazy(lazy) => or_panic(lazy.try_view()).clone(),
+        match self.of {
+            Of::Elements(_) => self.view,
+            Of::Expression(_) => or_panic(self.try_local()),
         }
     }
-}
 
-impl<'a, A, D: Dimension> Lazy<'a, A, D> {
-    fn try_view(&self) -> Result<&ndarray::ArrayView<'a, A, D>> {
-        // SAFETY: the element type was checked when this was made, and its node is asked for nothing else.
-        unsafe { self.node.try_view::<A, D>() }
+    /// ndarray's view of a lazy view's values.
+    #[cold]
+    #[track_caller]
+    fn computed(&self) -> &ndarray::ArrayView<'a, A, D> {
+        let node = self.node().expect("it is lazy");
+        // SAFETY: as in `try_local`.
+        or_panic(unsafe { node.try_view::<A, D>() })
+    }
+
+    /// ndarray's view; of a lazy view, one without elements.
+    #[inline]
+    pub(in crate::array) fn bounded(&self) -> &ndarray::ArrayView<'a, A, D> {
+        assert!(is_bounded::<D>(), "a lazy one could have an element");
+        &self.view
     }
 }
 
@@ -153,17 +145,12 @@ impl<'a, A, D: Dimension> Lazy<'a, A, D> {
 impl<'a, A, D: Dimension> DerefMut for ArrayView<'a, A, D> {
     #[track_caller]
     fn deref_mut(&mut self) -> &mut Self::Target {
-        if let Repr::Lazy(lazy) = &self.repr {
-            self.repr = Repr::Local(or_panic(lazy.try_view()).clone(), None);
+        if let Of::Expression(_) = self.of {
+            self.view = self.computed().clone();
         }
-        match &mut self.repr {
-            Repr::Local(view, owner) => {
-                // Another view may be put in this one's place.
-                *owner = None;
-                ArrayBase::of_mut(view)
-            }
-            Repr::Lazy(_) => unreachable!("made local above"),
-        }
+        // Another view may be put in this one's place: its owner is not known.
+        self.of = Of::Elements(None);
+        ArrayBase::of_mut(&mut self.view)
     }
 }
 
@@ -175,9 +162,9 @@ impl<'a, A, D: Dimension> Deref for ArrayView<'a, A, D> {
     #[inline]
     #[track_caller]
     fn deref(&self) -> &Self::Target {
-        ArrayBase::of(match &self.repr {
-            Repr::Local(view, _) => view,
-            Repr::Lazy(lazy) => or_panic(lazy.try_view()),
+        ArrayBase::of(match self.of {
+            Of::Elements(_) => &self.view,
+            Of::Expression(_) => self.computed(),
         })
     }
 }
