@@ -12,6 +12,7 @@ mod damage;
 mod support;
 
 use std::fs;
+use std::path::Path;
 use support::{Fixture, boxes, dtypes, pattern, slice, whole};
 use tilework_expr::DType;
 use tilework_formats::{
@@ -128,6 +129,24 @@ fn npy_files_are_written_box_by_box() {
     let error = half.finish().unwrap_err().to_string();
     assert!(error.contains("got 140 bytes of data, expected 280"), "{error}");
     assert_eq!(fs::read_dir(fixture.dir()).unwrap().count(), 1, "no temporary file is left");
+}
+
+#[test]
+fn what_is_no_file_is_not_replaced_and_links_are_followed() {
+    let dir = tempfile::tempdir().unwrap();
+    let socket = dir.path().join("socket");
+    let _listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+    for path in [&socket, dir.path(), Path::new("/dev/full")] {
+        let error = write_npy(path, &[1], DType::U8, &[7]).unwrap_err();
+        assert!(matches!(error, FormatError::Exists { .. }), "{error}");
+        assert!(!path.is_file(), "{}", path.display());
+    }
+    let (file, link) = (dir.path().join("a.npy"), dir.path().join("link.npy"));
+    std::fs::write(&file, "old").unwrap();
+    std::os::unix::fs::symlink(&file, &link).unwrap();
+    write_npy(&link, &[1], DType::U8, &[7]).unwrap();
+    assert!(link.is_symlink());
+    check(&ArraySource::npy(&file), &[1], DType::U8, &[7]);
 }
 
 #[test]

@@ -45,6 +45,19 @@ pub fn write_npy(
     writer.finish()
 }
 
+/// Where the finished file will be: `path`, through symbolic links. It must be free or a file's, for a rename would put
+/// the file in the place of a device, a pipe or a socket as well.
+fn replaceable(path: &Path, name: &str) -> Result<PathBuf, FormatError> {
+    let Ok(there) = fs::canonicalize(path) else { return Ok(path.to_owned()) };
+    if fs::metadata(&there).is_ok_and(|what| what.is_file()) {
+        return Ok(there);
+    }
+    Err(FormatError::Exists {
+        path: name.to_owned(),
+        reason: "it is not a file, which could be replaced".into(),
+    })
+}
+
 /// An `.npy` file that is being written box by box; dropped without [`NpyWriter::finish`] it leaves nothing.
 #[derive(Debug)]
 pub struct NpyWriter {
@@ -60,15 +73,17 @@ pub struct NpyWriter {
 }
 
 impl NpyWriter {
-    /// Starts a file of this shape and dtype beside `path`.
+    /// Starts a file of this shape and dtype beside `path`, or beside the file that `path` is a symbolic link to.
     ///
     /// # Errors
-    /// [`FormatError::TooLarge`] for a shape that cannot be addressed, [`FormatError::Io`] and
-    /// [`FormatError::Missing`] (no such directory) from the file system.
+    /// [`FormatError::TooLarge`] for a shape that cannot be addressed, [`FormatError::Exists`] for a path at which
+    /// there is something other than a file, [`FormatError::Io`] and [`FormatError::Missing`] (no such directory)
+    /// from the file system.
     pub fn create(path: impl AsRef<Path>, shape: &[usize], dtype: DType) -> Result<NpyWriter, FormatError> {
         static SERIAL: AtomicU64 = AtomicU64::new(0);
-        let path = path.as_ref().to_owned();
+        let path = path.as_ref();
         let name = path.display().to_string();
+        let path = replaceable(path, &name)?;
         let lens: Vec<u64> = shape.iter().map(|&n| n as u64).collect();
         let (shape, data_bytes) = region::checked_shape(&name, &lens, dtype.size())?;
         let Some(file_name) = path.file_name() else {
