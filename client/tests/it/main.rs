@@ -16,3 +16,4 @@ mod reductions;
 mod sessions;
 mod support;
 mod views;
+mod within;
