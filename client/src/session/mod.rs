@@ -263,6 +263,11 @@ impl Session {
         &self.0.workers
     }
 
+    /// The program that computes the expressions on this session.
+    pub(crate) fn program(&self, outputs: &[Expr]) -> Program {
+        program(outputs, Some(self)).0
+    }
+
     /// What the latest run of the program took; `None` where it did not run, or many others ran since.
     pub(crate) fn figures_of(&self, program: &Program) -> Option<Figures> {
         self.0.jobs.figures_of(program)

@@ -219,6 +219,8 @@ fn held_arrays_are_fetched_from_their_session() {
         let sums = sums.try_compute_on(session).expect("either session");
         assert_eq!(sums, want.sum_axis(Axis(1)) * 2);
     }
+    let plan = sums.try_explain_on(&other).expect("a plan");
+    assert!(plan.run().is_some_and(|run| run.bytes_put >= 8 * 30 * 40), "{plan}");
 }
 
 #[test]
