@@ -53,9 +53,6 @@ pub enum Error {
     /// The cluster cannot be reached or was lost.
     #[error("{0}")]
     Cluster(String),
-    /// An array held by one session was used in another.
-    #[error("an array that was persisted on one session cannot be computed on another")]
-    OtherSession,
     /// A function that does not travel to the workers.
     #[error(transparent)]
     Function(#[from] crate::closures::FunctionError),

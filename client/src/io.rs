@@ -5,7 +5,7 @@
 
 use crate::array::{Array, chunks_of};
 use crate::error::{Error, Result};
-use crate::session::Session;
+use crate::session;
 use ndarray::Dimension;
 use std::path::{Path, PathBuf};
 use tilework_expr::{
@@ -131,7 +131,7 @@ impl<A: Element, D: Dimension> Array<A, D> {
     pub fn write_npy(&self, path: impl AsRef<Path>) -> Result<()> {
         let writer = tilework_formats::NpyWriter::create(path, self.shape(), A::DTYPE)?;
         let expr = self.leaf()?;
-        let chunks = Session::current()?.run(std::slice::from_ref(&expr))?;
+        let chunks = session::run(std::slice::from_ref(&expr))?;
         let grid = expr.grid();
         for (i, chunk) in chunks[0].iter().enumerate() {
             let plane = chunk.planes[0].to_contiguous();
@@ -185,7 +185,7 @@ impl<A: Element, D: Dimension> Array<A, D> {
         };
         let file = FileRef { kind, path: text(&path)?, member: array.to_owned() };
         let written = expr.on_grid(Grid::regular(self.shape(), unit))?.write(file)?;
-        Session::current()?.execute(&[written])
+        session::execute(&[written])
     }
 }
 

@@ -1,34 +1,80 @@
-//! Data that the client provides to a program: chunks cut from an array in memory, or made by a function.
+//! Data that the client provides to a program: chunks cut from an array in memory, made by a function, or fetched from
+//! where an earlier run left them.
 
+use crate::error::Result;
 use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use tilework_expr::{Attachment, Region};
+use tilework_expr::{Attachment, ChunkIdx, Grid, JobError, Region};
 use tilework_kernels::Chunk;
 
 /// Gives the chunks of a literal, each as often as it is asked for (a chunk that is lost is asked for again).
 pub(crate) trait Provider: Send + Sync + 'static {
     /// The elements in `region`.
-    fn chunk(&self, region: &Region) -> Chunk;
+    ///
+    /// # Errors
+    /// Elements that are where they cannot be had from any more.
+    fn chunk(&self, region: &Region) -> Result<Chunk>;
 }
 
 /// What hangs on a literal's expression.
-pub(crate) struct Literal(pub(crate) Box<dyn Provider>);
+pub(crate) struct Literal {
+    /// Its name, unique in this process.
+    pub(crate) id: u64,
+    provider: Box<dyn Provider>,
+}
 
 impl Literal {
-    /// A new name, unique in this process, and the attachment that belongs to it.
-    pub(crate) fn attach(provider: impl Provider) -> (u64, Attachment) {
-        (Literal::new_id(), Arc::new(Literal(Box::new(provider))))
+    pub(crate) fn new(provider: impl Provider) -> Literal {
+        static NEXT: AtomicU64 = AtomicU64::new(1);
+        Literal { id: NEXT.fetch_add(1, Ordering::Relaxed), provider: Box::new(provider) }
     }
 
-    /// A new name, unique in this process.
-    pub(crate) fn new_id() -> u64 {
-        static NEXT: AtomicU64 = AtomicU64::new(1);
-        NEXT.fetch_add(1, Ordering::Relaxed)
+    /// A new name and the attachment that belongs to it.
+    pub(crate) fn attach(provider: impl Provider) -> (u64, Attachment) {
+        let literal = Literal::new(provider);
+        (literal.id, Arc::new(literal))
     }
 
     /// The literal behind an attachment, if it is one.
     pub(crate) fn of(attachment: &Attachment) -> Option<Arc<Literal>> {
         Arc::downcast::<Literal>(Arc::clone(attachment) as Arc<dyn Any + Send + Sync>).ok()
     }
+
+    /// The elements of a chunk, which is a region.
+    ///
+    /// # Errors
+    /// The job's end, where the provider fails or panics.
+    pub(crate) fn chunk(&self, chunk: ChunkIdx, region: &Region) -> std::result::Result<Chunk, JobError> {
+        let made = catch_unwind(AssertUnwindSafe(|| self.provider.chunk(region)));
+        let message = match made {
+            Ok(Ok(made)) => return Ok(made),
+            Ok(Err(error)) => error.to_string(),
+            Err(panic) => {
+                let text = panic.downcast_ref::<String>().map(String::as_str);
+                let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no message");
+                format!("panic in the function that makes the elements: {text}")
+            }
+        };
+        Err(JobError::Operation { operation: "literal".into(), chunk: chunk.0, message })
+    }
+}
+
+/// All chunks of a grid, in memory.
+pub(crate) struct InMemory {
+    pub(crate) grid: Grid,
+    pub(crate) chunks: Vec<Chunk>,
+}
+
+impl Provider for InMemory {
+    fn chunk(&self, region: &Region) -> Result<Chunk> {
+        Ok(self.chunks[chunk_at(&self.grid, region).0 as usize].clone())
+    }
+}
+
+/// The chunk of a grid that is this region.
+pub(crate) fn chunk_at(grid: &Grid, region: &Region) -> ChunkIdx {
+    let coords: Vec<usize> = grid.axes().iter().zip(region).map(|(a, r)| a.chunk_of(r.start)).collect();
+    grid.index(&coords)
 }

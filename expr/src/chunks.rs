@@ -2,6 +2,7 @@
 //!
 //! Knows shapes and sizes. Must not know operations.
 
+use crate::check::checked_grid;
 use crate::dtype::DType;
 use crate::error::ExprError;
 use crate::graph::Expr;
@@ -22,7 +23,7 @@ fn auto_bytes(array_bytes: usize) -> usize {
 
 /// The grid of a result whose natural grid, which is made of its inputs', may have chunks far larger than theirs: an
 /// outer product, a matrix product of strips, a wider dtype. Such chunks are halved, along their longest axis, until
-/// they are as large as the inputs' or as automatic ones.
+/// they are as large as the inputs' or as automatic ones, or there may be no more of them.
 pub(crate) fn bounded_grid(grid: Grid, dtype: DType, inputs: &[&Expr]) -> Grid {
     let bytes = |grid: &Grid, dtype: DType| grid.chunk_len_max().saturating_mul(dtype.size());
     let largest = inputs.iter().map(|e| bytes(e.grid(), e.dtype())).max().unwrap_or(0);
@@ -36,7 +37,11 @@ pub(crate) fn bounded_grid(grid: Grid, dtype: DType, inputs: &[&Expr]) -> Grid {
         if let Some(longest) = axes.iter_mut().max_by_key(|a| a.chunk_max()) {
             *longest = longest.halved();
         }
-        grid = Grid::new(axes);
+        let halved = Grid::new(axes);
+        if checked_grid(&halved, dtype).is_err() {
+            break;
+        }
+        grid = halved;
     }
     grid
 }
@@ -224,6 +229,10 @@ mod tests {
         assert_eq!(product.grid().axes()[0].chunk_max(), 1250, "as large as the inputs' chunks");
         let mask = Expr::full(&[1 << 30], &Chunks::Auto, Scalar::new(true)).unwrap();
         assert_eq!(mask.cast(DType::C64).unwrap().grid().chunk_len_max(), 1 << 20);
+        // As many chunks as an array may have, where it takes more of that size.
+        let line = Expr::full(&[1 << 27], &Chunks::Auto, Scalar::new(1.0)).unwrap();
+        let outer = line.insert_axis(1).unwrap().binary(BinaryOp::Mul, &line).unwrap();
+        assert_eq!((outer.grid().n_chunks(), outer.grid().chunk_len_max()), (1 << 32, 1 << 22));
         // What the user asked for stays.
         let large = Expr::full(&[1 << 30], &(-1).into(), Scalar::new(1.0)).unwrap();
         assert_eq!(large.binary(BinaryOp::Add, &large).unwrap().grid().n_chunks(), 1);

@@ -8,6 +8,7 @@
 //! - [`LocalPeers`] and [`ChunkClient`] are its ways to other workers' chunks; [`serve_chunks`] is theirs to its.
 //! - [`GrpcLink`] is its way to a scheduler in another process; in process that is the scheduler's handle.
 //! - [`run`] is the whole life of a worker process.
+//! - [`Sources::perform_here`] does one task on the calling thread, which [`runs_tasks`] tells of.
 
 mod driver;
 mod frame;
@@ -28,5 +29,7 @@ pub use handle::{Config, PutError, StartError, WorkerHandle};
 pub use link::GrpcLink;
 pub use peer::{CONNECT_TIMEOUT, ChunkClient, STALL_TIMEOUT, TransferError};
 pub use peers::{LocalPeers, Peers, Shelf, Wanted};
+pub use pool::{mark_task_thread, runs_tasks};
 pub use run::{RunConfig, RunError, run};
 pub use serve::{ChunkService, ServeError, serve_chunks};
+pub use source::Sources;

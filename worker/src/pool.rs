@@ -3,11 +3,28 @@
 //! Owns the rayon pool, the clock around a kernel and the net under its panics. Must not know where results go.
 
 use std::any::Any;
+use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 use tilework_expr::{Plan, TaskError, TaskKey};
 use tilework_kernels::{Chunk, Feed, KernelError, execute};
+
+thread_local! {
+    static RUNS_TASKS: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Whether the calling thread is one that runs tasks, or whatever else tasks wait for. It must not wait for a task in
+/// its turn: all such threads might, and none be left to run any.
+#[must_use]
+pub fn runs_tasks() -> bool {
+    RUNS_TASKS.get()
+}
+
+/// Makes the calling thread one of those, for good.
+pub fn mark_task_thread() {
+    RUNS_TASKS.set(true);
+}
 
 /// The threads.
 #[derive(Debug)]
@@ -22,6 +39,7 @@ impl Pool {
     /// If the system has no threads to give.
     pub(crate) fn new(n: usize) -> Result<Pool, rayon::ThreadPoolBuildError> {
         let builder = rayon::ThreadPoolBuilder::new().num_threads(n.max(1));
+        let builder = builder.start_handler(|_| mark_task_thread());
         let threads = builder.thread_name(|i| format!("tilework-{i}")).build()?;
         Ok(Pool { threads })
     }

@@ -3,9 +3,10 @@
 //! Owns the open readers and writers of each job and how many of them are at work at once. Runs on blocking threads;
 //! must not use the threads that compute.
 
-use crate::pool::guarded;
+use crate::pool::{compute, guarded};
 use std::collections::HashMap;
 use std::path::Path;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Instant;
 use tilework_expr::{
@@ -42,7 +43,7 @@ impl<T> Files<T> {
 
 /// The open files of all jobs.
 #[derive(Debug)]
-pub(crate) struct Sources {
+pub struct Sources {
     readers: Files<ArrayReader>,
     writers: Files<ArrayWriter>,
     permits: Arc<Semaphore>,
@@ -50,7 +51,8 @@ pub(crate) struct Sources {
 
 impl Sources {
     /// At most `at_once` boxes are read or written at a time.
-    pub(crate) fn new(at_once: usize) -> Sources {
+    #[must_use]
+    pub fn new(at_once: usize) -> Sources {
         let permits = Arc::new(Semaphore::new(at_once.max(1)));
         Sources { readers: Files::default(), writers: Files::default(), permits }
     }
@@ -82,6 +84,20 @@ impl Sources {
             (result, started.elapsed().as_micros() as u64)
         });
         done.await.unwrap_or_else(|e| (Err(TaskError::Worker(e.to_string())), 0))
+    }
+
+    /// Does one task of any kind but a literal's on the calling thread, and waits for nobody. The chunk of a task that
+    /// writes a file has no planes.
+    ///
+    /// # Errors
+    /// A task that cannot be done, as a worker would report it; a panic in it is one.
+    pub fn perform_here(&self, plan: &Plan, task: TaskKey, feeds: &[Feed]) -> Result<Chunk, TaskError> {
+        let stage = plan.stage(task.stage);
+        if !Sources::serves(&stage.kind) {
+            return compute(plan, task, feeds, &AtomicBool::new(false)).0;
+        }
+        let done = guarded(stage.name(), || self.perform_blocking(plan, task, feeds))?;
+        Ok(done.unwrap_or(Chunk { planes: Vec::new() }))
     }
 
     fn perform_blocking(

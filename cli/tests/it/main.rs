@@ -160,8 +160,11 @@ fn functions_of_another_executable_are_refused_and_traced_ones_run() {
     // Traced ones run there, and those of the index here.
     let k = 2.0;
     let y = x.map_expr(|x| x * k) + Array1::from_shape_fn_chunked(10, 4, |i| i as f64);
-    let y = y.try_compute_on(&session).unwrap();
-    assert_eq!(y, tilework::ndarray::Array1::from_shape_fn(10, |i| i as f64 * 3.0));
+    let computed = y.try_compute_on(&session).unwrap();
+    let plan = y.try_explain_on(&session).unwrap();
+    assert_eq!(plan.run().map(|run| run.bytes_put), plan.forecast().map(|run| run.bytes_put), "{plan}");
+    assert!(plan.run().is_some_and(|run| run.bytes_put >= 80), "{plan}");
+    assert_eq!(computed, tilework::ndarray::Array1::from_shape_fn(10, |i| i as f64 * 3.0));
     Session::close_current();
 }
 

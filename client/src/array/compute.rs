@@ -5,7 +5,7 @@ use super::kind::node::in_shape;
 use super::kind::source::Source;
 use super::kinds::on_both;
 use crate::error::{Result, or_panic};
-use crate::session::Session;
+use crate::session::{self, Session};
 use ndarray::Dimension;
 use tilework_expr::{Element, Expr};
 use tilework_kernels::Chunk;
@@ -17,7 +17,11 @@ on_both!({ A: Element } {
     /// # Errors
     /// A failed or lost computation; a result above the session's limit for gathering.
     pub fn try_compute(&self) -> Result<ndarray::Array<A, D>> {
-        if self.is_unknown() { self.try_compute_on(&Session::current()?) } else { Ok(self.here().to_owned()) }
+        if !self.is_unknown() {
+            return Ok(self.here().to_owned());
+        }
+        let expr = Source::leaf(self)?;
+        Ok(assemble(&expr, &session::run(std::slice::from_ref(&expr))?[0]))
     }
 
     /// Computes the array on the current session and returns it as ndarray's.
@@ -46,8 +50,7 @@ on_both!({ A: Element } {
     /// # Errors
     /// A failed or lost computation.
     pub fn try_persist(&self) -> Result<Array<A, D>> {
-        let session = Session::current()?;
-        let mut held = session.persist(&[Source::leaf(self)?])?;
+        let mut held = session::persist(&[Source::leaf(self)?])?;
         Ok(Array::of_expr(held.remove(0)))
     }
 
@@ -130,7 +133,7 @@ compute_all_tuple!(A0 D0 0, A1 D1 1, A2 D2 2, A3 D3 3, A4 D4 4, A5 D5 5, A6 D6 6
 /// # Errors
 /// As [`Array::try_compute`].
 pub fn try_compute_all<T: ComputeAll + ?Sized>(arrays: &T) -> Result<T::Output> {
-    let chunks = Session::current()?.run(&arrays.exprs()?)?;
+    let chunks = session::run(&arrays.exprs()?)?;
     arrays.gather(&chunks)
 }
 

@@ -13,7 +13,7 @@ use ndarray::{Dimension, Ix0, Ix1, Ix2, Ix3, ShapeBuilder, ShapeError, StrideSha
 use std::marker::PhantomData;
 use std::mem::MaybeUninit;
 use std::sync::Arc;
-use tilework_expr::{Chunks, Element, ExprError, Region, region_len, region_shape};
+use tilework_expr::{Chunks, Element, ExprError, JobError, Region, region_len, region_shape};
 use tilework_kernels::{Buffer, Chunk, Plane};
 
 /// A function of the index.
@@ -28,8 +28,8 @@ where
     D: Dimension + 'static,
     F: Fn(D::Pattern) -> A + Send + Sync + 'static,
 {
-    fn chunk(&self, region: &Region) -> Chunk {
-        chunk_of(region_shape(region), elements::<A, D>(region, |at| (self.f)(at)))
+    fn chunk(&self, region: &Region) -> Result<Chunk> {
+        Ok(chunk_of(region_shape(region), elements::<A, D>(region, |at| (self.f)(at))))
     }
 }
 
@@ -50,8 +50,8 @@ fn elements<A, D: Dimension>(region: &Region, mut f: impl FnMut(D::Pattern) -> A
 struct Conjured(fn(&Region) -> Chunk);
 
 impl Provider for Conjured {
-    fn chunk(&self, region: &Region) -> Chunk {
-        (self.0)(region)
+    fn chunk(&self, region: &Region) -> Result<Chunk> {
+        Ok((self.0)(region))
     }
 }
 
@@ -66,21 +66,28 @@ fn conjured_chunk<A, D: Dimension, F: FnMut(D::Pattern) -> A>(region: &Region) -
 
 /// The array of a function of the index, called once for each element by the workers, which keep what it gives: a
 /// function may give another value each time, as one that draws random numbers does. `None` where the function is to
-/// be called in this process: the array is small, the function captures something, or elements do not travel.
+/// be called by this thread: the array is small, the function captures something, elements do not travel, this thread
+/// runs a task, or there is no session that could.
 #[track_caller]
 fn on_workers<A, D: Dimension, F: FnMut(D::Pattern) -> A>(
     shape: &ndarray::Shape<D>,
     f: &F,
 ) -> Option<Array<A, D>> {
     let lens = shape.raw_dim().slice();
-    if !is_large::<A>(lens) || !is_row_major(shape) {
+    if !is_large::<A>(lens) || !is_row_major(shape) || tilework_worker::runs_tasks() {
         return None;
     }
+    // Where no session can be had, the function is called here.
+    let session = Session::current().ok()?;
     let chunks = default_chunks(lens);
     let provider = || Literal::attach(Conjured(conjured_chunk::<A, D, F>)).1;
     let expr = crate::closures::from_index::<A, D, F>(f, lens, &chunks, provider).ok()?;
-    let held = Session::current().and_then(|session| session.persist(&[expr]));
-    Some(Array::of_expr(or_panic(held).remove(0)))
+    match session.persist(&[expr]) {
+        Ok(mut held) => Some(Array::of_expr(held.remove(0))),
+        // The function's own failure, as it would fail here.
+        Err(error @ Error::Job(JobError::Operation { .. } | JobError::Deadly { .. })) => or_panic(Err(error)),
+        Err(_) => None,
+    }
 }
 
 /// The next position of a box in row-major order; after the last, the first.
@@ -150,8 +157,11 @@ impl<A, D: Dimension> Array<A, D> {
     /// keep it, if the function captures nothing and they are processes of this executable; else in this process.
     /// [`Array::from_shape_fn_chunked`] makes the chunks that a computation needs, when it does.
     ///
+    /// Workers call `f` from several threads, in any order, and again for the chunks of a worker that was lost: one that
+    /// draws random numbers then gives others than before. [`random`](crate::random) gives the same ones always.
+    ///
     /// # Panics
-    /// If `f` does; where the workers' computation fails.
+    /// If `f` does.
     #[must_use]
     #[track_caller]
     pub fn from_shape_fn<Sh: ShapeBuilder<Dim = D>, F: FnMut(D::Pattern) -> A>(shape: Sh, f: F) -> Self {

@@ -6,7 +6,7 @@ use super::elements::{Call, Inputs, run};
 use super::ship::FunctionError;
 use crate::array::chunks_of;
 use crate::error::Result;
-use crate::session::{Session, gather};
+use crate::session::gather;
 use std::collections::BTreeSet;
 use std::panic::Location;
 use std::sync::{Mutex, PoisonError};
@@ -49,7 +49,7 @@ pub(super) fn apply<S: Call<F, I, (), B>, F, I: Inputs, B: Element>(
     }
     let dtypes: Vec<_> = arrays.iter().map(Expr::dtype).collect();
     assert!(matches!(I::TAKES, Takes::Each(all) if *all == *dtypes), "{dtypes:?} for {:?}", I::TAKES);
-    let chunks = Session::current()?.run(arrays)?;
+    let chunks = crate::session::run(arrays)?;
     let values: Vec<Box<dyn Values>> = (arrays.iter().zip(&chunks))
         .map(|(array, chunks)| -> Box<dyn Values> {
             with_dtype!(array.dtype(), T => Box::new(gather::values::<T>(array.grid(), chunks)))

@@ -3,6 +3,7 @@
 //!
 //! Owns the clock and the order of events. Must not decide anything that the state machines decide.
 
+use super::Forecast;
 use crate::session::WorkerSize;
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap, VecDeque};
@@ -21,7 +22,7 @@ const TASK_BYTES_PER_US: u64 = 4000;
 /// Bytes that a worker fetches in a microsecond.
 const FETCH_BYTES_PER_US: u64 = 1000;
 /// Events for each task by which a run must have ended.
-const EVENTS_PER_TASK_MAX: u64 = 100;
+pub(super) const EVENTS_PER_TASK_MAX: u64 = 100;
 
 /// The job that stands for everything that is held already.
 const BEFORE: JobId = JobId(0);
@@ -66,19 +67,22 @@ struct Run {
     n_events: u64,
 }
 
-/// What running a program on such workers takes; `None` where it has too many tasks, or needs workers where there are
-/// none.
-///
-/// # Errors
-/// Why the job would fail.
-pub(super) fn forecast(program: &Program, workers: &[WorkerSize]) -> Result<Option<Figures>, JobError> {
+/// What running a program on such workers takes.
+pub(super) fn forecast(program: &Program, workers: &[WorkerSize], events_per_task_max: u64) -> Forecast {
     let (before, program) = with_stand_ins(program);
-    let plan = |p: &Program| Plan::of(p).map(Arc::new).map_err(|e| JobError::Program(e.to_string()));
-    let plans: BTreeMap<JobId, Arc<Plan>> =
-        [(BEFORE, plan(&before)?), (JOB, plan(&program)?)].into_iter().collect();
+    let (of_before, of_program) = match (Plan::of(&before), Plan::of(&program)) {
+        (Ok(before), Ok(program)) => (Arc::new(before), Arc::new(program)),
+        (Err(error), _) | (_, Err(error)) => {
+            return Forecast::Fails(JobError::Program(error.to_string()).to_string());
+        }
+    };
+    let plans = BTreeMap::from([(BEFORE, of_before), (JOB, of_program)]);
     let n_tasks: u64 = plans.values().map(|p| p.n_tasks_in_all()).fold(0, u64::saturating_add);
-    if n_tasks > TASKS_MAX || workers.is_empty() {
-        return Ok(None);
+    if workers.is_empty() {
+        return Forecast::NoWorkers;
+    }
+    if n_tasks > TASKS_MAX {
+        return Forecast::TooManyTasks;
     }
     let limits = scheduler::Limits { silence_max_us: None, ..scheduler::Limits::default() };
     let mut run = Run {
@@ -93,14 +97,18 @@ pub(super) fn forecast(program: &Program, workers: &[WorkerSize]) -> Result<Opti
         n_events: 0,
     };
     workers.iter().for_each(|w| run.join(w));
-    let events_max = (n_tasks + 100) * EVENTS_PER_TASK_MAX;
+    let events_max = (n_tasks + 100) * events_per_task_max;
     if !before.outputs.is_empty() {
         run.submit(BEFORE, before);
         run.until(BEFORE, events_max);
     }
     run.submit(JOB, program);
     run.until(JOB, events_max);
-    run.ended.remove(&JOB).transpose()
+    match run.ended.remove(&JOB) {
+        Some(Ok(figures)) => Forecast::Figures(figures),
+        Some(Err(why)) => Forecast::Fails(why.to_string()),
+        None => Forecast::Endless(run.n_events),
+    }
 }
 
 /// A program that makes as many chunks as are held already, and the program with those in their place.

@@ -10,7 +10,7 @@ use crate::array::kind::source::Source;
 use crate::array::kinds::on_both;
 use crate::error::{Result, or_panic};
 use crate::session::{Session, WorkerSize};
-use tilework_expr::{Element, Expr, Figures, Grid, Plan, Program, StageIdx, StageKind};
+use tilework_expr::{Element, Expr, Figures, Grid, Plan, StageIdx, StageKind};
 
 /// What is computed for an array, or for several at once: its stages, what a run is expected to take, and what the
 /// latest run on the session took. `println!("{explain}")` shows it as a table.
@@ -67,12 +67,14 @@ enum Forecast {
     Fails(String),
     TooManyTasks,
     NoWorkers,
+    /// Its end was not seen within so many steps.
+    Endless(u64),
 }
 
 impl Explain {
     /// What computing the expressions on the session does.
     pub(crate) fn of(outputs: &[Expr], session: &Session) -> Result<Explain> {
-        let program = Program::new(outputs);
+        let program = session.program(outputs);
         let plan = Plan::of(&program)?;
         let stages = (0..plan.stages.len() as u32).map(StageIdx);
         let workers = session.workers().to_vec();
@@ -81,12 +83,7 @@ impl Explain {
                 .map(|(e, &stage)| Output { dtype: e.dtype(), grid: e.grid().clone(), stage })
                 .collect(),
             stages: stages.map(|s| stage(&plan, s)).collect(),
-            forecast: match forecast::forecast(&program, &workers) {
-                Ok(Some(figures)) => Forecast::Figures(figures),
-                Ok(None) if workers.is_empty() => Forecast::NoWorkers,
-                Ok(None) => Forecast::TooManyTasks,
-                Err(why) => Forecast::Fails(why.to_string()),
-            },
+            forecast: forecast::forecast(&program, &workers, forecast::EVENTS_PER_TASK_MAX),
             workers,
             run: session.figures_of(&program),
         })
@@ -100,7 +97,7 @@ impl Explain {
 
     /// What a run on the session's workers is expected to take, found by playing it: tasks and bytes are those of a run
     /// in which every task takes as long as its bytes let expect. Its times mean nothing. `None` where the plan has more
-    /// than a million tasks, or would fail.
+    /// than a million tasks, would fail, or was not seen to end.
     #[must_use]
     pub fn forecast(&self) -> Option<&Figures> {
         match &self.forecast {

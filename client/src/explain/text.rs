@@ -79,6 +79,10 @@ impl Explain {
                 writeln!(f, "bytes are not forecast above {} tasks", number(forecast::TASKS_MAX))?;
                 None
             }
+            Forecast::Endless(n) => {
+                writeln!(f, "nothing is forecast: the run was not seen to end within {} steps", number(*n))?;
+                None
+            }
             Forecast::NoWorkers => {
                 writeln!(f, "nothing is forecast without workers")?;
                 None
@@ -154,6 +158,24 @@ fn seconds(us: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_forecast_without_an_end_says_so() {
+        let line = tilework_expr::Expr::full(&[8], &1.into(), tilework_expr::Scalar::new(1.0)).unwrap();
+        let workers = vec![crate::session::WorkerSize { threads: 1, memory_bytes: 1 << 30 }];
+        let program = tilework_expr::Program::new(&[line]);
+        let page = |events_per_task_max| {
+            let forecast = forecast::forecast(&program, &workers, events_per_task_max);
+            let (outputs, stages) = (Vec::new(), Vec::new());
+            Explain { outputs, stages, workers: workers.clone(), forecast, run: None }.to_string()
+        };
+        assert!(
+            page(0).contains("nothing is forecast: the run was not seen to end within 0 steps"),
+            "{}",
+            page(0)
+        );
+        assert!(!page(forecast::EVENTS_PER_TASK_MAX).contains("nothing is forecast"));
+    }
 
     #[test]
     fn units() {

@@ -1,16 +1,18 @@
-//! Programs so small that handing them to a worker would take far longer than they do: in a session of this process the
-//! thread that asks computes them itself, by the same plan and kernels, and so to the same bits. It waits for no other
-//! thread: it may be one of rayon's, or hold a lock that those wait for.
+//! Programs that the thread that asks computes itself, by the same plan and kernels as a worker, and so to the same
+//! bits: those so small that handing them to a worker would take far longer than they do, and those that a task asks
+//! for. It waits for no other thread: it may be one of rayon's, or hold a lock that those wait for; and a thread that
+//! runs a task would wait for others that do the same.
 //!
-//! Owns how small is small. Must not know the scheduler.
+//! Owns how small is small, and what is kept how long. Must not know the scheduler.
 
-use super::jobs::{Literals, panicked};
+use super::jobs::Literals;
 use crate::error::Result;
 use std::collections::BTreeMap;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::AtomicBool;
-use tilework_expr::{ChunkIdx, JobId, Node, Op, Plan, Program, StageIdx, StageKind, TaskKey};
-use tilework_kernels::{Chunk, Feed, execute};
+use tilework_expr::{
+    ChunkIdx, JobError, JobId, Node, Op, Plan, Program, StageIdx, StageKind, TaskError, TaskKey,
+};
+use tilework_kernels::{Chunk, Feed, alone};
+use tilework_worker::Sources;
 
 /// Bytes of all arrays of a program together, if there are not fewer that are computed eagerly. Kernels share no work
 /// among threads over so few elements.
@@ -20,33 +22,8 @@ const NODES_MAX: usize = 64;
 /// Tasks of its plan.
 const TASKS_MAX: u64 = 4;
 
-/// The chunks of each output and how many tasks were done, or `None` where the program is not for this, or fails: then
-/// the session says how.
-///
-/// # Errors
-/// A function that makes the elements of a literal, and panics.
-pub(super) fn compute(program: &Program, literals: &Literals) -> Result<Option<(Vec<Vec<Chunk>>, u64)>> {
-    if !is_small(program) {
-        return Ok(None);
-    }
-    let Some(plan) = Plan::of(program).ok().filter(|p| p.n_tasks_in_all() <= TASKS_MAX) else {
-        return Ok(None);
-    };
-    let mut run = Run { plan: &plan, literals, made: BTreeMap::new() };
-    let mut outputs = Vec::with_capacity(plan.outputs.len());
-    for &stage in &plan.outputs {
-        let mut chunks = Vec::new();
-        for chunk in (0..plan.n_tasks(stage)).map(ChunkIdx) {
-            let Some(made) = run.chunk(stage, chunk)? else { return Ok(None) };
-            chunks.push(made);
-        }
-        outputs.push(chunks);
-    }
-    Ok(Some((outputs, run.made.len() as u64)))
-}
-
-/// Whether all of it is small, and calls nothing of the user's and no file.
-fn is_small(program: &Program) -> bool {
+/// The plan of a program that is worth no worker: all of it is small, and it calls nothing of the user's and no file.
+pub(super) fn small(program: &Program) -> Option<Plan> {
     let within = |node: &Node| {
         !matches!(node.op, Op::Read(_) | Op::Write(_) | Op::Held { .. }) && node.op.kernel().is_none()
     };
@@ -55,52 +32,114 @@ fn is_small(program: &Program) -> bool {
         lens.fold(node.dtype.size() as u64, |n, len| n.saturating_mul(len as u64))
     };
     let limit = BYTES_MAX.min(crate::array::eager_bytes_max() as u64);
-    program.nodes.len() <= NODES_MAX
+    let is_small = program.nodes.len() <= NODES_MAX
         && program.nodes.iter().all(within)
-        && program.nodes.iter().map(bytes).fold(0, u64::saturating_add) <= limit
+        && program.nodes.iter().map(bytes).fold(0, u64::saturating_add) <= limit;
+    let plan = is_small.then(|| Plan::of(program).ok()).flatten();
+    plan.filter(|p| p.n_tasks_in_all() <= TASKS_MAX)
 }
 
-/// The chunks that were made so far. Only those that an output needs are, as on a worker.
+/// The chunks of each output and how many tasks were done. What a task made is dropped when all that read it are done.
+///
+/// # Errors
+/// The first task that fails, one that makes the elements of a literal included.
+pub(super) fn compute(plan: &Plan, literals: &Literals) -> Result<(Vec<Vec<Chunk>>, u64)> {
+    let mut run = Run { plan, literals, files: Sources::new(1), tasks: BTreeMap::new() };
+    let order = run.order();
+    alone(|| order.iter().try_for_each(|&task| run.make(task)))?;
+    let chunks = |stage| (0..plan.n_tasks(stage)).map(move |c| (stage, ChunkIdx(c)));
+    let outputs = plan.outputs.iter().map(|&stage| chunks(stage).map(|task| run.read(task)).collect());
+    Ok((outputs.collect(), order.len() as u64))
+}
+
+/// A task, which is named by what it makes.
+type At = (StageIdx, ChunkIdx);
+
+#[derive(Default)]
+struct Task {
+    inputs: Vec<(usize, StageIdx, ChunkIdx)>,
+    /// Tasks and outputs that are still to read what it makes.
+    n_readers: usize,
+    made: Option<Chunk>,
+}
+
 struct Run<'a> {
     plan: &'a Plan,
     literals: &'a Literals,
-    made: BTreeMap<(StageIdx, ChunkIdx), Chunk>,
+    files: Sources,
+    /// Those that an output needs, as on a worker.
+    tasks: BTreeMap<At, Task>,
 }
 
 impl Run<'_> {
-    /// A chunk, after those that it is made of; `None` where it cannot be made.
-    fn chunk(&mut self, stage: StageIdx, chunk: ChunkIdx) -> Result<Option<Chunk>> {
-        if let Some(made) = self.made.get(&(stage, chunk)) {
-            return Ok(Some(made.clone()));
+    /// Looks up the tasks that the outputs need: each comes after its inputs, and as late as may be, so that little is
+    /// held at a time.
+    fn order(&mut self) -> Vec<At> {
+        let chunks = |stage| (0..self.plan.n_tasks(stage)).map(move |c| (stage, ChunkIdx(c)));
+        let outputs = self.plan.outputs.iter().flat_map(|&stage| chunks(stage));
+        let mut stack: Vec<(At, bool)> = outputs.map(|task| (task, false)).collect();
+        stack.reverse();
+        let mut order = Vec::new();
+        while let Some((at, inputs_done)) = stack.pop() {
+            if inputs_done {
+                order.push(at);
+                continue;
+            }
+            // Each reader has put it on the stack once.
+            let known = self.tasks.contains_key(&at);
+            let task = self.tasks.entry(at).or_default();
+            task.n_readers += 1;
+            if !known {
+                self.plan.inputs_of(at.0, at.1, &mut task.inputs);
+                stack.push((at, true));
+                stack.extend(task.inputs.iter().rev().map(|&(_, stage, chunk)| ((stage, chunk), false)));
+            }
         }
-        let made = match self.plan.stage(stage).kind {
-            StageKind::Literal { id } => self.literal(stage, chunk, id)?,
-            _ => self.task(stage, chunk)?,
+        order
+    }
+
+    /// Does a task, after those that it reads.
+    fn make(&mut self, at: At) -> Result<()> {
+        let (stage, chunk) = at;
+        let inputs = self.tasks.get_mut(&at).map(|t| std::mem::take(&mut t.inputs)).unwrap_or_default();
+        let feed = |(slot, from, chunk_idx)| {
+            let region = self.plan.out_region(from, chunk_idx);
+            Feed { slot, chunk_idx, region, chunk: self.read((from, chunk_idx)) }
         };
-        if let Some(made) = &made {
-            self.made.insert((stage, chunk), made.clone());
-        }
-        Ok(made)
+        let feeds: Vec<Feed> = inputs.into_iter().map(feed).collect();
+        let made = match self.plan.stage(stage).kind {
+            StageKind::Literal { id } => self.literal(at, id)?,
+            _ => {
+                let key = TaskKey { job: JobId(0), stage, chunk };
+                let done = self.files.perform_here(self.plan, key, &feeds);
+                done.map_err(|error| self.failed(at, error))?
+            }
+        };
+        self.tasks.entry(at).or_default().made = Some(made);
+        Ok(())
     }
 
-    fn literal(&self, stage: StageIdx, chunk: ChunkIdx, id: u64) -> Result<Option<Chunk>> {
-        let Some((_, literal)) = self.literals.iter().find(|(of, _)| *of == id) else { return Ok(None) };
-        let make = || literal.0.chunk(&self.plan.out_region(stage, chunk));
-        match catch_unwind(AssertUnwindSafe(make)) {
-            Ok(made) => Ok(Some(made)),
-            Err(panic) => Err(panicked(TaskKey { job: JobId(0), stage, chunk }, panic.as_ref()).into()),
-        }
+    fn literal(&self, (stage, chunk): At, id: u64) -> Result<Chunk> {
+        let literal = self.literals.iter().find(|l| l.id == id);
+        let literal = literal.expect("a program comes with its literals");
+        Ok(literal.chunk(chunk, &self.plan.out_region(stage, chunk))?)
     }
 
-    fn task(&mut self, stage: StageIdx, chunk: ChunkIdx) -> Result<Option<Chunk>> {
-        let mut inputs = Vec::new();
-        self.plan.inputs_of(stage, chunk, &mut inputs);
-        let mut feeds = Vec::with_capacity(inputs.len());
-        for (slot, from, chunk_idx) in inputs {
-            let Some(chunk) = self.chunk(from, chunk_idx)? else { return Ok(None) };
-            feeds.push(Feed { slot, chunk_idx, region: self.plan.out_region(from, chunk_idx), chunk });
-        }
-        let run = || execute(self.plan, stage, chunk, &feeds, &AtomicBool::new(false));
-        Ok(catch_unwind(AssertUnwindSafe(run)).ok().and_then(std::result::Result::ok))
+    /// What a task has made, which is forgotten with its last reader.
+    fn read(&mut self, at: At) -> Chunk {
+        let task = self.tasks.entry(at).or_default();
+        task.n_readers = task.n_readers.saturating_sub(1);
+        let made = if task.n_readers == 0 { task.made.take() } else { task.made.clone() };
+        made.expect("a task comes after its inputs")
+    }
+
+    /// As the scheduler says it.
+    fn failed(&self, (stage, chunk): At, error: TaskError) -> JobError {
+        let operation = self.plan.stage(stage).name().to_owned();
+        let message = match error {
+            TaskError::Operation(message) | TaskError::Worker(message) => message,
+            TaskError::Memory { needed, limit } => format!("it needs {needed} bytes of {limit}"),
+        };
+        JobError::Operation { operation, chunk: chunk.0, message }
     }
 }

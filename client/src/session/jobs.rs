@@ -7,29 +7,30 @@ use super::data::{DataPlane, Holder, Upload};
 use super::progress::Progress;
 use super::wait::wait_for;
 use crate::error::{Error, Result};
-use crate::literal::Literal;
-use std::any::Any;
+use crate::literal::{Literal, Provider, chunk_at};
 use std::collections::{BTreeMap, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc;
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use std::time::{Duration, Instant};
-use tilework_expr::{Figures, Holding, JobError, JobId, Plan, Program, TaskKey, TaskRange, Update, WorkerId};
+use tilework_expr::{
+    ChunkIdx, Figures, Grid, Holding, JobId, Plan, Program, Region, TaskKey, TaskRange, Update, WorkerId,
+};
 use tilework_kernels::Chunk;
 use tilework_proto::{ClientLink, ClientSession, ToClient};
 
-/// How long a client waits for the scheduler to name new holders of chunks that were lost while it gathered them.
+/// How long a client waits for the scheduler to name new holders of chunks that were lost when it fetched them.
 const REGATHER_WAIT: Duration = Duration::from_secs(60);
 
 /// Jobs whose figures are kept, the latest ones.
 const RUNS_KEPT: usize = 64;
 
-/// The literals of a program by their names in it.
-pub(super) type Literals = Vec<(u64, Arc<Literal>)>;
+/// The literals of a program.
+pub(super) type Literals = Vec<Arc<Literal>>;
 
 /// What the outputs of a finished job are made of.
-pub(super) struct Located {
+struct Located {
     outputs: Vec<Vec<Holding>>,
     addresses: BTreeMap<WorkerId, Vec<String>>,
 }
@@ -91,7 +92,8 @@ impl Jobs {
         let plan = Arc::new(Plan::of(&program)?);
         let program = Arc::new(program);
         let (news, from_scheduler) = mpsc::channel();
-        let entry = Entry { plan: Arc::clone(&plan), literals: literals.into_iter().collect(), news };
+        let literals = literals.into_iter().map(|l| (l.id, l)).collect();
+        let entry = Entry { plan: Arc::clone(&plan), literals, news };
         // The lock is held over the submission, so that no news of the job finds the table without it.
         let mut table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(why) = &*self.closed.lock().unwrap_or_else(PoisonError::into_inner) {
@@ -101,7 +103,8 @@ impl Jobs {
             wait_for(self.link.submit(Arc::clone(&program))).map_err(|e| Error::Cluster(e.to_string()))?;
         table.insert(id, entry);
         drop(table);
-        Ok(Job { id, jobs: Arc::clone(self), program, plan, news: from_scheduler, progress })
+        let (jobs, news) = (Arc::clone(self), from_scheduler);
+        Ok(Job { id, jobs, program, plan, news, progress, located: None, n_located: 0 })
     }
 
     /// Tasks of the jobs that ended well.
@@ -139,12 +142,11 @@ impl Jobs {
         let upload = move || {
             let to = Holder { worker, addresses };
             for key in tasks.keys() {
-                let make = || literal.0.chunk(&plan.out_region(tasks.stage, key.chunk));
-                let chunk = match catch_unwind(AssertUnwindSafe(make)) {
+                let chunk = match literal.chunk(key.chunk, &plan.out_region(tasks.stage, key.chunk)) {
                     Ok(chunk) => chunk,
-                    Err(panic) => {
+                    Err(error) => {
                         // Err: whoever waits has gone.
-                        let _ = news.send(Update::Failed(panicked(key, panic.as_ref())));
+                        let _ = news.send(Update::Failed(error));
                         return;
                     }
                 };
@@ -170,22 +172,16 @@ impl Jobs {
     }
 }
 
-/// The threads that put and fetch chunks. They are not rayon's own, on all of which a program may wait for arrays: a
-/// `par_iter` whose function sums a lazy view does.
+/// The threads that make and put chunks. They are not rayon's own, on all of which a program may wait for arrays: a
+/// `par_iter` whose function sums a lazy view does. Functions of the user's that run here must not wait for arrays,
+/// whose literals would need these threads, any more than those that run on workers.
 fn chunk_threads() -> &'static rayon::ThreadPool {
     static THREADS: LazyLock<rayon::ThreadPool> = LazyLock::new(|| {
         let builder = rayon::ThreadPoolBuilder::new().thread_name(|i| format!("tilework-chunks-{i}"));
+        let builder = builder.start_handler(|_| tilework_worker::mark_task_thread());
         builder.build().expect("the system has threads for a few more")
     });
     &THREADS
-}
-
-/// What is said where a function of the user's panics while it makes a chunk.
-pub(super) fn panicked(key: TaskKey, panic: &(dyn Any + Send)) -> JobError {
-    let text = panic.downcast_ref::<String>().map(String::as_str);
-    let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no message");
-    let message = format!("panic in the function that makes the elements: {text}");
-    JobError::Operation { operation: "literal".into(), chunk: key.chunk.0, message }
 }
 
 /// A submitted job, released when dropped.
@@ -196,11 +192,19 @@ pub(super) struct Job {
     plan: Arc<Plan>,
     news: mpsc::Receiver<Update>,
     progress: Progress,
+    /// Where the outputs' chunks are, once they exist.
+    located: Option<Located>,
+    /// How often that was said.
+    n_located: u64,
 }
 
 impl Job {
+    pub(super) fn id(&self) -> JobId {
+        self.id
+    }
+
     /// Waits until all outputs exist.
-    pub(super) fn wait(&mut self) -> Result<Located> {
+    pub(super) fn wait(&mut self) -> Result<()> {
         loop {
             match self.news.recv() {
                 Err(mpsc::RecvError) => return Err(self.jobs.why_closed()),
@@ -208,7 +212,8 @@ impl Job {
                 Ok(Update::Done { outputs, addresses, figures }) => {
                     self.progress.finish();
                     self.jobs.ran(&self.program, figures);
-                    return Ok(Located { outputs, addresses: addresses.into_iter().collect() });
+                    self.found(outputs, addresses);
+                    return Ok(());
                 }
                 Ok(Update::Failed(error)) => return Err(error.into()),
                 Ok(Update::Upload { .. }) => {}
@@ -216,24 +221,37 @@ impl Job {
         }
     }
 
+    fn found(&mut self, outputs: Vec<Vec<Holding>>, addresses: Vec<(WorkerId, Vec<String>)>) {
+        self.located = Some(Located { outputs, addresses: addresses.into_iter().collect() });
+        self.n_located += 1;
+    }
+
     /// Waits until all outputs exist and gets their chunks. Chunks that are lost meanwhile are made again by the
     /// scheduler, and looked for where it then says.
     pub(super) fn gather(&mut self, data: &dyn DataPlane) -> Result<Vec<Vec<Chunk>>> {
-        let mut located = self.wait()?;
-        let n_chunks = |i: usize| self.plan.n_tasks(self.plan.outputs[i]) as usize;
+        self.wait()?;
+        let n_chunks = |&stage| self.plan.n_tasks(stage) as usize;
         let mut found: Vec<Vec<Option<Chunk>>> =
-            (0..located.outputs.len()).map(|i| vec![None; n_chunks(i)]).collect();
-        let mut since = Instant::now();
+            self.plan.outputs.iter().map(|stage| vec![None; n_chunks(stage)]).collect();
         loop {
-            let missing = get_missing(&located, &mut found, data)?;
+            let located = self.located.as_ref().expect("waited for above");
+            let missing = get_missing(located, &mut found, data)?;
             if missing == 0 {
                 let whole = found.into_iter().map(|chunks| chunks.into_iter().flatten().collect());
                 return Ok(whole.collect());
             }
+            self.look_again(missing)?;
+        }
+    }
+
+    /// Waits until the scheduler says anew where the chunks are, some of which are missing.
+    fn look_again(&mut self, missing: usize) -> Result<()> {
+        let since = Instant::now();
+        loop {
             match self.news.recv_timeout(REGATHER_WAIT) {
                 Ok(Update::Done { outputs, addresses, .. }) => {
-                    located = Located { outputs, addresses: addresses.into_iter().collect() };
-                    since = Instant::now();
+                    self.found(outputs, addresses);
+                    return Ok(());
                 }
                 Ok(Update::Failed(error)) => return Err(error.into()),
                 Err(mpsc::RecvTimeoutError::Disconnected) => return Err(self.jobs.why_closed()),
@@ -263,6 +281,19 @@ impl Drop for Job {
     }
 }
 
+impl Located {
+    /// Who holds a chunk of an output, and what it is called there.
+    fn holder(&self, output: usize, chunk: ChunkIdx) -> Option<(Holder, TaskKey)> {
+        let mut all = self.outputs.get(output)?.iter();
+        let Holding { chunks, worker } = all.find(|h| h.chunks.chunks.contains(&chunk.0))?;
+        Some((self.holder_of(*worker), TaskKey { job: chunks.job, stage: chunks.stage, chunk }))
+    }
+
+    fn holder_of(&self, worker: WorkerId) -> Holder {
+        Holder { worker, addresses: self.addresses.get(&worker).cloned().unwrap_or_default() }
+    }
+}
+
 /// An output, one of its chunks, and that chunk if it was there.
 type Got = (usize, TaskKey, Option<Chunk>);
 
@@ -271,8 +302,7 @@ fn get_missing(located: &Located, found: &mut [Vec<Option<Chunk>>], data: &dyn D
     let mut wanted: Vec<(usize, Holder, TaskKey)> = Vec::new();
     for (i, holdings) in located.outputs.iter().enumerate() {
         for Holding { chunks, worker } in holdings {
-            let addresses = located.addresses.get(worker).cloned().unwrap_or_default();
-            let holder = Holder { worker: *worker, addresses };
+            let holder = located.holder_of(*worker);
             let open = keys_missing(chunks, &found[i]);
             wanted.extend(open.map(|key| (i, holder.clone(), key)));
         }
@@ -307,24 +337,76 @@ fn keys_missing<'a>(
     range.keys().filter(|k| found.get(k.chunk.0 as usize).is_some_and(Option::is_none))
 }
 
-/// What hangs on a held expression: keeps the job, and the session, alive.
-pub(crate) struct HeldGuard {
+/// A job whose outputs stay on the workers of a session as long as this lives. So does the session.
+struct Kept {
     job: Mutex<Job>,
-    id: JobId,
     session: Session,
 }
 
-impl HeldGuard {
-    pub(super) fn new(job: Job, session: Session) -> HeldGuard {
-        HeldGuard { id: job.id, job: Mutex::new(job), session }
+impl Kept {
+    /// Fetches a chunk of an output, which is made again where it was lost.
+    fn fetch(&self, output: usize, chunk: ChunkIdx) -> Result<Chunk> {
+        loop {
+            let job = self.job.lock().unwrap_or_else(PoisonError::into_inner);
+            let n_located = job.n_located;
+            let held = job.located.as_ref().and_then(|l| l.holder(output, chunk));
+            drop(job);
+            if let Some((holder, key)) = held
+                && let Some(chunk) = self.session.0.data.get(&holder, key)?
+            {
+                return Ok(chunk);
+            }
+            let mut job = self.job.lock().unwrap_or_else(PoisonError::into_inner);
+            // Another thread may have heard of it meanwhile.
+            if job.n_located == n_located {
+                job.look_again(1)?;
+            }
+        }
     }
+}
 
-    pub(super) fn job(&self) -> u64 {
-        self.id.0
+/// What hangs on a held expression: one output of a job that is kept.
+pub(crate) struct Held {
+    kept: Arc<Kept>,
+    /// Fetches the chunks, for where they are not held.
+    literal: Arc<Literal>,
+}
+
+impl Held {
+    /// An output of a job of a session.
+    pub(super) fn outputs(job: Job, session: &Session, grids: impl Iterator<Item = Grid>) -> Vec<Held> {
+        let kept = Arc::new(Kept { job: Mutex::new(job), session: session.clone() });
+        let held = grids.enumerate().map(|(output, grid)| {
+            let fetched = Fetched { kept: Arc::clone(&kept), output, grid };
+            Held { kept: Arc::clone(&kept), literal: Arc::new(Literal::new(fetched)) }
+        });
+        held.collect()
     }
 
     pub(super) fn is_of(&self, session: &Session) -> bool {
-        let _alive = &self.job;
-        self.session.is(session)
+        self.kept.session.is(session)
+    }
+
+    /// What takes its place on another session.
+    pub(super) fn literal(&self) -> &Arc<Literal> {
+        &self.literal
+    }
+}
+
+/// The chunks of an output that is held by another session.
+struct Fetched {
+    kept: Arc<Kept>,
+    output: usize,
+    grid: Grid,
+}
+
+impl Provider for Fetched {
+    fn chunk(&self, region: &Region) -> Result<Chunk> {
+        self.kept.fetch(self.output, chunk_at(&self.grid, region)).map_err(|error| {
+            Error::Cluster(format!(
+                "an array that another session's workers hold cannot be fetched from them ({error}); keep that \
+                 session's processes running, or compute the array (`into_ndarray`) before they end"
+            ))
+        })
     }
 }

@@ -12,16 +12,19 @@ mod progress;
 mod remote;
 mod wait;
 
+use crate::array::chunks_of;
 use crate::error::{Error, Result};
+use crate::literal::{InMemory, Literal};
 use data::DataPlane;
-use jobs::{HeldGuard, Jobs};
+use jobs::{Held, Jobs};
 use progress::Progress;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
-use tilework_expr::{Expr, Figures, Program};
+use tilework_expr::{Expr, Figures, Op, Plan, Program};
 use tilework_kernels::Chunk;
+use tilework_worker::runs_tasks;
 
 /// Results above this many bytes are not gathered into the client unless it says so: see
 /// [`Session::gather_bytes_max`].
@@ -88,6 +91,60 @@ pub(crate) struct WorkerSize {
 }
 
 static CURRENT: Mutex<Option<Session>> = Mutex::new(None);
+
+/// [`Session::run`] on the current session.
+pub(crate) fn run(outputs: &[Expr]) -> Result<Vec<Vec<Chunk>>> {
+    if runs_tasks() { run_within_task(outputs) } else { Session::current()?.run(outputs) }
+}
+
+/// [`Session::execute`] on the current session.
+pub(crate) fn execute(outputs: &[Expr]) -> Result<()> {
+    if runs_tasks() { run_within_task(outputs).map(drop) } else { Session::current()?.execute(outputs) }
+}
+
+/// [`Session::persist`] on the current session.
+pub(crate) fn persist(outputs: &[Expr]) -> Result<Vec<Expr>> {
+    if runs_tasks() { persist_within_task(outputs) } else { Session::current()?.persist(outputs) }
+}
+
+/// Computes what a user's function asks for while a task calls it: on this thread, without any session. A worker whose
+/// threads waited for arrays would have none left to compute them.
+fn run_within_task(outputs: &[Expr]) -> Result<Vec<Vec<Chunk>>> {
+    let (program, literals) = program(outputs, None);
+    Ok(at_once::compute(&Plan::of(&program)?, &literals)?.0)
+}
+
+/// The same, kept in this process.
+fn persist_within_task(outputs: &[Expr]) -> Result<Vec<Expr>> {
+    let kept = outputs.iter().zip(run_within_task(outputs)?).map(|(e, chunks)| {
+        let (id, data) = Literal::attach(InMemory { grid: e.grid().clone(), chunks });
+        Ok(Expr::literal(&e.shape(), &chunks_of(e.grid()), e.dtype(), id, data)?)
+    });
+    kept.collect()
+}
+
+/// The program that computes the expressions on a session, or on none, and its literals.
+fn program(outputs: &[Expr], on: Option<&Session>) -> (Program, jobs::Literals) {
+    let mut literals = Vec::new();
+    let program = Program::replacing(outputs, |e| {
+        let attachment = e.attachment()?;
+        let literal = match (e.op(), attachment.downcast_ref::<Held>()) {
+            (Op::Held { .. }, Some(held)) if on.is_none_or(|session| !held.is_of(session)) => {
+                Arc::clone(held.literal())
+            }
+            (Op::Literal { .. }, _) => Literal::of(attachment)?,
+            // A function of the index gives the same chunks here, where the workers may not have it.
+            _ if on.is_some_and(|s| s.0.place == Place::Cluster) && e.op().kernel().is_some() => {
+                Literal::of(attachment)?
+            }
+            _ => return None,
+        };
+        let id = literal.id;
+        literals.push(literal);
+        Some(Op::Literal { id })
+    });
+    (program, literals)
+}
 
 impl Session {
     /// Starts a session inside this process, with as many threads as this process may use. No port is opened.
@@ -206,6 +263,11 @@ impl Session {
         &self.0.workers
     }
 
+    /// The program that computes the expressions on this session.
+    pub(crate) fn program(&self, outputs: &[Expr]) -> Program {
+        program(outputs, Some(self)).0
+    }
+
     /// What the latest run of the program took; `None` where it did not run, or many others ran since.
     pub(crate) fn figures_of(&self, program: &Program) -> Option<Figures> {
         self.0.jobs.figures_of(program)
@@ -231,13 +293,16 @@ impl Session {
 
     /// Computes the expressions and returns the chunks of each, in order.
     pub(crate) fn run(&self, outputs: &[Expr]) -> Result<Vec<Vec<Chunk>>> {
+        if runs_tasks() {
+            return run_within_task(outputs);
+        }
         let bytes = outputs.iter().map(|e| e.len() as u64 * e.dtype().size() as u64);
         let bytes = bytes.fold(0, u64::saturating_add);
         let limit = self.0.gather_bytes_max.load(Ordering::Relaxed);
         if bytes > limit {
             return Err(Error::TooLargeToGather { bytes, limit });
         }
-        let (program, literals) = self.program(outputs)?;
+        let (program, literals) = program(outputs, Some(self));
         match self.at_once(&program, &literals)? {
             Some(chunks) => Ok(chunks),
             None => self.start(program, literals)?.gather(self.0.data.as_ref()),
@@ -251,7 +316,8 @@ impl Session {
             return Ok(None);
         }
         let started = Instant::now();
-        let Some((chunks, n_tasks)) = at_once::compute(program, literals)? else { return Ok(None) };
+        let Some(plan) = at_once::small(program) else { return Ok(None) };
+        let (chunks, n_tasks) = at_once::compute(&plan, literals)?;
         let elapsed_us = started.elapsed().as_micros() as u64;
         let figures = Figures { n_tasks, elapsed_us, busy_us: elapsed_us, ..Figures::default() };
         self.0.jobs.ran(&Arc::new(program.clone()), figures);
@@ -259,59 +325,30 @@ impl Session {
     }
 
     /// Computes the expressions for their effect (files written) alone.
-    pub(crate) fn execute(&self, outputs: &[Expr]) -> Result<()> {
-        self.submit(outputs)?.wait().map(drop)
+    fn execute(&self, outputs: &[Expr]) -> Result<()> {
+        self.submit(outputs)?.wait()
     }
 
     /// Computes the expressions, leaves their chunks on the workers, and returns expressions that read them there.
     pub(crate) fn persist(&self, outputs: &[Expr]) -> Result<Vec<Expr>> {
         let mut job = self.submit(outputs)?;
         job.wait()?;
-        let guard = Arc::new(HeldGuard::new(job, self.clone()));
-        let held = outputs.iter().enumerate().map(|(i, e)| {
-            let guard = Arc::clone(&guard) as tilework_expr::Attachment;
-            Ok(Expr::held(guard_job(&guard), i as u32, e.grid().clone(), e.dtype(), guard)?)
+        let id = job.id();
+        let held = Held::outputs(job, self, outputs.iter().map(|e| e.grid().clone()));
+        let held = outputs.iter().zip(held).enumerate().map(|(i, (e, held))| {
+            Ok(Expr::held(id.0, i as u32, e.grid().clone(), e.dtype(), Arc::new(held))?)
         });
         held.collect()
     }
 
     fn submit(&self, outputs: &[Expr]) -> Result<jobs::Job> {
-        let (program, literals) = self.program(outputs)?;
+        let (program, literals) = program(outputs, Some(self));
         self.start(program, literals)
     }
 
     fn start(&self, program: Program, literals: jobs::Literals) -> Result<jobs::Job> {
         let progress = Progress::new(self.0.show_progress.load(Ordering::Relaxed));
         self.0.jobs.submit(program, literals, progress)
-    }
-
-    /// The program that computes the expressions on this session, and its literals.
-    fn program(&self, outputs: &[Expr]) -> Result<(Program, jobs::Literals)> {
-        let mut literals = Vec::new();
-        let mut elsewhere = false;
-        Expr::visit(outputs, |e| {
-            let Some(attachment) = e.attachment() else { return };
-            if let Some(literal) = crate::literal::Literal::of(attachment) {
-                if let tilework_expr::Op::Literal { id } = e.op() {
-                    literals.push((*id, literal));
-                }
-            } else if let Some(guard) = attachment.downcast_ref::<HeldGuard>() {
-                elsewhere |= !guard.is_of(self);
-            }
-        });
-        if elsewhere {
-            return Err(Error::OtherSession);
-        }
-        let own_build = self.0.place != Place::Cluster;
-        let program = Program::replacing(outputs, |e| {
-            // A function of the index gives the same chunks here, where the workers may not have it.
-            let foreign = !own_build && e.op().kernel().is_some();
-            let literal = e.attachment().filter(|_| foreign).and_then(crate::literal::Literal::of)?;
-            let id = crate::literal::Literal::new_id();
-            literals.push((id, literal));
-            Some(tilework_expr::Op::Literal { id })
-        });
-        Ok((program, literals))
     }
 
     fn is(&self, other: &Session) -> bool {
@@ -323,10 +360,6 @@ fn number_of_processes(n: &std::ffi::OsStr) -> Result<usize> {
     let number = n.to_str().and_then(|n| n.trim().parse().ok());
     let wrong = || Error::Cluster(format!("TILEWORK_PROCESSES is {}, expected a number", n.display()));
     number.ok_or_else(wrong)
-}
-
-fn guard_job(guard: &tilework_expr::Attachment) -> u64 {
-    guard.downcast_ref::<HeldGuard>().map_or(0, HeldGuard::job)
 }
 
 impl std::fmt::Debug for Session {

@@ -17,3 +17,4 @@ mod reductions;
 mod sessions;
 mod support;
 mod views;
+mod within;

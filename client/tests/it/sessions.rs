@@ -36,19 +36,24 @@ fn the_same_bits_on_any_number_of_workers() {
 
 /// The worker processes of the sessions of this process, by name.
 fn workers_of_this_process(name: &str) -> Vec<u32> {
+    children_with(&format!("TILEWORK_ROLE_NAME={name}"))
+}
+
+/// The children of this process that were started with this in their environment.
+fn children_with(variable: &str) -> Vec<u32> {
     let me = std::process::id().to_string();
     let is_child = |pid: &u32| {
         let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
         let after = stat.rsplit(')').next().unwrap_or_default().to_owned();
         after.split_whitespace().nth(1) == Some(me.as_str())
     };
-    let is_worker = |pid: &u32| {
+    let is_of_role = |pid: &u32| {
         let env = std::fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
-        env.split(|&b| b == 0).any(|v| v == format!("TILEWORK_ROLE_NAME={name}").as_bytes())
+        env.split(|&b| b == 0).any(|v| v == variable.as_bytes())
     };
     let dir = std::fs::read_dir("/proc").expect("proc");
     let pids = dir.filter_map(|e| e.ok()?.file_name().to_str()?.parse::<u32>().ok());
-    pids.filter(is_child).filter(is_worker).collect()
+    pids.filter(is_child).filter(is_of_role).collect()
 }
 
 #[test]
@@ -98,6 +103,25 @@ fn nothing_is_left_of_a_session_when_its_program_ends() {
     while left() > 0 {
         assert!(started.elapsed() < std::time::Duration::from_secs(30), "{} sessions are left", left());
         std::thread::yield_now();
+    }
+}
+
+#[test]
+fn arrays_made_at_once_need_no_session() {
+    const CHILD: &str = "TILEWORK_TEST_HAS_NO_SESSION";
+    if std::env::var_os(CHILD).is_some() {
+        assert!(Session::current().is_err());
+        let a = Array1::<u64>::from_shape_fn(1 << 18, |i| i as u64);
+        assert!(!a.is_lazy());
+        assert_eq!(a[1000], 1000);
+        return;
+    }
+    let name = "sessions::arrays_made_at_once_need_no_session";
+    for (variable, value) in [("TILEWORK_CONNECTION", "no/such/file.json"), ("TILEWORK_PROCESSES", "some")] {
+        let mut child = std::process::Command::new(std::env::current_exe().expect("this test's program"));
+        let output = child.args(["--exact", name]).env(CHILD, "1").env(variable, value).output();
+        let output = output.expect("it runs");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
     }
 }
 
@@ -181,15 +205,63 @@ fn results_above_the_limit_are_refused_before_anything_runs() {
 }
 
 #[test]
-fn held_arrays_belong_to_their_session() {
-    let (one, other) = (embedded(1, 1, None), embedded(1, 1, None));
+fn held_arrays_are_fetched_from_their_session() {
+    let (one, other) = (embedded(1, 1, None), embedded(2, 1, None));
     let _mine = crate::support::processes_are_mine();
     one.make_current();
-    let held = Array1::<f64>::ones(10).try_persist().expect("persisted");
+    let numbers: Array2<i64> = tilework::random::integers_chunked((30, 40), [7, 15], 0..1000, 1);
+    let want = numbers.try_compute_on(&one).expect("computed");
+    let held = numbers.try_persist().expect("persisted");
     Session::close_current();
-    let text = held.try_compute_on(&other).expect_err("another session").to_string();
-    assert!(text.contains("another"), "{text}");
-    assert_eq!(held.lazy_sum().try_compute_on(&one).expect("its own session")[()], 10.0);
+    assert_eq!(held.try_compute_on(&other).expect("another session"), want);
+    let sums = (&held + &held.slice(s![.., ..;-1])).sum_axis(Axis(1));
+    for session in [&one, &other] {
+        let sums = sums.try_compute_on(session).expect("either session");
+        assert_eq!(sums, want.sum_axis(Axis(1)) * 2);
+    }
+    let plan = sums.try_explain_on(&other).expect("a plan");
+    assert!(plan.run().is_some_and(|run| run.bytes_put >= 8 * 30 * 40), "{plan}");
+}
+
+#[test]
+fn an_array_made_by_workers_outlasts_their_session() {
+    let _mine = crate::support::processes_are_mine();
+    let n = 1 << 18;
+    let made = || {
+        let a = Array1::<u64>::from_shape_fn(n, |i| (i as u64 * 7) % 1001);
+        assert!(a.is_lazy(), "the workers have it");
+        a
+    };
+    let want = ndarray::Array1::from_shape_fn(n, |i| (i as u64 * 7) % 1001);
+    let all = || ["scheduler", "worker"].map(|role| children_with(&format!("TILEWORK_ROLE={role}"))).concat();
+    let others = all();
+    let first = Session::processes(2).expect("processes");
+    let mut of_first = all();
+    of_first.retain(|pid| !others.contains(pid));
+    let (a, b, c) = (made(), made(), made());
+    drop(first);
+    // The next session reads it where it is.
+    let next = embedded(1, 1, None);
+    next.make_current();
+    assert_eq!(a.sum(), want.sum());
+    assert_eq!((&a + &made()).sum(), 2 * want.sum());
+    let last = Session::processes(2).expect("processes");
+    assert_eq!((&a - &a).sum(), 0);
+    drop(last);
+    Session::close_current();
+    assert_eq!(b.into_ndarray(), want);
+    // What nobody has any more is missed in words.
+    drop(a);
+    assert_eq!(of_first.len(), 3, "one session was started");
+    for pid in of_first {
+        // SAFETY: plain system call on a process that this test started.
+        assert_eq!(unsafe { libc::kill(pid as i32, libc::SIGKILL) }, 0);
+        while !is_dead(pid) {
+            std::thread::yield_now();
+        }
+    }
+    let text = c.try_compute_on(&next).expect_err("no worker has it").to_string();
+    assert!(text.contains("another session") && text.contains("into_ndarray"), "{text}");
 }
 
 fn connection_error(change: impl FnOnce(&mut String), mode: u32) -> String {

@@ -5,7 +5,7 @@
 
 mod square;
 
-use crate::pool::SendPtr;
+use crate::pool::{SendPtr, join};
 use square::MICRO;
 
 /// Bytes that one thread copies by itself.
@@ -93,7 +93,7 @@ unsafe fn split(size: usize, axes: &[Axis], src: SendPtr, dst: SendPtr) {
     let move_by = |p: SendPtr, stride: isize| p.offset(stride * cut as isize * size as isize);
     let (right_src, right_dst) = (move_by(src, axis.from), move_by(dst, axis.to));
     // SAFETY: the halves are disjoint parts of the box.
-    rayon::join(
+    join(
         || unsafe { split(size, &left, src, dst) },
         || unsafe {
             split(size, &right, right_src, right_dst);

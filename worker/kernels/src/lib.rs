@@ -21,4 +21,5 @@ mod reshape;
 mod task;
 
 pub use chunk::{Buffer, BufferMut, Chunk, ChunkError, ChunkWriter, FreedShare, Plane, UninitBuffer};
+pub use pool::alone;
 pub use task::{Feed, KernelError, execute};

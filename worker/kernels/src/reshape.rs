@@ -4,9 +4,8 @@
 
 use crate::chunk::{Buffer, Chunk, Plane, row_major};
 use crate::gather::{Task, materialise};
-use crate::pool::{SendPtr, check};
+use crate::pool::{SendPtr, check, for_each};
 use crate::task::KernelError;
-use rayon::prelude::*;
 use std::ops::Range;
 use std::sync::Arc;
 use tilework_expr::{ChunkIdx, Region, flat_range, region_len, region_shape};
@@ -48,16 +47,13 @@ pub(crate) fn reshape(task: &Task<'_>, chunk: ChunkIdx) -> Result<Chunk, KernelE
             if !part.is_empty() {
                 let src = &bytes[(at + part.start - start) * size..][..part.len() * size];
                 let place = out.offset(((part.start - want.start) * size) as isize);
-                src.par_chunks(PIECE_BYTES).enumerate().for_each(|(i, piece)| {
+                for_each(src.len().div_ceil(PIECE_BYTES), part.len(), |i| {
+                    let piece = &src[i * PIECE_BYTES..((i + 1) * PIECE_BYTES).min(src.len())];
+                    let place = place.add(i * PIECE_BYTES);
                     // SAFETY: the part lies within the run that the buffer is made for; pieces do not overlap.
-                    unsafe {
-                        std::ptr::copy_nonoverlapping(
-                            piece.as_ptr(),
-                            place.add(i * PIECE_BYTES),
-                            piece.len(),
-                        );
-                    }
-                });
+                    unsafe { std::ptr::copy_nonoverlapping(piece.as_ptr(), place, piece.len()) };
+                    Ok(())
+                })?;
                 copied.push(part);
             }
             at += len;

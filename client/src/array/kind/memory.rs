@@ -106,8 +106,8 @@ impl Drop for Owner {
 struct Memory(Chunk);
 
 impl Provider for Memory {
-    fn chunk(&self, region: &Region) -> Chunk {
-        self.0.slice(region)
+    fn chunk(&self, region: &Region) -> Result<Chunk> {
+        Ok(self.0.slice(region))
     }
 }
 

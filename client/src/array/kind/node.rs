@@ -7,7 +7,7 @@ use super::choice::{default_chunks, dtype_of};
 use super::memory::{Owner, literal};
 use crate::array::chunks_of;
 use crate::error::Result;
-use crate::session::Session;
+use crate::session;
 use ndarray::{Dimension, ShapeBuilder};
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -138,7 +138,9 @@ impl Node {
         if let Some(values) = self.values.get() {
             return Ok(values);
         }
-        let _one_at_a_time = self.computing.lock().unwrap_or_else(PoisonError::into_inner);
+        // Whoever else computes them may need the thread of a task, which therefore does not wait.
+        let alone = (!tilework_worker::runs_tasks()).then(|| self.computing.lock());
+        let _one_at_a_time = alone.map(|lock| lock.unwrap_or_else(PoisonError::into_inner));
         if let Some(values) = self.values.get() {
             return Ok(values);
         }
@@ -256,9 +258,9 @@ pub(crate) fn in_shape<A, D: Dimension>(expr: &Expr, values: Vec<A>) -> ndarray:
     array.expect("a result has as many elements as its grid")
 }
 
-/// Runs the expression on the current session.
+/// Computes the expression on the current session.
 pub(crate) fn computed(expr: &Expr) -> Result<Owner> {
-    let chunks = Session::current()?.run(std::slice::from_ref(expr))?;
+    let chunks = session::run(std::slice::from_ref(expr))?;
     Ok(gathered(expr, &chunks[0]))
 }
 

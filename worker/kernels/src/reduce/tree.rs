@@ -9,7 +9,7 @@ use super::Order;
 use super::fold::{Columns, FoldFns, LANES};
 use super::states::{Counter, States, tree_split};
 use crate::map::{even, piece_len};
-use crate::pool::{SendPtr, check, for_each, with_scratch};
+use crate::pool::{SendPtr, check, for_each, join, with_scratch};
 use crate::program::{BLOCK, Program, Run};
 use crate::task::KernelError;
 use std::ops::Range;
@@ -106,7 +106,7 @@ impl<'a> Tree<'a> {
         let work = units.len() * self.unit_rows() * tile.len() * self.row;
         if units.len() > 1 && work > self.piece {
             let cut = units.start + tree_split(units.len());
-            let (left, right) = rayon::join(
+            let (left, right) = join(
                 || self.units(outer, tile, units.start..cut),
                 || self.units(outer, tile, cut..units.end),
             );
@@ -170,7 +170,7 @@ impl<'a> Tree<'a> {
             let right = out.offset((half * self.fns.state_size) as isize);
             let cut = rows.start + half;
             let (a, b) =
-                rayon::join(|| self.rows_into(rows.start..cut, out), || self.rows_into(cut..rows.end, right));
+                join(|| self.rows_into(rows.start..cut, out), || self.rows_into(cut..rows.end, right));
             return a.and(b);
         }
         if self.row > BLOCK {
@@ -214,7 +214,7 @@ impl<'a> Tree<'a> {
         if leaves.len() > 1 && leaves.len() * self.leaf() > self.piece {
             let cut = leaves.start + tree_split(leaves.len());
             let (left, right) =
-                rayon::join(|| self.leaves(row, leaves.start..cut), || self.leaves(row, cut..leaves.end));
+                join(|| self.leaves(row, leaves.start..cut), || self.leaves(row, cut..leaves.end));
             let mut states = left?;
             states.merge(self.fns, &right?);
             return Ok(states);
