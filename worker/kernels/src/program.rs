@@ -19,6 +19,7 @@ pub(crate) const BLOCK: usize = 1024;
 
 /// Elements for which all steps are done before the next ones: few, so that the memory of every operand is read at
 /// once and not one after another, and intermediate values are still in the L1 cache; enough to pay for the calls.
+/// Programs that read no memory are computed a block at a time.
 const STRIP: usize = 128;
 
 /// A value of a block or of a strip of it: an array of its elements, or one element for all.
@@ -90,6 +91,8 @@ pub(crate) struct Program {
     sizes: Vec<usize>,
     /// The steps that compute.
     computing: Vec<usize>,
+    /// The most elements for which they do so at a time.
+    strip: usize,
     n_registers: usize,
     register_bytes: usize,
     /// Bytes of an element of all staged operands together.
@@ -197,7 +200,9 @@ impl<'a> Bound<'a> {
         let operands = self.operands.into_iter().flatten().collect();
         let computes = |&i: &usize| steps[i].computes() && read_by[i].is_none();
         let computing = (0..steps.len()).filter(computes).collect();
+        let reads = steps.iter().any(|s| matches!(s, Step::Load { .. }));
         Ok(Program {
+            strip: if reads { STRIP } else { BLOCK },
             steps,
             sizes,
             computing,
@@ -419,7 +424,7 @@ impl Run<'_> {
         }
         let mut start = 0;
         while start < n {
-            let len = if program.computing.len() > 1 { STRIP.min(n - start) } else { n };
+            let len = if program.computing.len() > 1 { program.strip.min(n - start) } else { n };
             let place = out.wrapping_add(start * program.result_size());
             for &i in &program.computing {
                 // SAFETY: promised by the caller; a strip of the block.
@@ -504,7 +509,8 @@ impl Run<'_> {
                     self.locs[i] = binary(f, a, b, n, to(self, *register))?;
                 }
                 Step::Pair { pair, then, register } => {
-                    let ([a, b], c) = (pair.args.map(|v| self.strip(v, start)), self.strip(pair.other, start));
+                    let ([a, b], c) =
+                        (pair.args.map(|v| self.strip(v, start)), self.strip(pair.other, start));
                     let dst = to(self, *register);
                     if a.single {
                         self.compute(pair.first, start, n, None)?;
