@@ -9,6 +9,7 @@
 //! - [`GrpcLink`] is its way to a scheduler in another process; in process that is the scheduler's handle.
 //! - [`run`] is the whole life of a worker process.
 
+mod crew;
 mod driver;
 mod frame;
 mod handle;
