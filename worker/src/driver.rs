@@ -4,9 +4,10 @@
 //! Owns the connection to the scheduler, the clock and the timer. Decides nothing, and computes nothing: kernels run
 //! on the pool, files on blocking threads.
 
+use crate::crew::{Crew, Job, finished};
 use crate::peers::{Peers, Shelf, Wanted};
 use crate::plans::Plans;
-use crate::pool::{Pool, compute};
+use crate::pool::Pool;
 use crate::source::Sources;
 use crate::store::{Epoch, Store, Stored};
 use std::collections::HashMap;
@@ -14,7 +15,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use tilework_expr::{Instruction, LeaseId, Plan, Region, Report, TaskError, TaskKey, WorkerId};
-use tilework_kernels::{Chunk, Feed, FreedShare};
+use tilework_kernels::{Feed, FreedShare};
 use tilework_proto::{FromWorker, LinkError, ToWorker, WorkerLink, WorkerSession};
 use tilework_scheduler_core::Hello;
 use tilework_worker_core::{Action, Event, FetchId, Source, Worker};
@@ -54,7 +55,7 @@ pub enum WorkerError {
 /// What can be posted to the driver.
 #[derive(Debug)]
 pub(crate) enum Post {
-    Event(Event),
+    Events(Vec<Event>),
     /// Say goodbye, then end.
     Leave,
     /// End.
@@ -85,11 +86,13 @@ struct Driver {
     core: Worker,
     started: Instant,
     peers: Arc<dyn Peers>,
-    pool: Pool,
+    crew: Crew,
     sources: Arc<Sources>,
     shared: Arc<Shared>,
     memory_bytes: usize,
     inbox: mpsc::WeakSender<Post>,
+    /// Tasks that were asked for and are not handed to the crew yet.
+    jobs: Vec<Job>,
     /// Of the running tasks: set to stop one.
     stops: HashMap<TaskKey, Arc<AtomicBool>>,
     addresses: HashMap<WorkerId, Vec<String>>,
@@ -130,10 +133,11 @@ pub(crate) async fn drive(
         core,
         started: Instant::now(),
         peers,
-        pool,
+        crew: Crew::new(pool, shared.store.clone(), inbox.clone()),
         sources,
         memory_bytes: usize::try_from(hello.memory_bytes).unwrap_or(usize::MAX),
         inbox,
+        jobs: Vec::new(),
         stops: HashMap::new(),
         addresses: HashMap::new(),
         transfers: JoinSet::new(),
@@ -195,7 +199,7 @@ impl Driver {
                 tokio::select! {
                     opened = &mut attempt => break opened,
                     post = posts.recv() => match post {
-                        Some(Post::Event(event)) => self.handle(event),
+                        Some(Post::Events(events)) => self.handle(events),
                         Some(Post::Leave | Post::Stop) | None => return Ok(None),
                     },
                 }
@@ -225,7 +229,7 @@ impl Driver {
     fn disconnected(&mut self, worker: WorkerId) {
         self.shared.number.send_replace(None);
         self.peers.left(worker, &[]);
-        self.handle(Event::Disconnected);
+        self.handle([Event::Disconnected]);
         self.transfers.abort_all();
         self.stops.values().for_each(|stop| stop.store(true, Ordering::Relaxed));
         self.shared.store.clear();
@@ -242,7 +246,7 @@ impl Driver {
         let WorkerSession { mut from_scheduler, to_scheduler, .. } = session;
         let leave_by = tokio::time::sleep(Duration::MAX);
         tokio::pin!(leave_by);
-        self.handle(Event::Tick);
+        self.handle([Event::Tick]);
         loop {
             if !self.reports.is_empty() {
                 let reports = FromWorker::Reports(std::mem::take(&mut self.reports));
@@ -279,10 +283,10 @@ impl Driver {
                 },
                 Some(done) = self.transfers.join_next() => {
                     if let Ok(event) = done {
-                        self.handle(event);
+                        self.handle([event]);
                     }
                 }
-                () = tick => self.handle(Event::Tick),
+                () = tick => self.handle([Event::Tick]),
                 () = &mut leave_by, if self.leaving => return SessionEnd::Stop,
             }
         }
@@ -326,7 +330,7 @@ impl Driver {
                 _ => {}
             }
         }
-        self.handle(Event::Told(instructions));
+        self.handle([Event::Told(instructions)]);
     }
 
     /// Handles a post and those that wait behind it.
@@ -347,34 +351,42 @@ impl Driver {
 
     fn take_one(&mut self, post: Option<Post>) -> Taken {
         match post {
-            Some(Post::Event(event)) => self.handle(event),
+            Some(Post::Events(events)) => self.handle(events),
             Some(Post::Leave) => return Taken::Leave,
             Some(Post::Stop) | None => return Taken::Stop,
         }
         Taken::Handled
     }
 
-    fn handle(&mut self, event: Event) {
-        if let Event::Finished { task, .. } = &event {
-            self.stops.remove(task);
-        }
+    /// Handles events in order, then hands over the tasks that they led to.
+    fn handle(&mut self, events: impl IntoIterator<Item = Event>) {
         let now_us = self.started.elapsed().as_micros() as u64;
         let mut actions = Vec::new();
-        self.core.handle(now_us, event, &mut actions);
-        for action in actions {
-            match action {
-                Action::Fetch { fetch, from, key, region } => self.fetch(fetch, from, key, region),
-                Action::Run { lease, task, feeds } => self.run(lease, task, &feeds),
-                Action::Stop(task) => {
-                    if let Some(stop) = self.stops.get(&task) {
-                        stop.store(true, Ordering::Relaxed);
-                    }
-                }
-                Action::Free(source) => self.shared.store.remove(&source),
-                Action::Report(reports) => self.reports.extend(reports),
+        for event in events {
+            if let Event::Finished { task, .. } = &event {
+                self.stops.remove(task);
             }
+            self.core.handle(now_us, event, &mut actions);
+            actions.drain(..).for_each(|action| self.act(action));
+        }
+        if !self.jobs.is_empty() {
+            self.crew.compute(self.jobs.drain(..));
         }
         self.share_freed();
+    }
+
+    fn act(&mut self, action: Action) {
+        match action {
+            Action::Fetch { fetch, from, key, region } => self.fetch(fetch, from, key, region),
+            Action::Run { lease, task, feeds } => self.run(lease, task, &feeds),
+            Action::Stop(task) => {
+                if let Some(stop) = self.stops.get(&task) {
+                    stop.store(true, Ordering::Relaxed);
+                }
+            }
+            Action::Free(source) => self.shared.store.remove(&source),
+            Action::Report(reports) => self.reports.extend(reports),
+        }
     }
 
     /// Lets freed chunks keep what is left of the worker's memory, up to a part of it.
@@ -411,28 +423,36 @@ impl Driver {
     fn run(&mut self, lease: LeaseId, task: TaskKey, feeds: &[tilework_worker_core::Feed]) {
         let stop = Arc::new(AtomicBool::new(false));
         self.stops.insert(task, stop.clone());
-        let done = Finisher { inbox: self.inbox.clone(), lease, task };
         let (plan, feeds) = match self.prepare(task, feeds) {
             Ok(prepared) => prepared,
-            Err(error) => return drop(tokio::spawn(done.post_async(Err(error), 0))),
+            Err(error) => return self.post(async move { finished(lease, task, Err(error), 0) }),
         };
-        let (store, epoch) = (self.shared.store.clone(), self.epoch);
-        let keep = move |chunk: Chunk| {
-            store.insert(epoch, Source::Held(task), Stored { chunk, region: None });
-        };
-        if Sources::serves(&plan.stage(task.stage).kind) {
-            let performed = self.sources.clone().perform(plan, task, feeds);
-            tokio::spawn(async move {
-                let (result, busy_us) = performed.await;
-                done.post_async(result.map(|chunk| chunk.map_or((), keep)), busy_us).await;
-            });
-        } else {
-            self.pool.spawn(move || {
-                let (result, busy_us) = compute(&plan, task, &feeds, &stop);
-                drop(feeds);
-                done.post(result.map(keep), busy_us);
-            });
+        let epoch = self.epoch;
+        if !Sources::serves(&plan.stage(task.stage).kind) {
+            return self.jobs.push(Job { lease, task, plan, feeds, stop, epoch });
         }
+        let (performed, store) = (self.sources.clone().perform(plan, task, feeds), self.shared.store.clone());
+        self.post(async move {
+            let (result, busy_us) = performed.await;
+            let kept = result.map(|chunk| {
+                if let Some(chunk) = chunk {
+                    store.insert(epoch, Source::Held(task), Stored { chunk, region: None });
+                }
+            });
+            finished(lease, task, kept, busy_us)
+        });
+    }
+
+    /// Posts an event when it is there.
+    fn post(&self, event: impl Future<Output = Event> + Send + 'static) {
+        let inbox = self.inbox.clone();
+        tokio::spawn(async move {
+            let event = event.await;
+            if let Some(inbox) = inbox.upgrade() {
+                // Err: the worker has ended.
+                let _ = inbox.send(Post::Events(vec![event])).await;
+            }
+        });
     }
 
     /// The plan of a task and its inputs' elements.
@@ -460,34 +480,6 @@ enum Taken {
     Handled,
     Leave,
     Stop,
-}
-
-/// Posts the end of a task.
-struct Finisher {
-    inbox: mpsc::WeakSender<Post>,
-    lease: LeaseId,
-    task: TaskKey,
-}
-
-impl Finisher {
-    fn event(&self, result: Result<(), TaskError>, busy_us: u64) -> Post {
-        Post::Event(Event::Finished { lease: self.lease, task: self.task, result, busy_us })
-    }
-
-    /// From a thread of the pool.
-    fn post(self, result: Result<(), TaskError>, busy_us: u64) {
-        if let Some(inbox) = self.inbox.upgrade() {
-            // Err: the worker has ended.
-            let _ = inbox.blocking_send(self.event(result, busy_us));
-        }
-    }
-
-    async fn post_async(self, result: Result<(), TaskError>, busy_us: u64) {
-        if let Some(inbox) = self.inbox.upgrade() {
-            // Err: the worker has ended.
-            let _ = inbox.send(self.event(result, busy_us)).await;
-        }
-    }
 }
 
 /// The sending half is closed: what the scheduler last said tells why.

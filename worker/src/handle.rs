@@ -244,7 +244,7 @@ impl Putter {
             return Err(PutError::Refused("the worker lost its scheduler".into()));
         }
         let inbox = self.inbox.upgrade().ok_or(PutError::Ended)?;
-        let put = Post::Event(Event::Put { lease, key, bytes });
+        let put = Post::Events(vec![Event::Put { lease, key, bytes }]);
         inbox.send(put).await.map_err(|_| PutError::Ended)
     }
 }

@@ -10,6 +10,7 @@
 //! - [`run`] is the whole life of a worker process.
 //! - [`Sources::perform_here`] does one task on the calling thread, which [`runs_tasks`] tells of.
 
+mod crew;
 mod driver;
 mod frame;
 mod handle;

@@ -44,6 +44,11 @@ impl Pool {
         Ok(Pool { threads })
     }
 
+    /// Number of threads.
+    pub(crate) fn n_threads(&self) -> usize {
+        self.threads.current_num_threads()
+    }
+
     /// Runs `job` on a thread of the pool, later; rayon's parallel calls within it use the pool's other threads.
     pub(crate) fn spawn(&self, job: impl FnOnce() + Send + 'static) {
         self.threads.spawn_fifo(job);

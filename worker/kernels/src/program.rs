@@ -19,6 +19,7 @@ pub(crate) const BLOCK: usize = 1024;
 
 /// Elements for which all steps are done before the next ones: few, so that the memory of every operand is read at
 /// once and not one after another, and intermediate values are still in the L1 cache; enough to pay for the calls.
+/// Programs that read no memory are computed a block at a time.
 const STRIP: usize = 128;
 
 /// A value of a block or of a strip of it: an array of its elements, or one element for all.
@@ -39,6 +40,11 @@ impl Loc {
     /// The elements of a block, of `size` bytes each.
     fn of_block(ptr: *const u8, size: usize) -> Loc {
         Loc { ptr, single: false, advance: size }
+    }
+
+    /// The elements of a strip, or one for all.
+    fn of_strip(ptr: *const u8, single: bool) -> Loc {
+        Loc { ptr, single, advance: 0 }
     }
 
     /// Where the strip that begins at element `start` of the block has it.
@@ -85,6 +91,8 @@ pub(crate) struct Program {
     sizes: Vec<usize>,
     /// The steps that compute.
     computing: Vec<usize>,
+    /// The most elements for which they do so at a time.
+    strip: usize,
     n_registers: usize,
     register_bytes: usize,
     /// Bytes of an element of all staged operands together.
@@ -192,7 +200,9 @@ impl<'a> Bound<'a> {
         let operands = self.operands.into_iter().flatten().collect();
         let computes = |&i: &usize| steps[i].computes() && read_by[i].is_none();
         let computing = (0..steps.len()).filter(computes).collect();
+        let reads = steps.iter().any(|s| matches!(s, Step::Load { .. }));
         Ok(Program {
+            strip: if reads { STRIP } else { BLOCK },
             steps,
             sizes,
             computing,
@@ -341,7 +351,7 @@ unsafe fn binary(f: &BinaryFns, a: Loc, b: Loc, n: usize, dst: *mut u8) -> Resul
     if !unsafe { f(n, dst, a.ptr, b.ptr) } {
         return Err(KernelError::Operation("attempt to divide by zero".into()));
     }
-    Ok(Loc { ptr: dst, single: a.single && b.single, advance: 0 })
+    Ok(Loc::of_strip(dst, a.single && b.single))
 }
 
 /// The evaluation of a program over a part of the space, block by block.
@@ -414,11 +424,11 @@ impl Run<'_> {
         }
         let mut start = 0;
         while start < n {
-            let len = if program.computing.len() > 1 { STRIP.min(n - start) } else { n };
+            let len = if program.computing.len() > 1 { program.strip.min(n - start) } else { n };
             let place = out.wrapping_add(start * program.result_size());
             for &i in &program.computing {
                 // SAFETY: promised by the caller; a strip of the block.
-                self.locs[i] = unsafe { self.compute(i, start, len, (i == last).then_some(place))? };
+                unsafe { self.compute(i, start, len, (i == last).then_some(place))? };
             }
             let result = self.locs[last];
             if result.single {
@@ -471,61 +481,79 @@ impl Run<'_> {
         }
     }
 
-    /// A value that is computed from others, over the `n` elements of the block from `start` on; at `out` if given.
+    /// Computes a value from others, over the `n` elements of the block from `start` on; at `out` if given.
+    ///
+    /// Where it lies is noted field by field, not returned: a result that is written in parts and copied whole has
+    /// the processor wait for the writes, as long as a strip takes.
     unsafe fn compute(
-        &self,
+        &mut self,
         i: usize,
         start: usize,
         n: usize,
         out: Option<*mut u8>,
-    ) -> Result<Loc, KernelError> {
-        let to = |register: usize| out.unwrap_or_else(|| self.register(register));
-        let loc = |v: usize| {
-            let loc = self.locs[v];
-            Loc { ptr: loc.at(start), advance: 0, ..loc }
-        };
+    ) -> Result<(), KernelError> {
+        let program = self.program;
+        let to = |run: &Self, register: usize| out.unwrap_or_else(|| run.register(register));
         let length = |single: bool| if single { 1 } else { n };
         // SAFETY: values lie in registers, staging memory or operands, each with the strip's elements or one for
         // all; a value's register differs from those of its arguments.
         unsafe {
-            Ok(match &self.program.steps[i] {
+            match &program.steps[i] {
                 Step::Unary { f, a, register } => {
-                    let (a, dst) = (loc(*a), to(*register));
+                    let (a, dst) = (self.strip(*a, start), to(self, *register));
                     f(length(a.single), dst, a.ptr);
-                    Loc { ptr: dst, ..a }
+                    self.locs[i] = Loc::of_strip(dst, a.single);
                 }
-                Step::Binary { f, a, b, register } => binary(f, loc(*a), loc(*b), n, to(*register))?,
+                Step::Binary { f, a, b, register } => {
+                    let (a, b) = (self.strip(*a, start), self.strip(*b, start));
+                    self.locs[i] = binary(f, a, b, n, to(self, *register))?;
+                }
                 Step::Pair { pair, then, register } => {
-                    let ([a, b], c, dst) = (pair.args.map(loc), loc(pair.other), to(*register));
+                    let ([a, b], c) =
+                        (pair.args.map(|v| self.strip(v, start)), self.strip(pair.other, start));
+                    let dst = to(self, *register);
                     if a.single {
-                        let first = self.compute(pair.first, start, n, None)?;
+                        self.compute(pair.first, start, n, None)?;
+                        let first = self.strip(pair.first, start);
                         let (x, y) = if pair.after { (c, first) } else { (first, c) };
-                        return binary(then, x, y, n, dst);
+                        self.locs[i] = binary(then, x, y, n, dst)?;
+                    } else {
+                        let f = pair.f[usize::from(b.single)][usize::from(c.single)];
+                        f(n, dst, a.ptr, b.ptr, c.ptr);
+                        self.locs[i] = Loc::of_strip(dst, false);
                     }
-                    (pair.f[usize::from(b.single)][usize::from(c.single)])(n, dst, a.ptr, b.ptr, c.ptr);
-                    Loc { ptr: dst, single: false, advance: 0 }
                 }
                 Step::Select { f, c, a, b, register } => {
-                    let (c, a, b, dst) = (loc(*c), loc(*a), loc(*b), to(*register));
-                    if c.single {
-                        return Ok(if c.ptr.cast::<bool>().read() { a } else { b });
-                    }
-                    f[usize::from(a.single)][usize::from(b.single)](n, dst, c.ptr, a.ptr, b.ptr);
-                    Loc { ptr: dst, single: false, advance: 0 }
+                    let [c, a, b] = [*c, *a, *b].map(|v| self.strip(v, start));
+                    self.locs[i] = if c.single {
+                        if c.ptr.cast::<bool>().read() { a } else { b }
+                    } else {
+                        let dst = to(self, *register);
+                        f[usize::from(a.single)][usize::from(b.single)](n, dst, c.ptr, a.ptr, b.ptr);
+                        Loc::of_strip(dst, false)
+                    };
                 }
                 Step::Apply { f, args, register } => {
-                    let dst = to(*register);
+                    let dst = to(self, *register);
                     let mut lanes = [Lane { ptr: dst, step: 0 }; ARGUMENTS_MAX];
                     for (lane, &arg) in lanes.iter_mut().zip(args) {
-                        *lane = Lane { ptr: loc(arg).ptr, step: usize::from(!loc(arg).single) };
+                        let arg = self.strip(arg, start);
+                        *lane = Lane { ptr: arg.ptr, step: usize::from(!arg.single) };
                     }
                     // For every element, also where the arguments are the same: the function may not be pure.
                     f.call(n, &lanes[..args.len()], dst)?;
-                    Loc { ptr: dst, single: false, advance: 0 }
+                    self.locs[i] = Loc::of_strip(dst, false);
                 }
-                Step::Load { .. } | Step::Const(_) | Step::Index { .. } | Step::Random { .. } => self.locs[i],
-            })
+                Step::Load { .. } | Step::Const(_) | Step::Index { .. } | Step::Random { .. } => {}
+            }
         }
+        Ok(())
+    }
+
+    /// Where a value lies for the strip that begins at element `start` of the block.
+    fn strip(&self, value: usize, start: usize) -> Loc {
+        let loc = self.locs[value];
+        Loc::of_strip(loc.at(start), loc.single)
     }
 
     /// An operand's elements over a block: in place where they lie so, else copied to `dst`.

@@ -1,114 +1,20 @@
-//! Random elements as functions of a key and of the element's number: Philox4x64-10 (Salmon, Moraes, Dror, Shaw:
-//! "Parallel random numbers: as easy as 1, 2, 3", SC11) and the distributions on top of it.
+//! Random elements as functions of a key and of the element's number: the distributions on top of raw words.
 //!
 //! Owns which bits element `e` of a stream has: they are made of raw word `e` alone, so that any cut of an array into
 //! chunks and any order give the same array. Must not know programs or chunks.
 
+mod philox;
+
 use crate::math::{self, horner};
 use crate::ops::versions;
+use philox::{BATCH, Philox};
 use std::mem::MaybeUninit;
 use tilework_expr::{DType, Dist};
-
-const MUL: [u64; 2] = [0xD2E7_470E_E14C_6C93, 0xCA5A_8263_9512_1157];
-const WEYL: [u64; 2] = [0x9E37_79B9_7F4A_7C15, 0xBB67_AE85_84CA_A73B];
-/// Counters worked on side by side.
-const WIDE: usize = 8;
-/// Words made at a time.
-const BATCH: usize = 256;
-
-/// High and low half of the products with a constant, by halves of words as vector registers multiply them.
-#[inline(always)]
-fn multiply<const N: usize>(by: u64, x: [u64; N]) -> ([u64; N], [u64; N]) {
-    const LOW: u64 = u32::MAX as u64;
-    let (mut high, mut low) = ([0; N], [0; N]);
-    for i in 0..N {
-        let (a, b) = (x[i] & LOW, x[i] >> 32);
-        let (c, d) = (by & LOW, by >> 32);
-        let first = a * c;
-        let t = b * c + (first >> 32);
-        let u = a * d + (t & LOW);
-        high[i] = b * d + (t >> 32) + (u >> 32);
-        low[i] = u << 32 | first & LOW;
-    }
-    (high, low)
-}
-
-/// The four words of each of `N` counters from `counter` on: word `j` of counter `i` is `[j][i]`.
-#[inline(always)]
-fn philox<const N: usize>(key: u64, counter: u64) -> [[u64; N]; 4] {
-    let mut x = [std::array::from_fn(|i| counter.wrapping_add(i as u64)), [0; N], [0; N], [0; N]];
-    let mut k = [key, 0u64];
-    for _ in 0..10 {
-        let (a_high, a_low) = multiply(MUL[0], x[0]);
-        let (b_high, b_low) = multiply(MUL[1], x[2]);
-        for i in 0..N {
-            x[0][i] = b_high[i] ^ x[1][i] ^ k[0];
-            x[2][i] = a_high[i] ^ x[3][i] ^ k[1];
-        }
-        (x[1], x[3]) = (b_low, a_low);
-        k = [k[0].wrapping_add(WEYL[0]), k[1].wrapping_add(WEYL[1])];
-    }
-    x
-}
-
-/// The four words of one counter.
-fn philox_one(key: u64, counter: u64) -> [u64; 4] {
-    philox::<1>(key, counter).map(|[w]| w)
-}
-
-/// Words `start..start + n` of the stream.
-///
-/// # Safety
-/// `out` has room for `n` words.
-#[inline(always)]
-unsafe fn run_body(key: u64, start: u64, n: usize, out: *mut u64) {
-    let (mut at, mut e) = (0, start);
-    while at < n {
-        let left = n - at;
-        if e.is_multiple_of(4) && left >= 4 * WIDE {
-            let words = philox::<WIDE>(key, e / 4);
-            let counters: [[u64; 4]; WIDE] = std::array::from_fn(|i| std::array::from_fn(|j| words[j][i]));
-            // SAFETY: so many words are left.
-            unsafe { out.add(at).cast::<[[u64; 4]; WIDE]>().write(counters) };
-            at += 4 * WIDE;
-            e = e.wrapping_add(4 * WIDE as u64);
-        } else {
-            let words = philox_one(key, e / 4);
-            let lane = (e % 4) as usize;
-            let count = left.min(4 - lane);
-            for (i, &w) in words[lane..lane + count].iter().enumerate() {
-                // SAFETY: `count` words are left.
-                unsafe { out.add(at + i).write(w) };
-            }
-            at += count;
-            e = e.wrapping_add(count as u64);
-        }
-    }
-}
-
-versions! { fn run<>(key: u64, start: u64, n: usize, out: *mut u64) = run_body }
-
-/// Words `start + i * step` of the stream with this key.
-fn words(key: u64, start: u64, step: i64, out: &mut [MaybeUninit<u64>]) {
-    if step == 1 {
-        // SAFETY: the slice has its length; the loop is chosen for this processor.
-        return unsafe { run()(key, start, out.len(), out.as_mut_ptr().cast()) };
-    }
-    let (mut e, mut block, mut held) = (start, None, [0; 4]);
-    for o in out {
-        if block != Some(e / 4) {
-            block = Some(e / 4);
-            held = philox_one(key, e / 4);
-        }
-        o.write(held[(e % 4) as usize]);
-        e = e.wrapping_add_signed(step);
-    }
-}
 
 /// A stream of random elements of one dtype.
 #[derive(Clone, Debug)]
 pub(crate) struct Stream {
-    key: u64,
+    words: Philox,
     dist: Dist,
     dtype: DType,
 }
@@ -120,7 +26,7 @@ impl Stream {
             Dist::Uniform { .. } | Dist::Normal { .. } => dtype.is_float(),
             Dist::Integers { .. } => dtype.is_int(),
         };
-        fits.then_some(Stream { key, dist, dtype })
+        fits.then(|| Stream { words: Philox::new(key), dist, dtype })
     }
 
     /// Elements `start + i * step` for `i` in `0..n`.
@@ -128,20 +34,22 @@ impl Stream {
     /// # Safety
     /// `dst` has room for `n` elements, aligned for them.
     pub(crate) unsafe fn fill(&self, start: i64, step: i64, n: usize, dst: *mut u8) {
-        let mut room = [MaybeUninit::<u64>::uninit(); BATCH];
-        for at in (0..n).step_by(BATCH) {
-            let count = BATCH.min(n - at);
-            words(
-                self.key,
-                start.wrapping_add(step.wrapping_mul(at as i64)) as u64,
-                step,
-                &mut room[..count],
-            );
-            // SAFETY: `count` words were written; `dst` has room for `n` elements.
+        let (mut room, mut at) = ([MaybeUninit::<u64>::uninit(); BATCH], 0);
+        while at < n {
+            let start = start.wrapping_add(step.wrapping_mul(at as i64)) as u64;
+            let made = if step == 1 {
+                self.words.neighbours(start, n - at, &mut room)
+            } else {
+                let count = BATCH.min(n - at);
+                self.words.stepped(start, step, count, &mut room);
+                0..count
+            };
+            // SAFETY: these words were written; `dst` has room for `n` elements.
             unsafe {
-                let raw = std::slice::from_raw_parts(room.as_ptr().cast::<u64>(), count);
+                let raw = std::slice::from_raw_parts(room.as_ptr().add(made.start).cast::<u64>(), made.len());
                 self.shape(raw, dst.add(at * self.dtype.size()));
             }
+            at += made.len();
         }
     }
 
@@ -202,8 +110,8 @@ unsafe fn uniform_f32_body(n: usize, raw: *const u64, dst: *mut u8, low: f32, hi
     }
 }
 
-versions! { fn uniform_f64<>(n: usize, raw: *const u64, dst: *mut u8, low: f64, high: f64) = uniform_f64_body }
-versions! { fn uniform_f32<>(n: usize, raw: *const u64, dst: *mut u8, low: f32, high: f32) = uniform_f32_body }
+versions! { wide fn uniform_f64<>(n: usize, raw: *const u64, dst: *mut u8, low: f64, high: f64) = uniform_f64_body }
+versions! { wide fn uniform_f32<>(n: usize, raw: *const u64, dst: *mut u8, low: f32, high: f32) = uniform_f32_body }
 
 /// Lemire's multiply-high of each word with the range, without rejection: a value's probability differs from
 /// `1 / range` by less than `2^-64`, the bias of any event by less than `range * 2^-64`.
@@ -368,26 +276,6 @@ versions! { wide fn normal<>(n: usize, raw: *const u64, dst: *mut u8, mean: f64,
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn words_do_not_depend_on_instructions_or_on_where_a_run_starts() {
-        assert_eq!(
-            philox_one(0, 0),
-            [0x1655_4d9e_ca36_314c, 0xdb20_fe9d_672d_0fdc, 0xd7e7_72ce_e186_176b, 0x7e68_b68a_ec7b_a23b,]
-        );
-        let one_by_one: Vec<u64> = (0..400).map(|e| philox_one(5, e / 4)[(e % 4) as usize]).collect();
-        for start in [0, 1, 4, 7, 33] {
-            let n = 400 - start as usize;
-            let (mut least, mut best) = (vec![0; n], vec![0; n]);
-            // SAFETY: both have room for `n` words.
-            unsafe {
-                run_body(5, start, n, least.as_mut_ptr());
-                run()(5, start, n, best.as_mut_ptr());
-            }
-            assert_eq!(least, one_by_one[start as usize..]);
-            assert_eq!(best, least);
-        }
-    }
 
     #[test]
     fn quantiles_are_those_of_the_tables() {

@@ -103,7 +103,15 @@ versions! { fn vv<T: Copy, O: Binary<T>>(n: usize, dst: *mut u8, a: *const u8, b
 versions! { fn vs<T: Copy, O: Binary<T>>(n: usize, dst: *mut u8, a: *const u8, b: *const u8) -> bool = vs_body }
 versions! { fn sv<T: Copy, O: Binary<T>>(n: usize, dst: *mut u8, a: *const u8, b: *const u8) -> bool = sv_body }
 
+versions! { wide fn vv_wide<T: Copy, O: Binary<T>>(n: usize, dst: *mut u8, a: *const u8, b: *const u8) -> bool = vv_body }
+versions! { wide fn vs_wide<T: Copy, O: Binary<T>>(n: usize, dst: *mut u8, a: *const u8, b: *const u8) -> bool = vs_body }
+versions! { wide fn sv_wide<T: Copy, O: Binary<T>>(n: usize, dst: *mut u8, a: *const u8, b: *const u8) -> bool = sv_body }
+
 fn loops<T: Copy, O: Binary<T>>() -> BinaryFns {
+    // Comparisons: to pack their results is most of the work, and AVX-512 has masks for that.
+    if size_of::<O::Out>() < size_of::<T>() {
+        return BinaryFns { vv: vv_wide::<T, O>(), vs: vs_wide::<T, O>(), sv: sv_wide::<T, O>() };
+    }
     BinaryFns { vv: vv::<T, O>(), vs: vs::<T, O>(), sv: sv::<T, O>() }
 }
 

@@ -89,10 +89,14 @@ unsafe fn cast_body<R: Copy, T: To<R>>(n: usize, dst: *mut u8, a: *const u8) {
 }
 
 versions! { fn cast_loop<R: Copy, T: To<R>>(n: usize, dst: *mut u8, a: *const u8) = cast_body }
+versions! { wide fn cast_wide<R: Copy, T: To<R>>(n: usize, dst: *mut u8, a: *const u8) = cast_body }
 
 /// The loop that converts elements of one dtype to another.
 pub(crate) fn cast(from: DType, to: DType) -> UnaryFn {
-    with_dtype!(from, T => with_dtype!(to, R => cast_loop::<R, T>()))
+    // Between sizes, to pack or to spread the elements is most of the work.
+    with_dtype!(from, T => with_dtype!(to, R => {
+        if size_of::<T>() == size_of::<R>() { cast_loop::<R, T>() } else { cast_wide::<R, T>() }
+    }))
 }
 
 /// A loop over `n` elements: destination, condition, value where true, value where false.
