@@ -77,7 +77,7 @@ impl Explain {
         let program = session.program(outputs);
         let plan = Plan::of(&program)?;
         let stages = (0..plan.stages.len() as u32).map(StageIdx);
-        let workers = session.workers().to_vec();
+        let workers = session.workers()?;
         Ok(Explain {
             outputs: (outputs.iter().zip(&plan.outputs))
                 .map(|(e, &stage)| Output { dtype: e.dtype(), grid: e.grid().clone(), stage })
@@ -143,7 +143,7 @@ on_both!({ A: Element } {
     /// to say.
     ///
     /// # Errors
-    /// A session that cannot be started.
+    /// A session that cannot be started; a scheduler that does not answer.
     pub fn try_explain(&self) -> Result<Explain> {
         self.try_explain_on(&Session::current()?)
     }
@@ -151,7 +151,7 @@ on_both!({ A: Element } {
     /// As `try_explain`, on a session.
     ///
     /// # Errors
-    /// An array that cannot be made an expression.
+    /// An array that cannot be made an expression; a scheduler that does not answer.
     pub fn try_explain_on(&self, session: &Session) -> Result<Explain> {
         let expr = match self.node() {
             // What was computed can still be looked at.
@@ -175,7 +175,7 @@ on_both!({ A: Element } {
 /// What computing several arrays in one run does: see [`Explain`].
 ///
 /// # Errors
-/// A session that cannot be started.
+/// A session that cannot be started; a scheduler that does not answer.
 pub fn try_explain_all<T: ComputeAll + ?Sized>(arrays: &T) -> Result<Explain> {
     Explain::of(&arrays.exprs()?, &Session::current()?)
 }

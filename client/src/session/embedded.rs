@@ -3,7 +3,7 @@
 use super::data::{DataPlane, Holder, Upload};
 use super::jobs::Jobs;
 use super::wait::wait_for;
-use super::{EmbeddedOptions, Place, Session, WorkerSize};
+use super::{EmbeddedOptions, Place, Session, WorkerSize, Workers};
 use crate::error::{Error, Result};
 use std::sync::Arc;
 use tilework_cluster::limits;
@@ -89,5 +89,6 @@ pub(super) fn start(options: &EmbeddedOptions) -> Result<Session> {
     let jobs = Jobs::start(client, Arc::clone(&data))?;
     drop(_entered);
     let backing = Box::new((scheduler, Running(Some(runtime))));
-    Ok(Session::new(jobs, data, Place::Here, vec![size; n], backing))
+    let workers = Workers { at_start: vec![size; n], roster: None };
+    Ok(Session::new(jobs, data, Place::Here, workers, backing))
 }

@@ -64,7 +64,7 @@ pub(crate) struct Inner {
     data: Arc<dyn DataPlane>,
     gather_bytes_max: AtomicU64,
     show_progress: AtomicBool,
-    workers: Vec<WorkerSize>,
+    workers: Workers,
     place: Place,
     /// Dropped last: ends what the session started.
     _backing: Box<dyn Send + Sync>,
@@ -88,6 +88,13 @@ pub(crate) struct WorkerSize {
     pub threads: u32,
     /// Bytes that its chunks and tasks may take.
     pub memory_bytes: u64,
+}
+
+/// The workers of a session.
+struct Workers {
+    at_start: Vec<WorkerSize>,
+    /// Who knows the workers of now, where they come and go.
+    roster: Option<remote::Roster>,
 }
 
 static CURRENT: Mutex<Option<Session>> = Mutex::new(None);
@@ -255,12 +262,15 @@ impl Session {
     /// How many workers the session had when it started.
     #[must_use]
     pub fn n_workers(&self) -> usize {
-        self.0.workers.len()
+        self.0.workers.at_start.len()
     }
 
-    /// The workers that the session had when it started.
-    pub(crate) fn workers(&self) -> &[WorkerSize] {
-        &self.0.workers
+    /// The workers that the session has now.
+    pub(crate) fn workers(&self) -> Result<Vec<WorkerSize>> {
+        match &self.0.workers.roster {
+            Some(roster) => roster.workers(),
+            None => Ok(self.0.workers.at_start.clone()),
+        }
     }
 
     /// The program that computes the expressions on this session.
@@ -277,7 +287,7 @@ impl Session {
         jobs: Arc<Jobs>,
         data: Arc<dyn DataPlane>,
         place: Place,
-        workers: Vec<WorkerSize>,
+        workers: Workers,
         backing: Box<dyn Send + Sync>,
     ) -> Session {
         Session(Arc::new(Inner {
@@ -312,7 +322,7 @@ impl Session {
     /// The chunks of a program that is worth no worker, computed by this thread.
     fn at_once(&self, program: &Program, literals: &jobs::Literals) -> Result<Option<Vec<Vec<Chunk>>>> {
         let roomy = |w: &WorkerSize| w.memory_bytes > 4 * at_once::BYTES_MAX;
-        if self.0.place != Place::Here || !self.0.workers.iter().all(roomy) {
+        if self.0.place != Place::Here || !self.0.workers.at_start.iter().all(roomy) {
             return Ok(None);
         }
         let started = Instant::now();
@@ -364,6 +374,6 @@ fn number_of_processes(n: &std::ffi::OsStr) -> Result<usize> {
 
 impl std::fmt::Debug for Session {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Session({} workers)", self.0.workers.len())
+        write!(f, "Session({} workers)", self.n_workers())
     }
 }

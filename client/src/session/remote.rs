@@ -3,7 +3,7 @@
 use super::data::{DataPlane, Holder, Upload};
 use super::jobs::Jobs;
 use super::processes::chain;
-use super::{Place, Session, WorkerSize};
+use super::{Place, Session, WorkerSize, Workers};
 use crate::error::{Error, Result};
 use std::future::Future;
 use std::path::Path;
@@ -130,18 +130,33 @@ pub(super) fn start(
 }
 
 fn open(file: ConnectionFile, io: Io, place: Place, backing: Box<dyn Send + Sync>) -> Result<Session> {
-    let seen = file.clone();
-    let opened = io.run(async move {
-        let state = remote::state(&seen, CONNECT_MAX).await?;
-        let size = |w: &WorkerSummary| WorkerSize { threads: w.threads, memory_bytes: w.memory_bytes };
-        let workers: Vec<WorkerSize> = state.workers.iter().map(size).collect();
-        Ok((remote::session(&seen, CONNECT_MAX).await?, workers))
-    })?;
-    let (client, workers) = opened.map_err(|e: tilework_scheduler::LinkError| Error::Cluster(chain(&e)))?;
     let io = Arc::new(io);
-    let data: Arc<dyn DataPlane> =
-        Arc::new(Network { chunks: ChunkClient::new(&file.identity()), io: Arc::clone(&io) });
+    let roster = Roster { file, io: Arc::clone(&io) };
+    let workers = roster.workers()?;
+    let seen = roster.file.clone();
+    let client = io.run(async move { remote::session(&seen, CONNECT_MAX).await })?;
+    let client = client.map_err(|e| Error::Cluster(chain(&e)))?;
+    let chunks = ChunkClient::new(&roster.file.identity());
+    let data: Arc<dyn DataPlane> = Arc::new(Network { chunks, io: Arc::clone(&io) });
     let jobs = Jobs::start(client, Arc::clone(&data))?;
     // Dropped in this order: the processes of the session, then the runtime.
-    Ok(Session::new(jobs, data, place, workers, Box::new((backing, io))))
+    let backing = Box::new((backing, io));
+    Ok(Session::new(jobs, data, place, Workers { at_start: workers, roster: Some(roster) }, backing))
+}
+
+/// Who works on a cluster, as its scheduler knows.
+pub(super) struct Roster {
+    file: ConnectionFile,
+    io: Arc<Io>,
+}
+
+impl Roster {
+    /// The workers that there are now.
+    pub(super) fn workers(&self) -> Result<Vec<WorkerSize>> {
+        let seen = self.file.clone();
+        let state = self.io.run(async move { remote::state(&seen, CONNECT_MAX).await })?;
+        let state = state.map_err(|e| Error::Cluster(chain(&e)))?;
+        let size = |w: &WorkerSummary| WorkerSize { threads: w.threads, memory_bytes: w.memory_bytes };
+        Ok(state.workers.iter().map(size).collect())
+    }
 }

@@ -77,6 +77,8 @@ fn a_worker_process_that_is_killed_costs_nothing_but_time() {
     assert_eq!(got.to_bits(), want.to_bits());
     let all = kept.try_compute_on(&session).expect("the lost chunks again");
     assert_eq!(all.dim(), (2000, 2000));
+    let plan = kept.try_explain_on(&session).expect("a plan");
+    assert!(plan.to_string().contains("on 1 worker,"), "{plan}");
     assert!(workers_of_this_process("worker-1").iter().all(|&p| p != victims[0]) || is_dead(victims[0]));
     drop((kept, sum));
     Session::close_current();
