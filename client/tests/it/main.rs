@@ -15,5 +15,6 @@ mod random;
 mod reductions;
 mod sessions;
 mod support;
+mod values;
 mod views;
 mod within;
