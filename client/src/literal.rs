@@ -16,6 +16,10 @@ pub(crate) trait Provider: Send + Sync + 'static {
     /// # Errors
     /// Elements that are where they cannot be had from any more.
     fn chunk(&self, region: &Region) -> Result<Chunk>;
+    /// Whether it may wait for other literals' chunks meanwhile.
+    fn waits(&self) -> bool {
+        false
+    }
 }
 
 /// What hangs on a literal's expression.
@@ -29,6 +33,11 @@ impl Literal {
     pub(crate) fn new(provider: impl Provider) -> Literal {
         static NEXT: AtomicU64 = AtomicU64::new(1);
         Literal { id: NEXT.fetch_add(1, Ordering::Relaxed), provider: Box::new(provider) }
+    }
+
+    /// Whether making a chunk may wait for those of other literals.
+    pub(crate) fn waits(&self) -> bool {
+        self.provider.waits()
     }
 
     /// A new name and the attachment that belongs to it.

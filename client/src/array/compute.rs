@@ -44,8 +44,8 @@ on_both!({ A: Element } {
         Ok(assemble(&expr, &chunks[0]))
     }
 
-    /// Computes the array and keeps its chunks on the workers; the returned array reads them there. They are
-    /// dropped when the last array that uses them is.
+    /// Computes the array and keeps its chunks on the workers; the returned array reads them there, or fetches them
+    /// where it is computed on another session. They are dropped when the last array that uses them is.
     ///
     /// # Errors
     /// A failed or lost computation.

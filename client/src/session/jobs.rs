@@ -15,7 +15,8 @@ use std::sync::mpsc;
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tilework_expr::{
-    ChunkIdx, Figures, Grid, Holding, JobId, Plan, Program, Region, TaskKey, TaskRange, Update, WorkerId,
+    ChunkIdx, Figures, Grid, Holding, JobError, JobId, Plan, Program, Region, TaskKey, TaskRange, Update,
+    WorkerId,
 };
 use tilework_kernels::Chunk;
 use tilework_proto::{ClientLink, ClientSession, ToClient};
@@ -139,6 +140,7 @@ impl Jobs {
         let Some(literal) = entry.literals.get(&literal).cloned() else { return };
         let (plan, data, news) = (Arc::clone(&entry.plan), Arc::clone(data), entry.news.clone());
         drop(table);
+        let (waits, told, chunk) = (literal.waits(), news.clone(), tasks.chunks.start);
         let upload = move || {
             let to = Holder { worker, addresses };
             for key in tasks.keys() {
@@ -158,7 +160,21 @@ impl Jobs {
                 }
             }
         };
-        chunk_threads().spawn_fifo(upload);
+        if waits {
+            // The threads that make chunks would all wait, and none be left to make what they wait for.
+            let thread = std::thread::Builder::new().name("tilework-fetch".into()).spawn(upload);
+            if let Err(error) = thread {
+                let message = format!("cannot start a thread that fetches its chunks: {error}");
+                // Err: whoever waits has gone.
+                let _ = told.send(Update::Failed(JobError::Operation {
+                    operation: "literal".into(),
+                    chunk,
+                    message,
+                }));
+            }
+        } else {
+            chunk_threads().spawn_fifo(upload);
+        }
     }
 
     fn close(&self, why: String) {
@@ -408,5 +424,9 @@ impl Provider for Fetched {
                  session's processes running, or compute the array (`into_ndarray`) before they end"
             ))
         })
+    }
+
+    fn waits(&self) -> bool {
+        true
     }
 }

@@ -16,5 +16,6 @@ mod random;
 mod reductions;
 mod sessions;
 mod support;
+mod values;
 mod views;
 mod within;

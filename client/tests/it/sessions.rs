@@ -226,6 +226,26 @@ fn held_arrays_are_fetched_from_their_session() {
 }
 
 #[test]
+fn what_a_lost_worker_held_is_made_again_for_another_session() {
+    let _mine = crate::support::processes_are_mine();
+    let others = workers_of_this_process("worker-1");
+    let first = Session::processes(2).expect("processes");
+    // The client has what the chunks are made of, and fetches as many at once as it can.
+    let n = 64 * rayon::current_num_threads();
+    let numbers = Array1::<u64>::from_vec_chunked((0..n as u64).collect(), 4);
+    let held = numbers.mapv(|x| x * x).try_persist().expect("persisted");
+    let mut victims = workers_of_this_process("worker-1");
+    victims.retain(|pid| !others.contains(pid));
+    assert_eq!(victims.len(), 1, "one worker of that name");
+    // SAFETY: plain system call on a process that this test started.
+    assert_eq!(unsafe { libc::kill(victims[0] as i32, libc::SIGKILL) }, 0);
+    let got = held.try_compute_on(&embedded(4, 4, None)).expect("the lost chunks again");
+    assert_eq!(got, ndarray::Array1::from_iter((0..n as u64).map(|x| x * x)));
+    drop((held, first));
+    Session::close_current();
+}
+
+#[test]
 fn an_array_made_by_workers_outlasts_their_session() {
     let _mine = crate::support::processes_are_mine();
     let n = 1 << 18;
