@@ -6,7 +6,7 @@
 use super::kind::choice::{default_chunks, dtype_of, eager_bytes_max, scalar_of};
 use super::lazily;
 use super::operand::scalar;
-use super::{Array, chunks_of, shape_of};
+use super::{Array, ArrayBase, DataOwned, chunks_of, shape_of};
 use crate::error::{Error, Result, or_panic};
 use ndarray::{Dimension, Ix1, Ix2, ShapeBuilder};
 use num_traits::{Float, One, PrimInt, Zero};
@@ -203,7 +203,7 @@ fn described<A, D: Dimension>(
 }
 
 /// # Filled arrays
-impl<A, D: Dimension> Array<A, D> {
+impl<A, S: DataOwned<Elem = A>, D: Dimension> ArrayBase<S, D, A> {
     /// An array of `shape` filled with zeros; a large one is lazy.
     ///
     /// # Panics
@@ -214,7 +214,7 @@ impl<A, D: Dimension> Array<A, D> {
     where
         A: Clone + Zero,
     {
-        filled(shape, A::zero, ndarray::Array::zeros)
+        S::of_owned(filled(shape, A::zero, ndarray::Array::zeros))
     }
 
     /// An array of `shape` filled with ones; a large one is lazy.
@@ -227,7 +227,7 @@ impl<A, D: Dimension> Array<A, D> {
     where
         A: Clone + One,
     {
-        filled(shape, A::one, ndarray::Array::ones)
+        S::of_owned(filled(shape, A::one, ndarray::Array::ones))
     }
 
     /// An array of `shape` filled with the type's default value; a large one is lazy.
@@ -240,7 +240,7 @@ impl<A, D: Dimension> Array<A, D> {
     where
         A: Default,
     {
-        filled(shape, A::default, ndarray::Array::default)
+        S::of_owned(filled(shape, A::default, ndarray::Array::default))
     }
 
     /// An array of `shape` filled with `elem`; a large one is lazy.
@@ -253,12 +253,13 @@ impl<A, D: Dimension> Array<A, D> {
     where
         A: Clone,
     {
-        filled(shape, || elem.clone(), |shape| ndarray::Array::from_elem(shape, elem.clone()))
+        let eager = |shape| ndarray::Array::from_elem(shape, elem.clone());
+        S::of_owned(filled(shape, || elem.clone(), eager))
     }
 }
 
 /// # Ranges
-impl<A> Array<A, Ix1> {
+impl<A, S: DataOwned<Elem = A>> ArrayBase<S, Ix1, A> {
     /// `n` evenly spaced elements from `start` to `end`, both included; a large array is lazy.
     #[must_use]
     #[track_caller]
@@ -266,11 +267,11 @@ impl<A> Array<A, Ix1> {
     where
         A: Float,
     {
-        described(
+        S::of_owned(described(
             &[n],
             || evenly(start, end, n, &default_chunks(&[n])),
             || ndarray::Array::linspace(start, end, n),
-        )
+        ))
     }
 
     /// The elements from `start` to `end`, `end` excluded, in steps of `step`; a large array is lazy. By rounding,
@@ -290,11 +291,11 @@ impl<A> Array<A, Ix1> {
             let expected = "a step that leads from the first to the second";
             return or_panic(Err(ExprError::Parameter { what: "range", got, expected }.into()));
         };
-        described(
+        S::of_owned(described(
             &[n],
             || ramp(n, &default_chunks(&[n]), start, step),
             || ndarray::Array::range(start, end, step),
-        )
+        ))
     }
 
     /// `n` elements from `base.powf(start)` to `base.powf(end)` with evenly spaced exponents; a large array is lazy.
@@ -306,7 +307,8 @@ impl<A> Array<A, Ix1> {
         A: Float,
     {
         let eager = || ndarray::Array::logspace(base, start, end, n);
-        described(&[n], || powers(base, start, end, n, &default_chunks(&[n])), eager)
+        let lazy = || powers(base, start, end, n, &default_chunks(&[n]));
+        S::of_owned(described(&[n], lazy, eager))
     }
 
     /// `n` elements from `start` to `end`, both included, each the same multiple of the one before; `None` where one
@@ -316,7 +318,7 @@ impl<A> Array<A, Ix1> {
     where
         A: Float,
     {
-        Some(Array::local(ndarray::Array::geomspace(start, end, n)?))
+        Some(S::of_owned(Array::local(ndarray::Array::geomspace(start, end, n)?)))
     }
 }
 
@@ -337,7 +339,7 @@ impl<A: Element> Array<A, Ix1> {
 }
 
 /// # Diagonal matrices
-impl<A> Array<A, Ix2> {
+impl<A, S: DataOwned<Elem = A>> ArrayBase<S, Ix2, A> {
     /// The `n` by `n` matrix with ones on its diagonal and zeros elsewhere; a large one is lazy.
     ///
     /// # Panics
@@ -365,7 +367,7 @@ impl<A> Array<A, Ix2> {
             let dtype = dtype_of::<A>().expect("a large array is lazy only where its elements travel");
             Ok(diagonal(n, &default_chunks(&[n, n]), dtype)?.select(&scalar(&elem)?, &scalar(&A::zero())?)?)
         };
-        described(&[n, n], build, || ndarray::Array::from_diag_elem(n, elem.clone()))
+        S::of_owned(described(&[n, n], build, || ndarray::Array::from_diag_elem(n, elem.clone())))
     }
 }
 

@@ -44,7 +44,7 @@ pub trait IntoOurs {
     fn into_ours(self) -> Self::Ours;
 }
 
-impl<'a, A, D> IntoOurs for ndarray::ArrayView<'a, A, D> {
+impl<'a, A, D: Dimension> IntoOurs for ndarray::ArrayView<'a, A, D> {
     type Ours = ArrayView<'a, A, D>;
     #[inline]
     fn into_ours(self) -> Self::Ours {
@@ -52,7 +52,7 @@ impl<'a, A, D> IntoOurs for ndarray::ArrayView<'a, A, D> {
     }
 }
 
-impl<'a, A, D> IntoOurs for ndarray::ArrayViewMut<'a, A, D> {
+impl<'a, A, D: Dimension> IntoOurs for ndarray::ArrayViewMut<'a, A, D> {
     type Ours = ArrayViewMut<'a, A, D>;
     #[inline]
     fn into_ours(self) -> Self::Ours {

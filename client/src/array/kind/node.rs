@@ -1,14 +1,15 @@
 //! An expression and, once they are touched, its values; and the slices that were taken of it.
 //!
 //! Owns when values are computed and that they are computed once. Must not know the kinds of arrays that look at
-//! them: ndarray's array over the values is kept with its type forgotten.
+//! them: ndarray's view of the values is kept with its type forgotten.
 
+use super::base::parts_at;
 use super::choice::{default_chunks, dtype_of};
 use super::memory::{Owner, literal};
 use crate::array::chunks_of;
 use crate::error::Result;
 use crate::session::Session;
-use ndarray::{Dimension, ShapeBuilder};
+use ndarray::Dimension;
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -48,7 +49,7 @@ pub struct Node {
     computing: Mutex<()>,
     /// The expression that reads the values, once they are here.
     leaf: OnceLock<Expr>,
-    /// ndarray's array or view over the values.
+    /// ndarray's view of the values.
     here: OnceLock<Erased>,
     #[allow(clippy::vec_box, reason = "slices are referred to by their address")]
     slices: Mutex<Vec<Box<Node>>>,
@@ -188,27 +189,6 @@ impl Node {
         before.saturating_add(more).saturating_mul(2) > self.expr.len()
     }
 
-    /// ndarray's array over the values, which stay with this node.
-    ///
-    /// # Safety
-    /// `A` is the type of the expression's elements, and every call for this node asks for an array, with the same
-    /// types.
-    pub(crate) unsafe fn try_array<A, D: Dimension>(&self) -> Result<&ndarray::Array<A, D>> {
-        if let Some(here) = self.here.get() {
-            // SAFETY: by the caller's word.
-            return Ok(unsafe { here.value.cast().as_ref() });
-        }
-        let owner = self.try_values()?;
-        let make = || {
-            // SAFETY: the vector's parts; that it is not freed here is what `forget_values` is for.
-            let values = unsafe { Vec::from_raw_parts(owner.start::<A>(), owner.len(), owner.capacity()) };
-            let array = in_shape::<A, D>(&self.expr, values);
-            erased(array, forget_values::<A, D>)
-        };
-        // SAFETY: by the caller's word.
-        Ok(unsafe { self.here.get_or_init(make).value.cast().as_ref() })
-    }
-
     /// ndarray's view of the values, which stay with this node or its root.
     ///
     /// # Safety
@@ -224,8 +204,10 @@ impl Node {
         let place = self.try_place()?;
         let make = || {
             // SAFETY: the place's elements lie within its owner, which this node or its root keeps.
-            let view: ndarray::ArrayView<'a, A, D> =
-                unsafe { strided(place.first.cast(), &self.expr.shape(), &place.strides) };
+            let view: ndarray::ArrayView<'a, A, D> = unsafe {
+                let dim = crate::array::dim_of(&self.shape);
+                parts_at(place.first.cast::<A>(), dim, Some(&place.strides)).deref_into_view()
+            };
             erased(view, free::<ndarray::ArrayView<'a, A, D>>)
         };
         // SAFETY: by the caller's word.
@@ -241,13 +223,6 @@ fn erased<T>(value: T, drop: unsafe fn(NonNull<()>)) -> Erased {
 unsafe fn free<T>(value: NonNull<()>) {
     // SAFETY: `erased` boxed a value of this type.
     drop(unsafe { Box::from_raw(value.cast::<T>().as_ptr()) });
-}
-
-/// Frees a boxed array, but not its elements, which an owner keeps.
-unsafe fn forget_values<A, D: Dimension>(value: NonNull<()>) {
-    // SAFETY: `erased` boxed a value of this type.
-    let array = unsafe { Box::from_raw(value.cast::<ndarray::Array<A, D>>().as_ptr()) };
-    std::mem::forget(array.into_raw_vec_and_offset().0);
 }
 
 /// Values in row-major order as ndarray's array.
@@ -302,40 +277,6 @@ fn within(view: &Expr, root: &Expr) -> (isize, Vec<isize>) {
         strides = next;
     }
     (offset, strides)
-}
-
-/// ndarray's view of strided elements.
-///
-/// # Safety
-/// The elements must be there, and not be written, for `'a`.
-unsafe fn strided<'a, A, D: Dimension>(
-    first: *const A,
-    shape: &[usize],
-    strides: &[isize],
-) -> ndarray::ArrayView<'a, A, D> {
-    // ndarray takes the lowest address and strides forwards; what runs backwards is then turned round.
-    let mut lowest = first;
-    let mut forwards: D = D::zeros(shape.len());
-    let empty = shape.contains(&0);
-    for (axis, (&stride, &len)) in strides.iter().zip(shape).enumerate() {
-        forwards[axis] = stride.unsigned_abs();
-        if stride < 0 && !empty {
-            lowest = lowest.wrapping_offset(stride * (len as isize - 1));
-        }
-    }
-    let dim = crate::array::dim_of::<D>(shape);
-    if empty {
-        lowest = std::ptr::dangling();
-        forwards = D::zeros(shape.len());
-    }
-    // SAFETY: by the caller's word.
-    let mut view = unsafe { ndarray::ArrayView::from_shape_ptr(dim.strides(forwards), lowest) };
-    for (axis, &stride) in strides.iter().enumerate() {
-        if stride < 0 && !empty {
-            view.invert_axis(ndarray::Axis(axis));
-        }
-    }
-    view
 }
 
 /// The elements of an array in this process as an expression, by a copy.
