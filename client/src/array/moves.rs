@@ -323,9 +323,11 @@ impl<A, S: RawData<Elem = A>, D: Dimension> ArrayBase<S, D, A> {
     /// At an axis out of range, a position beyond it.
     #[track_caller]
     pub fn collapse_axis(&mut self, axis: Axis, index: usize) {
-        let one = || Ok::<_, std::num::TryFromIntError>(isize::try_from(index)?);
-        let part =
-            one().map_or(Part::At(isize::MAX), |i| Part::Range { start: i, end: Some(i + 1), step: 1 });
+        let part = isize::try_from(index).map_or(Part::At(isize::MAX), |i| Part::Range {
+            start: i,
+            end: Some(i + 1),
+            step: 1,
+        });
         or_panic(self.change(
             |expr| {
                 at(expr, axis, index)?;

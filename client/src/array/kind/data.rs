@@ -85,6 +85,7 @@ pub trait Data: RawData {
     where
         Self::Elem: Clone;
     #[doc(hidden)]
+    #[allow(clippy::type_complexity, reason = "an array or another, as ndarray's")]
     fn try_into_owned_nocopy<D: Dimension>(
         array: ArrayBase<Self, D, Self::Elem>,
     ) -> std::result::Result<Array<Self::Elem, D>, ArrayBase<Self, D, Self::Elem>> {

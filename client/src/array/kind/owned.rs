@@ -337,8 +337,10 @@ impl<A, D: Dimension> Array<A, D> {
         let first = data.position_of(parts.as_ptr());
         let mut values = data.into_vec();
         if dim.size() == 0 {
-            let array = ndarray::Array::from_shape_vec(dim.clone().strides(D::zeros(dim.ndim())), values);
-            return Ok(array.expect("strides of 0 fit any vector where there are no elements"));
+            // SAFETY: strides of 0 fit any vector where there are no elements.
+            return Ok(unsafe {
+                ndarray::Array::from_shape_vec_unchecked(dim.clone().strides(D::zeros(dim.ndim())), values)
+            });
         }
         let (lowest, forwards) = forwards(&dim, strides);
         // ndarray has no way to start behind the vector's first element, short of a slice for each type of dimension.
