@@ -457,7 +457,10 @@ impl<A, S: RawData<Elem = A>, D: Dimension> ArrayBase<S, D, A> {
     pub fn raw_view(&self) -> ndarray::RawArrayView<A, D> {
         self.as_raw_ref().raw_view()
     }
+}
 
+/// # References to parts of it
+impl<A, S: RawData<Elem = A>, D> ArrayBase<S, D, A> {
     /// A reference to lengths and strides.
     #[must_use]
     #[track_caller]
@@ -486,6 +489,7 @@ impl<A, S: RawData<Elem = A>, D: Dimension> ArrayBase<S, D, A> {
     pub fn as_raw_ref_mut(&mut self) -> &mut ndarray::RawRef<A, D>
     where
         S: super::RawDataMut,
+        D: Dimension,
     {
         self.as_mut()
     }

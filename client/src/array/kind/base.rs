@@ -154,21 +154,28 @@ impl<A, S: RawData<Elem = A>, D> ArrayBase<S, D, A> {
     }
 }
 
-impl<A, S: RawData<Elem = A>, D: Dimension> ArrayBase<S, D, A> {
+impl<A, S: RawData<Elem = A>, D> ArrayBase<S, D, A> {
     /// The lengths and strides of the array, its elements computed if need be: they are kept.
     pub(crate) fn try_layout(&self) -> Result<&ndarray::ArrayRef<A, D>> {
-        match self.data.node() {
-            // SAFETY: only a reference to the layout leaves this crate where `S` has no elements.
-            None => Ok(unsafe { elements_of(&self.parts) }),
-            // SAFETY: the element type was checked when the node was made, and it is asked for nothing else.
-            Some(node) => Ok(unsafe { node.try_view::<A, D>() }?),
-        }
+        let parts = match self.data.node() {
+            None => &self.parts,
+            // SAFETY: an array's node is made for its types.
+            Some(node) => unsafe { node.try_parts() }?,
+        };
+        // SAFETY: the elements are there; where `S` has none, only a reference to the layout leaves this crate.
+        Ok(unsafe { elements_of(parts) })
     }
 
+    /// Brings the elements here: what is lazy is computed and local from then on.
+    pub(crate) fn settle(&mut self) -> Result<()> {
+        self.data.settle(&mut self.parts)
+    }
+}
+
+impl<A, S: RawData<Elem = A>, D: Dimension> ArrayBase<S, D, A> {
     /// A lazy array with another expression, made of this one's. `None` where the elements are better looked at in place.
     pub(crate) fn rebuilt<E: Dimension>(&self, expr: Expr) -> Option<ArrayBase<S, E, A>> {
-        debug_assert!(E::NDIM.is_none_or(|n| n == expr.ndim()), "{expr:?}");
-        Some(ArrayBase { parts: no_elements(), data: self.data.rebuilt(expr)? })
+        Some(ArrayBase { parts: no_elements(), data: self.data.rebuilt::<E>(expr)? })
     }
 
     /// The same elements, which are here, or some of them in another place within the memory: by ndarray's methods that
@@ -196,14 +203,9 @@ impl<A, S: RawData<Elem = A>, D: Dimension> ArrayBase<S, D, A> {
     pub(in crate::array) fn replace_place(&mut self, f: impl FnOnce(Parts<A, D>) -> Parts<A, D>) {
         self.parts = f(self.parts.clone());
     }
-
-    /// Brings the elements here: what is lazy is computed and local from then on.
-    pub(crate) fn settle(&mut self) -> Result<()> {
-        self.data.settle(&mut self.parts)
-    }
 }
 
-impl<A, S: Data<Elem = A>, D: Dimension> ArrayBase<S, D, A> {
+impl<A, S: Data<Elem = A>, D> ArrayBase<S, D, A> {
     /// The elements, computed if need be; a lazy array's values are kept.
     ///
     /// # Errors
@@ -222,7 +224,7 @@ impl<A, S: Data<Elem = A>, D: Dimension> ArrayBase<S, D, A> {
 /// The elements: what [`ArrayBase`] has no method of its own for is done by them. A lazy array is computed, once.
 ///
 /// Panics where the computation fails; [`ArrayBase::try_local`] returns the error.
-impl<A, S: Data<Elem = A>, D: Dimension> Deref for ArrayBase<S, D, A> {
+impl<A, S: Data<Elem = A>, D> Deref for ArrayBase<S, D, A> {
     type Target = ArrayRef<A, D>;
     #[inline]
     #[track_caller]
@@ -261,7 +263,7 @@ impl<A, S: RawDataClone<Elem = A> + Copy, D: Dimension + Copy> Copy for ArrayBas
 
 macro_rules! references {
     ($([$($data:tt)*] $to:ty;)*) => { $(
-        impl<A, S: $($data)*<Elem = A>, D: Dimension> AsRef<$to> for ArrayBase<S, D, A> {
+        impl<A, S: $($data)*<Elem = A>, D> AsRef<$to> for ArrayBase<S, D, A> {
             #[inline]
             #[track_caller]
             fn as_ref(&self) -> &$to {
@@ -277,7 +279,7 @@ references! {
     [RawData] LayoutRef<A, D>;
 }
 
-impl<A, S: Data<Elem = A>, D: Dimension> AsRef<ArrayRef<A, D>> for ArrayBase<S, D, A> {
+impl<A, S: Data<Elem = A>, D> AsRef<ArrayRef<A, D>> for ArrayBase<S, D, A> {
     #[inline]
     #[track_caller]
     fn as_ref(&self) -> &ArrayRef<A, D> {
@@ -311,7 +313,7 @@ impl<A, S: RawDataMut<Elem = A>, D: Dimension> AsMut<RawRef<A, D>> for ArrayBase
     }
 }
 
-impl<A, S: RawData<Elem = A>, D: Dimension> AsMut<LayoutRef<A, D>> for ArrayBase<S, D, A> {
+impl<A, S: RawData<Elem = A>, D> AsMut<LayoutRef<A, D>> for ArrayBase<S, D, A> {
     #[inline]
     #[track_caller]
     fn as_mut(&mut self) -> &mut LayoutRef<A, D> {
@@ -320,7 +322,7 @@ impl<A, S: RawData<Elem = A>, D: Dimension> AsMut<LayoutRef<A, D>> for ArrayBase
     }
 }
 
-impl<A, S: Data<Elem = A>, D: Dimension> Borrow<ArrayRef<A, D>> for ArrayBase<S, D, A> {
+impl<A, S: Data<Elem = A>, D> Borrow<ArrayRef<A, D>> for ArrayBase<S, D, A> {
     #[inline]
     #[track_caller]
     fn borrow(&self) -> &ArrayRef<A, D> {
@@ -336,7 +338,7 @@ impl<A, S: DataMut<Elem = A>, D: Dimension> BorrowMut<ArrayRef<A, D>> for ArrayB
     }
 }
 
-impl<A, S: RawData<Elem = A>, D: Dimension> Borrow<RawRef<A, D>> for ArrayBase<S, D, A> {
+impl<A, S: RawData<Elem = A>, D> Borrow<RawRef<A, D>> for ArrayBase<S, D, A> {
     #[inline]
     #[track_caller]
     fn borrow(&self) -> &RawRef<A, D> {

@@ -65,13 +65,13 @@ impl<A> RawData for CowRepr<'_, A> {
             CowRepr::Owned(owned) => owned.owner_for_views(),
         }
     }
-    fn rebuilt(&self, expr: Expr) -> Option<Self> {
+    fn rebuilt<D: Dimension>(&self, expr: Expr) -> Option<Self> {
         match self {
-            CowRepr::View(view) => view.rebuilt(expr).map(CowRepr::View),
-            CowRepr::Owned(owned) => owned.rebuilt(expr).map(CowRepr::Owned),
+            CowRepr::View(view) => view.rebuilt::<D>(expr).map(CowRepr::View),
+            CowRepr::Owned(owned) => owned.rebuilt::<D>(expr).map(CowRepr::Owned),
         }
     }
-    fn settle<D: Dimension>(&mut self, parts: &mut Parts<A, D>) -> Result<()> {
+    fn settle<D>(&mut self, parts: &mut Parts<A, D>) -> Result<()> {
         match self {
             CowRepr::View(view) => view.settle(parts),
             CowRepr::Owned(owned) => owned.settle(parts),

@@ -42,13 +42,13 @@ pub trait RawData: Sized + sealed::Sealed {
     /// That of a lazy array with another expression, made of this one's. `None` where the elements are better looked at
     /// in place.
     #[doc(hidden)]
-    fn rebuilt(&self, _: Expr) -> Option<Self> {
+    fn rebuilt<D: Dimension>(&self, _: Expr) -> Option<Self> {
         None
     }
     /// Brings the elements here. Where that fails, nothing has changed.
     #[doc(hidden)]
     #[inline]
-    fn settle<D: Dimension>(&mut self, _: &mut Parts<Self::Elem, D>) -> Result<()> {
+    fn settle<D>(&mut self, _: &mut Parts<Self::Elem, D>) -> Result<()> {
         Ok(())
     }
 }

@@ -217,18 +217,17 @@ impl<A> RawData for OwnedRepr<A> {
         }
     }
 
-    fn rebuilt(&self, expr: Expr) -> Option<Self> {
-        Some(OwnedRepr::lazy(Arc::new(Node::new(expr))))
+    fn rebuilt<D: Dimension>(&self, expr: Expr) -> Option<Self> {
+        Some(OwnedRepr::lazy(Arc::new(Node::new::<A, D>(expr))))
     }
 
     /// Without a copy where nobody else looks at the values.
-    fn settle<D: Dimension>(&mut self, parts: &mut Parts<A, D>) -> Result<()> {
+    fn settle<D>(&mut self, parts: &mut Parts<A, D>) -> Result<()> {
         let Some(More::Lazy(node)) = self.more.as_deref_mut() else { return Ok(()) };
         // Computed where it still is, so that a failure leaves the array as it was.
         node.try_values()?;
-        let shape = node.shape().to_vec();
-        let node = std::mem::replace(node, Arc::new(Node::new(node.expr().clone())));
-        let owner = match Arc::try_unwrap(node) {
+        let fresh = Arc::new(node.anew());
+        let owner = match Arc::try_unwrap(std::mem::replace(node, Arc::clone(&fresh))) {
             Ok(node) => node.into_values(),
             Err(node) => Some(Arc::clone(node.try_values()?)),
         };
@@ -238,7 +237,8 @@ impl<A> RawData for OwnedRepr<A> {
             None => unreachable!("computed above"),
         };
         *self = OwnedRepr::of_vec(values);
-        *parts = parts_at(self.start.as_ptr(), crate::array::dim_of(&shape), None);
+        // SAFETY: an array's node is made for its types.
+        *parts = unsafe { fresh.parts_in(self.start.as_ptr()) };
         Ok(())
     }
 }
@@ -321,9 +321,7 @@ impl<A, D: Dimension> Array<A, D> {
 
     /// A lazy array. The expression's dtype is that of `A`, and it has the dimensions of `D`.
     pub(crate) fn of_expr(expr: Expr) -> Self {
-        assert_eq!(dtype_of::<A>(), Some(expr.dtype()), "{expr:?}");
-        debug_assert!(D::NDIM.is_none_or(|n| n == expr.ndim()), "{expr:?}");
-        ArrayBase { parts: no_elements(), data: OwnedRepr::lazy(Arc::new(Node::new(expr))) }
+        ArrayBase { parts: no_elements(), data: OwnedRepr::lazy(Arc::new(Node::new::<A, D>(expr))) }
     }
 
     /// ndarray's array, computed if need be.

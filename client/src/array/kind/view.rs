@@ -4,7 +4,6 @@
 
 use super::Array;
 use super::base::{ArrayBase, Parts, elements_of_mut, no_elements};
-use super::choice::dtype_of;
 use super::data::sealed::Sealed;
 use super::data::{Data, DataMut, DataShared, RawData, RawDataClone, RawDataMut, RawDataSubst};
 use super::memory::Owner;
@@ -103,13 +102,13 @@ impl<A> RawData for ViewRepr<&A> {
     fn owner_for_views(&self) -> Option<&Arc<Owner>> {
         self.owner()
     }
-    fn rebuilt(&self, expr: Expr) -> Option<Self> {
-        self.expression()?.slice(expr).map(ViewRepr::of_node)
+    fn rebuilt<D: Dimension>(&self, expr: Expr) -> Option<Self> {
+        self.expression()?.slice::<A, D>(expr).map(ViewRepr::of_node)
     }
-    fn settle<D: Dimension>(&mut self, parts: &mut Parts<A, D>) -> Result<()> {
+    fn settle<D>(&mut self, parts: &mut Parts<A, D>) -> Result<()> {
         if let Some(node) = self.expression() {
-            // SAFETY: the element type was checked when this was made, and its node is asked for nothing else.
-            *parts = unsafe { node.try_view::<A, D>() }?.raw_view();
+            // SAFETY: an array's node is made for its types.
+            *parts = unsafe { node.try_into_parts() }?;
             *self = ViewRepr::of_elements(None);
         }
         Ok(())
@@ -189,9 +188,7 @@ impl<'a, A, D: Dimension> ArrayView<'a, A, D> {
     /// A view of `expr`, which is a view of what `of` is the node of; `None` where the elements are better looked at
     /// in place.
     pub(crate) fn lazy(of: &'a Node, expr: Expr) -> Option<Self> {
-        assert_eq!(dtype_of::<A>(), Some(expr.dtype()), "{expr:?}");
-        debug_assert!(D::NDIM.is_none_or(|n| n == expr.ndim()), "{expr:?}");
-        Some(ArrayBase { parts: no_elements(), data: ViewRepr::of_node(of.slice(expr)?) })
+        Some(ArrayBase { parts: no_elements(), data: ViewRepr::of_node(of.slice::<A, D>(expr)?) })
     }
 
     /// ndarray's view, computed if need be; a lazy view's values are kept as long as its array.
