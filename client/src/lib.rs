@@ -26,8 +26,8 @@ pub use array::{
     EAGER_BYTES_MAX, Meshgrid, NdProducer, Operand, Ours, OwnedArcRepr, OwnedRepr, Producer, RawData,
     RawDataClone, RawDataMut, RawDataSubst, Real, ScalarOperand, SignedMath, Source, ViewRepr, Zip, arr0,
     arr1, arr2, arr3, aview_mut1, aview_mut2, aview0, aview1, aview2, compute_all, concatenate,
-    eager_bytes_max, iter, meshgrid, rcarr1, rcarr2, rcarr3, set_default_chunk_len, set_eager_bytes_max,
-    stack, try_compute_all, try_concatenate, try_stack, try_where, where_,
+    eager_bytes_max, indices_of, iter, meshgrid, rcarr1, rcarr2, rcarr3, set_default_chunk_len,
+    set_eager_bytes_max, stack, try_compute_all, try_concatenate, try_stack, try_where, where_,
 };
 pub use closures::{
     Boundaries, Depths, FunctionError, Params, Traced, ZipArrays, map_collect, try_map_collect,
@@ -44,7 +44,7 @@ pub use ndarray::{
     LayoutRefD, LinalgScalar, Linspace, Logspace, MathCell, MeshIndex, MultiSliceArg, NdFloat, NdIndex,
     NewAxis, Order, RawArrayView, RawArrayViewMut, RawRef, RawViewRepr, RemoveAxis, Shape, ShapeArg,
     ShapeBuilder, ShapeError, Slice, SliceArg, SliceInfo, SliceInfoElem, SliceNextDim, StrideShape, azip,
-    indices, indices_of, linspace, logspace, par_azip, parallel, range, s,
+    indices, linspace, logspace, par_azip, parallel, range, s,
 };
 pub use session::{EmbeddedOptions, GATHER_BYTES_MAX, Session};
 pub use tilework_expr::{

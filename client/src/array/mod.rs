@@ -45,7 +45,7 @@ use tilework_expr::{AxisChunks, AxisGrid, Chunks, Element, Expr, Grid};
 pub use compare::{try_where, where_};
 pub use compute::{ComputeAll, compute_all, try_compute_all};
 pub use convert::AsArray;
-pub use iterate::{Ours, Producer, iter};
+pub use iterate::{Ours, Producer, indices_of, iter};
 pub use join::{concatenate, stack, try_concatenate, try_stack};
 pub use kind::choice::{EAGER_BYTES_MAX, eager_bytes_max, set_default_chunk_len, set_eager_bytes_max};
 pub(crate) use kind::choice::{dtype_of, same};

@@ -167,20 +167,12 @@ impl<A, D: Dimension> Array<A, D> {
         self.as_ndarray(|a| a.reserve(axis, additional))
     }
 
-    /// The elements in the order in which they lie in memory, and the position of the first among them. Computes
-    /// the array.
-    #[must_use]
-    #[track_caller]
-    pub fn into_raw_vec_and_offset(self) -> (Vec<A>, Option<usize>) {
-        self.into_ndarray().into_raw_vec_and_offset()
-    }
-
     /// The elements in the order in which they lie in memory. Computes the array.
     #[must_use]
     #[track_caller]
     #[deprecated(note = "ndarray deprecates it: use `.into_raw_vec_and_offset()`")]
     pub fn into_raw_vec(self) -> Vec<A> {
-        self.into_ndarray().into_raw_vec_and_offset().0
+        self.into_raw_vec_and_offset().0
     }
 
     /// Moves the elements into `new_array`, whose old ones are dropped.

@@ -324,29 +324,52 @@ impl<A, D: Dimension> Array<A, D> {
         ArrayBase { parts: no_elements(), data: OwnedRepr::lazy(Arc::new(Node::new::<A, D>(expr))) }
     }
 
+    /// The vector with the elements, which position of it has the first, and lengths and strides; computed if need be.
+    fn try_into_memory(mut self) -> Result<(Vec<A>, usize, Parts<A, D>)> {
+        self.settle()?;
+        let ArrayBase { parts, data } = self;
+        let first = data.position_of(parts.as_ptr());
+        Ok((data.into_vec(), first, parts))
+    }
+
     /// ndarray's array, computed if need be.
     ///
     /// # Errors
     /// A failed or lost computation; a result above the session's limit for gathering.
-    pub fn try_into_ndarray(mut self) -> Result<ndarray::Array<A, D>> {
-        self.settle()?;
-        let ArrayBase { parts, data } = self;
+    pub fn try_into_ndarray(self) -> Result<ndarray::Array<A, D>> {
+        let (mut values, first, parts) = self.try_into_memory()?;
         let (dim, strides) = (parts.raw_dim(), parts.strides());
-        let first = data.position_of(parts.as_ptr());
-        let mut values = data.into_vec();
         if dim.size() == 0 {
+            let none = D::zeros(dim.ndim());
             // SAFETY: strides of 0 fit any vector where there are no elements.
-            return Ok(unsafe {
-                ndarray::Array::from_shape_vec_unchecked(dim.clone().strides(D::zeros(dim.ndim())), values)
-            });
+            return Ok(unsafe { ndarray::Array::from_shape_vec_unchecked(dim.strides(none), values) });
         }
         let (lowest, forwards) = forwards(&dim, strides);
-        // ndarray has no way to start behind the vector's first element, short of a slice for each type of dimension.
-        values.drain(..first.wrapping_add_signed(lowest) * usize::from(size_of::<A>() != 0));
+        if size_of::<A>() != 0 {
+            // ndarray takes arrays that start with the vector alone.
+            values.drain(..first.wrapping_add_signed(lowest));
+        }
         // SAFETY: the elements of an owned array lie in its vector, each once, and now from its start on.
         let mut array = unsafe { ndarray::Array::from_shape_vec_unchecked(dim.strides(forwards), values) };
         invert_backwards(strides, |axis| array.invert_axis(axis));
         Ok(array)
+    }
+
+    /// The elements in the order in which they lie in memory, and the position of the first among them, `None` where
+    /// there are none. Computes the array.
+    ///
+    /// # Panics
+    /// Where the computation fails.
+    #[must_use]
+    #[track_caller]
+    pub fn into_raw_vec_and_offset(self) -> (Vec<A>, Option<usize>) {
+        let (values, first, parts) = or_panic(self.try_into_memory());
+        if parts.is_empty() {
+            return (values, None);
+        }
+        let (lowest, _) = forwards(&parts.raw_dim(), parts.strides());
+        // Elements without a size have no address to tell them by: they count from the lowest.
+        (values, Some(if size_of::<A>() == 0 { lowest.unsigned_abs() } else { first }))
     }
 
     /// ndarray's array, computed if need be.
