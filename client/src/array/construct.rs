@@ -157,24 +157,25 @@ pub(super) fn is_large<A>(shape: &[usize]) -> bool {
 
 /// An array filled with one value: an expression where it is large.
 #[track_caller]
-fn filled<A, D: Dimension, Sh: ShapeBuilder<Dim = D>>(
+fn filled<A, S: DataOwned<Elem = A>, D: Dimension, Sh: ShapeBuilder<Dim = D>>(
     shape: Sh,
     value: impl Fn() -> A,
     eager: impl FnOnce(ndarray::Shape<D>) -> ndarray::Array<A, D>,
-) -> Array<A, D> {
+) -> ArrayBase<S, D, A> {
     let shape = shape.into_shape_with_order();
     let lens = shape.raw_dim().slice();
-    if is_large::<A>(lens)
+    if S::IS_DESCRIBED
+        && is_large::<A>(lens)
         && let Some(scalar) = scalar_of(&value())
     {
         match Expr::full(lens, &default_chunks(lens), scalar) {
-            Ok(expr) if is_row_major(&shape) => return Array::of_expr(expr),
+            Ok(expr) if is_row_major(&shape) => return S::of_owned(Array::of_expr(expr)),
             Err(error @ ExprError::TooLarge { .. }) => return or_panic(Err(error.into())),
             // More dimensions than expressions have: ndarray's.
             _ => {}
         }
     }
-    Array::local(eager(shape))
+    S::of_owned(Array::local(eager(shape)))
 }
 
 /// Whether elements of a shape, of which there are not too many, are to lie in row-major order: those of a computed
@@ -189,17 +190,18 @@ pub(super) fn is_row_major<D: Dimension>(shape: &ndarray::Shape<D>) -> bool {
 
 /// An array that an expression describes where it is large; too large a shape is ndarray's to refuse.
 #[track_caller]
-fn described<A, D: Dimension>(
+fn described<A, S: DataOwned<Elem = A>, D: Dimension>(
     shape: &[usize],
     build: impl FnOnce() -> Result<Expr>,
     eager: impl FnOnce() -> ndarray::Array<A, D>,
-) -> Array<A, D> {
-    if is_large::<A>(shape)
+) -> ArrayBase<S, D, A> {
+    if S::IS_DESCRIBED
+        && is_large::<A>(shape)
         && let Some(expr) = lazily::or_ndarray(build())
     {
-        return Array::of_expr(expr);
+        return S::of_owned(Array::of_expr(expr));
     }
-    Array::local(eager())
+    S::of_owned(Array::local(eager()))
 }
 
 /// # Filled arrays
@@ -214,7 +216,7 @@ impl<A, S: DataOwned<Elem = A>, D: Dimension> ArrayBase<S, D, A> {
     where
         A: Clone + Zero,
     {
-        S::of_owned(filled(shape, A::zero, ndarray::Array::zeros))
+        filled(shape, A::zero, ndarray::Array::zeros)
     }
 
     /// An array of `shape` filled with ones; a large one is lazy.
@@ -227,7 +229,7 @@ impl<A, S: DataOwned<Elem = A>, D: Dimension> ArrayBase<S, D, A> {
     where
         A: Clone + One,
     {
-        S::of_owned(filled(shape, A::one, ndarray::Array::ones))
+        filled(shape, A::one, ndarray::Array::ones)
     }
 
     /// An array of `shape` filled with the type's default value; a large one is lazy.
@@ -240,7 +242,7 @@ impl<A, S: DataOwned<Elem = A>, D: Dimension> ArrayBase<S, D, A> {
     where
         A: Default,
     {
-        S::of_owned(filled(shape, A::default, ndarray::Array::default))
+        filled(shape, A::default, ndarray::Array::default)
     }
 
     /// An array of `shape` filled with `elem`; a large one is lazy.
@@ -254,7 +256,7 @@ impl<A, S: DataOwned<Elem = A>, D: Dimension> ArrayBase<S, D, A> {
         A: Clone,
     {
         let eager = |shape| ndarray::Array::from_elem(shape, elem.clone());
-        S::of_owned(filled(shape, || elem.clone(), eager))
+        filled(shape, || elem.clone(), eager)
     }
 }
 
@@ -267,11 +269,11 @@ impl<A, S: DataOwned<Elem = A>> ArrayBase<S, Ix1, A> {
     where
         A: Float,
     {
-        S::of_owned(described(
+        described(
             &[n],
             || evenly(start, end, n, &default_chunks(&[n])),
             || ndarray::Array::linspace(start, end, n),
-        ))
+        )
     }
 
     /// The elements from `start` to `end`, `end` excluded, in steps of `step`; a large array is lazy. By rounding,
@@ -291,11 +293,11 @@ impl<A, S: DataOwned<Elem = A>> ArrayBase<S, Ix1, A> {
             let expected = "a step that leads from the first to the second";
             return or_panic(Err(ExprError::Parameter { what: "range", got, expected }.into()));
         };
-        S::of_owned(described(
+        described(
             &[n],
             || ramp(n, &default_chunks(&[n]), start, step),
             || ndarray::Array::range(start, end, step),
-        ))
+        )
     }
 
     /// `n` elements from `base.powf(start)` to `base.powf(end)` with evenly spaced exponents; a large array is lazy.
@@ -308,7 +310,7 @@ impl<A, S: DataOwned<Elem = A>> ArrayBase<S, Ix1, A> {
     {
         let eager = || ndarray::Array::logspace(base, start, end, n);
         let lazy = || powers(base, start, end, n, &default_chunks(&[n]));
-        S::of_owned(described(&[n], lazy, eager))
+        described(&[n], lazy, eager)
     }
 
     /// `n` elements from `start` to `end`, both included, each the same multiple of the one before; `None` where one
@@ -367,7 +369,7 @@ impl<A, S: DataOwned<Elem = A>> ArrayBase<S, Ix2, A> {
             let dtype = dtype_of::<A>().expect("a large array is lazy only where its elements travel");
             Ok(diagonal(n, &default_chunks(&[n, n]), dtype)?.select(&scalar(&elem)?, &scalar(&A::zero())?)?)
         };
-        S::of_owned(described(&[n, n], build, || ndarray::Array::from_diag_elem(n, elem.clone())))
+        described(&[n, n], build, || ndarray::Array::from_diag_elem(n, elem.clone()))
     }
 }
 

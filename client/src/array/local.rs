@@ -156,7 +156,9 @@ impl<A, S: DataOwned<Elem = A>, D: Dimension> ArrayBase<S, D, A> {
     #[track_caller]
     pub fn from_shape_fn<Sh: ShapeBuilder<Dim = D>, F: FnMut(D::Pattern) -> A>(shape: Sh, f: F) -> Self {
         let shape = shape.into_shape_with_order();
-        if let Some(array) = on_workers(&shape, &f) {
+        if S::IS_DESCRIBED
+            && let Some(array) = on_workers(&shape, &f)
+        {
             return S::of_owned(array);
         }
         S::of_owned(Array::local(ndarray::Array::from_shape_fn(shape, f)))

@@ -26,7 +26,7 @@ impl<A, S: DataOwned<Elem = A>> ArrayBase<S, Ix2, A> {
         let n = diag.lens()[0];
         let large = n.saturating_mul(n).saturating_mul(size_of::<A>()) > super::eager_bytes_max();
         let eager = |d: &ndarray::ArrayRef<A, Ix1>| ndarray::Array2::from_diag(&d.view());
-        if large && !diag.wants_lazy() && super::kind::choice::dtype_of::<A>().is_some() {
+        if S::IS_DESCRIBED && large && !diag.wants_lazy() && super::kind::choice::dtype_of::<A>().is_some() {
             let expr = diag.leaf().and_then(|e| on_diagonal(&e, &A::zero()));
             return S::of_owned(Array::of_expr(crate::error::or_panic(expr)));
         }

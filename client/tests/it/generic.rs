@@ -376,3 +376,94 @@ fn constructors_make_every_kind_that_owns_its_elements() {
     let written = Array1::<f64>::uninit(3);
     assert_eq!(written.len(), 3);
 }
+
+/// What has arrays and views may live shorter than they do, as with ndarray's.
+struct Borrowed<'a> {
+    view: ArrayView2<'a, f64>,
+    either: CowArray<'a, f64, Ix1>,
+    names: Array1<&'a str>,
+    shared: ArcArray<&'a str, Ix1>,
+}
+
+fn shorter<'b, 'a: 'b>(long: Borrowed<'a>) -> Borrowed<'b> {
+    long
+}
+
+#[test]
+fn arrays_are_covariant_and_may_be_sent_as_ndarrays() {
+    fn is_shared<T: Send + Sync>(_: &T) {}
+    let a = array![[1.0, 2.0]];
+    let names = array!["x"];
+    let mut long = Borrowed { view: a.view(), either: a.row(0).into(), shared: names.to_shared(), names };
+    is_shared(&(&long.view, &long.either, &long.names, &long.shared));
+    {
+        let name = String::from("short");
+        let short = shorter(Borrowed { names: array![&*name], ..long });
+        assert_eq!(short.names[0], "short");
+        assert_eq!((short.view.sum(), short.either.sum(), short.shared.len()), (3.0, 3.0, 1));
+        long = Borrowed {
+            view: a.view(),
+            either: a.row(0).into(),
+            shared: ArcArray::default(0),
+            names: array![],
+        };
+    }
+    assert_eq!(long.view[[0, 1]] + long.either[0], 3.0);
+}
+
+const TABLE: ArrayView2<'static, f64> = aview2(&[[1.0, 2.0], [3.0, 4.0]]);
+
+#[test]
+fn constants_are_views() {
+    assert_eq!(TABLE, array![[1.0, 2.0], [3.0, 4.0]]);
+    assert_eq!(TABLE.t().row(1), array![2.0, 4.0]);
+    assert_eq!((&TABLE + 1.0).sum(), 14.0);
+}
+
+#[test]
+fn owned_arrays_go_to_ndarray_and_back_wherever_their_elements_lie() {
+    let text = |a: &[[u32; 3]; 3]| ndarray::arr2(a).mapv(|x| x.to_string());
+    let all = [[1, 2, 3], [4, 5, 6], [7, 8, 9]];
+    let whole = text(&all);
+    let parts = [s![.., ..;-1], s![1.., 1..], s![..;-2, ..], s![..;-1, 1..;-1], s![1..1, ..]];
+    for part in parts {
+        let want = whole.slice(part).to_owned();
+        let ours = Array::from(whole.clone()).slice_move(part);
+        assert_eq!(ours, want);
+        let copy = ours.clone();
+        assert_eq!(copy.clone().into_ndarray(), want);
+        let (values, first) = ours.into_raw_vec_and_offset();
+        assert_eq!((values.len(), first.map(|i| values[i].clone())), (9, want.first().cloned()));
+        assert_eq!(copy.t().to_owned().into_ndarray(), want.t());
+        assert_eq!(copy.into_iter().collect::<Vec<_>>(), want.iter().cloned().collect::<Vec<_>>());
+    }
+    let mut grown = Array::from(whole).slice_move(s![1.., ..]);
+    grown.push_row(array!["a".into(), "b".into(), "c".into()].view()).expect("as long");
+    assert_eq!((grown.dim(), &*grown[[0, 0]], &*grown[[2, 2]]), ((3, 3), "4", "c"));
+    let none = array![(), (), ()].slice_move(s![1..;-1]);
+    assert_eq!((none.clone().into_ndarray().len(), none.into_iter().count()), (2, 2));
+}
+
+#[test]
+fn a_write_to_one_kind_does_not_show_in_another() {
+    let whole = Array1::from_shape_fn(400_000, |i| i as f64).into_ndarray();
+    let mut a = Array::from(whole).slice_move(s![..;-1]);
+    let (mut b, expression) = (a.clone(), &a + 0.0);
+    let shared = a.to_shared();
+    let mut cow = CowArray::from(&b);
+    cow[1] = -1.0;
+    assert!(cow.is_owned());
+    let cow = cow.into_owned();
+    a[0] = -2.0;
+    b[2] = -3.0;
+    assert_eq!((a[0], a[1], a[2]), (-2.0, 399_998.0, 399_997.0));
+    assert_eq!((b[0], b[1], b[2]), (399_999.0, 399_998.0, -3.0));
+    assert_eq!((cow[0], cow[1], cow[2]), (399_999.0, -1.0, 399_997.0));
+    assert_eq!(
+        (shared[0], shared[399_999], expression[0], expression[2]),
+        (399_999.0, 0.0, 399_999.0, 399_997.0)
+    );
+    let mut other = shared.clone();
+    other += 1.0;
+    assert_eq!((other[0], shared[0], other.sum() - shared.sum()), (400_000.0, 399_999.0, 400_000.0));
+}

@@ -107,6 +107,9 @@ pub trait DataMut: Data + RawDataMut {}
 pub trait DataOwned: Data {
     /// The same for elements that are yet to be written.
     type MaybeUninit: DataOwned<Elem = MaybeUninit<Self::Elem>> + RawDataSubst<Self::Elem, Output = Self>;
+    /// Whether a large array may be made as an expression.
+    #[doc(hidden)]
+    const IS_DESCRIBED: bool = true;
     #[doc(hidden)]
     fn of_owned<D: Dimension>(array: Array<Self::Elem, D>) -> ArrayBase<Self, D, Self::Elem>;
     #[doc(hidden)]

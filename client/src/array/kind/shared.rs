@@ -80,6 +80,7 @@ impl<A: Clone> DataMut for OwnedArcRepr<A> {}
 
 impl<A> DataOwned for OwnedArcRepr<A> {
     type MaybeUninit = OwnedArcRepr<MaybeUninit<A>>;
+    const IS_DESCRIBED: bool = false;
     fn of_owned<D: Dimension>(array: Array<A, D>) -> ArcArray<A, D> {
         array.into()
     }
