@@ -1,9 +1,9 @@
 //! Elements by their index. A local array gives them as ndarray does; a lazy one is computed, once.
 
 use super::kind::choice::is_bounded;
-use super::kind::source::Source;
 use super::write::here;
 use super::{ArrayBase, ArrayView, ArrayViewMut, Data, DataMut};
+use crate::error::or_panic;
 use ndarray::{Dimension, IndexLonger, NdIndex};
 use std::ops::{Index, IndexMut};
 
@@ -30,8 +30,8 @@ impl<A, S: Data<Elem = A>, D: Dimension, I: NdIndex<D>> Index<I> for ArrayBase<S
 /// The element of a lazy array, or of an index out of bounds.
 #[cold]
 #[track_caller]
-fn elsewhere<'r, A, D: Dimension + 'r, I: NdIndex<D>>(array: &'r impl Source<A, D>, index: I) -> &'r A {
-    &array.here()[index]
+fn elsewhere<A, S: Data<Elem = A>, D: Dimension, I: NdIndex<D>>(array: &ArrayBase<S, D, A>, index: I) -> &A {
+    &or_panic(array.try_layout())[index]
 }
 
 impl<A, S: DataMut<Elem = A>, D: Dimension, I: NdIndex<D>> IndexMut<I> for ArrayBase<S, D, A> {

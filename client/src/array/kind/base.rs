@@ -156,11 +156,16 @@ impl<A, S: RawData<Elem = A>, D> ArrayBase<S, D, A> {
 
 impl<A, S: RawData<Elem = A>, D> ArrayBase<S, D, A> {
     /// The lengths and strides of the array, its elements computed if need be: they are kept.
+    #[inline]
     pub(crate) fn try_layout(&self) -> Result<&ndarray::ArrayRef<A, D>> {
         let parts = match self.data.node() {
             None => &self.parts,
             // SAFETY: an array's node is made for its types.
-            Some(node) => unsafe { node.try_parts() }?,
+            Some(node) => match unsafe { node.parts() } {
+                Some(parts) => parts,
+                // SAFETY: as above.
+                None => unsafe { node.try_parts() }?,
+            },
         };
         // SAFETY: the elements are there; where `S` has none, only a reference to the layout leaves this crate.
         Ok(unsafe { elements_of(parts) })

@@ -236,15 +236,21 @@ impl Node {
         before.saturating_add(more).saturating_mul(2) > self.expr.len()
     }
 
+    /// Where the values are, if they have been looked at already.
+    ///
+    /// # Safety
+    /// `A` and `D` are the types that the node was made for.
+    #[inline]
+    pub(crate) unsafe fn parts<A, D>(&self) -> Option<&Parts<A, D>> {
+        // SAFETY: by the caller's word.
+        self.here.get().map(|here| unsafe { here.get() })
+    }
+
     /// Where the values are, which stay with this node or its root.
     ///
     /// # Safety
     /// `A` and `D` are the types that the node was made for.
     pub(crate) unsafe fn try_parts<A, D>(&self) -> Result<&Parts<A, D>> {
-        if let Some(here) = self.here.get() {
-            // SAFETY: by the caller's word.
-            return Ok(unsafe { here.get() });
-        }
         let place = self.try_place()?;
         let here = self.here.get_or_init(|| (self.at)(place.first, &self.shape, &place.strides));
         // SAFETY: by the caller's word.
