@@ -18,14 +18,16 @@ mod session;
 
 pub use array::{
     ArcArray, ArcArray0, ArcArray1, ArcArray2, ArcArray3, ArcArray4, ArcArray5, ArcArray6, ArcArrayD, Array,
-    Array0, Array1, Array2, Array3, Array4, Array5, Array6, ArrayBase, ArrayD, ArrayView, ArrayView0,
+    Array0, Array1, Array2, Array3, Array4, Array5, Array6, ArrayBase, ArrayD, ArrayRef, ArrayRef0,
+    ArrayRef1, ArrayRef2, ArrayRef3, ArrayRef4, ArrayRef5, ArrayRef6, ArrayRefD, ArrayView, ArrayView0,
     ArrayView1, ArrayView2, ArrayView3, ArrayView4, ArrayView5, ArrayView6, ArrayViewD, ArrayViewMut,
     ArrayViewMut0, ArrayViewMut1, ArrayViewMut2, ArrayViewMut3, ArrayViewMut4, ArrayViewMut5, ArrayViewMut6,
-    ArrayViewMutD, AsArray, ComplexMath, ComputeAll, CowArray, EAGER_BYTES_MAX, Meshgrid, NdProducer,
-    Operand, Ours, Producer, Real, ScalarOperand, SignedMath, Source, Zip, arr0, arr1, arr2, arr3,
-    aview_mut1, aview_mut2, aview0, aview1, aview2, compute_all, concatenate, eager_bytes_max, iter,
-    meshgrid, rcarr1, rcarr2, rcarr3, set_default_chunk_len, set_eager_bytes_max, stack, try_compute_all,
-    try_concatenate, try_stack, try_where, where_,
+    ArrayViewMutD, AsArray, ComplexMath, ComputeAll, CowArray, CowRepr, Data, DataMut, DataOwned, DataShared,
+    EAGER_BYTES_MAX, Meshgrid, NdProducer, Operand, Ours, OwnedArcRepr, OwnedRepr, Producer, RawData,
+    RawDataClone, RawDataMut, RawDataSubst, Real, ScalarOperand, SignedMath, Source, ViewRepr, Zip, arr0,
+    arr1, arr2, arr3, aview_mut1, aview_mut2, aview0, aview1, aview2, compute_all, concatenate,
+    eager_bytes_max, indices_of, iter, meshgrid, rcarr1, rcarr2, rcarr3, set_default_chunk_len,
+    set_eager_bytes_max, stack, try_compute_all, try_concatenate, try_stack, try_where, where_,
 };
 pub use closures::{
     Boundaries, Depths, FunctionError, Params, Traced, ZipArrays, map_collect, try_map_collect,
@@ -36,15 +38,13 @@ pub use explain::{Explain, StageExplain, explain_all, try_explain_all};
 pub use ndarray;
 #[doc(no_inline)]
 pub use ndarray::{
-    ArrayRef, ArrayRef0, ArrayRef1, ArrayRef2, ArrayRef3, ArrayRef4, ArrayRef5, ArrayRef6, ArrayRefD,
-    AssignElem, Axis, AxisDescription, CowRepr, Data, DataMut, DataOwned, DataShared, Dim, DimAdd, DimMax,
-    Dimension, ErrorKind, FoldWhile, IndexLonger, IntoDimension, IntoNdProducer, Ix, Ix0, Ix1, Ix2, Ix3, Ix4,
-    Ix5, Ix6, IxDyn, IxDynImpl, Ixs, Layout, LayoutRef, LayoutRef0, LayoutRef1, LayoutRef2, LayoutRef3,
-    LayoutRef4, LayoutRef5, LayoutRef6, LayoutRefD, LinalgScalar, Linspace, Logspace, MathCell, MeshIndex,
-    MultiSliceArg, NdFloat, NdIndex, NewAxis, Order, OwnedArcRepr, OwnedRepr, RawArrayView, RawArrayViewMut,
-    RawData, RawDataClone, RawDataMut, RawDataSubst, RawRef, RawViewRepr, RemoveAxis, Shape, ShapeArg,
-    ShapeBuilder, ShapeError, Slice, SliceArg, SliceInfo, SliceInfoElem, SliceNextDim, StrideShape, ViewRepr,
-    azip, indices, indices_of, linspace, logspace, par_azip, parallel, range, s,
+    AssignElem, Axis, AxisDescription, Dim, DimAdd, DimMax, Dimension, ErrorKind, FoldWhile, IndexLonger,
+    IntoDimension, IntoNdProducer, Ix, Ix0, Ix1, Ix2, Ix3, Ix4, Ix5, Ix6, IxDyn, IxDynImpl, Ixs, Layout,
+    LayoutRef, LayoutRef0, LayoutRef1, LayoutRef2, LayoutRef3, LayoutRef4, LayoutRef5, LayoutRef6,
+    LayoutRefD, LinalgScalar, Linspace, Logspace, MathCell, MeshIndex, MultiSliceArg, NdFloat, NdIndex,
+    NewAxis, Order, RawArrayView, RawArrayViewMut, RawRef, RawViewRepr, RemoveAxis, Shape, ShapeArg,
+    ShapeBuilder, ShapeError, Slice, SliceArg, SliceInfo, SliceInfoElem, SliceNextDim, StrideShape, azip,
+    indices, linspace, logspace, par_azip, parallel, range, s,
 };
 pub use session::{EmbeddedOptions, GATHER_BYTES_MAX, Session};
 pub use tilework_expr::{

@@ -1,9 +1,9 @@
 //! Approximate equality, as ndarray has it: `assert_abs_diff_eq!` and its like compare arrays of ours.
 
 use super::kind::source::Source;
-use super::{ArcArray, Array, ArrayBase, ArrayView, ArrayViewMut, CowArray};
+use super::{ArrayBase, ArrayRef, Data};
 use approx::{AbsDiffEq, RelativeEq, UlpsEq};
-use ndarray::{Data, Dimension, Zip};
+use ndarray::{Dimension, Zip};
 
 /// Whether shapes are equal and `f` holds for all pairs of elements.
 fn all<A, D: Dimension>(
@@ -46,40 +46,8 @@ macro_rules! approximately {
     )* };
 }
 approximately! {
-    [] Array<A, D>, Array<A, D>;
-    [] Array<A, D>, ArrayView<'_, A, D>;
-    [] Array<A, D>, ArrayViewMut<'_, A, D>;
-    [] Array<A, D>, CowArray<'_, A, D>;
-    [] Array<A, D>, ArcArray<A, D>;
-    [] ArrayView<'_, A, D>, Array<A, D>;
-    [] ArrayView<'_, A, D>, ArrayView<'_, A, D>;
-    [] ArrayView<'_, A, D>, ArrayViewMut<'_, A, D>;
-    [] ArrayView<'_, A, D>, CowArray<'_, A, D>;
-    [] ArrayView<'_, A, D>, ArcArray<A, D>;
-    [] ArrayViewMut<'_, A, D>, Array<A, D>;
-    [] ArrayViewMut<'_, A, D>, ArrayView<'_, A, D>;
-    [] ArrayViewMut<'_, A, D>, ArrayViewMut<'_, A, D>;
-    [] ArrayViewMut<'_, A, D>, CowArray<'_, A, D>;
-    [] ArrayViewMut<'_, A, D>, ArcArray<A, D>;
-    [] CowArray<'_, A, D>, Array<A, D>;
-    [] CowArray<'_, A, D>, ArrayView<'_, A, D>;
-    [] CowArray<'_, A, D>, ArrayViewMut<'_, A, D>;
-    [] CowArray<'_, A, D>, CowArray<'_, A, D>;
-    [] CowArray<'_, A, D>, ArcArray<A, D>;
-    [] ArcArray<A, D>, Array<A, D>;
-    [] ArcArray<A, D>, ArrayView<'_, A, D>;
-    [] ArcArray<A, D>, ArrayViewMut<'_, A, D>;
-    [] ArcArray<A, D>, CowArray<'_, A, D>;
-    [] ArcArray<A, D>, ArcArray<A, D>;
-    [S: Data<Elem = A>] ArrayBase<S, D, A>, Array<A, D>;
-    [S: Data<Elem = A>] Array<A, D>, ArrayBase<S, D, A>;
-    [S: Data<Elem = A>] ArrayBase<S, D, A>, ArrayView<'_, A, D>;
-    [S: Data<Elem = A>] ArrayView<'_, A, D>, ArrayBase<S, D, A>;
-    [S: Data<Elem = A>] ArrayBase<S, D, A>, ArrayViewMut<'_, A, D>;
-    [S: Data<Elem = A>] ArrayViewMut<'_, A, D>, ArrayBase<S, D, A>;
-    [S: Data<Elem = A>] ArrayBase<S, D, A>, CowArray<'_, A, D>;
-    [S: Data<Elem = A>] CowArray<'_, A, D>, ArrayBase<S, D, A>;
-    [S: Data<Elem = A>] ArrayBase<S, D, A>, ArcArray<A, D>;
-    [S: Data<Elem = A>] ArcArray<A, D>, ArrayBase<S, D, A>;
     [S: Data<Elem = A>, T: Data<Elem = A>] ArrayBase<S, D, A>, ArrayBase<T, D, A>;
+    [S: Data<Elem = A>] ArrayBase<S, D, A>, ArrayRef<A, D>;
+    [S: Data<Elem = A>] ArrayRef<A, D>, ArrayBase<S, D, A>;
+    [] ArrayRef<A, D>, ArrayRef<A, D>;
 }

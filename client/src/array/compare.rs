@@ -4,15 +4,15 @@
 
 use super::kind::choice::{dtype_of, text_of};
 use super::kind::source::Source;
-use super::kinds::{on_all, on_both};
+use super::kinds::{on_all, on_arrays};
 use super::operand::{Operand, scalar};
 use super::twins::twins;
-use super::{ArcArray, Array, ArrayBase, ArrayView, ArrayViewMut, CowArray, lazily};
+use super::{Array, ArrayBase, ArrayRef, Data, lazily};
 use crate::error::{Result, or_panic};
-use ndarray::{Data, Dimension};
+use ndarray::Dimension;
 use tilework_expr::{BinaryOp, Element, Expr, Fold};
 
-on_both!({ A: Element } {
+on_arrays!({ A: Element } {
     twins! {
         /// Whether elements are equal to those of `rhs`, an array that broadcasts with this one or a value.
         /// NaN is equal to nothing.
@@ -175,74 +175,18 @@ macro_rules! equal {
 }
 
 equal! {
-    [] Array<A, D>, Array<A, D>;
-    [] Array<A, D>, ArrayView<'_, A, D>;
-    [] Array<A, D>, ArrayViewMut<'_, A, D>;
-    [] Array<A, D>, CowArray<'_, A, D>;
-    [] Array<A, D>, ArcArray<A, D>;
-    [] ArrayView<'_, A, D>, Array<A, D>;
-    [] ArrayView<'_, A, D>, ArrayView<'_, A, D>;
-    [] ArrayView<'_, A, D>, ArrayViewMut<'_, A, D>;
-    [] ArrayView<'_, A, D>, CowArray<'_, A, D>;
-    [] ArrayView<'_, A, D>, ArcArray<A, D>;
-    [] ArrayViewMut<'_, A, D>, Array<A, D>;
-    [] ArrayViewMut<'_, A, D>, ArrayView<'_, A, D>;
-    [] ArrayViewMut<'_, A, D>, ArrayViewMut<'_, A, D>;
-    [] ArrayViewMut<'_, A, D>, CowArray<'_, A, D>;
-    [] ArrayViewMut<'_, A, D>, ArcArray<A, D>;
-    [] CowArray<'_, A, D>, Array<A, D>;
-    [] CowArray<'_, A, D>, ArrayView<'_, A, D>;
-    [] CowArray<'_, A, D>, ArrayViewMut<'_, A, D>;
-    [] CowArray<'_, A, D>, CowArray<'_, A, D>;
-    [] CowArray<'_, A, D>, ArcArray<A, D>;
-    [] ArcArray<A, D>, Array<A, D>;
-    [] ArcArray<A, D>, ArrayView<'_, A, D>;
-    [] ArcArray<A, D>, ArrayViewMut<'_, A, D>;
-    [] ArcArray<A, D>, CowArray<'_, A, D>;
-    [] ArcArray<A, D>, ArcArray<A, D>;
-    [S: Data<Elem = A>] ArrayBase<S, D, A>, Array<A, D>;
-    [S: Data<Elem = A>] Array<A, D>, ArrayBase<S, D, A>;
-    [S: Data<Elem = A>] ArrayBase<S, D, A>, ArrayView<'_, A, D>;
-    [S: Data<Elem = A>] ArrayView<'_, A, D>, ArrayBase<S, D, A>;
-    [S: Data<Elem = A>] ArrayBase<S, D, A>, ArrayViewMut<'_, A, D>;
-    [S: Data<Elem = A>] ArrayViewMut<'_, A, D>, ArrayBase<S, D, A>;
-    [S: Data<Elem = A>] ArrayBase<S, D, A>, CowArray<'_, A, D>;
-    [S: Data<Elem = A>] CowArray<'_, A, D>, ArrayBase<S, D, A>;
-    [S: Data<Elem = A>] ArrayBase<S, D, A>, ArcArray<A, D>;
-    [S: Data<Elem = A>] ArcArray<A, D>, ArrayBase<S, D, A>;
     [S: Data<Elem = A>, T: Data<Elem = A>] ArrayBase<S, D, A>, ArrayBase<T, D, A>;
-    [S: Data<Elem = A>, T: Data<Elem = A>] ArrayBase<S, D, A>, ndarray::ArrayBase<T, D>;
-    [S: Data<Elem = A>, T: Data<Elem = A>] ndarray::ArrayBase<T, D>, ArrayBase<S, D, A>;
-    [S: Data<Elem = A>] Array<A, D>, ndarray::ArrayBase<S, D>;
-    [S: Data<Elem = A>] ndarray::ArrayBase<S, D>, Array<A, D>;
-    [] Array<A, D>, ndarray::ArrayRef<A, D>;
-    [] ndarray::ArrayRef<A, D>, Array<A, D>;
-    [S: Data<Elem = A>] ArrayView<'_, A, D>, ndarray::ArrayBase<S, D>;
-    [S: Data<Elem = A>] ndarray::ArrayBase<S, D>, ArrayView<'_, A, D>;
-    [] ArrayView<'_, A, D>, ndarray::ArrayRef<A, D>;
-    [] ndarray::ArrayRef<A, D>, ArrayView<'_, A, D>;
-    [S: Data<Elem = A>] ArrayViewMut<'_, A, D>, ndarray::ArrayBase<S, D>;
-    [S: Data<Elem = A>] ndarray::ArrayBase<S, D>, ArrayViewMut<'_, A, D>;
-    [] ArrayViewMut<'_, A, D>, ndarray::ArrayRef<A, D>;
-    [] ndarray::ArrayRef<A, D>, ArrayViewMut<'_, A, D>;
-    [S: Data<Elem = A>] CowArray<'_, A, D>, ndarray::ArrayBase<S, D>;
-    [S: Data<Elem = A>] ndarray::ArrayBase<S, D>, CowArray<'_, A, D>;
-    [] CowArray<'_, A, D>, ndarray::ArrayRef<A, D>;
-    [] ndarray::ArrayRef<A, D>, CowArray<'_, A, D>;
-    [S: Data<Elem = A>] ArcArray<A, D>, ndarray::ArrayBase<S, D>;
-    [S: Data<Elem = A>] ndarray::ArrayBase<S, D>, ArcArray<A, D>;
-    [] ArcArray<A, D>, ndarray::ArrayRef<A, D>;
-    [] ndarray::ArrayRef<A, D>, ArcArray<A, D>;
+    [S: Data<Elem = A>] ArrayBase<S, D, A>, ArrayRef<A, D>;
+    [S: Data<Elem = A>] ArrayRef<A, D>, ArrayBase<S, D, A>;
+    [] ArrayRef<A, D>, ArrayRef<A, D>;
+    [S: Data<Elem = A>, T: ndarray::Data<Elem = A>] ArrayBase<S, D, A>, ndarray::ArrayBase<T, D>;
+    [S: Data<Elem = A>, T: ndarray::Data<Elem = A>] ndarray::ArrayBase<T, D>, ArrayBase<S, D, A>;
+    [S: Data<Elem = A>] ArrayBase<S, D, A>, ndarray::ArrayRef<A, D>;
+    [S: Data<Elem = A>] ndarray::ArrayRef<A, D>, ArrayBase<S, D, A>;
+    [T: ndarray::Data<Elem = A>] ArrayRef<A, D>, ndarray::ArrayBase<T, D>;
+    [T: ndarray::Data<Elem = A>] ndarray::ArrayBase<T, D>, ArrayRef<A, D>;
 }
 
-impl<A: Eq, D: Dimension> Eq for Array<A, D> {}
-
-impl<A: Eq, D: Dimension> Eq for ArrayView<'_, A, D> {}
-
-impl<A: Eq, D: Dimension> Eq for ArrayViewMut<'_, A, D> {}
-
-impl<A: Eq, D: Dimension> Eq for CowArray<'_, A, D> {}
-
-impl<A: Eq, D: Dimension> Eq for ArcArray<A, D> {}
-
 impl<A: Eq, S: Data<Elem = A>, D: Dimension> Eq for ArrayBase<S, D, A> {}
+
+impl<A: Eq, D: Dimension> Eq for ArrayRef<A, D> {}

@@ -3,14 +3,14 @@
 use super::Array;
 use super::kind::node::in_shape;
 use super::kind::source::Source;
-use super::kinds::on_both;
+use super::kinds::on_arrays;
 use crate::error::{Result, or_panic};
 use crate::session::{self, Session};
 use ndarray::Dimension;
 use tilework_expr::{Element, Expr};
 use tilework_kernels::Chunk;
 
-on_both!({ A: Element } {
+on_arrays!({ A: Element } {
     /// Computes the array on the current session and returns it as ndarray's; copies the elements where they are
     /// here already.
     ///

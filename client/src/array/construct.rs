@@ -6,7 +6,7 @@
 use super::kind::choice::{default_chunks, dtype_of, eager_bytes_max, scalar_of};
 use super::lazily;
 use super::operand::scalar;
-use super::{Array, chunks_of, shape_of};
+use super::{Array, ArrayBase, DataOwned, chunks_of, shape_of};
 use crate::error::{Error, Result, or_panic};
 use ndarray::{Dimension, Ix1, Ix2, ShapeBuilder};
 use num_traits::{Float, One, PrimInt, Zero};
@@ -157,24 +157,25 @@ pub(super) fn is_large<A>(shape: &[usize]) -> bool {
 
 /// An array filled with one value: an expression where it is large.
 #[track_caller]
-fn filled<A, D: Dimension, Sh: ShapeBuilder<Dim = D>>(
+fn filled<A, S: DataOwned<Elem = A>, D: Dimension, Sh: ShapeBuilder<Dim = D>>(
     shape: Sh,
     value: impl Fn() -> A,
     eager: impl FnOnce(ndarray::Shape<D>) -> ndarray::Array<A, D>,
-) -> Array<A, D> {
+) -> ArrayBase<S, D, A> {
     let shape = shape.into_shape_with_order();
     let lens = shape.raw_dim().slice();
-    if is_large::<A>(lens)
+    if S::IS_DESCRIBED
+        && is_large::<A>(lens)
         && let Some(scalar) = scalar_of(&value())
     {
         match Expr::full(lens, &default_chunks(lens), scalar) {
-            Ok(expr) if is_row_major(&shape) => return Array::of_expr(expr),
+            Ok(expr) if is_row_major(&shape) => return S::of_owned(Array::of_expr(expr)),
             Err(error @ ExprError::TooLarge { .. }) => return or_panic(Err(error.into())),
             // More dimensions than expressions have: ndarray's.
             _ => {}
         }
     }
-    Array::local(eager(shape))
+    S::of_owned(Array::local(eager(shape)))
 }
 
 /// Whether elements of a shape, of which there are not too many, are to lie in row-major order: those of a computed
@@ -189,21 +190,22 @@ pub(super) fn is_row_major<D: Dimension>(shape: &ndarray::Shape<D>) -> bool {
 
 /// An array that an expression describes where it is large; too large a shape is ndarray's to refuse.
 #[track_caller]
-fn described<A, D: Dimension>(
+fn described<A, S: DataOwned<Elem = A>, D: Dimension>(
     shape: &[usize],
     build: impl FnOnce() -> Result<Expr>,
     eager: impl FnOnce() -> ndarray::Array<A, D>,
-) -> Array<A, D> {
-    if is_large::<A>(shape)
+) -> ArrayBase<S, D, A> {
+    if S::IS_DESCRIBED
+        && is_large::<A>(shape)
         && let Some(expr) = lazily::or_ndarray(build())
     {
-        return Array::of_expr(expr);
+        return S::of_owned(Array::of_expr(expr));
     }
-    Array::local(eager())
+    S::of_owned(Array::local(eager()))
 }
 
 /// # Filled arrays
-impl<A, D: Dimension> Array<A, D> {
+impl<A, S: DataOwned<Elem = A>, D: Dimension> ArrayBase<S, D, A> {
     /// An array of `shape` filled with zeros; a large one is lazy.
     ///
     /// # Panics
@@ -253,12 +255,13 @@ impl<A, D: Dimension> Array<A, D> {
     where
         A: Clone,
     {
-        filled(shape, || elem.clone(), |shape| ndarray::Array::from_elem(shape, elem.clone()))
+        let eager = |shape| ndarray::Array::from_elem(shape, elem.clone());
+        filled(shape, || elem.clone(), eager)
     }
 }
 
 /// # Ranges
-impl<A> Array<A, Ix1> {
+impl<A, S: DataOwned<Elem = A>> ArrayBase<S, Ix1, A> {
     /// `n` evenly spaced elements from `start` to `end`, both included; a large array is lazy.
     #[must_use]
     #[track_caller]
@@ -306,7 +309,8 @@ impl<A> Array<A, Ix1> {
         A: Float,
     {
         let eager = || ndarray::Array::logspace(base, start, end, n);
-        described(&[n], || powers(base, start, end, n, &default_chunks(&[n])), eager)
+        let lazy = || powers(base, start, end, n, &default_chunks(&[n]));
+        described(&[n], lazy, eager)
     }
 
     /// `n` elements from `start` to `end`, both included, each the same multiple of the one before; `None` where one
@@ -316,7 +320,7 @@ impl<A> Array<A, Ix1> {
     where
         A: Float,
     {
-        Some(Array::local(ndarray::Array::geomspace(start, end, n)?))
+        Some(S::of_owned(Array::local(ndarray::Array::geomspace(start, end, n)?)))
     }
 }
 
@@ -337,7 +341,7 @@ impl<A: Element> Array<A, Ix1> {
 }
 
 /// # Diagonal matrices
-impl<A> Array<A, Ix2> {
+impl<A, S: DataOwned<Elem = A>> ArrayBase<S, Ix2, A> {
     /// The `n` by `n` matrix with ones on its diagonal and zeros elsewhere; a large one is lazy.
     ///
     /// # Panics

@@ -4,11 +4,10 @@
 
 use super::kind::source::Source;
 use super::write::here;
-use super::{ArcArray, Array, ArrayBase, ArrayView, ArrayViewMut, CowArray};
-use ndarray::{
-    ArrayRef, Data, DataMut, DataOwned, Dimension, Ix1, Ix2, LayoutRef, RawRef, ShapeError, StrideShape,
+use super::{
+    ArcArray, Array, ArrayBase, ArrayRef, ArrayView, ArrayViewMut, CowArray, Data, DataMut, DataOwned,
 };
-use std::borrow::Borrow;
+use ndarray::{Dimension, Ix1, Ix2, ShapeError, StrideShape};
 use std::hash::{Hash, Hasher};
 
 /// Whatever [`ArrayView`] can be made of, in place of [`ndarray::AsArray`].
@@ -37,19 +36,17 @@ impl<A: Clone, D: Dimension> From<&ndarray::Array<A, D>> for Array<A, D> {
     }
 }
 
-/// Copies the elements.
+/// Copies the elements, or shares the expression.
 impl<A: Clone, S: Data<Elem = A>, D: Dimension> From<&ArrayBase<S, D, A>> for Array<A, D> {
     fn from(array: &ArrayBase<S, D, A>) -> Self {
         array.to_owned()
     }
 }
 
-impl<A, S: DataOwned<Elem = A>, D: Dimension> From<ArrayBase<S, D, A>> for Array<A, D>
-where
-    A: Clone,
-{
-    fn from(array: ArrayBase<S, D, A>) -> Self {
-        Array::local(array.into_ndarray().into_owned())
+/// Copies the elements.
+impl<A: Clone, D: Dimension> From<&ArrayRef<A, D>> for Array<A, D> {
+    fn from(array: &ArrayRef<A, D>) -> Self {
+        array.to_owned()
     }
 }
 
@@ -68,30 +65,27 @@ impl<A: Clone, D: Dimension> From<CowArray<'_, A, D>> for Array<A, D> {
 
 impl<A: Clone, D: Dimension> From<ArcArray<A, D>> for Array<A, D> {
     fn from(array: ArcArray<A, D>) -> Self {
-        Array::local(array.into_ndarray().into_owned())
+        array.into_owned()
     }
 }
 
-macro_rules! owned_from {
-    ($($kind:ident)*) => { $(
-        impl<A> From<Vec<A>> for $kind<A, Ix1> {
-            fn from(values: Vec<A>) -> Self {
-                $kind::local(values.into())
-            }
-        }
-        impl<A> From<Box<[A]>> for $kind<A, Ix1> {
-            fn from(values: Box<[A]>) -> Self {
-                $kind::local(values.into())
-            }
-        }
-        impl<A> FromIterator<A> for $kind<A, Ix1> {
-            fn from_iter<I: IntoIterator<Item = A>>(values: I) -> Self {
-                $kind::local(values.into_iter().collect())
-            }
-        }
-    )* };
+impl<A, S: DataOwned<Elem = A>> From<Vec<A>> for ArrayBase<S, Ix1, A> {
+    fn from(values: Vec<A>) -> Self {
+        Self::from_vec(values)
+    }
 }
-owned_from! { Array ArcArray }
+
+impl<A, S: DataOwned<Elem = A>> From<Box<[A]>> for ArrayBase<S, Ix1, A> {
+    fn from(values: Box<[A]>) -> Self {
+        Self::from_vec(values.into_vec())
+    }
+}
+
+impl<A, S: DataOwned<Elem = A>> FromIterator<A> for ArrayBase<S, Ix1, A> {
+    fn from_iter<I: IntoIterator<Item = A>>(values: I) -> Self {
+        Self::from_vec(values.into_iter().collect())
+    }
+}
 
 impl<A: Clone> From<&[A]> for Array<A, Ix1> {
     fn from(values: &[A]) -> Self {
@@ -120,7 +114,7 @@ macro_rules! from_nested {
         }
         impl<A, $(const $n: usize),*> From<Vec<$nested>> for ArcArray<A, ndarray::$dim> {
             fn from(values: Vec<$nested>) -> Self {
-                ArcArray::local(ndarray::Array::from(values).into())
+                Array::from(values).into()
             }
         }
     )* };
@@ -133,18 +127,9 @@ from_nested! {
     Ix6 [[[[[A; N]; M]; L]; K]; J]: N M L K J;
 }
 
-impl<A, D: Dimension> Default for Array<A, D>
-where
-    A: Default,
-{
+impl<A: Default, S: DataOwned<Elem = A>, D: Dimension> Default for ArrayBase<S, D, A> {
     fn default() -> Self {
-        Array::local(ndarray::Array::default(D::default()))
-    }
-}
-
-impl<A: Default, D: Dimension> Default for ArcArray<A, D> {
-    fn default() -> Self {
-        ArcArray::local(ndarray::ArcArray::default(D::default()))
+        S::of_owned(Array::local(ndarray::Array::default(D::default())))
     }
 }
 
@@ -177,53 +162,19 @@ macro_rules! views_of {
     )* };
 }
 views_of! {
-    [] Array<A, D>;
-    [] ArrayView<'_, A, D>;
-    [] ArrayViewMut<'_, A, D>;
-    [] CowArray<'_, A, D>;
-    [] ArcArray<A, D>;
     [S: Data<Elem = A>] ArrayBase<S, D, A>;
+    [] ArrayRef<A, D>;
 }
-
-macro_rules! references_to {
-    ($($kind:ty),*) => { $(
-        impl<A, D: Dimension> AsRef<ArrayRef<A, D>> for $kind {
-            #[track_caller]
-            fn as_ref(&self) -> &ArrayRef<A, D> {
-                self.here()
-            }
-        }
-        impl<A, D: Dimension> AsRef<RawRef<A, D>> for $kind {
-            #[track_caller]
-            fn as_ref(&self) -> &RawRef<A, D> {
-                self.here()
-            }
-        }
-        impl<A, D: Dimension> AsRef<LayoutRef<A, D>> for $kind {
-            #[track_caller]
-            fn as_ref(&self) -> &LayoutRef<A, D> {
-                self.here()
-            }
-        }
-        impl<A, D: Dimension> Borrow<ArrayRef<A, D>> for $kind {
-            #[track_caller]
-            fn borrow(&self) -> &ArrayRef<A, D> {
-                self.here()
-            }
-        }
-    )* };
-}
-references_to!(Array<A, D>, ArrayView<'_, A, D>, ArrayViewMut<'_, A, D>, CowArray<'_, A, D>, ArcArray<A, D>);
 
 macro_rules! writable_views_of {
-    ($([$kind:ty] [$($bound:ident)?] [$($g:tt)*])*) => { $(
-        impl<'r, A: $($bound)?, D: Dimension, $($g)*> From<&'r mut $kind> for ArrayViewMut<'r, A, D> {
+    ($([$($g:tt)*] $kind:ty;)*) => { $(
+        impl<'r, A, D: Dimension, $($g)*> From<&'r mut $kind> for ArrayViewMut<'r, A, D> {
             #[track_caller]
             fn from(array: &'r mut $kind) -> Self {
                 array.view_mut()
             }
         }
-        impl<'r, A: $($bound)?, D: Dimension, $($g)*> From<&'r mut $kind> for ndarray::ArrayViewMut<'r, A, D> {
+        impl<'r, A, D: Dimension, $($g)*> From<&'r mut $kind> for ndarray::ArrayViewMut<'r, A, D> {
             #[track_caller]
             fn from(array: &'r mut $kind) -> Self {
                 here(array).view_mut()
@@ -232,37 +183,13 @@ macro_rules! writable_views_of {
     )* };
 }
 writable_views_of! {
-    [Array<A, D>] [] []
-    [ArrayViewMut<'_, A, D>] [] []
-    [CowArray<'_, A, D>] [Clone] []
-    [ArcArray<A, D>] [Clone] []
-    [ArrayBase<S, D, A>] [] [S: DataMut<Elem = A>]
+    [S: DataMut<Elem = A>] ArrayBase<S, D, A>;
+    [] ArrayRef<A, D>;
 }
 
-macro_rules! writable_references_to {
-    ($([$kind:ty] [$($bound:ident)?])*) => { $(
-        impl<A: $($bound)?, D: Dimension> AsMut<ArrayRef<A, D>> for $kind {
-            #[track_caller]
-            fn as_mut(&mut self) -> &mut ArrayRef<A, D> {
-                here(self)
-            }
-        }
-        impl<A: $($bound)?, D: Dimension> AsMut<LayoutRef<A, D>> for $kind {
-            #[track_caller]
-            fn as_mut(&mut self) -> &mut LayoutRef<A, D> {
-                here(self)
-            }
-        }
-    )* };
-}
-writable_references_to! {
-    [Array<A, D>] []
-    [ArrayViewMut<'_, A, D>] []
-    [CowArray<'_, A, D>] [Clone]
-    [ArcArray<A, D>] [Clone]
-}
-
-impl<'r, A, S: Data<Elem = A>, D: Dimension> From<&'r ndarray::ArrayBase<S, D>> for ArrayView<'r, A, D> {
+impl<'r, A, S: ndarray::Data<Elem = A>, D: Dimension> From<&'r ndarray::ArrayBase<S, D>>
+    for ArrayView<'r, A, D>
+{
     fn from(array: &'r ndarray::ArrayBase<S, D>) -> Self {
         ArrayView::local(array.view())
     }
@@ -293,7 +220,7 @@ impl<'a, A, D: Dimension> From<ArrayViewMut<'a, A, D>> for ndarray::ArrayViewMut
     }
 }
 
-impl<'r, A, S: DataMut<Elem = A>, D: Dimension> From<&'r mut ndarray::ArrayBase<S, D>>
+impl<'r, A, S: ndarray::DataMut<Elem = A>, D: Dimension> From<&'r mut ndarray::ArrayBase<S, D>>
     for ArrayViewMut<'r, A, D>
 {
     fn from(array: &'r mut ndarray::ArrayBase<S, D>) -> Self {

@@ -1,9 +1,9 @@
 //! Arrays as text: as ndarray prints them. A large array that is not computed is described instead.
 
 use super::kind::source::Source;
-use super::kinds::on_both;
-use super::{ArcArray, Array, ArrayBase, ArrayView, ArrayViewMut, CowArray, EAGER_BYTES_MAX};
-use ndarray::{Data, Dimension};
+use super::kinds::on_arrays;
+use super::{ArrayBase, ArrayRef, Data, EAGER_BYTES_MAX};
+use ndarray::Dimension;
 use std::fmt;
 use tilework_expr::{AxisGrid, Element, Expr};
 
@@ -21,7 +21,7 @@ fn describe(expr: &Expr) -> String {
     format!("Array(shape {:?}, {}, chunks [{chunks}], {n} chunk{plural})", expr.shape(), expr.dtype())
 }
 
-on_both!({ A: Element } {
+on_arrays!({ A: Element } {
     /// Shape, element type and chunks as text. Computes nothing.
     #[must_use]
     pub fn describe(&self) -> String {
@@ -85,10 +85,6 @@ macro_rules! formats_of_kinds {
     )* };
 }
 formats_of_kinds! {
-    [] Array<A, D>;
-    [] ArrayView<'_, A, D>;
-    [] ArrayViewMut<'_, A, D>;
-    [] CowArray<'_, A, D>;
-    [] ArcArray<A, D>;
     [S: Data<Elem = A>] ArrayBase<S, D, A>;
+    [] ArrayRef<A, D>;
 }

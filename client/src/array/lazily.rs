@@ -7,7 +7,7 @@ use super::kind::choice::dtype_of;
 use super::kind::node::computed;
 use super::kind::source::{Source, is_lazy};
 use crate::error::{Error, Result, or_panic};
-use ndarray::{ArrayRef, Dimension};
+use ndarray::Dimension;
 use tilework_expr::{Expr, ExprError};
 
 /// An expression, or `None` where the element type does not have the operation (then ndarray does it). Panics at the
@@ -26,7 +26,7 @@ pub(super) fn or_ndarray(built: Result<Expr>) -> Option<Expr> {
 pub(super) fn array<A, D: Dimension, B, E: Dimension>(
     source: &(impl Source<A, D> + ?Sized),
     build: impl FnOnce(&Expr) -> Result<Expr>,
-    eager: impl FnOnce(&ArrayRef<A, D>) -> ndarray::Array<B, E>,
+    eager: impl FnOnce(&ndarray::ArrayRef<A, D>) -> ndarray::Array<B, E>,
 ) -> Array<B, E> {
     if is_lazy(source) && dtype_of::<B>().is_some() {
         let leaf = or_panic(source.leaf());
@@ -45,7 +45,7 @@ pub(super) fn array<A, D: Dimension, B, E: Dimension>(
 pub(super) fn value<A, D: Dimension, B>(
     source: &(impl Source<A, D> + ?Sized),
     build: impl FnOnce(&Expr) -> Result<Expr>,
-    eager: impl FnOnce(&ArrayRef<A, D>) -> B,
+    eager: impl FnOnce(&ndarray::ArrayRef<A, D>) -> B,
 ) -> B {
     if is_lazy(source) && dtype_of::<B>().is_some() {
         let leaf = or_panic(source.leaf());

@@ -5,10 +5,10 @@
 use super::kind::choice::dtype_of;
 use super::kind::source::Source;
 use super::kinds::{on_all_of, on_writable};
-use super::{ArcArray, Array, Array0, ArrayBase, ArrayView, ArrayViewMut, CowArray, lazily};
+use super::{Array, Array0, ArrayBase, ArrayRef, Data, lazily};
 use crate::error::{Result, or_panic};
 use ndarray::linalg::Dot as NdDot;
-use ndarray::{ArrayRef, Data, Dimension, Ix0, Ix1, Ix2, IxDyn, LinalgScalar};
+use ndarray::{Dimension, Ix0, Ix1, Ix2, IxDyn, LinalgScalar};
 use tilework_expr::{BinaryOp, Element, Expr};
 
 /// The product of arrays, as ndarray's trait of this name.
@@ -31,7 +31,7 @@ fn product<A, L: Dimension, R: Dimension, O: Dimension>(
 ) -> Array<A, O>
 where
     A: LinalgScalar,
-    ArrayRef<A, L>: NdDot<ArrayRef<A, R>, Output = ndarray::Array<A, O>>,
+    ndarray::ArrayRef<A, L>: NdDot<ndarray::ArrayRef<A, R>, Output = ndarray::Array<A, O>>,
 {
     if let Some(expr) = lazy_product(left, right) {
         return Array::of_expr(expr);
@@ -63,27 +63,18 @@ fn lazy_product<A, L: Dimension, R: Dimension>(
 
 macro_rules! dots {
     ($($left:ident $right:ident $how:ident $out:ty;)*) => { $(
-        dots!(@left [] Array<A, $left>, $right $how $out);
-        dots!(@left [] ArrayView<'_, A, $left>, $right $how $out);
-        dots!(@left [] ArrayViewMut<'_, A, $left>, $right $how $out);
-        dots!(@left [] CowArray<'_, A, $left>, $right $how $out);
-        dots!(@left [] ArcArray<A, $left>, $right $how $out);
         dots!(@left [S: Data<Elem = A>,] ArrayBase<S, $left, A>, $right $how $out);
-        dots!(@left [S: Data<Elem = A>,] ndarray::ArrayBase<S, $left>, $right $how $out; ours);
-        dots!(@left [] ArrayRef<A, $left>, $right $how $out; ours);
+        dots!(@left [] ArrayRef<A, $left>, $right $how $out);
+        dots!(@ours [S: ndarray::Data<Elem = A>,] ndarray::ArrayBase<S, $left>, $right $how $out);
+        dots!(@ours [] ndarray::ArrayRef<A, $left>, $right $how $out);
     )* };
-    (@left [$($g:tt)*] $left:ty, $right:ident $how:ident $out:ty $(; $ours:ident)?) => {
-        dots!(@one [$($g)*] $left, Array<A, $right>, $how $out);
-        dots!(@one [$($g)*] $left, ArrayView<'_, A, $right>, $how $out);
-        dots!(@one [$($g)*] $left, ArrayViewMut<'_, A, $right>, $how $out);
-        dots!(@one [$($g)*] $left, CowArray<'_, A, $right>, $how $out);
-        dots!(@one [$($g)*] $left, ArcArray<A, $right>, $how $out);
-        dots!(@one [$($g)* T: Data<Elem = A>] $left, ArrayBase<T, $right, A>, $how $out);
-        dots!(@theirs [$($g)*] $left, $right $how $out $(; $ours)?);
+    (@left [$($g:tt)*] $left:ty, $right:ident $how:ident $out:ty) => {
+        dots!(@ours [$($g)*] $left, $right $how $out);
+        dots!(@one [$($g)* T: ndarray::Data<Elem = A>] $left, ndarray::ArrayBase<T, $right>, $how $out);
+        dots!(@one [$($g)*] $left, ndarray::ArrayRef<A, $right>, $how $out);
     };
-    (@theirs [$($g:tt)*] $left:ty, $right:ident $how:ident $out:ty; ours) => {};
-    (@theirs [$($g:tt)*] $left:ty, $right:ident $how:ident $out:ty) => {
-        dots!(@one [$($g)* T: Data<Elem = A>] $left, ndarray::ArrayBase<T, $right>, $how $out);
+    (@ours [$($g:tt)*] $left:ty, $right:ident $how:ident $out:ty) => {
+        dots!(@one [$($g)* T: Data<Elem = A>] $left, ArrayBase<T, $right, A>, $how $out);
         dots!(@one [$($g)*] $left, ArrayRef<A, $right>, $how $out);
     };
     (@one [$($g:tt)*] $left:ty, $right:ty, $how:ident $out:ty) => {
@@ -100,15 +91,11 @@ macro_rules! dots {
 /// ndarray's own trait, by which the method of its arrays takes ours.
 macro_rules! dots_of_theirs {
     ($($left:ident $right:ident $out:ty;)*) => { $(
-        dots_of_theirs!(@one [] $left, Array<A, $right>, $out);
-        dots_of_theirs!(@one [] $left, ArrayView<'_, A, $right>, $out);
-        dots_of_theirs!(@one [] $left, ArrayViewMut<'_, A, $right>, $out);
-        dots_of_theirs!(@one [] $left, CowArray<'_, A, $right>, $out);
-        dots_of_theirs!(@one [] $left, ArcArray<A, $right>, $out);
         dots_of_theirs!(@one [S: Data<Elem = A>] $left, ArrayBase<S, $right, A>, $out);
+        dots_of_theirs!(@one [] $left, ArrayRef<A, $right>, $out);
     )* };
     (@one [$($g:tt)*] $left:ident, $right:ty, $out:ty) => {
-        impl<A: LinalgScalar, $($g)*> NdDot<$right> for ArrayRef<A, $left> {
+        impl<A: LinalgScalar, $($g)*> NdDot<$right> for ndarray::ArrayRef<A, $left> {
             type Output = $out;
             #[track_caller]
             fn dot(&self, rhs: &$right) -> $out {

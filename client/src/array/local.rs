@@ -5,7 +5,7 @@
 use super::construct::{is_large, is_row_major};
 use super::kind::choice::default_chunks;
 use super::kind::memory::{Owner, literal, provided};
-use super::{ArcArray, Array, ArrayView, ArrayViewMut, dim_of, shape_of};
+use super::{ArcArray, Array, ArrayBase, ArrayView, ArrayViewMut, DataOwned, dim_of, shape_of};
 use crate::error::{Error, Result, or_panic};
 use crate::literal::{Literal, Provider};
 use crate::session::Session;
@@ -124,7 +124,7 @@ pub(crate) fn plane_of_array<A, D: Dimension>(array: ndarray::Array<A, D>) -> Pl
     plane.expect("an array lies within its own memory")
 }
 
-impl<A, D: Dimension> Array<A, D> {
+impl<A, S: DataOwned<Elem = A>, D: Dimension> ArrayBase<S, D, A> {
     /// An array of `shape` with the elements of `values` in row-major order (column-major with `.f()`, or by
     /// the strides of the shape).
     ///
@@ -134,7 +134,7 @@ impl<A, D: Dimension> Array<A, D> {
         shape: Sh,
         values: Vec<A>,
     ) -> std::result::Result<Self, ShapeError> {
-        Ok(Array::local(ndarray::Array::from_shape_vec(shape, values)?))
+        Ok(S::of_owned(Array::local(ndarray::Array::from_shape_vec(shape, values)?)))
     }
 
     /// [`Array::from_shape_vec`] without its checks.
@@ -144,13 +144,13 @@ impl<A, D: Dimension> Array<A, D> {
     #[must_use]
     pub unsafe fn from_shape_vec_unchecked<Sh: Into<StrideShape<D>>>(shape: Sh, values: Vec<A>) -> Self {
         // SAFETY: by the caller's word.
-        Array::local(unsafe { ndarray::Array::from_shape_vec_unchecked(shape, values) })
+        S::of_owned(Array::local(unsafe { ndarray::Array::from_shape_vec_unchecked(shape, values) }))
     }
 
     /// An array of `shape` whose elements are what `f` gives, called in the order in which they lie in memory.
     #[must_use]
     pub fn from_shape_simple_fn<Sh: ShapeBuilder<Dim = D>, F: FnMut() -> A>(shape: Sh, f: F) -> Self {
-        Array::local(ndarray::Array::from_shape_simple_fn(shape, f))
+        S::of_owned(Array::local(ndarray::Array::from_shape_simple_fn(shape, f)))
     }
 
     /// An array of `shape` whose element at `index` is `f(index)`. It is made at once: a large one by the workers, which
@@ -166,68 +166,29 @@ impl<A, D: Dimension> Array<A, D> {
     #[track_caller]
     pub fn from_shape_fn<Sh: ShapeBuilder<Dim = D>, F: FnMut(D::Pattern) -> A>(shape: Sh, f: F) -> Self {
         let shape = shape.into_shape_with_order();
-        if let Some(array) = on_workers(&shape, &f) {
-            return array;
+        if S::IS_DESCRIBED
+            && let Some(array) = on_workers(&shape, &f)
+        {
+            return S::of_owned(array);
         }
-        Array::local(ndarray::Array::from_shape_fn(shape, f))
+        S::of_owned(Array::local(ndarray::Array::from_shape_fn(shape, f)))
     }
 
     /// An array of `shape` whose elements are yet to be written.
     #[must_use]
-    pub fn uninit<Sh: ShapeBuilder<Dim = D>>(shape: Sh) -> Array<MaybeUninit<A>, D> {
-        Array::local(ndarray::Array::uninit(shape))
+    pub fn uninit<Sh: ShapeBuilder<Dim = D>>(shape: Sh) -> ArrayBase<S::MaybeUninit, D, MaybeUninit<A>> {
+        S::MaybeUninit::of_owned(Array::local(ndarray::Array::uninit(shape)))
     }
 
     /// An array of `shape` whose elements `builder` writes.
     #[must_use]
-    pub fn build_uninit<Sh, F>(shape: Sh, builder: F) -> Array<MaybeUninit<A>, D>
+    pub fn build_uninit<Sh, F>(shape: Sh, builder: F) -> ArrayBase<S::MaybeUninit, D, MaybeUninit<A>>
     where
         Sh: ShapeBuilder<Dim = D>,
         F: FnOnce(ArrayViewMut<'_, MaybeUninit<A>, D>),
     {
-        Array::local(ndarray::Array::<A, D>::build_uninit(shape, |view| builder(ArrayViewMut::local(view))))
-    }
-
-    /// The elements in the order in which they lie in memory, and the position of the first among them. Computes
-    /// the array.
-    #[must_use]
-    #[track_caller]
-    pub fn into_raw_vec_and_offset(self) -> (Vec<A>, Option<usize>) {
-        self.into_ndarray().into_raw_vec_and_offset()
-    }
-
-    /// The elements in the order in which they lie in memory. Computes the array.
-    #[must_use]
-    #[track_caller]
-    #[deprecated(note = "ndarray deprecates it: use `.into_raw_vec_and_offset()`")]
-    pub fn into_raw_vec(self) -> Vec<A> {
-        self.into_ndarray().into_raw_vec_and_offset().0
-    }
-
-    /// Moves the elements into `new_array`, whose old ones are dropped.
-    ///
-    /// # Panics
-    /// If the shapes differ.
-    #[track_caller]
-    pub fn move_into<'v, AM>(self, new_array: AM)
-    where
-        AM: Into<ndarray::ArrayViewMut<'v, A, D>>,
-        A: 'v,
-    {
-        self.into_ndarray().move_into(new_array);
-    }
-
-    /// Moves the elements into `new_array`, which has none.
-    ///
-    /// # Panics
-    /// If the shapes differ.
-    #[track_caller]
-    pub fn move_into_uninit<'v, AM>(self, new_array: AM)
-    where
-        AM: Into<ndarray::ArrayViewMut<'v, MaybeUninit<A>, D>>,
-        A: 'v,
-    {
-        self.into_ndarray().move_into_uninit(new_array);
+        let fill = |view: ndarray::ArrayViewMut<'_, MaybeUninit<A>, D>| builder(ArrayViewMut::local(view));
+        S::MaybeUninit::of_owned(Array::local(ndarray::Array::<A, D>::build_uninit(shape, fill)))
     }
 }
 
@@ -324,18 +285,18 @@ impl<A: Element, D: Dimension> Array<A, D> {
     }
 }
 
-impl<A> Array<A, Ix1> {
+impl<A, S: DataOwned<Elem = A>> ArrayBase<S, Ix1, A> {
     /// An array with the elements of `values`, whose memory it takes over.
     #[must_use]
     pub fn from_vec(values: Vec<A>) -> Self {
-        Array::local(ndarray::Array::from_vec(values))
+        S::of_owned(Array::local(ndarray::Array::from_vec(values)))
     }
 
     /// An array with the elements of an iterator.
     #[must_use]
     #[allow(clippy::should_implement_trait, reason = "ndarray has both")]
     pub fn from_iter<I: IntoIterator<Item = A>>(values: I) -> Self {
-        Array::local(ndarray::Array::from_iter(values))
+        S::of_owned(Array::local(ndarray::Array::from_iter(values)))
     }
 }
 
@@ -388,19 +349,19 @@ functions! {
 /// A view without dimensions of one element.
 #[must_use]
 pub const fn aview0<A>(value: &A) -> ArrayView<'_, A, Ix0> {
-    ArrayView::local(ndarray::aview0(value))
+    ArrayView::constant(ndarray::aview0(value))
 }
 
 /// A view of one dimension of a slice.
 #[must_use]
 pub const fn aview1<A>(values: &[A]) -> ArrayView<'_, A, Ix1> {
-    ArrayView::local(ndarray::aview1(values))
+    ArrayView::constant(ndarray::aview1(values))
 }
 
 /// A view of two dimensions of these rows.
 #[must_use]
 pub const fn aview2<A, const N: usize>(rows: &[[A; N]]) -> ArrayView<'_, A, Ix2> {
-    ArrayView::local(ndarray::aview2(rows))
+    ArrayView::constant(ndarray::aview2(rows))
 }
 
 /// A writable view of one dimension of a slice.

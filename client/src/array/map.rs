@@ -7,10 +7,10 @@ use super::kind::choice::dtype_of;
 use super::kind::source::{Source, is_lazy};
 use super::kinds::{on_all, on_writable};
 use super::write::here;
-use super::{ArcArray, Array, ArrayView, ArrayViewMut, CowArray};
+use super::{Array, ArrayBase, ArrayView, ArrayViewMut, Data, DataMut};
 use crate::closures;
 use crate::error::{Error, Result, or_panic};
-use ndarray::{ArrayRef, Axis, Dimension, Ix1, RemoveAxis};
+use ndarray::{Axis, Dimension, Ix1, RemoveAxis};
 use std::ops::{Mul, MulAssign};
 use std::panic::Location;
 use tilework_expr::Expr;
@@ -132,37 +132,19 @@ on_writable!({ A } {
     }
 });
 
-macro_rules! into {
-    ($([$($lt:lifetime)?] $kind:ident)*) => { $(
-        impl<$($lt,)? A: Clone, D: Dimension> $kind<$($lt,)? A, D> {
-            /// The array with what `f` gives for each element in its place.
-            #[must_use]
-            #[track_caller]
-            pub fn mapv_into<F: FnMut(A) -> A>(self, f: F) -> Self {
-                $kind::local(self.into_ndarray().mapv_into(f))
-            }
-
-            /// The array of what `f` gives for each element, in the memory of this one where the type is the same.
-            #[must_use]
-            #[track_caller]
-            pub fn mapv_into_any<B: 'static, F: FnMut(A) -> B>(self, f: F) -> Array<B, D>
-            where
-                A: 'static,
-            {
-                Array::local(self.into_ndarray().mapv_into_any(f))
-            }
-        }
-    )* };
-}
-into! { ['a] ArrayViewMut ['a] CowArray [] ArcArray }
-
+/// # In the memory of the array
+///
 /// A lazy array has no memory to be reused, and stays lazy: see [`Array::mapv`].
-impl<A: Clone, D: Dimension> Array<A, D> {
+impl<A: Clone, S: Data<Elem = A>, D: Dimension> ArrayBase<S, D, A> {
     /// The array with what `f` gives for each element in its place.
     #[must_use]
     #[track_caller]
-    pub fn mapv_into<F: FnMut(A) -> A>(self, f: F) -> Self {
-        if self.is_lazy() { mapped(&self, f) } else { Array::local(self.into_ndarray().mapv_into(f)) }
+    pub fn mapv_into<F: FnMut(A) -> A>(mut self, f: F) -> Self
+    where
+        S: DataMut,
+    {
+        self.mapv_inplace(f);
+        self
     }
 
     /// The array of what `f` gives for each element, in the memory of this one where the type is the same.
@@ -170,18 +152,27 @@ impl<A: Clone, D: Dimension> Array<A, D> {
     #[track_caller]
     pub fn mapv_into_any<B: 'static, F: FnMut(A) -> B>(self, f: F) -> Array<B, D>
     where
+        S: DataMut,
         A: 'static,
     {
-        if self.is_lazy() { mapped(&self, f) } else { Array::local(self.into_ndarray().mapv_into_any(f)) }
+        if self.is_lazy() {
+            mapped(&self, f)
+        } else {
+            Array::local(self.into_owned().into_ndarray().mapv_into_any(f))
+        }
     }
 
     /// Makes every element what `f` gives for it.
     #[track_caller]
-    pub fn mapv_inplace<F: FnMut(A) -> A>(&mut self, f: F) {
-        if self.is_lazy() {
-            *self = mapped(self, f);
+    pub fn mapv_inplace<F: FnMut(A) -> A>(&mut self, f: F)
+    where
+        S: DataMut,
+    {
+        if S::IS_REPLACED && self.is_lazy() {
+            let mapped = mapped(self, f);
+            S::replace(self, mapped);
         } else {
-            (**self).mapv_inplace(f);
+            here(self).mapv_inplace(f);
         }
     }
 }
@@ -197,7 +188,7 @@ fn mapped<A: Clone, B, D: Dimension, F: FnMut(A) -> B>(
     if let Some(array) = sent(source, |leaf| closures::on_each::<A, B, F>(leaf, &f)) {
         return array;
     }
-    let here: &ArrayRef<A, D> = source.here();
+    let here: &ndarray::ArrayRef<A, D> = source.here();
     let result = Array::local(here.mapv(f));
     match grid {
         Some(grid) if dtype_of::<B>().is_some() => {
@@ -219,7 +210,7 @@ fn folded<A, B: Clone, D: RemoveAxis, F: FnMut(&B, &A) -> B>(
     if let Some(array) = sent(source, |leaf| closures::fold::<A, B, F>(leaf, axis.index(), &f, &init)) {
         return array;
     }
-    let here: &ArrayRef<A, D> = source.here();
+    let here: &ndarray::ArrayRef<A, D> = source.here();
     Array::local(here.fold_axis(axis, init, f))
 }
 

@@ -5,10 +5,10 @@
 
 use super::kind::choice::scalar_of;
 use super::kind::source::{Source, is_lazy};
-use super::kinds::{on_all, on_both};
+use super::kinds::{on_all, on_arrays};
 use super::operand::{Operand, not_lazy, scalar};
 use super::twins::twins;
-use super::{Array, ArrayView, chunks_of, lazily};
+use super::{Array, ArrayBase, Data, chunks_of, lazily};
 use crate::error::{Result, or_panic};
 use ndarray::Dimension;
 use num_traits::{Float, Signed};
@@ -38,7 +38,7 @@ macro_rules! own_functions {
     )* };
 }
 
-on_both!({ A: Element } {
+on_arrays!({ A: Element } {
     twins! {
         /// The elements converted to `B` as by Rust's `as`; to `bool`, whether they are not 0; from `bool`, 0
         /// or 1; to complex numbers, with an imaginary part of 0.
@@ -242,7 +242,7 @@ macro_rules! fallible_questions {
     )* };
 }
 
-on_both!({ A: Element + Float } {
+on_arrays!({ A: Element + Float } {
     fallible! {
         try_powf powf Pow try_atan2 atan2 Atan2 try_hypot hypot Hypot try_copysign copysign Copysign
     }
@@ -373,26 +373,7 @@ impl Real for f64 {
 }
 
 /// # Complex numbers
-impl<T: Real, D: Dimension> Array<Complex<T>, D>
-where
-    Complex<T>: Element,
-{
-    own_functions! {
-        /// The real part of each element.
-        re Re |z| z.re => T
-        /// The imaginary part of each element.
-        im Im |z| z.im => T
-        /// The distance of each element from 0.
-        norm Norm Complex::norm => T
-        /// The angle of each element, in radians.
-        arg Arg Complex::arg => T
-        /// The complex conjugate of each element.
-        conj Conj |z| z.conj() => Complex<T>
-    }
-}
-
-/// # Complex numbers
-impl<T: Real, D: Dimension> ArrayView<'_, Complex<T>, D>
+impl<T: Real, S: Data<Elem = Complex<T>>, D: Dimension> ArrayBase<S, D, Complex<T>>
 where
     Complex<T>: Element,
 {

@@ -5,13 +5,13 @@
 use super::kind::source::Source;
 use super::kinds::on_all;
 use super::operand::scalar;
-use super::{Array, chunks_of, lazily};
+use super::{Array, ArrayBase, DataOwned, chunks_of, lazily};
 use crate::error::Result;
 use ndarray::{Ix1, Ix2};
 use num_traits::Zero;
 use tilework_expr::{BinaryOp, Element, Expr, Grid};
 
-impl<A> Array<A, Ix2> {
+impl<A, S: DataOwned<Elem = A>> ArrayBase<S, Ix2, A> {
     /// The matrix with these elements on its diagonal and zeros elsewhere; lazily in the vector's chunks along both
     /// axes.
     ///
@@ -26,12 +26,11 @@ impl<A> Array<A, Ix2> {
         let n = diag.lens()[0];
         let large = n.saturating_mul(n).saturating_mul(size_of::<A>()) > super::eager_bytes_max();
         let eager = |d: &ndarray::ArrayRef<A, Ix1>| ndarray::Array2::from_diag(&d.view());
-        if large && !diag.wants_lazy() && super::kind::choice::dtype_of::<A>().is_some() {
-            return Array::of_expr(crate::error::or_panic(
-                diag.leaf().and_then(|e| on_diagonal(&e, &A::zero())),
-            ));
+        if S::IS_DESCRIBED && large && !diag.wants_lazy() && super::kind::choice::dtype_of::<A>().is_some() {
+            let expr = diag.leaf().and_then(|e| on_diagonal(&e, &A::zero()));
+            return S::of_owned(Array::of_expr(crate::error::or_panic(expr)));
         }
-        lazily::array(diag, |expr| on_diagonal(expr, &A::zero()), eager)
+        S::of_owned(lazily::array(diag, |expr| on_diagonal(expr, &A::zero()), eager))
     }
 }
 

@@ -2,9 +2,9 @@
 //!
 //! Must not know chunks: the results are views of arrays in this process.
 
-use super::Array;
 use super::iterate::IntoOurs;
 use super::kind::source::Source;
+use super::{ArrayBase, ArrayRef, Data};
 use ndarray::{Ix1, MeshIndex};
 
 /// Two to six arrays of one dimension that [`meshgrid`] takes, as references in a tuple.
@@ -16,10 +16,17 @@ pub trait Meshgrid {
 }
 
 macro_rules! grids {
-    ($(($($life:lifetime $i:tt $view:ident)*))*) => { $(
-        impl<$($life,)* A: $($life +)*> Meshgrid for ($(&$life Array<A, Ix1>,)*) {
+    ($(($($life:lifetime $s:ident $i:tt)*) $view:ident)*) => { $(
+        impl<$($life,)* A: $($life +)*, $($s: Data<Elem = A>),*> Meshgrid for ($(&$life ArrayBase<$s, Ix1, A>,)*) {
             type Output = ($(super::$view<$life, A>,)*);
             #[track_caller]
+            fn meshgrid(self, indexing: MeshIndex) -> Self::Output {
+                ndarray::meshgrid(($(self.$i.here(),)*), indexing).into_ours()
+            }
+        }
+
+        impl<$($life,)* A: $($life +)*> Meshgrid for ($(&$life ArrayRef<A, Ix1>,)*) {
+            type Output = ($(super::$view<$life, A>,)*);
             fn meshgrid(self, indexing: MeshIndex) -> Self::Output {
                 ndarray::meshgrid(($(self.$i.here(),)*), indexing).into_ours()
             }
@@ -27,11 +34,11 @@ macro_rules! grids {
     )* };
 }
 grids! {
-    ('a 0 ArrayView2 'b 1 ArrayView2)
-    ('a 0 ArrayView3 'b 1 ArrayView3 'c 2 ArrayView3)
-    ('a 0 ArrayView4 'b 1 ArrayView4 'c 2 ArrayView4 'd 3 ArrayView4)
-    ('a 0 ArrayView5 'b 1 ArrayView5 'c 2 ArrayView5 'd 3 ArrayView5 'e 4 ArrayView5)
-    ('a 0 ArrayView6 'b 1 ArrayView6 'c 2 ArrayView6 'd 3 ArrayView6 'e 4 ArrayView6 'f 5 ArrayView6)
+    ('a S0 0 'b S1 1) ArrayView2
+    ('a S0 0 'b S1 1 'c S2 2) ArrayView3
+    ('a S0 0 'b S1 1 'c S2 2 'd S3 3) ArrayView4
+    ('a S0 0 'b S1 1 'c S2 2 'd S3 3 'e S4 4) ArrayView5
+    ('a S0 0 'b S1 1 'c S2 2 'd S3 3 'e S4 4 'f S5 5) ArrayView6
 }
 
 /// The coordinates of all points of a grid, one array for each axis, from the coordinates along the axes.

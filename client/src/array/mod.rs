@@ -45,11 +45,18 @@ use tilework_expr::{AxisChunks, AxisGrid, Chunks, Element, Expr, Grid};
 pub use compare::{try_where, where_};
 pub use compute::{ComputeAll, compute_all, try_compute_all};
 pub use convert::AsArray;
-pub use iterate::{Ours, Producer, iter};
+pub use iterate::{Ours, Producer, indices_of, iter};
 pub use join::{concatenate, stack, try_concatenate, try_stack};
 pub use kind::choice::{EAGER_BYTES_MAX, eager_bytes_max, set_default_chunk_len, set_eager_bytes_max};
 pub(crate) use kind::choice::{dtype_of, same};
-pub use kind::{ArcArray, Array, ArrayBase, ArrayView, ArrayViewMut, CowArray, Source};
+pub use kind::reference::{
+    ArrayRef0, ArrayRef1, ArrayRef2, ArrayRef3, ArrayRef4, ArrayRef5, ArrayRef6, ArrayRefD,
+};
+pub use kind::{
+    ArcArray, Array, ArrayBase, ArrayRef, ArrayView, ArrayViewMut, CowArray, CowRepr, Data, DataMut,
+    DataOwned, DataShared, OwnedArcRepr, OwnedRepr, RawData, RawDataClone, RawDataMut, RawDataSubst, Source,
+    ViewRepr,
+};
 pub use linalg::{Dot, general_mat_mul, general_mat_vec_mul, kron};
 pub(crate) use local::plane_of_array;
 pub use local::{

@@ -1,234 +1,218 @@
 //! Methods that take an array and give one of the same kind: other shapes, orders of axes, types of dimension,
-//! slices.
+//! slices; and the same in place.
 //!
-//! Must not know element types.
+//! Must not know element types, nor whose the elements are.
 
+use super::kind::Parts;
 use super::shape::reshaped;
 use super::slice::{at, on_axis, part, parts};
-use super::{ArcArray, Array, ArrayView, ArrayViewMut, CowArray};
+use super::views::each_axis;
+use super::{ArrayBase, ArrayView, RawData};
 use crate::error::{Result, or_panic};
 use ndarray::{
-    Axis, Dimension, ErrorKind, IntoDimension, Ix1, IxDyn, Order, RemoveAxis, ShapeArg, ShapeError, Slice,
-    SliceArg,
+    Axis, AxisDescription, Dimension, ErrorKind, IntoDimension, Ix1, IxDyn, LayoutRef, Order, RemoveAxis,
+    ShapeArg, ShapeError, Slice, SliceArg,
 };
 use tilework_expr::{Expr, SliceArg as Part};
 
-impl<A, D: Dimension> Array<A, D> {
-    #[track_caller]
-    fn moved<E: Dimension>(
-        self,
-        build: impl FnOnce(&Expr) -> Result<Expr>,
-        local: impl FnOnce(ndarray::Array<A, D>) -> ndarray::Array<A, E>,
-    ) -> Array<A, E> {
-        match self.node() {
-            Some(node) if !node.is_here() => Array::of_expr(or_panic(build(node.expr()))),
-            _ => Array::local(local(self.into_ndarray())),
-        }
-    }
-}
+type Shaped<T> = std::result::Result<T, ShapeError>;
 
-impl<'a, A, D: Dimension> ArrayView<'a, A, D> {
+impl<A, S: RawData<Elem = A>, D: Dimension> ArrayBase<S, D, A> {
+    /// The same elements in other places: an expression where the array is lazy, else by ndarray's method.
     #[track_caller]
     fn moved<E: Dimension>(
         self,
         build: impl FnOnce(&Expr) -> Result<Expr>,
-        local: impl FnOnce(ndarray::ArrayView<'a, A, D>) -> ndarray::ArrayView<'a, A, E>,
-    ) -> ArrayView<'a, A, E> {
+        local: impl FnOnce(Parts<A, D>) -> Parts<A, E>,
+    ) -> ArrayBase<S, E, A> {
+        or_panic(self.try_moved(build, |parts| Ok(local(parts))))
+            .unwrap_or_else(|_| unreachable!("never wrong"))
+    }
+
+    fn try_moved<E: Dimension>(
+        mut self,
+        build: impl FnOnce(&Expr) -> Result<Expr>,
+        local: impl FnOnce(Parts<A, D>) -> Shaped<Parts<A, E>>,
+    ) -> Result<Shaped<ArrayBase<S, E, A>>> {
         if let Some(node) = self.node()
             && !node.is_here()
+            && let Some(array) = self.rebuilt(build(node.expr())?)
         {
-            let expr = or_panic(build(node.expr()));
-            if let Some(view) = ArrayView::lazy(node, expr) {
-                return view;
-            }
+            return Ok(Ok(array));
         }
-        let owner = self.owner();
-        ArrayView::owned_by(local(self.into_nd()), owner)
+        self.settle()?;
+        Ok(self.placed(local))
+    }
+
+    /// The same in place.
+    fn change(
+        &mut self,
+        build: impl FnOnce(&Expr) -> Result<Expr>,
+        local: impl FnOnce(&mut LayoutRef<A, D>),
+    ) -> Result<()> {
+        if let Some(node) = self.node()
+            && !node.is_here()
+            && let Some(array) = self.rebuilt(build(node.expr())?)
+        {
+            *self = array;
+            return Ok(());
+        }
+        self.settle()?;
+        local(self.as_mut());
+        Ok(())
     }
 }
 
-macro_rules! moved_locally {
-    ($([$($lt:lifetime)?] $kind:ident)*) => { $(
-        impl<$($lt,)? A, D: Dimension> $kind<$($lt,)? A, D> {
-            #[track_caller]
-            fn moved<E: Dimension>(
-                self,
-                _: impl FnOnce(&Expr) -> Result<Expr>,
-                local: impl FnOnce(ndarray::$kind<$($lt,)? A, D>) -> ndarray::$kind<$($lt,)? A, E>,
-            ) -> $kind<$($lt,)? A, E> {
-                $kind::local(local(self.into_ndarray()))
-            }
-        }
-    )* };
-}
-moved_locally! { ['a] ArrayViewMut ['a] CowArray [] ArcArray }
-
-macro_rules! moves {
-    ($([$($lt:lifetime)?] $kind:ident)*) => { $(
-        /// # Other shapes and parts, of the same kind
-        impl<$($lt,)? A, D: Dimension> $kind<$($lt,)? A, D> {
-            /// The array with its number of dimensions known at run time.
-            #[must_use]
-            #[track_caller]
-            pub fn into_dyn(self) -> $kind<$($lt,)? A, IxDyn> {
-                self.moved(|expr| Ok(expr.clone()), |a| a.into_dyn())
-            }
-
-            /// The array with its number of dimensions in the type.
-            ///
-            /// # Errors
-            /// An array of another number of dimensions.
-            pub fn into_dimensionality<D2: Dimension>(
-                self,
-            ) -> std::result::Result<$kind<$($lt,)? A, D2>, ShapeError> {
-                if D2::NDIM.is_some_and(|n| n != self.ndim()) {
-                    return Err(ShapeError::from_kind(ErrorKind::IncompatibleShape));
-                }
-                Ok(self.moved(
-                    |expr| Ok(expr.clone()),
-                    |a| a.into_dimensionality().expect("the number of dimensions was checked"),
-                ))
-            }
-
-            /// The slice that ndarray's `s![..]` describes.
-            ///
-            /// # Panics
-            /// At positions beyond an axis, a step of 0, another number of slices than the array has axes.
-            #[must_use]
-            #[track_caller]
-            pub fn slice_move<I: SliceArg<D>>(self, info: I) -> $kind<$($lt,)? A, I::OutDim> {
-                let wanted = parts(&info);
-                self.moved(|expr| Ok(expr.slice(&wanted)?), |a| a.slice_move(info))
-            }
-
-            /// The array with one axis sliced.
-            ///
-            /// # Panics
-            /// At an axis out of range, positions beyond it, a step of 0.
-            #[must_use]
-            #[track_caller]
-            pub fn slice_axis_move(self, axis: Axis, indices: Slice) -> Self {
-                self.moved(
-                    |expr| Ok(on_axis(expr, axis, part(&indices.into()))?),
-                    |a| a.slice_axis_move(axis, indices),
-                )
-            }
-
-            /// The array at one position of an axis, which the result does not have.
-            ///
-            /// # Panics
-            /// At an axis out of range, a position beyond it.
-            #[must_use]
-            #[track_caller]
-            pub fn index_axis_move(self, axis: Axis, index: usize) -> $kind<$($lt,)? A, D::Smaller>
-            where
-                D: RemoveAxis,
-            {
-                self.moved(|expr| Ok(at(expr, axis, index)?), |a| a.index_axis_move(axis, index))
-            }
-
-            /// The array without an axis, at its first position.
-            ///
-            /// # Panics
-            /// At an axis out of range or of length 0.
-            #[must_use]
-            #[track_caller]
-            pub fn remove_axis(self, axis: Axis) -> $kind<$($lt,)? A, D::Smaller>
-            where
-                D: RemoveAxis,
-            {
-                self.moved(|expr| Ok(at(expr, axis, 0)?), |a| a.remove_axis(axis))
-            }
-
-            /// A new axis of length 1 before `axis`.
-            ///
-            /// # Panics
-            /// At an axis greater than the number of dimensions.
-            #[must_use]
-            #[track_caller]
-            pub fn insert_axis(self, axis: Axis) -> $kind<$($lt,)? A, D::Larger> {
-                self.moved(|expr| Ok(expr.insert_axis(axis.index())?), |a| a.insert_axis(axis))
-            }
-
-            /// The axes in reverse order.
-            #[must_use]
-            #[track_caller]
-            pub fn reversed_axes(self) -> Self {
-                self.moved(|expr| Ok(expr.reversed_axes()?), |a| a.reversed_axes())
-            }
-
-            /// The axes in the given order: axis `i` of the result is axis `axes[i]` of this array.
-            ///
-            /// # Panics
-            /// At `axes` that are not each axis once.
-            #[must_use]
-            #[track_caller]
-            pub fn permuted_axes<T: IntoDimension<Dim = D>>(self, axes: T) -> Self {
-                let axes = axes.into_dimension();
-                let wanted = axes.clone();
-                self.moved(|expr| Ok(expr.permute(wanted.slice())?), |a| a.permuted_axes(axes))
-            }
-
-            /// The diagonal: the elements whose indices are all equal.
-            #[must_use]
-            #[track_caller]
-            pub fn into_diag(self) -> $kind<$($lt,)? A, Ix1> {
-                $kind::local(ndarray::ArrayBase::into_diag(self.into_ndarray()))
-            }
-
-            /// The same elements in another shape: in row-major order, or column-major with
-            /// `(shape, ndarray::Order::ColumnMajor)`.
-            ///
-            /// # Errors
-            /// A shape with another number of elements; elements in this process that lie in another order.
-            pub fn into_shape_with_order<E: ShapeArg>(
-                self,
-                shape: E,
-            ) -> std::result::Result<$kind<$($lt,)? A, E::Dim>, ShapeError> {
-                if !self.is_lazy() {
-                    return Ok($kind::local(self.into_ndarray().into_shape_with_order(shape)?));
-                }
-                let (dim, order) = shape.into_shape_and_order();
-                let wanted = dim.slice().iter().try_fold(1usize, |n, &l| n.checked_mul(l));
-                if wanted != Some(self.len()) {
-                    return Err(ShapeError::from_kind(ErrorKind::IncompatibleShape));
-                }
-                let order = order.unwrap_or(Order::RowMajor);
-                let local = dim.clone();
-                Ok(self.moved(
-                    |expr| reshaped(expr, dim.slice(), order),
-                    |a| a.into_shape_with_order((local, order)).expect("computed elements are in order"),
-                ))
-            }
-
-            /// The same elements in another shape.
-            ///
-            /// # Errors
-            /// As [`into_shape_with_order`](Self::into_shape_with_order).
-            #[deprecated(note = "ndarray deprecates it: use `.into_shape_with_order()` or `.to_shape()`")]
-            pub fn into_shape<E: IntoDimension>(
-                self,
-                shape: E,
-            ) -> std::result::Result<$kind<$($lt,)? A, E::Dim>, ShapeError> {
-                if self.is_lazy() {
-                    return self.into_shape_with_order(shape.into_dimension());
-                }
-                #[allow(deprecated, reason = "the method of the same name")]
-                Ok($kind::local(self.into_ndarray().into_shape(shape)?))
-            }
-        }
-    )* };
-}
-moves! { [] Array ['a] ArrayView ['a] ArrayViewMut ['a] CowArray [] ArcArray }
-
-impl<'a, A, D: Dimension> ArrayView<'a, A, D> {
-    /// ndarray's view, computed if need be.
+/// # Other shapes and parts, of the same kind
+impl<A, S: RawData<Elem = A>, D: Dimension> ArrayBase<S, D, A> {
+    /// The array with its number of dimensions known at run time.
     #[must_use]
     #[track_caller]
-    pub fn into_ndarray(self) -> ndarray::ArrayView<'a, A, D> {
-        self.into_nd()
+    pub fn into_dyn(self) -> ArrayBase<S, IxDyn, A> {
+        self.moved(|expr| Ok(expr.clone()), Parts::into_dyn)
     }
 
+    /// The array with its number of dimensions in the type.
+    ///
+    /// # Errors
+    /// An array of another number of dimensions.
+    #[track_caller]
+    pub fn into_dimensionality<D2: Dimension>(self) -> Shaped<ArrayBase<S, D2, A>> {
+        if D2::NDIM.is_some_and(|n| n != self.ndim()) {
+            return Err(ShapeError::from_kind(ErrorKind::IncompatibleShape));
+        }
+        or_panic(self.try_moved(|expr| Ok(expr.clone()), Parts::into_dimensionality))
+    }
+
+    /// The slice that ndarray's `s![..]` describes.
+    ///
+    /// # Panics
+    /// At positions beyond an axis, a step of 0, another number of slices than the array has axes.
+    #[must_use]
+    #[track_caller]
+    pub fn slice_move<I: SliceArg<D>>(self, info: I) -> ArrayBase<S, I::OutDim, A> {
+        if !self.is_lazy() {
+            return self.moved(|expr| Ok(expr.clone()), |a| a.slice_move(info));
+        }
+        let wanted = parts(&info);
+        self.moved(|expr| Ok(expr.slice(&wanted)?), |a| a.slice_move(info))
+    }
+
+    /// The array with one axis sliced.
+    ///
+    /// # Panics
+    /// At an axis out of range, positions beyond it, a step of 0.
+    #[must_use]
+    #[track_caller]
+    pub fn slice_axis_move(self, axis: Axis, indices: Slice) -> Self {
+        self.moved(
+            |expr| Ok(on_axis(expr, axis, part(&indices.into()))?),
+            |a| a.slice_axis_move(axis, indices),
+        )
+    }
+
+    /// The array at one position of an axis, which the result does not have.
+    ///
+    /// # Panics
+    /// At an axis out of range, a position beyond it.
+    #[must_use]
+    #[track_caller]
+    pub fn index_axis_move(self, axis: Axis, index: usize) -> ArrayBase<S, D::Smaller, A>
+    where
+        D: RemoveAxis,
+    {
+        self.moved(|expr| Ok(at(expr, axis, index)?), |a| a.index_axis_move(axis, index))
+    }
+
+    /// The array without an axis, at its first position.
+    ///
+    /// # Panics
+    /// At an axis out of range or of length 0.
+    #[must_use]
+    #[track_caller]
+    pub fn remove_axis(self, axis: Axis) -> ArrayBase<S, D::Smaller, A>
+    where
+        D: RemoveAxis,
+    {
+        self.moved(|expr| Ok(at(expr, axis, 0)?), |a| a.remove_axis(axis))
+    }
+
+    /// A new axis of length 1 before `axis`.
+    ///
+    /// # Panics
+    /// At an axis greater than the number of dimensions.
+    #[must_use]
+    #[track_caller]
+    pub fn insert_axis(self, axis: Axis) -> ArrayBase<S, D::Larger, A> {
+        self.moved(|expr| Ok(expr.insert_axis(axis.index())?), |a| a.insert_axis(axis))
+    }
+
+    /// The axes in reverse order.
+    #[must_use]
+    #[track_caller]
+    pub fn reversed_axes(self) -> Self {
+        self.moved(|expr| Ok(expr.reversed_axes()?), Parts::reversed_axes)
+    }
+
+    /// The axes in the given order: axis `i` of the result is axis `axes[i]` of this array.
+    ///
+    /// # Panics
+    /// At `axes` that are not each axis once.
+    #[must_use]
+    #[track_caller]
+    pub fn permuted_axes<T: IntoDimension<Dim = D>>(self, axes: T) -> Self {
+        let axes = axes.into_dimension();
+        let wanted = axes.clone();
+        self.moved(|expr| Ok(expr.permute(wanted.slice())?), |a| a.permuted_axes(axes))
+    }
+
+    /// The diagonal: the elements whose indices are all equal.
+    #[must_use]
+    #[track_caller]
+    pub fn into_diag(mut self) -> ArrayBase<S, Ix1, A> {
+        or_panic(self.settle());
+        self.moved(|expr| Ok(expr.clone()), Parts::into_diag)
+    }
+
+    /// The same elements in another shape: in row-major order, or column-major with
+    /// `(shape, ndarray::Order::ColumnMajor)`.
+    ///
+    /// # Errors
+    /// A shape with another number of elements; elements in this process that lie in another order.
+    #[track_caller]
+    pub fn into_shape_with_order<E: ShapeArg>(self, shape: E) -> Shaped<ArrayBase<S, E::Dim, A>> {
+        let (dim, order) = shape.into_shape_and_order();
+        let order = order.unwrap_or(Order::RowMajor);
+        if self.is_lazy() {
+            let wanted = dim.slice().iter().try_fold(1usize, |n, &l| n.checked_mul(l));
+            if wanted != Some(self.len()) {
+                return Err(ShapeError::from_kind(ErrorKind::IncompatibleShape));
+            }
+        }
+        let wanted = dim.clone();
+        or_panic(self.try_moved(
+            |expr| reshaped(expr, wanted.slice(), order),
+            |a| a.into_shape_with_order((dim, order)),
+        ))
+    }
+
+    /// The same elements in another shape.
+    ///
+    /// # Errors
+    /// As [`into_shape_with_order`](Self::into_shape_with_order).
+    #[track_caller]
+    #[deprecated(note = "ndarray deprecates it: use `.into_shape_with_order()` or `.to_shape()`")]
+    pub fn into_shape<E: IntoDimension>(mut self, shape: E) -> Shaped<ArrayBase<S, E::Dim, A>> {
+        if self.is_lazy() {
+            return self.into_shape_with_order(shape.into_dimension());
+        }
+        or_panic(self.settle());
+        #[allow(deprecated, reason = "the method of the same name")]
+        self.placed(|a| a.into_shape(shape))
+    }
+}
+
+impl<'a, A, D: Dimension> ArrayView<'a, A, D> {
     /// The view before a position of an axis, and the rest.
     ///
     /// # Panics
@@ -243,16 +227,11 @@ impl<'a, A, D: Dimension> ArrayView<'a, A, D> {
                 "cannot split at {index}: {axis:?} of {:?}",
                 self.shape()
             );
-            let range = |start, end| Part::Range { start, end, step: 1 };
-            let at = index as isize;
-            let cut = |view: Self, part: Part, slice: Slice| {
-                view.moved(|expr| Ok(on_axis(expr, axis, part)?), |a| a.slice_axis_move(axis, slice))
-            };
-            let before = cut(self.clone(), range(0, Some(at)), Slice::new(0, Some(at), 1));
-            return (before, cut(self, range(at, None), Slice::new(at, None, 1)));
+            let before = self.clone().slice_axis_move(axis, Slice::from(..index));
+            return (before, self.slice_axis_move(axis, Slice::from(index..)));
         }
         let owner = self.owner();
-        let (before, after) = self.into_nd().split_at(axis, index);
+        let (before, after) = self.into_ndarray().split_at(axis, index);
         (ArrayView::owned_by(before, owner), ArrayView::owned_by(after, owner))
     }
 
@@ -267,20 +246,7 @@ impl<'a, A, D: Dimension> ArrayView<'a, A, D> {
 }
 
 /// # In place
-impl<A, D: Dimension> Array<A, D> {
-    #[track_caller]
-    fn change(
-        &mut self,
-        build: impl FnOnce(&Expr) -> Result<Expr>,
-        local: impl FnOnce(&mut ndarray::Array<A, D>),
-    ) -> Result<()> {
-        match self.node() {
-            Some(node) if !node.is_here() => *self = Array::of_expr(build(node.expr())?),
-            _ => local(self),
-        }
-        Ok(())
-    }
-
+impl<A, S: RawData<Elem = A>, D: Dimension> ArrayBase<S, D, A> {
     /// Exchanges two axes.
     ///
     /// # Panics
@@ -290,7 +256,7 @@ impl<A, D: Dimension> Array<A, D> {
         or_panic(self.change(|expr| swapped(expr, ax, bx), |a| a.swap_axes(ax, bx)));
     }
 
-    /// [`Array::swap_axes`] that returns what goes wrong, and then changes nothing.
+    /// [`swap_axes`](Self::swap_axes) that returns what goes wrong, and then changes nothing.
     ///
     /// # Errors
     /// An axis out of range.
@@ -309,13 +275,223 @@ impl<A, D: Dimension> Array<A, D> {
         or_panic(self.change(|expr| inverted(expr, axis), |a| a.invert_axis(axis)));
     }
 
-    /// [`Array::invert_axis`] that returns what goes wrong, and then changes nothing.
+    /// [`invert_axis`](Self::invert_axis) that returns what goes wrong, and then changes nothing.
     ///
     /// # Errors
     /// An axis out of range.
     pub fn try_invert_axis(&mut self, axis: Axis) -> Result<()> {
         super::slice::axis_len(self.shape(), axis)?;
         self.change(|expr| inverted(expr, axis), |a| a.invert_axis(axis))
+    }
+
+    /// Slices the array, without leaving out axes: a position of one is a slice of length 1.
+    ///
+    /// # Panics
+    /// At positions beyond an axis, a step of 0, a new axis, another number of slices than the array has axes.
+    #[track_caller]
+    pub fn slice_collapse<I: SliceArg<D>>(&mut self, info: I) {
+        or_panic(self.settle());
+        or_panic(self.change(|expr| Ok(expr.clone()), |a| a.slice_collapse(info)));
+    }
+
+    /// Slices one axis.
+    ///
+    /// # Panics
+    /// At an axis out of range, positions beyond it, a step of 0.
+    #[track_caller]
+    pub fn slice_axis_inplace(&mut self, axis: Axis, indices: Slice) {
+        or_panic(self.change(
+            |expr| Ok(on_axis(expr, axis, part(&indices.into()))?),
+            |a| a.slice_axis_inplace(axis, indices),
+        ));
+    }
+
+    /// Slices every axis as `f` says.
+    ///
+    /// # Panics
+    /// At positions beyond an axis, a step of 0.
+    #[track_caller]
+    pub fn slice_each_axis_inplace<F: FnMut(AxisDescription) -> Slice>(&mut self, f: F) {
+        let f = std::cell::RefCell::new(f);
+        let call = |axis| (f.borrow_mut())(axis);
+        or_panic(self.change(|expr| each_axis(expr, call), |a| a.slice_each_axis_inplace(call)));
+    }
+
+    /// Leaves one position of an axis, whose length then is 1.
+    ///
+    /// # Panics
+    /// At an axis out of range, a position beyond it.
+    #[track_caller]
+    pub fn collapse_axis(&mut self, axis: Axis, index: usize) {
+        let part = isize::try_from(index).map_or(Part::At(isize::MAX), |i| Part::Range {
+            start: i,
+            end: Some(i + 1),
+            step: 1,
+        });
+        or_panic(self.change(
+            |expr| {
+                at(expr, axis, index)?;
+                Ok(on_axis(expr, axis, part)?)
+            },
+            |a| a.collapse_axis(axis, index),
+        ));
+    }
+
+    /// Puts the axis `take` into `into`, where their elements lie so that it can be; its length then is 1. Computes the
+    /// array.
+    ///
+    /// # Panics
+    /// If an axis is out of range.
+    #[track_caller]
+    pub fn merge_axes(&mut self, take: Axis, into: Axis) -> bool {
+        or_panic(self.settle());
+        let layout: &mut LayoutRef<A, D> = self.as_mut();
+        layout.merge_axes(take, into)
+    }
+
+    /// Puts the axes in the given order: axis `i` is then what was axis `axes[i]`.
+    ///
+    /// # Panics
+    /// At `axes` that are not each axis once.
+    #[track_caller]
+    pub fn permute_axes<T: IntoDimension<Dim = D>>(&mut self, axes: T) {
+        let axes = axes.into_dimension();
+        self.turn(|array| array.permuted_axes(axes));
+    }
+
+    /// Puts the axes in reverse order.
+    #[track_caller]
+    pub fn reverse_axes(&mut self) {
+        self.turn(Parts::reversed_axes);
+    }
+
+    /// Puts what `f` makes of the place of the elements into its place.
+    #[track_caller]
+    fn turn(&mut self, f: impl FnOnce(Parts<A, D>) -> Parts<A, D>) {
+        or_panic(self.settle());
+        self.replace_place(f);
+    }
+}
+
+/// # In place, of arrays whose number of dimensions is known at run time
+impl<A, S: RawData<Elem = A>> ArrayBase<S, IxDyn, A> {
+    /// Puts a new axis of length 1 before `axis`.
+    ///
+    /// # Panics
+    /// At an axis greater than the number of dimensions.
+    #[track_caller]
+    pub fn insert_axis_inplace(&mut self, axis: Axis) {
+        or_panic(self.change(|expr| Ok(expr.insert_axis(axis.index())?), |a| a.insert_axis_inplace(axis)));
+    }
+
+    /// Leaves one position of an axis, which the array then does not have.
+    ///
+    /// # Panics
+    /// At an axis out of range, a position beyond it.
+    #[track_caller]
+    pub fn index_axis_inplace(&mut self, axis: Axis, index: usize) {
+        or_panic(self.change(|expr| Ok(at(expr, axis, index)?), |a| a.index_axis_inplace(axis, index)));
+    }
+}
+
+/// # Where the elements lie
+///
+/// Of a lazy array, where its values lie once they are computed, which is done here.
+impl<A, S: RawData<Elem = A>, D: Dimension> ArrayBase<S, D, A> {
+    /// The steps between neighbours along each axis, in elements.
+    #[must_use]
+    #[track_caller]
+    pub fn strides(&self) -> &[isize] {
+        self.as_layout_ref().strides()
+    }
+
+    /// The step between neighbours along an axis, in elements.
+    ///
+    /// # Panics
+    /// If the axis is out of range.
+    #[must_use]
+    #[track_caller]
+    pub fn stride_of(&self, axis: Axis) -> isize {
+        self.as_layout_ref().stride_of(axis)
+    }
+
+    /// The axes with their lengths and strides.
+    #[track_caller]
+    pub fn axes(&self) -> ndarray::iter::Axes<'_, D> {
+        self.as_layout_ref().axes()
+    }
+
+    /// The axis with the greatest stride.
+    #[must_use]
+    #[track_caller]
+    pub fn max_stride_axis(&self) -> Axis {
+        self.as_layout_ref().max_stride_axis()
+    }
+
+    /// Whether the elements are in row-major order without gaps.
+    #[must_use]
+    #[track_caller]
+    pub fn is_standard_layout(&self) -> bool {
+        self.as_layout_ref().is_standard_layout()
+    }
+
+    /// The address of the first element.
+    #[must_use]
+    #[inline]
+    #[track_caller]
+    pub fn as_ptr(&self) -> *const A {
+        self.as_raw_ref().as_ptr()
+    }
+
+    /// The address of an element, or `None` at an index out of bounds.
+    #[must_use]
+    #[track_caller]
+    pub fn get_ptr<I: ndarray::NdIndex<D>>(&self, index: I) -> Option<*const A> {
+        self.as_raw_ref().get_ptr(index)
+    }
+
+    /// The place of the elements, without their lifetime.
+    #[must_use]
+    #[inline]
+    #[track_caller]
+    pub fn raw_view(&self) -> ndarray::RawArrayView<A, D> {
+        self.as_raw_ref().raw_view()
+    }
+}
+
+/// # References to parts of it
+impl<A, S: RawData<Elem = A>, D> ArrayBase<S, D, A> {
+    /// A reference to lengths and strides.
+    #[must_use]
+    #[track_caller]
+    pub fn as_layout_ref(&self) -> &LayoutRef<A, D> {
+        self.as_ref()
+    }
+
+    /// A reference to lengths and strides, to change them.
+    #[must_use]
+    #[track_caller]
+    pub fn as_layout_ref_mut(&mut self) -> &mut LayoutRef<A, D> {
+        self.as_mut()
+    }
+
+    /// A reference to the place of the elements.
+    #[must_use]
+    #[inline]
+    #[track_caller]
+    pub fn as_raw_ref(&self) -> &ndarray::RawRef<A, D> {
+        self.as_ref()
+    }
+
+    /// A reference to the place of the elements, to change it.
+    #[must_use]
+    #[track_caller]
+    pub fn as_raw_ref_mut(&mut self) -> &mut ndarray::RawRef<A, D>
+    where
+        S: super::RawDataMut,
+        D: Dimension,
+    {
+        self.as_mut()
     }
 }
 

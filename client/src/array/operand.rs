@@ -5,10 +5,10 @@
 
 use super::kind::choice::scalar_of;
 use super::kind::source::Source;
-use super::kinds::on_both;
-use super::{Array, ArrayBase, ArrayView};
+use super::kinds::on_arrays;
+use super::{Array, ArrayBase, ArrayRef, Data};
 use crate::error::{Error, Result};
-use ndarray::{Data, DimMax, Dimension};
+use ndarray::{DimMax, Dimension};
 use tilework_expr::{BinaryOp, Chunks, Element, Expr, ExprError};
 
 /// The second operand of an elementwise operation on an array with elements of `A` and dimension `D`: an
@@ -64,14 +64,12 @@ macro_rules! operands {
     )* };
 }
 operands! {
-    [] &Array<A, E>;
-    [] Array<A, E>;
-    [] &ArrayView<'_, A, E>;
-    [] ArrayView<'_, A, E>;
     [S: Data<Elem = A>] &ArrayBase<S, E, A>;
+    [S: Data<Elem = A>] ArrayBase<S, E, A>;
+    [] &ArrayRef<A, E>;
 }
 
-on_both!({ A: Element } {
+on_arrays!({ A: Element } {
     /// An operation on each pair of elements; `B` is the element type that it gives for `A`.
     pub(super) fn binary<B: Element, T: Operand<A, D>>(
         &self,

@@ -1,15 +1,16 @@
-//! Rust's operators on arrays: every kind of ours and ndarray's, owned or borrowed, and single values on either side;
-//! assignment; negation.
+//! Rust's operators on arrays: ours and ndarray's, owned or borrowed, and single values on either side; assignment;
+//! negation.
 //!
 //! Must not know what an operator computes.
 
 use super::kind::choice::dtype_of;
-use super::kind::source::Source;
-use super::kinds::on_both;
+use super::kind::source::{Source, is_lazy as is_lazy_source};
+use super::kinds::on_arrays;
 use super::operand::{Operand, scalar};
-use super::{ArcArray, Array, ArrayBase, ArrayView, ArrayViewMut, CowArray, lazily};
+use super::write::here;
+use super::{Array, ArrayBase, ArrayRef, Data, DataMut, DataOwned, lazily};
 use crate::error::Result;
-use ndarray::{ArrayRef, Data, DataMut, DataOwned, DimMax, Dimension, Zip};
+use ndarray::{DimMax, Dimension, Zip};
 use std::ops::{
     Add, AddAssign, BitAnd, BitAndAssign, BitOr, BitOrAssign, BitXor, BitXorAssign, Div, DivAssign, Mul,
     MulAssign, Neg, Not, Rem, RemAssign, Shl, ShlAssign, Shr, ShrAssign, Sub, SubAssign,
@@ -72,8 +73,8 @@ where
 /// `f` of each pair of elements, broadcasting both to their common shape.
 #[track_caller]
 fn each_pair<A: Clone, B: Clone, C, D, E>(
-    left: &ArrayRef<A, D>,
-    right: &ArrayRef<B, E>,
+    left: &ndarray::ArrayRef<A, D>,
+    right: &ndarray::ArrayRef<B, E>,
     f: impl Fn(A, B) -> C,
 ) -> ndarray::Array<C, <D as DimMax<E>>::Output>
 where
@@ -111,64 +112,79 @@ fn common<D: Dimension>(left: &[usize], right: &[usize]) -> D {
 
 /// An owned left operand, whose memory the result takes where it can.
 #[track_caller]
-fn into_left<A, B, D, E>(
+fn into_left<A, B, S, D, E>(
     op: BinaryOp,
-    left: Array<A, D>,
+    mut left: ArrayBase<S, D, A>,
     right: &(impl Source<B, E> + ?Sized),
     f: impl Fn(A, B) -> A,
-) -> Array<A, <D as DimMax<E>>::Output>
+) -> ArrayBase<S, <D as DimMax<E>>::Output, A>
 where
     A: Clone,
     B: Clone,
+    S: DataOwned<Elem = A> + DataMut,
     D: Dimension + DimMax<E>,
     E: Dimension,
 {
     if is_lazy::<A, B, A, D, E>(&left, right)
         && let Some(expr) = lazy(op, &left, right)
     {
-        return Array::of_expr(expr);
+        return S::of_owned(Array::of_expr(expr));
     }
     let right = right.here();
-    if left.shape() != right.shape() {
-        return Array::local(each_pair(&**left, right, f));
-    }
-    let mut out = left.into_ndarray();
-    let right = right.broadcast(out.raw_dim()).expect("equal shapes");
-    out.zip_mut_with(&right, |x, y| *x = f(x.clone(), y.clone()));
-    Array::local(
-        out.into_dimensionality().expect("equal shapes have as many axes as the larger dimension type"),
-    )
+    let Some(wide) = right.broadcast(left.raw_dim()) else {
+        return S::of_owned(Array::local(each_pair(left.here(), right, f)));
+    };
+    here(&mut left).zip_mut_with(&wide, |x, y| *x = f(x.clone(), y.clone()));
+    left.into_dimensionality().expect("an array that another broadcasts to has as many axes as the result")
 }
 
 /// An owned right operand, whose memory the result takes where it can.
 #[track_caller]
-fn into_right<A, B, D, E>(
+fn into_right<A, B, S, D, E>(
     op: BinaryOp,
     left: &(impl Source<A, D> + ?Sized),
-    right: Array<B, E>,
+    mut right: ArrayBase<S, E, B>,
     f: impl Fn(A, B) -> B,
-) -> Array<B, <E as DimMax<D>>::Output>
+) -> ArrayBase<S, <E as DimMax<D>>::Output, B>
 where
     A: Clone,
     B: Clone,
+    S: DataOwned<Elem = B> + DataMut,
     D: Dimension,
     E: Dimension + DimMax<D>,
 {
     if is_lazy::<A, B, B, D, E>(left, &right)
         && let Some(expr) = lazy(op, left, &right)
     {
-        return Array::of_expr(expr);
+        return S::of_owned(Array::of_expr(expr));
     }
     let left = left.here();
-    if right.shape() != left.shape() {
-        return Array::local(each_pair(&**right, left, |y, x| f(x, y)));
+    let Some(wide) = left.broadcast(right.raw_dim()) else {
+        return S::of_owned(Array::local(each_pair(right.here(), left, |y, x| f(x, y))));
+    };
+    here(&mut right).zip_mut_with(&wide, |y, x| *y = f(x.clone(), y.clone()));
+    right.into_dimensionality().expect("an array that another broadcasts to has as many axes as the result")
+}
+
+/// An owned array and a value, in the array's memory where it has any.
+#[track_caller]
+fn into_with_value<A, B, S, D>(
+    op: BinaryOp,
+    mut array: ArrayBase<S, D, A>,
+    value: &B,
+    value_first: bool,
+    mut f: impl FnMut(A) -> A,
+) -> ArrayBase<S, D, A>
+where
+    A: Clone,
+    S: DataOwned<Elem = A> + DataMut,
+    D: Dimension,
+{
+    if let Some(result) = with_value(op, &array, value, value_first) {
+        return S::of_owned(result);
     }
-    let mut out = right.into_ndarray();
-    let left = left.broadcast(out.raw_dim()).expect("equal shapes");
-    out.zip_mut_with(&left, |y, x| *y = f(x.clone(), y.clone()));
-    Array::local(
-        out.into_dimensionality().expect("equal shapes have as many axes as the larger dimension type"),
-    )
+    here(&mut array).map_inplace(|x| *x = f(x.clone()));
+    array
 }
 
 /// An array and a value of whatever type.
@@ -189,72 +205,47 @@ fn with_value<A, B, D: Dimension>(
     lazily::or_ndarray(build()).map(Array::of_expr)
 }
 
-/// Writes an operator's implementations. Every implementation names its kinds, for one that is general in them would
-/// overlap others.
+/// Writes an operator's implementations: those of ndarray's for our arrays, and between ours and ndarray's.
 macro_rules! operator {
     ($($op:ident $method:ident, $assign:ident $assign_method:ident, $code:ident;)*) => { $(
-        operator!(@left $op $method $code [] Array<A, D>);
-        operator!(@left $op $method $code [] ArrayView<'_, A, D>);
-        operator!(@left $op $method $code [] ArrayViewMut<'_, A, D>);
-        operator!(@left $op $method $code [] CowArray<'_, A, D>);
-        operator!(@left $op $method $code [] ArcArray<A, D>);
-        operator!(@left $op $method $code [S: Data<Elem = A>,] ArrayBase<S, D, A>);
-        operator!(@new $op $method $code [S: Data<Elem = A>, T: Data<Elem = B>] &ArrayBase<S, D, A>, &ndarray::ArrayBase<T, E>);
+        operator!(@new $op $method $code [S: Data<Elem = A>, T: Data<Elem = B>] &ArrayBase<S, D, A>, &ArrayBase<T, E, B>);
         operator!(@new $op $method $code [S: Data<Elem = A>] &ArrayBase<S, D, A>, &ArrayRef<B, E>);
-        operator!(@new $op $method $code [S: Data<Elem = B>] &Array<A, D>, &ndarray::ArrayBase<S, E>);
-        operator!(@new $op $method $code [S: Data<Elem = B>] &ArrayView<'_, A, D>, &ndarray::ArrayBase<S, E>);
-        operator!(@theirs $op $method $code [S: Data<Elem = A>,] &ndarray::ArrayBase<S, D>);
-        operator!(@theirs $op $method $code [] &ArrayRef<A, D>);
-        operator!(@new $op $method $code [] &Array<A, D>, &ArrayRef<B, E>);
-        operator!(@new $op $method $code [] &ArrayView<'_, A, D>, &ArrayRef<B, E>);
-        operator!(@owned_left $op $method $code [] Array<B, E>);
-        operator!(@owned_left $op $method $code [] ArrayView<'_, B, E>);
-        operator!(@owned_left $op $method $code [] ArrayViewMut<'_, B, E>);
-        operator!(@owned_left $op $method $code [] CowArray<'_, B, E>);
-        operator!(@owned_left $op $method $code [] ArcArray<B, E>);
-        operator!(@owned_left $op $method $code [S: Data<Elem = B>] ArrayBase<S, E, B>);
-        operator!(@owned_left $op $method $code [S: Data<Elem = B>] ndarray::ArrayBase<S, E>);
-        operator!(@owned_left_one $op $method $code [] &ArrayRef<B, E>);
-        operator!(@owned_right $op $method $code [] &Array<A, D>);
-        operator!(@owned_right $op $method $code [] &ArrayView<'_, A, D>);
-        operator!(@owned_right $op $method $code [] &ArrayViewMut<'_, A, D>);
-        operator!(@owned_right $op $method $code [] &CowArray<'_, A, D>);
-        operator!(@owned_right $op $method $code [] &ArcArray<A, D>);
+        operator!(@new $op $method $code [T: Data<Elem = B>] &ArrayRef<A, D>, &ArrayBase<T, E, B>);
+        operator!(@new $op $method $code [] &ArrayRef<A, D>, &ArrayRef<B, E>);
+        operator!(@new $op $method $code [S: Data<Elem = A>, T: ndarray::Data<Elem = B>] &ArrayBase<S, D, A>, &ndarray::ArrayBase<T, E>);
+        operator!(@new $op $method $code [S: Data<Elem = A>] &ArrayBase<S, D, A>, &ndarray::ArrayRef<B, E>);
+        operator!(@new $op $method $code [S: ndarray::Data<Elem = A>, T: Data<Elem = B>] &ndarray::ArrayBase<S, D>, &ArrayBase<T, E, B>);
+        operator!(@new $op $method $code [T: Data<Elem = B>] &ndarray::ArrayRef<A, D>, &ArrayBase<T, E, B>);
+        operator!(@new $op $method $code [S: ndarray::DataOwned<Elem = A> + ndarray::DataMut, T: Data<Elem = B>] ndarray::ArrayBase<S, D>, &ArrayBase<T, E, B>);
+        operator!(@new $op $method $code [S: ndarray::DataOwned<Elem = A> + ndarray::DataMut, T: Data<Elem = B>] ndarray::ArrayBase<S, D>, ArrayBase<T, E, B>);
+        operator!(@owned_left $op $method $code [T: Data<Elem = B>] ArrayBase<T, E, B>);
+        operator!(@owned_left $op $method $code [T: Data<Elem = B>] &ArrayBase<T, E, B>);
+        operator!(@owned_left $op $method $code [] &ArrayRef<B, E>);
+        operator!(@owned_left $op $method $code [T: ndarray::Data<Elem = B>] ndarray::ArrayBase<T, E>);
+        operator!(@owned_left $op $method $code [T: ndarray::Data<Elem = B>] &ndarray::ArrayBase<T, E>);
+        operator!(@owned_left $op $method $code [] &ndarray::ArrayRef<B, E>);
         operator!(@owned_right $op $method $code [S: Data<Elem = A>] &ArrayBase<S, D, A>);
-        operator!(@owned_right $op $method $code [S: Data<Elem = A>] &ndarray::ArrayBase<S, D>);
         operator!(@owned_right $op $method $code [] &ArrayRef<A, D>);
-        operator!(@shared $op $method $code);
-        operator!(@value $op $method $code);
-        operator!(@assign [] $op $method $assign $assign_method $code Array<A, D>);
-        operator!(@assign [] $op $method $assign $assign_method $code ArrayViewMut<'_, A, D>);
-        operator!(@assign [] $op $method $assign $assign_method $code ArcArray<A, D>);
-        operator!(@assign [] $op $method $assign $assign_method $code CowArray<'_, A, D>);
-        operator!(@assign [S: DataMut<Elem = A>,] $op $method $assign $assign_method $code ArrayBase<S, D, A>);
-    )* };
-    (@left $op:ident $method:ident $code:ident [$($g:tt)*] $left:ty) => {
-        operator!(@new $op $method $code [$($g)*] &$left, &Array<B, E>);
-        operator!(@new $op $method $code [$($g)*] &$left, &ArrayView<'_, B, E>);
-        operator!(@new $op $method $code [$($g)*] &$left, &ArrayViewMut<'_, B, E>);
-        operator!(@new $op $method $code [$($g)*] &$left, &CowArray<'_, B, E>);
-        operator!(@new $op $method $code [$($g)*] &$left, &ArcArray<B, E>);
-        operator!(@new $op $method $code [$($g)* T: Data<Elem = B>] &$left, &ArrayBase<T, E, B>);
-        impl<A: Clone + $op<B, Output = A>, B: ScalarOperand, D: Dimension, $($g)*> $op<B> for &$left {
-            type Output = Array<A, D>;
+        operator!(@owned_right $op $method $code [S: ndarray::Data<Elem = A>] &ndarray::ArrayBase<S, D>);
+        operator!(@owned_right $op $method $code [] &ndarray::ArrayRef<A, D>);
+        operator!(@value $op $method $code [S: Data<Elem = A>] &ArrayBase<S, D, A>);
+        operator!(@value $op $method $code [] &ArrayRef<A, D>);
+        impl<A, B, S, D> $op<B> for ArrayBase<S, D, A>
+        where
+            A: Clone + $op<B, Output = A>,
+            B: ScalarOperand,
+            S: DataOwned<Elem = A> + DataMut,
+            D: Dimension,
+        {
+            type Output = Self;
             #[track_caller]
-            fn $method(self, rhs: B) -> Array<A, D> {
-                with_value(BinaryOp::$code, self, &rhs, false)
-                    .unwrap_or_else(|| Array::local(self.here().map(|x| x.clone().$method(rhs.clone()))))
+            fn $method(self, rhs: B) -> Self {
+                into_with_value(BinaryOp::$code, self, &rhs, false, |x| x.$method(rhs.clone()))
             }
         }
-    };
-    (@theirs $op:ident $method:ident $code:ident [$($g:tt)*] $left:ty) => {
-        operator!(@new $op $method $code [$($g)*] $left, &Array<B, E>);
-        operator!(@new $op $method $code [$($g)*] $left, &ArrayView<'_, B, E>);
-        operator!(@new $op $method $code [$($g)*] $left, &ArrayViewMut<'_, B, E>);
-        operator!(@new $op $method $code [$($g)*] $left, &CowArray<'_, B, E>);
-        operator!(@new $op $method $code [$($g)*] $left, &ArcArray<B, E>);
-        operator!(@new $op $method $code [$($g)* T: Data<Elem = B>] $left, &ArrayBase<T, E, B>);
-    };
+        operator!(@assign $assign $assign_method $code [S: DataMut<Elem = A>,] ArrayBase<S, D, A>);
+        operator!(@assign $assign $assign_method $code [] ArrayRef<A, D>);
+    )* };
     (@new $op:ident $method:ident $code:ident [$($g:tt)*] $left:ty, $right:ty) => {
         impl<A, B, D, E, $($g)*> $op<$right> for $left
         where
@@ -266,167 +257,79 @@ macro_rules! operator {
             type Output = Array<A, <D as DimMax<E>>::Output>;
             #[track_caller]
             fn $method(self, rhs: $right) -> Self::Output {
-                new(BinaryOp::$code, self, rhs, A::$method)
+                new(BinaryOp::$code, &self, &rhs, A::$method)
             }
         }
     };
     (@owned_left $op:ident $method:ident $code:ident [$($g:tt)*] $right:ty) => {
-        operator!(@owned_left_one $op $method $code [$($g)*] $right);
-        operator!(@owned_left_one $op $method $code [$($g)*] &$right);
-    };
-    (@owned_left_one $op:ident $method:ident $code:ident [$($g:tt)*] $right:ty) => {
-        impl<A, B, D, E, $($g)*> $op<$right> for Array<A, D>
+        impl<A, B, S, D, E, $($g)*> $op<$right> for ArrayBase<S, D, A>
         where
             A: Clone + $op<B, Output = A>,
             B: Clone,
+            S: DataOwned<Elem = A> + DataMut,
             D: Dimension + DimMax<E>,
             E: Dimension,
         {
-            type Output = Array<A, <D as DimMax<E>>::Output>;
+            type Output = ArrayBase<S, <D as DimMax<E>>::Output, A>;
             #[track_caller]
             fn $method(self, rhs: $right) -> Self::Output {
                 into_left(BinaryOp::$code, self, &rhs, A::$method)
             }
         }
-        impl<A, B, D, E, $($g)*> $op<$right> for ArcArray<A, D>
-        where
-            A: Clone + $op<B, Output = A>,
-            B: Clone,
-            D: Dimension + DimMax<E>,
-            E: Dimension,
-        {
-            type Output = ArcArray<A, <D as DimMax<E>>::Output>;
-            #[track_caller]
-            fn $method(self, rhs: $right) -> Self::Output {
-                new(BinaryOp::$code, &self, &rhs, A::$method).into_shared()
-            }
-        }
-        impl<'c, A, B, D, E, $($g)*> $op<$right> for CowArray<'c, A, D>
-        where
-            A: Clone + $op<B, Output = A>,
-            B: Clone,
-            D: Dimension + DimMax<E>,
-            E: Dimension,
-        {
-            type Output = CowArray<'c, A, <D as DimMax<E>>::Output>;
-            #[track_caller]
-            fn $method(self, rhs: $right) -> Self::Output {
-                into_left(BinaryOp::$code, self.into_owned(), &rhs, A::$method).into()
-            }
-        }
     };
     (@owned_right $op:ident $method:ident $code:ident [$($g:tt)*] $left:ty) => {
-        impl<A, B, D, E, $($g)*> $op<Array<B, E>> for $left
+        impl<A, B, D, E, T, $($g)*> $op<ArrayBase<T, E, B>> for $left
         where
             A: Clone + $op<B, Output = B>,
             B: Clone,
+            T: DataOwned<Elem = B> + DataMut,
             D: Dimension,
             E: Dimension + DimMax<D>,
         {
-            type Output = Array<B, <E as DimMax<D>>::Output>;
+            type Output = ArrayBase<T, <E as DimMax<D>>::Output, B>;
             #[track_caller]
-            fn $method(self, rhs: Array<B, E>) -> Self::Output {
+            fn $method(self, rhs: ArrayBase<T, E, B>) -> Self::Output {
                 into_right(BinaryOp::$code, self, rhs, A::$method)
             }
         }
-        impl<A, B, D, E, $($g)*> $op<ArcArray<B, E>> for $left
-        where
-            A: Clone + $op<B, Output = B>,
-            B: Clone,
-            D: Dimension,
-            E: Dimension + DimMax<D>,
-        {
-            type Output = ArcArray<B, <E as DimMax<D>>::Output>;
-            #[track_caller]
-            fn $method(self, rhs: ArcArray<B, E>) -> Self::Output {
-                into_right(BinaryOp::$code, self, rhs.to_owned(), A::$method).into_shared()
-            }
-        }
     };
-    (@shared $op:ident $method:ident $code:ident) => {
-        /// ndarray's owned array on the left.
-        impl<A, B, D, E, S> $op<&Array<B, E>> for ndarray::ArrayBase<S, D>
-        where
-            A: Clone + $op<B, Output = A>,
-            B: Clone,
-            D: Dimension + DimMax<E>,
-            E: Dimension,
-            S: DataOwned<Elem = A> + DataMut,
-        {
-            type Output = Array<A, <D as DimMax<E>>::Output>;
-            #[track_caller]
-            fn $method(self, rhs: &Array<B, E>) -> Self::Output {
-                new(BinaryOp::$code, &self, rhs, A::$method)
-            }
-        }
-        impl<A, B, D, E, S> $op<Array<B, E>> for ndarray::ArrayBase<S, D>
-        where
-            A: Clone + $op<B, Output = A>,
-            B: Clone,
-            D: Dimension + DimMax<E>,
-            E: Dimension,
-            S: DataOwned<Elem = A> + DataMut,
-        {
-            type Output = Array<A, <D as DimMax<E>>::Output>;
-            #[track_caller]
-            fn $method(self, rhs: Array<B, E>) -> Self::Output {
-                new(BinaryOp::$code, &self, &rhs, A::$method)
-            }
-        }
-    };
-    (@value $op:ident $method:ident $code:ident) => {
-        impl<A: Clone + $op<B, Output = A>, B: ScalarOperand, D: Dimension> $op<B> for Array<A, D> {
+    (@value $op:ident $method:ident $code:ident [$($g:tt)*] $left:ty) => {
+        impl<A: Clone + $op<B, Output = A>, B: ScalarOperand, D: Dimension, $($g)*> $op<B> for $left {
             type Output = Array<A, D>;
             #[track_caller]
             fn $method(self, rhs: B) -> Array<A, D> {
-                with_value(BinaryOp::$code, &self, &rhs, false).unwrap_or_else(|| {
-                    let mut out = self.into_ndarray();
-                    out.map_inplace(|x| *x = x.clone().$method(rhs.clone()));
-                    Array::local(out)
-                })
-            }
-        }
-        impl<A: Clone + $op<B, Output = A>, B: ScalarOperand, D: Dimension> $op<B> for ArcArray<A, D> {
-            type Output = ArcArray<A, D>;
-            #[track_caller]
-            fn $method(self, rhs: B) -> ArcArray<A, D> {
-                (&self).$method(rhs).into_shared()
-            }
-        }
-        impl<'c, A: Clone + $op<B, Output = A>, B: ScalarOperand, D: Dimension> $op<B> for CowArray<'c, A, D> {
-            type Output = CowArray<'c, A, D>;
-            #[track_caller]
-            fn $method(self, rhs: B) -> Self {
-                self.into_owned().$method(rhs).into()
+                with_value(BinaryOp::$code, self, &rhs, false)
+                    .unwrap_or_else(|| Array::local(self.here().map(|x| x.clone().$method(rhs.clone()))))
             }
         }
     };
-    (@assign [$($g:tt)*] $op:ident $method:ident $assign:ident $assign_method:ident $code:ident $left:ty) => {
-        operator!(@assign_array $op $method $assign $assign_method $code [$($g)*] $left, &Array<B, E>);
-        operator!(@assign_array $op $method $assign $assign_method $code [$($g)*] $left, Array<B, E>);
-        operator!(@assign_array $op $method $assign $assign_method $code [$($g)*] $left, &ArrayView<'_, B, E>);
-        operator!(@assign_array $op $method $assign $assign_method $code [$($g)*] $left, ArrayView<'_, B, E>);
-        operator!(@assign_array $op $method $assign $assign_method $code [$($g)*] $left, &ArrayViewMut<'_, B, E>);
-        operator!(@assign_array $op $method $assign $assign_method $code [$($g)*] $left, &CowArray<'_, B, E>);
-        operator!(@assign_array $op $method $assign $assign_method $code [$($g)*] $left, &ArcArray<B, E>);
-        operator!(@assign_array $op $method $assign $assign_method $code [$($g)* T: Data<Elem = B>] $left, &ndarray::ArrayBase<T, E>);
-        operator!(@assign_array $op $method $assign $assign_method $code [$($g)* T: Data<Elem = B>] $left, &ArrayBase<T, E, B>);
-        operator!(@assign_array $op $method $assign $assign_method $code [$($g)*] $left, &ArrayRef<B, E>);
-        impl<A: Clone + ScalarOperand + $assign<A>, D: Dimension, $($g)*> $assign<A> for $left {
+    (@assign $assign:ident $method:ident $code:ident [$($g:tt)*] $left:ty) => {
+        operator!(@assign_array $assign $method $code [$($g)* T: Data<Elem = B>] $left, &ArrayBase<T, E, B>);
+        operator!(@assign_array $assign $method $code [$($g)* T: Data<Elem = B>] $left, ArrayBase<T, E, B>);
+        operator!(@assign_array $assign $method $code [$($g)*] $left, &ArrayRef<B, E>);
+        operator!(@assign_array $assign $method $code [$($g)* T: ndarray::Data<Elem = B>] $left, &ndarray::ArrayBase<T, E>);
+        operator!(@assign_array $assign $method $code [$($g)*] $left, &ndarray::ArrayRef<B, E>);
+        impl<A: ScalarOperand + $assign<A>, D: Dimension, $($g)*> $assign<A> for $left {
             #[track_caller]
-            fn $assign_method(&mut self, rhs: A) {
-                self.write_value(BinaryOp::$code, &rhs, |x, y| x.$assign_method(y.clone()));
+            fn $method(&mut self, rhs: A) {
+                self.write_value(BinaryOp::$code, &rhs, |x, y| x.$method(y.clone()));
             }
         }
     };
-    (@assign_array $op:ident $method:ident $assign:ident $assign_method:ident $code:ident [$($g:tt)*] $left:ty, $right:ty) => {
-        impl<A: Clone + $assign<B>, B: Clone, D: Dimension, E: Dimension, $($g)*> $assign<$right> for $left {
+    (@assign_array $assign:ident $method:ident $code:ident [$($g:tt)*] $left:ty, $right:ty) => {
+        impl<A, B, D, E, $($g)*> $assign<$right> for $left
+        where
+            A: Clone + $assign<B>,
+            B: Clone,
+            D: Dimension,
+            E: Dimension,
+        {
             #[track_caller]
-            fn $assign_method(&mut self, rhs: $right) {
+            fn $method(&mut self, rhs: $right) {
                 self.write_with(
                     &rhs,
                     |left, right| Ok(left.binary(BinaryOp::$code, &right.broadcast_to(&left.shape())?)?),
-                    |left, right| left.zip_mut_with(right, |x, y| x.$assign_method(y.clone())),
+                    |left, right| left.zip_mut_with(right, |x, y| x.$method(y.clone())),
                 );
             }
         }
@@ -448,28 +351,13 @@ operator! {
 /// An operator with a value of a concrete type on the left.
 macro_rules! value_on_left {
     ($($op:ident $method:ident $code:ident [$($t:ty)*])*) => { $($(
-        value_on_left!(@one [] $op $method $code $t, &Array<$t, D>);
-        value_on_left!(@one [] $op $method $code $t, &ArrayView<'_, $t, D>);
-        value_on_left!(@one [] $op $method $code $t, &ArrayViewMut<'_, $t, D>);
-        value_on_left!(@one [] $op $method $code $t, &CowArray<'_, $t, D>);
-        value_on_left!(@one [] $op $method $code $t, &ArcArray<$t, D>);
         value_on_left!(@one [S: Data<Elem = $t>] $op $method $code $t, &ArrayBase<S, D, $t>);
-        impl<D: Dimension> $op<Array<$t, D>> for $t {
-            type Output = Array<$t, D>;
+        value_on_left!(@one [] $op $method $code $t, &ArrayRef<$t, D>);
+        impl<S: DataOwned<Elem = $t> + DataMut, D: Dimension> $op<ArrayBase<S, D, $t>> for $t {
+            type Output = ArrayBase<S, D, $t>;
             #[track_caller]
-            fn $method(self, rhs: Array<$t, D>) -> Self::Output {
-                with_value(BinaryOp::$code, &rhs, &self, true).unwrap_or_else(|| {
-                    let mut out = rhs.into_ndarray();
-                    out.map_inplace(|y| *y = self.$method(*y));
-                    Array::local(out)
-                })
-            }
-        }
-        impl<D: Dimension> $op<ArcArray<$t, D>> for $t {
-            type Output = ArcArray<$t, D>;
-            #[track_caller]
-            fn $method(self, rhs: ArcArray<$t, D>) -> Self::Output {
-                self.$method(&rhs).into_shared()
+            fn $method(self, rhs: ArrayBase<S, D, $t>) -> Self::Output {
+                into_with_value(BinaryOp::$code, rhs, &self, true, |y| self.$method(y))
             }
         }
     )*)* };
@@ -499,41 +387,42 @@ value_on_left! {
 
 macro_rules! of_one {
     ($($op:ident $method:ident)*) => { $(
-        of_one!(@reference [] $op $method &Array<A, D>);
-        of_one!(@reference [] $op $method &ArrayView<'_, A, D>);
-        of_one!(@reference [] $op $method &ArrayViewMut<'_, A, D>);
-        of_one!(@reference [] $op $method &CowArray<'_, A, D>);
-        of_one!(@reference [] $op $method &ArcArray<A, D>);
-        of_one!(@reference [S: Data<Elem = A>] $op $method &ArrayBase<S, D, A>);
-        impl<A: Clone + $op<Output = A>, D: Dimension> $op for Array<A, D> {
+        of_one!(@reference [S: Data<Elem = A>] $op $method ArrayBase<S, D, A>);
+        of_one!(@reference [] $op $method ArrayRef<A, D>);
+        impl<A, S, D> $op for ArrayBase<S, D, A>
+        where
+            A: Clone + $op<Output = A>,
+            S: DataOwned<Elem = A> + DataMut,
+            D: Dimension,
+        {
             type Output = Self;
             #[track_caller]
-            fn $method(self) -> Self {
+            fn $method(mut self) -> Self {
                 if self.wants_lazy() && dtype_of::<A>().is_some() {
                     let build = || Ok(self.leaf()?.unary(UnaryOp::$op)?);
                     if let Some(expr) = lazily::or_ndarray(build()) {
-                        return Array::of_expr(expr);
+                        return S::of_owned(Array::of_expr(expr));
                     }
                 }
-                Array::local(self.into_ndarray().$method())
-            }
-        }
-        impl<A: Clone + $op<Output = A>, D: Dimension> $op for ArcArray<A, D> {
-            type Output = Self;
-            fn $method(self) -> Self {
-                ArcArray::local(self.into_ndarray().$method())
+                here(&mut self).map_inplace(|x| *x = x.clone().$method());
+                self
             }
         }
     )* };
     (@reference [$($g:tt)*] $op:ident $method:ident $array:ty) => {
-        impl<A: Clone, D: Dimension, $($g)*> $op for $array
+        impl<'a, A, D: Dimension, $($g)*> $op for &'a $array
         where
-            for<'x> &'x A: $op<Output = A>,
+            &'a A: 'a + $op<Output = A>,
         {
             type Output = Array<A, D>;
             #[track_caller]
             fn $method(self) -> Self::Output {
-                lazily::array(self, |expr| Ok(expr.unary(UnaryOp::$op)?), |a| a.map(|x| x.$method()))
+                if is_lazy_source(self)
+                    && let Some(expr) = lazily::or_ndarray(self.leaf().and_then(|e| Ok(e.unary(UnaryOp::$op)?)))
+                {
+                    return Array::of_expr(expr);
+                }
+                Array::local(self.here().map(|x| x.$method()))
             }
         }
     };
@@ -556,7 +445,7 @@ macro_rules! fallible {
     )* };
 }
 
-on_both!({ A: Element } {
+on_arrays!({ A: Element } {
     fallible! {
         try_add Add Add "+" try_sub Sub Sub "-" try_mul Mul Mul "*" try_div Div Div "/" try_rem Rem Rem "%"
         try_bitand BitAnd And "&" try_bitor BitOr Or "|" try_bitxor BitXor Xor "^" try_shl Shl Shl "<<" try_shr Shr Shr ">>"

@@ -2,40 +2,124 @@
 //!
 //! Must not know operations.
 
-use super::{ArcArray, Array, ArrayView, ArrayViewMut, CowArray};
-
-use ndarray::{Axis, Dimension, Ix0, Ix1, Ix2, RemoveAxis, ShapeArg, ShapeBuilder, ShapeError, StrideShape};
-use num_traits::{One, Zero};
+use super::{ArcArray, Array, ArrayBase, ArrayView, ArrayViewMut, Data, DataMut, DataOwned, RawDataSubst};
+use ndarray::{
+    Axis, Dimension, IntoDimension, Ix0, Ix1, Ix2, IxDyn, Order, RemoveAxis, ShapeArg, ShapeError,
+};
 use std::mem::MaybeUninit;
 use tilework_expr::Complex;
 
 type Shaped<T> = std::result::Result<T, ShapeError>;
 
-impl<A, D: Dimension> Array<A, D> {
-    /// The array itself.
+/// # Other kinds
+impl<A, S: Data<Elem = A>, D: Dimension> ArrayBase<S, D, A> {
+    /// The array for one's own: copies the elements where others have them too, shares an expression.
     #[must_use]
-    pub fn into_owned(self) -> Self
+    #[track_caller]
+    pub fn into_owned(self) -> Array<A, D>
     where
         A: Clone,
     {
-        self
+        S::into_owned(self)
     }
 
-    /// The array itself.
+    /// The array for one's own, where that needs no copy.
     ///
     /// # Errors
-    /// None.
-    pub fn try_into_owned_nocopy(self) -> std::result::Result<Self, Self> {
-        Ok(self)
+    /// The array itself, where others have its elements.
+    pub fn try_into_owned_nocopy(self) -> std::result::Result<Array<A, D>, Self> {
+        S::try_into_owned_nocopy(self)
+    }
+
+    /// The array so that clones share its elements; a copy where it is not shared yet. A lazy array is computed.
+    #[must_use]
+    #[track_caller]
+    pub fn to_shared(&self) -> ArcArray<A, D>
+    where
+        A: Clone,
+    {
+        S::to_shared(self)
     }
 
     /// The array so that clones share its elements. A lazy array is computed.
     #[must_use]
     #[track_caller]
-    pub fn into_shared(self) -> ArcArray<A, D> {
-        self.into()
+    pub fn into_shared(self) -> ArcArray<A, D>
+    where
+        A: Clone,
+        S: DataOwned,
+    {
+        S::into_shared(self)
     }
 
+    /// Whether nobody else has the elements.
+    pub fn is_unique(&mut self) -> bool
+    where
+        S: DataMut,
+    {
+        self.data().is_unique()
+    }
+
+    /// The elements in row-major order, in one dimension.
+    #[must_use]
+    #[track_caller]
+    #[allow(clippy::missing_panics_doc, reason = "there are as many elements")]
+    pub fn into_flat(self) -> ArrayBase<S, Ix1, A>
+    where
+        A: Clone,
+        S: DataOwned,
+    {
+        let len = self.len();
+        self.into_shape_clone(len).expect("as many elements")
+    }
+
+    /// The elements in another shape, in row-major or the given order, copied where they lie in another.
+    ///
+    /// # Errors
+    /// A shape with another number of elements.
+    #[track_caller]
+    pub fn into_shape_clone<E: ShapeArg>(self, shape: E) -> Shaped<ArrayBase<S, E::Dim, A>>
+    where
+        A: Clone,
+        S: DataOwned,
+    {
+        if self.is_lazy() {
+            return self.into_shape_with_order(shape);
+        }
+        let (dim, order) = shape.into_shape_and_order();
+        let order = order.unwrap_or(Order::RowMajor);
+        let place = self.place().clone();
+        if place.into_shape_with_order((dim.clone(), order)).is_ok() {
+            return self.into_shape_with_order((dim, order));
+        }
+        let owned = self.into_owned().into_ndarray();
+        Ok(S::of_owned(Array::local(owned.into_shape_clone((dim, order))?)))
+    }
+}
+
+/// Of other kinds, `reshape` is the lazy method of ours.
+impl<A, D: Dimension> ArcArray<A, D> {
+    /// The elements in another shape.
+    ///
+    /// # Panics
+    /// At a shape with another number of elements.
+    #[must_use]
+    #[track_caller]
+    #[deprecated(note = "ndarray deprecates it: use `.into_shape_with_order()` or `.to_shape()`")]
+    pub fn reshape<E: IntoDimension>(&self, shape: E) -> ArcArray<A, E::Dim>
+    where
+        A: Clone,
+    {
+        let shape = shape.into_dimension();
+        let from = self.shape().to_vec();
+        self.clone().into_shape_clone(shape.clone()).unwrap_or_else(|error| {
+            panic!("tilework: cannot reshape {from:?} to {:?}: {error}", shape.slice())
+        })
+    }
+}
+
+/// # What only owned arrays can do
+impl<A, D: Dimension> Array<A, D> {
     /// Puts `array` behind the last position of an axis. A lazy array is computed.
     ///
     /// # Errors
@@ -49,7 +133,7 @@ impl<A, D: Dimension> Array<A, D> {
         A: Clone,
         D: RemoveAxis,
     {
-        (**self).append(axis, array.into_ndarray())
+        self.as_ndarray(|a| a.append(axis, array.into_ndarray()))
     }
 
     /// Puts `array` as one more position behind the last of an axis. A lazy array is computed.
@@ -65,7 +149,56 @@ impl<A, D: Dimension> Array<A, D> {
         A: Clone,
         D: RemoveAxis,
     {
-        (**self).push(axis, array.into_ndarray())
+        self.as_ndarray(|a| a.push(axis, array.into_ndarray()))
+    }
+
+    /// Makes room in memory for so many more positions of an axis. A lazy array is computed.
+    ///
+    /// # Errors
+    /// Too many positions.
+    ///
+    /// # Panics
+    /// At an axis out of range.
+    #[track_caller]
+    pub fn reserve(&mut self, axis: Axis, additional: usize) -> Shaped<()>
+    where
+        D: RemoveAxis,
+    {
+        self.as_ndarray(|a| a.reserve(axis, additional))
+    }
+
+    /// The elements in the order in which they lie in memory. Computes the array.
+    #[must_use]
+    #[track_caller]
+    #[deprecated(note = "ndarray deprecates it: use `.into_raw_vec_and_offset()`")]
+    pub fn into_raw_vec(self) -> Vec<A> {
+        self.into_raw_vec_and_offset().0
+    }
+
+    /// Moves the elements into `new_array`, whose old ones are dropped.
+    ///
+    /// # Panics
+    /// If the shapes differ.
+    #[track_caller]
+    pub fn move_into<'v, AM>(self, new_array: AM)
+    where
+        AM: Into<ArrayViewMut<'v, A, D>>,
+        A: 'v,
+    {
+        self.into_ndarray().move_into(new_array.into().into_ndarray());
+    }
+
+    /// Moves the elements into `new_array`, which has none.
+    ///
+    /// # Panics
+    /// If the shapes differ.
+    #[track_caller]
+    pub fn move_into_uninit<'v, AM>(self, new_array: AM)
+    where
+        AM: Into<ArrayViewMut<'v, MaybeUninit<A>, D>>,
+        A: 'v,
+    {
+        self.into_ndarray().move_into_uninit(new_array.into().into_ndarray());
     }
 }
 
@@ -79,7 +212,7 @@ impl<A> Array<A, Ix2> {
     where
         A: Clone,
     {
-        (**self).push_row(row.into_ndarray())
+        self.as_ndarray(|a| a.push_row(row.into_ndarray()))
     }
 
     /// Puts `column` behind the last column. A lazy array is computed.
@@ -91,194 +224,59 @@ impl<A> Array<A, Ix2> {
     where
         A: Clone,
     {
-        (**self).push_column(column.into_ndarray())
+        self.as_ndarray(|a| a.push_column(column.into_ndarray()))
+    }
+
+    /// Makes room in memory for so many more rows. A lazy array is computed.
+    ///
+    /// # Errors
+    /// Too many rows.
+    #[track_caller]
+    pub fn reserve_rows(&mut self, additional: usize) -> Shaped<()> {
+        self.as_ndarray(|a| a.reserve_rows(additional))
+    }
+
+    /// Makes room in memory for so many more columns. A lazy array is computed.
+    ///
+    /// # Errors
+    /// Too many columns.
+    #[track_caller]
+    pub fn reserve_columns(&mut self, additional: usize) -> Shaped<()> {
+        self.as_ndarray(|a| a.reserve_columns(additional))
     }
 }
-
-macro_rules! into_owned {
-    ($([$($lt:lifetime)?] $kind:ident)*) => { $(
-        impl<$($lt,)? A, D: Dimension> $kind<$($lt,)? A, D> {
-            /// The array for one's own: copies the elements where others have them too.
-            #[must_use]
-            #[track_caller]
-            pub fn into_owned(self) -> Array<A, D>
-            where
-                A: Clone,
-            {
-                Array::local(self.into_ndarray().into_owned())
-            }
-        }
-    )* };
-}
-into_owned! { ['a] ArrayViewMut [] ArcArray }
 
 impl<'a, A, D: Dimension> ArrayView<'a, A, D> {
-    /// The array for one's own: shares the expression of a lazy view, copies the elements of others.
-    #[must_use]
-    #[track_caller]
-    pub fn into_owned(self) -> Array<A, D>
-    where
-        A: Clone,
-    {
-        self.to_owned()
-    }
-
     /// The elements as a slice that lives as long as the array, if they are in row-major order without gaps.
     #[must_use]
     #[track_caller]
     pub fn to_slice(&self) -> Option<&'a [A]> {
         self.clone().into_ndarray().to_slice()
     }
-}
 
-macro_rules! try_into_owned {
-    ($([$($lt:lifetime)?] $kind:ident)*) => { $(
-        impl<$($lt,)? A, D: Dimension> $kind<$($lt,)? A, D> {
-            /// The array for one's own, where that needs no copy.
-            ///
-            /// # Errors
-            /// The array itself, where others have its elements.
-            pub fn try_into_owned_nocopy(self) -> std::result::Result<Array<A, D>, Self> {
-                self.into_ndarray().try_into_owned_nocopy().map(Array::local).map_err($kind::local)
-            }
-        }
-    )* };
-}
-try_into_owned! { ['a] ArrayView ['a] ArrayViewMut ['a] CowArray [] ArcArray }
-
-impl<A, D: Dimension> ArcArray<A, D> {
-    /// The array itself.
-    #[must_use]
-    pub fn into_shared(self) -> Self {
-        self
-    }
-
-    /// The elements in another shape, in row-major or the given order, copied where they lie in another.
-    ///
-    /// # Errors
-    /// A shape with another number of elements.
-    pub fn into_shape_clone<E: ShapeArg>(self, shape: E) -> Shaped<ArcArray<A, E::Dim>>
-    where
-        A: Clone,
-    {
-        Ok(ArcArray::local(self.into_ndarray().into_shape_clone(shape)?))
-    }
-
-    /// The elements in row-major order, in one dimension.
-    #[must_use]
-    pub fn into_flat(self) -> ArcArray<A, Ix1>
-    where
-        A: Clone,
-    {
-        ArcArray::local(self.into_ndarray().into_flat())
-    }
-
-    /// The elements in another shape.
-    ///
-    /// # Panics
-    /// At a shape with another number of elements.
+    /// The elements as a slice that lives as long as the array, in the order in which they lie in memory, if there are
+    /// no gaps.
     #[must_use]
     #[track_caller]
-    #[deprecated(note = "ndarray deprecates it: use `.into_shape_with_order()` or `.to_shape()`")]
-    pub fn reshape<E: ndarray::IntoDimension>(&self, shape: E) -> ArcArray<A, E::Dim>
-    where
-        A: Clone,
-    {
-        #[allow(deprecated, reason = "the method of the same name")]
-        ArcArray::local((**self).reshape(shape))
+    pub fn to_slice_memory_order(&self) -> Option<&'a [A]> {
+        self.clone().into_ndarray().to_slice_memory_order()
     }
 }
 
-macro_rules! shared_constructors {
-    ($($(#[$doc:meta])* $name:ident [$($bound:tt)*] ($($x:ident: $t:ty),*);)*) => {
-        impl<A, D: Dimension> ArcArray<A, D> { $(
-            $(#[$doc])*
-            ///
-            /// # Panics
-            /// At a shape that is too large.
-            #[must_use]
-            #[track_caller]
-            pub fn $name<Sh: ShapeBuilder<Dim = D>>(shape: Sh, $($x: $t),*) -> Self
-            where
-                A: $($bound)*,
-            {
-                ArcArray::local(ndarray::ArcArray::$name(shape, $($x),*))
-            }
-        )* }
-    };
-}
-shared_constructors! {
-    /// An array of `shape` filled with zeros.
-    zeros [Clone + Zero] ();
-    /// An array of `shape` filled with ones.
-    ones [Clone + One] ();
-    /// An array of `shape` filled with the type's default value.
-    default [Default] ();
-    /// An array of `shape` filled with `elem`.
-    from_elem [Clone] (elem: A);
-    /// An array of `shape` whose element at `index` is `f(index)`.
-    from_shape_fn [Sized] (f: impl FnMut(D::Pattern) -> A);
-    /// An array of `shape` whose elements are what `f` gives, called in the order in which they lie in memory.
-    from_shape_simple_fn [Sized] (f: impl FnMut() -> A);
-}
-
-impl<A, D: Dimension> ArcArray<A, D> {
-    /// An array of `shape` with the elements of `values` in the order that the shape says.
-    ///
-    /// # Errors
-    /// A shape with another number of elements, or strides that leave the vector.
-    pub fn from_shape_vec<Sh: Into<StrideShape<D>>>(shape: Sh, values: Vec<A>) -> Shaped<Self> {
-        Ok(ArcArray::local(ndarray::ArcArray::from_shape_vec(shape, values)?))
-    }
-
-    /// [`ArcArray::from_shape_vec`] without its checks.
+impl<A, S, D: Dimension> ArrayBase<S, D, MaybeUninit<A>>
+where
+    S: RawDataSubst<A, Elem = MaybeUninit<A>>,
+{
+    /// The array with its elements taken for written.
     ///
     /// # Safety
-    /// As for [`ndarray::ArrayBase::from_shape_vec_unchecked`].
+    /// All elements must have been written.
     #[must_use]
-    pub unsafe fn from_shape_vec_unchecked<Sh: Into<StrideShape<D>>>(shape: Sh, values: Vec<A>) -> Self {
+    pub unsafe fn assume_init(self) -> ArrayBase<S::Output, D, A> {
         // SAFETY: by the caller's word.
-        ArcArray::local(unsafe { ndarray::ArcArray::from_shape_vec_unchecked(shape, values) })
-    }
-
-    /// An array of `shape` whose elements are yet to be written.
-    #[must_use]
-    pub fn uninit<Sh: ShapeBuilder<Dim = D>>(shape: Sh) -> ArcArray<MaybeUninit<A>, D> {
-        ArcArray::local(ndarray::ArcArray::uninit(shape))
+        unsafe { self.substituted() }
     }
 }
-
-impl<A> ArcArray<A, Ix1> {
-    /// An array with the elements of `values`, whose memory it takes over.
-    #[must_use]
-    pub fn from_vec(values: Vec<A>) -> Self {
-        ArcArray::local(ndarray::ArcArray::from_vec(values))
-    }
-
-    /// An array with the elements of an iterator.
-    #[must_use]
-    #[allow(clippy::should_implement_trait, reason = "ndarray has both")]
-    pub fn from_iter<I: IntoIterator<Item = A>>(values: I) -> Self {
-        ArcArray::local(ndarray::ArcArray::from_iter(values))
-    }
-}
-
-macro_rules! assume_init {
-    ($([$($lt:lifetime)?] $kind:ident)*) => { $(
-        impl<$($lt,)? A, D: Dimension> $kind<$($lt,)? MaybeUninit<A>, D> {
-            /// The array with its elements taken for written.
-            ///
-            /// # Safety
-            /// All elements must have been written.
-            #[must_use]
-            pub unsafe fn assume_init(self) -> $kind<$($lt,)? A, D> {
-                // SAFETY: by the caller's word.
-                $kind::local(unsafe { self.into_ndarray().assume_init() })
-            }
-        }
-    )* };
-}
-assume_init! { [] Array ['a] ArrayView ['a] ArrayViewMut [] ArcArray }
 
 impl<'a, A> ArrayViewMut<'a, A, Ix0> {
     /// A writable reference to the one element.
@@ -312,17 +310,16 @@ macro_rules! split_complex {
 }
 split_complex! { ArrayView ArrayViewMut }
 
-/// The union of an array's squeezed forms: without the axes of length 1.
-macro_rules! squeeze {
-    ($([$($lt:lifetime)?] $kind:ident)*) => { $(
-        impl<$($lt,)? A> $kind<$($lt,)? A, ndarray::IxDyn> {
-            /// The array without its axes of length 1.
-            #[must_use]
-            #[track_caller]
-            pub fn squeeze(self) -> Self {
-                $kind::local(self.into_ndarray().squeeze())
+impl<A, S: Data<Elem = A>> ArrayBase<S, IxDyn, A> {
+    /// The array without its axes of length 1.
+    #[must_use]
+    #[track_caller]
+    pub fn squeeze(mut self) -> Self {
+        for axis in (0..self.ndim()).rev() {
+            if self.shape()[axis] == 1 {
+                self.index_axis_inplace(Axis(axis), 0);
             }
         }
-    )* };
+        self
+    }
 }
-squeeze! { [] Array ['a] ArrayView ['a] ArrayViewMut ['a] CowArray [] ArcArray }

@@ -3,10 +3,10 @@
 //! Must not know in which order elements are folded.
 
 use super::kind::source::Source;
-use super::kinds::{on_all, on_both};
-use super::{Array, Array0, ArrayD, ArrayView, dim_of, lazily};
+use super::kinds::{on_all, on_arrays};
+use super::{Array, Array0, ArrayBase, ArrayD, Data, dim_of, lazily};
 use crate::error::{Result, or_panic};
-use ndarray::{ArrayRef, Axis, Dimension, RemoveAxis};
+use ndarray::{Axis, Dimension, RemoveAxis};
 use num_traits::{Float, FromPrimitive, One, Zero};
 use std::ops::{Add, Div, Mul};
 use tilework_expr::{DType, Element, Expr, ExprError, Fold};
@@ -142,21 +142,21 @@ fn divides(dtype: DType, n: usize) -> Result<()> {
     Err(ExprError::Parameter { what: "mean", got, expected }.into())
 }
 
-on_both!({ A: Element + Add<Output = A> + Zero } {
+on_arrays!({ A: Element + Add<Output = A> + Zero } {
     reductions! {
         "The sum of" "None in practice." () Fold::Sum => A:
         sum try_sum lazy_sum try_lazy_sum sum_axis try_sum_axis sum_axes try_sum_axes
     }
 });
 
-on_both!({ A: Element + Mul<Output = A> + One } {
+on_arrays!({ A: Element + Mul<Output = A> + One } {
     reductions! {
         "The product of" "None in practice." () Fold::Prod => A:
         product try_product lazy_product try_lazy_product product_axis try_product_axis product_axes try_product_axes
     }
 });
 
-on_both!({ A: Element + PartialOrd } {
+on_arrays!({ A: Element + PartialOrd } {
     reductions! {
         "The least of" "No elements." () Fold::Min => A:
         min try_min lazy_min try_lazy_min min_axis try_min_axis min_axes try_min_axes
@@ -175,7 +175,7 @@ on_both!({ A: Element + PartialOrd } {
 });
 
 /// # Conditions
-impl<D: Dimension> Array<bool, D> {
+impl<S: Data<Elem = bool>, D: Dimension> ArrayBase<S, D, bool> {
     reductions! {
         "The logical or of" "None in practice." () Fold::Any => bool:
         any try_any lazy_any try_lazy_any any_axis try_any_axis any_axes try_any_axes
@@ -193,26 +193,7 @@ impl<D: Dimension> Array<bool, D> {
     }
 }
 
-/// # Conditions
-impl<D: Dimension> ArrayView<'_, bool, D> {
-    reductions! {
-        "The logical or of" "None in practice." () Fold::Any => bool:
-        any try_any lazy_any try_lazy_any any_axis try_any_axis any_axes try_any_axes
-
-        "The logical and of" "None in practice." () Fold::All => bool:
-        all try_all lazy_all try_lazy_all all_axis try_all_axis all_axes try_all_axes
-    }
-
-    own_reductions! {
-        /// `false` for no elements.
-        "The logical or of" => bool: any try_any any_axis try_any_axis
-
-        /// `true` for no elements.
-        "The logical and of" => bool: all try_all all_axis try_all_axis
-    }
-}
-
-on_both!({ A: Element + Float + FromPrimitive } {
+on_arrays!({ A: Element + Float + FromPrimitive } {
     reductions! {
         "The variance of" "`ddof` below 0, above the number of elements, or NaN." (ddof: A)
         Fold::Var { ddof: as_f64(ddof) } => A:
@@ -228,7 +209,7 @@ fn as_f64<A: Float>(a: A) -> f64 {
     a.to_f64().expect("a float of at most 64 bits")
 }
 
-on_both!({ A: Element + FromPrimitive + Add<Output = A> + Div<Output = A> + Zero } {
+on_arrays!({ A: Element + FromPrimitive + Add<Output = A> + Div<Output = A> + Zero } {
     /// [`Array::mean`] that returns what goes wrong.
     ///
     /// # Errors
@@ -364,7 +345,7 @@ macro_rules! positions {
     )*};
 }
 
-on_both!({ A: Element + PartialOrd } {
+on_arrays!({ A: Element + PartialOrd } {
     positions! {
         "least" ArgMin argmin try_argmin lazy_argmin try_lazy_argmin argmin_axis try_argmin_axis
         "greatest" ArgMax argmax try_argmax lazy_argmax try_lazy_argmax argmax_axis try_argmax_axis
@@ -544,7 +525,7 @@ on_all!({ A } {
 fn whole<A, D: Dimension>(
     source: &(impl Source<A, D> + ?Sized),
     kind: Fold,
-    eager: impl FnOnce(&ArrayRef<A, D>) -> A,
+    eager: impl FnOnce(&ndarray::ArrayRef<A, D>) -> A,
 ) -> A {
     lazily::value(source, |expr| fold(expr, kind, &every_axis(expr.ndim())), eager)
 }
@@ -554,7 +535,7 @@ fn along<A, D: RemoveAxis>(
     source: &(impl Source<A, D> + ?Sized),
     kind: Fold,
     axis: Axis,
-    eager: impl FnOnce(&ArrayRef<A, D>) -> ndarray::Array<A, D::Smaller>,
+    eager: impl FnOnce(&ndarray::ArrayRef<A, D>) -> ndarray::Array<A, D::Smaller>,
 ) -> Array<A, D::Smaller> {
     lazily::array(source, |expr| fold(expr, kind, &[axis]), eager)
 }

@@ -1,8 +1,8 @@
 //! Arrays in serde's formats, as ndarray's. A lazy array is computed.
 
 use super::kind::source::Source;
-use super::{ArcArray, Array, ArrayBase, ArrayView, ArrayViewMut, CowArray};
-use ndarray::{Data, Dimension};
+use super::{Array, ArrayBase, ArrayRef, Data, DataOwned};
+use ndarray::Dimension;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 macro_rules! serialize {
@@ -19,22 +19,17 @@ macro_rules! serialize {
     )* };
 }
 serialize! {
-    [] Array<A, D>;
-    [] ArrayView<'_, A, D>;
-    [] ArrayViewMut<'_, A, D>;
-    [] CowArray<'_, A, D>;
-    [] ArcArray<A, D>;
     [S: Data<Elem = A>] ArrayBase<S, D, A>;
+    [] ArrayRef<A, D>;
 }
 
-impl<'de, A: Deserialize<'de>, D: Dimension + Deserialize<'de>> Deserialize<'de> for Array<A, D> {
+impl<'de, A, S, D> Deserialize<'de> for ArrayBase<S, D, A>
+where
+    A: Deserialize<'de>,
+    S: DataOwned<Elem = A>,
+    D: Dimension + Deserialize<'de>,
+{
     fn deserialize<De: Deserializer<'de>>(deserializer: De) -> Result<Self, De::Error> {
-        ndarray::Array::deserialize(deserializer).map(Array::local)
-    }
-}
-
-impl<'de, A: Deserialize<'de>, D: Dimension + Deserialize<'de>> Deserialize<'de> for ArcArray<A, D> {
-    fn deserialize<De: Deserializer<'de>>(deserializer: De) -> Result<Self, De::Error> {
-        ndarray::ArcArray::deserialize(deserializer).map(ArcArray::local)
+        ndarray::Array::deserialize(deserializer).map(|array| S::of_owned(Array::local(array)))
     }
 }

@@ -5,14 +5,14 @@
 
 use super::kind::choice::default_chunks;
 use super::kind::source::Source;
-use super::kinds::{on_all, on_both};
+use super::kinds::{on_all, on_arrays};
 use super::twins::twins;
-use super::{ArcArray, Array, CowArray};
+use super::{Array, ArrayView, CowArray};
 use crate::error::{Error, Result, or_panic};
 use ndarray::{Axis, Dimension, ErrorKind, IntoDimension, Ix0, Ix1, Order, RemoveAxis, ShapeArg, ShapeError};
 use tilework_expr::{Chunks, Element, Expr, Grid};
 
-on_both!({ A: Element } {
+on_arrays!({ A: Element } {
     /// The lengths of the chunks along each axis; of an array in this process, those that an expression which reads
     /// it has.
     #[must_use]
@@ -34,15 +34,16 @@ on_both!({ A: Element } {
         rechunk, try_rechunk [] (&self, chunks: impl Into<Chunks>) -> Array<A, D>,
         errors "Chunks that do not fit the shape.",
         { Array::wrapped(self.leaf()?.rechunk(&chunks.into())) }
+    }
 
-        /// The same elements in another shape, lazily: in row-major order, or column-major with
-        /// `(shape, ndarray::Order::ColumnMajor)`.
-        reshape, try_reshape [E: ShapeArg] (&self, shape: E) -> Array<A, E::Dim>,
-        errors "A shape with another number of elements.",
-        {
-            let (dim, order) = shape.into_shape_and_order();
-            Ok(Array::of_expr(reshaped(&self.leaf()?, dim.slice(), order.unwrap_or(Order::RowMajor))?))
-        }
+    /// The same elements in another shape, lazily, or what goes wrong: in row-major order, or column-major with
+    /// `(shape, ndarray::Order::ColumnMajor)`.
+    ///
+    /// # Errors
+    /// A shape with another number of elements.
+    pub fn try_reshape<E: ShapeArg>(&self, shape: E) -> Result<Array<A, E::Dim>> {
+        let (dim, order) = shape.into_shape_and_order();
+        Ok(Array::of_expr(reshaped(&self.leaf()?, dim.slice(), order.unwrap_or(Order::RowMajor))?))
     }
 
     /// [`permuted_axes`](Self::permuted_axes) that returns what goes wrong, as an array of its own.
@@ -159,45 +160,26 @@ on_all!({ A } {
             _ => Array::local(self.here().to_owned()),
         }
     }
-
-    /// A copy whose clones share its elements.
-    #[must_use]
-    #[track_caller]
-    pub fn to_shared(&self) -> ArcArray<A, D>
-    where
-        A: Clone,
-    {
-        ArcArray::local(self.here().to_owned().into())
-    }
 });
 
-impl<A, D: Dimension> Array<A, D> {
-    /// The elements in row-major order, in one dimension.
-    #[must_use]
-    #[track_caller]
-    #[allow(clippy::missing_panics_doc, reason = "there are as many elements")]
-    pub fn into_flat(self) -> Array<A, Ix1>
-    where
-        A: Clone,
-    {
-        let len = self.len();
-        self.into_shape_clone(len).expect("as many elements")
-    }
-
-    /// The elements in another shape, in row-major or the given order, copied where they lie in another.
-    ///
-    /// # Errors
-    /// A shape with another number of elements.
-    pub fn into_shape_clone<E: ShapeArg>(self, shape: E) -> std::result::Result<Array<A, E::Dim>, ShapeError>
-    where
-        A: Clone,
-    {
-        if self.is_lazy() {
-            return self.into_shape_with_order(shape);
+macro_rules! reshapes {
+    ($($kind:ty),*) => { $(
+        impl<A: Element, D: Dimension> $kind {
+            /// The same elements in another shape, lazily: in row-major order, or column-major with
+            /// `(shape, ndarray::Order::ColumnMajor)`.
+            ///
+            /// # Panics
+            /// At a shape with another number of elements.
+            #[must_use]
+            #[track_caller]
+            pub fn reshape<E: ShapeArg>(&self, shape: E) -> Array<A, E::Dim> {
+                or_panic(self.try_reshape(shape))
+            }
         }
-        Ok(Array::local(self.into_ndarray().into_shape_clone(shape)?))
-    }
+    )* };
 }
+// The method of shared arrays is ndarray's, and of another meaning.
+reshapes!(Array<A, D>, ArrayView<'_, A, D>);
 
 pub(super) fn reshaped(expr: &Expr, shape: &[usize], order: Order) -> Result<Expr> {
     if order == Order::ColumnMajor {

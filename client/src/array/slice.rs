@@ -2,10 +2,9 @@
 //!
 //! Must not know chunks.
 
-use super::kind::source::Source;
-use super::kinds::{on_all, on_both};
+use super::kinds::{on_all, on_arrays};
 use super::views::each_axis;
-use super::{Array, ArrayView, lazily};
+use super::{Array, ArrayBase, Data, lazily};
 use crate::error::{Error, Result};
 use ndarray::{Axis, AxisDescription, Dimension, Ix1, Ix2, RemoveAxis, Slice, SliceArg, SliceInfoElem};
 use tilework_expr::{Element, Expr, ExprError, SliceArg as Part};
@@ -13,7 +12,7 @@ use tilework_expr::{Element, Expr, ExprError, SliceArg as Part};
 /// Arrays that one axis is taken apart into at most: each is some hundred bytes here.
 const AXIS_ITER_MAX: usize = 1 << 20;
 
-on_both!({ A: Element } {
+on_arrays!({ A: Element } {
     /// The slice that ndarray's `s![..]` describes, as an array of its own.
     ///
     /// # Errors
@@ -154,28 +153,23 @@ fn differences(expr: &Expr, n: usize, axis: Axis) -> Result<Expr> {
     Ok(result)
 }
 
-macro_rules! rows_and_columns {
-    ($($array:ty),*) => { $(
-        impl<A: Element> $array {
-            /// One row, as an array of its own.
-            ///
-            /// # Errors
-            /// A position beyond the last row.
-            pub fn try_row(&self, index: usize) -> Result<Array<A, Ix1>> {
-                self.try_index_axis(Axis(0), index)
-            }
+impl<A: Element, S: Data<Elem = A>> ArrayBase<S, Ix2, A> {
+    /// One row, as an array of its own.
+    ///
+    /// # Errors
+    /// A position beyond the last row.
+    pub fn try_row(&self, index: usize) -> Result<Array<A, Ix1>> {
+        self.try_index_axis(Axis(0), index)
+    }
 
-            /// One column, as an array of its own.
-            ///
-            /// # Errors
-            /// A position beyond the last column.
-            pub fn try_column(&self, index: usize) -> Result<Array<A, Ix1>> {
-                self.try_index_axis(Axis(1), index)
-            }
-        }
-    )* };
+    /// One column, as an array of its own.
+    ///
+    /// # Errors
+    /// A position beyond the last column.
+    pub fn try_column(&self, index: usize) -> Result<Array<A, Ix1>> {
+        self.try_index_axis(Axis(1), index)
+    }
 }
-rows_and_columns!(Array<A, Ix2>, ArrayView<'_, A, Ix2>);
 
 /// The slices that ndarray's `s![..]` describes, in our words.
 pub(super) fn parts<D: Dimension, I: SliceArg<D>>(info: &I) -> Vec<Part> {

@@ -2,14 +2,12 @@
 //!
 //! Must not know chunks.
 
-use super::ArrayView;
 use super::kind::source::Source;
 use super::kinds::{on_all, on_all_of};
 use super::slice::{at, on_axis, part, parts};
+use super::{ArrayBase, ArrayView, RawData};
 use crate::error::{Result, or_panic};
-use ndarray::{
-    ArrayRef, Axis, AxisDescription, Dimension, IntoDimension, Ix1, Ix2, RemoveAxis, Slice, SliceArg,
-};
+use ndarray::{Axis, AxisDescription, Dimension, IntoDimension, Ix1, Ix2, RemoveAxis, Slice, SliceArg};
 use tilework_expr::Expr;
 
 /// A view of any kind of array: lazy where that is not computed, else of its elements.
@@ -17,7 +15,7 @@ use tilework_expr::Expr;
 pub(super) fn of<'s, A, D: Dimension + 's, E: Dimension>(
     source: &'s (impl Source<A, D> + ?Sized),
     build: impl FnOnce(&Expr) -> Result<Expr>,
-    local: impl FnOnce(&'s ArrayRef<A, D>) -> ndarray::ArrayView<'s, A, E>,
+    local: impl FnOnce(&'s ndarray::ArrayRef<A, D>) -> ndarray::ArrayView<'s, A, E>,
 ) -> ArrayView<'s, A, E> {
     if let Some(node) = source.node()
         && !node.is_here()
@@ -140,12 +138,18 @@ on_all!({ A } {
     pub fn diag(&self) -> ArrayView<'_, A, Ix1> {
         ArrayView::owned_by(self.here().diag(), self.owner())
     }
+});
 
+/// # Lengths, which are known without computing anything
+impl<A, S: RawData<Elem = A>, D: Dimension> ArrayBase<S, D, A> {
     /// The lengths of the axes, in ndarray's form.
     #[must_use]
     #[inline]
     pub fn raw_dim(&self) -> D {
-        self.lens()
+        match self.node() {
+            Some(node) => super::dim_of(node.shape()),
+            None => self.place().raw_dim(),
+        }
     }
 
     /// The lengths of the axes.
@@ -154,7 +158,7 @@ on_all!({ A } {
     pub fn shape(&self) -> &[usize] {
         match self.node() {
             Some(node) => node.shape(),
-            None => self.here().shape(),
+            None => self.place().shape(),
         }
     }
 
@@ -162,7 +166,7 @@ on_all!({ A } {
     #[must_use]
     #[inline]
     pub fn dim(&self) -> D::Pattern {
-        self.lens().into_pattern()
+        self.raw_dim().into_pattern()
     }
 
     /// Number of axes.
@@ -178,7 +182,7 @@ on_all!({ A } {
     pub fn len(&self) -> usize {
         match self.node() {
             Some(node) => node.expr().len(),
-            None => self.here().len(),
+            None => self.place().len(),
         }
     }
 
@@ -199,9 +203,9 @@ on_all!({ A } {
     pub fn len_of(&self, axis: Axis) -> usize {
         self.shape()[axis.index()]
     }
-});
+}
 
-on_all_of!(Ix2, { A } {
+impl<A, S: RawData<Elem = A>> ArrayBase<S, Ix2, A> {
     /// Number of rows.
     #[must_use]
     #[inline]
@@ -222,7 +226,9 @@ on_all_of!(Ix2, { A } {
     pub fn is_square(&self) -> bool {
         self.nrows() == self.ncols()
     }
+}
 
+on_all_of!(Ix2, { A } {
     /// A view of one row.
     ///
     /// # Panics

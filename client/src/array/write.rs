@@ -6,46 +6,43 @@ use super::kind::choice::dtype_of;
 use super::kind::source::Source;
 use super::kinds::{on_writable, on_writable_of};
 use super::operand::scalar;
-use super::{ArcArray, Array, ArrayBase, ArrayViewMut, CowArray, lazily};
+use super::{Array, ArrayBase, ArrayRef, ArrayViewMut, DataMut, lazily};
 use crate::error::{Result, or_panic};
 use ndarray::{
-    ArrayRef, Axis, AxisDescription, DataMut, Dimension, Ix1, Ix2, MathCell, MultiSliceArg, RemoveAxis,
-    Slice, SliceArg,
+    Axis, AxisDescription, Dimension, Ix1, Ix2, MathCell, MultiSliceArg, RemoveAxis, Slice, SliceArg,
 };
 use tilework_expr::{BinaryOp, Expr};
 
-impl<A, D: Dimension> Array<A, D> {
+impl<A, S: DataMut<Elem = A>, D: Dimension> ArrayBase<S, D, A> {
     /// Changes the array by another one: to an expression where one of them is lazy or large, else in place.
     #[track_caller]
     pub(super) fn write_with<B, E: Dimension>(
         &mut self,
         rhs: &(impl Source<B, E> + ?Sized),
         build: impl FnOnce(&Expr, &Expr) -> Result<Expr>,
-        local: impl FnOnce(&mut ArrayRef<A, D>, &ArrayRef<B, E>),
+        local: impl FnOnce(&mut ndarray::ArrayRef<A, D>, &ndarray::ArrayRef<B, E>),
     ) {
         // A local array is changed where it is, however large it and a local operand are: no temporary is needed.
-        let lazy = self.is_unknown() || rhs.is_unknown() && rhs.wants_lazy();
+        let lazy = S::IS_REPLACED && (self.is_unknown() || rhs.is_unknown() && rhs.wants_lazy());
         if lazy && dtype_of::<A>().is_some() && dtype_of::<A>() == dtype_of::<B>() {
             let expr = self.leaf().and_then(|left| build(&left, &rhs.leaf()?));
             if let Some(expr) = lazily::or_ndarray(expr) {
-                *self = Array::of_expr(expr);
-                return;
+                return S::replace(self, Array::of_expr(expr));
             }
         }
-        local(self, rhs.here());
+        local(here(self), rhs.here());
     }
 
     /// Changes the array by a value.
     #[track_caller]
     pub(super) fn write_value(&mut self, op: BinaryOp, value: &A, mut f: impl FnMut(&mut A, &A)) {
-        if self.is_unknown() && dtype_of::<A>().is_some() {
+        if S::IS_REPLACED && self.is_unknown() && dtype_of::<A>().is_some() {
             let expr = self.leaf().and_then(|left| Ok(left.binary(op, &scalar(value)?)?));
             if let Some(expr) = lazily::or_ndarray(expr) {
-                *self = Array::of_expr(expr);
-                return;
+                return S::replace(self, Array::of_expr(expr));
             }
         }
-        self.map_inplace(|x| f(x, value));
+        here(self).map_inplace(|x| f(x, value));
     }
 
     /// Makes every element that of `rhs`, broadcast to this array's shape. Other arrays that were made of this one
@@ -58,12 +55,13 @@ impl<A, D: Dimension> Array<A, D> {
     where
         A: Clone,
     {
-        if rhs.is_unknown() || self.is_unknown() && dtype_of::<A>().is_some() {
+        let lazy = rhs.is_unknown() || self.is_unknown() && dtype_of::<A>().is_some();
+        if S::IS_REPLACED && lazy {
             let shape = self.shape().to_vec();
-            *self = Array::of_expr(or_panic(rhs.leaf().and_then(|expr| Ok(expr.broadcast_to(&shape)?))));
-            return;
+            let expr = rhs.leaf().and_then(|expr| Ok(expr.broadcast_to(&shape)?));
+            return S::replace(self, Array::of_expr(or_panic(expr)));
         }
-        (***self).assign(rhs.here());
+        here(self).assign(rhs.here());
     }
 
     /// Makes every element `value`. Other arrays that were made of this one keep the old elements.
@@ -72,43 +70,45 @@ impl<A, D: Dimension> Array<A, D> {
     where
         A: Clone,
     {
-        if let Some(node) = self.node()
+        if S::IS_REPLACED
+            && let Some(node) = self.node()
             && !node.is_here()
         {
             let grid = node.expr().grid().clone();
             let filled = scalar(&value).and_then(|v| Ok(v.broadcast_to(&grid.shape())?.on_grid(grid)?));
-            *self = Array::of_expr(or_panic(filled));
-            return;
+            return S::replace(self, Array::of_expr(or_panic(filled)));
         }
-        (***self).fill(value);
+        here(self).fill(value);
     }
 }
 
-macro_rules! writes_locally {
-    ($([$($g:tt)*] $kind:ty;)*) => { $(
-        impl<A: Clone, D: Dimension, $($g)*> $kind {
-            #[track_caller]
-            pub(super) fn write_with<B, E: Dimension>(
-                &mut self,
-                rhs: &(impl Source<B, E> + ?Sized),
-                _: impl FnOnce(&Expr, &Expr) -> Result<Expr>,
-                local: impl FnOnce(&mut ArrayRef<A, D>, &ArrayRef<B, E>),
-            ) {
-                local(self, rhs.here());
-            }
+/// Its elements are written where they are.
+impl<A, D: Dimension> ArrayRef<A, D> {
+    #[track_caller]
+    pub(super) fn write_with<B, E: Dimension>(
+        &mut self,
+        rhs: &(impl Source<B, E> + ?Sized),
+        _: impl FnOnce(&Expr, &Expr) -> Result<Expr>,
+        local: impl FnOnce(&mut ndarray::ArrayRef<A, D>, &ndarray::ArrayRef<B, E>),
+    ) {
+        local(self, rhs.here());
+    }
 
-            #[track_caller]
-            pub(super) fn write_value(&mut self, _: BinaryOp, value: &A, mut f: impl FnMut(&mut A, &A)) {
-                self.map_inplace(|x| f(x, value));
-            }
-        }
-    )* };
-}
-writes_locally! {
-    [] ArrayViewMut<'_, A, D>;
-    [] CowArray<'_, A, D>;
-    [] ArcArray<A, D>;
-    [S: DataMut<Elem = A>] ArrayBase<S, D, A>;
+    pub(super) fn write_value(&mut self, _: BinaryOp, value: &A, mut f: impl FnMut(&mut A, &A)) {
+        self.map_inplace(|x| f(x, value));
+    }
+
+    /// Makes every element that of `rhs`, broadcast to this array's shape.
+    ///
+    /// # Panics
+    /// If `rhs` does not broadcast to this array's shape.
+    #[track_caller]
+    pub fn assign<E: Dimension>(&mut self, rhs: &(impl Source<A, E> + ?Sized))
+    where
+        A: Clone,
+    {
+        here(self).assign(rhs.here());
+    }
 }
 
 on_writable!({ A } {
@@ -216,6 +216,6 @@ on_writable_of!(Ix2, { A } {
 /// The elements of any kind of array, for writing.
 #[inline]
 #[track_caller]
-pub(super) fn here<A, D>(array: &mut ArrayRef<A, D>) -> &mut ArrayRef<A, D> {
+pub(super) fn here<A, D>(array: &mut ndarray::ArrayRef<A, D>) -> &mut ndarray::ArrayRef<A, D> {
     array
 }

@@ -7,7 +7,7 @@ mod text;
 
 use crate::array::ComputeAll;
 use crate::array::kind::source::Source;
-use crate::array::kinds::on_both;
+use crate::array::kinds::on_arrays;
 use crate::error::{Result, or_panic};
 use crate::session::{Session, WorkerSize};
 use tilework_expr::{Element, Expr, Figures, Grid, Plan, StageIdx, StageKind};
@@ -137,7 +137,7 @@ fn stage(plan: &Plan, at: StageIdx) -> StageExplain {
     }
 }
 
-on_both!({ A: Element } {
+on_arrays!({ A: Element } {
     /// What computing the array on the current session does, and what its latest run took: operations, chunks, tasks,
     /// bytes read, moved and held. Nothing is computed. Of an array whose values are in this process there is only that
     /// to say.

@@ -5,8 +5,8 @@
 use super::{IntoOurs, Ours, iter};
 use crate::array::kind::source::Source;
 use crate::array::write::here;
-use crate::array::{ArcArray, Array, ArrayBase, ArrayView, ArrayViewMut, CowArray};
-use ndarray::{Axis, Data, DataMut, Dimension, IntoNdProducer, RemoveAxis};
+use crate::array::{ArcArray, Array, ArrayBase, ArrayRef, ArrayView, ArrayViewMut, CowArray, Data, DataMut};
+use ndarray::{Axis, Dimension, IntoNdProducer, RemoveAxis};
 use rayon::iter::IntoParallelIterator;
 
 macro_rules! by_reference {
@@ -32,17 +32,13 @@ macro_rules! by_reference {
     )* };
 }
 by_reference! {
-    [] Array<A, D>;
-    [] ArrayView<'_, A, D>;
-    [] ArrayViewMut<'_, A, D>;
-    [] CowArray<'_, A, D>;
-    [] ArcArray<A, D>;
     [S: Data<Elem = A>] ArrayBase<S, D, A>;
+    [] ArrayRef<A, D>;
 }
 
 macro_rules! by_writable_reference {
-    ($([$kind:ty] [$($bound:ident)?] [$($g:tt)*])*) => { $(
-        impl<'r, A: $($bound)?, D: Dimension, $($g)*> IntoIterator for &'r mut $kind {
+    ($([$($g:tt)*] $kind:ty;)*) => { $(
+        impl<'r, A, D: Dimension, $($g)*> IntoIterator for &'r mut $kind {
             type Item = &'r mut A;
             type IntoIter = ndarray::iter::IterMut<'r, A, D>;
             #[track_caller]
@@ -51,7 +47,7 @@ macro_rules! by_writable_reference {
             }
         }
 
-        impl<'r, A: 'r $(+ $bound)?, D: Dimension, $($g)*> IntoNdProducer for &'r mut $kind {
+        impl<'r, A: 'r, D: Dimension, $($g)*> IntoNdProducer for &'r mut $kind {
             type Item = &'r mut A;
             type Dim = D;
             type Output = ndarray::ArrayViewMut<'r, A, D>;
@@ -63,20 +59,26 @@ macro_rules! by_writable_reference {
     )* };
 }
 by_writable_reference! {
-    [Array<A, D>] [] []
-    [ArrayViewMut<'_, A, D>] [] []
-    [CowArray<'_, A, D>] [Clone] []
-    [ArcArray<A, D>] [Clone] []
-    [ArrayBase<S, D, A>] [] [S: DataMut<Elem = A>]
+    [S: DataMut<Elem = A>] ArrayBase<S, D, A>;
+    [] ArrayRef<A, D>;
 }
 
-impl<A, D: Dimension> IntoIterator for Array<A, D> {
-    type Item = A;
-    type IntoIter = ndarray::iter::IntoIter<A, D>;
-    #[track_caller]
-    fn into_iter(self) -> Self::IntoIter {
-        self.into_ndarray().into_iter()
-    }
+macro_rules! by_value {
+    ($($kind:ty [$($bound:ident)?];)*) => { $(
+        impl<A: $($bound)?, D: Dimension> IntoIterator for $kind {
+            type Item = A;
+            type IntoIter = ndarray::iter::IntoIter<A, D>;
+            #[track_caller]
+            fn into_iter(self) -> Self::IntoIter {
+                Array::from(self).into_ndarray().into_iter()
+            }
+        }
+    )* };
+}
+by_value! {
+    Array<A, D> [];
+    ArcArray<A, D> [Clone];
+    CowArray<'_, A, D> [Clone];
 }
 
 macro_rules! views_by_value {
@@ -292,13 +294,21 @@ macro_rules! parallel_by_reference {
 }
 parallel_by_reference!(Array<A, D>, ArcArray<A, D>);
 
-impl<'r, A: Send + Sync, D: Dimension> IntoParallelIterator for &'r mut Array<A, D> {
-    type Item = &'r mut A;
-    type Iter = ndarray::parallel::Parallel<ndarray::ArrayViewMut<'r, A, D>>;
-    #[track_caller]
-    fn into_par_iter(self) -> Self::Iter {
-        here(self).view_mut().into_par_iter()
-    }
+macro_rules! parallel_by_writable_reference {
+    ($($kind:ty [$($bound:ident)?];)*) => { $(
+        impl<'r, A: Send + Sync $(+ $bound)?, D: Dimension> IntoParallelIterator for &'r mut $kind {
+            type Item = &'r mut A;
+            type Iter = ndarray::parallel::Parallel<ndarray::ArrayViewMut<'r, A, D>>;
+            #[track_caller]
+            fn into_par_iter(self) -> Self::Iter {
+                here(self).view_mut().into_par_iter()
+            }
+        }
+    )* };
+}
+parallel_by_writable_reference! {
+    Array<A, D> [];
+    ArcArray<A, D> [Clone];
 }
 
 impl<'a, A: Sync, D: Dimension> IntoParallelIterator for ArrayView<'a, A, D> {

@@ -7,7 +7,7 @@ mod into;
 use super::kind::source::Source;
 use super::kinds::{on_all, on_writable};
 use super::write::here;
-use super::{ArrayView, ArrayViewMut};
+use super::{ArrayBase, ArrayView, ArrayViewMut, Data};
 use ndarray::{Axis, Dimension, IntoDimension, IntoNdProducer, RemoveAxis};
 use rayon::iter::{IntoParallelIterator, ParallelIterator};
 
@@ -44,7 +44,7 @@ pub trait IntoOurs {
     fn into_ours(self) -> Self::Ours;
 }
 
-impl<'a, A, D> IntoOurs for ndarray::ArrayView<'a, A, D> {
+impl<'a, A, D: Dimension> IntoOurs for ndarray::ArrayView<'a, A, D> {
     type Ours = ArrayView<'a, A, D>;
     #[inline]
     fn into_ours(self) -> Self::Ours {
@@ -52,7 +52,7 @@ impl<'a, A, D> IntoOurs for ndarray::ArrayView<'a, A, D> {
     }
 }
 
-impl<'a, A, D> IntoOurs for ndarray::ArrayViewMut<'a, A, D> {
+impl<'a, A, D: Dimension> IntoOurs for ndarray::ArrayViewMut<'a, A, D> {
     type Ours = ArrayViewMut<'a, A, D>;
     #[inline]
     fn into_ours(self) -> Self::Ours {
@@ -230,6 +230,12 @@ impl<P: ndarray::NdProducer> IntoNdProducer for Producer<P> {
     fn into_producer(self) -> P {
         self.0
     }
+}
+
+/// All indices of an array, in row-major order, as ndarray's function of this name.
+#[must_use]
+pub fn indices_of<S: Data, D: Dimension>(array: &ArrayBase<S, D>) -> ndarray::iter::Indices<D> {
+    ndarray::indices(array.raw_dim())
 }
 
 on_all!({ A } {

@@ -51,21 +51,8 @@ impl Owner {
         Owner { start: start.cast(), len, capacity, dtype }
     }
 
-    pub(crate) fn start<A>(&self) -> *mut A {
-        debug_assert_eq!(dtype_of::<A>(), Some(self.dtype));
-        self.start.cast()
-    }
-
     pub(crate) fn start_bytes(&self) -> *const u8 {
         self.start
-    }
-
-    pub(crate) fn len(&self) -> usize {
-        self.len
-    }
-
-    pub(crate) fn capacity(&self) -> usize {
-        self.capacity
     }
 
     /// The vector back.

@@ -1,24 +1,26 @@
-//! What an array is in memory: ndarray's array that is here, or an expression whose values come when they are
-//! touched. One file a kind: owned, view, writable view, view or owned, shared; and
-//! what all but one of them are by reference.
+//! What an array is in memory: the place of its elements, and whose they are, or the expression whose values come when
+//! they are touched. One file a kind: owned, view, view or owned, shared; what they have in common; and what all of them
+//! are by reference.
 //!
 //! Knows when values are shared, computed and kept. Must not know operations.
 
 mod base;
 pub(crate) mod choice;
 mod cow;
+mod data;
 pub(crate) mod memory;
 pub(crate) mod node;
 mod owned;
+pub(crate) mod reference;
 mod shared;
 pub(crate) mod source;
 mod view;
-mod view_mut;
 
-pub use base::ArrayBase;
-pub use cow::CowArray;
-pub use owned::Array;
-pub use shared::ArcArray;
+pub use base::{ArrayBase, Parts};
+pub use cow::{CowArray, CowRepr};
+pub use data::{Data, DataMut, DataOwned, DataShared, RawData, RawDataClone, RawDataMut, RawDataSubst};
+pub use owned::{Array, OwnedRepr};
+pub use reference::ArrayRef;
+pub use shared::{ArcArray, OwnedArcRepr};
 pub use source::Source;
-pub use view::ArrayView;
-pub use view_mut::ArrayViewMut;
+pub use view::{ArrayView, ArrayViewMut, ViewRepr};

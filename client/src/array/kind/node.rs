@@ -1,14 +1,15 @@
 //! An expression and, once they are touched, its values; and the slices that were taken of it.
 //!
 //! Owns when values are computed and that they are computed once. Must not know the kinds of arrays that look at
-//! them: ndarray's array over the values is kept with its type forgotten.
+//! them: where the values are is kept with its type forgotten.
 
+use super::base::{Parts, parts_at};
 use super::choice::{default_chunks, dtype_of};
 use super::memory::{Owner, literal};
 use crate::array::chunks_of;
 use crate::error::Result;
 use crate::session;
-use ndarray::{Dimension, ShapeBuilder};
+use ndarray::Dimension;
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -26,6 +27,31 @@ struct Erased {
     drop: unsafe fn(NonNull<()>),
 }
 
+impl Erased {
+    fn of<T>(value: T) -> Erased {
+        Erased { value: NonNull::from(Box::leak(Box::new(value))).cast(), drop: free::<T> }
+    }
+
+    /// The value.
+    ///
+    /// # Safety
+    /// It is of this type.
+    unsafe fn get<T>(&self) -> &T {
+        // SAFETY: by the caller's word; it lives as long as this.
+        unsafe { self.value.cast().as_ref() }
+    }
+
+    /// The value.
+    ///
+    /// # Safety
+    /// It is of this type.
+    unsafe fn into_inner<T>(self) -> T {
+        let this = std::mem::ManuallyDrop::new(self);
+        // SAFETY: `of` boxed a value of this type, by the caller's word; it is not dropped again.
+        *unsafe { Box::from_raw(this.value.cast::<T>().as_ptr()) }
+    }
+}
+
 impl Drop for Erased {
     fn drop(&mut self) {
         // SAFETY: made with the value, and called once.
@@ -33,7 +59,15 @@ impl Drop for Erased {
     }
 }
 
-// SAFETY: holds an ndarray array or view of plain data, which any thread may read.
+/// Makes an array's [`Parts`] by address, lengths and strides: where the types of elements and dimension are known no
+/// more.
+type At = fn(*const u8, &[usize], &[isize]) -> Erased;
+
+fn at<A, D: Dimension>(first: *const u8, shape: &[usize], strides: &[isize]) -> Erased {
+    Erased::of(parts_at::<A, D>(first.cast(), crate::array::dim_of(shape), Some(strides)))
+}
+
+// SAFETY: holds where plain data are, which any thread may read.
 unsafe impl Send for Erased {}
 // SAFETY: as above.
 unsafe impl Sync for Erased {}
@@ -48,8 +82,9 @@ pub struct Node {
     computing: Mutex<()>,
     /// The expression that reads the values, once they are here.
     leaf: OnceLock<Expr>,
-    /// ndarray's array or view over the values.
+    /// Where the values are, as [`Parts`] of the array.
     here: OnceLock<Erased>,
+    at: At,
     #[allow(clippy::vec_box, reason = "slices are referred to by their address")]
     slices: Mutex<Vec<Box<Node>>>,
     /// Elements of slices that were computed apart from the whole.
@@ -69,8 +104,21 @@ struct Place<'a> {
 }
 
 impl Node {
-    pub(crate) fn new(expr: Expr) -> Node {
+    /// A node for arrays of `A` and `D`.
+    pub(crate) fn new<A, D: Dimension>(expr: Expr) -> Node {
+        assert_eq!(dtype_of::<A>(), Some(expr.dtype()), "{expr:?}");
+        debug_assert!(D::NDIM.is_none_or(|n| n == expr.ndim()), "{expr:?}");
+        Node::made(expr, at::<A, D>)
+    }
+
+    /// The same as if nothing had been asked of it yet.
+    pub(crate) fn anew(&self) -> Node {
+        Node::made(self.expr.clone(), self.at)
+    }
+
+    fn made(expr: Expr, at: At) -> Node {
         Node {
+            at,
             shape: expr.shape(),
             expr,
             root: None,
@@ -117,7 +165,7 @@ impl Node {
 
     /// A slice of this array: `expr` reads nothing but views of this node's expression. `None` where the values
     /// are better looked at in place.
-    pub(crate) fn slice(&self, expr: Expr) -> Option<&Node> {
+    pub(crate) fn slice<A, D: Dimension>(&self, expr: Expr) -> Option<&Node> {
         let root = self.root().unwrap_or(self);
         if root.is_here() {
             return None;
@@ -126,7 +174,7 @@ impl Node {
         if slices.len() >= SLICES_MAX {
             return None;
         }
-        let node = Box::new(Node { root: Some(NonNull::from(root)), ..Node::new(expr) });
+        let node = Box::new(Node { root: Some(NonNull::from(root)), ..Node::new::<A, D>(expr) });
         let at = NonNull::from(&*node);
         slices.push(node);
         // SAFETY: boxes in the list stay where they are and live as long as the root.
@@ -190,66 +238,51 @@ impl Node {
         before.saturating_add(more).saturating_mul(2) > self.expr.len()
     }
 
-    /// ndarray's array over the values, which stay with this node.
+    /// Where the values are, if they have been looked at already.
     ///
     /// # Safety
-    /// `A` is the type of the expression's elements, and every call for this node asks for an array, with the same
-    /// types.
-    pub(crate) unsafe fn try_array<A, D: Dimension>(&self) -> Result<&ndarray::Array<A, D>> {
-        if let Some(here) = self.here.get() {
-            // SAFETY: by the caller's word.
-            return Ok(unsafe { here.value.cast().as_ref() });
-        }
-        let owner = self.try_values()?;
-        let make = || {
-            // SAFETY: the vector's parts; that it is not freed here is what `forget_values` is for.
-            let values = unsafe { Vec::from_raw_parts(owner.start::<A>(), owner.len(), owner.capacity()) };
-            let array = in_shape::<A, D>(&self.expr, values);
-            erased(array, forget_values::<A, D>)
-        };
+    /// `A` and `D` are the types that the node was made for.
+    #[inline]
+    pub(crate) unsafe fn parts<A, D>(&self) -> Option<&Parts<A, D>> {
         // SAFETY: by the caller's word.
-        Ok(unsafe { self.here.get_or_init(make).value.cast().as_ref() })
+        self.here.get().map(|here| unsafe { here.get() })
     }
 
-    /// ndarray's view of the values, which stay with this node or its root.
+    /// Where the values are, which stay with this node or its root.
     ///
     /// # Safety
-    /// `A` is the type of the expression's elements, and every call for this node asks for a view, with the same
-    /// types.
-    pub(crate) unsafe fn try_view<'r, 'a: 'r, A, D: Dimension + 'r>(
-        &'a self,
-    ) -> Result<&'r ndarray::ArrayView<'a, A, D>> {
-        if let Some(here) = self.here.get() {
-            // SAFETY: by the caller's word.
-            return Ok(unsafe { here.value.cast().as_ref() });
-        }
+    /// `A` and `D` are the types that the node was made for.
+    pub(crate) unsafe fn try_parts<A, D>(&self) -> Result<&Parts<A, D>> {
         let place = self.try_place()?;
-        let make = || {
-            // SAFETY: the place's elements lie within its owner, which this node or its root keeps.
-            let view: ndarray::ArrayView<'a, A, D> =
-                unsafe { strided(place.first.cast(), &self.expr.shape(), &place.strides) };
-            erased(view, free::<ndarray::ArrayView<'a, A, D>>)
-        };
+        let here = self.here.get_or_init(|| (self.at)(place.first, &self.shape, &place.strides));
         // SAFETY: by the caller's word.
-        Ok(unsafe { self.here.get_or_init(make).value.cast().as_ref() })
+        Ok(unsafe { here.get() })
     }
-}
 
-fn erased<T>(value: T, drop: unsafe fn(NonNull<()>)) -> Erased {
-    Erased { value: NonNull::from(Box::leak(Box::new(value))).cast(), drop }
+    /// As [`try_parts`](Node::try_parts), for an array that is no longer this node's.
+    ///
+    /// # Safety
+    /// `A` and `D` are the types that the node was made for.
+    pub(crate) unsafe fn try_into_parts<A, D>(&self) -> Result<Parts<A, D>> {
+        let place = self.try_place()?;
+        // SAFETY: by the caller's word.
+        Ok(unsafe { (self.at)(place.first, &self.shape, &place.strides).into_inner() })
+    }
+
+    /// Where row-major elements are.
+    ///
+    /// # Safety
+    /// `A` and `D` are the types that the node was made for.
+    pub(crate) unsafe fn parts_in<A, D>(&self, values: *const A) -> Parts<A, D> {
+        // SAFETY: by the caller's word.
+        unsafe { (self.at)(values.cast(), &self.shape, &row_major(&self.shape)).into_inner() }
+    }
 }
 
 /// Frees a boxed value.
 unsafe fn free<T>(value: NonNull<()>) {
-    // SAFETY: `erased` boxed a value of this type.
+    // SAFETY: `of` boxed a value of this type.
     drop(unsafe { Box::from_raw(value.cast::<T>().as_ptr()) });
-}
-
-/// Frees a boxed array, but not its elements, which an owner keeps.
-unsafe fn forget_values<A, D: Dimension>(value: NonNull<()>) {
-    // SAFETY: `erased` boxed a value of this type.
-    let array = unsafe { Box::from_raw(value.cast::<ndarray::Array<A, D>>().as_ptr()) };
-    std::mem::forget(array.into_raw_vec_and_offset().0);
 }
 
 /// Values in row-major order as ndarray's array.
@@ -304,40 +337,6 @@ fn within(view: &Expr, root: &Expr) -> (isize, Vec<isize>) {
         strides = next;
     }
     (offset, strides)
-}
-
-/// ndarray's view of strided elements.
-///
-/// # Safety
-/// The elements must be there, and not be written, for `'a`.
-unsafe fn strided<'a, A, D: Dimension>(
-    first: *const A,
-    shape: &[usize],
-    strides: &[isize],
-) -> ndarray::ArrayView<'a, A, D> {
-    // ndarray takes the lowest address and strides forwards; what runs backwards is then turned round.
-    let mut lowest = first;
-    let mut forwards: D = D::zeros(shape.len());
-    let empty = shape.contains(&0);
-    for (axis, (&stride, &len)) in strides.iter().zip(shape).enumerate() {
-        forwards[axis] = stride.unsigned_abs();
-        if stride < 0 && !empty {
-            lowest = lowest.wrapping_offset(stride * (len as isize - 1));
-        }
-    }
-    let dim = crate::array::dim_of::<D>(shape);
-    if empty {
-        lowest = std::ptr::dangling();
-        forwards = D::zeros(shape.len());
-    }
-    // SAFETY: by the caller's word.
-    let mut view = unsafe { ndarray::ArrayView::from_shape_ptr(dim.strides(forwards), lowest) };
-    for (axis, &stride) in strides.iter().enumerate() {
-        if stride < 0 && !empty {
-            view.invert_axis(ndarray::Axis(axis));
-        }
-    }
-    view
 }
 
 /// The elements of an array in this process as an expression, by a copy.

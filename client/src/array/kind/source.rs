@@ -2,22 +2,21 @@
 //!
 //! Must not know operations.
 
-use super::choice::{dtype_of, eager_bytes_max};
+use super::choice::{default_chunks, dtype_of, eager_bytes_max};
 use super::memory::{Owner, literal};
 use super::node::{Node, copied};
-use super::{ArcArray, Array, ArrayBase, ArrayView, ArrayViewMut, CowArray};
-use crate::array::kind::choice::default_chunks;
+use super::{ArrayBase, ArrayRef, Data};
 use crate::error::Result;
-use ndarray::{ArrayRef, Data, Dimension};
+use ndarray::Dimension;
 use std::sync::Arc;
 use tilework_expr::Expr;
 
-/// Arrays and views that operations take: [`Array`], [`ArrayView`], [`ArrayViewMut`], [`CowArray`], [`ArcArray`],
-/// [`ArrayBase`], ndarray's arrays, and references to them. Nobody else implements it.
+/// Arrays and views that operations take: [`ArrayBase`], which is every array of ours, [`ArrayRef`], ndarray's arrays,
+/// and references to them. Nobody else implements it.
 pub trait Source<A, D: Dimension>: sealed::Sealed {
     /// The elements in this process; computes what is lazy.
     #[doc(hidden)]
-    fn here(&self) -> &ArrayRef<A, D>;
+    fn here(&self) -> &ndarray::ArrayRef<A, D>;
     /// The expression and its values, where the array is lazy.
     #[doc(hidden)]
     fn node(&self) -> Option<&Node> {
@@ -34,16 +33,7 @@ pub trait Source<A, D: Dimension>: sealed::Sealed {
         if let Some(node) = self.node() {
             return Ok(node.leaf());
         }
-        let here = self.here();
-        match self.owner() {
-            Some(owner) => literal(
-                owner,
-                here.as_ptr().cast(),
-                (here.shape(), here.strides()),
-                &default_chunks(here.shape()),
-            ),
-            None => copied(here),
-        }
+        literal_of(self.here(), self.owner())
     }
     /// Whether the array is an expression that was not computed yet.
     #[doc(hidden)]
@@ -73,14 +63,10 @@ pub trait Source<A, D: Dimension>: sealed::Sealed {
 mod sealed {
     use super::*;
     pub trait Sealed {}
-    impl<A, D> Sealed for Array<A, D> {}
-    impl<A, D> Sealed for ArrayView<'_, A, D> {}
-    impl<A, D> Sealed for ArrayViewMut<'_, A, D> {}
-    impl<A, D> Sealed for CowArray<'_, A, D> {}
-    impl<A, D> Sealed for ArcArray<A, D> {}
     impl<A, S: Data<Elem = A>, D> Sealed for ArrayBase<S, D, A> {}
-    impl<S: Data, D> Sealed for ndarray::ArrayBase<S, D> {}
     impl<A, D> Sealed for ArrayRef<A, D> {}
+    impl<S: ndarray::Data, D> Sealed for ndarray::ArrayBase<S, D> {}
+    impl<A, D> Sealed for ndarray::ArrayRef<A, D> {}
     impl<T: Sealed + ?Sized> Sealed for &T {}
     impl<T: Sealed + ?Sized> Sealed for &mut T {}
 }
@@ -91,69 +77,46 @@ pub(crate) fn is_lazy<A, D: Dimension>(source: &(impl Source<A, D> + ?Sized)) ->
     source.wants_lazy() && dtype_of::<A>().is_some()
 }
 
-impl<A, D: Dimension> Source<A, D> for Array<A, D> {
+impl<A, S: Data<Elem = A>, D: Dimension> Source<A, D> for ArrayBase<S, D, A> {
     #[inline]
     #[track_caller]
-    fn here(&self) -> &ArrayRef<A, D> {
+    fn here(&self) -> &ndarray::ArrayRef<A, D> {
         self
     }
     #[inline]
     fn node(&self) -> Option<&Node> {
-        self.node().map(|node| &**node)
+        self.node()
+    }
+    fn owner(&self) -> Option<&Arc<Owner>> {
+        self.data.owner_for_views()
     }
     fn leaf(&self) -> Result<Expr> {
         self.leaf()
     }
-    fn owner(&self) -> Option<&Arc<Owner>> {
-        self.owner_if_large()
+}
+
+/// What is built on this array reads it through this.
+impl<A, S: Data<Elem = A>, D: Dimension> ArrayBase<S, D, A> {
+    /// The element type travels.
+    pub(crate) fn leaf(&self) -> Result<Expr> {
+        match self.node() {
+            Some(node) => Ok(node.leaf()),
+            None => literal_of(self.elements(), self.data.owner()),
+        }
     }
 }
 
-impl<A, D: Dimension> Source<A, D> for ArrayView<'_, A, D> {
-    #[inline]
-    #[track_caller]
-    fn here(&self) -> &ArrayRef<A, D> {
-        self
-    }
-    #[inline]
-    fn node(&self) -> Option<&Node> {
-        self.node()
-    }
-    fn owner(&self) -> Option<&Arc<Owner>> {
-        self.owner()
-    }
-}
-
-impl<A, D: Dimension> Source<A, D> for ArrayViewMut<'_, A, D> {
-    #[inline]
-    fn here(&self) -> &ArrayRef<A, D> {
-        self
-    }
-}
-
-impl<A, D: Dimension> Source<A, D> for CowArray<'_, A, D> {
-    #[inline]
-    #[track_caller]
-    fn here(&self) -> &ArrayRef<A, D> {
-        self
-    }
-    #[inline]
-    fn node(&self) -> Option<&Node> {
-        self.node()
-    }
-}
-
-impl<A, D: Dimension> Source<A, D> for ArcArray<A, D> {
-    #[inline]
-    fn here(&self) -> &ArrayRef<A, D> {
-        self
-    }
+/// The elements of an array in this process as an expression: without a copy where their owner is known.
+fn literal_of<A, D: Dimension>(here: &ndarray::ArrayRef<A, D>, owner: Option<&Arc<Owner>>) -> Result<Expr> {
+    let Some(owner) = owner else { return copied(here) };
+    let (shape, strides) = (here.shape(), here.strides());
+    literal(owner, here.as_ptr().cast(), (shape, strides), &default_chunks(shape))
 }
 
 /// An operation on it alone is ndarray's: its elements are not shared, and a lazy one would copy them first.
-impl<A, S: Data<Elem = A>, D: Dimension> Source<A, D> for ArrayBase<S, D, A> {
+impl<A, D: Dimension> Source<A, D> for ArrayRef<A, D> {
     #[inline]
-    fn here(&self) -> &ArrayRef<A, D> {
+    fn here(&self) -> &ndarray::ArrayRef<A, D> {
         self
     }
     #[inline]
@@ -162,16 +125,16 @@ impl<A, S: Data<Elem = A>, D: Dimension> Source<A, D> for ArrayBase<S, D, A> {
     }
 }
 
-impl<A, S: Data<Elem = A>, D: Dimension> Source<A, D> for ndarray::ArrayBase<S, D> {
+impl<A, S: ndarray::Data<Elem = A>, D: Dimension> Source<A, D> for ndarray::ArrayBase<S, D> {
     #[inline]
-    fn here(&self) -> &ArrayRef<A, D> {
+    fn here(&self) -> &ndarray::ArrayRef<A, D> {
         self
     }
 }
 
-impl<A, D: Dimension> Source<A, D> for ArrayRef<A, D> {
+impl<A, D: Dimension> Source<A, D> for ndarray::ArrayRef<A, D> {
     #[inline]
-    fn here(&self) -> &ArrayRef<A, D> {
+    fn here(&self) -> &ndarray::ArrayRef<A, D> {
         self
     }
 }
@@ -181,7 +144,7 @@ macro_rules! by_reference {
         impl<A, D: Dimension, T: Source<A, D> + ?Sized> Source<A, D> for $reference {
             #[inline]
             #[track_caller]
-            fn here(&self) -> &ArrayRef<A, D> {
+            fn here(&self) -> &ndarray::ArrayRef<A, D> {
                 (**self).here()
             }
             #[inline]

@@ -1,14 +1,17 @@
-//! The view: ndarray's over elements in this process, or a lazy slice of a lazy array.
+//! Views, to read and to write: of elements in this process, or of a lazy array, which then is a lazy slice of it.
 //!
 //! Must not know operations.
 
-use super::base::ArrayBase;
-use super::choice::{dtype_of, is_bounded};
+use super::Array;
+use super::base::{ArrayBase, Parts, elements_of_mut, no_elements};
+use super::data::sealed::Sealed;
+use super::data::{Data, DataMut, DataShared, RawData, RawDataClone, RawDataMut, RawDataSubst};
 use super::memory::Owner;
 use super::node::Node;
 use crate::error::{Result, or_panic};
 use ndarray::Dimension;
-use std::ops::{Deref, DerefMut};
+use std::marker::PhantomData;
+use std::mem::ManuallyDrop;
 use std::ptr::NonNull;
 use std::sync::Arc;
 use tilework_expr::Expr;
@@ -26,145 +29,230 @@ use tilework_expr::Expr;
 /// assert_eq!(row.len(), 1000); // computes nothing
 /// assert_eq!(row.sum(), 1000.0); // computes one row
 /// ```
-pub struct ArrayView<'a, A, D> {
-    /// ndarray's view; of a lazy view, one that is not handed out, without elements where it has axes. (The type is
-    /// spelt out, for the alias would make this type invariant.)
-    view: ndarray::ArrayBase<ndarray::ViewRepr<&'a A>, D, A>,
-    of: Of<'a>,
-}
+pub type ArrayView<'a, A, D> = ArrayBase<ViewRepr<&'a A>, D, A>;
 
-/// What a view looks at.
+/// A writable view of an array that lives for `'a`, in place of [`ndarray::ArrayViewMut`]. An array that is viewed so
+/// is local.
+pub type ArrayViewMut<'a, A, D> = ArrayBase<ViewRepr<&'a mut A>, D, A>;
+
+/// Elements that are borrowed, in place of [`ndarray::ViewRepr`].
 #[derive(Clone, Copy)]
-enum Of<'a> {
+pub struct ViewRepr<A> {
+    of: Of,
+    life: PhantomData<A>,
+}
+
+/// What a view looks at; it lives at least as long as the view.
+#[derive(Clone, Copy)]
+enum Of {
     /// Elements in this process, and who owns them if that is known.
-    Elements(Option<&'a Arc<Owner>>),
+    Elements(Option<NonNull<Arc<Owner>>>),
     /// An expression with elements of the view's type, which is one of those that travel.
-    Expression(&'a Node),
+    Expression(NonNull<Node>),
 }
 
-impl<A, D: Clone> Clone for ArrayView<'_, A, D> {
-    fn clone(&self) -> Self {
-        ArrayView { view: self.view.clone(), of: self.of }
+// SAFETY: owners and nodes may be read by any thread; whether elements may, `A` says.
+unsafe impl<A: Sync> Send for ViewRepr<&A> {}
+// SAFETY: as above.
+unsafe impl<A: Sync> Sync for ViewRepr<&A> {}
+// SAFETY: as above.
+unsafe impl<A: Send> Send for ViewRepr<&mut A> {}
+// SAFETY: as above.
+unsafe impl<A: Sync> Sync for ViewRepr<&mut A> {}
+
+impl<A> ViewRepr<A> {
+    #[inline]
+    const fn of_elements(owner: Option<NonNull<Arc<Owner>>>) -> Self {
+        ViewRepr { of: Of::Elements(owner), life: PhantomData }
     }
 }
 
-impl<A, D: Copy> Copy for ArrayView<'_, A, D> {}
-
-impl<'a, A, D> ArrayView<'a, A, D> {
-    /// A view of elements in this process.
-    #[inline]
-    pub(crate) const fn local(view: ndarray::ArrayView<'a, A, D>) -> Self {
-        ArrayView { view, of: Of::Elements(None) }
+impl<'a, A> ViewRepr<&'a A> {
+    fn of_node(node: &'a Node) -> Self {
+        ViewRepr { of: Of::Expression(NonNull::from(node)), life: PhantomData }
     }
 
-    /// A view of elements in this process that belong to `owner`.
     #[inline]
-    pub(crate) const fn owned_by(view: ndarray::ArrayView<'a, A, D>, owner: Option<&'a Arc<Owner>>) -> Self {
-        ArrayView { view, of: Of::Elements(owner) }
-    }
-
-    /// The node of a lazy view.
-    #[inline]
-    pub(crate) fn node(&self) -> Option<&'a Node> {
+    fn expression(&self) -> Option<&'a Node> {
         match self.of {
             Of::Elements(_) => None,
-            Of::Expression(node) => Some(node),
+            // SAFETY: the node lives as long as the array that is viewed, which is borrowed for `'a`.
+            Of::Expression(node) => Some(unsafe { node.as_ref() }),
         }
     }
+}
 
-    pub(crate) fn owner(&self) -> Option<&'a Arc<Owner>> {
+impl<A> Sealed for ViewRepr<&A> {}
+
+impl<A> RawData for ViewRepr<&A> {
+    type Elem = A;
+
+    #[inline]
+    fn node(&self) -> Option<&Node> {
+        self.expression()
+    }
+    fn owner(&self) -> Option<&Arc<Owner>> {
         match self.of {
-            Of::Elements(owner) => owner,
+            // SAFETY: the owner belongs to the array that is viewed, which is borrowed as long as this lives.
+            Of::Elements(owner) => owner.map(|owner| unsafe { owner.as_ref() }),
             Of::Expression(_) => None,
         }
     }
+    #[inline]
+    fn owner_for_views(&self) -> Option<&Arc<Owner>> {
+        self.owner()
+    }
+    fn rebuilt<D: Dimension>(&self, expr: Expr) -> Option<Self> {
+        self.expression()?.slice::<A, D>(expr).map(ViewRepr::of_node)
+    }
+    fn settle<D>(&mut self, parts: &mut Parts<A, D>) -> Result<()> {
+        if let Some(node) = self.expression() {
+            // SAFETY: an array's node is made for its types.
+            *parts = unsafe { node.try_into_parts() }?;
+            *self = ViewRepr::of_elements(None);
+        }
+        Ok(())
+    }
+}
 
-    /// Whether the view is an expression that was not computed yet.
-    #[must_use]
-    pub fn is_lazy(&self) -> bool {
-        self.node().is_some_and(|node| !node.is_here())
+impl<A> RawDataClone for ViewRepr<&A> {
+    #[inline]
+    fn cloned<D: Dimension>(&self, parts: &Parts<A, D>) -> (Self, Parts<A, D>) {
+        (*self, parts.clone())
+    }
+}
+
+impl<A> Data for ViewRepr<&A> {
+    fn into_owned<D: Dimension>(array: ArrayBase<Self, D, A>) -> Array<A, D>
+    where
+        A: Clone,
+    {
+        array.to_owned()
+    }
+}
+
+impl<A> DataShared for ViewRepr<&A> {}
+
+impl<'a, A: 'a, B: 'a> RawDataSubst<B> for ViewRepr<&'a A> {
+    type Output = ViewRepr<&'a B>;
+    unsafe fn data_subst(self) -> ViewRepr<&'a B> {
+        ViewRepr::of_elements(None)
+    }
+}
+
+impl<A> Sealed for ViewRepr<&mut A> {}
+
+impl<A> RawData for ViewRepr<&mut A> {
+    type Elem = A;
+}
+
+impl<A> RawDataMut for ViewRepr<&mut A> {
+    #[inline]
+    fn ensure_unique<D: Dimension>(&mut self, _: &mut Parts<A, D>) {}
+    fn is_unique(&mut self) -> bool {
+        true
+    }
+}
+
+impl<A> Data for ViewRepr<&mut A> {
+    fn into_owned<D: Dimension>(array: ArrayBase<Self, D, A>) -> Array<A, D>
+    where
+        A: Clone,
+    {
+        array.to_owned()
+    }
+}
+
+impl<A> DataMut for ViewRepr<&mut A> {}
+
+impl<'a, A: 'a, B: 'a> RawDataSubst<B> for ViewRepr<&'a mut A> {
+    type Output = ViewRepr<&'a mut B>;
+    unsafe fn data_subst(self) -> ViewRepr<&'a mut B> {
+        ViewRepr::of_elements(None)
     }
 }
 
 impl<'a, A, D: Dimension> ArrayView<'a, A, D> {
+    /// A view of elements in this process.
+    #[inline]
+    pub(crate) fn local(view: ndarray::ArrayView<'a, A, D>) -> Self {
+        Self::owned_by(view, None)
+    }
+
+    /// A view of elements in this process that belong to `owner`.
+    #[inline]
+    pub(crate) fn owned_by(view: ndarray::ArrayView<'a, A, D>, owner: Option<&'a Arc<Owner>>) -> Self {
+        ArrayBase { parts: view.raw_view(), data: ViewRepr::of_elements(owner.map(NonNull::from)) }
+    }
+
     /// A view of `expr`, which is a view of what `of` is the node of; `None` where the elements are better looked at
     /// in place.
     pub(crate) fn lazy(of: &'a Node, expr: Expr) -> Option<Self> {
-        assert_eq!(dtype_of::<A>(), Some(expr.dtype()), "{expr:?}");
-        debug_assert!(D::NDIM.is_none_or(|n| n == expr.ndim()), "{expr:?}");
-        let node = of.slice(expr)?;
-        let no_elements = D::zeros(D::NDIM.unwrap_or(1));
-        // SAFETY: there are none to look at; where there are no axes, the one is never looked at, for a lazy view's
-        // `view` is replaced before it is handed out.
-        let view = unsafe { ndarray::ArrayView::from_shape_ptr(no_elements, NonNull::dangling().as_ptr()) };
-        Some(ArrayView { view, of: Of::Expression(node) })
+        Some(ArrayBase { parts: no_elements(), data: ViewRepr::of_node(of.slice::<A, D>(expr)?) })
     }
 
     /// ndarray's view, computed if need be; a lazy view's values are kept as long as its array.
     ///
     /// # Errors
     /// A failed or lost computation; a result above the session's limit for gathering.
-    pub fn try_local(&self) -> Result<ndarray::ArrayView<'a, A, D>> {
-        match self.node() {
-            None => Ok(self.view.clone()),
-            // SAFETY: the element type was checked when this was made, and its node is asked for nothing else.
-            Some(node) => Ok(unsafe { node.try_view::<A, D>() }?.clone()),
-        }
+    pub fn try_into_ndarray(mut self) -> Result<ndarray::ArrayView<'a, A, D>> {
+        self.settle()?;
+        // SAFETY: the elements are there for `'a`.
+        Ok(unsafe { self.parts.deref_into_view() })
     }
 
     /// ndarray's view, computed if need be.
     #[inline]
+    #[must_use]
     #[track_caller]
-    pub(crate) fn into_nd(self) -> ndarray::ArrayView<'a, A, D> {
-        match self.of {
-            Of::Elements(_) => self.view,
-            Of::Expression(_) => or_panic(self.try_local()),
+    pub fn into_ndarray(self) -> ndarray::ArrayView<'a, A, D> {
+        match self.data.of {
+            // SAFETY: the elements are there for `'a`.
+            Of::Elements(_) => unsafe { self.parts.deref_into_view() },
+            Of::Expression(_) => or_panic(self.try_into_ndarray()),
         }
-    }
-
-    /// ndarray's view of a lazy view's values.
-    #[cold]
-    #[track_caller]
-    fn computed(&self) -> &ndarray::ArrayView<'a, A, D> {
-        let node = self.node().expect("it is lazy");
-        // SAFETY: as in `try_local`.
-        or_panic(unsafe { node.try_view::<A, D>() })
-    }
-
-    /// ndarray's view; of a lazy view, one without elements.
-    #[inline]
-    pub(in crate::array) fn bounded(&self) -> &ndarray::ArrayView<'a, A, D> {
-        assert!(is_bounded::<D>(), "a lazy one could have an element");
-        &self.view
     }
 }
 
-/// ndarray's view, to look at other elements of the array through it. A lazy view is computed, once.
-///
-/// Panics where the computation fails; [`ArrayView::try_local`] returns the error.
-impl<'a, A, D: Dimension> DerefMut for ArrayView<'a, A, D> {
-    #[track_caller]
-    fn deref_mut(&mut self) -> &mut Self::Target {
-        if let Of::Expression(_) = self.of {
-            self.view = self.computed().clone();
+impl<'a, A, D> ArrayView<'a, A, D> {
+    /// A view of elements in this process, for constants.
+    pub(crate) const fn constant(view: ndarray::ArrayView<'a, A, D>) -> Self {
+        union Either<X, Y> {
+            view: ManuallyDrop<X>,
+            parts: ManuallyDrop<Y>,
         }
-        // Another view may be put in this one's place: its owner is not known.
-        self.of = Of::Elements(None);
-        ArrayBase::of_mut(&mut self.view)
+        const {
+            assert!(size_of::<ndarray::ArrayView<'a, A, D>>() == size_of::<Parts<A, D>>());
+        }
+        let either = Either { view: ManuallyDrop::new(view) };
+        // SAFETY: both are ndarray's `ArrayBase` of the same `A` and `D`, and differ in a field without a size alone,
+        // which has no place in the layout. (ndarray's own conversion is not for constants.)
+        let parts = ManuallyDrop::into_inner(unsafe { either.parts });
+        ArrayBase { parts, data: ViewRepr::of_elements(None) }
+    }
+
+    /// Who owns the elements, if that is known.
+    pub(crate) fn owner(&self) -> Option<&'a Arc<Owner>> {
+        match self.data.of {
+            // SAFETY: the owner belongs to the array that is viewed, which is borrowed for `'a`.
+            Of::Elements(owner) => owner.map(|owner| unsafe { owner.as_ref() }),
+            Of::Expression(_) => None,
+        }
     }
 }
 
-/// ndarray's view: what [`ArrayView`] has no method of its own for is done by it. A lazy view is computed, once.
-///
-/// Panics where the computation fails; [`ArrayView::try_local`] returns the error.
-impl<'a, A, D: Dimension> Deref for ArrayView<'a, A, D> {
-    type Target = ArrayBase<ndarray::ViewRepr<&'a A>, D, A>;
+impl<'a, A, D: Dimension> ArrayViewMut<'a, A, D> {
+    /// ndarray's view as ours.
     #[inline]
-    #[track_caller]
-    fn deref(&self) -> &Self::Target {
-        ArrayBase::of(match self.of {
-            Of::Elements(_) => &self.view,
-            Of::Expression(_) => self.computed(),
-        })
+    pub(crate) fn local(view: ndarray::ArrayViewMut<'a, A, D>) -> Self {
+        ArrayBase { parts: view.raw_view(), data: ViewRepr::of_elements(None) }
+    }
+
+    /// ndarray's view.
+    #[inline]
+    #[must_use]
+    pub fn into_ndarray(mut self) -> ndarray::ArrayViewMut<'a, A, D> {
+        // SAFETY: the elements are there for `'a`, and this view alone may look at them.
+        unsafe { elements_of_mut(&mut self.parts).raw_view_mut().deref_into_view_mut() }
     }
 }
