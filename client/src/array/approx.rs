@@ -14,6 +14,7 @@ fn all<A, D: Dimension>(
     left.lens() == right.lens() && Zip::from(left.here()).and(right.here()).all(f)
 }
 
+// One implementation for each type on the left, as ndarray has: from it, the type on the right is inferred.
 macro_rules! approximately {
     ($([$($g:tt)*] $left:ty, $right:ty;)*) => { $(
         impl<A: AbsDiffEq<Epsilon: Clone>, D: Dimension, $($g)*> AbsDiffEq<$right> for $left {
@@ -47,7 +48,5 @@ macro_rules! approximately {
 }
 approximately! {
     [S: Data<Elem = A>, T: Data<Elem = A>] ArrayBase<S, D, A>, ArrayBase<T, D, A>;
-    [S: Data<Elem = A>] ArrayBase<S, D, A>, ArrayRef<A, D>;
-    [S: Data<Elem = A>] ArrayRef<A, D>, ArrayBase<S, D, A>;
     [] ArrayRef<A, D>, ArrayRef<A, D>;
 }
