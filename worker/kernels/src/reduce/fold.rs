@@ -6,7 +6,6 @@
 use super::kinds::{AllOf, AnyOf, Greatest, Least, Product, Sum};
 use super::kinds::{ArgFold, Keep, Mean, Moments, Monoid, Position, SumOf};
 use crate::ops::versions;
-use crate::program::BLOCK;
 use tilework_expr::{Complex, DType, Fold};
 
 /// Independent sums within a leaf; fixed, so that the width of vector registers does not show in the result.
@@ -21,7 +20,7 @@ pub(crate) struct FoldFns {
     pub offsets: [usize; 2],
     /// Makes states of no elements: destination, count.
     pub identity: unsafe fn(*mut u8, usize),
-    /// Folds dense rows of at most [`BLOCK`] elements: source, rows, row length, one state a row.
+    /// Folds dense rows of at most [`BLOCK`](crate::program::BLOCK) elements: source, rows, row length, one state a row.
     pub rows: unsafe fn(*const u8, usize, usize, *mut u8),
     /// How rows are folded elementwise into a row of states.
     pub columns: Columns,
@@ -37,8 +36,8 @@ pub(crate) struct FoldFns {
 /// How rows are folded elementwise.
 #[derive(Clone, Copy)]
 pub(crate) enum Columns {
-    /// One row after another: states, row, length, position.
-    Each(unsafe fn(*mut u8, *const u8, usize, u64)),
+    /// Some rows, first to last: states, rows, their length, position of the first, distance of positions.
+    Each(unsafe fn(*mut u8, &[*const u8], usize, u64, u64)),
     /// All rows of a leaf at once: rows, length, length of the last row, states (which are overwritten).
     Leaf(unsafe fn(&[*const u8], usize, usize, *mut u8)),
 }
@@ -49,7 +48,7 @@ pub(crate) trait FoldOf<T: Copy> {
     type State: Copy;
     /// The state of no elements.
     fn identity() -> Self::State;
-    /// The state of a row of at most [`BLOCK`] elements.
+    /// The state of a row of at most [`BLOCK`](crate::program::BLOCK) elements.
     fn row(row: &[T]) -> Self::State;
     /// The state with one more element, at this position.
     fn with(state: Self::State, x: T, position: u64) -> Self::State;
@@ -87,19 +86,60 @@ unsafe fn rows_body<T: Copy, F: FoldOf<T>>(src: *const u8, n: usize, len: usize,
     }
 }
 
+/// Rows that are read side by side: the processor asks memory for more at a time than of one row after another.
+const ABREAST: usize = 8;
+
+/// Folds rows elementwise into states, first to last, from column `from` on: `with` is given a state, an element, and
+/// the numbers of the row and of the state.
+///
+/// # Safety
+/// As many elements as there are states in each of the rows from there on.
+#[inline(always)]
+unsafe fn fold_rows<T: Copy, S: Copy>(
+    states: &mut [S],
+    rows: &[*const u8],
+    from: usize,
+    with: impl Fn(S, T, usize, usize) -> S,
+) {
+    #[inline(always)]
+    fn abreast<T: Copy, S: Copy, const K: usize>(
+        states: &mut [S],
+        rows: [&[T]; K],
+        with: impl Fn(S, T, usize, usize) -> S,
+    ) {
+        let n = states.len();
+        let rows = rows.map(|row| &row[..n]);
+        for i in 0..n {
+            let each = rows.iter().enumerate();
+            states[i] = each.fold(states[i], |s, (k, row)| with(s, row[i], k, i));
+        }
+    }
+    let n = states.len();
+    // SAFETY: promised by the caller.
+    let row = |&row: &*const u8| unsafe { std::slice::from_raw_parts(row.cast::<T>().add(from), n) };
+    let (groups, rest) = rows.as_chunks::<ABREAST>();
+    for (g, group) in groups.iter().enumerate() {
+        abreast(states, group.each_ref().map(row), |s, x, k, i| with(s, x, g * ABREAST + k, i));
+    }
+    for (r, last) in rest.iter().enumerate() {
+        abreast(states, [row(last)], |s, x, _, i| with(s, x, groups.len() * ABREAST + r, i));
+    }
+}
+
 /// # Safety
 /// As for [`Columns::Each`].
 #[inline(always)]
-unsafe fn each_body<T: Copy, F: FoldOf<T>>(states: *mut u8, row: *const u8, n: usize, position: u64) {
+unsafe fn each_body<T: Copy, F: FoldOf<T>>(
+    states: *mut u8,
+    rows: &[*const u8],
+    n: usize,
+    position: u64,
+    step: u64,
+) {
     // SAFETY: promised by the caller.
-    let (states, row) = unsafe {
-        (
-            std::slice::from_raw_parts_mut(states.cast::<F::State>(), n),
-            std::slice::from_raw_parts(row.cast::<T>(), n),
-        )
-    };
-    for (s, &x) in states.iter_mut().zip(row) {
-        *s = F::with(*s, x, position);
+    unsafe {
+        let states = std::slice::from_raw_parts_mut(states.cast::<F::State>(), n);
+        fold_rows(states, rows, 0, |s, x: T, k, _| F::with(s, x, position + k as u64 * step));
     }
 }
 
@@ -122,7 +162,10 @@ unsafe fn merge_body<T: Copy, F: FoldOf<T>>(dst: *mut u8, src: *const u8, n: usi
 }
 
 versions! { fn rows<T: Copy, F: FoldOf<T>>(src: *const u8, n: usize, len: usize, dst: *mut u8) = rows_body }
-versions! { wide fn each<T: Copy, F: FoldOf<T>>(states: *mut u8, row: *const u8, n: usize, position: u64) = each_body }
+versions! {
+    wide fn each<T: Copy, F: FoldOf<T>>(states: *mut u8, rows: &[*const u8], n: usize, position: u64, step: u64)
+        = each_body
+}
 versions! { fn merge<T: Copy, F: FoldOf<T>>(dst: *mut u8, src: *const u8, n: usize, a: u64, b: u64) = merge_body }
 
 /// # Safety
@@ -165,35 +208,40 @@ fn fns<T: Copy, F: Finish<T>>() -> FoldFns {
     }
 }
 
+/// Columns of a leaf of which mean and deviations are computed before the next ones: the elements of as many in all of
+/// its rows stay in the L1 cache for the second pass.
+const MOMENTS_STRIP: usize = 128;
+
 /// # Safety
-/// As for [`Columns::Leaf`], with at most [`BLOCK`] columns.
+/// As for [`Columns::Leaf`].
 #[inline(always)]
 unsafe fn moments_body<T: SumOf>(rows: &[*const u8], n: usize, last: usize, dst: *mut u8) {
-    let (mut mean, mut square) = ([T::ZERO; BLOCK], [T::ZERO; BLOCK]);
-    let (mean, square) = (&mut mean[..n], &mut square[..n]);
-    let len = |i: usize| if i + 1 == rows.len() { last } else { n };
-    for (i, &row) in rows.iter().enumerate() {
+    let (whole, short) = rows.split_at(if last == n { rows.len() } else { rows.len().saturating_sub(1) });
+    let (full, fewer) = (T::count(rows.len() as u64), T::count(whole.len() as u64));
+    for from in (0..n).step_by(MOMENTS_STRIP) {
+        let len = MOMENTS_STRIP.min(n - from);
+        let last = last.saturating_sub(from).min(len);
+        let (mut mean, mut square) = ([T::ZERO; MOMENTS_STRIP], [T::ZERO; MOMENTS_STRIP]);
         // SAFETY: promised by the caller.
-        let row = unsafe { std::slice::from_raw_parts(row.cast::<T>(), len(i)) };
-        mean.iter_mut().zip(row).for_each(|(m, &x)| *m = m.add(x));
-    }
-    let full = T::count(rows.len() as u64);
-    mean[..last].iter_mut().for_each(|m| *m = m.div(full));
-    if rows.len() > 1 {
-        let fewer = T::count(rows.len() as u64 - 1);
-        mean[last..].iter_mut().for_each(|m| *m = m.div(fewer));
-    }
-    for (i, &row) in rows.iter().enumerate() {
-        // SAFETY: promised by the caller.
-        let row = unsafe { std::slice::from_raw_parts(row.cast::<T>(), len(i)) };
-        for ((s, m), &x) in square.iter_mut().zip(mean.iter()).zip(row) {
-            let d = x.sub(*m);
-            *s = s.add(d.mul(d));
+        unsafe {
+            fold_rows(&mut mean[..len], whole, from, |m, x: T, _, _| m.add(x));
+            fold_rows(&mut mean[..last], short, from, |m, x: T, _, _| m.add(x));
         }
-    }
-    for (i, (&m, &s)) in mean.iter().zip(square.iter()).enumerate() {
+        mean[..last].iter_mut().for_each(|m| *m = m.div(full));
+        if !whole.is_empty() {
+            mean[last..len].iter_mut().for_each(|m| *m = m.div(fewer));
+        }
+        let add = |s: T, x: T, _: usize, i: usize| {
+            let d = x.sub(mean[i]);
+            s.add(d.mul(d))
+        };
         // SAFETY: promised by the caller.
-        unsafe { dst.cast::<(T, T)>().add(i).write((m, s)) }
+        unsafe {
+            fold_rows(&mut square[..len], whole, from, add);
+            fold_rows(&mut square[..last], short, from, add);
+            let states = dst.cast::<(T, T)>().add(from);
+            (0..len).for_each(|i| states.add(i).write((mean[i], square[i])));
+        }
     }
 }
 
@@ -283,6 +331,7 @@ pub(crate) fn fold_fns(fold: Fold, d: DType) -> Option<FoldFns> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::program::BLOCK;
 
     #[test]
     fn every_instruction_set_gives_the_same_bits() {
@@ -295,6 +344,38 @@ mod tests {
                 rows::<f64, Moments<false>>()(row.as_ptr().cast(), 1, n, best.as_mut_ptr().cast());
             }
             assert_eq!(least, best);
+        }
+    }
+
+    #[test]
+    fn rows_abreast_are_folded_in_order() {
+        let elements: Vec<f64> = (0..40 * 300).map(|i| 1.0 / (f64::from(i) - 300.3)).collect();
+        for (n_rows, n) in [(1, 300), (7, 300), (8, 1), (16, 129), (16, 300), (39, 7)] {
+            let rows: Vec<*const u8> = elements.chunks(300).take(n_rows).map(|r| r.as_ptr().cast()).collect();
+            let element = |row: usize, i: usize| elements[row * 300 + i];
+            let element = &element;
+            let column = |i: usize| (0..n_rows).map(move |r| element(r, i));
+            let none = <ArgFold<Least> as FoldOf<f64>>::identity();
+            let (mut sums, mut firsts, mut moments) = (vec![0f64; n], vec![none; n], vec![(0f64, 0f64); n]);
+            let last = n.div_ceil(2);
+            // SAFETY: rows of at least `n` elements, and a state for each.
+            unsafe {
+                each::<f64, Monoid<Sum>>()(sums.as_mut_ptr().cast(), &rows, n, 0, 1);
+                each::<f64, ArgFold<Least>>()(firsts.as_mut_ptr().cast(), &rows, n, 5, 3);
+                moments_leaf::<f64>()(&rows, n, last, moments.as_mut_ptr().cast());
+            }
+            for i in 0..n {
+                assert_eq!(sums[i], column(i).fold(0.0, |s, x| s + x));
+                let first =
+                    column(i).zip((5..).step_by(3)).fold(none, |s, (x, p)| ArgFold::<Least>::with(s, x, p));
+                assert!(firsts[i] == first);
+                let count = n_rows - usize::from(i >= last);
+                if count > 0 {
+                    let mean = column(i).take(count).fold(0.0, |s, x| s + x) / count as f64;
+                    let square = column(i).take(count).fold(0.0, |s, x| s + (x - mean) * (x - mean));
+                    assert_eq!(moments[i], (mean, square));
+                }
+            }
         }
     }
 

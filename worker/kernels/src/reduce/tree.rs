@@ -282,8 +282,9 @@ impl<'a> Tree<'a> {
         let (n_lanes, width, size) = (self.lanes(), tile.len(), self.program.result_size());
         let step =
             if width == self.inner && width * 2 <= BLOCK { BLOCK / width / n_lanes * n_lanes } else { 1 };
+        let full = n_lanes * width;
         let mut held: Vec<*const u8> = Vec::with_capacity(LEAF_ROWS);
-        let mut last = 0;
+        let (mut last, mut end) = (0, rows.start);
         for start in rows.clone().step_by(step) {
             let block = start..(start + step).min(rows.end);
             let room = match self.fns.columns {
@@ -293,22 +294,36 @@ impl<'a> Tree<'a> {
             // SAFETY: the block lies in the run, and the room is that of a whole leaf.
             let ptr = unsafe { run.dense(base + block.start..base + block.end, tile.clone(), room)? };
             for group in block.clone().step_by(n_lanes) {
-                let n = n_lanes.min(block.end - group) * width;
-                let ptr = ptr.wrapping_add((group - block.start) * width * size);
-                match self.fns.columns {
-                    // SAFETY: `n` elements, and a state for each.
-                    Columns::Each(f) => unsafe { f(lanes.at(self.fns, 0), ptr, n, group as u64) },
-                    Columns::Leaf(_) => held.push(ptr),
+                last = n_lanes.min(block.end - group) * width;
+                if last < full {
+                    self.fold_held(&mut held, full, end, lanes);
                 }
-                last = n;
+                held.push(ptr.wrapping_add((group - block.start) * width * size));
+                end = group + n_lanes;
+            }
+            if std::ptr::eq(ptr, room) {
+                // The next block is computed in their place.
+                self.fold_held(&mut held, last, end, lanes);
             }
         }
+        self.fold_held(&mut held, last, end, lanes);
         if let Columns::Leaf(f) = self.fns.columns {
-            let full = if held.len() > 1 { n_lanes * width } else { last };
+            let full = if held.len() > 1 { full } else { last };
             // SAFETY: each row has `full` elements but the last, and there is a state for each.
             unsafe { f(&held, full, last, lanes.at(self.fns, 0)) };
         }
         Ok(())
+    }
+
+    /// Folds the rows that are held, of `n` elements each and the last before position `end`, unless a leaf is folded
+    /// at once.
+    fn fold_held(&self, held: &mut Vec<*const u8>, n: usize, end: usize, lanes: &mut States) {
+        if let Columns::Each(f) = self.fns.columns {
+            let (first, step) = (end - held.len() * self.lanes(), self.lanes());
+            // SAFETY: `n` elements in each of the rows, and a state for each.
+            unsafe { f(lanes.at(self.fns, 0), held, n, first as u64, step as u64) };
+            held.clear();
+        }
     }
 
     /// Folds the lanes of a leaf of `rows` rows into one row of `width` states.
