@@ -8,6 +8,7 @@
 use super::jobs::Literals;
 use crate::error::Result;
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use tilework_expr::{
     ChunkIdx, JobError, JobId, Node, Op, Plan, Program, StageIdx, StageKind, TaskError, TaskKey,
 };
@@ -46,18 +47,20 @@ pub(super) fn small(program: &Program) -> Option<Plan> {
 pub(super) fn compute(plan: &Plan, literals: &Literals) -> Result<(Vec<Vec<Chunk>>, u64)> {
     let mut run = Run { plan, literals, files: Sources::new(1), tasks: BTreeMap::new() };
     let order = run.order();
-    alone(|| order.iter().try_for_each(|&task| run.make(task)))?;
+    let n_tasks = order.len() as u64;
+    alone(|| order.into_iter().try_for_each(|(task, inputs)| run.make(task, inputs)))?;
     let chunks = |stage| (0..plan.n_tasks(stage)).map(move |c| (stage, ChunkIdx(c)));
     let outputs = plan.outputs.iter().map(|&stage| chunks(stage).map(|task| run.read(task)).collect());
-    Ok((outputs.collect(), order.len() as u64))
+    Ok((outputs.collect(), n_tasks))
 }
 
 /// A task, which is named by what it makes.
 type At = (StageIdx, ChunkIdx);
 
-#[derive(Default)]
+/// What a task reads, as [`Plan::inputs_of`] says it.
+type Inputs = Vec<(usize, StageIdx, ChunkIdx)>;
+
 struct Task {
-    inputs: Vec<(usize, StageIdx, ChunkIdx)>,
     /// Tasks and outputs that are still to read what it makes.
     n_readers: usize,
     made: Option<Chunk>,
@@ -72,36 +75,39 @@ struct Run<'a> {
 }
 
 impl Run<'_> {
-    /// Looks up the tasks that the outputs need: each comes after its inputs, and as late as may be, so that little is
-    /// held at a time.
-    fn order(&mut self) -> Vec<At> {
+    /// The tasks that the outputs need: each comes after its inputs, and as late as may be, so that little is held at a
+    /// time.
+    fn order(&mut self) -> Vec<(At, Inputs)> {
         let chunks = |stage| (0..self.plan.n_tasks(stage)).map(move |c| (stage, ChunkIdx(c)));
         let outputs = self.plan.outputs.iter().flat_map(|&stage| chunks(stage));
-        let mut stack: Vec<(At, bool)> = outputs.map(|task| (task, false)).collect();
+        let mut stack: Vec<(At, Option<Inputs>)> = outputs.map(|task| (task, None)).collect();
         stack.reverse();
         let mut order = Vec::new();
-        while let Some((at, inputs_done)) = stack.pop() {
-            if inputs_done {
-                order.push(at);
+        while let Some((at, inputs)) = stack.pop() {
+            if let Some(inputs) = inputs {
+                order.push((at, inputs));
                 continue;
             }
             // Each reader has put it on the stack once.
-            let known = self.tasks.contains_key(&at);
-            let task = self.tasks.entry(at).or_default();
-            task.n_readers += 1;
-            if !known {
-                self.plan.inputs_of(at.0, at.1, &mut task.inputs);
-                stack.push((at, true));
-                stack.extend(task.inputs.iter().rev().map(|&(_, stage, chunk)| ((stage, chunk), false)));
+            match self.tasks.entry(at) {
+                Entry::Occupied(task) => task.into_mut().n_readers += 1,
+                Entry::Vacant(task) => {
+                    task.insert(Task { n_readers: 1, made: None });
+                    let mut inputs = Vec::new();
+                    self.plan.inputs_of(at.0, at.1, &mut inputs);
+                    let before: Vec<_> =
+                        inputs.iter().rev().map(|&(_, from, chunk)| ((from, chunk), None)).collect();
+                    stack.push((at, Some(inputs)));
+                    stack.extend(before);
+                }
             }
         }
         order
     }
 
     /// Does a task, after those that it reads.
-    fn make(&mut self, at: At) -> Result<()> {
+    fn make(&mut self, at: At, inputs: Inputs) -> Result<()> {
         let (stage, chunk) = at;
-        let inputs = self.tasks.get_mut(&at).map(|t| std::mem::take(&mut t.inputs)).unwrap_or_default();
         let feed = |(slot, from, chunk_idx)| {
             let region = self.plan.out_region(from, chunk_idx);
             Feed { slot, chunk_idx, region, chunk: self.read((from, chunk_idx)) }
@@ -111,12 +117,15 @@ impl Run<'_> {
             StageKind::Literal { id } => self.literal(at, id)?,
             _ => {
                 let key = TaskKey { job: JobId(0), stage, chunk };
-                let done = self.files.perform_here(self.plan, key, &feeds);
-                done.map_err(|error| self.failed(at, error))?
+                self.files.perform_here(self.plan, key, &feeds).map_err(|error| self.failed(at, error))?
             }
         };
-        self.tasks.entry(at).or_default().made = Some(made);
+        self.task(at).made = Some(made);
         Ok(())
+    }
+
+    fn task(&mut self, at: At) -> &mut Task {
+        self.tasks.get_mut(&at).expect("an output or another task needs it")
     }
 
     fn literal(&self, (stage, chunk): At, id: u64) -> Result<Chunk> {
@@ -127,8 +136,8 @@ impl Run<'_> {
 
     /// What a task has made, which is forgotten with its last reader.
     fn read(&mut self, at: At) -> Chunk {
-        let task = self.tasks.entry(at).or_default();
-        task.n_readers = task.n_readers.saturating_sub(1);
+        let task = self.task(at);
+        task.n_readers -= 1;
         let made = if task.n_readers == 0 { task.made.take() } else { task.made.clone() };
         made.expect("a task comes after its inputs")
     }
