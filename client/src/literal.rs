@@ -7,7 +7,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use tilework_expr::{Attachment, ChunkIdx, Grid, JobError, Region};
-use tilework_kernels::Chunk;
+use tilework_kernels::{Chunk, panic_text};
 
 /// Gives the chunks of a literal, each as often as it is asked for (a chunk that is lost is asked for again).
 pub(crate) trait Provider: Send + Sync + 'static {
@@ -61,9 +61,7 @@ impl Literal {
             Ok(Ok(made)) => return Ok(made),
             Ok(Err(error)) => error.to_string(),
             Err(panic) => {
-                let text = panic.downcast_ref::<String>().map(String::as_str);
-                let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no message");
-                format!("panic in the function that makes the elements: {text}")
+                format!("panic in the function that makes the elements: {}", panic_text(&*panic))
             }
         };
         Err(JobError::Operation { operation: "literal".into(), chunk: chunk.0, message })

@@ -2,13 +2,12 @@
 //!
 //! Owns the rayon pool, the clock around a kernel and the net under its panics. Must not know where results go.
 
-use std::any::Any;
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 use tilework_expr::{Plan, TaskError, TaskKey};
-use tilework_kernels::{Chunk, Feed, KernelError, execute};
+use tilework_kernels::{Chunk, Feed, KernelError, execute, panic_text};
 
 thread_local! {
     static RUNS_TASKS: Cell<bool> = const { Cell::new(false) };
@@ -70,13 +69,9 @@ pub(crate) fn compute(
 
 /// Runs `f`; a panic in it is an error of the operation called `name`.
 pub(crate) fn guarded<T>(name: &str, f: impl FnOnce() -> Result<T, TaskError>) -> Result<T, TaskError> {
-    catch_unwind(AssertUnwindSafe(f))
-        .unwrap_or_else(|panic| Err(TaskError::Operation(format!("panic in {name}: {}", words(&*panic)))))
-}
-
-fn words(panic: &(dyn Any + Send)) -> &str {
-    let text = panic.downcast_ref::<String>().map(String::as_str);
-    text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no message")
+    catch_unwind(AssertUnwindSafe(f)).unwrap_or_else(|panic| {
+        Err(TaskError::Operation(format!("panic in {name}: {}", panic_text(&*panic))))
+    })
 }
 
 fn of_kernel(error: KernelError) -> TaskError {

@@ -22,4 +22,4 @@ mod task;
 
 pub use chunk::{Buffer, BufferMut, Chunk, ChunkError, ChunkWriter, FreedShare, Plane, UninitBuffer};
 pub use pool::alone;
-pub use task::{Feed, KernelError, execute};
+pub use task::{Feed, KernelError, execute, panic_text};

@@ -10,6 +10,7 @@ use crate::map::map;
 use crate::pool::check;
 use crate::reduce::{combine, reduce};
 use crate::reshape::{concat, reshape};
+use std::any::Any;
 use std::sync::atomic::AtomicBool;
 use tilework_expr::{ChunkIdx, Plan, Region, StageIdx, StageKind};
 
@@ -61,6 +62,13 @@ pub enum KernelError {
     /// A chunk could not be made.
     #[error(transparent)]
     Chunk(#[from] ChunkError),
+}
+
+/// The message of a panic that was caught, as whoever asked for the task is told it.
+#[must_use]
+pub fn panic_text(panic: &(dyn Any + Send)) -> &str {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no message")
 }
 
 /// Computes one task. Uses the threads of the rayon pool that it is called on; the result's bits do not depend on

@@ -5,8 +5,7 @@
 
 use super::descriptor::{Descriptor, Entry, Refusal, resolve};
 use crate::chunk::Plane;
-use crate::task::KernelError;
-use std::any::Any;
+use crate::task::{KernelError, panic_text};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use tilework_expr::Kernel;
@@ -96,11 +95,10 @@ fn other_kind(kernel: &Kernel) -> KernelError {
 
 fn guarded<T>(descriptor: &Descriptor, f: impl FnOnce() -> T) -> Result<T, KernelError> {
     catch_unwind(AssertUnwindSafe(f)).map_err(|panic| {
-        KernelError::Operation(format!("panic in the function {}: {}", descriptor.name(), words(&*panic)))
+        KernelError::Operation(format!(
+            "panic in the function {}: {}",
+            descriptor.name(),
+            panic_text(&*panic)
+        ))
     })
-}
-
-fn words(panic: &(dyn Any + Send)) -> &str {
-    let text = panic.downcast_ref::<String>().map(String::as_str);
-    text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no message")
 }
