@@ -86,12 +86,11 @@ impl Jobs {
     /// Submits a program. It is released when the returned job is dropped.
     pub(super) fn submit(
         self: &Arc<Self>,
-        program: Program,
+        program: Arc<Program>,
         literals: Literals,
         progress: Progress,
     ) -> Result<Job> {
         let plan = Arc::new(Plan::of(&program)?);
-        let program = Arc::new(program);
         let (news, from_scheduler) = mpsc::channel();
         let literals = literals.into_iter().map(|l| (l.id, l)).collect();
         let entry = Entry { plan: Arc::clone(&plan), literals, news };

@@ -313,6 +313,7 @@ impl Session {
             return Err(Error::TooLargeToGather { bytes, limit });
         }
         let (program, literals) = program(outputs, Some(self));
+        let program = Arc::new(program);
         match self.at_once(&program, &literals)? {
             Some(chunks) => Ok(chunks),
             None => self.start(program, literals)?.gather(self.0.data.as_ref()),
@@ -320,7 +321,7 @@ impl Session {
     }
 
     /// The chunks of a program that is worth no worker, computed by this thread.
-    fn at_once(&self, program: &Program, literals: &jobs::Literals) -> Result<Option<Vec<Vec<Chunk>>>> {
+    fn at_once(&self, program: &Arc<Program>, literals: &jobs::Literals) -> Result<Option<Vec<Vec<Chunk>>>> {
         let roomy = |w: &WorkerSize| w.memory_bytes > 4 * at_once::BYTES_MAX;
         if self.0.place != Place::Here || !self.0.workers.at_start.iter().all(roomy) {
             return Ok(None);
@@ -330,7 +331,7 @@ impl Session {
         let (chunks, n_tasks) = at_once::compute(&plan, literals)?;
         let elapsed_us = started.elapsed().as_micros() as u64;
         let figures = Figures { n_tasks, elapsed_us, busy_us: elapsed_us, ..Figures::default() };
-        self.0.jobs.ran(&Arc::new(program.clone()), figures);
+        self.0.jobs.ran(program, figures);
         Ok(Some(chunks))
     }
 
@@ -353,10 +354,10 @@ impl Session {
 
     fn submit(&self, outputs: &[Expr]) -> Result<jobs::Job> {
         let (program, literals) = program(outputs, Some(self));
-        self.start(program, literals)
+        self.start(Arc::new(program), literals)
     }
 
-    fn start(&self, program: Program, literals: jobs::Literals) -> Result<jobs::Job> {
+    fn start(&self, program: Arc<Program>, literals: jobs::Literals) -> Result<jobs::Job> {
         let progress = Progress::new(self.0.show_progress.load(Ordering::Relaxed));
         self.0.jobs.submit(program, literals, progress)
     }
