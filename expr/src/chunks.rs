@@ -16,6 +16,34 @@ pub const AUTO_CHUNK_BYTES_MIN: usize = 2 << 20;
 /// processors that there are: sums depend on the chunks in their last bits, and must not on the machine.
 pub const AUTO_CHUNKS_MIN: usize = 32;
 
+/// Chunks that a concatenation makes of whatever is put together, along its axis. Beyond it, short ones are merged:
+/// rows that are put together one by one, or parts that change places again and again, would else be as many chunks as
+/// there were steps.
+pub const JOINED_CHUNKS_MAX: usize = 256;
+/// Chunks along the axis that such merging leaves, at least: enough for the processors of most machines.
+const MERGED_CHUNKS: usize = 64;
+/// Mean bytes of chunks that are not short.
+const SHORT_CHUNK_BYTES: usize = AUTO_CHUNK_BYTES_MIN / 4;
+
+/// Lengths of chunks along an axis, of which a position has `across` bytes: neighbours are merged where there are far
+/// too many for their size.
+pub(crate) fn merged_lens(lens: Vec<usize>, across: usize) -> Vec<usize> {
+    let len: usize = lens.iter().sum();
+    let mean_bytes = (len / lens.len().max(1)).saturating_mul(across);
+    if lens.len() <= JOINED_CHUNKS_MAX || mean_bytes > SHORT_CHUNK_BYTES {
+        return lens;
+    }
+    let target = len.div_ceil(MERGED_CHUNKS).min(AUTO_CHUNK_BYTES_MIN / across.max(1)).max(1);
+    let mut merged: Vec<usize> = Vec::new();
+    for len in lens {
+        match merged.last_mut() {
+            Some(last) if *last + len <= target => *last += len,
+            _ => merged.push(len),
+        }
+    }
+    merged
+}
+
 /// Bytes of a chunk of an array of so many bytes.
 fn auto_bytes(array_bytes: usize) -> usize {
     (array_bytes / AUTO_CHUNKS_MIN).clamp(AUTO_CHUNK_BYTES_MIN, AUTO_CHUNK_BYTES)

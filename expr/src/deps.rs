@@ -5,7 +5,7 @@
 use crate::dtype::DType;
 use crate::grid::{AxisGrid, ChunkIdx, Grid, Region, region_len};
 use crate::kernel::Halo;
-use crate::plan::{InputMap, Plan, Stage, StageKind};
+use crate::plan::{Input, InputMap, Plan, Stage, StageKind};
 use crate::task::StageIdx;
 use crate::view::{AxisMap, View, chunks_read, outputs_within};
 use std::ops::Range;
@@ -41,7 +41,8 @@ impl Plan {
             return;
         }
         let coords = s.grid.coords(chunk);
-        for (slot, input) in s.inputs.iter().enumerate() {
+        for slot in slots_read(s, &coords) {
+            let input = &s.inputs[slot];
             let from = self.stage(input.stage);
             let mut push = |c| out.push((slot, input.stage, c));
             match &input.map {
@@ -205,6 +206,21 @@ fn for_product(lists: &[Vec<usize>], mut f: impl FnMut(&[usize])) {
             coords[axis] = lists[axis][0];
         }
     }
+}
+
+/// The inputs that a task may read: one part of a concatenation, else any.
+fn slots_read(stage: &Stage, coords: &[usize]) -> Range<usize> {
+    let part = |input: &Input| match &input.map {
+        InputMap::View { clip: Some((axis, r)), .. } if stage.kind == StageKind::Concat => {
+            Some((*axis, r.clone()))
+        }
+        _ => None,
+    };
+    let Some((axis, _)) = stage.inputs.first().and_then(part) else { return 0..stage.inputs.len() };
+    // The parts stand in the order of their positions.
+    let at = stage.grid.axes()[axis].range(coords[axis]).start;
+    let slot = stage.inputs.partition_point(|input| part(input).is_some_and(|(_, r)| r.end <= at));
+    slot..(slot + 1).min(stage.inputs.len())
 }
 
 fn view_inputs(

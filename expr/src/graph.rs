@@ -5,7 +5,7 @@
 use crate::check::checked_grid;
 use crate::dtype::DType;
 use crate::error::ExprError;
-use crate::grid::Grid;
+use crate::grid::{AxisGrid, Grid};
 use crate::op::Op;
 use crate::program::{Node, NodeIdx, Program};
 use std::any::Any;
@@ -82,7 +82,7 @@ impl Expr {
                 f(expr);
             } else {
                 stack.push((expr, true));
-                stack.extend(expr.0.inputs.iter().rev().map(|i| (i, false)));
+                stack.extend(expr.parts().iter().rev().map(|&i| (i, false)));
             }
         }
     }
@@ -141,6 +141,19 @@ impl Expr {
         Arc::ptr_eq(&self.0, &other.0)
     }
 
+    /// What it is made of; of a concatenation, groups of its parts stand for the parts.
+    fn parts(&self) -> Vec<&Expr> {
+        let mut parts: Vec<&Expr> = self.0.inputs.iter().collect();
+        if let Op::Concat { .. } = self.0.op {
+            let is_group = |e: &Expr| e.0.op == self.0.op;
+            while parts.iter().any(|e| is_group(e)) {
+                let apart = |e| if is_group(e) { e.0.inputs.iter() } else { std::slice::from_ref(e).iter() };
+                parts = parts.into_iter().flat_map(apart).collect();
+            }
+        }
+        parts
+    }
+
     fn key(&self) -> usize {
         Arc::as_ptr(&self.0) as usize
     }
@@ -165,15 +178,38 @@ impl Program {
         let mut program = Program::default();
         let mut at: BTreeMap<usize, NodeIdx> = BTreeMap::new();
         Expr::visit(outputs, |expr| {
+            let (grid, dtype) = (expr.0.grid.clone(), expr.0.dtype);
             let (op, inputs) = match replace(expr) {
                 Some(source) => (source, Vec::new()),
-                None => (expr.0.op.clone(), expr.0.inputs.iter().map(|i| at[&i.key()]).collect()),
+                None => (expr.0.op.clone(), expr.parts().iter().map(|i| at[&i.key()]).collect()),
             };
-            let node = Node { op, inputs, grid: expr.0.grid.clone(), dtype: expr.0.dtype };
-            at.insert(expr.key(), NodeIdx(program.nodes.len() as u32));
-            program.nodes.push(node);
+            match op {
+                Op::Concat { axis } => {
+                    let of_parts = program.grid_of_parts(axis, &inputs, &grid);
+                    let last = program.push(Node { op, inputs, grid: of_parts.clone(), dtype });
+                    if of_parts != grid {
+                        program.push(Node { op: Op::Rechunk, inputs: vec![last], grid, dtype });
+                    }
+                }
+                _ => _ = program.push(Node { op, inputs, grid, dtype }),
+            }
+            at.insert(expr.key(), NodeIdx(program.nodes.len() as u32 - 1));
         });
         program.outputs = outputs.iter().map(|o| at[&o.key()]).collect();
         program
+    }
+
+    fn push(&mut self, node: Node) -> NodeIdx {
+        self.nodes.push(node);
+        NodeIdx(self.nodes.len() as u32 - 1)
+    }
+
+    /// The grid of a concatenation whose chunks are those of its parts; the other axes are cut as in `like`.
+    fn grid_of_parts(&self, axis: usize, parts: &[NodeIdx], like: &Grid) -> Grid {
+        let lens = parts.iter().flat_map(|&i| self.node(i).grid.axes()[axis].chunk_lens());
+        let lens: Vec<usize> = lens.filter(|&l| l > 0).collect();
+        let mut axes = like.axes().to_vec();
+        axes[axis] = if lens.is_empty() { AxisGrid::whole(0) } else { AxisGrid::explicit(&lens) };
+        Grid::new(axes)
     }
 }

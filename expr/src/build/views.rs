@@ -141,7 +141,7 @@ fn resolve(
 
 /// The grid of a slice: its chunks are what is left of the array's chunks, in the slice's order; of more than can be
 /// listed one by one, chunks of that length.
-fn sliced_grid(grid: &AxisGrid, start: usize, step: isize, n: usize) -> AxisGrid {
+pub(super) fn sliced_grid(grid: &AxisGrid, start: usize, step: isize, n: usize) -> AxisGrid {
     if let AxisGrid::Regular { chunk, .. } = grid
         && step == 1
         && start.is_multiple_of(*chunk)
