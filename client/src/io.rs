@@ -117,7 +117,8 @@ impl<A: Element, D: Dimension> Array<A, D> {
             return Err(Error::Dimensions { what: what(), got, expected });
         }
         let chunks = chunks.unwrap_or_else(|| chunks_for(&source, meta));
-        Self::wrapped(Expr::read(file_ref(&source)?, &meta.shape, &chunks, A::DTYPE))
+        let file = (file_ref(&source)?, meta.stored.clone());
+        Self::wrapped(Expr::read(file, &meta.shape, &chunks, A::DTYPE))
     }
 }
 
@@ -248,7 +249,7 @@ fn zarr_chunks(meta: &ArrayMeta, elements: usize) -> Vec<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tilework_expr::DType;
+    use tilework_expr::{DType, Stored};
 
     #[test]
     fn zarr_is_read_in_multiples_of_its_chunks() {
@@ -257,6 +258,7 @@ mod tests {
             dtype: DType::F64,
             chunks: chunks.to_vec(),
             read_chunks: read.to_vec(),
+            stored: Stored::Boxes(read.to_vec()),
         };
         let small = meta(&[365, 1000, 1000], &[1, 100, 100], &[1, 100, 100]);
         assert_eq!(zarr_chunks(&small, 2 << 20), [128, 100, 100]);

@@ -9,6 +9,7 @@ use crate::kernel::{ARGUMENTS_MAX, Boundary, Halo, Kernel, PARAMS_BYTES_MAX};
 use crate::op::{Dist, Op};
 use crate::program::{Node, NodeIdx, Program};
 use crate::runs::is_run_grid;
+use crate::stored::Stored;
 use crate::view::{AxisMap, View};
 use std::collections::BTreeMap;
 
@@ -111,7 +112,7 @@ fn check_node(node: &Node, inputs: &[&Node]) -> Result<(), String> {
         | Op::Index { .. }
         | Op::Random { .. }
         | Op::Literal { .. }
-        | Op::Read(_)
+        | Op::Read(..)
         | Op::Held { .. } => 0,
         Op::Binary(_) | Op::MatMul => 2,
         Op::Select => 3,
@@ -133,7 +134,10 @@ fn check_node(node: &Node, inputs: &[&Node]) -> Result<(), String> {
             Err("a bad index source".into())
         }
         Op::Random { dist, .. } => check_dist(*dist, node.dtype),
-        Op::Full(_) | Op::Index { .. } | Op::Literal { .. } | Op::Read(_) | Op::Held { .. } => Ok(()),
+        Op::Read(_, Stored::Boxes(lens)) if lens.len() != node.grid.ndim() || lens.contains(&0) => {
+            Err(format!("stored in boxes of {lens:?}, expected a length for each axis"))
+        }
+        Op::Full(_) | Op::Index { .. } | Op::Literal { .. } | Op::Read(..) | Op::Held { .. } => Ok(()),
         Op::Unary(_) | Op::Binary(_) | Op::Cast | Op::Select | Op::Apply(_) => {
             check_elementwise(node, inputs)
         }
@@ -252,6 +256,9 @@ fn check_shaped(node: &Node, inputs: &[&Node]) -> Result<(), String> {
             dtypes && inner && *grid == Grid::new(vec![a.axes()[0].clone(), b.axes()[1].clone()])
         }
         Op::Concat { axis } => concat_fits(node, inputs, *axis),
+        Op::Take { axis, positions } => {
+            take_fits(grid, &first.grid, *axis, positions) && node.dtype == first.dtype
+        }
         _ => true,
     };
     if fits { Ok(()) } else { Err(format!("{:?} does not fit its inputs", node.op)) }
@@ -272,6 +279,16 @@ fn concat_fits(node: &Node, inputs: &[&Node], axis: usize) -> bool {
         at += other[axis];
     }
     at == shape[axis]
+}
+
+/// Whether `out` has these positions of an axis of `of`, and the other axes as they are.
+fn take_fits(out: &Grid, of: &Grid, axis: usize, positions: &[usize]) -> bool {
+    let (n, len) = (out.ndim(), of.axes().get(axis).map_or(0, AxisGrid::len));
+    axis < n
+        && n == of.ndim()
+        && (0..n).all(|a| a == axis || out.axes()[a] == of.axes()[a])
+        && out.axes()[axis].len() == positions.len()
+        && positions.iter().all(|&p| p < len)
 }
 
 /// Whether a chunk starts at `pos` (or the axis ends there).

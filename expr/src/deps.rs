@@ -59,6 +59,14 @@ impl Plan {
                 InputMap::Flat => {
                     flat_overlap(&s.grid, chunk, &from.out_grid).for_each(|c| push(ChunkIdx(c)))
                 }
+                InputMap::Take(taken) if !s.grid.region(chunk).iter().any(Range::is_empty) => {
+                    let mut at = coords.clone();
+                    for &c in taken.reads(coords[taken.axis]) {
+                        at[taken.axis] = c;
+                        push(from.out_grid.index(&at));
+                    }
+                }
+                InputMap::Take(_) => {}
             }
         }
     }
@@ -82,6 +90,14 @@ impl Plan {
                 InputMap::Flat => {
                     flat_overlap(&from.out_grid, chunk, &s.grid).for_each(|c| push(ChunkIdx(c)))
                 }
+                InputMap::Take(taken) if !from.out_grid.region(chunk).iter().any(Range::is_empty) => {
+                    let mut at = from.out_grid.coords(chunk);
+                    for &c in taken.readers(at[taken.axis]) {
+                        at[taken.axis] = c;
+                        push(s.grid.index(&at));
+                    }
+                }
+                InputMap::Take(_) => {}
             }
         }
     }
@@ -107,7 +123,7 @@ impl Plan {
                 let axes = all.iter().zip(&out).zip(halo).zip(to.grid.axes());
                 Some(axes.map(|(((a, r), h), axis)| hull(a, &h.reach(r, axis.len()))).collect())
             }
-            InputMap::Group { .. } | InputMap::Flat => None,
+            InputMap::Group { .. } | InputMap::Flat | InputMap::Take(_) => None,
         }
     }
 
@@ -174,6 +190,7 @@ impl Stage {
             StageKind::Contract => "matrix product",
             StageKind::Reshape => "reshape",
             StageKind::Concat => "concatenate",
+            StageKind::Take => "select",
             StageKind::Blocks(_) if matches!(self.inputs[0].map, InputMap::Halo(_)) => "map_overlap",
             StageKind::Blocks(_) => "map_blocks",
             StageKind::FoldAxis { .. } => "fold_axis",
@@ -183,7 +200,7 @@ impl Stage {
 }
 
 /// Calls `f` with every combination of one entry of each list, the last list fastest.
-fn for_product(lists: &[Vec<usize>], mut f: impl FnMut(&[usize])) {
+pub(crate) fn for_product(lists: &[Vec<usize>], mut f: impl FnMut(&[usize])) {
     if lists.iter().any(Vec::is_empty) {
         return;
     }

@@ -31,7 +31,8 @@ impl Plan {
         let first = || s.inputs.first().map(|i| self.input(s, i)).unwrap_or_default();
         match &s.kind {
             StageKind::Literal { .. } => format!("array of the client, {}", s.dtype()),
-            StageKind::Read(file) => format!("read {}", place(file)),
+            StageKind::Read(reading) if reading.is_whole() => format!("read {}", place(&reading.file)),
+            StageKind::Read(reading) => format!("read a part of {}", place(&reading.file)),
             StageKind::Held { .. } => "held by the workers".to_owned(),
             StageKind::Map(program) if program.is_passthrough() => first(),
             StageKind::Map(program) => self.formula(s, program),
@@ -52,6 +53,12 @@ impl Plan {
                 let inputs: Vec<String> = s.inputs.iter().map(|i| format!("#{}", i.stage.0)).collect();
                 cut(format!("concatenate({})", inputs.join(", ")))
             }
+            StageKind::Take => match &s.inputs[0].map {
+                InputMap::Take(taken) => {
+                    format!("select({}, {} positions of axis {})", first(), taken.positions.len(), taken.axis)
+                }
+                _ => first(),
+            },
             StageKind::Blocks(kernel) => match &s.inputs[0].map {
                 InputMap::Halo(halo) => {
                     let depths: Vec<String> = halo.iter().map(|h| h.depth.to_string()).collect();
@@ -74,7 +81,6 @@ impl Plan {
     /// If there is no such stage.
     #[must_use]
     pub fn bytes_read(&self, stage: StageIdx) -> u64 {
-        let is_file = matches!(self.stage(stage).kind, StageKind::Read(_));
         let mut inputs = Vec::new();
         self.over_tasks(stage, |chunk| {
             inputs.clear();
@@ -87,9 +93,21 @@ impl Plan {
                 Some(part) => region_len(&part) as u64 * self.stage(from).dtype().size() as u64,
                 None => self.out_bytes(from, of),
             };
-            let of_file = if is_file { self.out_bytes(stage, chunk) } else { 0 };
-            inputs.iter().map(bytes).fold(of_file, u64::saturating_add)
+            inputs.iter().map(bytes).fold(self.file_bytes(stage, chunk), u64::saturating_add)
         })
+    }
+
+    /// Bytes that a task reads from a file, decoded: of stored chunks, all that it must decode.
+    ///
+    /// # Panics
+    /// If there is no such stage.
+    #[must_use]
+    pub fn file_bytes(&self, stage: StageIdx, chunk: ChunkIdx) -> u64 {
+        let s = self.stage(stage);
+        match &s.kind {
+            StageKind::Read(reading) => reading.bytes(&s.out_grid.region(chunk), s.dtype().size()),
+            _ => 0,
+        }
     }
 
     /// Bytes that the tasks of a stage make, all together; exact as [`Plan::bytes_read`] is.
@@ -124,7 +142,7 @@ impl Plan {
             }
             InputMap::View { .. } if matches!(to.kind, StageKind::Contract) => name,
             InputMap::View { view, .. } => format!("{}({name})", view_name(view, to, from)),
-            InputMap::Halo(_) | InputMap::Group { .. } | InputMap::Flat => name,
+            InputMap::Halo(_) | InputMap::Group { .. } | InputMap::Flat | InputMap::Take(_) => name,
         }
     }
 

@@ -15,11 +15,14 @@ mod graph;
 mod grid;
 mod kernel;
 mod memory;
+mod narrow;
 mod op;
 mod plan;
 mod program;
 mod rewrite;
 mod runs;
+mod stored;
+mod take;
 mod task;
 mod view;
 
@@ -38,6 +41,8 @@ pub use op::{BinaryOp, Dist, FileKind, FileRef, Fold, Op, UnaryOp};
 pub use plan::{CONTRACT_PIECE_MIN, Input, InputMap, Plan, Stage, StageKind};
 pub use program::{Node, NodeIdx, Program};
 pub use runs::{is_run_grid, run_grid, run_grid_like};
+pub use stored::{GAP_BYTES_MAX, Reading, Steps, Stored};
+pub use take::Taken;
 pub use task::{
     Figures, Holding, Instruction, JobError, JobId, LeaseId, Report, StageIdx, TaskError, TaskKey, TaskRange,
     Update, WorkerId,

@@ -4,6 +4,7 @@
 
 use crate::dtype::{DType, Scalar};
 use crate::kernel::{Halo, Kernel};
+use crate::stored::Stored;
 use crate::view::View;
 use std::sync::Arc;
 
@@ -320,8 +321,8 @@ pub enum Op {
         /// The client's name for it, unique in a program.
         id: u64,
     },
-    /// Chunks read from a file.
-    Read(FileRef),
+    /// Chunks read from a file, which holds the array so.
+    Read(FileRef, Stored),
     /// An output of an earlier job that the cluster still holds.
     Held {
         /// The job.
@@ -366,6 +367,13 @@ pub enum Op {
     Concat {
         /// The axis.
         axis: usize,
+    },
+    /// The input's positions of an axis that are listed, in that order; the other axes are cut as the input's.
+    Take {
+        /// The axis.
+        axis: usize,
+        /// The positions.
+        positions: Arc<[usize]>,
     },
     /// A reduction over axes, which the result does not have.
     Reduce {

@@ -8,6 +8,8 @@ use crate::fused::Fused;
 use crate::grid::Grid;
 use crate::kernel::{Halo, Kernel};
 use crate::op::{FileRef, Fold};
+use crate::stored::Reading;
+use crate::take::Taken;
 use crate::task::StageIdx;
 use crate::view::View;
 use std::ops::Range;
@@ -25,7 +27,7 @@ pub enum StageKind {
         id: u64,
     },
     /// Chunks are read from a file.
-    Read(FileRef),
+    Read(Reading),
     /// Chunks are those of an earlier job's output.
     Held {
         /// The job.
@@ -68,6 +70,8 @@ pub enum StageKind {
     Reshape,
     /// The chunk is a part of one of the inputs.
     Concat,
+    /// Listed positions of an axis of the only input.
+    Take,
     /// A function of the user's of the box of the only input, with its halo where it is read with one.
     Blocks(Arc<Kernel>),
     /// A function of the user's that folds an axis, in the order of its positions.
@@ -100,6 +104,8 @@ pub enum InputMap {
     },
     /// Those that share a row-major position.
     Flat,
+    /// Those that hold one of the listed positions of an axis; the other axes are cut alike.
+    Take(Arc<Taken>),
 }
 
 /// An input of a stage.

@@ -11,10 +11,13 @@ use crate::op::{Fold, Op};
 use crate::plan::{Input, InputMap, Plan, Stage, StageKind};
 use crate::program::{Node, NodeIdx, Program};
 use crate::runs::run_grid_like;
+use crate::stored::Reading;
+use crate::take::Taken;
 use crate::task::StageIdx;
 use crate::view::{AxisMap, View};
 use crate::{DType, Scalar};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// Values that a fused program may have before it is cut by a stage.
 const FUSED_VALUES_MAX: usize = 400;
@@ -47,6 +50,7 @@ impl Plan {
         // Every output was given a stage, so none is lost here.
         rewriter.plan.outputs =
             program.outputs.iter().filter_map(|o| rewriter.stage_of[o.0 as usize]).collect();
+        crate::narrow::narrow(&mut rewriter.plan);
         rewriter.plan.link();
         Ok(rewriter.plan)
     }
@@ -99,7 +103,7 @@ fn choose_stages(program: &Program) -> Vec<bool> {
             live[j] = true;
             let repeats = matches!(&node.op, Op::View(v) if repeats(v, node));
             let read_as_chunks = match &node.op {
-                Op::Write(_) => true,
+                Op::Write(_) | Op::Take { .. } => true,
                 Op::MapOverlap { .. } => !is_rechunked_stage(program, j),
                 op => !evaluates_inputs(op) && !is_view_chain(program, j),
             };
@@ -212,12 +216,21 @@ impl Rewriter<'_> {
         };
         match &node.op {
             Op::Literal { id } => self.push(source(StageKind::Literal { id: *id })),
-            Op::Read(file) => self.push(source(StageKind::Read(file.clone()))),
+            Op::Read(file, stored) => {
+                let reading = Reading::whole(file.clone(), stored.clone(), &node.grid);
+                self.push(source(StageKind::Read(reading)))
+            }
             Op::Held { job, output } => self.push(source(StageKind::Held { job: *job, output: *output })),
             Op::Reduce { fold, axes } => self.emit_reduce(&node, *fold, axes),
             Op::MatMul => self.emit_matmul(&node),
             Op::Reshape => self.emit_reshape(&node),
             Op::Concat { axis } => self.emit_concat(&node, *axis),
+            Op::Take { axis, positions } => {
+                let of = &self.program.node(node.inputs[0]).grid.axes()[*axis];
+                let taken = Taken::new(*axis, positions.clone(), of, &node.grid.axes()[*axis]);
+                let input = Input { map: InputMap::Take(Arc::new(taken)), ..self.input_itself(&node) };
+                self.push(Stage { inputs: vec![input], ..source(StageKind::Take) })
+            }
             Op::Write(file) => {
                 let input = self.input_itself(&node);
                 self.push(Stage { inputs: vec![input], ..source(StageKind::Write(file.clone())) })

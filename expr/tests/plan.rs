@@ -4,12 +4,17 @@
 
 use proptest::prelude::*;
 use tilework_expr::{
-    BinaryOp, Boundary, ChunkIdx, Chunks, DType, Dist, Expr, ExprError, Fold, Halo, Kernel, Op, Plan,
-    Program, Scalar, SliceArg, StageIdx, StageKind, UnaryOp,
+    BinaryOp, Boundary, ChunkIdx, Chunks, DType, Dist, Expr, ExprError, FileKind, FileRef, Fold, Halo,
+    Kernel, Op, Plan, Program, Reading, Scalar, SliceArg, StageIdx, StageKind, Steps, Stored, UnaryOp,
 };
 
 fn literal(shape: &[usize], chunks: &[isize], id: u64) -> Expr {
     Expr::literal(shape, &Chunks::from(chunks), DType::F64, id, std::sync::Arc::new(())).expect("a literal")
+}
+
+fn read(shape: &[usize], chunks: &[isize], stored: Stored) -> Expr {
+    let file = FileRef { kind: FileKind::Npy, path: "f".into(), member: String::new() };
+    Expr::read((file, stored), shape, &Chunks::from(chunks), DType::F64).expect("a file")
 }
 
 /// A function of so many floats.
@@ -161,6 +166,73 @@ fn equal_and_dead_nodes_are_shared_and_dropped() {
     assert_eq!((plan.stages.len(), p.values.len()), (2, 3));
 }
 
+fn readings(plan: &Plan) -> Vec<&Reading> {
+    let reading = |s: &'_ tilework_expr::Stage| matches!(s.kind, StageKind::Read(_));
+    (plan.stages.iter().filter(|s| reading(s)))
+        .map(|s| match &s.kind {
+            StageKind::Read(reading) => reading,
+            other => panic!("{other:?}"),
+        })
+        .collect()
+}
+
+#[test]
+fn a_slice_reads_from_the_file_what_it_needs() {
+    let all = SliceArg::Range { start: 0, end: None, step: 1 };
+    let range = |start, end, step| SliceArg::Range { start, end: Some(end), step };
+    let bytes = |p: &Plan| -> u64 {
+        let reads = (0..p.stages.len() as u32).map(StageIdx);
+        let of = |s| (0..p.n_tasks(s)).map(move |c| (s, ChunkIdx(c)));
+        reads.flat_map(of).map(|(s, c)| p.file_bytes(s, c)).sum()
+    };
+    // A store of 10,000 small chunks, read in one.
+    let store = read(&[2000, 2000], &[2560, 2560], Stored::Boxes(vec![20, 20]));
+    for (args, want) in [
+        (vec![SliceArg::At(17), SliceArg::At(3)], 20 * 20 * 8),
+        (vec![SliceArg::At(17), all], 20 * 2000 * 8),
+        (vec![range(0, 2000, -100), range(5, 6, 1)], 20 * 20 * 20 * 8),
+        (vec![range(1900, 2000, 1), all], 100 * 2000 * 8),
+    ] {
+        let slice = store.slice(&args).unwrap();
+        // Whatever is computed of it on the way.
+        let of = slice.unary(UnaryOp::Exp).unwrap().reduce_all(Fold::Sum).unwrap();
+        for e in [slice, of] {
+            let p = plan(&[e]);
+            assert_eq!(bytes(&p), want, "{args:?}");
+            check_both_directions(&p);
+        }
+    }
+    // The slice of a formula is the formula of the slice.
+    let e = store.unary(UnaryOp::Neg).unwrap().slice(&[SliceArg::At(0), all]).unwrap();
+    assert_eq!(bytes(&plan(&[e])), 20 * 2000 * 8);
+    let columns = read(&[10_000, 10_000], &[200, 10_000], Stored::Columns);
+    let p = plan(&[columns.slice(&[all, SliceArg::At(5)]).unwrap()]);
+    assert_eq!((bytes(&p), readings(&p)[0].steps[1]), (80_000, Steps { start: 5, step: 1, len: 1 }));
+}
+
+#[test]
+fn what_several_read_of_a_file_is_read_once() {
+    let x = read(&[100, 100], &[10, 100], Stored::Boxes(vec![10, 10]));
+    let row = |i| x.slice(&[SliceArg::At(i), SliceArg::Range { start: 0, end: None, step: 1 }]).unwrap();
+    let whole = |outputs: &[Expr]| {
+        let p = plan(outputs);
+        check_both_directions(&p);
+        readings(&p).iter().map(|r| r.is_whole()).collect::<Vec<_>>()
+    };
+    // Each row takes a tenth of the chunk's stored boxes whole.
+    assert_eq!(whole(&[x.binary(BinaryOp::Sub, &row(3)).unwrap()]), [true]);
+    assert_eq!(whole(&[x.clone(), row(3)]), [true]);
+    assert_eq!(whole(&[Expr::stack(0, &(0..100).map(row).collect::<Vec<_>>()).unwrap()]), [true]);
+    let x = read(&[100, 100], &[50, 100], Stored::Boxes(vec![10, 10]));
+    let row = |i| x.slice(&[SliceArg::At(i), SliceArg::Range { start: 0, end: None, step: 1 }]).unwrap();
+    assert_eq!(whole(&[row(3), row(77)]), [false, false]);
+    // One part, however it is seen.
+    let back = row(3).slice(&[SliceArg::Range { start: 0, end: None, step: -1 }]).unwrap();
+    assert_eq!(whole(&[row(3).binary(BinaryOp::Add, &back).unwrap()]), [false]);
+    // Ten rows of one stored box would decode it ten times.
+    assert_eq!(whole(&(0..10).map(row).collect::<Vec<_>>()), [true]);
+}
+
 #[test]
 fn costly_chains_with_two_users_are_computed_once() {
     let x = literal(&[8, 8], &[4, 4], 1);
@@ -294,6 +366,9 @@ fn step(e: &Expr, which: u8, n: usize) -> Expr {
         12 => e.map_blocks(kernel(1)),
         13 => e.map_overlap(kernel(1), halo(&shape, n)),
         14 if ndim > 0 => e.fold_axis(kernel(1), axis),
+        15 if ndim > 0 && shape[axis] > 0 => {
+            e.take(axis, &(0..n).map(|i| i * i * 7 % shape[axis]).collect::<Vec<_>>())
+        }
         _ => e.unary(UnaryOp::Exp),
     };
     next.expect("a valid step")
@@ -304,9 +379,14 @@ proptest! {
     #[test]
     fn both_directions_agree(
         rows in 0usize..14, cols in 1usize..14, ch in 1isize..7, cw in 1isize..7,
-        steps in prop::collection::vec((0u8..16, 0usize..20), 0..6),
+        stored in 0usize..4, steps in prop::collection::vec((0u8..17, 0usize..20), 0..6),
     ) {
-        let mut e = literal(&[rows, cols], &[ch, cw], 1);
+        let mut e = match stored {
+            0 => literal(&[rows, cols], &[ch, cw], 1),
+            1 => read(&[rows, cols], &[ch, cw], Stored::Rows),
+            2 => read(&[rows, cols], &[ch, cw], Stored::Columns),
+            _ => read(&[rows, cols], &[ch, cw], Stored::Boxes(vec![2, 3])),
+        };
         for (which, n) in steps {
             if e.len() < 400 {
                 e = step(&e, which, n);

@@ -4,6 +4,7 @@
 
 use crate::FormatError;
 use std::ops::Range;
+use tilework_expr::Steps;
 
 /// The bytes of an array of this shape, in `usize` and with every length in `usize`.
 pub(crate) fn checked_shape(
@@ -61,8 +62,8 @@ pub(crate) fn check_buffer(
 /// All runs have the same length, [`Runs::run_len`]. An empty box has no runs.
 pub(crate) struct Runs {
     run_len: usize,
-    /// Per outer axis: box start, box length, stride in elements.
-    outer: Vec<(usize, usize, usize)>,
+    /// Per outer axis: positions, and elements from one to the next.
+    outer: Vec<(usize, usize)>,
     at: Vec<usize>,
     next: Option<usize>,
 }
@@ -70,16 +71,27 @@ pub(crate) struct Runs {
 impl Runs {
     /// The runs of `region` (already checked) in an array of `shape`.
     pub(crate) fn new(shape: &[usize], region: &[Range<usize>]) -> Runs {
+        Runs::of_steps(shape, &region.iter().map(Steps::all).collect::<Vec<_>>())
+    }
+
+    /// The runs of evenly spaced positions (already checked) in an array of `shape`.
+    pub(crate) fn of_steps(shape: &[usize], steps: &[Steps]) -> Runs {
         let mut strides = vec![1; shape.len()];
         for axis in (1..shape.len()).rev() {
             strides[axis - 1] = strides[axis] * shape[axis].max(1);
         }
         // The run's axis is the last one that is not taken whole.
-        let run_axis = (0..shape.len()).rev().find(|&k| region[k].len() != shape[k]).unwrap_or(0);
-        let run_len = region.get(run_axis).map_or(1, |r| r.len() * strides[run_axis]);
-        let outer: Vec<_> = (0..run_axis).map(|k| (region[k].start, region[k].len(), strides[k])).collect();
-        let empty = region.iter().any(Range::is_empty);
-        let first = region.iter().zip(&strides).map(|(r, s)| r.start * s).sum();
+        let run_axis = (0..shape.len()).rev().find(|&k| steps[k].len != shape[k]).unwrap_or(0);
+        let apart = |k: usize| steps[k].step > 1 && steps[k].len > 1;
+        // Positions that lie apart are runs of their own.
+        let (run_len, n_outer) = match steps.get(run_axis) {
+            None => (1, 0),
+            Some(_) if apart(run_axis) => (strides[run_axis], run_axis + 1),
+            Some(s) => (s.len * strides[run_axis], run_axis),
+        };
+        let outer: Vec<_> = (0..n_outer).map(|k| (steps[k].len, strides[k] * steps[k].step)).collect();
+        let empty = steps.iter().any(|s| s.len == 0);
+        let first = steps.iter().zip(&strides).map(|(s, stride)| s.start * stride).sum();
         Runs { run_len, at: vec![0; outer.len()], outer, next: (!empty).then_some(first) }
     }
 
@@ -96,7 +108,7 @@ impl Iterator for Runs {
         let current = self.next?;
         let mut offset = current;
         self.next = None;
-        for (k, &(_, len, stride)) in self.outer.iter().enumerate().rev() {
+        for (k, &(len, stride)) in self.outer.iter().enumerate().rev() {
             self.at[k] += 1;
             if self.at[k] < len {
                 self.next = Some(offset + stride);
@@ -106,6 +118,30 @@ impl Iterator for Runs {
             offset -= (len - 1) * stride;
         }
         Some(current)
+    }
+}
+
+/// Copies positions out of their hull, which is in C order in `hull`, to the places of the `numbers` among all `steps`
+/// that `out` has room for, in C order too.
+pub(crate) fn take_steps(
+    hull: &[u8],
+    here: &[Steps],
+    (out, steps, numbers): (&mut [u8], &[Steps], &[Range<usize>]),
+    itemsize: usize,
+) {
+    let hull_shape: Vec<usize> = here.iter().map(|s| s.hull().len()).collect();
+    let from: Vec<Steps> = here.iter().map(|s| Steps { start: 0, ..*s }).collect();
+    let out_shape: Vec<usize> = steps.iter().map(|s| s.len).collect();
+    let to: Vec<Steps> = numbers.iter().map(Steps::all).collect();
+    let (from, to) = (Runs::of_steps(&hull_shape, &from), Runs::of_steps(&out_shape, &to));
+    // The shorter of both kinds of runs divides the longer one: both end at whole positions of an axis.
+    let run = from.run_len().min(to.run_len());
+    let pieces = |runs: Runs| {
+        let n = runs.run_len() / run;
+        runs.flat_map(move |start| (0..n).map(move |i| (start + i * run) * itemsize))
+    };
+    for (from, to) in pieces(from).zip(pieces(to)) {
+        out[to..to + run * itemsize].copy_from_slice(&hull[from..from + run * itemsize]);
     }
 }
 
@@ -125,6 +161,15 @@ mod tests {
         assert_eq!(offsets(&[2, 3, 4], &[0..2, 1..2, 0..4]), (4, vec![4, 16]));
         assert_eq!(offsets(&[2, 3, 4], &[0..2, 0..2, 3..4]), (1, vec![3, 7, 15, 19]));
         assert_eq!(offsets(&[7], &[2..5]), (3, vec![2]));
+        let steps = |start, step, len| Steps { start, step, len };
+        let apart = |shape: &[usize], s: &[Steps]| {
+            let runs = Runs::of_steps(shape, s);
+            (runs.run_len(), runs.collect::<Vec<_>>())
+        };
+        assert_eq!(apart(&[4, 5], &[steps(1, 2, 2), steps(0, 1, 5)]), (5, vec![5, 15]));
+        assert_eq!(apart(&[4, 5], &[steps(1, 2, 2), steps(1, 2, 2)]), (1, vec![6, 8, 16, 18]));
+        assert_eq!(apart(&[6, 5], &[steps(1, 2, 2), steps(1, 1, 2)]), (2, vec![6, 16]));
+        assert_eq!(apart(&[5], &[steps(4, 1, 1)]), (1, vec![4]));
         assert_eq!(offsets(&[], &[]), (1, vec![0]));
         assert_eq!(offsets(&[3, 3], &[1..1, 0..3]).1, Vec::<usize>::new());
         assert_eq!(offsets(&[0, 3], &[0..0, 0..3]).1, Vec::<usize>::new());

@@ -8,7 +8,7 @@ use crate::zarr::ZarrReader;
 use crate::{FormatError, npz, region};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
-use tilework_expr::DType;
+use tilework_expr::{DType, Steps, Stored};
 
 /// Where an array is stored: plain data, so that it can travel and be opened by whoever reads the array.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -45,6 +45,8 @@ pub struct ArrayMeta {
     pub chunks: Vec<usize>,
     /// The smallest box that is decoded at once: differs from `chunks` where a shard has chunks within.
     pub read_chunks: Vec<usize>,
+    /// How the elements are stored, as far as it matters to what reading a part of them costs.
+    pub stored: Stored,
 }
 
 impl ArraySource {
@@ -169,8 +171,25 @@ impl ArrayReader {
         let elements = region::check(&self.name, region, &meta.shape)?;
         region::check_buffer(&self.name, elements, meta.dtype.size(), out.len())?;
         match &self.inner {
-            Inner::Npy(reader) => reader.read(region, out),
+            Inner::Npy(reader) => reader.read(&region.iter().map(Steps::all).collect::<Vec<_>>(), out),
             Inner::Zarr(reader) => reader.read(region, out),
+        }
+    }
+
+    /// Reads evenly spaced positions (one entry per axis) into `out`, as [`ArrayReader::read`] does a box. Of what
+    /// lies between them, what is near enough is read along, and stored chunks without any of them are not.
+    ///
+    /// # Errors
+    /// As [`ArrayReader::read`].
+    pub fn read_steps(&self, steps: &[Steps], out: &mut [u8]) -> Result<(), FormatError> {
+        let hull: Vec<Range<usize>> = steps.iter().map(Steps::hull).collect();
+        let meta = self.meta();
+        region::check(&self.name, &hull, &meta.shape)?;
+        let elements = steps.iter().map(|s| s.len).product();
+        region::check_buffer(&self.name, elements, meta.dtype.size(), out.len())?;
+        match &self.inner {
+            Inner::Npy(reader) => reader.read(steps, out),
+            Inner::Zarr(reader) => reader.read_steps(steps, out),
         }
     }
 }

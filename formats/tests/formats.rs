@@ -13,7 +13,7 @@ mod support;
 
 use std::fs;
 use support::{Fixture, boxes, dtypes, pattern, slice, whole};
-use tilework_expr::DType;
+use tilework_expr::{DType, Steps};
 use tilework_formats::{
     ArraySource, FormatError, IfExists, NpyWriter, ZarrCodec, ZarrSpec, ZarrTarget, ZarrVersion, npz_members,
     write_npy,
@@ -29,6 +29,34 @@ fn check(source: &ArraySource, shape: &[usize], dtype: DType, expected: &[u8]) {
         reader.read(&region, &mut got).unwrap();
         assert!(got == expected, "{source:?} {dtype} {region:?}");
     }
+    for (first, step) in [(0, 1), (0, 2), (1, 3), (2, 1), (1, 7)] {
+        // Evenly spaced positions, with other steps along every other axis.
+        let along = |(a, &n): (usize, &usize)| {
+            let step = step + a % 2;
+            let start = if first < n { first } else { 0 };
+            Steps { start, step, len: (n - start).div_ceil(step) }
+        };
+        let steps: Vec<Steps> = shape.iter().enumerate().map(along).collect();
+        let expected = every(expected, shape, dtype.size(), &steps);
+        let mut got = vec![0xaa; expected.len()];
+        reader.read_steps(&steps, &mut got).unwrap();
+        assert!(got == expected, "{source:?} {dtype} {steps:?}");
+    }
+}
+
+/// Evenly spaced positions of an array in C order, element by element.
+fn every(bytes: &[u8], shape: &[usize], itemsize: usize, steps: &[Steps]) -> Vec<u8> {
+    let mut out = Vec::new();
+    for i in 0..steps.iter().map(|s| s.len).product() {
+        let (mut rest, mut place, mut stride) = (i, 0, 1);
+        for (s, &len) in steps.iter().zip(shape).rev() {
+            place += (s.start + rest % s.len * s.step) * stride;
+            rest /= s.len;
+            stride *= len;
+        }
+        out.extend(&bytes[place * itemsize..][..itemsize]);
+    }
+    out
 }
 
 const SHAPES: [&[usize]; 7] = [&[], &[1], &[13], &[7, 5], &[4, 3, 6], &[0, 4], &[3, 2, 1, 5]];

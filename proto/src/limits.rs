@@ -8,6 +8,8 @@ pub const FRAGMENT_BYTES_MAX: usize = 1 << 20;
 pub const ASSEMBLED_BYTES_MAX: usize = 64 << 20;
 /// The most nodes of a program.
 pub const NODES_MAX: usize = 1 << 20;
+/// The most positions of an axis that are listed one by one.
+pub const POSITIONS_MAX: usize = 1 << 24;
 /// The most chunks of a grid.
 pub const CHUNKS_MAX: u64 = 1 << 48;
 /// The longest text (a path, an error, a name), in bytes. Longer messages of errors are cut when they are sent.

@@ -6,7 +6,7 @@ use crate::rng::Rng;
 use std::sync::Arc;
 use tilework_expr::{
     AxisChunks, BinaryOp, Boundary, Chunks, DType, Dist, Expr, FileKind, FileRef, Fold, Grid, Halo, Kernel,
-    Plan, Program, SliceArg, UnaryOp,
+    Plan, Program, SliceArg, Stored, UnaryOp,
 };
 
 /// Tasks of a program, at most.
@@ -77,7 +77,9 @@ fn source(rng: &mut Rng, id: u64) -> Expr {
         1 => Expr::literal(&shape, &chunks, dtype, id, Arc::new(())),
         _ => {
             let file = FileRef { kind: FileKind::Npy, path: format!("file{id}"), member: String::new() };
-            Expr::read(file, &shape, &chunks, dtype)
+            let boxes = shape.iter().map(|_| 1 + rng.below(4)).collect();
+            let stored = if rng.one_in(2) { Stored::Rows } else { Stored::Boxes(boxes) };
+            Expr::read((file, stored), &shape, &chunks, dtype)
         }
     };
     made.expect("a source of a good shape")

@@ -10,7 +10,8 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Instant;
 use tilework_expr::{
-    FileKind, FileRef, JobId, Plan, Region, StageKind, TaskError, TaskKey, region_len, region_shape,
+    DType, FileKind, FileRef, JobId, Plan, Reading, Region, StageKind, Steps, TaskError, TaskKey, region_len,
+    region_shape,
 };
 use tilework_formats::{ArrayReader, ArraySource, ArrayWriter, FormatError, ZarrTarget, ZarrVersion};
 use tilework_kernels::{Buffer, Chunk, Feed};
@@ -108,13 +109,14 @@ impl Sources {
     ) -> Result<Option<Chunk>, TaskError> {
         let stage = plan.stage(task.stage);
         match &stage.kind {
-            StageKind::Read(file) => {
+            StageKind::Read(reading) => {
+                let file = &reading.file;
                 let slot = self.readers.slot(task.job, file);
                 let reader = slot.get_or_init(|| source_of(file).open().map_err(of_format)).as_ref();
                 let reader = reader.map_err(Clone::clone)?;
-                check_unchanged(file, reader, plan, task)?;
+                check_unchanged(reading, reader, stage.dtype())?;
                 let region = stage.out_grid.region(task.chunk);
-                read(reader, stage.dtype(), &region).map(Some)
+                read(reader, stage.dtype(), (&region, &reading.steps_of(&region))).map(Some)
             }
             StageKind::Write(file) => {
                 let slot = self.writers.slot(task.job, file);
@@ -148,29 +150,25 @@ fn target_of(file: &FileRef) -> Result<ZarrTarget, TaskError> {
 }
 
 /// The file may have been replaced since the program was built.
-fn check_unchanged(
-    file: &FileRef,
-    reader: &ArrayReader,
-    plan: &Plan,
-    task: TaskKey,
-) -> Result<(), TaskError> {
-    let (stage, meta) = (plan.stage(task.stage), reader.meta());
-    let expected = stage.out_grid.shape();
-    if meta.shape == expected && meta.dtype == stage.dtype() {
+fn check_unchanged(reading: &Reading, reader: &ArrayReader, dtype: DType) -> Result<(), TaskError> {
+    let meta = reader.meta();
+    if meta.shape == reading.shape && meta.dtype == dtype {
         return Ok(());
     }
     Err(TaskError::Operation(format!(
-        "{}: got shape {:?} of {}, expected {expected:?} of {}: the file has changed",
-        file.path,
-        meta.shape,
-        meta.dtype,
-        stage.dtype()
+        "{}: got shape {:?} of {}, expected {:?} of {dtype}: the file has changed",
+        reading.file.path, meta.shape, meta.dtype, reading.shape
     )))
 }
 
-fn read(reader: &ArrayReader, dtype: tilework_expr::DType, region: &Region) -> Result<Chunk, TaskError> {
+/// The chunk of a box, which lies at these positions in the file.
+fn read(
+    reader: &ArrayReader,
+    dtype: DType,
+    (region, steps): (&Region, &[Steps]),
+) -> Result<Chunk, TaskError> {
     let mut buffer = Buffer::zeroed(region_len(region) * dtype.size());
-    reader.read(region, buffer.as_mut_slice()).map_err(of_format)?;
+    reader.read_steps(steps, buffer.as_mut_slice()).map_err(of_format)?;
     Chunk::from_buffer(dtype, &region_shape(region), buffer.freeze())
         .map_err(|e| TaskError::Operation(e.to_string()))
 }

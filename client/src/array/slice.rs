@@ -11,6 +11,8 @@ use tilework_expr::{Element, Expr, ExprError, SliceArg as Part};
 
 /// Arrays that one axis is taken apart into at most: each is some hundred bytes here.
 const AXIS_ITER_MAX: usize = 1 << 20;
+/// Slices that selected positions are put together from, at most: of a file, nothing else is read then.
+const SLICES_MAX: usize = 64;
 
 on_arrays!({ A: Element } {
     /// The slice that ndarray's `s![..]` describes, as an array of its own.
@@ -107,8 +109,6 @@ on_arrays!({ A: Element } {
 on_all!({ A } {
     /// The array at the given positions of an axis, in their order; positions may be repeated.
     ///
-    /// Lazily, evenly spaced positions that follow one another are one slice; as many slices as there are otherwise
-    /// are put together, so that thousands of scattered positions are slow.
     ///
     /// # Panics
     /// At an axis out of range, a position beyond it.
@@ -202,18 +202,18 @@ pub(super) fn at(expr: &Expr, axis: Axis, index: usize) -> std::result::Result<E
     on_axis(expr, axis, Part::At(isize::try_from(index).unwrap_or(isize::MAX)))
 }
 
-/// The array at these positions of an axis, as slices put after one another.
+/// The array at these positions of an axis: a few slices put after one another, or a list of positions.
 fn select(expr: &Expr, axis: usize, indices: &[usize]) -> std::result::Result<Expr, ExprError> {
     let ndim = expr.ndim();
     let &len = expr.shape().get(axis).ok_or(ExprError::AxisOutOfRange { axis, ndim })?;
-    if let Some(beyond) = indices.iter().find(|&&i| i >= len) {
-        let (given, expected) = (beyond.to_string(), "positions within the axis");
-        return Err(ExprError::Slice { given, axis, len, expected });
+    let runs = even_runs(indices);
+    if runs.len() > SLICES_MAX || indices.iter().any(|&i| i >= len) {
+        return expr.take(axis, indices);
     }
     if indices.is_empty() {
         return on_axis(expr, Axis(axis), Part::Range { start: 0, end: Some(0), step: 1 });
     }
-    let parts = even_runs(indices).into_iter().map(|run| on_axis(expr, Axis(axis), run));
+    let parts = runs.into_iter().map(|run| on_axis(expr, Axis(axis), run));
     Expr::concatenate(axis, &parts.collect::<std::result::Result<Vec<_>, _>>()?)
 }
 

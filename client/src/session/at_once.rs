@@ -26,7 +26,7 @@ const TASKS_MAX: u64 = 4;
 /// The plan of a program that is worth no worker: all of it is small, and it calls nothing of the user's and no file.
 pub(super) fn small(program: &Program) -> Option<Plan> {
     let within = |node: &Node| {
-        !matches!(node.op, Op::Read(_) | Op::Write(_) | Op::Held { .. }) && node.op.kernel().is_none()
+        !matches!(node.op, Op::Read(..) | Op::Write(_) | Op::Held { .. }) && node.op.kernel().is_none()
     };
     let bytes = |node: &Node| {
         let lens = node.grid.axes().iter().map(tilework_expr::AxisGrid::len);

@@ -6,6 +6,7 @@ use crate::error::ExprError;
 use crate::graph::{Attachment, Expr};
 use crate::grid::Grid;
 use crate::op::{Dist, FileRef, Op};
+use crate::stored::Stored;
 
 impl Expr {
     /// Every element is `value`.
@@ -77,12 +78,17 @@ impl Expr {
         Expr::source(Op::Literal { id }, chunks.grid(shape, dtype)?, dtype, data)
     }
 
-    /// An array in a file, which the caller has opened to learn its shape and dtype.
+    /// An array in a file, which the caller has opened to learn its shape, its dtype and how it is stored.
     ///
     /// # Errors
     /// Chunks that do not fit the shape.
-    pub fn read(file: FileRef, shape: &[usize], chunks: &Chunks, dtype: DType) -> Result<Expr, ExprError> {
-        Expr::make(Op::Read(file), vec![], chunks.grid(shape, dtype)?, dtype)
+    pub fn read(
+        (file, stored): (FileRef, Stored),
+        shape: &[usize],
+        chunks: &Chunks,
+        dtype: DType,
+    ) -> Result<Expr, ExprError> {
+        Expr::make(Op::Read(file, stored), vec![], chunks.grid(shape, dtype)?, dtype)
     }
 
     /// An output of an earlier job that the cluster still holds, as long as `guard` lives.

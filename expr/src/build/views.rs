@@ -7,6 +7,9 @@ use crate::grid::{AxisGrid, Grid};
 use crate::op::Op;
 use crate::view::{AxisMap, View, outputs_within};
 
+/// Positions of an axis that are listed one by one, at most.
+const POSITIONS_MAX: usize = 1 << 24;
+
 /// What to take along one axis; ndarray's `SliceInfoElem` in our words. Negative indices count from the end.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum SliceArg {
@@ -93,6 +96,29 @@ impl Expr {
         let mut args = vec![whole; self.ndim()];
         args.insert(axis, SliceArg::NewAxis);
         self.slice(&args)
+    }
+
+    /// The listed positions of an axis, in their order; positions may be repeated. In chunks as long as the array's
+    /// longest along the axis.
+    ///
+    /// # Errors
+    /// [`ExprError::AxisOutOfRange`], [`ExprError::Slice`] for a position beyond the axis, [`ExprError::Parameter`] for
+    /// more than 2^24 positions.
+    pub fn take(&self, axis: usize, positions: &[usize]) -> Result<Expr, ExprError> {
+        let of = self.grid().axes().get(axis);
+        let of = of.ok_or(ExprError::AxisOutOfRange { axis, ndim: self.ndim() })?;
+        if let Some(beyond) = positions.iter().find(|&&p| p >= of.len()) {
+            let (given, expected) = (beyond.to_string(), "positions within the axis");
+            return Err(ExprError::Slice { given, axis, len: of.len(), expected });
+        }
+        if positions.len() > POSITIONS_MAX {
+            let (what, got) = ("number of positions to select", positions.len().to_string());
+            return Err(ExprError::Parameter { what, got, expected: "at most 2^24" });
+        }
+        let mut axes = self.grid().axes().to_vec();
+        axes[axis] = AxisGrid::regular(positions.len(), of.chunk_max());
+        let op = Op::Take { axis, positions: positions.into() };
+        Expr::make(op, vec![self.clone()], Grid::new(axes), self.dtype())
     }
 
     fn view(&self, view: View, grid: Grid) -> Result<Expr, ExprError> {

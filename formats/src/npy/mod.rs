@@ -14,13 +14,13 @@ use crate::{ArrayMeta, FormatError};
 use header::{HEADER_BYTES_MAX, Header, PREFIX_BYTES};
 use std::fs::File;
 use std::io;
-use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
+use tilework_expr::{GAP_BYTES_MAX, Steps, Stored, run_grid};
 
-/// Runs closer to each other than this are read in one call, with what lies between them.
-const GAP_BYTES_MAX: usize = 4 * 1024;
-/// The most that one such call reads.
+/// Bytes of a deflated array that are counted as read together: marks to start from are no nearer to each other.
+const DEFLATED_BYTES: usize = 1024 * 1024;
+/// The most that is read in one call of several runs.
 const BLOCK_BYTES_MAX: usize = 1024 * 1024;
 
 /// A span of a file that holds one whole `.npy` image.
@@ -125,6 +125,7 @@ impl NpyReader {
             dtype: header.dtype,
             chunks: whole.clone(),
             read_chunks: whole,
+            stored: stored(&bytes, &header),
         };
         Ok(NpyReader { path, bytes, header, meta })
     }
@@ -133,12 +134,12 @@ impl NpyReader {
         &self.meta
     }
 
-    /// Reads a box whose bounds and buffer size were checked.
-    pub(crate) fn read(&self, region: &[Range<usize>], out: &mut [u8]) -> Result<(), FormatError> {
+    /// Reads positions whose bounds and buffer size were checked.
+    pub(crate) fn read(&self, steps: &[Steps], out: &mut [u8]) -> Result<(), FormatError> {
         if self.header.fortran {
-            self.read_fortran(region, out)?
+            self.read_fortran(steps, out)?
         } else {
-            self.read_c(region, out)?
+            self.read_c(steps, out)?
         }
         elements::normalise(out, self.header.dtype, self.header.order);
         Ok(())
@@ -149,66 +150,109 @@ impl NpyReader {
         (self.header.data_start + element * self.header.dtype.size()) as u64
     }
 
-    fn read_c(&self, region: &[Range<usize>], mut out: &mut [u8]) -> Result<(), FormatError> {
+    fn read_c(&self, steps: &[Steps], mut out: &mut [u8]) -> Result<(), FormatError> {
         let itemsize = self.header.dtype.size();
         let mut cursor = self.bytes.begin();
-        let mut runs = Runs::new(&self.header.shape, region);
-        let run = runs.run_len();
-        let (mut starts, mut block) = (Vec::new(), Vec::new());
-        let mut pending = runs.next();
-        while let Some(first) = pending {
-            // Gather the runs that follow closely.
-            starts.clear();
-            starts.push(first);
-            let mut end = first + run;
-            pending = runs.next();
-            while let Some(next) = pending {
-                let near = (next - end) * itemsize <= GAP_BYTES_MAX;
-                if !near || (next + run - first) * itemsize > BLOCK_BYTES_MAX {
-                    break;
-                }
-                starts.push(next);
-                end = next + run;
-                pending = runs.next();
-            }
-            let (taken, rest) = out.split_at_mut(starts.len() * run * itemsize);
+        let mut near = Near::new(Runs::of_steps(&self.header.shape, steps), itemsize);
+        let (bytes, mut block) = (near.run * itemsize, Vec::new());
+        while let Some(starts) = near.next() {
+            let (taken, rest) = out.split_at_mut(starts.len() * bytes);
             out = rest;
+            let (first, last) = (starts[0], starts[starts.len() - 1]);
             if starts.len() == 1 {
                 cursor.read(&self.path, taken, self.offset(first))?;
                 continue;
             }
-            block.resize((end - first) * itemsize, 0);
+            block.resize((last - first) * itemsize + bytes, 0);
             cursor.read(&self.path, &mut block, self.offset(first))?;
-            for (piece, start) in taken.chunks_exact_mut(run * itemsize).zip(&starts) {
+            for (piece, start) in taken.chunks_exact_mut(bytes).zip(starts) {
                 let at = (start - first) * itemsize;
-                piece.copy_from_slice(&block[at..at + piece.len()]);
+                piece.copy_from_slice(&block[at..at + bytes]);
             }
         }
         Ok(())
     }
 
     /// A Fortran-order file is a C-order file of the reversed axes; its elements are scattered into `out`.
-    fn read_fortran(&self, region: &[Range<usize>], out: &mut [u8]) -> Result<(), FormatError> {
+    fn read_fortran(&self, steps: &[Steps], out: &mut [u8]) -> Result<(), FormatError> {
         let itemsize = self.header.dtype.size();
         let shape: Vec<usize> = self.header.shape.iter().rev().copied().collect();
-        let reversed: Vec<Range<usize>> = region.iter().rev().cloned().collect();
-        let mut scatter = Scatter::new(region);
+        let reversed: Vec<Steps> = steps.iter().rev().copied().collect();
+        let mut scatter = Scatter::new(steps);
         let mut cursor = self.bytes.begin();
-        let runs = Runs::new(&shape, &reversed);
-        let run = runs.run_len();
-        let mut block = Vec::new();
+        let mut near = Near::new(Runs::of_steps(&shape, &reversed), itemsize);
+        let (run, mut block) = (near.run, Vec::new());
         let piece_max = BLOCK_BYTES_MAX / itemsize;
-        for first in runs {
-            let mut done = 0;
-            while done < run {
+        while let Some(starts) = near.next() {
+            let (first, last) = (starts[0], starts[starts.len() - 1]);
+            if starts.len() > 1 {
+                block.resize((last + run - first) * itemsize, 0);
+                cursor.read(&self.path, &mut block, self.offset(first))?;
+                for start in starts {
+                    scatter.put(&block[(start - first) * itemsize..][..run * itemsize], itemsize, out);
+                }
+                continue;
+            }
+            for done in (0..run).step_by(piece_max) {
                 let piece = (run - done).min(piece_max);
                 block.resize(piece * itemsize, 0);
                 cursor.read(&self.path, &mut block, self.offset(first + done))?;
                 scatter.put(&block, itemsize, out);
-                done += piece;
             }
         }
         Ok(())
+    }
+}
+
+/// Runs put together that lie near each other, to be read in one call with what is between them.
+struct Near {
+    runs: Runs,
+    /// Elements of a run.
+    run: usize,
+    itemsize: usize,
+    pending: Option<usize>,
+    starts: Vec<usize>,
+}
+
+impl Near {
+    fn new(mut runs: Runs, itemsize: usize) -> Near {
+        let (run, pending) = (runs.run_len(), runs.next());
+        Near { runs, run, itemsize, pending, starts: Vec::new() }
+    }
+
+    /// The first elements of the next runs, at least of one.
+    fn next(&mut self) -> Option<&[usize]> {
+        let first = self.pending?;
+        self.starts.clear();
+        self.starts.push(first);
+        let mut end = first + self.run;
+        self.pending = self.runs.next();
+        while let Some(next) = self.pending {
+            let near = (next - end) * self.itemsize <= GAP_BYTES_MAX;
+            if !near || (next + self.run - first) * self.itemsize > BLOCK_BYTES_MAX {
+                break;
+            }
+            self.starts.push(next);
+            end = next + self.run;
+            self.pending = self.runs.next();
+        }
+        Some(&self.starts)
+    }
+}
+
+/// How the elements after the header are stored.
+fn stored(bytes: &Bytes, header: &Header) -> Stored {
+    match (bytes, header.fortran) {
+        (Bytes::Plain(_), false) => Stored::Rows,
+        (Bytes::Plain(_), true) => Stored::Columns,
+        (Bytes::Deflated(_), fortran) => {
+            let elements = DEFLATED_BYTES / header.dtype.size();
+            let reversed = |shape: &[usize]| shape.iter().rev().copied().collect::<Vec<_>>();
+            let shape = if fortran { reversed(&header.shape) } else { header.shape.clone() };
+            let lens: Vec<usize> =
+                run_grid(&shape, elements).chunk_shape_max().iter().map(|&l| l.max(1)).collect();
+            Stored::Boxes(if fortran { reversed(&lens) } else { lens })
+        }
     }
 }
 
@@ -221,8 +265,8 @@ struct Scatter {
 }
 
 impl Scatter {
-    fn new(region: &[Range<usize>]) -> Scatter {
-        let mut axes: Vec<_> = region.iter().map(|r| (r.len(), 1)).collect();
+    fn new(steps: &[Steps]) -> Scatter {
+        let mut axes: Vec<_> = steps.iter().map(|s| (s.len, 1)).collect();
         for k in (1..axes.len()).rev() {
             axes[k - 1].1 = axes[k].1 * axes[k].0;
         }

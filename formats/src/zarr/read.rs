@@ -10,6 +10,7 @@ use std::fmt;
 use std::num::NonZeroU64;
 use std::ops::Range;
 use std::path::Path;
+use tilework_expr::{Steps, Stored};
 use unsafe_cell_slice::UnsafeCellSlice;
 use zarrs::array::{Array, ArrayBytesFixedDisjointView, ArrayShardedExt, ArraySubset};
 
@@ -68,6 +69,51 @@ impl ZarrReader {
     }
 }
 
+impl ZarrReader {
+    /// Reads positions whose bounds and buffer size were checked: along an axis on which they lie apart, stored chunk
+    /// by stored chunk.
+    pub(crate) fn read_steps(&self, steps: &[Steps], out: &mut [u8]) -> Result<(), FormatError> {
+        let spans: Vec<Vec<Range<usize>>> =
+            steps.iter().zip(&self.meta.read_chunks).map(|(s, &len)| spans(*s, len.max(1))).collect();
+        if spans.iter().all(|s| s.len() == 1) && steps.iter().all(|s| s.step == 1 || s.len == 1) {
+            return self.read(&steps.iter().map(Steps::hull).collect::<Vec<_>>(), out);
+        }
+        let mut scratch = Vec::new();
+        let mut at = vec![0; spans.len()];
+        if spans.iter().any(Vec::is_empty) {
+            return Ok(());
+        }
+        loop {
+            let numbers: Vec<Range<usize>> = spans.iter().zip(&at).map(|(s, &i)| s[i].clone()).collect();
+            let here: Vec<Steps> = steps.iter().zip(&numbers).map(|(s, r)| s.part(r)).collect();
+            let hull: Vec<Range<usize>> = here.iter().map(Steps::hull).collect();
+            scratch.resize(hull.iter().map(Range::len).product::<usize>() * self.meta.dtype.size(), 0);
+            self.read(&hull, &mut scratch)?;
+            region::take_steps(&scratch, &here, (out, steps, &numbers), self.meta.dtype.size());
+            // The next combination of spans, the last axis fastest.
+            let Some(axis) = (0..at.len()).rev().find(|&a| at[a] + 1 < spans[a].len()) else { return Ok(()) };
+            at[axis] += 1;
+            at[axis + 1..].fill(0);
+        }
+    }
+}
+
+/// Positions by their numbers, cut where a stored chunk of `len` ends if they lie apart.
+fn spans(steps: Steps, len: usize) -> Vec<Range<usize>> {
+    if steps.step == 1 || steps.len < 2 {
+        return if steps.len == 0 { Vec::new() } else { vec![0..steps.len] };
+    }
+    let mut spans = Vec::new();
+    let mut from = 0;
+    while from < steps.len {
+        let end_of_chunk = ((steps.start + from * steps.step) / len + 1) * len;
+        let to = (end_of_chunk - steps.start).div_ceil(steps.step).min(steps.len);
+        spans.push(from..to);
+        from = to;
+    }
+    spans
+}
+
 /// The array's facts, with every size that is later multiplied checked.
 fn meta(path: &str, array: &Array<Store>) -> Result<ArrayMeta, FormatError> {
     let dtype = dtype_of(array.data_type()).ok_or_else(|| FormatError::UnsupportedDType {
@@ -89,5 +135,6 @@ fn meta(path: &str, array: &Array<Store>) -> Result<ArrayMeta, FormatError> {
         Some(chunk) => lens(&chunk)?,
         None => chunks.clone(),
     };
-    Ok(ArrayMeta { shape, dtype, chunks, read_chunks })
+    let stored = Stored::Boxes(read_chunks.iter().map(|&n| n.max(1)).collect());
+    Ok(ArrayMeta { shape, dtype, chunks, read_chunks, stored })
 }

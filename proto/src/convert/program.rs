@@ -3,13 +3,13 @@
 //! Every distinct axis of a program is sent once; a regular one is two numbers whatever the number of its chunks.
 
 use super::{DecodeError, Wire, bounded, dtype, of_code, position, required, text};
-use crate::limits::{CHUNKS_MAX, NODES_MAX};
+use crate::limits::{CHUNKS_MAX, NODES_MAX, POSITIONS_MAX};
 use crate::wire::{self, node, random};
 use std::collections::HashMap;
 use std::sync::Arc;
 use tilework_expr::{
     AxisGrid, AxisMap, BinaryOp, Dist, FileKind, FileRef, Fold, Grid, Kernel, NDIM_MAX, Node, NodeIdx, Op,
-    Program, Scalar, UnaryOp, View,
+    Program, Scalar, Stored, UnaryOp, View,
 };
 
 /// A file format's place is its wire code.
@@ -208,6 +208,27 @@ impl Wire for Dist {
     }
 }
 
+fn read_to_wire(file: &FileRef, stored: &Stored) -> wire::Read {
+    let (code, lens) = match stored {
+        Stored::Boxes(lens) => (0, lens.iter().map(|&l| l as u64).collect()),
+        Stored::Rows => (1, Vec::new()),
+        Stored::Columns => (2, Vec::new()),
+    };
+    wire::Read { file: Some(file.to_wire()), stored: code, lens }
+}
+
+fn read_from_wire(message: wire::Read) -> Result<Op, DecodeError> {
+    bounded("lengths of stored boxes", message.lens.len(), NDIM_MAX)?;
+    let lens = message.lens.into_iter().map(|l| position("length of a stored box", l));
+    let stored = match message.stored {
+        0 => Stored::Boxes(lens.collect::<Result<_, _>>()?),
+        1 => Stored::Rows,
+        2 => Stored::Columns,
+        got => return Err(DecodeError::Code { what: "way of storing", got: got.into(), codes: 3 }),
+    };
+    Ok(Op::Read(required(message.file, "file")?, stored))
+}
+
 fn reduce_to_wire(fold: Fold, axes: &[usize]) -> wire::Reduce {
     let (code, ddof) = match fold {
         Fold::Sum => (0, 0.0),
@@ -251,7 +272,7 @@ fn op_to_wire(op: &Op) -> node::Op {
         Op::Index { axis } => node::Op::Index(*axis as u32),
         Op::Random { key, dist } => node::Op::Random(wire::Random { key: *key, ..dist.to_wire() }),
         Op::Literal { id } => node::Op::Literal(*id),
-        Op::Read(file) => node::Op::Read(file.to_wire()),
+        Op::Read(file, stored) => node::Op::Read(read_to_wire(file, stored)),
         Op::Held { job, output } => node::Op::Held(wire::Held { job: *job, output: *output }),
         Op::Unary(u) => node::Op::Unary(*u as u32),
         Op::Binary(b) => node::Op::Binary(*b as u32),
@@ -261,6 +282,10 @@ fn op_to_wire(op: &Op) -> node::Op {
         Op::Rechunk => node::Op::Rechunk(wire::Empty {}),
         Op::Reshape => node::Op::Reshape(wire::Empty {}),
         Op::Concat { axis } => node::Op::Concat(*axis as u32),
+        Op::Take { axis, positions } => node::Op::Take(wire::Take {
+            axis: *axis as u32,
+            positions: positions.iter().map(|&p| p as u64).collect(),
+        }),
         Op::Reduce { fold, axes } => node::Op::Reduce(reduce_to_wire(*fold, axes)),
         Op::MatMul => node::Op::Matmul(wire::Empty {}),
         Op::Write(file) => node::Op::Write(file.to_wire()),
@@ -282,7 +307,7 @@ fn op_from_wire(op: node::Op) -> Result<Op, DecodeError> {
         node::Op::Index(axis) => Op::Index { axis: axis as usize },
         node::Op::Random(r) => Op::Random { key: r.key, dist: required(Some(r), "distribution")? },
         node::Op::Literal(id) => Op::Literal { id },
-        node::Op::Read(file) => Op::Read(FileRef::from_wire(file)?),
+        node::Op::Read(read) => read_from_wire(read)?,
         node::Op::Held(h) => Op::Held { job: h.job, output: h.output },
         node::Op::Unary(code) => Op::Unary(of_code("unary operation", &UnaryOp::ALL, code)?),
         node::Op::Binary(code) => Op::Binary(of_code("binary operation", &BinaryOp::ALL, code)?),
@@ -292,6 +317,11 @@ fn op_from_wire(op: node::Op) -> Result<Op, DecodeError> {
         node::Op::Rechunk(_) => Op::Rechunk,
         node::Op::Reshape(_) => Op::Reshape,
         node::Op::Concat(axis) => Op::Concat { axis: axis as usize },
+        node::Op::Take(t) => {
+            bounded("positions of an axis", t.positions.len(), POSITIONS_MAX)?;
+            let positions = t.positions.into_iter().map(|p| position("position", p));
+            Op::Take { axis: t.axis as usize, positions: positions.collect::<Result<_, _>>()? }
+        }
         node::Op::Reduce(r) => reduce_from_wire(r)?,
         node::Op::Matmul(_) => Op::MatMul,
         node::Op::Write(file) => Op::Write(FileRef::from_wire(file)?),

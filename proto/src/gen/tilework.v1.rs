@@ -40,7 +40,7 @@ pub struct Node {
     /// How it is made.
     #[prost(
         oneof = "node::Op",
-        tags = "10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30"
+        tags = "10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31"
     )]
     pub op: ::core::option::Option<node::Op>,
 }
@@ -58,7 +58,7 @@ pub mod node {
         #[prost(uint64, tag = "13")]
         Literal(u64),
         #[prost(message, tag = "14")]
-        Read(super::File),
+        Read(super::Read),
         #[prost(message, tag = "15")]
         Held(super::Held),
         #[prost(uint32, tag = "16")]
@@ -91,6 +91,8 @@ pub mod node {
         MapOverlap(super::MapOverlap),
         #[prost(message, tag = "30")]
         FoldAxis(super::FoldAxis),
+        #[prost(message, tag = "31")]
+        Take(super::Take),
     }
 }
 /// A function of the user's program: where it stands in the executable.
@@ -143,6 +145,14 @@ pub struct FoldAxis {
     pub kernel: ::core::option::Option<Kernel>,
     #[prost(uint32, tag = "2")]
     pub axis: u32,
+}
+/// Listed positions of an axis.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Take {
+    #[prost(uint32, tag = "1")]
+    pub axis: u32,
+    #[prost(uint64, repeated, tag = "2")]
+    pub positions: ::prost::alloc::vec::Vec<u64>,
 }
 /// Nothing more to say.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
@@ -215,6 +225,18 @@ pub struct File {
     /// The array within it.
     #[prost(string, tag = "3")]
     pub member: ::prost::alloc::string::String,
+}
+/// An array in a file, and how the file holds it.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Read {
+    #[prost(message, optional, tag = "1")]
+    pub file: ::core::option::Option<File>,
+    /// 0 in boxes, 1 one by one in row-major order, 2 in column-major order.
+    #[prost(uint32, tag = "2")]
+    pub stored: u32,
+    /// The lengths of the boxes.
+    #[prost(uint64, repeated, tag = "3")]
+    pub lens: ::prost::alloc::vec::Vec<u64>,
 }
 /// An output of an earlier job.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]

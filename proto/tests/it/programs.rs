@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use std::sync::Arc;
 use tilework_expr::{
     AxisGrid, AxisMap, BinaryOp, Boundary, DType, Dist, FileKind, FileRef, Fold, Grid, Halo, Kernel, Node,
-    NodeIdx, Op, Program, Scalar, UnaryOp, View, run_grid,
+    NodeIdx, Op, Program, Scalar, Stored, UnaryOp, View, run_grid,
 };
 use tilework_proto::{decode, encode};
 
@@ -83,7 +83,11 @@ fn source(draw: &mut Draw) -> Node {
         }
         3 => (Op::Literal { id: draw.0 }, dtype),
         4 => (Op::Held { job: draw.0, output: draw.below(9) as u32 }, dtype),
-        _ => (Op::Read(draw.file()), dtype),
+        _ => {
+            let boxes = grid.axes().iter().map(|_| 1 + draw.below(5)).collect();
+            let stored = [Stored::Boxes(boxes), Stored::Rows, Stored::Columns][draw.below(3)].clone();
+            (Op::Read(draw.file(), stored), dtype)
+        }
     };
     Node { op, inputs: vec![], grid, dtype }
 }
@@ -94,7 +98,7 @@ fn operation(draw: &mut Draw, nodes: &[Node]) -> Option<Node> {
     let (idx, input) = (NodeIdx(at as u32), &nodes[at]);
     let Node { grid, dtype, .. } = input.clone();
     let node = |op, inputs, grid, dtype| Some(Node { op, inputs, grid, dtype });
-    match draw.below(15) {
+    match draw.below(16) {
         0 => {
             let op = UnaryOp::ALL[draw.below(UnaryOp::ALL.len())];
             node(Op::Unary(op), vec![idx], grid, op.result(dtype)?)
@@ -154,6 +158,13 @@ fn operation(draw: &mut Draw, nodes: &[Node]) -> Option<Node> {
             let kernel = Arc::new(draw.kernel(vec![dtype], dtype));
             let kept: Vec<usize> = (1..grid.ndim()).collect();
             node(Op::FoldAxis { kernel, axis: 0 }, vec![idx], grid.select(&kept), dtype)
+        }
+        14 if grid.ndim() > 0 && !grid.axes()[0].is_empty() => {
+            let positions: Arc<[usize]> =
+                (0..draw.below(40)).map(|_| draw.below(grid.axes()[0].len())).collect();
+            let mut axes = grid.axes().to_vec();
+            axes[0] = AxisGrid::regular(positions.len(), 1 + draw.below(9));
+            node(Op::Take { axis: 0, positions }, vec![idx], Grid::new(axes), dtype)
         }
         _ => node(Op::Write(draw.file()), vec![idx], grid, dtype),
     }
@@ -217,7 +228,7 @@ fn every_operation_is_among_the_random_programs() {
             seen.insert(name.split(['(', ' ', '{']).next().unwrap().to_owned());
         }
     }
-    let n_ops = 21;
+    let n_ops = 22;
     assert_eq!(seen.len(), n_ops, "{seen:?}");
 }
 

@@ -60,8 +60,21 @@ fn programs_that_make_no_sense_say_why() {
             "unary operation: got code 99, expected one below 42",
         ),
         (
+            good.clone(),
+            with_op(wire::node::Op::Read(wire::Read {
+                file: Some(wire::File::default()),
+                stored: 3,
+                lens: vec![],
+            })),
+            "way of storing: got code 3, expected one below 3",
+        ),
+        (
             good,
-            with_op(wire::node::Op::Read(wire::File { kind: 4, path: String::new(), member: String::new() })),
+            with_op(wire::node::Op::Write(wire::File {
+                kind: 4,
+                path: String::new(),
+                member: String::new(),
+            })),
             "file format: got code 4, expected one below 4",
         ),
     ];

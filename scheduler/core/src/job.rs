@@ -100,7 +100,7 @@ impl Job {
     fn count_done(&mut self, stage: StageIdx, chunk: ChunkIdx) {
         self.figures.n_tasks += 1;
         match self.plan.stage(stage).kind {
-            StageKind::Read(_) => self.figures.bytes_read += self.bytes(stage, chunk),
+            StageKind::Read(_) => self.figures.bytes_read += self.plan.file_bytes(stage, chunk),
             StageKind::Literal { .. } => self.figures.bytes_put += self.bytes(stage, chunk),
             _ => {}
         }
@@ -286,7 +286,7 @@ fn covers(to: &Stage, input: &Input, from: &Stage) -> bool {
         InputMap::Flat => !has_empty_chunks(&from.out_grid),
         // Every position is read by the task over it.
         InputMap::Halo(_) => !has_empty_chunks(&from.out_grid) && !has_empty_chunks(&to.grid),
-        InputMap::View { clip: Some(_), .. } => false,
+        InputMap::View { clip: Some(_), .. } | InputMap::Take(_) => false,
         InputMap::View { view, clip: None } => {
             let out: Vec<_> = to.grid.axes().iter().map(|a| 0..a.len()).collect();
             let image = view.image(&out);

@@ -4,12 +4,13 @@ use crate::{Action, ClientId, Event, Hello, Limits, Scheduler};
 use std::sync::Arc;
 use tilework_expr::{
     AxisChunks, BinaryOp, Chunks, DType, Expr, Figures, FileKind, FileRef, Fold, Holding, Instruction,
-    JobError, JobId, LeaseId, Program, Report, StageIdx, TaskError, TaskKey, TaskRange, Update, WorkerId,
+    JobError, JobId, LeaseId, Program, Report, StageIdx, Stored, TaskError, TaskKey, TaskRange, Update,
+    WorkerId,
 };
 
 fn read(name: &str, len: usize, chunk: isize) -> Expr {
     let file = FileRef { kind: FileKind::Npy, path: name.to_owned(), member: String::new() };
-    Expr::read(file, &[len], &Chunks::Axes(vec![AxisChunks::Len(chunk)]), DType::F64).unwrap()
+    Expr::read((file, Stored::Rows), &[len], &Chunks::Axes(vec![AxisChunks::Len(chunk)]), DType::F64).unwrap()
 }
 
 fn hello(name: &str, threads: u32, memory_bytes: u64) -> Hello {

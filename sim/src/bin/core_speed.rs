@@ -6,7 +6,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 use tilework_expr::{
-    BinaryOp, Chunks, DType, Expr, FileKind, FileRef, Fold, JobId, Program, Scalar, Update, WorkerId,
+    BinaryOp, Chunks, DType, Expr, FileKind, FileRef, Fold, JobId, Program, Scalar, Stored, Update, WorkerId,
 };
 use tilework_scheduler_core as scheduler;
 use tilework_worker_core as worker;
@@ -21,7 +21,7 @@ fn main() {
     time("ones().sum()", &[ones.reduce_all(Fold::Sum).expect("a sum")]);
     let read = |name: &str| {
         let file = FileRef { kind: FileKind::Npy, path: name.to_owned(), member: String::new() };
-        Expr::read(file, &[CHUNKS / 4], &chunk_len(1), DType::F64).expect("a good shape")
+        Expr::read((file, Stored::Rows), &[CHUNKS / 4], &chunk_len(1), DType::F64).expect("a good shape")
     };
     let sum = read("a").binary(BinaryOp::Add, &read("b")).expect("equal shapes");
     time("(read(a) + read(b)) kept, 1/4", &[sum]);

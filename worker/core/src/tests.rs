@@ -4,12 +4,12 @@ use crate::{Action, Event, Feed, FetchId, Limits, Source, Worker};
 use std::sync::Arc;
 use tilework_expr::{
     AxisChunks, BinaryOp, Chunks, DType, Expr, FileKind, FileRef, Fold, Holding, Instruction, JobId, LeaseId,
-    Program, Report, SliceArg, StageIdx, TaskError, TaskKey, TaskRange, WorkerId,
+    Program, Report, SliceArg, StageIdx, Stored, TaskError, TaskKey, TaskRange, WorkerId,
 };
 
 fn read(name: &str, len: usize, chunk: isize) -> Expr {
     let file = FileRef { kind: FileKind::Npy, path: name.to_owned(), member: String::new() };
-    Expr::read(file, &[len], &Chunks::Axes(vec![AxisChunks::Len(chunk)]), DType::F64).unwrap()
+    Expr::read((file, Stored::Rows), &[len], &Chunks::Axes(vec![AxisChunks::Len(chunk)]), DType::F64).unwrap()
 }
 
 fn tasks(stage: u32, chunks: std::ops::Range<u64>) -> TaskRange {

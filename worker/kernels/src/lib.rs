@@ -18,6 +18,7 @@ mod program;
 mod random;
 mod reduce;
 mod reshape;
+mod take;
 mod task;
 
 pub use chunk::{Buffer, BufferMut, Chunk, ChunkError, ChunkWriter, FreedShare, Plane, UninitBuffer};

@@ -10,6 +10,7 @@ use crate::map::map;
 use crate::pool::check;
 use crate::reduce::{combine, reduce};
 use crate::reshape::{concat, reshape};
+use crate::take::take;
 use std::any::Any;
 use std::sync::atomic::AtomicBool;
 use tilework_expr::{ChunkIdx, Plan, Region, StageIdx, StageKind};
@@ -99,6 +100,7 @@ pub fn execute(
         StageKind::Contract => contract(&task, chunk),
         StageKind::Reshape => reshape(&task, chunk),
         StageKind::Concat => concat(&task, chunk),
+        StageKind::Take => take(&task, chunk),
         StageKind::Blocks(kernel) => blocks(&task, kernel, &s.grid.region(chunk)),
         StageKind::FoldAxis { kernel, axes: [axis] } => fold_axis(&task, kernel, *axis, chunk),
         StageKind::Literal { .. } | StageKind::Read(_) | StageKind::Held { .. } | StageKind::Write(_) => {

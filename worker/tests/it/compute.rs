@@ -2,7 +2,7 @@
 
 use crate::support::{Build, Cluster, MODES, Mode, f64s, of_f64s};
 use tilework_expr::{
-    BinaryOp, DType, FileKind, FileRef, Fold, Grid, JobError, NodeIdx, Op, Program, Scalar, UnaryOp,
+    BinaryOp, DType, FileKind, FileRef, Fold, Grid, JobError, NodeIdx, Op, Program, Scalar, Stored, UnaryOp,
     region_shape,
 };
 use tilework_formats::{ArraySource, IfExists, ZarrSpec, ZarrTarget, ZarrVersion, write_npy};
@@ -67,7 +67,8 @@ async fn a_matrix_product_of_literals() {
 }
 
 fn read(path: &std::path::Path, kind: FileKind) -> Op {
-    Op::Read(FileRef { kind, path: path.display().to_string(), member: String::new() })
+    let file = FileRef { kind, path: path.display().to_string(), member: String::new() };
+    Op::Read(file, Stored::Rows)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -7,7 +7,8 @@ use tilework_cluster::connection::ConnectionFile;
 use tilework_cluster::listen::{Bound, bind};
 use tilework_cluster::security::Identity;
 use tilework_expr::{
-    DType, Dist, FileKind, FileRef, Fold, Grid, JobId, Node, Op, Program, UnaryOp, Update, region_shape,
+    DType, Dist, FileKind, FileRef, Fold, Grid, JobId, Node, Op, Program, Stored, UnaryOp, Update,
+    region_shape,
 };
 use tilework_kernels::Chunk;
 use tilework_scheduler::{Limits, LinkError, SchedulerHandle, remote};
@@ -137,7 +138,10 @@ async fn a_program_above_the_limit_is_refused_with_its_size() {
     let mut cluster = Cluster::start(Mode::Grpc, 1).await;
     let path = "p".repeat(60 << 10);
     let read = |i: usize| Node {
-        op: Op::Read(FileRef { kind: FileKind::Npy, path: format!("{path}{i}"), member: String::new() }),
+        op: Op::Read(
+            FileRef { kind: FileKind::Npy, path: format!("{path}{i}"), member: String::new() },
+            Stored::Rows,
+        ),
         inputs: vec![],
         grid: Grid::whole(&[1]),
         dtype: DType::U8,

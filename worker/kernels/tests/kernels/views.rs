@@ -49,6 +49,11 @@ fn apply<A: Element>(array: &ArrayD<A>, expr: &Expr, step: Step) -> (ArrayD<A>, 
             args[axis] = SliceArg::At(at as isize);
             (array.index_axis(Axis(axis), at).to_owned(), expr.slice(&args).unwrap())
         }
+        7 if ndim > 0 && array.shape()[a % ndim] > 0 => {
+            let (axis, len) = (a % ndim, array.shape()[a % ndim]);
+            let positions: Vec<usize> = (0..b % 12).map(|i| (i * c + i * i) % len).collect();
+            (array.select(Axis(axis), &positions), expr.take(axis, &positions).unwrap())
+        }
         4 => {
             let lens: Vec<usize> = (0..ndim).map(|i| 1 + [a, b, c, a + b][i % 4] % 6).collect();
             (array.clone(), expr.rechunk(&chunks(&lens)).unwrap())
@@ -83,7 +88,7 @@ proptest! {
     fn chains_of_views_are_ndarrays(
         shape in prop::collection::vec(0usize..9, 0..4),
         cut in prop::collection::vec(1usize..6, 3),
-        steps in prop::collection::vec((0u8..7, 0usize..100, 0usize..100, 0usize..100), 1..4),
+        steps in prop::collection::vec((0u8..8, 0usize..100, 0usize..100, 0usize..100), 1..4),
         dtype in prop::sample::select(vec![DType::Bool, DType::I16, DType::F32, DType::U64, DType::C64]),
     ) {
         with_dtype!(dtype, T => chain::<T>(&shape, &cut, &steps));
