@@ -20,6 +20,7 @@ mod plan;
 mod program;
 mod rewrite;
 mod runs;
+mod share;
 mod task;
 mod view;
 
