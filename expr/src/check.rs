@@ -7,11 +7,10 @@ use crate::error::ExprError;
 use crate::grid::{AxisGrid, Grid};
 use crate::kernel::{ARGUMENTS_MAX, Boundary, Halo, Kernel, PARAMS_BYTES_MAX};
 use crate::op::{Dist, Op};
-use crate::program::{Node, NodeIdx, Program};
+use crate::program::{Node, Program};
 use crate::runs::is_run_grid;
 use crate::stored::Stored;
 use crate::view::{AxisMap, View};
-use std::collections::BTreeMap;
 
 /// Dimensions that an array may have.
 pub const NDIM_MAX: usize = 32;
@@ -84,25 +83,6 @@ impl Program {
             Some(o) => Err(ExprError::Program { node: o.0, why: "an output that does not exist".into() }),
             None => Ok(()),
         }
-    }
-
-    /// The same program with equal nodes made one.
-    #[must_use]
-    pub fn shared(&self) -> Program {
-        let mut seen: BTreeMap<String, NodeIdx> = BTreeMap::new();
-        let mut at: Vec<NodeIdx> = Vec::with_capacity(self.nodes.len());
-        let mut nodes: Vec<Node> = Vec::new();
-        for node in &self.nodes {
-            let inputs = node.inputs.iter().map(|i| at[i.0 as usize]).collect();
-            let node = Node { inputs, ..node.clone() };
-            let next = NodeIdx(nodes.len() as u32);
-            let idx = *seen.entry(format!("{node:?}")).or_insert(next);
-            if idx == next {
-                nodes.push(node);
-            }
-            at.push(idx);
-        }
-        Program { nodes, outputs: self.outputs.iter().map(|o| at[o.0 as usize]).collect() }
     }
 }
 

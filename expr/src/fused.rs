@@ -13,7 +13,7 @@ use std::sync::Arc;
 pub struct ValueIdx(pub u32);
 
 /// How a value is made, for one point of the iteration space.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub enum Def {
     /// The element of the stage's input `slot` that its view names.
     Input {
@@ -53,7 +53,7 @@ pub enum Def {
 }
 
 /// One value of a fused program.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Value {
     /// How it is made.
     pub def: Def,

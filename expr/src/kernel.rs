@@ -32,7 +32,7 @@ pub struct Kernel {
 
 /// What lies beyond an edge of an array, for blocks that see their neighbours. For an axis with elements `a b c d` and
 /// a depth of 2:
-#[derive(Clone, Copy, PartialEq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Boundary {
     /// Nothing: blocks at the edge are smaller there.
     None,
@@ -55,7 +55,7 @@ impl Boundary {
 }
 
 /// What blocks see of their neighbours along one axis.
-#[derive(Clone, Copy, PartialEq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Halo {
     /// Positions on either side.
     pub depth: usize,

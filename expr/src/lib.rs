@@ -21,6 +21,7 @@ mod plan;
 mod program;
 mod rewrite;
 mod runs;
+mod share;
 mod stored;
 mod take;
 mod task;

@@ -6,6 +6,7 @@ use crate::dtype::{DType, Scalar};
 use crate::kernel::{Halo, Kernel};
 use crate::stored::Stored;
 use crate::view::View;
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 /// An elementwise function of one value.
@@ -185,8 +186,8 @@ impl BinaryOp {
     }
 }
 
-/// What a reduction keeps of the elements it folds.
-#[derive(Clone, Copy, PartialEq, Debug)]
+/// What a reduction keeps of the elements it folds. Two are equal where their parameters have the same bits.
+#[derive(Clone, Copy, Debug)]
 pub enum Fold {
     /// Sum, pairwise; integers wrap in release builds as ndarray's do.
     Sum,
@@ -219,6 +220,15 @@ pub enum Fold {
 }
 
 impl Fold {
+    /// What tells one from another.
+    fn key(self) -> (std::mem::Discriminant<Fold>, u64) {
+        let ddof = match self {
+            Fold::Var { ddof } | Fold::Std { ddof } => ddof.to_bits(),
+            _ => 0,
+        };
+        (std::mem::discriminant(&self), ddof)
+    }
+
     /// The result's dtype over elements of `d`, or `None` where the fold does not take it.
     #[must_use]
     pub fn result(self, d: DType) -> Option<DType> {
@@ -249,8 +259,23 @@ impl Fold {
     }
 }
 
+impl PartialEq for Fold {
+    fn eq(&self, other: &Fold) -> bool {
+        self.key() == other.key()
+    }
+}
+
+impl Eq for Fold {}
+
+impl Hash for Fold {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.key().hash(state);
+    }
+}
+
 /// A distribution of random elements. Element `e` of an array is a function of the key and of `e` alone.
-#[derive(Clone, Copy, PartialEq, Debug)]
+/// Two are equal where their parameters have the same bits.
+#[derive(Clone, Copy, Debug)]
 pub enum Dist {
     /// Uniform in `low..high` (f32, f64).
     Uniform {
@@ -273,6 +298,33 @@ pub enum Dist {
         /// Bound, not reached.
         high: i128,
     },
+}
+
+impl Dist {
+    /// What tells one from another.
+    fn key(self) -> (std::mem::Discriminant<Dist>, [i128; 2]) {
+        let of = match self {
+            Dist::Uniform { low: a, high: b } | Dist::Normal { mean: a, std: b } => {
+                [a, b].map(|x| i128::from(x.to_bits()))
+            }
+            Dist::Integers { low, high } => [low, high],
+        };
+        (std::mem::discriminant(&self), of)
+    }
+}
+
+impl PartialEq for Dist {
+    fn eq(&self, other: &Dist) -> bool {
+        self.key() == other.key()
+    }
+}
+
+impl Eq for Dist {}
+
+impl Hash for Dist {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.key().hash(state);
+    }
 }
 
 /// The file formats that arrays are read from and written to.
@@ -300,7 +352,7 @@ pub struct FileRef {
 }
 
 /// One array operation. Shapes, grid and dtype of the result stand in the node that holds it.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub enum Op {
     /// Every element is this value.
     Full(Scalar),

@@ -11,7 +11,7 @@ use crate::op::Op;
 pub struct NodeIdx(pub u32);
 
 /// One array of a program.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Node {
     /// How it is made.
     pub op: Op,

@@ -2,6 +2,9 @@
 
 #![allow(clippy::unwrap_used, reason = "a test helper that panics is a failed test")]
 
+#[path = "plan/scale.rs"]
+mod scale;
+
 use proptest::prelude::*;
 use tilework_expr::{
     BinaryOp, Boundary, ChunkIdx, Chunks, DType, Dist, Expr, ExprError, FileKind, FileRef, Fold, Halo,
@@ -38,6 +41,11 @@ fn halo(shape: &[usize], n: usize) -> Vec<Halo> {
         .enumerate()
         .map(|(a, l)| Halo { depth: (n + a) % (l + 1), boundary: boundary(n + a) })
         .collect()
+}
+
+/// As deep a periodic halo on each axis.
+fn halo_of(depth: usize, ndim: usize) -> Vec<Halo> {
+    vec![Halo { depth, boundary: Boundary::Periodic }; ndim]
 }
 
 fn plan(outputs: &[Expr]) -> Plan {

@@ -1,0 +1,293 @@
+//! The stages of a plan, written down one after another: inputs first.
+//!
+//! Knows what each operation becomes. Must not know which nodes get a stage, nor how fused programs are written.
+
+use super::fuse::Fuser;
+use super::stages::Stages;
+use crate::DType;
+use crate::fused::Fused;
+use crate::grid::{AxisGrid, Grid};
+use crate::narrow::narrow;
+use crate::op::{Fold, Op};
+use crate::plan::{Input, InputMap, Plan, Stage, StageKind};
+use crate::program::{Node, NodeIdx, Program};
+use crate::runs::{is_run_grid, run_grid_like};
+use crate::stored::Reading;
+use crate::take::Taken;
+use crate::task::StageIdx;
+use crate::view::{AxisMap, View};
+use std::ops::Range;
+use std::sync::Arc;
+
+/// States that one task folds together.
+const COMBINE_FANIN: usize = 32;
+/// Bytes of inputs that one task of a matrix product reads before its inner axis is cut.
+const CONTRACT_INPUT_BYTES_MAX: usize = 512 << 20;
+
+/// A plan that is being written.
+pub(super) struct Emitter<'a> {
+    program: &'a Program,
+    stages: Stages,
+    stage_of: Vec<Option<StageIdx>>,
+    plan: Plan,
+}
+
+impl<'a> Emitter<'a> {
+    pub fn new(program: &'a Program, stages: Stages) -> Emitter<'a> {
+        let stage_of = vec![None; program.nodes.len()];
+        Emitter { program, stages, stage_of, plan: Plan::default() }
+    }
+
+    /// The plan, when all stages were written.
+    pub fn finish(mut self) -> Plan {
+        // Every output was given a stage, so none is lost here.
+        self.plan.outputs = self.program.outputs.iter().filter_map(|o| self.stage_of[o.0 as usize]).collect();
+        narrow(&mut self.plan);
+        self.plan.link();
+        self.plan
+    }
+
+    /// Writes the stages of a node; those of the nodes before it are there.
+    pub fn emit(&mut self, idx: NodeIdx) {
+        let stage = self.emit_node(idx);
+        self.stage_of[idx.0 as usize] = Some(stage);
+    }
+
+    fn push(&mut self, stage: Stage) -> StageIdx {
+        self.plan.stages.push(stage);
+        StageIdx(self.plan.stages.len() as u32 - 1)
+    }
+
+    fn emit_node(&mut self, idx: NodeIdx) -> StageIdx {
+        let program = self.program;
+        let node = program.node(idx);
+        let source = |kind| Stage {
+            kind,
+            grid: node.grid.clone(),
+            out_grid: node.grid.clone(),
+            inputs: Vec::new(),
+            planes: vec![node.dtype],
+        };
+        match &node.op {
+            Op::Literal { id } => self.push(source(StageKind::Literal { id: *id })),
+            Op::Read(file, stored) => {
+                let reading = Reading::whole(file.clone(), stored.clone(), &node.grid);
+                self.push(source(StageKind::Read(reading)))
+            }
+            Op::Held { job, output } => self.push(source(StageKind::Held { job: *job, output: *output })),
+            Op::Reduce { fold, axes } => self.emit_reduce(idx, *fold, axes),
+            Op::MatMul => self.emit_matmul(node),
+            Op::Reshape => self.emit_reshape(idx),
+            Op::Concat { axis } => self.emit_concat(node, *axis),
+            Op::Take { axis, positions } => {
+                let of = &self.program.node(node.inputs[0]).grid.axes()[*axis];
+                let taken = Taken::new(*axis, positions.clone(), of, &node.grid.axes()[*axis]);
+                let input = Input { map: InputMap::Take(Arc::new(taken)), ..self.input_itself(node) };
+                self.push(Stage { inputs: vec![input], ..source(StageKind::Take) })
+            }
+            Op::Write(file) => {
+                let input = self.input_itself(node);
+                self.push(Stage { inputs: vec![input], ..source(StageKind::Write(file.clone())) })
+            }
+            Op::MapBlocks(kernel) => {
+                let input = self.input_itself(node);
+                self.push(Stage { inputs: vec![input], ..source(StageKind::Blocks(kernel.clone())) })
+            }
+            Op::MapOverlap { kernel, halo } => {
+                let input = Input { map: InputMap::Halo(halo.clone()), ..self.input_itself(node) };
+                self.push(Stage { inputs: vec![input], ..source(StageKind::Blocks(kernel.clone())) })
+            }
+            Op::FoldAxis { kernel, axis } => {
+                let input = self.input_itself(node);
+                let kind = StageKind::FoldAxis { kernel: kernel.clone(), axes: [*axis] };
+                let grid = self.program.node(node.inputs[0]).grid.clone();
+                self.push(Stage { inputs: vec![input], grid, ..source(kind) })
+            }
+            Op::Full(_)
+            | Op::Index { .. }
+            | Op::Random { .. }
+            | Op::Unary(_)
+            | Op::Binary(_)
+            | Op::Cast
+            | Op::Select
+            | Op::Apply(_)
+            | Op::View(_)
+            | Op::Rechunk => self.emit_map(idx, &node.grid),
+        }
+    }
+
+    fn emit_map(&mut self, idx: NodeIdx, grid: &Grid) -> StageIdx {
+        let (program, inputs) = self.fuse(idx, grid.ndim());
+        let planes = vec![program.dtype()];
+        self.push(Stage {
+            kind: StageKind::Map(program),
+            grid: grid.clone(),
+            out_grid: grid.clone(),
+            inputs,
+            planes,
+        })
+    }
+
+    /// The fused program of a node's stage, over a space of `ndim` axes.
+    fn fuse(&mut self, idx: NodeIdx, ndim: usize) -> (Fused, Vec<Input>) {
+        let seen = self.stages.take_evaluated(idx);
+        Fuser::new(self.program, &mut self.stages, ndim).fuse(&seen, &self.stage_of)
+    }
+
+    fn emit_reduce(&mut self, idx: NodeIdx, fold: Fold, axes: &[usize]) -> StageIdx {
+        let node = self.program.node(idx);
+        let of = self.program.node(node.inputs[0]).grid.clone();
+        let (program, inputs) = self.fuse(idx, of.ndim());
+        let dtype = program.dtype();
+        let finish = axes.iter().all(|&a| of.axes()[a].n_chunks() == 1);
+        let planes = if finish { vec![node.dtype] } else { fold.state(dtype) };
+        let kind = StageKind::Reduce { program, fold, axes: axes.to_vec(), finish };
+        let kept: Vec<usize> = (0..of.ndim()).filter(|a| !axes.contains(a)).collect();
+        let out_grid = of.select(&kept);
+        let stage = self.push(Stage { kind, grid: of.clone(), out_grid, inputs, planes });
+        if finish { stage } else { self.emit_combine(stage, (fold, dtype), axes, node.dtype) }
+    }
+
+    fn emit_combine(
+        &mut self,
+        from: StageIdx,
+        (fold, dtype): (Fold, DType),
+        axes: &[usize],
+        out: DType,
+    ) -> StageIdx {
+        let of = self.plan.stage(from).grid.clone();
+        let kept: Vec<usize> = (0..of.ndim()).filter(|a| !axes.contains(a)).collect();
+        let (mut from, mut grid, mut span) = (from, of.clone(), vec![1; of.ndim()]);
+        loop {
+            let fanin = combine_fanin(&grid, axes);
+            let next = (0..grid.ndim()).map(|a| {
+                let n = grid.axes()[a].n_chunks().div_ceil(fanin[a]);
+                if axes.contains(&a) { AxisGrid::regular(n, 1) } else { grid.axes()[a].clone() }
+            });
+            let next = Grid::new(next.collect());
+            let finish = axes.iter().all(|&a| next.axes()[a].n_chunks() == 1);
+            let planes = if finish { vec![out] } else { fold.state(dtype) };
+            let kind = StageKind::Combine {
+                fold,
+                dtype,
+                axes: axes.to_vec(),
+                span: span.clone(),
+                of: of.clone(),
+                finish,
+            };
+            let inputs = vec![Input { stage: from, map: InputMap::Group { fanin: fanin.clone() } }];
+            from =
+                self.push(Stage { kind, grid: next.clone(), out_grid: next.select(&kept), inputs, planes });
+            if finish {
+                return from;
+            }
+            for (s, f) in span.iter_mut().zip(&fanin) {
+                *s *= f;
+            }
+            grid = next;
+        }
+    }
+
+    fn emit_matmul(&mut self, node: &Node) -> StageIdx {
+        let (a, b) = (self.program.node(node.inputs[0]), self.program.node(node.inputs[1]));
+        let (rows, cols) = (node.grid.axes()[0].clone(), node.grid.axes()[1].clone());
+        let inner = inner_grid(&a.grid.axes()[1], rows.chunk_max() + cols.chunk_max(), node.dtype.size());
+        debug_assert_eq!(a.grid.axes()[1].len(), b.grid.axes()[0].len());
+        let left = View { axes: vec![AxisMap::same(0), AxisMap::same(2)] };
+        let right = View { axes: vec![AxisMap::same(2), AxisMap::same(1)] };
+        let inputs =
+            vec![self.viewed(node.inputs[0], &left, None), self.viewed(node.inputs[1], &right, None)];
+        let partial = inner.n_chunks() > 1;
+        let grid = Grid::new(vec![rows, cols, inner]);
+        let out_grid = grid.select(&[0, 1]);
+        let stage =
+            self.push(Stage { kind: StageKind::Contract, grid, out_grid, inputs, planes: vec![node.dtype] });
+        if partial { self.emit_combine(stage, (Fold::Sum, node.dtype), &[2], node.dtype) } else { stage }
+    }
+
+    fn emit_reshape(&mut self, idx: NodeIdx) -> StageIdx {
+        let node = self.program.node(idx);
+        let input = node.inputs[0];
+        let from = match self.stage_of[input.0 as usize] {
+            Some(s) if is_run_grid(&self.plan.stage(s).out_grid) => s,
+            _ => {
+                let grid = run_grid_like(&self.program.node(input).grid);
+                self.emit_map(idx, &grid)
+            }
+        };
+        let inputs = vec![Input { stage: from, map: InputMap::Flat }];
+        let grid = node.grid.clone();
+        self.push(Stage {
+            kind: StageKind::Reshape,
+            out_grid: grid.clone(),
+            grid,
+            inputs,
+            planes: vec![node.dtype],
+        })
+    }
+
+    fn emit_concat(&mut self, node: &Node, axis: usize) -> StageIdx {
+        let ndim = node.grid.ndim();
+        let mut at = 0;
+        let mut inputs = Vec::with_capacity(node.inputs.len());
+        for &input in &node.inputs {
+            let len = self.program.node(input).grid.axes()[axis].len();
+            let mut view = View::identity(ndim);
+            view.axes[axis] = AxisMap::Along { axis, start: 0usize.wrapping_sub(at), step: 1 };
+            if len > 0 {
+                inputs.push(self.viewed(input, &view, Some((axis, at..at + len))));
+            }
+            at += len;
+        }
+        let grid = node.grid.clone();
+        self.push(Stage {
+            kind: StageKind::Concat,
+            out_grid: grid.clone(),
+            grid,
+            inputs,
+            planes: vec![node.dtype],
+        })
+    }
+
+    /// The only input of a node, as it is, on whatever grid its stage has.
+    fn input_itself(&mut self, node: &Node) -> Input {
+        let ndim = self.program.node(node.inputs[0]).grid.ndim();
+        self.viewed(node.inputs[0], &View::identity(ndim), None)
+    }
+
+    /// The stage behind a node, seen through the views between and then `view`.
+    fn viewed(&mut self, idx: NodeIdx, view: &View, clip: Option<(usize, Range<usize>)>) -> Input {
+        let (base, inner) = self.stages.behind_itself(idx, self.program.node(idx).grid.ndim());
+        let stage = self.stage_of[base.0 as usize].expect("what is read as chunks has a stage");
+        let view = self.stages.view(inner).after(view);
+        Input { stage, map: InputMap::View { view, clip } }
+    }
+}
+
+/// The inner axis of a matrix product, cut so that one task's inputs stay within bounds.
+fn inner_grid(axis: &AxisGrid, outer: usize, itemsize: usize) -> AxisGrid {
+    let per_position = outer.saturating_mul(itemsize).max(1);
+    let fits = (CONTRACT_INPUT_BYTES_MAX / per_position).max(axis.chunk_max().max(1));
+    let mut lens: Vec<usize> = Vec::new();
+    for len in axis.chunk_lens() {
+        match lens.last_mut() {
+            Some(last) if *last + len <= fits => *last += len,
+            _ => lens.push(len),
+        }
+    }
+    AxisGrid::explicit(&lens)
+}
+
+/// How many states along each axis one task folds: as many as possible along the last axes first.
+fn combine_fanin(grid: &Grid, axes: &[usize]) -> Vec<usize> {
+    let mut fanin = vec![1; grid.ndim()];
+    let mut left = COMBINE_FANIN;
+    for &a in axes.iter().rev() {
+        fanin[a] = grid.axes()[a].n_chunks().min(left);
+        left /= fanin[a];
+        if left < 2 {
+            break;
+        }
+    }
+    fanin
+}

@@ -1,0 +1,249 @@
+//! Programs of a hundred thousand nodes that share in every way: each is checked, planned, described and dropped, which
+//! would not end were time to grow with the ways through a graph, and overflow the stack were a function to call itself
+//! for each node of a chain. What the plans are made of is bounded by the nodes.
+
+use super::{halo_of, kernel, literal, plan};
+use tilework_expr::{
+    BinaryOp, Chunks, DType, Dist, Expr, Fold, Plan, Program, Scalar, SliceArg, StageIdx, StageKind, UnaryOp,
+};
+
+/// Nodes of each program, about.
+const N: usize = 100_000;
+
+fn line(id: u64) -> Expr {
+    literal(&[8], &[4], id)
+}
+
+fn add(a: &Expr, b: &Expr) -> Expr {
+    a.binary(BinaryOp::Add, b).unwrap()
+}
+
+fn mul(a: &Expr, b: &Expr) -> Expr {
+    a.binary(BinaryOp::Mul, b).unwrap()
+}
+
+fn neg(a: &Expr) -> Expr {
+    a.unary(UnaryOp::Neg).unwrap()
+}
+
+fn sum(a: &Expr) -> Expr {
+    a.reduce_all(Fold::Sum).unwrap()
+}
+
+fn flip(a: &Expr) -> Expr {
+    a.slice(&vec![SliceArg::Range { start: 0, end: None, step: -1 }; a.ndim()]).unwrap()
+}
+
+/// `n` steps from `start`.
+fn repeat<T>(start: T, n: usize, step: impl Fn(T) -> T) -> T {
+    (0..n).fold(start, |at, _| step(at))
+}
+
+/// Values of all fused programs together, and the most of one.
+fn values(plan: &Plan) -> (usize, usize) {
+    let of = |kind: &StageKind| match kind {
+        StageKind::Map(p) | StageKind::Reduce { program: p, .. } => p.values.len(),
+        _ => 0,
+    };
+    let each = || plan.stages.iter().map(|s| of(&s.kind));
+    (each().sum(), each().max().unwrap_or(0))
+}
+
+/// Does to a program what is done to every one, and returns its plan and how many nodes it has.
+fn planned(outputs: Vec<Expr>) -> (Plan, usize) {
+    let program = Program::new(&outputs);
+    drop(outputs);
+    program.check().unwrap();
+    let n_nodes = program.nodes.len();
+    assert!(n_nodes > N / 2, "{n_nodes} nodes");
+    let plan = Plan::of(&program).unwrap();
+    let words: usize = (0..plan.stages.len() as u32).map(|s| plan.describe(StageIdx(s)).len()).sum();
+    assert!(words < 200 * plan.stages.len());
+    let (all, most) = values(&plan);
+    assert!(all <= 4 * n_nodes && most <= 1300, "{n_nodes} nodes: {all} values, {most} in one program");
+    (plan, n_nodes)
+}
+
+/// Stages that compute something.
+fn n_computing(plan: &Plan) -> usize {
+    plan.stages.iter().filter(|s| !s.inputs.is_empty()).count()
+}
+
+#[test]
+fn chains() {
+    let (plan, _) = planned(vec![repeat(line(1), N, |e| neg(&e))]);
+    assert!((240..=260).contains(&n_computing(&plan)), "{}", n_computing(&plan));
+    // Views and new chunkings of one another are one view.
+    let turned = repeat(literal(&[8, 6], &[4, 3], 1), N, |e| e.reversed_axes().unwrap());
+    let (plan, _) = planned(vec![turned.clone(), sum(&turned)]);
+    assert_eq!(n_computing(&plan), 3);
+    let cut = repeat(line(1), N / 2, |e| e.rechunk(&3.into()).unwrap().rechunk(&4.into()).unwrap());
+    let (plan, _) = planned(vec![sum(&cut), cut]);
+    assert_eq!(n_computing(&plan), 3);
+    let (plan, _) = planned(vec![repeat(line(1), N / 2, |e| flip(&neg(&e)))]);
+    assert!(n_computing(&plan) < 300);
+}
+
+#[test]
+fn the_end_of_a_long_chain_of_views_has_many_readers() {
+    let turned = repeat(literal(&[4, 4], &[2, 2], 1), N / 4, |e| e.reversed_axes().unwrap());
+    let parts: Vec<Expr> = (0..N / 4)
+        .map(|i| mul(&turned, &Expr::full(&[], &Chunks::Auto, Scalar::new(i as f64)).unwrap()))
+        .collect();
+    let (plan, _) = planned(vec![Expr::concatenate(0, &parts).unwrap()]);
+    // The parts, and their chunks brought together.
+    assert_eq!(n_computing(&plan), N / 4 + 2);
+}
+
+#[test]
+fn ladders() {
+    let fibonacci = |n: usize| repeat((line(1), line(2)), n, |(a, b)| (b.clone(), add(&a, &b)));
+    let (plan, _) = planned(vec![fibonacci(N).0]);
+    assert!(n_computing(&plan) < N / 200, "{}", n_computing(&plan));
+    // The last one is made once, not for each that reads it.
+    let last = fibonacci(N).0;
+    let (plan, _) = planned(vec![sum(&last), last.reduce_all(Fold::Max).unwrap()]);
+    assert!(n_computing(&plan) < N / 200, "{}", n_computing(&plan));
+    let (a, b) = fibonacci(N);
+    let (plan, _) = planned(vec![a, b]);
+    assert!(n_computing(&plan) < N / 200, "{}", n_computing(&plan));
+    // Three variables that each depend on all.
+    let coupled = repeat([line(1), line(2), line(3)], N / 6, |v| {
+        std::array::from_fn(|i| add(&v[i], &mul(&v[(i + 1) % 3], &v[(i + 2) % 3])))
+    });
+    let (plan, _) = planned(coupled.to_vec());
+    assert!(n_computing(&plan) < N / 50, "{}", n_computing(&plan));
+    let doubled = repeat(line(1), N, |e| add(&e, &e));
+    let (plan, _) = planned(vec![sum(&doubled), doubled.reduce_all(Fold::Max).unwrap()]);
+    assert!(n_computing(&plan) < N / 200, "{}", n_computing(&plan));
+}
+
+#[test]
+fn ladders_of_views() {
+    let x = literal(&[8, 8], &[4, 4], 1);
+    let (plan, _) = planned(vec![repeat(x.clone(), N / 3, |e| add(&e, &e.reversed_axes().unwrap()))]);
+    assert!(n_computing(&plan) <= N / 3);
+    let (plan, _) =
+        planned(vec![repeat(x.clone(), N / 3, |e| add(&flip(&e), &e.rechunk(&3.into()).unwrap()))]);
+    assert!(n_computing(&plan) <= N / 3);
+    // A slice of each, read by two.
+    let first =
+        |e: &Expr| e.slice(&[SliceArg::At(0), SliceArg::Range { start: 0, end: None, step: 1 }]).unwrap();
+    let (plan, _) = planned(vec![repeat(x, N / 4, |e| {
+        let row = first(&e);
+        mul(&add(&e, &row), &row)
+    })]);
+    assert!(n_computing(&plan) <= N / 2, "{}", n_computing(&plan));
+}
+
+#[test]
+fn diamonds() {
+    let diamond = |e: Expr| add(&neg(&e), &mul(&e, &e));
+    let (plan, _) = planned(vec![repeat(line(1), N / 3, diamond)]);
+    assert!(n_computing(&plan) < N / 200, "{}", n_computing(&plan));
+    let costly = |e: Expr| mul(&e.unary(UnaryOp::Exp).unwrap(), &neg(&e));
+    let end = repeat(line(1), N / 3, costly);
+    let (plan, _) = planned(vec![sum(&end), end]);
+    assert!(n_computing(&plan) < N / 200, "{}", n_computing(&plan));
+    // Of halves of the one before, each turned: as they are they would be halves of the first one.
+    let halves = |e: Expr| {
+        let part = |start, end| e.slice(&[SliceArg::Range { start, end, step: -1 }]).unwrap();
+        Expr::concatenate(0, &[part(4, None), part(0, Some(4))]).unwrap()
+    };
+    let (plan, _) = planned(vec![repeat(line(1), N / 3, halves)]);
+    assert_eq!(n_computing(&plan), N / 3);
+}
+
+#[test]
+fn trees() {
+    let leaf = |i: usize| {
+        let dist = Dist::Uniform { low: 0.0, high: 1.0 };
+        Expr::random(&[8], &4.into(), DType::F64, i as u64, dist).unwrap()
+    };
+    let mut level: Vec<Expr> = (0..N / 2).map(leaf).collect();
+    while level.len() > 1 {
+        level = level.chunks(2).map(|p| if let [a, b] = p { add(a, b) } else { p[0].clone() }).collect();
+    }
+    let (plan, _) = planned(level);
+    assert!(plan.stages.len() < N / 100, "{}", plan.stages.len());
+    let comb = (1..N / 2).fold(leaf(0), |e, i| add(&leaf(i), &e));
+    let (plan, _) = planned(vec![comb]);
+    assert!(plan.stages.len() < N / 100, "{}", plan.stages.len());
+    let comb = (1..N / 2).fold(leaf(0), |e, i| add(&e, &leaf(i)));
+    let (plan, _) = planned(vec![comb]);
+    assert!(plan.stages.len() < N / 100, "{}", plan.stages.len());
+}
+
+#[test]
+fn fans() {
+    let x = line(1);
+    let made = mul(&x.unary(UnaryOp::Exp).unwrap(), &x);
+    let scaled = |i: usize| mul(&made, &Expr::full(&[], &Chunks::Auto, Scalar::new(i as f64)).unwrap());
+    let (plan, _) = planned((0..N / 4).map(|i| sum(&scaled(i))).collect());
+    // What all read is made once.
+    assert_eq!(values(&plan).0, 3 + 3 * (N / 4));
+    let (plan, _) = planned(vec![Expr::concatenate(0, &(0..N / 4).map(scaled).collect::<Vec<_>>()).unwrap()]);
+    // The parts, and their chunks brought together.
+    assert_eq!(n_computing(&plan), 1 + N / 4 + 2);
+    let outputs: Vec<Expr> = (0..N / 4).map(scaled).collect();
+    let (plan, _) = planned([outputs.clone(), outputs].concat());
+    assert_eq!(plan.outputs.len(), N / 2);
+}
+
+#[test]
+fn stages_between() {
+    let centred = |e: Expr| {
+        let mean = e.reduce_all(Fold::Mean).unwrap();
+        e.binary(BinaryOp::Sub, &mean).unwrap()
+    };
+    let (plan, _) = planned(vec![repeat(line(1), N / 3, centred)]);
+    assert!(n_computing(&plan) <= N);
+    let swept = |e: Expr| e.map_overlap(kernel(1), halo_of(1, 1)).unwrap();
+    let end = repeat(line(1), N, swept);
+    let part = end.slice(&[SliceArg::Range { start: 1, end: Some(3), step: 1 }]).unwrap();
+    let (plan, _) = planned(vec![part]);
+    assert_eq!(n_computing(&plan), N + 1);
+    let both = repeat(line(1), N / 3, |e| add(&swept(e.clone()), &neg(&e)));
+    let (plan, _) = planned(vec![both]);
+    assert!(n_computing(&plan) <= N);
+    let blocks = repeat(line(1), N / 3, |e| {
+        let made = e.map_blocks(kernel(1)).unwrap();
+        add(&made, &made.rechunk(&3.into()).unwrap())
+    });
+    let (plan, _) = planned(vec![blocks]);
+    assert!(n_computing(&plan) <= N);
+}
+
+#[test]
+fn the_variables_of_a_solver_are_stages_and_little_else() {
+    // The equations of Lorenz, by Runge and Kutta's method.
+    let of = |x: f64| Expr::full(&[], &Chunks::Auto, Scalar::new(x)).unwrap();
+    let sub = |a: &Expr, b: &Expr| a.binary(BinaryOp::Sub, b).unwrap();
+    let slope = |v: &[Expr; 3]| {
+        [
+            mul(&sub(&v[1], &v[0]), &of(10.0)),
+            sub(&mul(&v[0], &sub(&of(28.0), &v[2])), &v[1]),
+            sub(&mul(&v[0], &v[1]), &mul(&v[2], &of(8.0 / 3.0))),
+        ]
+    };
+    let along = |v: &[Expr; 3], k: &[Expr; 3], h: f64| -> [Expr; 3] {
+        std::array::from_fn(|i| add(&v[i], &mul(&k[i], &of(h))))
+    };
+    let h = 0.01;
+    let step = |v: [Expr; 3]| {
+        let k1 = slope(&v);
+        let k2 = slope(&along(&v, &k1, h / 2.0));
+        let k3 = slope(&along(&v, &k2, h / 2.0));
+        let k4 = slope(&along(&v, &k3, h));
+        std::array::from_fn(|i| {
+            let inner = mul(&add(&k2[i], &k3[i]), &of(2.0));
+            add(&v[i], &mul(&add(&add(&k1[i], &k4[i]), &inner), &of(h / 6.0)))
+        })
+    };
+    let steps = 20;
+    let end = repeat([line(1), line(2), line(3)], steps, step);
+    let plan = plan(&end);
+    assert!(n_computing(&plan) <= 4 * steps, "{}", n_computing(&plan));
+    let (plan, n_nodes) = planned(repeat([line(1), line(2), line(3)], N / 80, step).to_vec());
+    assert!(n_computing(&plan) < n_nodes / 15, "{} for {n_nodes}", n_computing(&plan));
+}
