@@ -332,12 +332,16 @@ pub fn flat_range(grid: &Grid, chunk: ChunkIdx) -> Range<usize> {
 
 /// The chunks of `to` that share a row-major position with `chunk` of `of`; the chunks of both grids are runs.
 fn flat_overlap(of: &Grid, chunk: ChunkIdx, to: &Grid) -> Range<u64> {
-    let want = flat_range(of, chunk);
-    if want.is_empty() {
+    chunks_of_run(flat_range(of, chunk), to)
+}
+
+/// The chunks, which are runs, that hold one of these row-major positions.
+pub(crate) fn chunks_of_run(positions: Range<usize>, grid: &Grid) -> Range<u64> {
+    if positions.is_empty() {
         return 0..0;
     }
-    let first = partition_point(to.n_chunks(), |c| flat_range(to, ChunkIdx(c)).end <= want.start);
-    let end = partition_point(to.n_chunks(), |c| flat_range(to, ChunkIdx(c)).start < want.end);
+    let first = partition_point(grid.n_chunks(), |c| flat_range(grid, ChunkIdx(c)).end <= positions.start);
+    let end = partition_point(grid.n_chunks(), |c| flat_range(grid, ChunkIdx(c)).start < positions.end);
     first..end
 }
 

@@ -6,6 +6,7 @@ use crate::dtype::DType;
 use crate::fused::{Def, Fused, ValueIdx};
 use crate::grid::region_len;
 use crate::kernel::Kernel;
+use crate::need::Need;
 use crate::op::{BinaryOp, Dist, FileRef, Fold};
 use crate::plan::{Input, InputMap, Plan, Stage, StageKind};
 use crate::task::StageIdx;
@@ -17,6 +18,8 @@ use std::fmt::Debug;
 const FORMULA_CHARS_MAX: usize = 72;
 /// Characters at which writing a formula ends: programs share values, so that a formula may be far larger than they.
 const WRITTEN_CHARS_MAX: usize = 2000;
+/// Values within one another that are written: what is further within is three dots.
+const WRITTEN_DEPTH_MAX: u8 = 100;
 /// Tasks whose reading is added up one by one; of more, so many are looked at and the sum is scaled.
 const READERS_COUNTED_MAX: u64 = 20_000;
 
@@ -74,15 +77,15 @@ impl Plan {
         }
     }
 
-    /// Bytes that the tasks of a stage read, all together: of chunks of other stages, or of a file. Exact up to 20,000
-    /// tasks, and above that from as many of them.
+    /// Bytes that those of a stage's tasks read which are needed, all together: of chunks of other stages, or of a file.
+    /// Exact up to 20,000 tasks, and above that from as many of them.
     ///
     /// # Panics
     /// If there is no such stage.
     #[must_use]
-    pub fn bytes_read(&self, stage: StageIdx) -> u64 {
+    pub fn bytes_read(&self, stage: StageIdx, need: &Need) -> u64 {
         let mut inputs = Vec::new();
-        self.over_tasks(stage, |chunk| {
+        over_tasks(need, |chunk| {
             inputs.clear();
             self.inputs_of(stage, chunk, &mut inputs);
             let bytes = |&(slot, from, of): &(usize, StageIdx, ChunkIdx)| match self.read_box(
@@ -110,22 +113,13 @@ impl Plan {
         }
     }
 
-    /// Bytes that the tasks of a stage make, all together; exact as [`Plan::bytes_read`] is.
+    /// Bytes that those of a stage's tasks make which are needed, all together; exact as [`Plan::bytes_read`] is.
     ///
     /// # Panics
     /// If there is no such stage.
     #[must_use]
-    pub fn bytes_made(&self, stage: StageIdx) -> u64 {
-        self.over_tasks(stage, |chunk| self.out_bytes(stage, chunk))
-    }
-
-    /// The sum of `bytes` over the tasks of a stage; of many, over some and scaled.
-    fn over_tasks(&self, stage: StageIdx, bytes: impl FnMut(ChunkIdx) -> u64) -> u64 {
-        let n = self.n_tasks(stage);
-        let step = n.div_ceil(READERS_COUNTED_MAX).max(1);
-        let sum: u128 = (0..n).step_by(step as usize).map(ChunkIdx).map(bytes).map(u128::from).sum();
-        let counted = u128::from(n.div_ceil(step).max(1));
-        u64::try_from(sum * u128::from(n) / counted).unwrap_or(u64::MAX)
+    pub fn bytes_made(&self, stage: StageIdx, need: &Need) -> u64 {
+        over_tasks(need, |chunk| self.out_bytes(stage, chunk))
     }
 
     /// An input as it is read: `#3`, or what is done to it on the way.
@@ -149,9 +143,18 @@ impl Plan {
     fn formula(&self, stage: &Stage, program: &Fused) -> String {
         let mut text = String::new();
         let last = ValueIdx(program.values.len() as u32 - 1);
-        Writer { plan: self, stage, program }.write(last, 0, &mut text);
+        Writer { plan: self, stage, program, depth: 0 }.write(last, 0, &mut text);
         cut(text)
     }
+}
+
+/// The sum of `bytes` over the tasks that are needed of a stage; of many, over some and scaled.
+fn over_tasks(need: &Need, bytes: impl FnMut(ChunkIdx) -> u64) -> u64 {
+    let n = need.n_tasks();
+    let step = n.div_ceil(READERS_COUNTED_MAX).max(1);
+    let sum: u128 = (0..n).step_by(step as usize).map(|i| need.nth(i)).map(bytes).map(u128::from).sum();
+    let counted = u128::from(n.div_ceil(step).max(1));
+    u64::try_from(sum * u128::from(n) / counted).unwrap_or(u64::MAX)
 }
 
 /// Writes a fused program as a formula.
@@ -159,14 +162,25 @@ struct Writer<'a> {
     plan: &'a Plan,
     stage: &'a Stage,
     program: &'a Fused,
+    /// How far within the formula a value is written.
+    depth: u8,
 }
 
 impl Writer<'_> {
     /// Writes a value for a place that binds as strongly as `binding`.
-    fn write(&self, at: ValueIdx, binding: u8, out: &mut String) {
+    fn write(&mut self, at: ValueIdx, binding: u8, out: &mut String) {
         if out.len() > WRITTEN_CHARS_MAX {
             return;
         }
+        if self.depth == WRITTEN_DEPTH_MAX {
+            return out.push('…');
+        }
+        self.depth += 1;
+        self.write_value(at, binding, out);
+        self.depth -= 1;
+    }
+
+    fn write_value(&mut self, at: ValueIdx, binding: u8, out: &mut String) {
         let value = self.program.value(at);
         match &value.def {
             Def::Input { slot } => out.push_str(&self.plan.input(self.stage, &self.stage.inputs[*slot])),
@@ -198,7 +212,7 @@ impl Writer<'_> {
         }
     }
 
-    fn call(&self, name: &str, args: &[ValueIdx], out: &mut String) {
+    fn call(&mut self, name: &str, args: &[ValueIdx], out: &mut String) {
         out.push_str(name);
         out.push('(');
         for (i, arg) in args.iter().enumerate() {

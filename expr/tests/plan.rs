@@ -78,6 +78,43 @@ fn check_both_directions(plan: &Plan) {
     assert_eq!(forward, backward, "{plan:#?}");
 }
 
+/// What is needed of each stage is what is found from the outputs task by task, in every way of asking.
+fn check_needs(plan: &Plan) {
+    let tasks = |s: StageIdx| (0..plan.n_tasks(s)).map(move |c| (s, ChunkIdx(c)));
+    let mut stack: Vec<(StageIdx, ChunkIdx)> = plan.outputs.iter().flat_map(|s| tasks(*s)).collect();
+    let mut found = std::collections::BTreeSet::new();
+    while let Some((s, c)) = stack.pop() {
+        if found.insert((s, c)) {
+            let mut inputs = Vec::new();
+            plan.inputs_of(s, c, &mut inputs);
+            stack.extend(inputs.into_iter().map(|(_, s, c)| (s, c)));
+        }
+    }
+    for (s, need) in (0..).map(StageIdx).zip(plan.needs()) {
+        let want: Vec<u64> = tasks(s).filter(|t| found.contains(t)).map(|t| t.1.0).collect();
+        let got: Vec<u64> = tasks(s).filter(|t| need.contains(t.1)).map(|t| t.1.0).collect();
+        assert_eq!(got, want, "{s:?} of {plan:#?}");
+        assert_eq!(
+            (need.n_tasks(), need.is_all()),
+            (want.len() as u64, want.len() as u64 == plan.n_tasks(s))
+        );
+        assert_eq!((0..need.n_tasks()).map(|n| need.nth(n).0).collect::<Vec<_>>(), want);
+        for c in 0..=plan.n_tasks(s) {
+            let before = want.iter().filter(|w| **w < c).count() as u64;
+            assert_eq!(need.n_before(ChunkIdx(c)), before, "{c} of {need:?}");
+        }
+        for at in 0..want.len() as u64 {
+            let run = need.run(at..want.len() as u64);
+            let follow = want[at as usize..].iter().zip(run.start..).take_while(|(w, c)| **w == *c);
+            let n = run.end - run.start;
+            assert!(
+                run.start == want[at as usize] && (1..=follow.count() as u64).contains(&n),
+                "{run:?} of {need:?}"
+            );
+        }
+    }
+}
+
 #[test]
 fn a_chain_into_a_sum_is_one_stage_and_its_tree() {
     let x = literal(&[100, 100], &[10, 10], 1);
@@ -403,5 +440,30 @@ proptest! {
         let program = Program::new(&[e.clone(), e]);
         let plan = Plan::of(&program).expect("a plan");
         check_both_directions(&plan);
+        check_needs(&plan);
+    }
+
+    #[test]
+    fn corners_need_what_they_depend_on(
+        rows in 1usize..20, cols in 1usize..20, ch in 1isize..6, cw in 1isize..6,
+        steps in prop::collection::vec((0u8..16, 0usize..20), 0..6),
+        corners in prop::collection::vec((0usize..3, 0usize..3), 1..4),
+    ) {
+        let mut e = literal(&[rows, cols], &[ch, cw], 1);
+        for (which, n) in steps {
+            if e.len() < 800 {
+                e = step(&e, which, n);
+            }
+        }
+        let corner = |(i, j): (usize, usize)| {
+            let near = |len: usize, at: usize| {
+                let start = at * len.saturating_sub(1) / 2;
+                SliceArg::Range { start: start as isize, end: Some((start + 1).min(len) as isize), step: 1 }
+            };
+            let part = e.shape().into_iter().enumerate().map(|(a, len)| near(len, if a % 2 == 0 { i } else { j }));
+            e.slice(&part.collect::<Vec<_>>()).expect("a valid slice")
+        };
+        let plan = plan(&corners.into_iter().map(corner).collect::<Vec<_>>());
+        check_needs(&plan);
     }
 }

@@ -39,6 +39,7 @@ impl World {
                 self.at(at, Ev::FetchEnds { node, incarnation, fetch, from, key });
             }
             worker::Action::Run { lease, task, feeds } => {
+                assert!(self.reference.is_needed(task), "{task:?} is run, and no output depends on it");
                 let id = self.id();
                 let run = Run { id, lease, task, feeds, stopped: false, started: false };
                 self.nodes[node].runs.push_back(run);

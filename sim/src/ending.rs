@@ -6,7 +6,7 @@
 use crate::faults::Fault;
 use crate::world::World;
 use std::collections::BTreeMap;
-use tilework_expr::{ChunkIdx, JobError, JobId, TaskKey, WorkerId};
+use tilework_expr::{JobError, JobId, TaskKey, WorkerId};
 use tilework_worker_core::Source;
 
 impl World {
@@ -53,9 +53,9 @@ impl World {
 
     pub(crate) fn check_end(&mut self, i: usize) {
         let job = &self.jobs[i];
-        let plan = self.reference.plan(JobId(i as u64));
         let Some(error) = job.failed.clone() else {
-            let bad = job.setup.bad.filter(|&(s, c)| is_needed(&plan, s, c));
+            let key = |(stage, chunk)| TaskKey { job: JobId(i as u64), stage, chunk };
+            let bad = job.setup.bad.filter(|&at| self.reference.is_needed(key(at)));
             assert!(bad.is_none() || !job.read, "job {i} has a bad task and a result");
             return;
         };
@@ -88,10 +88,4 @@ impl World {
             other => panic!("job {i} failed: {other}"),
         }
     }
-}
-
-fn is_needed(plan: &tilework_expr::Plan, stage: tilework_expr::StageIdx, chunk: ChunkIdx) -> bool {
-    let mut consumers = Vec::new();
-    plan.consumers_of(stage, chunk, &mut consumers);
-    plan.is_output(stage) || consumers.iter().any(|&(s, c)| is_needed(plan, s, c))
 }

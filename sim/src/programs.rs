@@ -3,10 +3,11 @@
 //! Knows the expression builders. Must not know the cores.
 
 use crate::rng::Rng;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use tilework_expr::{
-    AxisChunks, BinaryOp, Boundary, Chunks, DType, Dist, Expr, FileKind, FileRef, Fold, Grid, Halo, Kernel,
-    Plan, Program, SliceArg, Stored, UnaryOp,
+    AxisChunks, BinaryOp, Boundary, ChunkIdx, Chunks, DType, Dist, Expr, FileKind, FileRef, Fold, Grid, Halo,
+    Kernel, Plan, Program, SliceArg, StageIdx, Stored, UnaryOp,
 };
 
 /// Tasks of a program, at most.
@@ -29,9 +30,34 @@ pub(crate) fn random(rng: &mut Rng, earlier: &[Earlier]) -> (Arc<Program>, Arc<P
         let plan = Plan::of(&program).expect("built expressions can be planned");
         let tasks: u64 = plan.stages.iter().map(|s| s.grid.n_chunks()).sum();
         if (1..=TASKS_MAX).contains(&tasks) {
+            check_needs(&plan);
             return (Arc::new(program), Arc::new(plan));
         }
     }
+}
+
+/// What is needed of each stage is what is found task by task.
+fn check_needs(plan: &Plan) {
+    let found = needed(plan);
+    for (s, need) in (0..).map(StageIdx).zip(plan.needs()) {
+        for c in (0..plan.n_tasks(s)).map(ChunkIdx) {
+            assert_eq!(need.contains(c), found.contains(&(s, c)), "{s:?} {c:?} of {plan:#?}");
+        }
+    }
+}
+
+/// The tasks that the outputs of a plan depend on, found from the outputs task by task.
+pub(crate) fn needed(plan: &Plan) -> BTreeSet<(StageIdx, ChunkIdx)> {
+    let all = |s: StageIdx| (0..plan.n_tasks(s)).map(move |c| (s, ChunkIdx(c)));
+    let mut stack: Vec<(StageIdx, ChunkIdx)> = plan.outputs.iter().flat_map(|s| all(*s)).collect();
+    let (mut found, mut inputs) = (BTreeSet::new(), Vec::new());
+    while let Some((stage, chunk)) = stack.pop() {
+        if found.insert((stage, chunk)) {
+            plan.inputs_of(stage, chunk, &mut inputs);
+            stack.extend(inputs.drain(..).map(|(_, s, c)| (s, c)));
+        }
+    }
+    found
 }
 
 fn expressions(rng: &mut Rng, earlier: &[Earlier]) -> Vec<Expr> {
@@ -77,7 +103,7 @@ fn source(rng: &mut Rng, id: u64) -> Expr {
         1 => Expr::literal(&shape, &chunks, dtype, id, Arc::new(())),
         _ => {
             let file = FileRef { kind: FileKind::Npy, path: format!("file{id}"), member: String::new() };
-            let boxes = shape.iter().map(|_| 1 + rng.below(4)).collect();
+            let boxes = shape.iter().map(|_| 1 + rng.below(4) as usize).collect();
             let stored = if rng.one_in(2) { Stored::Rows } else { Stored::Boxes(boxes) };
             Expr::read((file, stored), &shape, &chunks, dtype)
         }
@@ -106,6 +132,20 @@ fn halo(rng: &mut Rng, shape: &[usize]) -> Vec<Halo> {
         Halo { depth: rng.within(0, 2.min(len as u64)) as usize, boundary }
     };
     shape.iter().map(one).collect()
+}
+
+/// A part of an array after some sweeps, each of which sees the neighbours of the one before.
+fn part_of_sweeps(rng: &mut Rng, a: &Expr) -> Option<Expr> {
+    let mut swept = a.clone();
+    for _ in 0..rng.within(2, 4) {
+        swept = swept.map_overlap(function(), halo(rng, &a.shape())).ok()?;
+    }
+    let part = a.shape().into_iter().map(|len| {
+        let start = rng.below(len as u64 + 1) as isize;
+        let end = start + rng.within(0, 2.min(len as u64 - start as u64)) as isize;
+        SliceArg::Range { start, end: Some(end), step: 1 }
+    });
+    swept.slice(&part.collect::<Vec<_>>()).ok()
 }
 
 fn operation(rng: &mut Rng, a: &Expr, b: &Expr) -> Option<Expr> {
@@ -137,6 +177,7 @@ fn operation(rng: &mut Rng, a: &Expr, b: &Expr) -> Option<Expr> {
                 }
             }
         }
+        12 if ndim > 0 && rng.one_in(3) => part_of_sweeps(rng, a),
         12 => a.map_overlap(function(), halo(rng, &a.shape())).ok(),
         13 if ndim > 0 => match rng.below(3) {
             0 => a.fold_axis(function(), rng.below(ndim as u64) as usize).ok(),

@@ -2,8 +2,9 @@
 //!
 //! Knows plans. Must not know the cores.
 
+use crate::programs::needed;
 use crate::rng::mix;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use tilework_expr::{ChunkIdx, JobId, Plan, StageIdx, StageKind, TaskKey};
 
@@ -11,12 +12,20 @@ use tilework_expr::{ChunkIdx, JobId, Plan, StageIdx, StageKind, TaskKey};
 #[derive(Default)]
 pub(crate) struct Reference {
     plans: BTreeMap<JobId, Arc<Plan>>,
+    /// The tasks that outputs depend on.
+    needed: BTreeMap<JobId, BTreeSet<(StageIdx, ChunkIdx)>>,
     values: BTreeMap<TaskKey, u64>,
 }
 
 impl Reference {
     pub fn insert(&mut self, job: JobId, plan: Arc<Plan>) {
+        self.needed.insert(job, needed(&plan));
         self.plans.insert(job, plan);
+    }
+
+    /// Whether an output of its job depends on a task.
+    pub fn is_needed(&self, key: TaskKey) -> bool {
+        self.needed[&key.job].contains(&(key.stage, key.chunk))
     }
 
     pub fn plan(&self, job: JobId) -> Arc<Plan> {

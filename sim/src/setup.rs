@@ -38,6 +38,7 @@ impl Planted {
             S::StaleCopyKept,
             S::SilenceIgnored,
             S::RemadeOutputUnannounced,
+            S::UnneededReadersRun,
         ];
         let w = [
             W::RevokeLosesTasks,

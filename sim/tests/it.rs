@@ -27,8 +27,13 @@ fn a_seed_plays_the_same_every_time() {
 fn planted_bugs_are_found() {
     use tilework_scheduler_core::Bug as S;
     use tilework_worker_core::Bug as W;
-    let scheduler =
-        [S::MissingNotRestored, S::ReleasedTooEarly, S::DuplicateReportCounted, S::InputsNotResurrected];
+    let scheduler = [
+        S::MissingNotRestored,
+        S::ReleasedTooEarly,
+        S::DuplicateReportCounted,
+        S::InputsNotResurrected,
+        S::UnneededReadersRun,
+    ];
     let worker = [W::CacheFreedInUse, W::CreditLeaked, W::MemoryIgnored];
     std::panic::set_hook(Box::new(|_| {}));
     let found =

@@ -77,7 +77,7 @@ pub(super) fn forecast(program: &Program, workers: &[WorkerSize], events_per_tas
         }
     };
     let plans = BTreeMap::from([(BEFORE, of_before), (JOB, of_program)]);
-    let n_tasks: u64 = plans.values().map(|p| p.n_tasks_in_all()).fold(0, u64::saturating_add);
+    let n_tasks: u64 = plans.values().map(|p| p.n_tasks_needed()).fold(0, u64::saturating_add);
     if workers.is_empty() {
         return Forecast::NoWorkers;
     }

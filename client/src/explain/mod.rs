@@ -10,7 +10,7 @@ use crate::array::kind::source::Source;
 use crate::array::kinds::on_arrays;
 use crate::error::{Result, or_panic};
 use crate::session::{Session, WorkerSize};
-use tilework_expr::{Element, Expr, Figures, Grid, Plan, StageIdx, StageKind};
+use tilework_expr::{Element, Expr, Figures, Grid, Need, Plan, StageIdx, StageKind};
 
 /// What is computed for an array, or for several at once: its stages, what a run is expected to take, and what the
 /// latest run on the session took. `println!("{explain}")` shows it as a table.
@@ -49,7 +49,7 @@ struct Output {
 pub struct StageExplain {
     /// What it does, as a formula in which `#3` is stage 3.
     pub operation: String,
-    /// Tasks, one for each chunk of `shape`; none where the chunks are held already.
+    /// Tasks, one for each chunk of `shape` that the result depends on; none where the chunks are held already.
     pub n_tasks: u64,
     /// The shape of what the tasks go through: of the result, or of what is reduced.
     pub shape: Vec<usize>,
@@ -76,13 +76,13 @@ impl Explain {
     pub(crate) fn of(outputs: &[Expr], session: &Session) -> Result<Explain> {
         let program = session.program(outputs);
         let plan = Plan::of(&program)?;
-        let stages = (0..plan.stages.len() as u32).map(StageIdx);
+        let stages = (0..plan.stages.len() as u32).map(StageIdx).zip(plan.needs());
         let workers = session.workers()?;
         Ok(Explain {
             outputs: (outputs.iter().zip(&plan.outputs))
                 .map(|(e, &stage)| Output { dtype: e.dtype(), grid: e.grid().clone(), stage })
                 .collect(),
-            stages: stages.map(|s| stage(&plan, s)).collect(),
+            stages: stages.map(|(s, need)| stage(&plan, s, &need)).collect(),
             forecast: forecast::forecast(&program, &workers, forecast::EVENTS_PER_TASK_MAX),
             workers,
             run: session.figures_of(&program),
@@ -123,17 +123,17 @@ impl Explain {
     }
 }
 
-fn stage(plan: &Plan, at: StageIdx) -> StageExplain {
+fn stage(plan: &Plan, at: StageIdx, need: &Need) -> StageExplain {
     let grid = &plan.stage(at).grid;
     // What is held already is not made again.
     let is_held = matches!(plan.stage(at).kind, StageKind::Held { .. });
     StageExplain {
         operation: plan.describe(at),
-        n_tasks: if is_held { 0 } else { plan.n_tasks(at) },
+        n_tasks: if is_held { 0 } else { need.n_tasks() },
         shape: grid.shape(),
         chunk: grid.chunk_shape_max(),
-        bytes_read: plan.bytes_read(at),
-        bytes_made: if is_held { 0 } else { plan.bytes_made(at) },
+        bytes_read: plan.bytes_read(at, need),
+        bytes_made: if is_held { 0 } else { plan.bytes_made(at, need) },
     }
 }
 

@@ -59,6 +59,8 @@ fn planned(outputs: Vec<Expr>) -> (Plan, usize) {
     let plan = Plan::of(&program).unwrap();
     let words: usize = (0..plan.stages.len() as u32).map(|s| plan.describe(StageIdx(s)).len()).sum();
     assert!(words < 200 * plan.stages.len());
+    let needs = plan.needs();
+    assert!(plan.outputs.iter().all(|o| needs[o.0 as usize].is_all()));
     let (all, most) = values(&plan);
     assert!(all <= 4 * n_nodes && most <= 1300, "{n_nodes} nodes: {all} values, {most} in one program");
     (plan, n_nodes)

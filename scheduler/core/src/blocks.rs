@@ -1,18 +1,21 @@
-//! Root tasks that were not handed out yet: every root stage's index space is cut into as many blocks as there are
-//! workers, at the same fractions, so that chunks that are read together are made on one worker.
+//! Root tasks that were not handed out yet: the tasks that are needed of every root stage are cut into as many blocks as
+//! there are workers, at the same fractions, so that chunks that are read together are made on one worker.
 //!
-//! Knows ranges of chunk numbers and who may take them. Must not know what became of the tasks handed out.
+//! Tasks are counted here, not named: the third is the third that is needed of its stage.
+//!
+//! Knows counts and who may take them. Must not know what became of the tasks handed out.
 
 use crate::job::has_empty_chunks;
-use std::collections::BTreeMap;
+use std::cmp::Ordering;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
-use tilework_expr::{InputMap, Plan, StageIdx, WorkerId};
+use tilework_expr::{InputMap, Need, Plan, StageIdx, WorkerId};
 
 /// A stage whose tasks nothing triggers: they have no inputs.
 #[derive(Clone, Debug)]
 pub(crate) struct Root {
     pub stage: StageIdx,
-    /// Tasks of the stage.
+    /// Tasks of the stage that are needed.
     pub n_tasks: u64,
     /// Reductions that must end before its first reader can run: roots of lower waves go first.
     pub wave: u32,
@@ -20,8 +23,100 @@ pub(crate) struct Root {
     pub mixed: bool,
 }
 
-/// For each root stage, the tasks that a worker may take.
-type Block = Vec<Range<u64>>;
+/// The tasks of one root stage that a worker may take. Of lower waves first; of one wave the stage that has come least
+/// far.
+#[derive(Clone, Debug)]
+struct Turn {
+    root: usize,
+    wave: u32,
+    /// Tasks of the stage.
+    of: u64,
+    tasks: Range<u64>,
+}
+
+impl Turn {
+    fn len(&self) -> u64 {
+        self.tasks.end - self.tasks.start
+    }
+}
+
+impl Ord for Turn {
+    fn cmp(&self, other: &Turn) -> Ordering {
+        // Fractions are compared crosswise.
+        let far = |a: &Turn, b: &Turn| u128::from(a.tasks.start) * u128::from(b.of);
+        let by_fraction = || far(self, other).cmp(&far(other, self));
+        self.wave.cmp(&other.wave).then_with(by_fraction).then(self.root.cmp(&other.root))
+    }
+}
+
+impl PartialOrd for Turn {
+    fn partial_cmp(&self, other: &Turn) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Turn {
+    fn eq(&self, other: &Turn) -> bool {
+        self.cmp(other) == Ordering::Equal
+    }
+}
+
+impl Eq for Turn {}
+
+/// What a worker may take, of all root stages of which anything is left.
+#[derive(Debug, Default)]
+struct Block {
+    turns: BTreeSet<Turn>,
+    /// For each wave, the tasks of its stages, those that are handed out included.
+    waves: BTreeMap<u32, u128>,
+    n_left: u64,
+}
+
+impl Block {
+    fn of(turns: impl IntoIterator<Item = Turn>) -> Block {
+        let mut block = Block::default();
+        turns.into_iter().for_each(|t| block.insert(t));
+        block
+    }
+
+    fn insert(&mut self, turn: Turn) {
+        if turn.len() > 0 {
+            self.n_left += turn.len();
+            *self.waves.entry(turn.wave).or_default() += u128::from(turn.of);
+            self.turns.insert(turn);
+        }
+    }
+
+    fn pop(&mut self) -> Option<Turn> {
+        let turn = self.turns.pop_first()?;
+        self.n_left -= turn.len();
+        *self.waves.entry(turn.wave).or_default() -= u128::from(turn.of);
+        Some(turn)
+    }
+
+    /// Takes the far half out, cut at one fraction of all stages; of stages with one task each, half of the stages.
+    fn split(&mut self) -> Block {
+        let mut turns: Vec<Turn> = std::mem::take(self).turns.into_iter().collect();
+        turns.sort_unstable_by_key(|t| t.root);
+        let Some(longest) = turns.iter().max_by_key(|t| t.len()) else { return Block::default() };
+        if longest.len() < 2 {
+            let far = turns.split_off(turns.len() / 2);
+            *self = Block::of(turns);
+            return Block::of(far);
+        }
+        let (mid, of) = (u128::from(longest.tasks.start + longest.len() / 2), u128::from(longest.of));
+        let far: Vec<Turn> = (turns.iter_mut())
+            .map(|t| {
+                let at = ((mid * u128::from(t.of)).div_ceil(of) as u64).clamp(t.tasks.start, t.tasks.end);
+                let far = Turn { tasks: at..t.tasks.end, ..*t };
+                t.tasks.end = at;
+                far
+            })
+            .collect();
+        *self = Block::of(turns);
+        Block::of(far)
+    }
+}
 
 /// All root tasks of a job that were not handed out.
 #[derive(Debug, Default)]
@@ -36,24 +131,29 @@ pub(crate) struct Roots {
 /// The next root tasks for a worker.
 pub(crate) struct Run {
     pub root: usize,
-    pub chunks: Range<u64>,
+    pub tasks: Range<u64>,
 }
 
 impl Roots {
-    pub fn new(plan: &Plan) -> Roots {
+    pub fn new(plan: &Plan, needs: &[Need]) -> Roots {
         let waves = waves(plan);
-        let stages: Vec<Root> = (plan.stages.iter().enumerate())
-            .filter(|(_, s)| s.inputs.is_empty() || has_empty_chunks(&s.grid))
-            .map(|(i, s)| Root {
+        let stages: Vec<Root> = (plan.stages.iter().zip(needs).enumerate())
+            .filter(|(_, (s, _))| s.inputs.is_empty() || has_empty_chunks(&s.grid))
+            .map(|(i, (s, need))| Root {
                 stage: StageIdx(i as u32),
-                n_tasks: s.grid.n_chunks(),
+                n_tasks: need.n_tasks(),
                 wave: plan.consumers[i].iter().map(|&(c, _)| waves[c.0 as usize]).min().unwrap_or(0),
                 mixed: !s.inputs.is_empty(),
             })
             .collect();
-        let all: Block = stages.iter().map(|r| 0..r.n_tasks).collect();
-        let n_left = len(&all);
-        Roots { stages, blocks: BTreeMap::new(), orphans: vec![all], n_left }
+        Roots::of(stages)
+    }
+
+    fn of(stages: Vec<Root>) -> Roots {
+        let turn =
+            |(root, r): (usize, &Root)| Turn { root, wave: r.wave, of: r.n_tasks, tasks: 0..r.n_tasks };
+        let all = Block::of(stages.iter().enumerate().map(turn));
+        Roots { stages, blocks: BTreeMap::new(), n_left: all.n_left, orphans: vec![all] }
     }
 
     pub fn root(&self, root: usize) -> &Root {
@@ -74,22 +174,25 @@ impl Roots {
     pub fn share_out(&mut self, workers: &[(WorkerId, u64)]) {
         let total: u64 = workers.iter().map(|(_, share)| share.max(&1)).sum();
         let Some(whole) = self.orphans.pop() else { return };
-        let mut before = 0;
-        for (worker, share) in workers {
-            let upto = before + share.max(&1);
-            let cut = |r: &Range<u64>, at: u64| {
-                r.start + ((r.end - r.start) as u128 * u128::from(at) / u128::from(total)) as u64
+        let mut blocks: Vec<Block> = workers.iter().map(|_| Block::default()).collect();
+        for turn in whole.turns {
+            let cut = |at: u64| {
+                turn.tasks.start + (u128::from(turn.len()) * u128::from(at) / u128::from(total)) as u64
             };
-            let block: Block = whole.iter().map(|r| cut(r, before)..cut(r, upto)).collect();
-            self.blocks.insert(*worker, block);
-            before = upto;
+            let mut before = 0;
+            for ((_, share), block) in workers.iter().zip(&mut blocks) {
+                let upto = before + share.max(&1);
+                block.insert(Turn { tasks: cut(before)..cut(upto), ..turn });
+                before = upto;
+            }
         }
+        self.blocks.extend(workers.iter().map(|(w, _)| *w).zip(blocks));
     }
 
     /// Leaves a worker's block to the others.
     pub fn orphan(&mut self, worker: WorkerId) {
         let block = self.blocks.remove(&worker);
-        self.orphans.extend(block.filter(|b| len(b) > 0));
+        self.orphans.extend(block.filter(|b| b.n_left > 0));
     }
 
     /// Forgets all tasks that were not handed out.
@@ -102,90 +205,66 @@ impl Roots {
     /// The next tasks of a worker's own block, at most `room`. They stay where they are until [`Roots::take`].
     pub fn next(&self, worker: WorkerId, room: u64) -> Option<Run> {
         let block = self.blocks.get(&worker)?;
-        let open = || block.iter().zip(&self.stages).enumerate().filter(|(_, (r, _))| !r.is_empty());
-        let wave = open().map(|(_, (_, s))| s.wave).min()?;
-        let in_wave = || open().filter(|(_, (_, s))| s.wave == wave);
-        // The stage that has come least far; fractions are compared crosswise.
-        let behind = |a: &(u64, u64), b: &(u64, u64)| {
-            (u128::from(a.0) * u128::from(b.1)).cmp(&(u128::from(b.0) * u128::from(a.1)))
-        };
-        let fraction = |r: &Range<u64>, s: &Root| (r.start, s.n_tasks);
-        let (root, (range, stage)) = in_wave()
-            .min_by(|(i, (r, s)), (j, (q, t))| behind(&fraction(r, s), &fraction(q, t)).then(i.cmp(j)))?;
-        let all: u128 = in_wave().map(|(_, (_, s))| u128::from(s.n_tasks)).sum();
-        let fair = (u128::from(room) * u128::from(stage.n_tasks)).div_ceil(all) as u64;
-        let n = fair.clamp(1, range.end - range.start).min(room);
-        Some(Run { root, chunks: range.start..range.start + n })
+        let turn = block.turns.first()?;
+        let all = block.waves[&turn.wave];
+        let fair = (u128::from(room) * u128::from(turn.of)).div_ceil(all);
+        let n = fair.clamp(1, u128::from(turn.len())).min(u128::from(room)) as u64;
+        Some(Run { root: turn.root, tasks: turn.tasks.start..turn.tasks.start + n })
     }
 
-    /// Takes the first `n` tasks of a root stage from a worker's block.
+    /// Takes the first `n` tasks of the root stage whose turn it is from a worker's block.
     pub fn take(&mut self, worker: WorkerId, root: usize, n: u64) {
         let block = self.blocks.get_mut(&worker).expect("a worker takes from its own block");
-        block[root].start += n;
+        let mut turn = block.pop().expect("there is a stage whose turn it is");
+        debug_assert_eq!(turn.root, root, "the stage whose turn it is");
+        turn.tasks.start += n;
+        block.insert(turn);
         self.n_left -= n;
     }
 
     /// Gives a worker that has no block the far half of the largest one that is left; whether there was one.
     pub fn rob(&mut self, worker: WorkerId) -> bool {
-        if self.n_left == 0 || self.blocks.get(&worker).is_some_and(|b| len(b) > 0) {
+        if self.n_left == 0 || self.blocks.get(&worker).is_some_and(|b| b.n_left > 0) {
             return false;
         }
         if let Some(mut orphan) = self.orphans.pop() {
-            let mine = split(&mut orphan, &self.stages);
-            self.orphans.extend(Some(orphan).filter(|o| len(o) > 0));
+            let mine = orphan.split();
+            self.orphans.extend(Some(orphan).filter(|o| o.n_left > 0));
             self.blocks.insert(worker, mine);
             return true;
         }
-        let victims = self.blocks.iter().map(|(w, b)| (len(b), std::cmp::Reverse(*w)));
+        let victims = self.blocks.iter().map(|(w, b)| (b.n_left, std::cmp::Reverse(*w)));
         let Some((n, std::cmp::Reverse(victim))) = victims.max() else { return false };
         if n == 0 {
             return false;
         }
         let block = self.blocks.get_mut(&victim).expect("the victim was just found");
-        let mine = split(block, &self.stages);
+        let mine = block.split();
         self.blocks.insert(worker, mine);
         true
     }
 
-    /// Chunk ranges of a root stage that were not handed out, for checks.
+    /// Ranges of the tasks of a root stage that were not handed out, for checks.
     pub fn left_of(&self, stage: StageIdx) -> Vec<Range<u64>> {
-        let Some(i) = self.stages.iter().position(|r| r.stage == stage) else { return Vec::new() };
-        self.blocks.values().chain(&self.orphans).map(|b| b[i].clone()).filter(|r| !r.is_empty()).collect()
+        let Some(root) = self.stages.iter().position(|r| r.stage == stage) else { return Vec::new() };
+        let turns = self.blocks.values().chain(&self.orphans).flat_map(|b| &b.turns);
+        turns.filter(|t| t.root == root).map(|t| t.tasks.clone()).collect()
     }
 
-    /// Whether the count of what is left is right and only `alive` workers have blocks.
+    /// Whether the counts of what is left are right and only `alive` workers have blocks.
     pub fn check(&self, alive: impl Fn(WorkerId) -> bool) {
-        let all = self.blocks.values().chain(&self.orphans);
-        assert_eq!(self.n_left, all.map(len).sum::<u64>(), "root tasks left");
+        let all = || self.blocks.values().chain(&self.orphans);
+        assert_eq!(self.n_left, all().map(|b| b.n_left).sum::<u64>(), "root tasks left");
+        for block in all() {
+            assert_eq!(block.n_left, block.turns.iter().map(Turn::len).sum::<u64>(), "tasks of a block");
+            assert!(block.turns.iter().all(|t| t.len() > 0), "a stage without tasks has its turn");
+            for (wave, n) in &block.waves {
+                let of = block.turns.iter().filter(|t| t.wave == *wave).map(|t| u128::from(t.of));
+                assert_eq!(*n, of.sum::<u128>(), "tasks of the stages of a wave");
+            }
+        }
         assert!(self.blocks.keys().all(|w| alive(*w)), "a worker that is gone has a block");
     }
-}
-
-fn len(block: &Block) -> u64 {
-    block.iter().map(|r| r.end - r.start).sum()
-}
-
-/// Takes the far half of a block, cut at one fraction of all stages; the last task where no stage has more than one.
-fn split(block: &mut Block, stages: &[Root]) -> Block {
-    let longest =
-        (0..block.len()).max_by_key(|&i| block[i].end - block[i].start).expect("a block has stages");
-    let r = &block[longest];
-    if r.end - r.start < 2 {
-        // One task of each stage at most: the last one goes.
-        let last = (0..block.len()).rev().find(|&i| !block[i].is_empty()).expect("a block with tasks");
-        let mine =
-            block.iter().enumerate().map(|(i, r)| if i == last { r.clone() } else { r.end..r.end }).collect();
-        block[last].end = block[last].start;
-        return mine;
-    }
-    let (mid, of) = (u128::from(r.start + (r.end - r.start) / 2), u128::from(stages[longest].n_tasks));
-    let cut = |r: &mut Range<u64>, n: u64| {
-        let at = ((mid * u128::from(n)).div_ceil(of) as u64).clamp(r.start, r.end);
-        let far = at..r.end;
-        r.end = at;
-        far
-    };
-    block.iter_mut().zip(stages).map(|(r, s)| cut(r, s.n_tasks)).collect()
 }
 
 /// For each stage, how many folds must end before its tasks can run.
@@ -208,13 +287,7 @@ mod tests {
     fn roots(n: &[u64]) -> Roots {
         let stage =
             |(i, &n): (usize, &u64)| Root { stage: StageIdx(i as u32), n_tasks: n, wave: 0, mixed: false };
-        let all: Block = n.iter().map(|&n| 0..n).collect();
-        Roots {
-            stages: n.iter().enumerate().map(stage).collect(),
-            blocks: BTreeMap::new(),
-            n_left: len(&all),
-            orphans: vec![all],
-        }
+        Roots::of(n.iter().enumerate().map(stage).collect())
     }
 
     #[test]
@@ -223,11 +296,11 @@ mod tests {
         r.share_out(&[(WorkerId(0), 1), (WorkerId(1), 1)]);
         let mut seen = Vec::new();
         while let Some(run) = r.next(WorkerId(1), 3) {
-            if run.chunks.start < 4 && run.root == 0 {
+            if run.tasks.start < 4 && run.root == 0 {
                 break;
             }
-            r.take(WorkerId(1), run.root, run.chunks.end - run.chunks.start);
-            seen.push((run.root, run.chunks));
+            r.take(WorkerId(1), run.root, run.tasks.end - run.tasks.start);
+            seen.push((run.root, run.tasks));
             if seen.len() == 4 {
                 break;
             }
@@ -243,13 +316,32 @@ mod tests {
         assert!(r.next(WorkerId(7), 1000).is_none());
         assert!(r.rob(WorkerId(7)) && !r.rob(WorkerId(7)));
         let run = r.next(WorkerId(7), 1000).unwrap();
-        assert_eq!((run.root, run.chunks), (0, 50..100));
+        assert_eq!((run.root, run.tasks), (0, 50..100));
         r.orphan(WorkerId(0));
         assert!(r.rob(WorkerId(8)));
         let run = r.next(WorkerId(8), 1000).unwrap();
-        assert_eq!(run.chunks, 25..50);
+        assert_eq!(run.tasks, 25..50);
         assert_eq!(r.left_of(StageIdx(0)), [50..100, 25..50, 0..25]);
         r.check(|w| w != WorkerId(0));
+    }
+
+    #[test]
+    fn many_small_stages_are_shared_in_few_steps() {
+        let mut r = roots(&vec![1; 100_000]);
+        r.share_out(&[(WorkerId(0), 1), (WorkerId(1), 1)]);
+        let (mut n, mut n_robbed) = ([0; 2], 0);
+        while r.n_left() > 0 {
+            for w in [0, 1] {
+                n_robbed += u32::from(r.rob(WorkerId(w)));
+                for _ in 0..100 {
+                    let Some(run) = r.next(WorkerId(w), 1) else { break };
+                    r.take(WorkerId(w), run.root, 1);
+                    n[w as usize] += 1;
+                }
+            }
+        }
+        r.check(|_| true);
+        assert!(n_robbed < 40 && n.iter().all(|n| *n > 40_000), "{n:?} after {n_robbed}");
     }
 
     #[test]
@@ -261,8 +353,8 @@ mod tests {
             for w in [5, 2, 0, 1].map(WorkerId) {
                 r.rob(w);
                 if let Some(run) = r.next(w, 2) {
-                    r.take(w, run.root, run.chunks.end - run.chunks.start);
-                    seen[run.root].extend(run.chunks);
+                    r.take(w, run.root, run.tasks.end - run.tasks.start);
+                    seen[run.root].extend(run.tasks);
                 }
                 r.check(|_| true);
             }

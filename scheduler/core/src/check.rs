@@ -40,12 +40,14 @@ impl Scheduler {
         let left = job.roots.left_of(stage);
         for (chunk, state) in table.live() {
             let key = TaskKey { job: id, stage, chunk: ChunkIdx(chunk) };
-            let in_block = left.iter().any(|r| r.contains(&chunk));
-            if in_block {
+            let need = &job.stage(stage).need;
+            let needed = need.contains(key.chunk);
+            let idle = matches!(state, TaskState::Untouched | TaskState::Released);
+            assert!(needed || idle, "{key:?} is {state:?} and nobody needs it");
+            if needed && left.iter().any(|r| r.contains(&need.n_before(key.chunk))) {
                 let mixed = !job.plan.stage(stage).inputs.is_empty();
-                let unneeded = state == TaskState::Released && !job.needed(stage, key.chunk);
                 assert!(
-                    mixed || unneeded || state == TaskState::Untouched,
+                    mixed || state == TaskState::Untouched,
                     "{key:?} is {state:?} and still a root to hand out"
                 );
             }
@@ -115,7 +117,14 @@ impl Scheduler {
     }
 
     fn check_job(&self, id: JobId, job: &Job) {
-        assert_eq!(job.finished, job.outputs_left() == 0, "{id:?}: finished");
+        let outputs = job.stages.iter().filter(|s| s.is_output);
+        let left: u64 = outputs.map(|s| s.table.n_tasks() - s.table.n_done()).sum();
+        assert_eq!(job.outputs_left(), left, "{id:?}: outputs left");
+        assert_eq!(job.finished, left == 0, "{id:?}: finished");
+        let own = job.stages.iter().enumerate().filter(|(i, _)| !job.is_alias(StageIdx(*i as u32)));
+        let done =
+            own.flat_map(|(_, s)| (0..s.need.n_tasks()).filter(|n| s.table.get(s.need.nth(*n).0).is_done()));
+        assert_eq!(job.progress().0, done.count() as u64, "{id:?}: tasks done");
         job.roots.check(|w| self.workers.get(&w).is_some_and(|w| !w.leaving));
         let referrers = self.jobs.values().filter(|j| j.refs.contains(&id));
         assert_eq!(job.n_referrers as usize, referrers.clone().count(), "{id:?}: jobs that refer to it");

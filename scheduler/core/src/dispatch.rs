@@ -2,7 +2,6 @@
 //!
 //! Knows queues, roots and memory credit. Must not know why a task became ready.
 
-use crate::blocks::Run;
 use crate::lifecycle::push_holding;
 use crate::limits::Bug;
 use crate::scheduler::Scheduler;
@@ -213,75 +212,74 @@ impl Scheduler {
     fn lease_roots_of(&mut self, id: JobId, worker: WorkerId, force: bool) -> bool {
         loop {
             let job = &self.jobs[&id];
-            let Some(mut run) = job.roots.next(worker, u64::MAX) else { return false };
+            let Some(run) = job.roots.next(worker, u64::MAX) else { return false };
             let root = job.roots.root(run.root);
-            let stage = root.stage;
-            if root.mixed || !job.stage(stage).whole {
-                // Some of these are not needed, or are no roots: those at the front are passed over.
+            let (stage, mixed) = (root.stage, root.mixed);
+            let mut chunks = job.stage(stage).need.run(run.tasks);
+            if mixed {
+                // Some of these are no roots: those at the front are passed over.
                 let room = self.room(worker, self.est_us(id, stage)).max(1);
-                let mut n = 0;
-                while n < room && run.chunks.start + n < run.chunks.end {
-                    if !self.is_root_task(TaskKey { job: id, stage, chunk: ChunkIdx(run.chunks.start + n) }) {
-                        break;
-                    }
-                    n += 1;
+                let mut end = chunks.start;
+                while end < chunks.end && end - chunks.start < room && self.is_root_task(id, stage, end) {
+                    end += 1;
                 }
-                if n == 0 {
+                if end == chunks.start {
                     self.take_roots(worker, id, run.root, 1);
                     continue;
                 }
-                run.chunks.end = run.chunks.start + n;
+                chunks.end = end;
             }
-            return self.lease_root_run(worker, id, &run, force);
+            return self.lease_root_run(worker, (id, run.root), chunks, force);
         }
     }
 
-    /// Whether a task at a root cursor is to be run; marks tasks that nobody needs as finished with.
-    fn is_root_task(&mut self, key: TaskKey) -> bool {
-        let has_inputs = self.with_inputs(key, |_, inputs| !inputs.is_empty());
-        let needed = self.jobs[&key.job].needed(key.stage, key.chunk);
-        if !has_inputs && !needed {
-            self.set(key, TaskState::Released);
-        }
-        needed && !has_inputs
+    /// Whether a task at a root cursor reads nothing.
+    fn is_root_task(&mut self, job: JobId, stage: StageIdx, chunk: u64) -> bool {
+        self.with_inputs(TaskKey { job, stage, chunk: ChunkIdx(chunk) }, |_, inputs| inputs.is_empty())
     }
 
     fn take_roots(&mut self, worker: WorkerId, id: JobId, root: usize, n: u64) {
         self.jobs.get_mut(&id).expect("a job with roots").roots.take(worker, root, n);
     }
 
-    /// Leases the first of the root tasks in `run`, as many as there is room and memory for; whether any.
-    fn lease_root_run(&mut self, worker: WorkerId, id: JobId, run: &Run, force: bool) -> bool {
-        let stage = self.jobs[&id].roots.root(run.root).stage;
+    /// Leases the first of some root tasks, as many as there is room and memory for; whether any.
+    fn lease_root_run(
+        &mut self,
+        worker: WorkerId,
+        (id, root): (JobId, usize),
+        chunks: Range<u64>,
+        force: bool,
+    ) -> bool {
+        let stage = self.jobs[&id].roots.root(root).stage;
         if self.jobs[&id].is_alias(stage) {
-            return self.read_aliases(worker, id, run);
+            return self.read_aliases(worker, (id, root), chunks);
         }
         let room = self.room(worker, self.est_us(id, stage)).max(u64::from(force));
         let Some(fair) = self.fair_share(worker, id, room.max(1)) else { return false };
-        let first = TaskKey { job: id, stage, chunk: ChunkIdx(run.chunks.start) };
+        let first = TaskKey { job: id, stage, chunk: ChunkIdx(chunks.start) };
         let credit = if force { 1 } else { self.credit(worker, first) };
-        let n = (run.chunks.end - run.chunks.start).min(fair).min(credit).min(room);
+        let n = (chunks.end - chunks.start).min(fair).min(credit).min(room);
         if n == 0 || !self.fits(first, worker) {
             return false;
         }
-        self.take_roots(worker, id, run.root, n);
-        self.lease(worker, id, stage, run.chunks.start..run.chunks.start + n);
+        self.take_roots(worker, id, root, n);
+        self.lease(worker, id, stage, chunks.start..chunks.start + n);
         self.hungry.remove(&worker);
         true
     }
 
     /// Puts some results of an earlier job to use, while not too many tasks are ready.
-    fn read_aliases(&mut self, worker: WorkerId, id: JobId, run: &Run) -> bool {
+    fn read_aliases(&mut self, worker: WorkerId, (id, root): (JobId, usize), chunks: Range<u64>) -> bool {
         if self.n_ready >= self.limits.ready_max {
             return false;
         }
         let Some(fair) = self.fair_share(worker, id, (self.limits.ready_max as u64 / 16).max(1)) else {
             return false;
         };
-        let n = (run.chunks.end - run.chunks.start).min(fair);
-        let stage = self.jobs[&id].roots.root(run.root).stage;
-        self.take_roots(worker, id, run.root, n);
-        for chunk in run.chunks.start..run.chunks.start + n {
+        let n = (chunks.end - chunks.start).min(fair);
+        let stage = self.jobs[&id].roots.root(root).stage;
+        self.take_roots(worker, id, root, n);
+        for chunk in chunks.start..chunks.start + n {
             self.read_alias(TaskKey { job: id, stage, chunk: ChunkIdx(chunk) });
         }
         true
@@ -290,7 +288,7 @@ impl Scheduler {
     /// How many tasks of the next root stage to take where `room` are to be taken of all that go in step.
     fn fair_share(&self, worker: WorkerId, id: JobId, room: u64) -> Option<u64> {
         let run = self.jobs[&id].roots.next(worker, room)?;
-        Some(run.chunks.end - run.chunks.start)
+        Some(run.tasks.end - run.tasks.start)
     }
 
     /// Whether a root's result fits into a worker; the job fails where it fits into none.

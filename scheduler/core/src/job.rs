@@ -9,8 +9,7 @@ use crate::table::{NOBODY, Table, TaskState};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use tilework_expr::{
-    AxisGrid, AxisMap, ChunkIdx, Figures, Grid, Input, InputMap, JobError, JobId, Plan, Program, Stage,
-    StageIdx, StageKind,
+    AxisGrid, ChunkIdx, Figures, Grid, JobError, JobId, Need, Plan, Program, Stage, StageIdx, StageKind,
 };
 
 /// Where a chunk is really made, once `Held` stages are resolved.
@@ -26,8 +25,8 @@ pub(crate) struct StageState {
     pub aliases: Vec<Canonical>,
     /// Whether it makes an output.
     pub is_output: bool,
-    /// Whether every one of its tasks is needed.
-    pub whole: bool,
+    /// Those of its tasks that an output depends on.
+    pub need: Need,
     /// Bytes of any of its chunks, where they are all (nearly) the same.
     pub bytes_each: Option<u64>,
     /// Measured time of a task, microseconds; 0 before one was measured.
@@ -43,6 +42,12 @@ pub(crate) struct Job {
     pub program: Arc<Program>,
     pub plan: Arc<Plan>,
     pub stages: Vec<StageState>,
+    /// Output chunks that do not exist.
+    outputs_left: u64,
+    /// Tasks of its own that are done, whatever became of their chunks.
+    n_done: u64,
+    /// Tasks of its own that some output depends on.
+    n_needed: u64,
     /// Root tasks that were not handed out yet.
     pub roots: Roots,
     /// The jobs whose outputs it reads.
@@ -93,6 +98,13 @@ impl Job {
             (true, false) => self.bytes_held -= self.bytes(stage, chunk),
             _ => {}
         }
+        let by = i64::from(to.is_done()) - i64::from(from.is_done());
+        if by != 0 {
+            let own = i64::from(!self.is_alias(stage));
+            self.n_done = self.n_done.saturating_add_signed(by * own);
+            let of_output = i64::from(self.stage(stage).is_output);
+            self.outputs_left = self.outputs_left.saturating_add_signed(-by * of_output);
+        }
         from
     }
 
@@ -109,6 +121,8 @@ impl Job {
     /// Retires every task, and returns those that were not yet finished with, stage by stage.
     pub fn retire(&mut self) -> Vec<(StageIdx, Vec<(u64, TaskState)>)> {
         self.bytes_held = 0;
+        self.outputs_left = 0;
+        self.n_done = self.n_needed;
         let stages = self.stages.iter_mut().enumerate();
         let all = stages.map(|(i, s)| {
             let live = s.table.live().collect();
@@ -135,8 +149,7 @@ impl Job {
 
     /// Output chunks that do not exist.
     pub fn outputs_left(&self) -> u64 {
-        let outputs = self.stages.iter().filter(|s| s.is_output);
-        outputs.map(|s| s.table.n_tasks() - s.table.n_done()).sum()
+        self.outputs_left
     }
 
     /// Whether nothing of it exists or is being made.
@@ -151,21 +164,12 @@ impl Job {
 
     /// Whether an output depends on a task.
     pub fn needed(&self, stage: StageIdx, chunk: ChunkIdx) -> bool {
-        if self.stage(stage).whole {
-            return true;
-        }
-        let mut consumers = Vec::new();
-        self.plan.consumers_of(stage, chunk, &mut consumers);
-        consumers.iter().any(|&(s, c)| self.needed(s, c))
+        self.stage(stage).need.contains(chunk)
     }
 
-    /// Tasks done, and tasks in all.
+    /// Tasks done, and tasks that are needed.
     pub fn progress(&self) -> (u64, u64) {
-        let own = (0..self.stages.len()).filter(|&i| !self.is_alias(StageIdx(i as u32)));
-        own.fold((0, 0), |(done, all), i| {
-            let t = &self.stages[i].table;
-            (done + t.n_done(), all + t.n_tasks())
-        })
+        (self.n_done, self.n_needed)
     }
 }
 
@@ -185,10 +189,14 @@ pub(crate) fn submit(
     (now_us, jobs): (u64, &BTreeMap<JobId, Job>),
 ) -> Result<Job, String> {
     let plan = Arc::new(Plan::of(&program).map_err(|e| e.to_string())?);
-    let whole = whole_stages(&plan);
+    let mut is_output = vec![false; plan.stages.len()];
+    plan.outputs.iter().for_each(|o| is_output[o.0 as usize] = true);
+    let needs = plan.needs();
+    let roots = Roots::new(&plan, &needs);
     let mut stages = Vec::with_capacity(plan.stages.len());
     let mut refs = BTreeSet::new();
-    for (i, stage) in plan.stages.iter().enumerate() {
+    let (mut outputs_left, mut n_needed) = (0, 0);
+    for (i, (stage, need)) in plan.stages.iter().zip(needs).enumerate() {
         let own = (job, StageIdx(i as u32));
         let canonical = if let StageKind::Held { job: of, output } = stage.kind {
             refs.insert(JobId(of));
@@ -197,25 +205,29 @@ pub(crate) fn submit(
             own
         };
         refs.extend((canonical != own).then_some(canonical.0));
+        outputs_left += if is_output[i] { stage.grid.n_chunks() } else { 0 };
+        n_needed += if canonical == own { need.n_tasks() } else { 0 };
         stages.push(StageState {
             table: Table::new(stage.grid.n_chunks()),
             canonical,
             aliases: Vec::new(),
-            is_output: plan.is_output(own.1),
-            whole: whole[i],
+            is_output: is_output[i],
+            need,
             bytes_each: bytes_each(stage),
             mean_us: 0,
         });
     }
     let is_alias = |s: &StageIdx| matches!(plan.stage(*s).kind, StageKind::Held { .. });
     let has_alias_outputs = plan.outputs.iter().any(is_alias);
-    let roots = Roots::new(&plan);
     Ok(Job {
         client,
         client_holds: true,
         program,
         plan,
         stages,
+        outputs_left,
+        n_done: 0,
+        n_needed,
         roots,
         refs,
         n_referrers: 0,
@@ -263,43 +275,6 @@ fn bytes_each(stage: &Stage) -> Option<u64> {
     let len: usize = kept.map(|(_, a)| a.chunk_max()).product();
     let element: usize = stage.planes.iter().map(|d| d.size()).sum();
     Some(len as u64 * element as u64)
-}
-
-/// For each stage, whether all of its tasks are needed: those of outputs, and those that such a stage reads all
-/// of. For other stages it is looked up task by task.
-fn whole_stages(plan: &Plan) -> Vec<bool> {
-    let mut whole: Vec<bool> = (0..plan.stages.len()).map(|i| plan.is_output(StageIdx(i as u32))).collect();
-    for i in (0..plan.stages.len()).rev() {
-        let from = &plan.stages[i];
-        let covered = |&(to, slot): &(StageIdx, usize)| {
-            whole[to.0 as usize] && covers(plan.stage(to), &plan.stage(to).inputs[slot], from)
-        };
-        whole[i] = whole[i] || plan.consumers[i].iter().any(covered);
-    }
-    whole
-}
-
-/// Whether every chunk of `from` is read through `input` by some task of `to`; false where that is hard to say.
-fn covers(to: &Stage, input: &Input, from: &Stage) -> bool {
-    match &input.map {
-        InputMap::Group { .. } => true,
-        InputMap::Flat => !has_empty_chunks(&from.out_grid),
-        // Every position is read by the task over it.
-        InputMap::Halo(_) => !has_empty_chunks(&from.out_grid) && !has_empty_chunks(&to.grid),
-        InputMap::View { clip: Some(_), .. } | InputMap::Take(_) => false,
-        InputMap::View { view, clip: None } => {
-            let out: Vec<_> = to.grid.axes().iter().map(|a| 0..a.len()).collect();
-            let image = view.image(&out);
-            let axes = view.axes.iter().zip(from.out_grid.axes()).zip(&image);
-            let all = |((map, axis), hull): ((&AxisMap, &AxisGrid), &std::ops::Range<usize>)| match map {
-                AxisMap::At(_) => axis.n_chunks() == 1,
-                AxisMap::Along { step, .. } => step.unsigned_abs() == 1 && *hull == (0..axis.len()),
-            };
-            !has_empty_chunks(&from.out_grid)
-                && out.iter().all(|r| !r.is_empty())
-                && axes.into_iter().all(all)
-        }
-    }
 }
 
 /// Whether some chunk of a grid has no elements.

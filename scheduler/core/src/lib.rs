@@ -15,6 +15,8 @@ mod place;
 mod readiness;
 mod recovery;
 mod reports;
+#[cfg(test)]
+mod scale;
 mod scheduler;
 mod state;
 mod table;

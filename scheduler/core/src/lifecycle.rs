@@ -76,7 +76,7 @@ impl Scheduler {
             return;
         }
         let unput = |(i, s): &(usize, &StageState)| {
-            job.is_literal(StageIdx(*i as u32)) && s.table.n_done() < s.table.n_tasks()
+            job.is_literal(StageIdx(*i as u32)) && s.table.n_done() < s.need.n_tasks()
         };
         if let Some((i, _)) = job.stages.iter().enumerate().find(unput) {
             let key = TaskKey { job: id, stage: StageIdx(i as u32), chunk: ChunkIdx(0) };

@@ -113,4 +113,6 @@ pub enum Bug {
     SilenceIgnored,
     /// A chunk that was made again while a job was over is not announced to its client.
     RemadeOutputUnannounced,
+    /// What reads a chunk is computed though no output depends on it.
+    UnneededReadersRun,
 }

@@ -59,10 +59,11 @@ impl Scheduler {
         let job = &self.jobs[&id];
         for (i, stage) in job.stages.iter().enumerate() {
             let idx = StageIdx(i as u32);
-            if stage.whole && !job.is_alias(idx) && stage.table.n_done() == 0 {
-                let needed = job.plan.task_bytes(idx, ChunkIdx(0));
+            if stage.need.n_tasks() > 0 && !job.is_alias(idx) && stage.table.n_done() == 0 {
+                let chunk = stage.need.nth(0);
+                let needed = job.plan.task_bytes(idx, chunk);
                 if needed > most {
-                    return self.fail_for_memory(TaskKey { job: id, stage: idx, chunk: ChunkIdx(0) }, needed);
+                    return self.fail_for_memory(TaskKey { job: id, stage: idx, chunk }, needed);
                 }
             }
         }

@@ -36,7 +36,7 @@ pub struct WorkerSummary {
 pub struct StageCounts {
     /// The operation in a word.
     pub name: &'static str,
-    /// Tasks in all.
+    /// Tasks that some output depends on.
     pub total: u64,
     /// Tasks done, whatever became of their chunks.
     pub done: u64,
@@ -110,7 +110,7 @@ impl Scheduler {
             stages: (j.stages.iter().enumerate())
                 .map(|(i, s)| StageCounts {
                     name: j.plan.stage(StageIdx(i as u32)).name(),
-                    total: s.table.n_tasks(),
+                    total: s.need.n_tasks(),
                     done: s.table.n_done(),
                     leased: s.table.counts().leased,
                     held: s.table.counts().held,

@@ -1,0 +1,170 @@
+//! Programs of a hundred thousand operations, run to their end: no event takes time that grows with the ways through a
+//! program, or with the product of its stages and outputs. And parts of deep chains, of which only what they depend on
+//! is computed.
+
+use crate::{Action, ClientId, Event, Hello, Limits, Scheduler};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use tilework_expr::{
+    BinaryOp, Boundary, ChunkIdx, Chunks, DType, Expr, Fold, Halo, Instruction, JobId, Kernel, Plan, Program,
+    Report, SliceArg, StageIdx, UnaryOp, Update, WorkerId,
+};
+
+/// Operations of each program, about.
+const N: usize = 100_000;
+
+fn literal(shape: &[usize], chunk: isize, id: u64) -> Expr {
+    Expr::literal(shape, &Chunks::from(chunk), DType::F64, id, Arc::new(())).unwrap()
+}
+
+fn sweep(e: &Expr) -> Expr {
+    let (build, name) = ("1f".into(), "f".into());
+    let kernel =
+        Kernel { offset: 64, build, name, params: vec![], inputs: vec![DType::F64], output: DType::F64 };
+    e.map_overlap(kernel, vec![Halo { depth: 1, boundary: Boundary::Reflect }; e.ndim()]).unwrap()
+}
+
+fn sweeps(start: Expr, n: usize) -> Expr {
+    (0..n).fold(start, |e, _| sweep(&e))
+}
+
+fn add(a: &Expr, b: &Expr) -> Expr {
+    a.binary(BinaryOp::Add, b).unwrap()
+}
+
+fn part(e: &Expr, upto: isize) -> Expr {
+    e.slice(&vec![SliceArg::Range { start: 0, end: Some(upto), step: 1 }; e.ndim()]).unwrap()
+}
+
+/// Runs a program on some workers, each of which does what it is told at once; how many tasks were done.
+fn run(outputs: &[Expr], n_workers: u32) -> u64 {
+    let mut scheduler = Scheduler::new(Limits::default());
+    let mut actions = Vec::new();
+    for w in 0..n_workers {
+        let hello = Hello {
+            name: format!("w{w}"),
+            incarnation: 1,
+            threads: 2,
+            memory_bytes: 1 << 40,
+            addresses: Vec::new(),
+        };
+        scheduler.handle(0, Event::WorkerJoined { worker: WorkerId(w), hello }, &mut actions);
+    }
+    let program = Arc::new(Program::new(outputs));
+    let submitted = Event::JobSubmitted { job: JobId(1), client: ClientId(1), program };
+    scheduler.handle(1, submitted, &mut actions);
+    let (mut done, mut now_us) = (None, 1);
+    while done.is_none() {
+        assert!(!actions.is_empty(), "nothing is done");
+        let mut events = Vec::new();
+        for action in actions.drain(..) {
+            match action {
+                Action::Tell { worker, instructions } => {
+                    let reports: Vec<Report> = instructions.into_iter().filter_map(answer).collect();
+                    events.push(Event::WorkerReported { worker, reports });
+                }
+                Action::Update { update: Update::Done { figures, .. }, .. } => done = Some(figures.n_tasks),
+                Action::Update { update: Update::Failed(error), .. } => panic!("{error}"),
+                _ => {}
+            }
+        }
+        for event in events {
+            now_us += 1;
+            scheduler.handle(now_us, event, &mut actions);
+        }
+    }
+    scheduler.check();
+    scheduler.handle(now_us, Event::JobReleased { job: JobId(1) }, &mut actions);
+    assert!(scheduler.state().jobs.is_empty());
+    done.unwrap()
+}
+
+fn answer(instruction: Instruction) -> Option<Report> {
+    match instruction {
+        Instruction::Lease { lease, tasks, .. } => {
+            Some(Report::Done { lease, tasks, busy_us: 100, bytes_fetched: 0 })
+        }
+        Instruction::Revoke { lease, tasks } => Some(Report::Returned { lease, tasks }),
+        _ => None,
+    }
+}
+
+/// The tasks that the outputs depend on, found from the outputs task by task.
+fn n_needed(outputs: &[Expr]) -> u64 {
+    let plan = Plan::of(&Program::new(outputs)).unwrap();
+    let tasks = |s: StageIdx| (0..plan.n_tasks(s)).map(move |c| (s, ChunkIdx(c)));
+    let mut stack: Vec<(StageIdx, ChunkIdx)> = plan.outputs.iter().flat_map(|s| tasks(*s)).collect();
+    let (mut found, mut inputs) = (BTreeSet::new(), Vec::new());
+    while let Some((s, c)) = stack.pop() {
+        if found.insert((s, c)) {
+            plan.inputs_of(s, c, &mut inputs);
+            stack.extend(inputs.drain(..).map(|(_, s, c)| (s, c)));
+        }
+    }
+    found.len() as u64
+}
+
+#[test]
+fn a_part_of_a_chain_of_stencils_computes_what_it_depends_on() {
+    let plane = || literal(&[800, 800], 50, 1);
+    for outputs in [
+        vec![part(&sweeps(plane(), 7), 50)],
+        vec![part(&sweeps(plane(), 7), 50), part(&sweeps(plane(), 3), 200)],
+        vec![part(&sweeps(literal(&[4000], 50, 1), 40), 10)],
+    ] {
+        let n = n_needed(&outputs);
+        for n_workers in [1, 3] {
+            assert_eq!(run(&outputs, n_workers), n);
+        }
+        let all = Plan::of(&Program::new(&outputs)).unwrap().n_tasks_in_all();
+        assert!(n < all / 2, "{n} of {all}");
+    }
+}
+
+#[test]
+fn a_corner_of_millions_of_chunks() {
+    // One chunk more along each axis with each sweep.
+    let swept = sweeps(literal(&[5000, 5000], 1, 1), 10);
+    assert_eq!(run(&[part(&swept, 1)], 2), 1 + (1..=11).map(|n| n * n).sum::<u64>());
+}
+
+#[test]
+fn a_deep_chain_and_a_part_of_it() {
+    assert_eq!(run(&[sweeps(literal(&[8], 4, 1), N)], 2), 2 * (N as u64 + 1));
+    assert_eq!(run(&[part(&sweeps(literal(&[8], 4, 1), N), 1)], 2), 1 + 1 + 2 * N as u64);
+}
+
+#[test]
+fn many_roots_meet_in_a_tree() {
+    let leaf =
+        |i: usize| literal(&[4], 2, i as u64).unary(UnaryOp::Exp).unwrap().reduce_all(Fold::Sum).unwrap();
+    let mut level: Vec<Expr> = (0..N / 4).map(leaf).collect();
+    while level.len() > 1 {
+        level = level.chunks(2).map(|p| if let [a, b] = p { add(a, b) } else { p[0].clone() }).collect();
+    }
+    assert!(run(&level, 3) > N as u64);
+}
+
+#[test]
+fn many_outputs_of_one_array_and_of_many() {
+    let x = literal(&[8], 4, 1);
+    let scaled = |i: usize| {
+        let by = Expr::full(&[], &Chunks::Auto, tilework_expr::Scalar::new(i as f64)).unwrap();
+        x.binary(BinaryOp::Mul, &by).unwrap()
+    };
+    let outputs: Vec<Expr> = (0..N / 3).map(scaled).collect();
+    assert_eq!(run(&outputs, 2), 2 * (N as u64 / 3 + 1));
+    let outputs: Vec<Expr> = (0..N / 3).map(|i| literal(&[8], 4, i as u64)).collect();
+    assert_eq!(run(&outputs, 3), 2 * (N as u64 / 3));
+}
+
+#[test]
+fn ladders_with_stages_between() {
+    let mut e = literal(&[8], 4, 1);
+    for _ in 0..N / 8 {
+        let swept = sweep(&e);
+        let mean = e.reduce_all(Fold::Mean).unwrap();
+        e = add(&swept, &e.binary(BinaryOp::Sub, &mean).unwrap());
+    }
+    assert!(run(&[part(&e, 3), e.reduce_all(Fold::Max).unwrap()], 2) > N as u64 / 2);
+}
