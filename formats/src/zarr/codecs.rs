@@ -18,7 +18,7 @@ use zarrs::array::codec::api::{
     register_codec_v2, register_codec_v3,
 };
 use zarrs::array::codec::{
-    BloscCodec, Bz2Codec, GzipCodec, ZlibCodec, ZstdCodec, bytes_to_bytes::blosc::blosc_validate,
+    BloscCodec, Bz2Codec, Crc32cCodec, GzipCodec, ZlibCodec, ZstdCodec, bytes_to_bytes::blosc::blosc_validate,
 };
 use zarrs::metadata::Configuration;
 use zarrs::metadata::v2::MetadataV2;
@@ -28,6 +28,16 @@ use zarrs::plugin::{ExtensionName, PluginCreateError, ZarrVersion};
 /// Bounds that are estimates (of what another codec has encoded) are stretched by this factor and these bytes.
 const SLACK_FACTOR: u64 = 2;
 const SLACK_BYTES: u64 = 64 * 1024;
+
+/// The checksum that `zarrs` knows as `crc32c`, by the name of `numcodecs`, which can put it in front too.
+fn crc32c(configuration: Option<&Configuration>) -> Result<Codec, PluginCreateError> {
+    match configuration.and_then(|c| c.get("location")).and_then(Value::as_str) {
+        None | Some("end") => <Crc32cCodec as CodecTraitsV3>::create(&MetadataV3::new("crc32c")),
+        Some(other) => {
+            Err(PluginCreateError::Other(format!("codec crc32c with its checksum at the {other}")))
+        }
+    }
+}
 
 /// What version 2's `blosc` is called among the bounded decoders.
 const BLOSC_V2: &str = "tilework.blosc";
@@ -128,6 +138,14 @@ impl Kind {
 pub(crate) fn register() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
+        register_codec_v3(CodecRuntimePluginV3::new(
+            |name| name == "numcodecs.crc32c",
+            |metadata| crc32c(metadata.configuration()),
+        ));
+        register_codec_v2(CodecRuntimePluginV2::new(
+            |id| id == "crc32c",
+            |metadata| crc32c(Some(&Configuration::from(metadata.configuration().clone()))),
+        ));
         for kind in KINDS {
             register_codec_v3(CodecRuntimePluginV3::new(
                 move |name| kind.is_v3(name),

@@ -5,7 +5,8 @@
 //! exchanged, which is one step: a reader sees the old array or the new one. Where directories cannot be exchanged
 //! (network file systems, mount points, somebody works in the directory or keeps files in it), the entries are moved:
 //! the old documents to `old` first, so that nobody sees a mixture, then its chunks; `new` becomes `ready`; its chunks
-//! move in, its documents last. Each step can be done again, so whoever finds the container finishes the work.
+//! move in, its documents last. Each step can be done again, so whoever finds the container finishes the work, unless
+//! there is an array in the place: the old one that had not been touched, or one that somebody has written since.
 //!
 //! Owns the steps. Must not know who writes, nor what documents say.
 
@@ -14,7 +15,7 @@ use super::store::PARTS;
 use crate::beside::{self, LOCK};
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 use std::ffi::OsString;
-use std::fs;
+use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -45,18 +46,25 @@ pub(crate) fn to_free_place(from: &Path, to: &Path) -> io::Result<()> {
 /// Puts the container's array in the place of the one at `target`. Says whether the container is gone with all that was
 /// there before: what cannot be removed, or is somebody's and cannot go back, is left to the next writer.
 pub(crate) fn replace(container: &Path, target: &Path) -> io::Result<bool> {
+    // One writer at a time, where there are locks.
+    let dir = File::open(target)?;
+    let _ = dir.lock();
     if !(is_alone(target) && exchange(container, target)) {
         move_entries(container, target)?;
     }
     Ok(settle_container(container, target).is_ok())
 }
 
+/// Whether a directory has what makes it an array.
+fn is_array(dir: &Path) -> bool {
+    [V3_DOCUMENT, ".zarray"].into_iter().any(|document| dir.join(document).exists())
+}
+
 /// Whether the directory is an array's and nobody else's.
 fn is_alone(target: &Path) -> bool {
     let worked_in = std::env::current_dir().is_ok_and(|dir| dir.starts_with(target));
-    let is_array = documents().any(|d| *d != ".zgroup" && target.join(d).is_file());
     let Ok(mut entries) = fs::read_dir(target) else { return false };
-    !worked_in && is_array && entries.all(|e| e.is_ok_and(|e| is_part_name(&e.file_name())))
+    !worked_in && is_array(target) && entries.all(|e| e.is_ok_and(|e| is_part_name(&e.file_name())))
 }
 
 /// Exchanges two directories; `false` where that cannot be, and nothing has happened.
@@ -75,7 +83,7 @@ fn move_entries(container: &Path, target: &Path) -> io::Result<()> {
     let [new, ready, old] = [NEW, READY, OLD].map(|name| container.join(name));
     if !ready.exists() {
         make_dir(&old)?;
-        for document in documents() {
+        for document in documents().rev() {
             rename_if_there(&target.join(document), &old.join(document))?;
         }
         for name in names(target)? {
@@ -99,7 +107,7 @@ fn move_entries(container: &Path, target: &Path) -> io::Result<()> {
 /// Removes a container whose work is done, or whose writer has gone; work that was begun is finished first.
 fn settle_container(container: &Path, target: &Path) -> io::Result<()> {
     let is = |name: &str| container.join(name).exists();
-    if is(READY) || is(OLD) && is(NEW) {
+    if (is(READY) || is(OLD) && is(NEW)) && !is_array(target) {
         move_entries(container, target)?;
     }
     if is(EXCHANGED) {
@@ -174,7 +182,7 @@ fn rename_if_there(from: &PathBuf, to: &PathBuf) -> io::Result<()> {
 }
 
 /// The documents of both versions; what makes a directory an array comes last.
-fn documents() -> impl Iterator<Item = &'static &'static str> {
+fn documents() -> impl DoubleEndedIterator<Item = &'static &'static str> {
     V2_DOCUMENTS.iter().chain([&V3_DOCUMENT])
 }
 
@@ -234,13 +242,15 @@ mod tests {
         files.iter().map(|&(name, text)| (name.to_owned(), text.to_owned())).collect()
     }
 
+    const BEFORE: [(&str, &str); 4] =
+        [("c/0", "old"), ("c/1", "old"), ("notes/c/1", "mine"), ("zarr.json", "old")];
     const AFTER: [(&str, &str); 4] =
         [("c/0", "new"), ("c/2", "new"), ("notes/c/1", "mine"), ("zarr.json", "new")];
 
     /// An array with a file of somebody's below it, and a finished one in a container beside it.
     fn scene(dir: &Path) -> (PathBuf, PathBuf) {
         let (target, container) = (dir.join("x"), dir.join(".x.tilework-nobody-0"));
-        put(&target, &[("zarr.json", "old"), ("c/0", "old"), ("c/1", "old"), ("notes/c/1", "mine")]);
+        put(&target, &BEFORE);
         put(&container.join(NEW), &[("zarr.json", "new"), ("c/0", "new"), ("c/2", "new")]);
         fs::create_dir(container.join(PARTS)).unwrap();
         (target, container)
@@ -280,7 +290,6 @@ mod tests {
         assert_eq!(tree(dir.path()), owned(&[("x/c/0", "new"), ("x/c/2", "new"), ("x/zarr.json", "new")]));
     }
 
-    /// The moves that were done when the writer died, and whether the new array is what is left.
     #[test]
     fn moves_are_finished_from_every_step() {
         let steps: [fn(&Path, &Path); 7] = [
@@ -303,7 +312,22 @@ mod tests {
                 tree(&target).into_iter().filter(|(name, _)| name.starts_with("c/")).collect();
             assert!(text.is_empty() || chunks.iter().all(|(_, chunk)| *chunk == text), "a mixture at {done}");
             settle_container(&container, &target).unwrap();
-            assert_eq!(tree(&target), owned(&AFTER), "{done} steps");
+            let after = if done == 1 { owned(&BEFORE) } else { owned(&AFTER) };
+            assert_eq!(tree(&target), after, "{done} steps");
+            assert!(!container.exists());
+
+            // The same where somebody has written the array since.
+            let dir = tempfile::tempdir().unwrap();
+            let (target, container) = scene(dir.path());
+            for step in &steps[..done] {
+                step(&container, &target);
+            }
+            let later = [("zarr.json", "later"), ("c/0", "later")];
+            let _ = fs::remove_dir_all(target.join("c"));
+            put(&target, &later);
+            settle_container(&container, &target).unwrap();
+            let after = [("c/0", "later"), ("notes/c/1", "mine"), ("zarr.json", "later")];
+            assert_eq!(tree(&target), owned(&after), "{done} steps, and a later array");
             assert!(!container.exists());
         }
     }
