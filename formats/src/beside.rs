@@ -198,7 +198,7 @@ mod tests {
         let target = dir.path().join("a.npy");
         let (at, file) = create_file(&target).unwrap();
         let name = target.file_name().unwrap();
-        assert_eq!(written_beside(dir.path(), name), [at.clone()]);
+        assert_eq!(written_beside(dir.path(), name), std::slice::from_ref(&at));
         assert!(written_beside(dir.path(), OsStr::new("a.np")).is_empty());
         assert!(abandoned(&at, &at, &at).is_none(), "its writer lives");
         drop(file);

@@ -144,7 +144,7 @@ pub(crate) fn register() {
         ));
         register_codec_v2(CodecRuntimePluginV2::new(
             |id| id == "crc32c",
-            |metadata| crc32c(Some(&Configuration::from(metadata.configuration().clone()))),
+            |metadata| crc32c(Some(metadata.configuration())),
         ));
         for kind in KINDS {
             register_codec_v3(CodecRuntimePluginV3::new(
@@ -288,22 +288,15 @@ mod tests {
     #[test]
     fn no_decoder_makes_more_than_it_may() {
         let plain = vec![7; 1 << 20];
-        let written = |mut encoder: Box<dyn FnMut(&[u8]) -> Vec<u8>>| encoder(&plain);
-        let gzip = written(Box::new(|bytes| {
-            let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
-            encoder.write_all(bytes).unwrap();
-            encoder.finish().unwrap()
-        }));
-        let zlib = written(Box::new(|bytes| {
-            let mut encoder = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::fast());
-            encoder.write_all(bytes).unwrap();
-            encoder.finish().unwrap()
-        }));
-        let bz2 = written(Box::new(|bytes| {
-            let mut encoder = bzip2::write::BzEncoder::new(Vec::new(), bzip2::Compression::fast());
-            encoder.write_all(bytes).unwrap();
-            encoder.finish().unwrap()
-        }));
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        encoder.write_all(&plain).unwrap();
+        let gzip = encoder.finish().unwrap();
+        let mut encoder = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::fast());
+        encoder.write_all(&plain).unwrap();
+        let zlib = encoder.finish().unwrap();
+        let mut encoder = bzip2::write::BzEncoder::new(Vec::new(), bzip2::Compression::fast());
+        encoder.write_all(&plain).unwrap();
+        let bz2 = encoder.finish().unwrap();
         // With the length in the frame, and without.
         let zstd = zstd::bulk::compress(&plain, 1).unwrap();
         let stream = zstd::stream::encode_all(&plain[..], 1).unwrap();

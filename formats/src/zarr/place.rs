@@ -314,9 +314,11 @@ impl ZarrStaged {
         }
         self.levels.make_groups(self.version, &self.container.at).map_err(io)?;
         self.install()?;
-        let consolidated = self.levels.consolidate();
-        consolidated
-            .map_err(|e| FormatError::Io { path: format!("{}: consolidated metadata", self.name), source: e })
+        self.levels.consolidate().map_err(|source| {
+            let path =
+                format!("{}, which is in its place, but not so in a group's copy of its metadata", self.name);
+            FormatError::Io { path, source }
+        })
     }
 
     fn install(&mut self) -> Result<(), FormatError> {

@@ -277,6 +277,18 @@ mod tests {
     }
 
     #[test]
+    fn a_container_may_lie_within_the_array() {
+        let dir = tempfile::tempdir().unwrap();
+        let (target, beside) = scene(dir.path());
+        let container = target.join(".x.tilework-nobody-0");
+        fs::rename(beside, &container).unwrap();
+        assert!(!exchange(&container, &target), "a directory cannot be exchanged with what is within it");
+        assert!(replace(&container, &target).unwrap());
+        assert_eq!(tree(&target), owned(&AFTER));
+        assert!(!container.exists());
+    }
+
+    #[test]
     fn an_array_of_its_own_is_exchanged_in_one_step() {
         let dir = tempfile::tempdir().unwrap();
         let (target, container) = scene(dir.path());
