@@ -1,6 +1,6 @@
 //! What can go wrong for the user of arrays: a mistake in the expression, a file, or the cluster.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use tilework_expr::{DType, ExprError, JobError};
 
 /// Why an array could not be built or computed.
@@ -50,6 +50,14 @@ pub enum Error {
     /// The computation failed.
     #[error(transparent)]
     Job(#[from] JobError),
+    /// What was to be written to a file could not be computed; the file is as it was.
+    #[error("{why}; nothing was written: {path} is as it was", path = path.display())]
+    NotWritten {
+        /// The file, or the array in its store.
+        path: PathBuf,
+        /// Why.
+        why: Box<Error>,
+    },
     /// The cluster cannot be reached or was lost.
     #[error("{0}")]
     Cluster(String),
@@ -66,6 +74,12 @@ pub enum Error {
         /// Why.
         why: String,
     },
+}
+
+impl Error {
+    pub(crate) fn not_written(path: &Path, why: Error) -> Error {
+        Error::NotWritten { path: path.to_owned(), why: Box::new(why) }
+    }
 }
 
 /// The result of building or computing an array.

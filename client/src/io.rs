@@ -7,7 +7,9 @@ use crate::array::{Array, chunks_of};
 use crate::error::{Error, Result};
 use crate::session;
 use ndarray::Dimension;
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 use tilework_expr::{
     AUTO_CHUNK_BYTES, AxisChunks, ChunkIdx, Chunks, Element, Expr, FileKind, FileRef, Grid, run_grid,
 };
@@ -87,6 +89,9 @@ impl<A: Element, D: Dimension> Array<A, D> {
     /// In chunks that are multiples of the stored ones. Its metadata are read at once, its chunks when a
     /// computation needs them.
     ///
+    /// The elements are those that are stored. Where the array's attributes say that they are packed (`scale_factor`,
+    /// `add_offset`, `_FillValue`), which xarray would undo, a warning says so, once an array.
+    ///
     /// # Errors
     /// [`Error::Format`] for a store that cannot be read, [`Error::DType`] for other elements,
     /// [`Error::Dimensions`] for another number of dimensions.
@@ -116,6 +121,9 @@ impl<A: Element, D: Dimension> Array<A, D> {
         {
             return Err(Error::Dimensions { what: what(), got, expected });
         }
+        if let Some(packing) = reader.packing() {
+            warn_of_packing(&what(), packing);
+        }
         let chunks = chunks.unwrap_or_else(|| chunks_for(&source, meta));
         let file = (file_ref(&source)?, meta.stored.clone());
         Self::wrapped(Expr::read(file, &meta.shape, &chunks, A::DTYPE))
@@ -125,14 +133,18 @@ impl<A: Element, D: Dimension> Array<A, D> {
 /// # Writing files
 impl<A: Element, D: Dimension> Array<A, D> {
     /// Computes the array, gathers it into this process and writes it as an `.npy` file, which appears whole
-    /// or not at all.
+    /// or not at all: until then it is `.NAME.tilework-HOST-ID` beside it. A file that it replaces gives it its mode,
+    /// and its owner where this process may.
     ///
     /// # Errors
-    /// A failed computation; a result above the session's limit for gathering; a file that cannot be written.
+    /// [`Error::NotWritten`] for a failed computation or a result above the session's limit for gathering, after which
+    /// the file is as it was; [`Error::Format`] for a file that cannot be written.
     pub fn write_npy(&self, path: impl AsRef<Path>) -> Result<()> {
+        let path = path.as_ref();
         let writer = tilework_formats::NpyWriter::create(path, self.shape(), A::DTYPE)?;
         let expr = self.leaf()?;
-        let chunks = session::run(std::slice::from_ref(&expr))?;
+        let chunks =
+            session::run(std::slice::from_ref(&expr)).map_err(|why| Error::not_written(path, why))?;
         let grid = expr.grid();
         for (i, chunk) in chunks[0].iter().enumerate() {
             let plane = chunk.planes[0].to_contiguous();
@@ -151,12 +163,19 @@ impl<A: Element, D: Dimension> Array<A, D> {
     }
 
     /// Computes the array and writes it to a Zarr store, chunk by chunk on the workers. Where the array's
-    /// chunks are not the stored ones (or the shards), it is rechunked first. After an error the stored array
-    /// may be incomplete.
+    /// chunks are not the stored ones (or the shards), it is rechunked first.
+    ///
+    /// The array is written beside its place, in a directory `.NAME.tilework-HOST-ID`, and takes it when all of it has
+    /// been written, with the groups above it. So it may be an expression of what is stored there, and whatever ends
+    /// the program, a reader finds what was there before or the new array. What a write that was killed leaves behind is
+    /// cleared by the next one to the same place. Where directories cannot be exchanged (network file systems), and
+    /// where files that are no part of the array lie in its directory, the old array's files are moved out and the new
+    /// ones in: a program that is killed within that moment leaves no array there but both beside it, and the next
+    /// write finishes the work.
     ///
     /// # Errors
-    /// [`Error::Format`] for options that make no sense, an array that is there and not to be replaced, or a
-    /// store that cannot be written; a failed computation.
+    /// [`Error::NotWritten`] for a failed computation, after which the stored array is as it was; [`Error::Format`] for
+    /// options that make no sense, an array that is there and not to be replaced, or a store that cannot be written.
     pub fn write_zarr_with(&self, path: impl AsRef<Path>, array: &str, options: &ZarrOptions) -> Result<()> {
         let expr = self.leaf()?;
         let grid = expr.grid();
@@ -174,19 +193,32 @@ impl<A: Element, D: Dimension> Array<A, D> {
             dims: options.axis_names.clone(),
         };
         let path = absolute(path.as_ref())?;
+        text(&path)?;
         let target = ZarrTarget { path: path.clone(), array: array.to_owned(), version: options.version };
-        target.create(&spec, options.if_exists)?;
+        let staged = target.begin(&spec, options.if_exists)?;
         if self.is_empty() {
-            return Ok(());
+            return Ok(staged.finish()?);
         }
         let unit = spec.shards.as_ref().unwrap_or(&spec.chunks);
         let kind = match options.version {
             ZarrVersion::V2 => FileKind::Zarr2,
             ZarrVersion::V3 => FileKind::Zarr3,
         };
-        let file = FileRef { kind, path: text(&path)?, member: array.to_owned() };
+        let file = FileRef { kind, path: text(&staged.path())?, member: String::new() };
         let written = expr.on_grid(Grid::regular(self.shape(), unit))?.write(file)?;
-        session::execute(&[written])
+        session::execute(&[written]).map_err(|why| Error::not_written(&path.join(array), why))?;
+        Ok(staged.finish()?)
+    }
+}
+
+/// Says once an array that its elements are those that are stored.
+fn warn_of_packing(what: &str, packing: &str) {
+    static SAID: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
+    let mut said = SAID.lock().unwrap_or_else(PoisonError::into_inner);
+    if said.insert(what.to_owned()) {
+        eprintln!(
+            "tilework: {what} is read as it is stored: its attributes say {packing}, which is not applied"
+        );
     }
 }
 

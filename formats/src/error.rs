@@ -176,6 +176,29 @@ pub enum FormatError {
         #[source]
         source: io::Error,
     },
+    /// A folder that is to be written into cannot be.
+    #[error("{path}: cannot write into this folder: {source}")]
+    Folder {
+        /// The folder.
+        path: String,
+        /// The system's error.
+        #[source]
+        source: io::Error,
+    },
+    /// The new array could not be put in the place of the old one. Nothing of either is lost.
+    #[error(
+        "{path}: putting the new array in its place was interrupted: {source}; the old and the new data are in \
+         `{kept}`, and the next write there finishes it"
+    )]
+    Interrupted {
+        /// The array.
+        path: String,
+        /// The directory that holds what is not in its place.
+        kept: String,
+        /// The system's error.
+        #[source]
+        source: io::Error,
+    },
     /// A Zarr store or codec failed.
     #[error("{path}: zarr: {reason}")]
     Zarr {

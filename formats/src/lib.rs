@@ -13,9 +13,9 @@
 //! let dir = tempfile::tempdir()?;
 //! let target =
 //!     ZarrTarget { path: dir.path().join("a.zarr"), array: "counts".into(), version: ZarrVersion::V3 };
-//! target.create(&ZarrSpec::new(&[4, 6], DType::U8, &[2, 6]), IfExists::Fail)?;
-//! let writer = target.open()?;
-//! writer.write_chunk(&[0..2, 0..6], &[7; 12])?;
+//! let staged = target.begin(&ZarrSpec::new(&[4, 6], DType::U8, &[2, 6]), IfExists::Fail)?;
+//! staged.writer()?.write_chunk(&[0..2, 0..6], &[7; 12])?;
+//! staged.finish()?; // nobody has seen it until now
 //!
 //! let reader = ArraySource::zarr(&target.path, "counts").open()?;
 //! let mut column = [9; 4];
@@ -27,8 +27,10 @@
 // A box of a one-axis array is an array of one range; the lint suspects `vec![0; n]`.
 #![allow(clippy::single_range_in_vec_init)]
 
+mod beside;
 mod elements;
 mod error;
+mod file;
 mod inflate;
 mod npy;
 mod npz;
@@ -40,4 +42,4 @@ pub use error::FormatError;
 pub use npy::{NpyWriter, write_npy};
 pub use npz::npz_members;
 pub use source::{ArrayMeta, ArrayReader, ArraySource};
-pub use zarr::{ArrayWriter, IfExists, ZarrCodec, ZarrSpec, ZarrTarget, ZarrVersion};
+pub use zarr::{ArrayWriter, IfExists, ZarrCodec, ZarrSpec, ZarrStaged, ZarrTarget, ZarrVersion};

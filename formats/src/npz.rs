@@ -2,9 +2,9 @@
 //!
 //! Owns the archive's directory. Must not know what a member holds.
 
-use crate::FormatError;
 use crate::inflate::Inflater;
 use crate::npy::{Bytes, NpyReader, Span};
+use crate::{FormatError, file};
 use std::fs::File;
 use std::io::BufReader;
 use std::path::Path;
@@ -13,7 +13,8 @@ use zip::{CompressionMethod, ZipArchive};
 
 type Archive = ZipArchive<BufReader<File>>;
 
-/// The names of the arrays in an `.npz` file, in its order, without `.npy`.
+/// The names of the arrays in an `.npz` file, in its order, without `.npy`. Where an archive has both `a` and `a.npy`,
+/// these are their names, as NumPy has it.
 ///
 /// # Errors
 /// [`FormatError::Missing`], [`FormatError::NotAnArray`] for a file that is no zip archive, [`FormatError::Io`].
@@ -24,18 +25,17 @@ pub fn npz_members(path: impl AsRef<Path>) -> Result<Vec<String>, FormatError> {
 }
 
 fn names(archive: &Archive) -> Vec<String> {
-    archive.file_names().map(|n| n.strip_suffix(".npy").unwrap_or(n).to_owned()).collect()
+    let short = |name: &str| {
+        let short = name.strip_suffix(".npy").unwrap_or(name);
+        if archive.index_for_name(short).is_some() { name.to_owned() } else { short.to_owned() }
+    };
+    archive.file_names().map(short).collect()
 }
 
 fn directory(path: &Path, name: &str) -> Result<(Archive, u64), FormatError> {
-    let file = File::open(path).map_err(|e| FormatError::io(name, e))?;
-    let info = file.metadata().map_err(|e| FormatError::io(name, e))?;
-    if !info.is_file() {
-        let reason = "got a directory, expected a file".to_owned();
-        return Err(FormatError::NotAnArray { path: name.to_owned(), reason });
-    }
+    let (file, len) = file::open_array(path, name)?;
     let archive = ZipArchive::new(BufReader::new(file)).map_err(|e| zip_error(name, e))?;
-    Ok((archive, info.len()))
+    Ok((archive, len))
 }
 
 fn zip_error(path: &str, error: ZipError) -> FormatError {
@@ -49,7 +49,7 @@ fn zip_error(path: &str, error: ZipError) -> FormatError {
 pub(crate) fn open(path: &Path, member: &str) -> Result<NpyReader, FormatError> {
     let archive_name = path.display().to_string();
     let (mut archive, file_bytes) = directory(path, &archive_name)?;
-    let found = archive.index_for_name(&format!("{member}.npy")).or_else(|| archive.index_for_name(member));
+    let found = archive.index_for_name(member).or_else(|| archive.index_for_name(&format!("{member}.npy")));
     let Some(index) = found else {
         let available = names(&archive).join(", ");
         return Err(FormatError::MissingMember { path: archive_name, member: member.to_owned(), available });
@@ -68,7 +68,7 @@ pub(crate) fn open(path: &Path, member: &str) -> Result<NpyReader, FormatError> 
     if end > file_bytes {
         return Err(FormatError::Truncated { path: name, expected: end, got: file_bytes });
     }
-    let file = File::open(path).map_err(|e| FormatError::io(&name, e))?;
+    let (file, _) = file::open_array(path, &name)?;
     let span = Span { file, start, len: packed };
     let bytes = match method {
         CompressionMethod::STORE if packed == len => Bytes::Plain(span),

@@ -5,7 +5,7 @@
 
 use crate::npy::{self, NpyReader};
 use crate::zarr::ZarrReader;
-use crate::{FormatError, npz, region};
+use crate::{FormatError, beside, npz, region};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use tilework_expr::{DType, Steps, Stored};
@@ -100,6 +100,19 @@ impl ArraySource {
     /// [`FormatError::Unsupported`], [`FormatError::TooLarge`], [`FormatError::Invalid`] (an array path that
     /// leaves the store), [`FormatError::Io`] or [`FormatError::Zarr`].
     pub fn open(&self) -> Result<ArrayReader, FormatError> {
+        let at = match self {
+            ArraySource::Npy { path } | ArraySource::Npz { path, .. } => path.clone(),
+            ArraySource::Zarr { path, array } => path.join(array.trim_start_matches('/')),
+        };
+        if let Some(unfinished) = beside::unfinished(&at) {
+            return Err(FormatError::NotAnArray {
+                path: at.display().to_string(),
+                reason: format!(
+                    "`{}` is being written, or was left behind by a write that was interrupted",
+                    unfinished.display()
+                ),
+            });
+        }
         let (name, inner) = match self {
             ArraySource::Npy { path } => (path.display().to_string(), Inner::Npy(Box::new(npy::open(path)?))),
             ArraySource::Npz { path, member } => {
@@ -134,6 +147,16 @@ impl ArrayReader {
         match &self.inner {
             Inner::Npy(reader) => reader.meta(),
             Inner::Zarr(reader) => &reader.meta,
+        }
+    }
+
+    /// What the array's attributes say is still to be done with its elements, as `scale_factor = 0.1, add_offset = 2`:
+    /// they are read as they are stored. `None` where they say nothing.
+    #[must_use]
+    pub fn packing(&self) -> Option<&str> {
+        match &self.inner {
+            Inner::Npy(_) => None,
+            Inner::Zarr(reader) => reader.packed.as_deref(),
         }
     }
 

@@ -9,6 +9,8 @@
 #![allow(clippy::unwrap_used)]
 
 mod damage;
+mod places;
+mod published;
 mod support;
 
 use std::fs;
@@ -199,6 +201,34 @@ fn npz_members_are_read() {
         assert_eq!(npz_members(&path).unwrap(), ["m0", "m1", "m2", "m3", "m4", "m5", "m6"]);
         let error = ArraySource::npz(&path, "other").open().unwrap_err().to_string();
         assert!(error.contains("no member `other`, expected one of: m0, m1, m2"), "{error}");
+    }
+}
+
+#[test]
+fn members_have_the_names_that_numpy_gives_them() {
+    let fixture = Fixture::new();
+    let image = |n: u8| support::foreign_npy(&[1], DType::U8, &[n], false, false);
+    // `Fixture::npz` adds `.npy`: the archive has `a.npy`, `a.npy.npy` and `b.npy`.
+    let path = fixture.npz(
+        "a.npz",
+        &[("a".into(), image(1)), ("a.npy".into(), image(2)), ("b".into(), image(3))],
+        true,
+    );
+    for (member, element) in [("a", 1), ("a.npy", 1), ("a.npy.npy", 2), ("b", 3), ("b.npy", 3)] {
+        check(&ArraySource::npz(&path, member), &[1], DType::U8, &[element]);
+    }
+    assert_eq!(npz_members(&path).unwrap(), ["a", "a.npy.npy", "b"]);
+    // Members without the ending are not the same as those with it.
+    let path = fixture.path("both.npz");
+    let mut zip = zip::ZipWriter::new(fs::File::create(&path).unwrap());
+    for (name, n) in [("a.npy", 4), ("a", 5)] {
+        zip.start_file(name, zip::write::SimpleFileOptions::default()).unwrap();
+        std::io::Write::write_all(&mut zip, &image(n)).unwrap();
+    }
+    zip.finish().unwrap();
+    assert_eq!(npz_members(&path).unwrap(), ["a.npy", "a"]);
+    for (member, element) in [("a", 5), ("a.npy", 4)] {
+        check(&ArraySource::npz(&path, member), &[1], DType::U8, &[element]);
     }
 }
 

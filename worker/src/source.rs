@@ -19,26 +19,47 @@ use tokio::sync::Semaphore;
 
 type Opened<T> = Arc<OnceLock<Result<T, TaskError>>>;
 
+/// The most files of a kind that a worker keeps open: a job may read thousands, a process has about 1,000 descriptors.
+const OPEN_FILES_MAX: usize = 128;
+
 #[derive(Debug)]
 struct Files<T> {
-    open: Mutex<HashMap<(JobId, FileRef), Opened<T>>>,
+    open: Mutex<Open<T>>,
+}
+
+/// The files that are open, with the number of the last use of each.
+#[derive(Debug)]
+struct Open<T> {
+    files: HashMap<(JobId, FileRef), (Opened<T>, u64)>,
+    n_uses: u64,
 }
 
 impl<T> Default for Files<T> {
     fn default() -> Self {
-        Files { open: Mutex::default() }
+        Files { open: Mutex::new(Open { files: HashMap::new(), n_uses: 0 }) }
     }
 }
 
 impl<T> Files<T> {
+    /// Where a job's file is, or will be, open. The file that was used longest ago is closed where there are too many,
+    /// once those who read it have done.
     fn slot(&self, job: JobId, file: &FileRef) -> Opened<T> {
         let mut open = self.open.lock().expect("nothing panics while files are looked up");
-        open.entry((job, file.clone())).or_default().clone()
+        let Open { files, n_uses } = &mut *open;
+        *n_uses += 1;
+        let key = (job, file.clone());
+        if files.len() == OPEN_FILES_MAX && !files.contains_key(&key) {
+            let oldest = files.iter().min_by_key(|(_, (_, used))| *used).map(|(key, _)| key.clone());
+            oldest.and_then(|key| files.remove(&key));
+        }
+        let (slot, used) = files.entry(key).or_insert_with(|| (Opened::default(), 0));
+        *used = *n_uses;
+        slot.clone()
     }
 
     fn forget(&self, job: Option<JobId>) {
         let mut open = self.open.lock().expect("nothing panics while files are looked up");
-        open.retain(|(of, _), _| job.is_some_and(|job| *of != job));
+        open.files.retain(|(of, _), _| job.is_some_and(|job| *of != job));
     }
 }
 
@@ -190,5 +211,30 @@ fn of_format(error: FormatError) -> TaskError {
     match &error {
         FormatError::Io { .. } => TaskError::Worker(error.to_string()),
         _ => TaskError::Operation(error.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_files_used_last_stay_open() {
+        let files = Files::<usize>::default();
+        let file = |i: usize| FileRef { kind: FileKind::Npy, path: i.to_string(), member: String::new() };
+        let open = |i: usize| {
+            let slot = files.slot(JobId(1), &file(i));
+            let fresh = slot.get().is_none();
+            slot.get_or_init(|| Ok(i));
+            fresh
+        };
+        assert!((0..10 * OPEN_FILES_MAX).all(|i| {
+            let fresh = open(i);
+            fresh && (i == 0 || !open(i - 1))
+        }));
+        assert_eq!(files.open.lock().unwrap().files.len(), OPEN_FILES_MAX);
+        assert!(open(0));
+        files.forget(Some(JobId(1)));
+        assert!(files.open.lock().unwrap().files.is_empty());
     }
 }

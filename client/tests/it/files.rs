@@ -2,6 +2,9 @@
 
 use crate::support::check;
 use ndarray::Array2 as Nd2;
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 use tilework::io::{IfExists, ZarrCodec, ZarrOptions, ZarrVersion};
 use tilework::prelude::*;
 use tilework::{DType, Error};
@@ -93,4 +96,263 @@ fn what_is_in_the_file_is_said() {
     assert!(Array2::<f64>::read_zarr(dir.path(), "nothing").is_err());
     let nowhere = Array::from(table()).write_npy(dir.path().join("no/such/folder.npy"));
     assert!(matches!(nowhere, Err(Error::Format(_))));
+}
+
+/// An array that holds 1.0, 2.0, … in chunks of 10.
+fn steps(n: usize) -> Array1<f64> {
+    Array1::<f64>::linspace_chunked(1.0, n as f64, n, 10)
+}
+
+/// The names of everything at `dir`.
+fn names(dir: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(dir).unwrap();
+    let mut names: Vec<_> = entries.map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn an_expression_of_a_stored_array_takes_its_place() {
+    let _mine = crate::support::processes_are_mine();
+    for n in [None, Some(2)] {
+        let session = n.map(|n| Session::processes(n).unwrap());
+        let dir = tempfile::tempdir().unwrap();
+        for version in [ZarrVersion::V3, ZarrVersion::V2] {
+            for (if_exists, array) in [
+                (IfExists::Replace, "x"),
+                (IfExists::Keep, "x"),
+                (IfExists::Replace, "a/b/x"),
+                (IfExists::Keep, ""),
+                (IfExists::Replace, ""),
+            ] {
+                let store = dir.path().join(format!("{version:?}{if_exists:?}{}.zarr", array.len()));
+                let chunks = Some(vec![10]);
+                let options = ZarrOptions { version, if_exists, chunks, ..ZarrOptions::default() };
+                steps(48).write_zarr_with(&store, array, &options).unwrap();
+                let read = || Array1::<f64>::read_zarr_chunked(&store, array, 7).unwrap();
+                (&read() * 2.0).write_zarr_with(&store, array, &options).unwrap();
+                check(&read(), &(nd_steps(48) * 2.0));
+                // By another name of the same array, backwards: each chunk is made of another one.
+                let link = dir.path().join("link");
+                std::os::unix::fs::symlink(&store, &link).unwrap();
+                let x = Array1::<f64>::read_zarr(&link, array).unwrap();
+                x.slice(s![..;-1]).to_owned().write_zarr_with(&store, array, &options).unwrap();
+                check(&read(), &(nd_steps(48) * 2.0).slice(ndarray::s![..;-1]).to_owned());
+                std::fs::remove_file(link).unwrap();
+                let inner: PathBuf = store.join(array);
+                assert!(names(&inner).iter().all(|n| !n.contains("tilework")), "{:?}", names(&inner));
+            }
+        }
+        assert!(names(dir.path()).iter().all(|n| !n.contains("tilework")), "{:?}", names(dir.path()));
+        assert!(session.is_none_or(|s| s.n_tasks_done() > 0));
+    }
+    Session::close_current();
+}
+
+fn nd_steps(n: usize) -> ndarray::Array1<f64> {
+    ndarray::Array1::from_iter((1..=n).map(|i| i as f64))
+}
+
+#[test]
+fn what_cannot_be_written_leaves_what_was_there() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = dir.path().join("s.zarr");
+    let replace = ZarrOptions { if_exists: IfExists::Replace, ..ZarrOptions::default() };
+    let file = dir.path().join("a.npy");
+    steps(30).write_zarr(&store, "x").unwrap();
+    steps(30).write_npy(&file).unwrap();
+    let before = (names(dir.path()), names(&store));
+    for (codec, expected) in
+        [(ZarrCodec::Gzip { level: 10 }, "gzip level 10"), (ZarrCodec::Zstd { level: 23 }, "zstd level 23")]
+    {
+        let options = ZarrOptions { codec, ..replace.clone() };
+        let error = steps(30).write_zarr_with(&store, "x", &options).unwrap_err();
+        assert!(error.to_string().contains(expected), "{error}");
+    }
+    // The third of its chunks cannot be computed.
+    let gone = dir.path().join("gone.npy");
+    steps(10).write_npy(&gone).unwrap();
+    let x = Array1::<f64>::read_npy(&gone).unwrap();
+    std::fs::remove_file(&gone).unwrap();
+    let failing = tilework::concatenate(Axis(0), &[steps(20).view(), x.view()]).unwrap();
+    for error in [
+        failing.write_zarr_with(&store, "x", &replace).unwrap_err(),
+        failing.write_zarr(&store, "new/y").unwrap_err(),
+        failing.write_npy(&file).unwrap_err(),
+    ] {
+        assert!(matches!(error, Error::NotWritten { .. }), "{error}");
+        assert!(error.to_string().contains("gone.npy: no such file"), "{error}");
+        assert!(error.to_string().ends_with("is as it was"), "{error}");
+    }
+    assert_eq!((names(dir.path()), names(&store)), before);
+    check(&Array1::<f64>::read_zarr(&store, "x").unwrap(), &nd_steps(30));
+    check(&Array1::<f64>::read_npy(&file).unwrap(), &nd_steps(30));
+}
+
+/// Not a test of its own: the program that the next test kills while it writes.
+fn write_until_killed(store: &Path) {
+    let replace = ZarrOptions { if_exists: IfExists::Replace, ..ZarrOptions::default() };
+    for round in 2.. {
+        let x = Array1::<f64>::ones_chunked(1000, 10) * f64::from(round);
+        x.write_zarr_with(store, "g/x", &replace).unwrap();
+        if round == 3 {
+            println!("writing");
+        }
+    }
+}
+
+#[test]
+fn a_writer_that_is_killed_leaves_the_old_array_or_the_new() {
+    const CHILD: &str = "TILEWORK_TEST_WRITES_UNTIL_KILLED";
+    if let Some(store) = std::env::var_os(CHILD) {
+        return write_until_killed(Path::new(&store));
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let store = dir.path().join("s.zarr");
+    let name = "files::a_writer_that_is_killed_leaves_the_old_array_or_the_new";
+    let mut left = 0;
+    for kill in 0..8 {
+        Array1::<f64>::ones_chunked(1000, 10)
+            .write_zarr_with(
+                &store,
+                "g/x",
+                &ZarrOptions { if_exists: IfExists::Replace, ..ZarrOptions::default() },
+            )
+            .unwrap();
+        assert_eq!(names(&store.join("g")), ["x", "zarr.json"], "the next writer clears what is left");
+        let mut child = Command::new(std::env::current_exe().unwrap());
+        child.args(["--exact", name, "--nocapture"]).env(CHILD, &store).stdout(Stdio::piped());
+        let mut child = child.spawn().unwrap();
+        let mut out = BufReader::new(child.stdout.take().unwrap()).lines();
+        assert!(out.any(|line| line.unwrap().contains("writing")), "it has written");
+        // In the middle of a write: its directory is there, with this many chunks or none.
+        let chunks = |at: &Path| std::fs::read_dir(at.join("new/c")).map_or(0, Iterator::count);
+        while !writing(&store.join("g")).iter().any(|at| chunks(at) >= kill * 12) {
+            assert!(child.try_wait().unwrap().is_none(), "it ended");
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+        left += writing(&store.join("g")).len();
+        let x = Array1::<f64>::read_zarr(&store, "g/x").unwrap().compute();
+        assert!(x[0] >= 2.0 && x.iter().all(|&v| v == x[0]), "a mixture: {x}");
+    }
+    assert!(left > 0, "no write was interrupted");
+}
+
+/// The directories in which `x` is being written.
+fn writing(group: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(group).unwrap().flatten().map(|e| e.path());
+    entries.filter(|p| p.file_name().unwrap().to_string_lossy().starts_with(".x.tilework-")).collect()
+}
+
+#[test]
+fn names_of_any_script_are_written_and_read() {
+    let dir = tempfile::tempdir().unwrap();
+    for version in [ZarrVersion::V2, ZarrVersion::V3] {
+        let options = ZarrOptions { version, ..ZarrOptions::default() };
+        let store = dir.path().join(format!("größe {version:?}.zarr"));
+        for array in ["ümlaut", "温度", "a~b", "grüße/a%b c#1"] {
+            steps(12).write_zarr_with(&store, array, &options).unwrap();
+            check(&Array1::<f64>::read_zarr(&store, array).unwrap(), &nd_steps(12));
+            assert!(store.join(array).is_dir(), "the name is that of the file system");
+        }
+    }
+}
+
+#[test]
+fn packed_elements_are_read_raw_with_a_warning() {
+    const CHILD: &str = "TILEWORK_TEST_READS_PACKED";
+    if let Some(store) = std::env::var_os(CHILD) {
+        for _ in 0..2 {
+            assert_eq!(Array1::<i16>::read_zarr(&store, "t").unwrap().sum(), 3);
+        }
+        assert_eq!(Array1::<i16>::read_zarr(&store, "plain").unwrap().sum(), 3);
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    for (array, attributes) in [
+        ("t", r#"{"scale_factor": 0.01, "add_offset": 273.15, "_FillValue": -1, "valid": NaN}"#),
+        ("plain", r#"{"scale_factor": 1.0, "_FillValue": NaN, "units": "K"}"#),
+    ] {
+        let options = ZarrOptions { version: ZarrVersion::V2, ..ZarrOptions::default() };
+        Array::from(vec![0i16, 1, 2]).write_zarr_with(dir.path(), array, &options).unwrap();
+        std::fs::write(dir.path().join(array).join(".zattrs"), attributes).unwrap();
+    }
+    let mut child = Command::new(std::env::current_exe().unwrap());
+    child.args(["--exact", "files::packed_elements_are_read_raw_with_a_warning", "--nocapture"]);
+    let output = child.env(CHILD, dir.path()).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}");
+    let lines: Vec<_> = said.lines().filter(|l| l.starts_with("tilework: ")).collect();
+    assert_eq!(lines.len(), 1, "{said}");
+    let attributes = "its attributes say scale_factor = 0.01, add_offset = 273.15, _FillValue = -1";
+    assert!(lines[0].contains("[t] is read as it is stored") && lines[0].contains(attributes), "{said}");
+}
+
+#[test]
+fn a_job_reads_more_files_than_a_process_may_open() {
+    const CHILD: &str = "TILEWORK_TEST_READS_MANY_FILES";
+    const FILES: usize = 400;
+    if let Some(dir) = std::env::var_os(CHILD) {
+        let few = libc::rlimit { rlim_cur: 300, rlim_max: 300 };
+        // SAFETY: it reads the limits, and nothing else.
+        assert_eq!(unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &few) }, 0);
+        let read = |i: usize| Array1::<f64>::read_npy(Path::new(&dir).join(format!("{i}.npy"))).unwrap();
+        let all: Vec<_> = (0..FILES).map(read).collect();
+        let views: Vec<_> = all.iter().map(Array1::view).collect();
+        assert_eq!(tilework::concatenate(Axis(0), &views).unwrap().sum(), 3.0 * FILES as f64);
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    for i in 0..FILES {
+        Array::from(vec![1.0, 2.0]).write_npy(dir.path().join(format!("{i}.npy"))).unwrap();
+    }
+    let mut child = Command::new(std::env::current_exe().unwrap());
+    child.args(["--exact", "files::a_job_reads_more_files_than_a_process_may_open"]).env(CHILD, dir.path());
+    let output = child.output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+}
+
+#[test]
+fn a_write_outlasts_a_worker_and_leaves_the_old_without_the_scheduler() {
+    // In a process of its own: others compute on the session whose scheduler is killed here.
+    const CHILD: &str = "TILEWORK_TEST_KILLS_THE_SCHEDULER";
+    if std::env::var_os(CHILD).is_none() {
+        let name = "files::a_write_outlasts_a_worker_and_leaves_the_old_without_the_scheduler";
+        let mut child = Command::new(std::env::current_exe().unwrap());
+        let output = child.args(["--exact", name]).env(CHILD, "1").output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let replace = ZarrOptions { if_exists: IfExists::Replace, ..ZarrOptions::default() };
+    let all = |role: &str| crate::sessions::children_with(&format!("TILEWORK_ROLE={role}"));
+    let session = Session::processes(2).unwrap();
+    let mine = |role| *all(role).first().expect("a process of the session");
+    let write = |value: f64| {
+        (Array1::<f64>::ones_chunked(5000, 10) * value).write_zarr_with(dir.path(), "x", &replace)
+    };
+    let read = || Array1::<f64>::read_zarr_chunked(dir.path(), "x", -1).unwrap();
+    write(1.0).unwrap();
+    let written_while_killed = |value: f64, victim: u32| {
+        std::thread::scope(|scope| {
+            let writer = scope.spawn(|| write(value));
+            let chunks = |at: &Path| std::fs::read_dir(at.join("new/c")).map_or(0, Iterator::count);
+            while !writing(dir.path()).iter().any(|at| chunks(at) > 20) {
+                assert!(!writer.is_finished(), "it was written before anything could be killed");
+            }
+            // SAFETY: plain system call on a process that this test started.
+            assert_eq!(unsafe { libc::kill(victim as i32, libc::SIGKILL) }, 0);
+            writer.join().unwrap()
+        })
+    };
+    written_while_killed(2.0, mine("worker")).unwrap();
+    assert!(read().compute().iter().all(|&x| x == 2.0));
+    let error = written_while_killed(3.0, mine("scheduler")).unwrap_err();
+    assert!(matches!(error, Error::NotWritten { .. }), "{error}");
+    assert!(error.to_string().ends_with("/x is as it was"), "{error}");
+    drop(session);
+    Session::close_current();
+    assert!(read().compute().iter().all(|&x| x == 2.0));
+    assert!(writing(dir.path()).is_empty(), "what was begun is cleared");
 }

@@ -40,7 +40,7 @@ fn workers_of_this_process(name: &str) -> Vec<u32> {
 }
 
 /// The children of this process that were started with this in their environment.
-fn children_with(variable: &str) -> Vec<u32> {
+pub(crate) fn children_with(variable: &str) -> Vec<u32> {
     let me = std::process::id().to_string();
     let is_child = |pid: &u32| {
         let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();

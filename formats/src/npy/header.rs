@@ -4,7 +4,7 @@
 //! Source of the format: <https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html>.
 
 use crate::FormatError;
-use crate::elements::{ByteOrder, from_numpy_name, numpy_name};
+use crate::elements::{self, ByteOrder, from_numpy_name, numpy_name};
 use crate::region;
 use tilework_expr::DType;
 
@@ -76,8 +76,10 @@ pub(crate) fn parse(path: &str, bytes: &[u8]) -> Result<Header, FormatError> {
     })?;
     let text = std::str::from_utf8(text).map_err(|e| not_an_array(path, format!("header text: {e}")))?;
     let entries = Parser { path, rest: text }.dictionary()?;
-    let (dtype, order) = from_numpy_name(&entries.descr)
-        .ok_or_else(|| FormatError::UnsupportedDType { path: path.to_owned(), got: entries.descr.clone() })?;
+    let (dtype, order) = from_numpy_name(&entries.descr).ok_or_else(|| FormatError::UnsupportedDType {
+        path: path.to_owned(),
+        got: elements::in_words(&entries.descr.clone().into()),
+    })?;
     let (shape, data_bytes) = region::checked_shape(path, &entries.shape, dtype.size())?;
     Ok(Header { dtype, order, fortran: entries.fortran, shape, data_start, data_bytes })
 }

@@ -10,7 +10,7 @@ pub use writer::{NpyWriter, write_npy};
 use crate::elements;
 use crate::inflate::Inflater;
 use crate::region::Runs;
-use crate::{ArrayMeta, FormatError};
+use crate::{ArrayMeta, FormatError, file};
 use header::{HEADER_BYTES_MAX, Header, PREFIX_BYTES};
 use std::fs::File;
 use std::io;
@@ -91,15 +91,8 @@ pub(crate) struct NpyReader {
 /// Opens an `.npy` file.
 pub(crate) fn open(path: &Path) -> Result<NpyReader, FormatError> {
     let name = path.display().to_string();
-    let file = File::open(path).map_err(|e| FormatError::io(&name, e))?;
-    let info = file.metadata().map_err(|e| FormatError::io(&name, e))?;
-    if !info.is_file() {
-        return Err(FormatError::NotAnArray {
-            path: name,
-            reason: "got a directory, expected a file".into(),
-        });
-    }
-    NpyReader::new(name, Bytes::Plain(Span { file, start: 0, len: info.len() }))
+    let (file, len) = file::open_array(path, &name)?;
+    NpyReader::new(name, Bytes::Plain(Span { file, start: 0, len }))
 }
 
 impl NpyReader {

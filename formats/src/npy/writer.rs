@@ -1,12 +1,12 @@
 //! Writing `.npy` files: whole, or box by box in any order and from several threads.
 //!
-//! Owns the temporary file beside the target, so that a reader sees a finished array or none. Must not know
-//! who computes the boxes.
+//! Owns the file beside the target, so that a reader sees a finished array or none. Must not know who computes the
+//! boxes.
 
 use super::header;
-use crate::FormatError;
 use crate::region::{self, Runs};
-use std::fs::{self, File, OpenOptions};
+use crate::{FormatError, beside};
+use std::fs::{self, File};
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
@@ -19,7 +19,7 @@ use tilework_expr::DType;
 ///
 /// # Errors
 /// [`FormatError::TooLarge`] and [`FormatError::WrongLength`] where shape and bytes do not fit,
-/// [`FormatError::Io`] and [`FormatError::Missing`] (no such directory) from the file system.
+/// [`FormatError::Folder`] and [`FormatError::Io`] from the file system.
 ///
 /// # Examples
 /// ```
@@ -73,14 +73,15 @@ pub struct NpyWriter {
 }
 
 impl NpyWriter {
-    /// Starts a file of this shape and dtype beside `path`, or beside the file that `path` is a symbolic link to.
+    /// Starts a file of this shape and dtype beside `path`, or beside the file that `path` is a symbolic link to. It
+    /// has the mode of the file that it will replace, and its owner where this process may give it that. What writers
+    /// of this file left behind before is cleared.
     ///
     /// # Errors
     /// [`FormatError::TooLarge`] for a shape that cannot be addressed, [`FormatError::Exists`] for a path at which
-    /// there is something other than a file, [`FormatError::Io`] and [`FormatError::Missing`] (no such directory)
-    /// from the file system.
+    /// there is something other than a file, [`FormatError::Folder`] where nothing can be written beside it,
+    /// [`FormatError::Io`] from the file system.
     pub fn create(path: impl AsRef<Path>, shape: &[usize], dtype: DType) -> Result<NpyWriter, FormatError> {
-        static SERIAL: AtomicU64 = AtomicU64::new(0);
         let path = path.as_ref();
         let name = path.display().to_string();
         let path = replaceable(path, &name)?;
@@ -89,13 +90,15 @@ impl NpyWriter {
         let Some(file_name) = path.file_name() else {
             return Err(FormatError::Invalid { path: name, reason: "the path names no file".into() });
         };
-        let serial = SERIAL.fetch_add(1, Ordering::Relaxed);
-        let mut temporary = std::ffi::OsString::from(".");
-        temporary.push(file_name);
-        temporary.push(format!(".{}.{serial}.tmp", std::process::id()));
-        let temporary = path.with_file_name(temporary);
-        let open = OpenOptions::new().write(true).create_new(true).open(&temporary);
-        let file = open.map_err(|e| FormatError::io(&name, e))?;
+        let above = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        for left in beside::written_beside(above, file_name) {
+            if left.is_file() && beside::abandoned(&left, &left, &left).is_some() {
+                // Another writer may have been faster to remove it.
+                let _ = fs::remove_file(left);
+            }
+        }
+        let (temporary, file) = beside::create_file(&path)
+            .map_err(|source| FormatError::Folder { path: above.display().to_string(), source })?;
         let head = header::write(&shape, dtype);
         let writer = NpyWriter {
             path,
@@ -109,6 +112,9 @@ impl NpyWriter {
             written: AtomicU64::new(0),
         };
         let io = |e| FormatError::io(&writer.name, e);
+        if let Ok(old) = fs::metadata(&writer.path) {
+            beside::keep_attributes(&writer.file, &old).map_err(io)?;
+        }
         writer.file.write_all_at(&head, 0).map_err(io)?;
         writer.file.set_len((head.len() + data_bytes) as u64).map_err(io)?;
         Ok(writer)

@@ -1,24 +1,20 @@
 //! Creating a Zarr array: its metadata, once, before any chunk is written.
 //!
-//! Owns the metadata documents and the policy for what is there already. Must not write chunks.
+//! Owns the metadata documents and the policy for what is there already. Must not write chunks, nor know how an array
+//! takes its place.
 
+use super::metadata::{Documents, Node, zero};
+use super::place::Levels;
 use super::read::ZarrReader;
-use super::store::{self, EmptyDirs, Store};
-use super::{ArrayWriter, open_error, v3_name, zarr_error};
+use super::{ArrayWriter, ZarrStaged, store, v3_name};
 use crate::elements::numpy_name;
 use crate::{FormatError, region};
 use serde_json::{Value, json};
 use std::path::PathBuf;
-use std::sync::Arc;
 use tilework_expr::DType;
-use zarrs::array::{Array, ArrayMetadataOptions};
-use zarrs::metadata::ArrayMetadata;
-use zarrs::storage::{
-    ListableStorageTraits, ReadableStorageTraits, StoreKey, StorePrefix, WritableStorageTraits,
-};
 
-const V3_METADATA: &str = "zarr.json";
-const V2_METADATA: [&str; 3] = [".zarray", ".zattrs", ".zgroup"];
+/// The most bytes that Blosc takes at once: 2 GiB, less its header.
+const BLOSC_BYTES_MAX: usize = i32::MAX as usize - 16;
 
 /// The version of the Zarr format.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -99,49 +95,62 @@ impl ZarrSpec {
 pub enum IfExists {
     /// Refuse.
     Fail,
-    /// Keep it and its chunks if it has this shape, dtype and chunk (or shard) shape; refuse otherwise.
+    /// Keep its metadata (codecs, attributes) if it has this shape, dtype and chunk (or shard) shape, and give it new
+    /// elements; refuse otherwise.
     Keep,
-    /// Remove it and its chunks. Groups and files that are no part of an array are never removed.
+    /// Put the new array in its place. Groups and files that are no part of an array are never removed.
     Replace,
 }
 
 impl ZarrTarget {
-    /// Writes the array's metadata, and that of the groups above it. Called once, before the first
-    /// [`ZarrTarget::open`]; creates the store's directory if need be.
+    /// Starts writing the array beside its place, which it takes when it is [finished](ZarrStaged::finish). What is
+    /// there stays as it is until then, and for good where the writing is given up. The directories above are made
+    /// with it.
+    ///
+    /// What writers of this array left behind before is cleared.
     ///
     /// # Errors
-    /// [`FormatError::Invalid`] for a spec that makes no sense, [`FormatError::TooLarge`],
-    /// [`FormatError::Exists`], [`FormatError::WrongShape`] and [`FormatError::WrongDType`] by the policy for
-    /// what is there already, [`FormatError::Io`] and [`FormatError::Zarr`] from the store.
-    pub fn create(&self, spec: &ZarrSpec, if_exists: IfExists) -> Result<(), FormatError> {
-        let node = store::node_path(&self.path, &self.array)?;
-        let name = store::display_name(&self.path, &node);
+    /// [`FormatError::Invalid`] for a spec that makes no sense or cannot be written (a level that a codec does not
+    /// have), [`FormatError::TooLarge`], [`FormatError::Exists`], [`FormatError::WrongShape`] and
+    /// [`FormatError::WrongDType`] by the policy for what is there already, [`FormatError::Folder`] and
+    /// [`FormatError::Io`] from the file system.
+    pub fn begin(&self, spec: &ZarrSpec, if_exists: IfExists) -> Result<ZarrStaged, FormatError> {
+        let name = store::display_name(&self.path, &self.array);
+        store::check_new_name(&self.path, &self.array)?;
         check_spec(&name, spec, self.version)?;
-        std::fs::create_dir_all(&self.path).map_err(|e| FormatError::io(&name, e))?;
-        let place = Place { store: store::open(&self.path, EmptyDirs::Remove)?, name, node };
-        match place.metadata()? {
-            Some(Found::Group) => return Err(place.exists("a group, which is never replaced by an array")),
-            Some(Found::Array) => match if_exists {
-                IfExists::Fail => return Err(place.exists("an array, and it was not to be replaced")),
-                IfExists::Keep => return self.check_kept(spec),
-                IfExists::Replace => place.remove()?,
-            },
-            None => {}
-        }
-        place.create_groups(self.version)?;
-        let metadata = match self.version {
-            ZarrVersion::V2 => serde_json::from_value(v2_metadata(spec)).map(ArrayMetadata::V2),
-            ZarrVersion::V3 => serde_json::from_value(v3_metadata(spec)).map(ArrayMetadata::V3),
+        let levels = Levels::of(&self.path, &self.array, &name)?;
+        levels.recover();
+        let there = levels.check_above(self.version, &name)?;
+        let exists = |reason: &str| FormatError::Exists { path: name.clone(), reason: reason.to_owned() };
+        let documents = match (there, if_exists) {
+            (Node::Nothing, _) | (Node::Array(_), IfExists::Replace) => documents(spec, self.version),
+            (Node::Group, _) => return Err(exists("a group, which is never replaced by an array")),
+            (Node::Array(_), IfExists::Fail) => {
+                return Err(exists("an array, and it was not to be replaced"));
+            }
+            (Node::Array(kept), IfExists::Keep) => {
+                self.check_kept(spec)?;
+                kept
+            }
         };
-        let metadata = metadata.map_err(|e| zarr_error(&place.name, e))?;
-        let array = Array::new_with_metadata(place.store.clone(), &place.node, metadata)
-            .map_err(|e| open_error(&place.name, e))?;
-        array
-            .store_metadata_opt(&ArrayMetadataOptions::default().with_include_zarrs_metadata(false))
-            .map_err(|e| zarr_error(&place.name, e))
+        // What the reader would refuse is not begun either.
+        documents.check(&name)?;
+        ZarrStaged::begin(name, levels, &documents, if_exists)
     }
 
-    /// Opens the array, which was created before, for writing.
+    /// Makes the array, without elements: all of them are zero. An array that is kept keeps its elements.
+    ///
+    /// # Errors
+    /// Those of [`ZarrTarget::begin`].
+    pub fn create(&self, spec: &ZarrSpec, if_exists: IfExists) -> Result<(), FormatError> {
+        let staged = self.begin(spec, if_exists)?;
+        if if_exists == IfExists::Keep && self.open().is_ok() {
+            return Ok(());
+        }
+        staged.finish()
+    }
+
+    /// Opens the array, which is there, for writing where it is: chunk by chunk, and at once.
     ///
     /// # Errors
     /// Those of [`ArraySource::open`](crate::ArraySource::open).
@@ -186,6 +195,25 @@ fn check_spec(path: &str, spec: &ZarrSpec, version: ZarrVersion) -> Result<(), F
             return invalid(format!("got shards {shards:?}, expected multiples of chunks {:?}", spec.chunks));
         }
     }
+    let (codec, level, levels) = match spec.codec {
+        ZarrCodec::None => ("none", 0, 0..=0),
+        ZarrCodec::Zstd { level } => ("zstd", level, 0..=22),
+        ZarrCodec::Gzip { level } => ("gzip", level, 0..=9),
+        ZarrCodec::Blosc { level } => ("blosc", level, 0..=9),
+    };
+    if !levels.contains(&level) {
+        return invalid(format!(
+            "got {codec} level {level}, expected {} to {}",
+            levels.start(),
+            levels.end()
+        ));
+    }
+    let chunk_bytes = region::n_bytes(&spec.chunks, itemsize).unwrap_or(usize::MAX);
+    if matches!(spec.codec, ZarrCodec::Blosc { .. }) && chunk_bytes > BLOSC_BYTES_MAX {
+        return invalid(format!(
+            "got chunks of {chunk_bytes} bytes, expected at most {BLOSC_BYTES_MAX} with blosc"
+        ));
+    }
     if !spec.dims.is_empty() && spec.dims.len() != rank {
         return invalid(format!("got {} axis names, expected none or {rank}", spec.dims.len()));
     }
@@ -196,12 +224,16 @@ fn as_u64(lens: &[usize]) -> Vec<u64> {
     lens.iter().map(|&n| n as u64).collect()
 }
 
-fn zero(dtype: DType) -> Value {
-    match dtype {
-        DType::Bool => json!(false),
-        d if d.is_complex() => json!([0.0, 0.0]),
-        d if d.is_float() => json!(0.0),
-        _ => json!(0),
+/// The documents of a new array.
+fn documents(spec: &ZarrSpec, version: ZarrVersion) -> Documents {
+    match version {
+        ZarrVersion::V3 => Documents { version, array: v3_metadata(spec), attributes: None },
+        // The convention of xarray, which version 2 has no field for.
+        ZarrVersion::V2 => Documents {
+            version,
+            array: v2_metadata(spec),
+            attributes: (!spec.dims.is_empty()).then(|| json!({"_ARRAY_DIMENSIONS": spec.dims})),
+        },
     }
 }
 
@@ -214,11 +246,8 @@ fn v2_metadata(spec: &ZarrSpec) -> Value {
             json!({"id": "blosc", "cname": "zstd", "clevel": level, "shuffle": 1, "blocksize": 0})
         }
     };
-    // The convention of xarray, which version 2 has no field for.
-    let attributes = if spec.dims.is_empty() { json!({}) } else { json!({"_ARRAY_DIMENSIONS": spec.dims}) };
     json!({
         "zarr_format": 2,
-        "node_type": "array",
         "shape": spec.shape,
         "chunks": spec.chunks,
         "dtype": numpy_name(spec.dtype),
@@ -226,7 +255,6 @@ fn v2_metadata(spec: &ZarrSpec) -> Value {
         "fill_value": zero(spec.dtype),
         "order": "C",
         "filters": null,
-        "attributes": attributes,
     })
 }
 
@@ -273,126 +301,9 @@ fn v3_metadata(spec: &ZarrSpec) -> Value {
     metadata
 }
 
-/// What the metadata at a path describes.
-enum Found {
-    Array,
-    Group,
-}
-
-/// A path in a store.
-struct Place {
-    store: Arc<Store>,
-    name: String,
-    node: String,
-}
-
-impl Place {
-    fn exists(&self, reason: &str) -> FormatError {
-        FormatError::Exists { path: self.name.clone(), reason: reason.to_owned() }
-    }
-
-    fn zarr<T, E: std::fmt::Display>(&self, result: Result<T, E>) -> Result<T, FormatError> {
-        result.map_err(|e| zarr_error(&self.name, e))
-    }
-
-    /// The key of a file at `node` in the store.
-    fn key(&self, node: &str, file: &str) -> Result<StoreKey, FormatError> {
-        let key = format!("{}/{file}", node.trim_end_matches('/'));
-        self.zarr(StoreKey::new(&key[1..]))
-    }
-
-    fn has(&self, node: &str, file: &str) -> Result<bool, FormatError> {
-        let size = self.store.size_key(&self.key(node, file)?);
-        Ok(self.zarr(size)?.is_some())
-    }
-
-    fn metadata(&self) -> Result<Option<Found>, FormatError> {
-        self.metadata_at(&self.node)
-    }
-
-    fn metadata_at(&self, node: &str) -> Result<Option<Found>, FormatError> {
-        if let Some(bytes) = self.zarr(self.store.get(&self.key(node, V3_METADATA)?))? {
-            let text: Value = serde_json::from_slice(&bytes).unwrap_or_default();
-            // What cannot be understood is not replaced either.
-            return Ok(Some(if text["node_type"] == "array" { Found::Array } else { Found::Group }));
-        }
-        if self.has(node, ".zarray")? {
-            return Ok(Some(Found::Array));
-        }
-        Ok(self.has(node, ".zgroup")?.then_some(Found::Group))
-    }
-
-    /// Writes the metadata of the groups above the array, where there is none.
-    fn create_groups(&self, version: ZarrVersion) -> Result<(), FormatError> {
-        let (file, text) = match version {
-            ZarrVersion::V2 => (".zgroup", json!({"zarr_format": 2})),
-            ZarrVersion::V3 => {
-                (V3_METADATA, json!({"zarr_format": 3, "node_type": "group", "attributes": {}}))
-            }
-        };
-        let mut above = self.node.as_str();
-        while above != "/" {
-            let end = above.rfind('/').expect("a node path starts with `/`");
-            above = if end == 0 { "/" } else { &above[..end] };
-            match self.metadata_at(above)? {
-                Some(Found::Array) => {
-                    return Err(self.exists(&format!("`{above}` above it is an array, expected a group")));
-                }
-                Some(Found::Group) if self.has(above, file)? => {}
-                Some(Found::Group) => {
-                    let reason =
-                        format!("`{above}` above it is of another zarr version, expected {version:?}");
-                    return Err(self.exists(&reason));
-                }
-                None => {
-                    let bytes = serde_json::to_vec_pretty(&text).expect("a literal document");
-                    self.zarr(self.store.set(&self.key(above, file)?, bytes.into()))?;
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// Removes the array's chunks, then its metadata: what is left after a failure is still seen as an array.
-    fn remove(&self) -> Result<(), FormatError> {
-        let prefix = match &self.node[1..] {
-            "" => StorePrefix::root(),
-            inner => self.zarr(StorePrefix::new(format!("{inner}/")))?,
-        };
-        let keys = self.zarr(self.store.list_prefix(&prefix))?;
-        for key in keys {
-            let inner = key.as_str().strip_prefix(prefix.as_str()).unwrap_or(key.as_str());
-            if is_chunk_name(inner) {
-                self.zarr(self.store.erase(&key))?;
-            }
-        }
-        for file in V2_METADATA.into_iter().chain([V3_METADATA]) {
-            self.zarr(self.store.erase(&self.key(&self.node, file)?))?;
-        }
-        Ok(())
-    }
-}
-
-/// Whether a key below an array names one of its chunks: `c/0/1`, `c`, `0.1` or `0/1`.
-fn is_chunk_name(key: &str) -> bool {
-    let index = key.strip_prefix("c/").unwrap_or(key);
-    let is_number = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
-    key == "c" || index.split(['.', '/']).all(is_number)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn chunks_are_told_from_other_files() {
-        for yes in ["c", "c/0", "c/10/2", "0.0", "3", "4/5/6"] {
-            assert!(is_chunk_name(yes), "{yes}");
-        }
-        for no in ["", "README.md", "c/", "c/x", "0.0.txt", "zarr.json", ".zarray", "child/c/0", "0..1"] {
-            assert!(!is_chunk_name(no), "{no}");
-        }
-    }
 
     #[test]
     fn senseless_specs_are_refused() {
@@ -409,5 +320,16 @@ mod tests {
         assert!(check(&bad, ZarrVersion::V3).unwrap_err().contains("got chunks [0]"));
         let bad = ZarrSpec::new(&[usize::MAX, 2], DType::F64, &[1, 1]);
         assert!(check(&bad, ZarrVersion::V3).unwrap_err().contains("too large"));
+        for (codec, expected) in [
+            (ZarrCodec::Gzip { level: 10 }, "got gzip level 10, expected 0 to 9"),
+            (ZarrCodec::Zstd { level: 23 }, "got zstd level 23, expected 0 to 22"),
+            (ZarrCodec::Blosc { level: 10 }, "got blosc level 10, expected 0 to 9"),
+        ] {
+            let bad = ZarrSpec { codec, ..good.clone() };
+            assert!(check(&bad, ZarrVersion::V3).unwrap_err().contains(expected));
+        }
+        let bad =
+            ZarrSpec { codec: ZarrCodec::Blosc { level: 1 }, ..ZarrSpec::new(&[1], DType::F64, &[1 << 30]) };
+        assert!(check(&bad, ZarrVersion::V3).unwrap_err().contains("with blosc"));
     }
 }

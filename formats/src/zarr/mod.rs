@@ -2,19 +2,28 @@
 //!
 //! Owns the store, the metadata that is written and the mapping of types. Must not know `.npy` files.
 
+mod codecs;
+mod consolidated;
 mod create;
+mod metadata;
+mod place;
 mod read;
 mod store;
+mod swap;
 mod write;
 
 pub use create::{IfExists, ZarrCodec, ZarrSpec, ZarrTarget, ZarrVersion};
+pub use place::ZarrStaged;
 pub(crate) use read::ZarrReader;
 pub use write::ArrayWriter;
 
 use crate::FormatError;
+use std::io;
 use tilework_expr::DType;
 use zarrs::array::CodecOptions;
-use zarrs::array::{ArrayCreateError, DataType, data_type as t};
+use zarrs::array::codec::api::CodecError;
+use zarrs::array::{ArrayCreateError, ArrayError, DataType, data_type as t};
+use zarrs::plugin::PluginCreateError;
 use zarrs::storage::StorageError;
 
 /// One thread a call: the caller decides how many boxes are read or written at once.
@@ -22,21 +31,28 @@ fn codec_options() -> CodecOptions {
     CodecOptions::default().with_concurrent_target(1)
 }
 
-fn zarr_error(path: &str, error: impl std::fmt::Display) -> FormatError {
-    FormatError::Zarr { path: path.to_owned(), reason: error.to_string() }
+/// A failure to read or write chunks: of the file system, or of what the chunks hold.
+fn chunk_error(path: &str, what: &str, error: &ArrayError) -> FormatError {
+    match error {
+        ArrayError::StorageError(StorageError::IOError(e))
+        | ArrayError::CodecError(CodecError::StorageError(StorageError::IOError(e))) => {
+            let source = io::Error::new(e.kind(), format!("{what}: {e}"));
+            FormatError::Io { path: path.to_owned(), source }
+        }
+        other => FormatError::Zarr { path: path.to_owned(), reason: format!("{what}: {other}") },
+    }
 }
 
 fn open_error(path: &str, error: ArrayCreateError) -> FormatError {
     let path = path.to_owned();
     match error {
-        ArrayCreateError::MissingMetadata => FormatError::Missing { path },
         ArrayCreateError::DataTypeCreateError(e) => {
             FormatError::UnsupportedDType { path, got: e.to_string() }
         }
-        ArrayCreateError::StorageError(StorageError::InvalidMetadata(key, reason)) => {
-            FormatError::NotAnArray { path, reason: format!("{key}: {reason}") }
+        ArrayCreateError::CodecsCreateError(PluginCreateError::Unsupported(e)) => {
+            FormatError::Unsupported { path, what: e.to_string() }
         }
-        ArrayCreateError::StorageError(e) => FormatError::Zarr { path, reason: e.to_string() },
+        ArrayCreateError::UnsupportedZarrV2Array(what) => FormatError::Unsupported { path, what },
         other => FormatError::NotAnArray { path, reason: other.to_string() },
     }
 }

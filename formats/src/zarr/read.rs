@@ -2,23 +2,34 @@
 //!
 //! Owns the opened array. Must not write.
 
-use super::store::{self, EmptyDirs, Store};
-use super::{codec_options, dtype_of, open_error, zarr_error};
+use super::metadata::{self, Node};
+use super::store::{self, Store};
+use super::{chunk_error, codec_options, codecs, dtype_of, open_error};
 use crate::elements::{self, ByteOrder};
 use crate::{ArrayMeta, FormatError, region};
 use std::fmt;
 use std::num::NonZeroU64;
 use std::ops::Range;
 use std::path::Path;
+use std::sync::Arc;
 use tilework_expr::{Steps, Stored};
 use unsafe_cell_slice::UnsafeCellSlice;
-use zarrs::array::{Array, ArrayBytesFixedDisjointView, ArrayShardedExt, ArraySubset};
+use zarrs::array::codec::api::ArrayToBytesCodecTraits;
+use zarrs::array::{
+    Array, ArrayBytes, ArrayBytesFixedDisjointView, ArrayError, ArrayShardedExt, ArraySubset,
+};
+use zarrs::metadata::ArrayMetadata;
+
+/// What a chunk's file may have beside what it must have.
+const FILE_SLACK_BYTES: u64 = 16 * 1024 * 1024;
 
 /// An open Zarr array.
 pub(crate) struct ZarrReader {
     pub(crate) path: String,
     pub(crate) array: Array<Store>,
     pub(crate) meta: ArrayMeta,
+    /// What its attributes say is still to be done with the elements.
+    pub(crate) packed: Option<String>,
 }
 
 impl fmt::Debug for ZarrReader {
@@ -33,12 +44,20 @@ impl fmt::Debug for ZarrReader {
 impl ZarrReader {
     /// Reads the array's metadata, and no chunk.
     pub(crate) fn open(root: &Path, array: &str) -> Result<ZarrReader, FormatError> {
-        let node = store::node_path(root, array)?;
-        let path = store::display_name(root, &node);
-        let store = store::open(root, EmptyDirs::Keep)?;
-        let array = Array::open(store, &node).map_err(|e| open_error(&path, e))?;
+        let path = store::display_name(root, array);
+        let dir = store::array_dir(root, array)?;
+        let documents = match metadata::node(&dir, &path)? {
+            Node::Array(documents) => documents,
+            other => return Err(metadata::no_array(&dir, &path, &other)),
+        };
+        codecs::register();
+        let packed = documents.packing();
+        let metadata = documents.into_metadata(&path)?;
+        let array = Array::new_with_metadata(Arc::new(Store::new(dir)), "/", metadata)
+            .map_err(|e| open_error(&path, e))?;
         let meta = meta(&path, &array)?;
-        Ok(ZarrReader { path, array, meta })
+        array.storage().limit_file_bytes(file_bytes_max(&array, &meta));
+        Ok(ZarrReader { path, array, meta, packed })
     }
 
     /// Reads a box whose bounds and buffer size were checked.
@@ -49,24 +68,49 @@ impl ZarrReader {
         let ranges: Vec<Range<u64>> = region.iter().map(|r| r.start as u64..r.end as u64).collect();
         let shape: Vec<u64> = region.iter().map(|r| r.len() as u64).collect();
         let whole = ArraySubset::new_with_shape(shape.clone());
-        let failed = |e: &dyn fmt::Display| zarr_error(&self.path, format!("reading {region:?}: {e}"));
+        let failed = |e: ArrayError| self.damaged(&ArraySubset::new_with_ranges(&ranges), region, e);
         {
             let bytes = UnsafeCellSlice::new(out);
             // SAFETY: this is the only view of `out` while it lives, and it covers the whole of it.
             let view =
                 unsafe { ArrayBytesFixedDisjointView::new(bytes, self.meta.dtype.size(), &shape, whole) };
-            let mut view = view.map_err(|e| failed(&e))?;
+            let mut view = view.map_err(|e| failed(e.into()))?;
             self.array
                 .retrieve_array_subset_into_opt(
                     &ArraySubset::new_with_ranges(&ranges),
                     (&mut view).into(),
                     &codec_options(),
                 )
-                .map_err(|e| failed(&e))?;
+                .map_err(failed)?;
         }
         elements::normalise(out, self.meta.dtype, ByteOrder::Little);
         Ok(())
     }
+
+    /// The error of a read, with the file of the first chunk that cannot be decoded.
+    fn damaged(&self, subset: &ArraySubset, region: &[Range<usize>], error: ArrayError) -> FormatError {
+        let chunks = self.array.chunks_in_array_subset(subset).ok().flatten();
+        for index in chunks.iter().flat_map(|chunks| chunks.indices()) {
+            if let Err(error) = self.array.retrieve_chunk_opt::<ArrayBytes>(&index, &codec_options()) {
+                let file = self.array.storage().path(&self.array.chunk_key(&index));
+                return chunk_error(&self.path, &format!("reading {region:?}: `{}`", file.display()), &error);
+            }
+        }
+        chunk_error(&self.path, &format!("reading {region:?}"), &error)
+    }
+}
+
+/// The most bytes that the file of a chunk or shard can have: twice what its codecs say, or many times its elements
+/// where they cannot say.
+fn file_bytes_max(array: &Array<Store>, meta: &ArrayMeta) -> u64 {
+    let first = vec![0; meta.shape.len()];
+    let shape = array.chunk_shape(&first);
+    let encoded = shape.ok().and_then(|shape| {
+        let encoded = array.codecs().encoded_representation(&shape, array.data_type(), array.fill_value());
+        encoded.ok()?.size()
+    });
+    let elements = region::n_bytes(&meta.chunks, meta.dtype.size()).unwrap_or(usize::MAX) as u64;
+    encoded.map_or(elements.saturating_mul(32), |n| n.saturating_mul(2)).saturating_add(FILE_SLACK_BYTES)
 }
 
 impl ZarrReader {
@@ -118,7 +162,10 @@ fn spans(steps: Steps, len: usize) -> Vec<Range<usize>> {
 fn meta(path: &str, array: &Array<Store>) -> Result<ArrayMeta, FormatError> {
     let dtype = dtype_of(array.data_type()).ok_or_else(|| FormatError::UnsupportedDType {
         path: path.to_owned(),
-        got: format!("{:?}", array.data_type()),
+        got: match array.metadata() {
+            ArrayMetadata::V3(metadata) => metadata.data_type.name().to_owned(),
+            ArrayMetadata::V2(metadata) => format!("{:?}", metadata.dtype),
+        },
     })?;
     let (shape, _) = region::checked_shape(path, array.shape(), dtype.size())?;
     let lens = |chunk: &[NonZeroU64]| -> Result<Vec<usize>, FormatError> {

@@ -1,121 +1,239 @@
-//! A store of named byte strings under one directory, for blocking callers.
+//! The files of one array, by name, as `zarrs` asks for them.
 //!
-//! The store is `object_store`'s, so that another kind of store is a change of [`open`] alone. It is async, so
-//! each call is driven to its end here: the calling thread sleeps while a small private runtime does the I/O.
-//! That works wherever it is called from, inside another runtime's task too (where tokio's own `block_on`
-//! would panic), though there it holds up that runtime's thread.
+//! A file appears whole or not at all: it is written at another name and renamed. Names are the file system's own, in
+//! any script; what is no file (a pipe, a device) and what is larger than a chunk can be is refused before it is read.
+//! Directories are made below the array's own, never that itself: who writes to an array that has gone is told so.
 //!
-//! Owns paths within a store and the bridge from async to blocking. Must not know arrays.
+//! Owns files below one directory. Must not know metadata, codecs or elements.
 
-use crate::FormatError;
-use object_store::ObjectStore;
-use object_store::local::LocalFileSystem;
-use std::future::Future;
-use std::io;
-use std::path::Path;
-use std::pin::pin;
-use std::sync::{Arc, OnceLock};
-use std::task::{Context, Poll, Wake, Waker};
-use std::thread::{self, Thread};
-use tokio::runtime::{Builder, Handle, Runtime};
-use zarrs::storage::storage_adapter::async_to_sync::{AsyncToSyncBlockOn, AsyncToSyncStorageAdapter};
-use zarrs_object_store::AsyncObjectStore;
+use super::metadata::{V2_DOCUMENTS, V3_DOCUMENT};
+use crate::file::{self, Found};
+use crate::{FormatError, beside};
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use zarrs::storage::byte_range::{ByteRange, ByteRangeIterator, InvalidByteRangeError};
+use zarrs::storage::{
+    Bytes, MaybeBytes, MaybeBytesIterator, OffsetBytesIterator, ReadableStorageTraits, StorageError,
+    StoreKey, StorePrefix, WritableStorageTraits,
+};
 
-/// The most reads and writes that are under way at once in one process.
-const IO_THREADS_MAX: usize = 64;
-
-/// A blocking store.
-pub(crate) type Store = AsyncToSyncStorageAdapter<AsyncObjectStore<Arc<dyn ObjectStore>>, BlockOn>;
-
-/// What becomes of a directory whose last file is erased.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum EmptyDirs {
-    /// It stays: another task may be about to write into it.
-    Keep,
-    /// It goes, so that its name is free for a file.
-    Remove,
+/// A store under one directory.
+#[derive(Debug)]
+pub(crate) struct Store {
+    root: PathBuf,
+    /// Where files are written before they get their names; beside them where there is no such directory.
+    parts: Option<PathBuf>,
+    /// Bytes of the largest file that is read.
+    file_bytes_max: AtomicU64,
 }
 
-/// Opens the store under a directory that exists.
-pub(crate) fn open(root: &Path, empty_dirs: EmptyDirs) -> Result<Arc<Store>, FormatError> {
+impl Store {
+    pub(crate) fn new(root: PathBuf) -> Store {
+        let parts = beside::unfinished(&root).map(|at| at.join(PARTS));
+        Store { root, parts, file_bytes_max: AtomicU64::new(u64::MAX) }
+    }
+
+    /// From now on larger files are refused.
+    pub(crate) fn limit_file_bytes(&self, max: u64) {
+        self.file_bytes_max.store(max, Ordering::Relaxed);
+    }
+
+    /// The file that a key names.
+    pub(crate) fn path(&self, key: &StoreKey) -> PathBuf {
+        self.root.join(key.as_str())
+    }
+
+    fn open(&self, key: &StoreKey) -> Result<Option<(File, u64)>, StorageError> {
+        let path = self.path(key);
+        let Some((file, bytes)) = open_file(&path).map_err(|e| failed(&path, e))? else { return Ok(None) };
+        let max = self.file_bytes_max.load(Ordering::Relaxed);
+        if bytes > max {
+            let why =
+                format!("`{}` has {bytes} bytes, more than a chunk of this array can have", path.display());
+            return Err(StorageError::Other(why));
+        }
+        Ok(Some((file, bytes)))
+    }
+
+    fn make_dirs_to(&self, path: &Path) -> io::Result<()> {
+        let below = path.strip_prefix(&self.root).expect("a key is below the root");
+        let mut dir = self.root.clone();
+        for part in below.parent().into_iter().flatten() {
+            dir.push(part);
+            match fs::create_dir(&dir) {
+                Err(e) if e.kind() != io::ErrorKind::AlreadyExists => return Err(e),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn write(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
+        let name = path.file_name().unwrap_or_default();
+        let part = match &self.parts {
+            Some(parts) => parts.join(beside::unique()),
+            None => {
+                self.make_dirs_to(path)?;
+                path.with_file_name(beside::fresh(name))
+            }
+        };
+        let written = fs::write(&part, bytes).and_then(|()| match fs::rename(&part, path) {
+            Err(e) if e.kind() == io::ErrorKind::NotFound => {
+                self.make_dirs_to(path).and_then(|()| fs::rename(&part, path))
+            }
+            renamed => renamed,
+        });
+        if written.is_err() {
+            // There may be nothing to remove, and the first failure is what matters.
+            let _ = fs::remove_file(&part);
+        }
+        written
+    }
+}
+
+/// The names on the way from a store to an array: of `a/b`, also with a `/` at either end, `a` and `b`; none of the root.
+pub(crate) fn parts(array: &str) -> impl Iterator<Item = &str> {
+    let trimmed = array.strip_prefix('/').unwrap_or(array);
+    let trimmed = trimmed.strip_suffix('/').unwrap_or(trimmed);
+    trimmed.split('/').filter(|_| !trimmed.is_empty())
+}
+
+/// The name of an array in messages: the store's directory and the path in it.
+pub(crate) fn display_name(root: &Path, array: &str) -> String {
+    parts(array).fold(root.display().to_string(), |name, part| format!("{name}/{part}"))
+}
+
+/// The directory of an array in the store at `root`, which is a directory.
+pub(crate) fn array_dir(root: &Path, array: &str) -> Result<PathBuf, FormatError> {
     let name = root.display().to_string();
+    if let Some(bad) =
+        parts(array).find(|part| matches!(*part, "" | "." | "..") || part.contains(['\\', '\0']))
+    {
+        let reason =
+            format!("got array path `{array}` with the name `{bad}`, expected names separated by `/`");
+        return Err(FormatError::Invalid { path: name, reason });
+    }
     let info = root.metadata().map_err(|e| FormatError::io(&name, e))?;
     if !info.is_dir() {
         let reason = "got a file, expected the directory of a zarr store".to_owned();
         return Err(FormatError::NotAnArray { path: name, reason });
     }
-    let local = LocalFileSystem::new_with_prefix(root)
-        .map_err(|e| FormatError::Io { path: name.clone(), source: io::Error::other(e) })?;
-    let handle = runtime().map_err(|source| FormatError::Io { path: name, source })?;
-    let local = local.with_automatic_cleanup(empty_dirs == EmptyDirs::Remove);
-    let store: Arc<dyn ObjectStore> = Arc::new(local);
-    Ok(Arc::new(Store::new(Arc::new(AsyncObjectStore::new(store)), BlockOn(handle))))
+    Ok(parts(array).fold(root.to_owned(), |dir, part| dir.join(part)))
 }
 
-/// The path of an array within its store as Zarr spells it: `/` or `/a/b`.
-pub(crate) fn node_path(root: &Path, array: &str) -> Result<String, FormatError> {
-    let trimmed = array.strip_prefix('/').unwrap_or(array);
-    let trimmed = trimmed.strip_suffix('/').unwrap_or(trimmed);
-    let plain = |part: &str| {
-        let stored = object_store::path::Path::from(part);
-        !matches!(part, "" | "." | "..") && !part.starts_with("__") && stored.as_ref() == part
+/// Checks that new nodes may have the names on the way to an array.
+pub(crate) fn check_new_name(root: &Path, array: &str) -> Result<(), FormatError> {
+    let is_bad = |part: &str| {
+        let reserved = part.starts_with("__") || part == V3_DOCUMENT || V2_DOCUMENTS.contains(&part);
+        let unfinished = beside::unfinished(Path::new(part)).is_some();
+        matches!(part, "" | "." | "..") || part.contains(['\\', '\0']) || reserved || unfinished
     };
-    if !trimmed.is_empty() && !trimmed.split('/').all(plain) {
-        return Err(FormatError::Invalid {
+    match parts(array).find(|part| is_bad(part)) {
+        Some(bad) => Err(FormatError::Invalid {
             path: root.display().to_string(),
-            reason: format!("got array path `{array}`, expected plain names separated by `/`"),
-        });
-    }
-    Ok(format!("/{trimmed}"))
-}
-
-/// The name of an array in messages: the store's directory and the path in it.
-pub(crate) fn display_name(root: &Path, node: &str) -> String {
-    if node == "/" { root.display().to_string() } else { format!("{}{node}", root.display()) }
-}
-
-fn runtime() -> io::Result<Handle> {
-    // One for the process, started by the first store: its threads sleep unless there is I/O.
-    static RUNTIME: OnceLock<Runtime> = OnceLock::new();
-    if let Some(runtime) = RUNTIME.get() {
-        return Ok(runtime.handle().clone());
-    }
-    let runtime = Builder::new_multi_thread()
-        .worker_threads(1)
-        .max_blocking_threads(IO_THREADS_MAX)
-        .thread_name("tilework-formats-io")
-        .build()?;
-    // Where two threads came here at once, one runtime is dropped again. Dropping is not allowed inside
-    // another runtime's task, unless it is left to end in the background.
-    if let Err(spare) = RUNTIME.set(runtime) {
-        spare.shutdown_background();
-    }
-    Ok(RUNTIME.get().expect("set above").handle().clone())
-}
-
-/// Drives a future from a blocking thread.
-pub(crate) struct BlockOn(Handle);
-
-struct Unpark(Thread);
-
-impl Wake for Unpark {
-    fn wake(self: Arc<Self>) {
-        self.0.unpark();
+            reason: format!(
+                "got array path `{array}` with the name `{bad}`, expected names separated by `/` that zarr does not use"
+            ),
+        }),
+        None => Ok(()),
     }
 }
 
-impl AsyncToSyncBlockOn for BlockOn {
-    fn block_on<F: Future>(&self, future: F) -> F::Output {
-        let _entered = self.0.enter();
-        let waker = Waker::from(Arc::new(Unpark(thread::current())));
-        let mut context = Context::from_waker(&waker);
-        let mut future = pin!(future);
-        loop {
-            match future.as_mut().poll(&mut context) {
-                Poll::Ready(output) => return output,
-                Poll::Pending => thread::park(),
-            }
+/// The directory of parts within what is being written.
+pub(crate) const PARTS: &str = "parts";
+
+/// Opens a file for reading, with its length; `None` where there is none, or a directory.
+pub(crate) fn open_file(path: &Path) -> io::Result<Option<(File, u64)>> {
+    match file::open(path) {
+        Ok(Found::File(file, len)) => Ok(Some((file, len))),
+        Ok(Found::Other(file::DIRECTORY)) => Ok(None),
+        Ok(Found::Other(what)) => {
+            Err(io::Error::new(io::ErrorKind::InvalidInput, format!("got {what}, expected a file")))
         }
+        Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Ok(None),
+        Err(e) => Err(e),
+    }
+}
+
+fn failed(path: &Path, error: io::Error) -> StorageError {
+    let text = format!("`{}`: {error}", path.display());
+    match error.kind() {
+        io::ErrorKind::InvalidInput => StorageError::Other(text),
+        kind => StorageError::IOError(Arc::new(io::Error::new(kind, text))),
+    }
+}
+
+impl ReadableStorageTraits for Store {
+    fn get(&self, key: &StoreKey) -> Result<MaybeBytes, StorageError> {
+        let Some((mut file, len)) = self.open(key)? else { return Ok(None) };
+        let mut bytes = Vec::new();
+        let read = bytes.try_reserve_exact(len as usize).map_err(io::Error::from);
+        let read = read.and_then(|()| file.by_ref().take(len).read_to_end(&mut bytes));
+        read.map_err(|e| failed(&self.path(key), e))?;
+        Ok(Some(Bytes::from(bytes)))
+    }
+
+    fn get_partial_many<'a>(
+        &'a self,
+        key: &StoreKey,
+        byte_ranges: ByteRangeIterator<'a>,
+    ) -> Result<MaybeBytesIterator<'a>, StorageError> {
+        let Some((file, len)) = self.open(key)? else { return Ok(None) };
+        let path = self.path(key);
+        Ok(Some(Box::new(byte_ranges.map(move |range| {
+            let (start, end) = match range {
+                ByteRange::FromStart(start, None) => (start, len),
+                ByteRange::FromStart(start, Some(n)) => (start, start.saturating_add(n)),
+                ByteRange::Suffix(n) => (len.wrapping_sub(n), len),
+            };
+            if start > end || end > len {
+                return Err(InvalidByteRangeError::new(range, len).into());
+            }
+            let mut bytes = vec![0; (end - start) as usize];
+            file.read_exact_at(&mut bytes, start).map_err(|e| failed(&path, e))?;
+            Ok(Bytes::from(bytes))
+        }))))
+    }
+
+    fn size_key(&self, key: &StoreKey) -> Result<Option<u64>, StorageError> {
+        Ok(self.open(key)?.map(|(_, len)| len))
+    }
+
+    fn supports_get_partial(&self) -> bool {
+        true
+    }
+}
+
+impl WritableStorageTraits for Store {
+    fn set(&self, key: &StoreKey, value: Bytes) -> Result<(), StorageError> {
+        let path = self.path(key);
+        self.write(&path, &value).map_err(|e| failed(&path, e))
+    }
+
+    fn set_partial_many<'a>(&'a self, _: &StoreKey, _: OffsetBytesIterator<'a>) -> Result<(), StorageError> {
+        Err(StorageError::Unsupported("chunks are written whole".into()))
+    }
+
+    fn erase(&self, key: &StoreKey) -> Result<(), StorageError> {
+        let path = self.path(key);
+        match fs::remove_file(&path) {
+            Err(e) if !matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+                Err(failed(&path, e))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn erase_prefix(&self, _: &StorePrefix) -> Result<(), StorageError> {
+        Err(StorageError::Unsupported("files are erased one by one".into()))
+    }
+
+    fn supports_set_partial(&self) -> bool {
+        false
     }
 }
 
@@ -125,12 +243,24 @@ mod tests {
 
     #[test]
     fn array_paths_stay_in_the_store() {
-        let path = |array| node_path(Path::new("/tmp/x.zarr"), array).ok();
-        for (array, expected) in [("", "/"), ("/", "/"), ("a", "/a"), ("/a/b c/", "/a/b c")] {
-            assert_eq!(path(array).as_deref(), Some(expected));
+        let name = |array| display_name(Path::new("/s.zarr"), array);
+        for (array, expected) in
+            [("", "/s.zarr"), ("/", "/s.zarr"), ("a", "/s.zarr/a"), ("/a/b c/", "/s.zarr/a/b c")]
+        {
+            assert_eq!(name(array), expected);
         }
-        for bad in ["..", "a/../b", "a//b", ".", "a%b", "a\\b", "__x", "//a", "a?b"] {
-            assert_eq!(path(bad), None, "{bad}");
+        let dir = tempfile::tempdir().unwrap();
+        for good in ["", "/", "a", "/a/b c/", "ümlaut", "温度", "a~b", "a%b", "a?b#c", "1", "c"] {
+            assert!(
+                array_dir(dir.path(), good).is_ok() && check_new_name(dir.path(), good).is_ok(),
+                "{good}"
+            );
+        }
+        for bad in ["..", "a/../b", "a//b", ".", "a\\b", "//a"] {
+            assert!(array_dir(dir.path(), bad).is_err() && check_new_name(dir.path(), bad).is_err(), "{bad}");
+        }
+        for bad in ["__x", "a/zarr.json", ".zarray", ".x.tilework-h-1/new"] {
+            assert!(check_new_name(dir.path(), bad).is_err(), "{bad}");
         }
     }
 }

@@ -4,7 +4,7 @@
 //! Must not create arrays.
 
 use super::read::ZarrReader;
-use super::{codec_options, zarr_error};
+use super::{chunk_error, codec_options};
 use crate::{ArrayMeta, FormatError, region};
 use std::borrow::Cow;
 use std::ops::Range;
@@ -33,9 +33,9 @@ impl ArrayWriter {
     ///
     /// # Errors
     /// [`FormatError::OutOfBounds`], [`FormatError::Unaligned`] where the box is not exactly one chunk,
-    /// [`FormatError::WrongLength`], and [`FormatError::Zarr`] from the codecs or the store.
+    /// [`FormatError::WrongLength`], [`FormatError::Zarr`] from the codecs and [`FormatError::Io`] from the files.
     pub fn write_chunk(&self, region: &[Range<usize>], bytes: &[u8]) -> Result<(), FormatError> {
-        let ZarrReader { path, array, meta } = &self.open;
+        let ZarrReader { path, array, meta, .. } = &self.open;
         let elements = region::check(path, region, &meta.shape)?;
         let itemsize = meta.dtype.size();
         let index = chunk_index(region, meta).ok_or_else(|| FormatError::Unaligned {
@@ -52,7 +52,7 @@ impl ArrayWriter {
         };
         array
             .store_chunk_opt(&index, ArrayBytes::new_flen(bytes), &codec_options())
-            .map_err(|e| zarr_error(path, format!("writing {region:?}: {e}")))
+            .map_err(|e| chunk_error(path, &format!("writing {region:?}"), &e))
     }
 }
 

@@ -194,6 +194,51 @@ fn a_missing_chunk_is_the_fill_value() {
 }
 
 #[test]
+fn metadata_of_version_2_are_read_as_zarr_python_reads_them() {
+    let fixture = Fixture::new();
+    let array = fixture.path("s.zarr/t");
+    fs::create_dir_all(&array).unwrap();
+    let source = ArraySource::zarr(fixture.path("s.zarr"), "t");
+    let with = |dtype: &str, fill_value: &str, rest: &str| {
+        let text = format!(
+            r#"{{"zarr_format": 2, "shape": [2], "chunks": [2], "order": "C", "dtype": {dtype}, "fill_value": {fill_value}, {rest}}}"#
+        );
+        fs::write(array.join(".zarray"), text).unwrap();
+        read_all(&source)
+    };
+    let plain = r#""filters": null, "compressor": null"#;
+    for (dtype, fill_value, element) in [
+        (r#""<i4""#, "5.0", 5i32.to_le_bytes().to_vec()),
+        (r#"">i4""#, "5", 5i32.to_le_bytes().to_vec()),
+        (r#""int16""#, "-3", (-3i16).to_le_bytes().to_vec()),
+        (r#""<f8""#, r#""-Infinity""#, f64::NEG_INFINITY.to_le_bytes().to_vec()),
+        (r#""<f4""#, "null", vec![0; 4]),
+        (r#""<c8""#, "null", vec![0; 8]),
+        (r#""|b1""#, "1", vec![1]),
+        (r#""<f8""#, "NaN", f64::NAN.to_le_bytes().to_vec()),
+    ] {
+        assert_eq!(with(dtype, fill_value, plain).unwrap(), element.repeat(2), "{dtype} {fill_value}");
+    }
+    for (dtype, words) in [
+        (r#""<M8[s]""#, "<M8[s] (datetime64[s])"),
+        (r#""<f2""#, "<f2 (float16)"),
+        (r#"[["x", "<f4"]]"#, "a structure"),
+    ] {
+        let error = with(dtype, "0", plain).unwrap_err();
+        assert!(matches!(error, FormatError::UnsupportedDType { .. }), "{error}");
+        assert!(error.to_string().contains(words), "{error}");
+    }
+    for rest in [
+        r#""filters": null, "compressor": {"id": "zfpy", "mode": 1}"#,
+        r#""filters": [{"id": "zfpy"}], "compressor": null"#,
+    ] {
+        let error = with(r#""<i4""#, "0", rest).unwrap_err();
+        assert!(matches!(error, FormatError::Unsupported { .. }), "{error}");
+        assert!(error.to_string().contains("zfpy"), "{error}");
+    }
+}
+
+#[test]
 fn senseless_metadata_is_refused() {
     let fixture = Fixture::new();
     let target = fixture.target("a.zarr", "a", ZarrVersion::V3);
