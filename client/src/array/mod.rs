@@ -9,6 +9,7 @@ mod compute;
 mod construct;
 mod convert;
 mod display;
+mod here;
 mod index;
 mod iterate;
 mod join;
@@ -35,6 +36,7 @@ mod slice;
 mod statistics;
 mod twins;
 mod views;
+mod widened;
 mod write;
 mod zip;
 
@@ -66,6 +68,7 @@ pub use maths::{ComplexMath, Real, SignedMath};
 pub use meshgrid::{Meshgrid, meshgrid};
 pub use operand::Operand;
 pub use operators::ScalarOperand;
+pub use widened::Widen;
 pub use zip::{NdProducer, Zip};
 
 macro_rules! aliases {

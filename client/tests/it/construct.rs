@@ -1,7 +1,7 @@
 //! Sources: filled arrays, ranges, memory, functions of the index.
 
 use crate::support::check;
-use ndarray::{Array as Nd, Array1 as Nd1, Array2 as Nd2, Array3 as Nd3, s};
+use ndarray::{Array as Nd, Array1 as Nd1, Array2 as Nd2, Array3 as Nd3};
 use tilework::prelude::*;
 use tilework::{AxisChunks, Complex};
 
@@ -31,16 +31,43 @@ fn chunks_are_those_asked_for() {
 
 #[test]
 fn ranges_are_ndarrays_bit_for_bit() {
-    for n in [0, 1, 2, 7, 1001] {
-        check(&Array1::linspace_chunked(-0.3, 1.7, n, 100), &Nd1::linspace(-0.3, 1.7, n));
-        check(&Array1::linspace_chunked(5.0f32, 0.1, n, 100), &Nd1::linspace(5.0f32, 0.1, n));
-    }
     check(&Array1::range_chunked(0.1, 5.0, 0.3, 4), &Nd1::range(0.1, 5.0, 0.3));
     check(&Array1::range(5.0f32, -5.0, -0.7), &Nd1::range(5.0f32, -5.0, -0.7));
     check(&Array1::range(1.0, 0.5, 1.0), &Nd1::range(1.0, 0.5, 1.0));
-    for base in [10.0, -2.5] {
-        check(&Array1::logspace_chunked(base, -2.0, 3.0, 11, 4), &Nd1::logspace(base, -2.0, 3.0, 11));
+}
+
+/// Those of ndarray's, but that they end where they are told to.
+#[test]
+fn evenly_spaced_elements_end_at_their_end() {
+    fn ending<A: Copy>(mut of: Nd1<A>, end: A) -> Nd1<A> {
+        if of.len() > 1 {
+            *of.last_mut().unwrap() = end;
+        }
+        of
     }
+    let mut differ = 0;
+    for n in [0, 1, 2, 3, 7, 11, 50, 1001] {
+        for (start, end) in [(-0.3, 1.7), (0.1, 0.7), (5.0, 0.1), (1e-3, 1e300), (0.0, 1.0)] {
+            let theirs = ending(Nd1::linspace(start, end, n), end);
+            differ += usize::from(theirs != Nd1::linspace(start, end, n));
+            check(&Array1::linspace_chunked(start, end, n, 100), &theirs);
+            check(&Array1::linspace(start, end, n), &theirs);
+        }
+        check(&Array1::linspace_chunked(5.0f32, 0.1, n, 3), &ending(Nd1::linspace(5.0f32, 0.1, n), 0.1));
+        for base in [10.0, -2.5f64] {
+            let theirs = Nd1::logspace(base, -2.1, 3.3, n);
+            let theirs = ending(theirs, base.signum() * base.abs().powf(3.3));
+            check(&Array1::logspace_chunked(base, -2.1, 3.3, n, 4), &theirs);
+            check(&Array1::logspace(base, -2.1, 3.3, n), &theirs);
+        }
+        let theirs = ending(Nd1::geomspace(0.3, 70.7, n).unwrap(), 70.7);
+        let ours = Array1::geomspace(0.3, 70.7, n).unwrap();
+        assert!(n == 0 || ours[0] == 0.3);
+        check(&ours.slice(s![n.min(1)..]), &theirs.slice(ndarray::s![n.min(1)..]).to_owned());
+    }
+    assert!(differ > 5, "rounding has moved no end");
+    let large = Array1::linspace(0.1f64, 0.7, 1_000_001);
+    assert!(large.is_lazy() && large.slice(s![1_000_000..]).compute()[0] == 0.7);
 }
 
 #[test]
