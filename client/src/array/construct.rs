@@ -18,29 +18,34 @@ macro_rules! constructors {
     ($($(#[$doc:meta])* $plain:ident, $chunked:ident, $try_plain:ident, $try_chunked:ident [$($g:tt)*]
         ($($a:ident: $t:ty),*) ($($b:ident: $u:ty),*) $(where { $($w:tt)* })? errors $errors:literal,
         |$chunks:ident| $body:block)*) => {$(
-        #[doc = concat!("[`", stringify!($plain), "`](Self::", stringify!($plain), ") in the given chunks, lazily.")]
-        $(#[$doc])*
+        #[doc = concat!("The older form of [`in_chunks(chunks).", stringify!($plain), "(..)`](super::InChunks::", stringify!($plain), ").")]
         ///
         /// # Panics
         #[doc = concat!("Where [`", stringify!($try_chunked), "`](Self::", stringify!($try_chunked), ") returns an error.")]
         #[must_use]
         #[track_caller]
+        #[deprecated(note = "chunks beside other numbers are misread: use `in_chunks(chunks)` and the method without `_chunked`")]
+        #[allow(deprecated, reason = "its twin is of the older form too")]
         pub fn $chunked<$($g)*>($($a: $t,)* chunks: impl Into<Chunks>, $($b: $u,)*) -> Self $(where $($w)*)? {
             or_panic(Self::$try_chunked($($a,)* chunks, $($b,)*))
         }
 
-        #[doc = concat!("[`", stringify!($plain), "`](Self::", stringify!($plain), ") that returns what goes wrong, lazily.")]
+        $(#[$doc])*
+        ///
+        /// That returns what goes wrong, lazily.
         ///
         /// # Errors
         #[doc = $errors]
+        #[allow(deprecated, reason = "the older form is the one that does it")]
         pub fn $try_plain<$($g)*>($($a: $t,)* $($b: $u,)*) -> Result<Self> $(where $($w)*)? {
             Self::$try_chunked($($a,)* Chunks::Auto, $($b,)*)
         }
 
-        #[doc = concat!("[`", stringify!($chunked), "`](Self::", stringify!($chunked), ") that returns what goes wrong.")]
+        #[doc = concat!("The older form of [`in_chunks(chunks).", stringify!($try_plain), "(..)`](super::InChunks::", stringify!($try_plain), ").")]
         ///
         /// # Errors
         #[doc = concat!("Chunks that do not fit the shape. ", $errors)]
+        #[deprecated(note = "chunks beside other numbers are misread: use `in_chunks(chunks)` and the method without `_chunked`")]
         pub fn $try_chunked<$($g)*>($($a: $t,)* chunks: impl Into<Chunks>, $($b: $u,)*) -> Result<Self> $(where $($w)*)? {
             let $chunks: Chunks = chunks.into();
             $body
@@ -51,16 +56,6 @@ macro_rules! constructors {
 impl<A: Element, D: Dimension> Array<A, D> {
     constructors! {
         /// An array of `shape` filled with zeros.
-        ///
-        /// ```
-        /// use tilework::prelude::*;
-        ///
-        /// let a = Array2::<f64>::zeros_chunked((200, 300), 100);
-        /// assert_eq!(a.dim(), (200, 300));
-        /// assert_eq!(a.chunks(), [vec![100, 100], vec![100, 100, 100]]);
-        /// let b = Array2::<f64>::zeros_chunked((200, 300), [50, -1]);
-        /// assert_eq!(b.chunks(), [vec![50; 4], vec![300]]);
-        /// ```
         zeros, zeros_chunked, try_zeros, try_zeros_chunked [Sh] (shape: Sh) ()
         where { Sh: ShapeBuilder<Dim = D>, A: Zero }
         errors "A shape that is too large.",

@@ -353,7 +353,7 @@ on_all!({ A } {
     /// let tenths = Array1::<f32>::from_elem(10_000_000, 0.1);
     /// assert_eq!(tenths.sum(), 1_000_000.0);
     ///
-    /// let a = Array2::<f64>::ones_chunked((300, 200), 100);
+    /// let a = Array2::<f64>::in_chunks(100).ones((300, 200));
     /// assert_eq!(a.sum(), 60_000.0);
     /// assert_eq!(a.sum_axis(Axis(0)).dim(), 200);
     /// let (sum, max) = tilework::compute_all(&(&a.lazy_sum(), &a.lazy_max()));

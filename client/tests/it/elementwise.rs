@@ -220,7 +220,7 @@ fn broadcasting_as_ndarray() {
 
 #[test]
 fn assignment_leaves_other_arrays_alone() {
-    let mut a = Array2::<f64>::ones_chunked((3, 4), 2);
+    let mut a = Array2::<f64>::in_chunks(2).ones((3, 4));
     let before = a.clone();
     let doubled = &a * 2.0;
     a += &Array1::linspace(0.0, 3.0, 4);
@@ -273,7 +273,7 @@ fn equality_is_of_shapes_and_values() {
 
 #[test]
 fn text_of_arrays() {
-    let a = Array2::<f32>::ones_chunked((3, 5), [2, 4]);
+    let a = Array2::<f32>::in_chunks([2, 4]).ones((3, 5));
     assert_eq!(a.describe(), "Array(shape [3, 5], f32, chunks [2, 4], 4 chunks)");
     let b = tilework::concatenate!(Axis(0), a.slice(s![..1, ..]), a);
     assert_eq!(b.describe(), "Array(shape [4, 5], f32, chunks [3 of at most 2, 4], 6 chunks)");

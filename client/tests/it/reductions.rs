@@ -197,14 +197,14 @@ fn integers_in_wider_types() {
         assert_eq!((sum[()], mean[()]), (exact, (exact as f64 / 3000.0) as f32));
         assert_eq!((a.greater(200).sum_as::<u64>(), a.try_sum_as::<u64>().unwrap()), (2000, exact as u64));
     }
-    let many = Array2::<u16>::from_elem_chunked((1000, 3), [100, -1], 3000);
+    let many = Array2::<u16>::in_chunks([100, -1]).from_elem((1000, 3), 3000);
     check(&many.mean_axis(Axis(0)).unwrap(), &nd![3000u16, 3000, 3000]);
-    assert_eq!(Array1::<i32>::from_elem_chunked(3_000_000, 100_000, 1000).mean(), Some(1000));
+    assert_eq!(Array1::<i32>::in_chunks(100_000).from_elem(3_000_000, 1000).mean(), Some(1000));
     assert_eq!(
-        Array1::<u64>::from_elem_chunked(1000, 100, 132_542_363_533_234_561).mean(),
+        Array1::<u64>::in_chunks(100).from_elem(1000, 132_542_363_533_234_561).mean(),
         Some(132_542_363_533_234_561)
     );
-    assert_eq!(Array1::<u8>::from_elem_chunked(200, 100, 200).mean(), Some(200));
+    assert_eq!(Array1::<u8>::in_chunks(100).from_elem(200, 200).mean(), Some(200));
     // In this process too, of types that do not travel, and rounded towards 0.
     assert_eq!(arr1(&[usize::MAX, usize::MAX]).mean(), Some(usize::MAX));
     assert_eq!(arr1(&[-3i8, -4]).mean(), Some(-3));

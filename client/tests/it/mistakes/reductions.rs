@@ -12,7 +12,7 @@ fn beyond(axis: usize) -> String {
 
 #[test]
 fn axes_that_are_not_there_or_given_twice() {
-    let a = Array2::<f64>::ones_chunked((3, 4), 2);
+    let a = Array2::<f64>::in_chunks(2).ones((3, 4));
     let b = a.greater(0.0);
     let twice = [Axis(0), Axis(0)];
     let each_once = "axes [0, 0] of an array of 2 dimensions: expected each axis at most once";
@@ -48,7 +48,7 @@ fn axes_that_are_not_there_or_given_twice() {
 
 #[test]
 fn degrees_of_freedom() {
-    let a = Array2::<f64>::ones_chunked((3, 4), 2);
+    let a = Array2::<f64>::in_chunks(2).ones((3, 4));
     let (inf, nan) = (f64::INFINITY, f64::NAN);
     let below = |got: &str| format!("ddof: got {got}, expected a number of at least 0");
     let above =
@@ -76,7 +76,7 @@ fn of_no_elements() {
     let none = |fold: &str, shape: &[usize], axes: &[usize]| {
         format!("{fold} of an array of shape {shape:?} along axes {axes:?}: there are no elements")
     };
-    let empty = Array2::<i32>::zeros_chunked((0, 3), 2);
+    let empty = Array2::<i32>::in_chunks(2).zeros((0, 3));
     mistakes! {
         empty.try_min(), empty.min() => none("min", &[0, 3], &[0, 1]);
         empty.try_max(), empty.max() => none("max", &[0, 3], &[0, 1]);
@@ -102,13 +102,13 @@ fn of_no_elements() {
     assert_eq!((bools.any(), bools.all()), (false, true));
     check(&bools.any_axis(Axis(0)), &Nd1::from_elem(3, false));
     check(&bools.all_axis(Axis(0)), &Nd1::from_elem(3, true));
-    let (ours, theirs) = (Array2::<f64>::zeros_chunked((0, 3), 1), Nd2::<f64>::zeros((0, 3)));
+    let (ours, theirs) = (Array2::<f64>::in_chunks(1).zeros((0, 3)), Nd2::<f64>::zeros((0, 3)));
     check(&ours.sum_axis(Axis(0)), &theirs.sum_axis(Axis(0)));
     check(&ours.var_axis(Axis(0), 0.0), &theirs.var_axis(Axis(0), 0.0));
     check(&ours.product_axis(Axis(1)), &theirs.product_axis(Axis(1)));
     assert!(same(ours.var(0.0), theirs.var(0.0)) && same(ours.std(0.0), theirs.std(0.0)));
-    check(&ours.dot(&Array2::zeros_chunked((3, 0), 1)), &theirs.dot(&Nd2::zeros((3, 0))));
-    check(&Array2::<f64>::zeros_chunked((2, 0), 1).dot(&ours), &Nd2::zeros((2, 3)));
+    check(&ours.dot(&Array2::in_chunks(1).zeros((3, 0))), &theirs.dot(&Nd2::zeros((3, 0))));
+    check(&Array2::<f64>::in_chunks(1).zeros((2, 0)).dot(&ours), &Nd2::zeros((2, 3)));
 }
 
 #[test]
@@ -131,7 +131,7 @@ fn nan_and_integers_that_overflow() {
         &nd(&[1e300, -1e300]),
     );
     // Means do not, and there may be more elements than one can be: ndarray cannot divide by their number.
-    let (a, b) = (Array2::<i8>::ones_chunked((2, 128), 50), Array1::<u16>::ones_chunked(65_536, -1));
+    let (a, b) = (Array2::<i8>::in_chunks(50).ones((2, 128)), Array1::<u16>::in_chunks(-1).ones(65_536));
     assert_eq!((a.mean(), a.try_mean().unwrap(), a.lazy_mean().into_scalar()), (Some(1), Some(1), 1));
     assert_eq!((b.mean(), a.mean_axes(&[Axis(0), Axis(1)]).unwrap().sum()), (Some(1), 1));
     check(&a.mean_axis(Axis(1)).unwrap(), &Nd1::from(vec![1i8, 1]));
