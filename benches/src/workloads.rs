@@ -101,7 +101,7 @@ impl Problem {
     }
 
     fn input_in(&self, chunks: impl Into<Chunks>, seed: u64) -> anyhow::Result<Array2<f64>> {
-        Ok(random::try_uniform_chunked((self.n, self.n), chunks, 0.0..1.0, seed)?.try_persist()?)
+        Ok(random::in_chunks(chunks).try_uniform((self.n, self.n), 0.0..1.0, seed)?.try_persist()?)
     }
 }
 
@@ -123,11 +123,11 @@ impl Workload {
             Workload::McpiGen => Box::new(move || {
                 let (m, chunk) = (p.n * p.n, (p.chunk * p.chunk) as isize);
                 let [a, b]: [Array1<f64>; 2] =
-                    [0, 1].map(|seed| random::uniform_chunked(m, chunk, 0.0..1.0, seed));
+                    [0, 1].map(|seed| random::in_chunks(chunk).uniform(m, 0.0..1.0, seed));
                 let inside = (&a * &a + &b * &b).less(1.0);
                 Ok(4.0 * scalar(&inside.cast::<f64>().lazy_mean())?)
             }),
-            Workload::Tiny => Box::new(move || scalar(&Array1::<f64>::ones_chunked(p.n, 1).lazy_sum())),
+            Workload::Tiny => Box::new(move || scalar(&Array1::<f64>::in_chunks(1).ones(p.n).lazy_sum())),
             Workload::Stencil => {
                 let start = p.input(0)?;
                 Box::new(move || {

@@ -23,10 +23,10 @@ pub use array::{
     ArrayView1, ArrayView2, ArrayView3, ArrayView4, ArrayView5, ArrayView6, ArrayViewD, ArrayViewMut,
     ArrayViewMut0, ArrayViewMut1, ArrayViewMut2, ArrayViewMut3, ArrayViewMut4, ArrayViewMut5, ArrayViewMut6,
     ArrayViewMutD, AsArray, ComplexMath, ComputeAll, CowArray, CowRepr, Data, DataMut, DataOwned, DataShared,
-    EAGER_BYTES_MAX, Meshgrid, NdProducer, Operand, Ours, OwnedArcRepr, OwnedRepr, Producer, RawData,
-    RawDataClone, RawDataMut, RawDataSubst, Real, ScalarOperand, SignedMath, Source, ViewRepr, Zip, arr0,
-    arr1, arr2, arr3, aview_mut1, aview_mut2, aview0, aview1, aview2, compute_all, concatenate,
-    eager_bytes_max, indices_of, iter, meshgrid, rcarr1, rcarr2, rcarr3, set_default_chunk_len,
+    EAGER_BYTES_MAX, InChunks, Meshgrid, NdProducer, Operand, Ours, OwnedArcRepr, OwnedRepr, Producer,
+    RawData, RawDataClone, RawDataMut, RawDataSubst, Real, ScalarOperand, SignedMath, Source, ViewRepr,
+    Widen, Zip, arr0, arr1, arr2, arr3, aview_mut1, aview_mut2, aview0, aview1, aview2, compute_all,
+    concatenate, eager_bytes_max, indices_of, iter, meshgrid, rcarr1, rcarr2, rcarr3, set_default_chunk_len,
     set_eager_bytes_max, stack, try_compute_all, try_concatenate, try_stack, try_where, where_,
 };
 pub use closures::{

@@ -4,6 +4,11 @@
 //! chunks, on any number of workers, and after any failure. Two arrays that are to be independent need
 //! different seeds.
 
+#![allow(
+    deprecated,
+    reason = "the older forms, which take the chunks as one argument of many, are the ones that do it"
+)]
+
 use crate::array::{Array, shape_of};
 use crate::error::{Result, or_panic};
 use ndarray::ShapeBuilder;
@@ -27,12 +32,13 @@ macro_rules! distributions {
             or_panic($try_chunked(shape, Chunks::Auto, $($p,)* seed))
         }
 
-        #[doc = concat!("[`", stringify!($plain), "`] in the given chunks.")]
+        #[doc = concat!("The older form of [`in_chunks(chunks).", stringify!($plain), "(..)`](InChunks::", stringify!($plain), ").")]
         ///
         /// # Panics
         #[doc = concat!("Where [`", stringify!($try_chunked), "`] returns an error.")]
         #[must_use]
         #[track_caller]
+        #[deprecated(note = "chunks beside other numbers are misread: use `in_chunks(chunks)` and the method without `_chunked`")]
         pub fn $chunked<A: Element + $bound, Sh: ShapeBuilder>(
             shape: Sh,
             chunks: impl Into<Chunks>,
@@ -66,7 +72,55 @@ macro_rules! distributions {
         ) -> Result<Array<A, Sh::Dim>> {
             Array::wrapped(Expr::random(&shape_of(shape), &chunks.into(), A::DTYPE, seed, $dist))
         }
-    )*};
+    )*
+
+    impl InChunks { $(
+        #[doc = concat!("[`", stringify!($plain), "`] in these chunks.")]
+        ///
+        /// # Panics
+        #[doc = concat!("Where [`", stringify!($try_plain), "`](InChunks::", stringify!($try_plain), ") returns an error.")]
+        #[must_use]
+        #[track_caller]
+        pub fn $plain<A: Element + $bound, Sh: ShapeBuilder>(
+            &self,
+            shape: Sh,
+            $($p: $t,)*
+            seed: u64,
+        ) -> Array<A, Sh::Dim> {
+            or_panic(self.$try_plain(shape, $($p,)* seed))
+        }
+
+        #[doc = concat!("[`", stringify!($try_plain), "`] in these chunks.")]
+        ///
+        /// # Errors
+        #[doc = concat!("Chunks that do not fit the shape. ", $errors)]
+        pub fn $try_plain<A: Element + $bound, Sh: ShapeBuilder>(
+            &self,
+            shape: Sh,
+            $($p: $t,)*
+            seed: u64,
+        ) -> Result<Array<A, Sh::Dim>> {
+            $try_chunked(shape, self.0.clone(), $($p,)* seed)
+        }
+    )* }};
+}
+
+/// Makes random arrays in these chunks: [`in_chunks`].
+#[derive(Clone, Debug)]
+pub struct InChunks(Chunks);
+
+/// Random arrays in the given chunks, whatever [`Chunks`] is made of.
+///
+/// ```
+/// use tilework::prelude::*;
+/// use tilework::random;
+///
+/// let a: Array2<f64> = random::in_chunks(10).uniform((40, 50), 0.0..1.0, 7);
+/// let b: Array2<f64> = random::in_chunks([40, 25]).uniform((40, 50), 0.0..1.0, 7);
+/// assert_eq!(a.compute(), b.compute());
+/// ```
+pub fn in_chunks(chunks: impl Into<Chunks>) -> InChunks {
+    InChunks(chunks.into())
 }
 
 distributions! {
@@ -76,8 +130,8 @@ distributions! {
     /// use tilework::prelude::*;
     /// use tilework::random;
     ///
-    /// let a: Array2<f64> = random::uniform_chunked((40, 50), 10, 0.0..1.0, 7);
-    /// let b: Array2<f64> = random::uniform_chunked((40, 50), [40, 25], 0.0..1.0, 7);
+    /// let a: Array2<f64> = random::in_chunks(10).uniform((40, 50), 0.0..1.0, 7);
+    /// let b: Array2<f64> = random::in_chunks([40, 25]).uniform((40, 50), 0.0..1.0, 7);
     /// assert_eq!(a.compute(), b.compute());
     /// assert!(a.min() >= 0.0 && a.max() < 1.0);
     /// ```

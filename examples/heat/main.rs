@@ -48,9 +48,8 @@ fn main() -> anyhow::Result<()> {
     let args = Args::parse();
     let session = args.place.open()?;
     let started = Instant::now();
-    let cells = Array2::<i64>::from_shape_fn_chunked((args.n, args.n), args.chunk as isize, |(i, j)| {
-        (i as i64) << 32 | j as i64
-    });
+    let cells = Array2::<i64>::in_chunks(args.chunk as isize)
+        .from_shape_fn((args.n, args.n), |(i, j)| (i as i64) << 32 | j as i64);
     let wave = 2.0 * TAU / args.n as f64;
     // A plane wave from corner to corner; the parameter travels with the function.
     let start =

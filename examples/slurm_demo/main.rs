@@ -33,7 +33,7 @@ fn main() -> anyhow::Result<()> {
         std::io::stdout().flush()?;
     }
     // The integers are kept on the workers, so that a worker that dies takes a part of them along.
-    let numbers = Array1::<i64>::try_arange_chunked(0, args.n, 1, 1_000_000)?.try_persist()?;
+    let numbers = Array1::<i64>::in_chunks(1_000_000).try_arange(0, args.n, 1)?.try_persist()?;
     let expected = args.n * (args.n - 1) / 2;
     let mut sum = numbers.try_sum()?;
     while args.slow && started.elapsed() < Duration::from_secs(6) {

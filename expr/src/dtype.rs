@@ -104,6 +104,17 @@ impl DType {
         !matches!(self, DType::Bool) && !self.is_float() && !self.is_complex()
     }
 
+    /// The dtype in which elements are added up and multiplied together: twice as precise for floats of 32 bits, the
+    /// elements' own for all others.
+    #[must_use]
+    pub const fn summed(self) -> DType {
+        match self {
+            DType::F32 => DType::F64,
+            DType::C32 => DType::C64,
+            d => d,
+        }
+    }
+
     /// The position in [`DType::ALL`], used on the wire.
     #[must_use]
     pub const fn code(self) -> u8 {

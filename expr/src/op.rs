@@ -189,9 +189,9 @@ impl BinaryOp {
 /// What a reduction keeps of the elements it folds. Two are equal where their parameters have the same bits.
 #[derive(Clone, Copy, Debug)]
 pub enum Fold {
-    /// Sum, pairwise; integers wrap in release builds as ndarray's do.
+    /// Sum, pairwise, of 32-bit floats in 64 bits; integers wrap as ndarray's do in release builds.
     Sum,
-    /// Product.
+    /// Product, of 32-bit floats in 64 bits; integers wrap.
     Prod,
     /// Least element; NaN if any element is NaN (NumPy's rule).
     Min,
@@ -201,9 +201,9 @@ pub enum Fold {
     Any,
     /// Whether all elements are true.
     All,
-    /// Sum divided by the number of elements (integer division for integers, as ndarray's).
+    /// Sum divided by the number of elements. Sums of integers are made in 128 bits, and divided as integers are.
     Mean,
-    /// Variance with the divisor `n - ddof`.
+    /// Variance with the divisor `n - ddof`, in 64 bits, about a mean that is carried with its rounding error.
     Var {
         /// Delta degrees of freedom, 0 for the population.
         ddof: f64,
@@ -241,14 +241,17 @@ impl Fold {
         }
     }
 
-    /// The planes of a partial state over elements of `d`: sums and the like hold one value; variance a mean and
-    /// a sum of squared deviations; positions a value and a `u64`.
+    /// The planes of a partial state over elements of `d`: sums and the like hold one value; means of integers the low
+    /// and the high half of a sum; variance a mean, its rounding error and a sum of squared deviations; positions a
+    /// value and a `u64`.
     #[must_use]
     pub fn state(self, d: DType) -> Vec<DType> {
         match self {
-            Fold::Var { .. } | Fold::Std { .. } => vec![d, d],
+            Fold::Var { .. } | Fold::Std { .. } => vec![DType::F64; 3],
             Fold::ArgMin | Fold::ArgMax => vec![d, DType::U64],
-            _ => vec![d],
+            Fold::Mean if d.is_int() => vec![DType::U64, DType::I64],
+            Fold::Sum | Fold::Prod | Fold::Mean => vec![d.summed()],
+            Fold::Min | Fold::Max | Fold::Any | Fold::All => vec![d],
         }
     }
 

@@ -118,7 +118,7 @@ fn main() -> anyhow::Result<()> {
 }
 
 fn sum_of_ones(n: usize) -> anyhow::Result<f64> {
-    Ok(Array1::<f64>::ones_chunked(n, 1).try_sum()?)
+    Ok(Array1::<f64>::in_chunks(1).ones(n).try_sum()?)
 }
 
 /// Seconds of one run, whose result is checked.

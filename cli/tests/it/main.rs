@@ -151,7 +151,7 @@ fn functions_of_another_executable_are_refused_and_traced_ones_run() {
     let mut worker = worker(dir.file(), "w0");
     assert_eq!(worker.line(), "worker w0 joined");
     let session = Session::connect(dir.file()).unwrap();
-    let x = Array1::<f64>::linspace_chunked(0.0, 9.0, 10, 4);
+    let x = Array1::<f64>::in_chunks(4).linspace(0.0, 9.0, 10);
     let text = x.mapv(|x| x + 1.0).try_compute_on(&session).unwrap_err().to_string();
     let own = tilework_kernels::native::build_id().unwrap();
     let builds: Vec<&str> = text.split("build ").skip(1).filter_map(|t| t.split([',', ':']).next()).collect();
@@ -159,7 +159,7 @@ fn functions_of_another_executable_are_refused_and_traced_ones_run() {
     assert!(text.contains("functions_of_another_executable") && text.contains("map_expr"), "{text}");
     // Traced ones run there, and those of the index here.
     let k = 2.0;
-    let y = x.map_expr(|x| x * k) + Array1::from_shape_fn_chunked(10, 4, |i| i as f64);
+    let y = x.map_expr(|x| x * k) + Array1::in_chunks(4).from_shape_fn(10, |i| i as f64);
     let computed = y.try_compute_on(&session).unwrap();
     let plan = y.try_explain_on(&session).unwrap();
     assert_eq!(plan.run().map(|run| run.bytes_put), plan.forecast().map(|run| run.bytes_put), "{plan}");

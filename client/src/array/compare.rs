@@ -54,12 +54,14 @@ on_arrays!({ A: Element } {
         errors "Shapes that do not broadcast together.",
         { self.binary(BinaryOp::Ge, rhs) }
 
-        /// The smaller of each pair of elements; of a NaN and a number the number, as `f64::min`.
+        /// The smaller of each pair of elements; of a NaN and a number the number, as `f64::min` and NumPy's `fmin` (its
+        /// `minimum` gives NaN).
         minimum, try_minimum [T: Operand<A, D>] (&self, rhs: T) -> Array<A, T::Dim> where { A: PartialOrd },
         errors "Shapes that do not broadcast together; elements of `bool`.",
         { self.binary(BinaryOp::Min, rhs) }
 
-        /// The greater of each pair of elements; of a NaN and a number the number, as `f64::max`.
+        /// The greater of each pair of elements; of a NaN and a number the number, as `f64::max` and NumPy's `fmax` (its
+        /// `maximum` gives NaN).
         maximum, try_maximum [T: Operand<A, D>] (&self, rhs: T) -> Array<A, T::Dim> where { A: PartialOrd },
         errors "Shapes that do not broadcast together; elements of `bool`.",
         { self.binary(BinaryOp::Max, rhs) }
@@ -78,7 +80,7 @@ on_arrays!({ A: Element } {
 });
 
 on_all!({ A } {
-    /// Each element, but at least `min` and at most `max`. NaN stays.
+    /// Each element, but at least `min` and at most `max`. NaN stays, as in NumPy's `clip`.
     ///
     /// # Panics
     /// If `min` is greater than `max`, or one of them NaN.

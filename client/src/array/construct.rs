@@ -18,29 +18,34 @@ macro_rules! constructors {
     ($($(#[$doc:meta])* $plain:ident, $chunked:ident, $try_plain:ident, $try_chunked:ident [$($g:tt)*]
         ($($a:ident: $t:ty),*) ($($b:ident: $u:ty),*) $(where { $($w:tt)* })? errors $errors:literal,
         |$chunks:ident| $body:block)*) => {$(
-        #[doc = concat!("[`", stringify!($plain), "`](Self::", stringify!($plain), ") in the given chunks, lazily.")]
-        $(#[$doc])*
+        #[doc = concat!("The older form of [`in_chunks(chunks).", stringify!($plain), "(..)`](super::InChunks::", stringify!($plain), ").")]
         ///
         /// # Panics
         #[doc = concat!("Where [`", stringify!($try_chunked), "`](Self::", stringify!($try_chunked), ") returns an error.")]
         #[must_use]
         #[track_caller]
+        #[deprecated(note = "chunks beside other numbers are misread: use `in_chunks(chunks)` and the method without `_chunked`")]
+        #[allow(deprecated, reason = "its twin is of the older form too")]
         pub fn $chunked<$($g)*>($($a: $t,)* chunks: impl Into<Chunks>, $($b: $u,)*) -> Self $(where $($w)*)? {
             or_panic(Self::$try_chunked($($a,)* chunks, $($b,)*))
         }
 
-        #[doc = concat!("[`", stringify!($plain), "`](Self::", stringify!($plain), ") that returns what goes wrong, lazily.")]
+        $(#[$doc])*
+        ///
+        /// That returns what goes wrong, lazily.
         ///
         /// # Errors
         #[doc = $errors]
+        #[allow(deprecated, reason = "the older form is the one that does it")]
         pub fn $try_plain<$($g)*>($($a: $t,)* $($b: $u,)*) -> Result<Self> $(where $($w)*)? {
             Self::$try_chunked($($a,)* Chunks::Auto, $($b,)*)
         }
 
-        #[doc = concat!("[`", stringify!($chunked), "`](Self::", stringify!($chunked), ") that returns what goes wrong.")]
+        #[doc = concat!("The older form of [`in_chunks(chunks).", stringify!($try_plain), "(..)`](super::InChunks::", stringify!($try_plain), ").")]
         ///
         /// # Errors
         #[doc = concat!("Chunks that do not fit the shape. ", $errors)]
+        #[deprecated(note = "chunks beside other numbers are misread: use `in_chunks(chunks)` and the method without `_chunked`")]
         pub fn $try_chunked<$($g)*>($($a: $t,)* chunks: impl Into<Chunks>, $($b: $u,)*) -> Result<Self> $(where $($w)*)? {
             let $chunks: Chunks = chunks.into();
             $body
@@ -51,16 +56,6 @@ macro_rules! constructors {
 impl<A: Element, D: Dimension> Array<A, D> {
     constructors! {
         /// An array of `shape` filled with zeros.
-        ///
-        /// ```
-        /// use tilework::prelude::*;
-        ///
-        /// let a = Array2::<f64>::zeros_chunked((200, 300), 100);
-        /// assert_eq!(a.dim(), (200, 300));
-        /// assert_eq!(a.chunks(), [vec![100, 100], vec![100, 100, 100]]);
-        /// let b = Array2::<f64>::zeros_chunked((200, 300), [50, -1]);
-        /// assert_eq!(b.chunks(), [vec![50; 4], vec![300]]);
-        /// ```
         zeros, zeros_chunked, try_zeros, try_zeros_chunked [Sh] (shape: Sh) ()
         where { Sh: ShapeBuilder<Dim = D>, A: Zero }
         errors "A shape that is too large.",
@@ -92,7 +87,8 @@ impl<A: Element, D: Dimension> Array<A, D> {
 
 impl<A: Element> Array<A, Ix1> {
     constructors! {
-        /// `n` evenly spaced elements from `start` to `end`, both included, by ndarray's formula.
+        /// `n` evenly spaced elements from `start` to `end`, both included: by ndarray's formula, but that the last is
+        /// `end` itself, as NumPy's.
         linspace, linspace_chunked, try_linspace, try_linspace_chunked [] (start: A, end: A, n: usize) ()
         where { A: Float }
         errors "A length that is too large.",
@@ -262,18 +258,22 @@ impl<A, S: DataOwned<Elem = A>, D: Dimension> ArrayBase<S, D, A> {
 
 /// # Ranges
 impl<A, S: DataOwned<Elem = A>> ArrayBase<S, Ix1, A> {
-    /// `n` evenly spaced elements from `start` to `end`, both included; a large array is lazy.
+    /// `n` evenly spaced elements from `start` to `end`, both included; a large array is lazy. The last element is
+    /// `end` itself, as NumPy's; ndarray's may be off by rounding.
+    ///
+    /// ```
+    /// use tilework::prelude::*;
+    ///
+    /// let a = Array::linspace(0.1, 0.7, 7);
+    /// assert_eq!((a[0], a[6]), (0.1, 0.7));
+    /// ```
     #[must_use]
     #[track_caller]
     pub fn linspace(start: A, end: A, n: usize) -> Self
     where
         A: Float,
     {
-        described(
-            &[n],
-            || evenly(start, end, n, &default_chunks(&[n])),
-            || ndarray::Array::linspace(start, end, n),
-        )
+        described(&[n], || evenly(start, end, n, &default_chunks(&[n])), || evenly_here(start, end, n))
     }
 
     /// The elements from `start` to `end`, `end` excluded, in steps of `step`; a large array is lazy. By rounding,
@@ -308,19 +308,28 @@ impl<A, S: DataOwned<Elem = A>> ArrayBase<S, Ix1, A> {
     where
         A: Float,
     {
-        let eager = || ndarray::Array::logspace(base, start, end, n);
+        let (by, sign) = (base.abs(), base.signum());
+        let eager = || evenly_here(start, end, n).mapv_into(|exponent| sign * by.powf(exponent));
         let lazy = || powers(base, start, end, n, &default_chunks(&[n]));
         described(&[n], lazy, eager)
     }
 
     /// `n` elements from `start` to `end`, both included, each the same multiple of the one before; `None` where one
-    /// of the ends is 0 or their signs differ.
+    /// of the ends is 0 or their signs differ. The first and the last element are `start` and `end` themselves, as
+    /// NumPy's; ndarray's may be off by rounding.
     #[must_use]
     pub fn geomspace(start: A, end: A, n: usize) -> Option<Self>
     where
         A: Float,
     {
-        Some(S::of_owned(Array::local(ndarray::Array::geomspace(start, end, n)?)))
+        let mut elements = ndarray::Array::geomspace(start, end, n)?;
+        if n > 1 {
+            elements[n - 1] = end;
+        }
+        if n > 0 {
+            elements[0] = start;
+        }
+        Some(S::of_owned(Array::local(elements)))
     }
 }
 
@@ -395,11 +404,33 @@ fn ramp<A>(n: usize, chunks: &Chunks, start: A, step: A) -> Result<Expr> {
     Ok(scalar(&start)?.binary(BinaryOp::Add, &steps)?)
 }
 
-/// The first `n` of evenly spaced floats that end at `end`.
-fn evenly<A: Float>(start: A, end: A, n: usize, chunks: &Chunks) -> Result<Expr> {
+/// The distance of `n` evenly spaced floats.
+fn step<A: Float>(start: A, end: A, n: usize) -> A {
     let n_steps = A::from(n.saturating_sub(1)).expect("a float for every integer");
-    let step = if n > 1 { (end - start) / n_steps } else { A::zero() };
-    ramp(n, chunks, start, step)
+    if n > 1 { (end - start) / n_steps } else { A::zero() }
+}
+
+/// `n` evenly spaced floats of which the last is `end`, in an expression.
+fn evenly<A: Float>(start: A, end: A, n: usize, chunks: &Chunks) -> Result<Expr> {
+    let step = step(start, end, n);
+    let elements = ramp(n, chunks, start, step)?;
+    let last = n.saturating_sub(1);
+    let rounded = start + step * A::from(last).expect("a float for every integer");
+    let dtype = elements.dtype();
+    if n < 2 || rounded == end {
+        return Ok(elements);
+    }
+    let is_last = index(&[n], chunks, 0, dtype)?.binary(BinaryOp::Eq, &scalar(&(last as i64))?)?;
+    Ok(is_last.select(&scalar(&end)?, &elements)?)
+}
+
+/// The same elements in memory.
+fn evenly_here<A: Float>(start: A, end: A, n: usize) -> ndarray::Array1<A> {
+    let mut elements = ndarray::Array::linspace(start, end, n);
+    if n > 1 {
+        elements[n - 1] = end;
+    }
+    elements
 }
 
 fn diagonal(n: usize, chunks: &Chunks, dtype: DType) -> Result<Expr> {

@@ -127,7 +127,7 @@ macro_rules! dot_method {
             /// ```
             /// use tilework::prelude::*;
             ///
-            /// let a = Array2::<f64>::eye_chunked(100, 30) * 2.0;
+            /// let a = Array2::<f64>::in_chunks(30).eye(100) * 2.0;
             /// let x = Array1::linspace(0.0, 99.0, 100);
             /// let y = a.dot(&x);
             /// assert_eq!(y.max(), 198.0);

@@ -155,7 +155,8 @@ impl<A, S: DataOwned<Elem = A>, D: Dimension> ArrayBase<S, D, A> {
 
     /// An array of `shape` whose element at `index` is `f(index)`. It is made at once: a large one by the workers, which
     /// keep it, if the function captures nothing and they are processes of this executable; else in this process.
-    /// [`Array::from_shape_fn_chunked`] makes the chunks that a computation needs, when it does.
+    /// [`in_chunks(chunks).from_shape_fn(..)`](super::InChunks::from_shape_fn) makes the chunks that a computation needs,
+    /// when it does.
     ///
     /// Workers call `f` from several threads, in any order, and again for the chunks of a worker that was lost: one that
     /// draws random numbers then gives others than before. [`random`](crate::random) gives the same ones always.
@@ -215,10 +216,13 @@ impl<A: Element, D: Dimension> Array<A, D> {
         Ok(Self::of_expr(literal(&owner, first, (&shape, &strides), &chunks.into())?))
     }
 
-    /// [`Array::from_shape_vec`] in the given chunks, lazily.
+    /// The older form of [`in_chunks(chunks).from_shape_vec(..)`](super::InChunks::from_shape_vec).
     ///
     /// # Errors
     /// As [`Array::from_shape_vec`]; chunks that do not fit the shape.
+    #[deprecated(
+        note = "chunks beside other numbers are misread: use `in_chunks(chunks)` and the method without `_chunked`"
+    )]
     pub fn from_shape_vec_chunked<Sh>(shape: Sh, chunks: impl Into<Chunks>, values: Vec<A>) -> Result<Self>
     where
         Sh: Into<StrideShape<D>>,
@@ -232,17 +236,16 @@ impl<A: Element, D: Dimension> Array<A, D> {
         Self::try_from_ndarray(array, chunks)
     }
 
-    /// An array of `shape` whose element at `index` is `f(index)`, in the given chunks, lazily.
-    ///
-    /// `f` runs chunk by chunk, when a computation needs the chunk, from several threads, and again where a chunk was
-    /// lost: it must give the same value each time. One that captures nothing runs on the workers where they are
-    /// processes of this executable ([`Session::processes`](crate::Session::processes) and embedded sessions), fused
-    /// with the operations that follow; others run in this process.
+    /// The older form of [`in_chunks(chunks).from_shape_fn(..)`](super::InChunks::from_shape_fn).
     ///
     /// # Panics
     /// Where [`Array::try_from_shape_fn_chunked`] returns an error.
     #[must_use]
     #[track_caller]
+    #[deprecated(
+        note = "chunks beside other numbers are misread: use `in_chunks(chunks)` and the method without `_chunked`"
+    )]
+    #[allow(deprecated, reason = "its twin is of the older form too")]
     pub fn from_shape_fn_chunked<Sh, F>(shape: Sh, chunks: impl Into<Chunks>, f: F) -> Self
     where
         Sh: ShapeBuilder<Dim = D>,
@@ -252,10 +255,11 @@ impl<A: Element, D: Dimension> Array<A, D> {
         or_panic(Self::try_from_shape_fn_chunked(shape, chunks, f))
     }
 
-    /// [`Array::from_shape_fn_chunked`] in automatic chunks that returns what goes wrong.
+    /// [`in_chunks(Chunks::Auto).from_shape_fn(..)`](super::InChunks::from_shape_fn) that returns what goes wrong.
     ///
     /// # Errors
     /// A shape that is too large.
+    #[allow(deprecated, reason = "the older form is the one that does it")]
     pub fn try_from_shape_fn<Sh, F>(shape: Sh, f: F) -> Result<Self>
     where
         Sh: ShapeBuilder<Dim = D>,
@@ -265,10 +269,13 @@ impl<A: Element, D: Dimension> Array<A, D> {
         Self::try_from_shape_fn_chunked(shape, Chunks::Auto, f)
     }
 
-    /// [`Array::from_shape_fn_chunked`] that returns what goes wrong.
+    /// The older form of [`in_chunks(chunks).try_from_shape_fn(..)`](super::InChunks::try_from_shape_fn).
     ///
     /// # Errors
     /// Chunks that do not fit the shape; a shape that is too large.
+    #[deprecated(
+        note = "chunks beside other numbers are misread: use `in_chunks(chunks)` and the method without `_chunked`"
+    )]
     pub fn try_from_shape_fn_chunked<Sh, F>(shape: Sh, chunks: impl Into<Chunks>, f: F) -> Result<Self>
     where
         Sh: ShapeBuilder<Dim = D>,

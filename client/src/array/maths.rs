@@ -13,6 +13,7 @@ use crate::error::{Result, or_panic};
 use ndarray::Dimension;
 use num_traits::{Float, Signed};
 use tilework_expr::{BinaryOp, Complex, Element, Expr, Fold, UnaryOp};
+use tilework_kernels::complex;
 
 /// Methods of one array, none of which can fail. Those of ndarray's are its own at once where the array is small.
 macro_rules! functions {
@@ -61,7 +62,7 @@ on_all!({ A: 'static + Float } {
         floor Floor -> A
         /// The smallest integer of at least each element.
         ceil Ceil -> A
-        /// The nearest integer of each element; halves away from 0.
+        /// The nearest integer of each element; halves away from 0, where NumPy's go to the even one.
         round Round -> A
         /// The integer part of each element.
         trunc Trunc -> A
@@ -69,7 +70,7 @@ on_all!({ A: 'static + Float } {
         fract Fract -> A
         /// The absolute value of each element.
         abs Abs -> A
-        /// 1 or -1 by the sign of each element, NaN for NaN.
+        /// 1 or -1 by the sign of each element, 0 included, which NumPy's `sign` gives 0 for; NaN for NaN.
         signum Signum -> A
         /// The reciprocal of each element.
         recip Recip -> A
@@ -362,14 +363,25 @@ impl<A: Element + Signed, D: Dimension> SignedMath for Array<A, D> {
 pub trait Real: Element + Float {
     /// The complex type of two of these.
     type Complex: Element;
+    /// The quotient of two complex numbers, wherever it is one.
+    #[doc(hidden)]
+    fn divided(a: Complex<Self>, b: Complex<Self>) -> Complex<Self>;
 }
 
 impl Real for f32 {
     type Complex = Complex<f32>;
+    #[inline]
+    fn divided(a: Complex<f32>, b: Complex<f32>) -> Complex<f32> {
+        complex::divide_f32(a, b)
+    }
 }
 
 impl Real for f64 {
     type Complex = Complex<f64>;
+    #[inline]
+    fn divided(a: Complex<f64>, b: Complex<f64>) -> Complex<f64> {
+        complex::divide(a, b)
+    }
 }
 
 /// # Complex numbers
@@ -391,7 +403,19 @@ where
     }
 }
 
-/// Functions that ndarray has for floats alone, for arrays of complex numbers: the principal values.
+/// Functions that ndarray has for floats alone, for arrays of complex numbers: the principal values. Each gives the result
+/// wherever it is a number: nothing on the way overflows or vanishes where it does not, and neither does a quotient
+/// `&a / &b`. `Complex<f32>` is computed in `f64` and then rounded.
+///
+/// ```
+/// use tilework::prelude::*;
+/// use tilework::{Complex, ComplexMath};
+///
+/// let z = arr1(&[Complex::new(800.0, 0.0)]);
+/// assert_eq!(z.tanh()[0], Complex::new(1.0, 0.0));
+/// let big = arr1(&[Complex::new(1e200, 1e200)]);
+/// assert_eq!((&big / &big)[0], Complex::new(1.0, 0.0));
+/// ```
 pub trait ComplexMath {
     /// The square root of each element.
     #[must_use]

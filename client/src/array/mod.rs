@@ -9,6 +9,8 @@ mod compute;
 mod construct;
 mod convert;
 mod display;
+mod here;
+mod in_chunks;
 mod index;
 mod iterate;
 mod join;
@@ -35,6 +37,7 @@ mod slice;
 mod statistics;
 mod twins;
 mod views;
+mod widened;
 mod write;
 mod zip;
 
@@ -45,6 +48,7 @@ use tilework_expr::{AxisChunks, AxisGrid, Chunks, Element, Expr, Grid};
 pub use compare::{try_where, where_};
 pub use compute::{ComputeAll, compute_all, try_compute_all};
 pub use convert::AsArray;
+pub use in_chunks::InChunks;
 pub use iterate::{Ours, Producer, indices_of, iter};
 pub use join::{concatenate, stack, try_concatenate, try_stack};
 pub use kind::choice::{EAGER_BYTES_MAX, eager_bytes_max, set_default_chunk_len, set_eager_bytes_max};
@@ -66,6 +70,7 @@ pub use maths::{ComplexMath, Real, SignedMath};
 pub use meshgrid::{Meshgrid, meshgrid};
 pub use operand::Operand;
 pub use operators::ScalarOperand;
+pub use widened::Widen;
 pub use zip::{NdProducer, Zip};
 
 macro_rules! aliases {

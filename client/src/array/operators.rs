@@ -3,9 +3,10 @@
 //!
 //! Must not know what an operator computes.
 
-use super::kind::choice::dtype_of;
+use super::kind::choice::{dtype_of, same};
 use super::kind::source::{Source, is_lazy as is_lazy_source};
 use super::kinds::on_arrays;
+use super::maths::Real;
 use super::operand::{Operand, scalar};
 use super::write::here;
 use super::{Array, ArrayBase, ArrayRef, Data, DataMut, DataOwned, lazily};
@@ -15,7 +16,7 @@ use std::ops::{
     Add, AddAssign, BitAnd, BitAndAssign, BitOr, BitOrAssign, BitXor, BitXorAssign, Div, DivAssign, Mul,
     MulAssign, Neg, Not, Rem, RemAssign, Shl, ShlAssign, Shr, ShrAssign, Sub, SubAssign,
 };
-use tilework_expr::{BinaryOp, Complex, Element, Expr, UnaryOp};
+use tilework_expr::{BinaryOp, Complex, DType, Element, Expr, UnaryOp};
 
 /// Single values that may stand on the right of an operator whose left side is an array, in place of
 /// [`ndarray::ScalarOperand`].
@@ -48,6 +49,49 @@ fn lazy<A, B, D: Dimension, E: Dimension>(
     lazily::or_ndarray(build())
 }
 
+/// An operator on two elements as expressions compute it: as Rust's, but for quotients of complex numbers, which
+/// overflow and vanish on the way in that of num-complex.
+#[inline]
+fn exact<A, B, C>(op: BinaryOp, f: impl Fn(A, B) -> C) -> impl Fn(A, B) -> C {
+    let division = division::<A, B, C>(op);
+    move |a, b| match division {
+        Some(divide) => divide(&a, &b),
+        None => f(a, b),
+    }
+}
+
+/// [`exact`], in the place of the first element.
+#[inline]
+fn exact_assign<A, B>(op: BinaryOp, f: impl Fn(&mut A, &B)) -> impl Fn(&mut A, &B) {
+    let division = division::<A, B, A>(op);
+    move |a, b| match division {
+        Some(divide) => *a = divide(a, b),
+        None => f(a, b),
+    }
+}
+
+/// How two complex numbers are divided, if that is what is to be done.
+#[inline]
+fn division<A, B, C>(op: BinaryOp) -> Option<fn(&A, &B) -> C> {
+    let dtype = dtype_of::<A>().filter(|d| d.is_complex() && op == BinaryOp::Div)?;
+    if dtype_of::<B>() != Some(dtype) || dtype_of::<C>() != Some(dtype) {
+        return None;
+    }
+    Some(if dtype == DType::C64 { quotient::<A, B, C, f64> } else { quotient::<A, B, C, f32> })
+}
+
+/// The quotient of two complex numbers whose types are `Complex<T>` by another name.
+fn quotient<A, B, C, T: Real>(a: &A, b: &B) -> C
+where
+    Complex<T>: Element,
+{
+    let complex = "`division` has found a complex type";
+    let (a, b) = (same::<A, Complex<T>>(a).expect(complex), same::<B, Complex<T>>(b).expect(complex));
+    let q = T::divided(a, b);
+    // SAFETY: `division` has found that `C` is that type too.
+    unsafe { std::mem::transmute_copy::<Complex<T>, C>(&q) }
+}
+
 /// Two borrowed operands: a new array.
 #[track_caller]
 pub(super) fn new<A, B, C, D, E>(
@@ -67,7 +111,7 @@ where
     {
         return Array::of_expr(expr);
     }
-    Array::local(each_pair(left.here(), right.here(), f))
+    Array::local(each_pair(left.here(), right.here(), exact(op, f)))
 }
 
 /// `f` of each pair of elements, broadcasting both to their common shape.
@@ -130,7 +174,7 @@ where
     {
         return S::of_owned(Array::of_expr(expr));
     }
-    let right = right.here();
+    let (right, f) = (right.here(), exact(op, f));
     let Some(wide) = right.broadcast(left.raw_dim()) else {
         return S::of_owned(Array::local(each_pair(left.here(), right, f)));
     };
@@ -158,7 +202,7 @@ where
     {
         return S::of_owned(Array::of_expr(expr));
     }
-    let left = left.here();
+    let (left, f) = (left.here(), exact(op, f));
     let Some(wide) = left.broadcast(right.raw_dim()) else {
         return S::of_owned(Array::local(each_pair(right.here(), left, |y, x| f(x, y))));
     };
@@ -240,7 +284,8 @@ macro_rules! operator {
             type Output = Self;
             #[track_caller]
             fn $method(self, rhs: B) -> Self {
-                into_with_value(BinaryOp::$code, self, &rhs, false, |x| x.$method(rhs.clone()))
+                let f = exact(BinaryOp::$code, <A as $op<B>>::$method);
+                into_with_value(BinaryOp::$code, self, &rhs, false, |x| f(x, rhs.clone()))
             }
         }
         operator!(@assign $assign $assign_method $code [S: DataMut<Elem = A>,] ArrayBase<S, D, A>);
@@ -298,8 +343,9 @@ macro_rules! operator {
             type Output = Array<A, D>;
             #[track_caller]
             fn $method(self, rhs: B) -> Array<A, D> {
+                let f = exact(BinaryOp::$code, <A as $op<B>>::$method);
                 with_value(BinaryOp::$code, self, &rhs, false)
-                    .unwrap_or_else(|| Array::local(self.here().map(|x| x.clone().$method(rhs.clone()))))
+                    .unwrap_or_else(|| Array::local(self.here().map(|x| f(x.clone(), rhs.clone()))))
             }
         }
     };
@@ -312,7 +358,8 @@ macro_rules! operator {
         impl<A: ScalarOperand + $assign<A>, D: Dimension, $($g)*> $assign<A> for $left {
             #[track_caller]
             fn $method(&mut self, rhs: A) {
-                self.write_value(BinaryOp::$code, &rhs, |x, y| x.$method(y.clone()));
+                let f = exact_assign(BinaryOp::$code, |x: &mut A, y: &A| x.$method(y.clone()));
+                self.write_value(BinaryOp::$code, &rhs, f);
             }
         }
     };
@@ -326,10 +373,11 @@ macro_rules! operator {
         {
             #[track_caller]
             fn $method(&mut self, rhs: $right) {
+                let f = exact_assign(BinaryOp::$code, |x: &mut A, y: &B| x.$method(y.clone()));
                 self.write_with(
                     &rhs,
                     |left, right| Ok(left.binary(BinaryOp::$code, &right.broadcast_to(&left.shape())?)?),
-                    |left, right| left.zip_mut_with(right, |x, y| x.$method(y.clone())),
+                    |left, right| left.zip_mut_with(right, f),
                 );
             }
         }
@@ -357,7 +405,8 @@ macro_rules! value_on_left {
             type Output = ArrayBase<S, D, $t>;
             #[track_caller]
             fn $method(self, rhs: ArrayBase<S, D, $t>) -> Self::Output {
-                into_with_value(BinaryOp::$code, rhs, &self, true, |y| self.$method(y))
+                let f = exact(BinaryOp::$code, <$t as $op<$t>>::$method);
+                into_with_value(BinaryOp::$code, rhs, &self, true, |y| f(self, y))
             }
         }
     )*)* };
@@ -366,8 +415,9 @@ macro_rules! value_on_left {
             type Output = Array<$t, D>;
             #[track_caller]
             fn $method(self, rhs: $right) -> Self::Output {
+                let f = exact(BinaryOp::$code, <$t as $op<$t>>::$method);
                 with_value(BinaryOp::$code, rhs, &self, true)
-                    .unwrap_or_else(|| Array::local(rhs.here().mapv(|y| self.$method(y))))
+                    .unwrap_or_else(|| Array::local(rhs.here().mapv(|y| f(self, y))))
             }
         }
     };

@@ -2,6 +2,7 @@
 //!
 //! Must not know in which order elements are folded.
 
+use super::here;
 use super::kind::source::Source;
 use super::kinds::{on_all, on_arrays};
 use super::{Array, Array0, ArrayBase, ArrayD, Data, dim_of, lazily};
@@ -9,7 +10,7 @@ use crate::error::{Result, or_panic};
 use ndarray::{Axis, Dimension, RemoveAxis};
 use num_traits::{Float, FromPrimitive, One, Zero};
 use std::ops::{Add, Div, Mul};
-use tilework_expr::{DType, Element, Expr, ExprError, Fold};
+use tilework_expr::{Element, Expr, ExprError, Fold};
 
 /// The seven lazy and fallible forms of a reduction that has a value of `$r` for every array.
 macro_rules! reductions {
@@ -102,11 +103,11 @@ macro_rules! own_reductions {
     )*};
 }
 
-fn every_axis(ndim: usize) -> Vec<Axis> {
+pub(super) fn every_axis(ndim: usize) -> Vec<Axis> {
     (0..ndim).map(Axis).collect()
 }
 
-fn fold(expr: &Expr, fold: Fold, axes: &[Axis]) -> Result<Expr> {
+pub(super) fn fold(expr: &Expr, fold: Fold, axes: &[Axis]) -> Result<Expr> {
     let axes: Vec<usize> = axes.iter().map(|a| a.index()).collect();
     let reduced = expr.reduce(fold, &axes)?;
     if let Fold::Var { ddof } | Fold::Std { ddof } = fold {
@@ -116,30 +117,7 @@ fn fold(expr: &Expr, fold: Fold, axes: &[Axis]) -> Result<Expr> {
             return Err(ExprError::Parameter { what: "ddof", got: ddof.to_string(), expected }.into());
         }
     }
-    if fold == Fold::Mean {
-        let n: usize = axes.iter().map(|&a| expr.shape()[a]).product();
-        divides(expr.dtype(), n)?;
-    }
     Ok(reduced)
-}
-
-/// Checks that a mean's divisor is an element, as in ndarray.
-fn divides(dtype: DType, n: usize) -> Result<()> {
-    let most = match dtype {
-        DType::I8 => i8::MAX as usize,
-        DType::U8 => u8::MAX.into(),
-        DType::I16 => i16::MAX as usize,
-        DType::U16 => u16::MAX.into(),
-        DType::I32 => i32::MAX as usize,
-        DType::U32 => u32::MAX as usize,
-        _ => return Ok(()),
-    };
-    if n <= most {
-        return Ok(());
-    }
-    let got = format!("{n} elements of {dtype}");
-    let expected = "as many as its greatest element at most: cast to a wider type first";
-    Err(ExprError::Parameter { what: "mean", got, expected }.into())
 }
 
 on_arrays!({ A: Element + Add<Output = A> + Zero } {
@@ -166,10 +144,12 @@ on_arrays!({ A: Element + PartialOrd } {
     }
 
     own_reductions! {
-        /// NaN if any element is NaN.
+        /// NaN if any element is NaN, as NumPy's `min`. That of `ndarray-stats` returns an error then, and its
+        /// `min_skipnan` the least of the others; so does `fold` with [`f64::min`].
         "The least of" => A: min try_min min_axis try_min_axis
 
-        /// NaN if any element is NaN.
+        /// NaN if any element is NaN, as NumPy's `max`. That of `ndarray-stats` returns an error then, and its
+        /// `max_skipnan` the greatest of the others; so does `fold` with [`f64::max`].
         "The greatest of" => A: max try_max max_axis try_max_axis
     }
 });
@@ -281,8 +261,11 @@ on_arrays!({ A: Element + FromPrimitive + Add<Output = A> + Div<Output = A> + Ze
 /// Least and greatest elements' positions.
 macro_rules! positions {
     ($($which:literal $fold:ident $all:ident $try_all:ident $lazy:ident $try_lazy:ident $axis:ident $try_axis:ident)*) => {$(
-        #[doc = concat!("The index of the first ", $which, " element in row-major order; of the first NaN if there is one. ",
-            "Computes it: see [`", stringify!($lazy), "`](Self::", stringify!($lazy), ").")]
+        #[doc = concat!("The index of the first ", $which, " element in row-major order. Computes it: see [`",
+            stringify!($lazy), "`](Self::", stringify!($lazy), ").")]
+        ///
+        #[doc = concat!("If any element is NaN, it is the index of the first NaN, as of NumPy's `", stringify!($all),
+            "`; that of `ndarray-stats` returns an error then.")]
         ///
         /// # Panics
         #[doc = concat!("Where [`", stringify!($try_all), "`](Self::", stringify!($try_all), ") returns an error.")]
@@ -301,7 +284,8 @@ macro_rules! positions {
             Ok(index_at::<D>(position as usize, self.lens().slice()).into_pattern())
         }
 
-        #[doc = concat!("The row-major position of the first ", $which, " element, as an array without dimensions.")]
+        #[doc = concat!("The row-major position of the first ", $which, " element, or of the first NaN, as an array ",
+            "without dimensions.")]
         ///
         /// # Panics
         #[doc = concat!("Where [`", stringify!($try_lazy), "`](Self::", stringify!($try_lazy), ") returns an error.")]
@@ -319,7 +303,8 @@ macro_rules! positions {
             Ok(Array::of_expr(fold(&self.leaf()?, Fold::$fold, &every_axis(self.ndim()))?))
         }
 
-        #[doc = concat!("The positions of the first ", $which, " elements along an axis, which the result does not have.")]
+        #[doc = concat!("The positions of the first ", $which, " elements along an axis, or of the first NaN, which the ",
+            "result does not have.")]
         ///
         /// # Panics
         #[doc = concat!("Where [`", stringify!($try_axis), "`](Self::", stringify!($try_axis), ") returns an error.")]
@@ -353,13 +338,22 @@ on_arrays!({ A: Element + PartialOrd } {
 });
 
 on_all!({ A } {
-    /// The sum of all elements. Floats are added pairwise, in an order that depends on the chunks alone; integers of
-    /// lazy arrays wrap.
+    /// The sum of all elements.
+    ///
+    /// Integers are added in their own type, as in ndarray, and wrap where the sum is beyond it (small local arrays
+    /// panic in debug builds, as ndarray's do); of small integers and of bools take
+    /// [`sum_as::<i64>()`](Self::sum_as). Floats are added pairwise, in an order that depends on the chunks alone,
+    /// those of `f32` in `f64`. The sum of a NaN and anything is NaN, as in NumPy.
     ///
     /// ```
     /// use tilework::prelude::*;
     ///
-    /// let a = Array2::<f64>::ones_chunked((300, 200), 100);
+    /// let bytes = Array1::from(vec![200u8; 300]);
+    /// assert_eq!(bytes.sum_as::<i64>(), 60_000);
+    /// let tenths = Array1::<f32>::from_elem(10_000_000, 0.1);
+    /// assert_eq!(tenths.sum(), 1_000_000.0);
+    ///
+    /// let a = Array2::<f64>::in_chunks(100).ones((300, 200));
     /// assert_eq!(a.sum(), 60_000.0);
     /// assert_eq!(a.sum_axis(Axis(0)).dim(), 200);
     /// let (sum, max) = tilework::compute_all(&(&a.lazy_sum(), &a.lazy_max()));
@@ -377,7 +371,8 @@ on_all!({ A } {
         whole(self, Fold::Sum, |a| a.sum())
     }
 
-    /// The product of all elements; 1 for none. Integers of lazy arrays wrap.
+    /// The product of all elements; 1 for none. Integers wrap as in [`sum`](Self::sum): of small ones take
+    /// [`product_as::<i64>()`](Self::product_as). Floats of `f32` are multiplied in `f64`.
     ///
     /// # Panics
     /// Where the computation fails.
@@ -391,6 +386,18 @@ on_all!({ A } {
     }
 
     /// The mean of all elements, or `None` where there are none.
+    ///
+    /// That of integers is their exact sum divided by their number and rounded towards 0, as integer division does; it
+    /// does not wrap. With a fraction it is [`mean_as::<f64>()`](Self::mean_as). Floats of `f32` are added in `f64`; a
+    /// NaN makes the mean NaN, as in NumPy.
+    ///
+    /// ```
+    /// use tilework::prelude::*;
+    ///
+    /// let a = array![200u8, 201, 201];
+    /// assert_eq!(a.mean_as::<f64>(), Some(602.0 / 3.0));
+    /// assert_eq!(a.mean(), Some(200));
+    /// ```
     ///
     /// # Panics
     /// Where the computation fails.
@@ -407,6 +414,8 @@ on_all!({ A } {
     }
 
     /// The variance of all elements: the squares of the distances from the mean, added up and divided by `n - ddof`.
+    /// It is computed in `f64`, about a mean that is carried with its rounding error, so that numbers that are large
+    /// against their distances lose nothing. A NaN makes it NaN, as in NumPy.
     ///
     /// # Panics
     /// If `ddof` is below 0 or above the number of elements; where the computation fails.
@@ -439,7 +448,8 @@ on_all!({ A } {
         whole(self, Fold::Std { ddof: as_f64(ddof) }, |a| a.std(ddof))
     }
 
-    /// The sums along an axis, which the result does not have.
+    /// The sums along an axis, which the result does not have; see [`sum`](Self::sum) and, for small integers,
+    /// [`sum_axis_as`](Self::sum_axis_as).
     ///
     /// # Panics
     /// If the axis is out of range.
@@ -467,7 +477,8 @@ on_all!({ A } {
         along(self, Fold::Prod, axis, |a| a.product_axis(axis))
     }
 
-    /// The means along an axis, which the result does not have, or `None` where its length is 0.
+    /// The means along an axis, which the result does not have, or `None` where its length is 0; those of integers do
+    /// not wrap, see [`mean`](Self::mean), and have fractions as [`mean_axis_as::<f64>`](Self::mean_axis_as).
     ///
     /// # Panics
     /// If the axis is out of range.
@@ -527,7 +538,8 @@ fn whole<A, D: Dimension>(
     kind: Fold,
     eager: impl FnOnce(&ndarray::ArrayRef<A, D>) -> A,
 ) -> A {
-    lazily::value(source, |expr| fold(expr, kind, &every_axis(expr.ndim())), eager)
+    let build = |expr: &Expr| fold(expr, kind, &every_axis(expr.ndim()));
+    lazily::value(source, build, |a| here::whole(kind, a).unwrap_or_else(|| eager(a)))
 }
 
 #[track_caller]
@@ -537,7 +549,8 @@ fn along<A, D: RemoveAxis>(
     axis: Axis,
     eager: impl FnOnce(&ndarray::ArrayRef<A, D>) -> ndarray::Array<A, D::Smaller>,
 ) -> Array<A, D::Smaller> {
-    lazily::array(source, |expr| fold(expr, kind, &[axis]), eager)
+    let build = |expr: &Expr| fold(expr, kind, &[axis]);
+    lazily::array(source, build, |a| here::along(kind, a, axis).unwrap_or_else(|| eager(a)))
 }
 
 /// The index at a row-major position.

@@ -12,7 +12,8 @@ use tilework_expr::{BinaryOp, ExprError};
 
 on_all_of!(Ix2, { A: 'static + Float + FromPrimitive } {
     /// The covariances of the rows, each a variable with an observation in every column: the products of their
-    /// distances from their means, added up and divided by `n - ddof`. Lazily where the matrix is lazy or large.
+    /// distances from their means, added up and divided by `n - ddof`. Lazily where the matrix is lazy or large. A NaN
+    /// makes the covariances of its row NaN, as in NumPy.
     ///
     /// ```
     /// use tilework::prelude::*;

@@ -18,7 +18,7 @@ use tilework_expr::{Element, Expr, Figures, Grid, Need, Plan, StageIdx, StageKin
 /// ```
 /// use tilework::prelude::*;
 ///
-/// let x: Array2<f64> = tilework::random::uniform_chunked((2000, 2000), 500, 0.0..1.0, 1);
+/// let x: Array2<f64> = tilework::random::in_chunks(500).uniform((2000, 2000), 0.0..1.0, 1);
 /// let means = (&x * 2.0 + 1.0).mean_axis(Axis(0)).unwrap();
 /// let plan = means.explain();
 /// assert_eq!(plan.stages().iter().map(|s| s.n_tasks).sum::<u64>(), 16 + 4);

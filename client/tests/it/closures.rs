@@ -42,7 +42,7 @@ fn functions_of_elements_give_what_ndarray_gives() {
     check(&c, &d);
     // Through views, of one element for all, into reductions, and of nothing.
     check(&a.t().slice(s![3..20;2, ..;-3]).mapv(cube), &b.t().slice(s![3..20;2, ..;-3]).mapv(cube));
-    let ones = Array2::<f64>::ones_chunked((5, 4), 2).mapv(doubled);
+    let ones = Array2::<f64>::in_chunks(2).ones((5, 4)).mapv(doubled);
     check(&ones, &Nd2::from_elem((5, 4), 2.0));
     assert_eq!(a.mapv(|x| x as i64).sum(), b.mapv(|x| x as i64).sum());
     check(&Array2::<f64>::zeros((0, 3)).mapv(cube), &Nd2::zeros((0, 3)));
@@ -225,7 +225,7 @@ fn axes_are_folded_in_order() {
 #[test]
 fn functions_of_the_index_are_sources_like_others() {
     let f = |(i, j): (usize, usize)| (i * 100 + j) as f64;
-    let a = Array2::from_shape_fn_chunked((30, 40), [7, 16], f);
+    let a = Array2::in_chunks([7, 16]).from_shape_fn((30, 40), f);
     let b = Nd2::from_shape_fn((30, 40), f);
     check(&a, &b);
     check(&a.slice(s![3..;4, ..;-1]).t(), &b.slice(s![3..;4, ..;-1]).t().to_owned());
@@ -237,7 +237,7 @@ fn functions_of_the_index_are_sources_like_others() {
     let dynamic = |at: ndarray::IxDyn| at[0] as i32 * 10 + at[2] as i32;
     let shape = IxDyn(&[3, 2, 5]);
     check(
-        &ArrayD::from_shape_fn_chunked(shape.clone(), 2, dynamic),
+        &ArrayD::in_chunks(2).from_shape_fn(shape.clone(), dynamic),
         &ndarray::ArrayD::from_shape_fn(shape, dynamic),
     );
     let offset = 5;
@@ -309,7 +309,7 @@ fn functions_run_in_other_processes_of_this_executable() {
     everywhere(ids(&a.map_overlap(1, Boundary::Periodic, |x| x.mapv(|_| std::process::id()))));
     everywhere(ids(&map_collect((&a, &a), |_, _| std::process::id())));
     everywhere(ids(&a.mapv_with(3u8, |_, _| std::process::id())));
-    everywhere(ids(&Array2::from_shape_fn_chunked((40, 40), 10, |_| std::process::id())));
+    everywhere(ids(&Array2::in_chunks(10).from_shape_fn((40, 40), |_| std::process::id())));
     // Each process has loaded the executable somewhere else, where the system does that.
     static PLACE: u8 = 1;
     let places = a.mapv(|_| &raw const PLACE as u64).try_compute_on(&session).expect("places");

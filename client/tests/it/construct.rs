@@ -1,16 +1,16 @@
 //! Sources: filled arrays, ranges, memory, functions of the index.
 
 use crate::support::check;
-use ndarray::{Array as Nd, Array1 as Nd1, Array2 as Nd2, Array3 as Nd3, s};
+use ndarray::{Array as Nd, Array1 as Nd1, Array2 as Nd2, Array3 as Nd3};
 use tilework::prelude::*;
 use tilework::{AxisChunks, Complex};
 
 #[test]
 fn filled_arrays() {
     check(&Array2::<f64>::zeros((3, 4)), &Nd2::zeros((3, 4)));
-    check(&Array2::<i32>::ones_chunked((5, 7), [2, -1]), &Nd2::ones((5, 7)));
+    check(&Array2::<i32>::in_chunks([2, -1]).ones((5, 7)), &Nd2::ones((5, 7)));
     check(
-        &Array::from_elem_chunked(5, 2, Complex::new(1.5f32, -2.0)),
+        &Array::in_chunks(2).from_elem(5, Complex::new(1.5f32, -2.0)),
         &Nd::from_elem(5, Complex::new(1.5f32, -2.0)),
     );
     check(&Array1::<bool>::default(3), &Nd1::default(3));
@@ -22,30 +22,92 @@ fn filled_arrays() {
 #[test]
 fn chunks_are_those_asked_for() {
     let lens = vec![AxisChunks::Lens(vec![1, 4, 5]), AxisChunks::Whole];
-    assert_eq!(Array2::<f32>::zeros_chunked((10, 3), lens).chunks(), [vec![1, 4, 5], vec![3]]);
-    assert_eq!(Array2::<f64>::eye_chunked(10, 4).chunks(), [vec![4, 4, 2], vec![4, 4, 2]]);
-    assert_eq!(Array1::linspace_chunked(0.0, 1.0, 9, 5).chunks(), [vec![5, 4]]);
+    assert_eq!(Array2::<f32>::in_chunks(lens).zeros((10, 3)).chunks(), [vec![1, 4, 5], vec![3]]);
+    assert_eq!(Array2::<f64>::in_chunks(4).eye(10).chunks(), [vec![4, 4, 2], vec![4, 4, 2]]);
+    assert_eq!(Array1::in_chunks(5).linspace(0.0, 1.0, 9).chunks(), [vec![5, 4]]);
     let auto = Array1::<f32>::linspace(0.0, 1.0, 10_000_000).chunks();
     assert_eq!(auto, Array1::<f32>::zeros(10_000_000).chunks());
 }
 
+/// Programs that give chunks as one argument of many go on compiling, and mean the same.
+#[test]
+#[allow(deprecated, reason = "the older forms")]
+fn older_forms_are_those_in_chunks() {
+    use tilework::random;
+    macro_rules! same {
+        ($($old:expr, $new:expr;)*) => { $({
+            let (old, new) = ($old, $new);
+            assert_eq!(old.chunks(), new.chunks());
+            check(&old, &new.compute());
+        })* };
+    }
+    let f = |(i, j): (usize, usize)| (i * j) as f64;
+    same! {
+        Array1::arange_chunked(0, 10, 1, 4), Array::in_chunks(4).arange(0, 10, 1);
+        Array1::<f32>::zeros_chunked(10, 3), Array1::<f32>::in_chunks(3).zeros(10);
+        Array1::<i64>::ones_chunked(10, 3), Array::in_chunks(3).ones(10);
+        Array1::<u8>::default_chunked(10, 3), Array::in_chunks(3).default(10);
+        Array1::from_elem_chunked(10, 3, 7), Array::in_chunks(3).from_elem(10, 7);
+        Array1::linspace_chunked(2.0, 3.0, 10, 5), Array::in_chunks(5).linspace(2.0, 3.0, 10);
+        Array1::range_chunked(0.0, 3.0, 0.5, 2), Array::in_chunks(2).range(0.0, 3.0, 0.5);
+        Array1::logspace_chunked(10.0, 0.0, 3.0, 4, 2), Array::in_chunks(2).logspace(10.0, 0.0, 3.0, 4);
+        Array2::<f64>::eye_chunked(5, 2), Array::in_chunks(2).eye(5);
+        Array2::from_diag_elem_chunked(5, 2, 3), Array::in_chunks(2).from_diag_elem(5, 3);
+        Array2::from_shape_fn_chunked((4, 6), [2, 3], f), Array::in_chunks([2, 3]).from_shape_fn((4, 6), f);
+        Array2::from_shape_vec_chunked((1, 2), 1, vec![1, 2]).unwrap(),
+            Array::in_chunks(1).from_shape_vec((1, 2), vec![1, 2]).unwrap();
+        random::uniform_chunked::<f64, _>((4, 4), 2, 0.0..1.0, 3), random::in_chunks(2).uniform((4, 4), 0.0..1.0, 3);
+        random::integers_chunked::<i32, _>(4, 2, 0..9, 3), random::in_chunks(2).integers(4, 0..9, 3);
+    }
+    assert!(
+        Array1::<u8>::try_zeros_chunked(10, 0).is_err() && Array1::try_arange_chunked(0, 9, 0, 1).is_err()
+    );
+}
+
 #[test]
 fn ranges_are_ndarrays_bit_for_bit() {
-    for n in [0, 1, 2, 7, 1001] {
-        check(&Array1::linspace_chunked(-0.3, 1.7, n, 100), &Nd1::linspace(-0.3, 1.7, n));
-        check(&Array1::linspace_chunked(5.0f32, 0.1, n, 100), &Nd1::linspace(5.0f32, 0.1, n));
-    }
-    check(&Array1::range_chunked(0.1, 5.0, 0.3, 4), &Nd1::range(0.1, 5.0, 0.3));
+    check(&Array1::in_chunks(4).range(0.1, 5.0, 0.3), &Nd1::range(0.1, 5.0, 0.3));
     check(&Array1::range(5.0f32, -5.0, -0.7), &Nd1::range(5.0f32, -5.0, -0.7));
     check(&Array1::range(1.0, 0.5, 1.0), &Nd1::range(1.0, 0.5, 1.0));
-    for base in [10.0, -2.5] {
-        check(&Array1::logspace_chunked(base, -2.0, 3.0, 11, 4), &Nd1::logspace(base, -2.0, 3.0, 11));
+}
+
+/// Those of ndarray's, but that they end where they are told to.
+#[test]
+fn evenly_spaced_elements_end_at_their_end() {
+    fn ending<A: Copy>(mut of: Nd1<A>, end: A) -> Nd1<A> {
+        if of.len() > 1 {
+            *of.last_mut().unwrap() = end;
+        }
+        of
     }
+    let mut differ = 0;
+    for n in [0, 1, 2, 3, 7, 11, 50, 1001] {
+        for (start, end) in [(-0.3, 1.7), (0.1, 0.7), (5.0, 0.1), (1e-3, 1e300), (0.0, 1.0)] {
+            let theirs = ending(Nd1::linspace(start, end, n), end);
+            differ += usize::from(theirs != Nd1::linspace(start, end, n));
+            check(&Array1::in_chunks(100).linspace(start, end, n), &theirs);
+            check(&Array1::linspace(start, end, n), &theirs);
+        }
+        check(&Array1::in_chunks(3).linspace(5.0f32, 0.1, n), &ending(Nd1::linspace(5.0f32, 0.1, n), 0.1));
+        for base in [10.0, -2.5f64] {
+            let theirs = Nd1::logspace(base, -2.1, 3.3, n);
+            let theirs = ending(theirs, base.signum() * base.abs().powf(3.3));
+            check(&Array1::in_chunks(4).logspace(base, -2.1, 3.3, n), &theirs);
+            check(&Array1::logspace(base, -2.1, 3.3, n), &theirs);
+        }
+        let theirs = ending(Nd1::geomspace(0.3, 70.7, n).unwrap(), 70.7);
+        let ours = Array1::geomspace(0.3, 70.7, n).unwrap();
+        assert!(n == 0 || ours[0] == 0.3);
+        check(&ours.slice(s![n.min(1)..]), &theirs.slice(ndarray::s![n.min(1)..]).to_owned());
+    }
+    assert!(differ > 5, "rounding has moved no end");
+    let large = Array1::linspace(0.1f64, 0.7, 1_000_001);
+    assert!(large.is_lazy() && large.slice(s![1_000_000..]).compute()[0] == 0.7);
 }
 
 #[test]
 fn integer_ranges() {
-    check(&Array1::arange_chunked(-3i64, 4, 2, 2), &ndarray::array![-3, -1, 1, 3]);
+    check(&Array1::in_chunks(2).arange(-3i64, 4, 2), &ndarray::array![-3, -1, 1, 3]);
     check(&Array1::arange(10u8, 250, 60), &ndarray::array![10u8, 70, 130, 190]);
     check(&Array1::arange(100i8, -128, -100), &ndarray::array![100i8, 0, -100]);
     check(&Array1::arange(5, 5, 1), &Nd1::from_vec(Vec::<i32>::new()));
@@ -56,10 +118,10 @@ fn integer_ranges() {
 
 #[test]
 fn identities() {
-    check(&Array2::<f64>::eye_chunked(7, 3), &Nd2::eye(7));
+    check(&Array2::<f64>::in_chunks(3).eye(7), &Nd2::eye(7));
     check(&Array2::<Complex<f64>>::eye(3), &Nd2::eye(3));
     check(&Array2::<u16>::eye(0), &Nd2::eye(0));
-    check(&Array2::from_diag_elem_chunked(5, [2, 3], 2.5), &Nd2::from_diag_elem(5, 2.5));
+    check(&Array2::in_chunks([2, 3]).from_diag_elem(5, 2.5), &Nd2::from_diag_elem(5, 2.5));
 }
 
 #[test]
@@ -114,9 +176,9 @@ fn shapes_of_vectors() {
         &Array::from_shape_vec((2, 3), values.clone()).unwrap(),
         &Nd::from_shape_vec((2, 3), values.clone()).unwrap(),
     );
-    let column = Array::from_shape_vec_chunked((2, 3).f(), [1, 2], values.clone()).unwrap();
+    let column = Array::in_chunks([1, 2]).from_shape_vec((2, 3).f(), values.clone()).unwrap();
     check(&column, &Nd::from_shape_vec((2, 3).f(), values.clone()).unwrap());
-    let error = Array::from_shape_vec_chunked((2, 2), -1, values.clone()).unwrap_err().to_string();
+    let error = Array::in_chunks(-1).from_shape_vec((2, 2), values.clone()).unwrap_err().to_string();
     assert_eq!(error, "an array of shape [6] (6 elements) cannot have shape [2, 2] (4 elements)");
     assert!(Array::from_shape_vec((usize::MAX, 3), values).is_err());
 }
@@ -124,12 +186,12 @@ fn shapes_of_vectors() {
 #[test]
 fn functions_of_the_index() {
     let f = |(i, j): (usize, usize)| (i * 100 + j) as f64;
-    check(&Array2::from_shape_fn_chunked((7, 9), [3, 4], f), &Nd2::from_shape_fn((7, 9), f));
+    check(&Array2::in_chunks([3, 4]).from_shape_fn((7, 9), f), &Nd2::from_shape_fn((7, 9), f));
     check(&Array1::from_shape_fn(4, |i| i as u8), &Nd1::from_shape_fn(4, |i| i as u8));
     let g = |index: IxDyn| index[0] as i64 - index[2] as i64;
     let shape = IxDyn(&[3, 2, 4]);
-    check(&Array::from_shape_fn_chunked(shape.clone(), 2, g), &Nd::from_shape_fn(shape, g));
-    check(&Array2::from_shape_fn_chunked((3, 0), 2, f), &Nd2::from_shape_fn((3, 0), f));
+    check(&Array::in_chunks(2).from_shape_fn(shape.clone(), g), &Nd::from_shape_fn(shape, g));
+    check(&Array2::in_chunks(2).from_shape_fn((3, 0), f), &Nd2::from_shape_fn((3, 0), f));
     let scale = 2.5;
     let captured = Array1::from_shape_fn(3, move |i| i as f64 * scale);
     check(&captured, &ndarray::array![0.0, 2.5, 5.0]);

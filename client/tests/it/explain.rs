@@ -4,7 +4,7 @@ use tilework::prelude::*;
 use tilework::{EmbeddedOptions, Explain, Session, explain_all, random};
 
 fn uniform(n: usize, chunk: isize, seed: u64) -> Array2<f64> {
-    random::uniform_chunked((n, n), chunk, 0.0..1.0, seed)
+    random::in_chunks(chunk).uniform((n, n), 0.0..1.0, seed)
 }
 
 fn operations(plan: &Explain) -> Vec<&str> {

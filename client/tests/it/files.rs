@@ -68,7 +68,7 @@ fn zarr_there_and_back() {
 #[test]
 fn zarr_is_replaced_only_when_told() {
     let dir = tempfile::tempdir().unwrap();
-    let a = Array2::<f64>::ones_chunked((4, 4), 2);
+    let a = Array2::<f64>::in_chunks(2).ones((4, 4));
     a.write_zarr(dir.path(), "a").unwrap();
     let error = a.write_zarr(dir.path(), "a").unwrap_err();
     assert!(matches!(error, Error::Format(_)) && error.to_string().contains("exists already"), "{error}");

@@ -9,7 +9,7 @@ fn lazy() -> Array2<f64> {
 #[test]
 fn what_was_built_keeps_the_old_elements() {
     let mut a = array![[1.0, 2.0], [3.0, 4.0]];
-    let b = Array2::<f64>::ones_chunked((2, 2), 1) + &a;
+    let b = Array2::<f64>::in_chunks(1).ones((2, 2)) + &a;
     let view_of_b = b.row(0).to_owned();
     a[[0, 0]] = 50.0;
     a.swap_axes(0, 1);
@@ -95,7 +95,7 @@ fn other_element_types_are_local() {
 fn the_same_text_as_ndarrays() {
     let (a, b) = (lazy(), lazy().compute());
     assert_eq!(format!("{a:5.1} {a:?}"), format!("{b:5.1} {b:?}"));
-    let large = Array2::<f64>::zeros_chunked((1000, 1000), 100);
+    let large = Array2::<f64>::in_chunks(100).zeros((1000, 1000));
     assert_eq!(format!("{large:?}"), "Array(shape [1000, 1000], f64, chunks [100, 100], 100 chunks)");
 }
 

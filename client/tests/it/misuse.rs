@@ -8,7 +8,7 @@ use tilework::{AxisChunks, Complex, try_where};
 
 #[test]
 fn texts_name_what_was_given_and_expected() {
-    let a = Array2::<f64>::zeros_chunked((3, 4), -1);
+    let a = Array2::<f64>::in_chunks(-1).zeros((3, 4));
     let v = Array1::<f64>::zeros(3);
     let texts = [
         (panic_text(|| &a + &v), "tilework: shapes [3, 4] and [3] cannot be broadcast together"),
@@ -30,7 +30,7 @@ fn texts_name_what_was_given_and_expected() {
             "tilework: slice 3 of axis 0, which has length 3: an index within the axis",
         ),
         (
-            panic_text(|| Array2::<f64>::zeros_chunked((3, 4), 0)),
+            panic_text(|| Array2::<f64>::in_chunks(0).zeros((3, 4))),
             "tilework: chunks Every(Len(0)) for shape [3, 4]: lengths of at least 1, or -1 for the whole axis",
         ),
         (
@@ -63,11 +63,11 @@ fn texts_name_what_was_given_and_expected() {
 #[test]
 fn senseless_chunks_and_shapes() {
     let shape = (4, 6);
-    assert!(Array2::<f64>::try_zeros_chunked(shape, -2).is_err());
-    assert!(Array2::<f64>::try_zeros_chunked(shape, [2, 2, 2]).is_err());
-    assert!(Array2::<f64>::try_zeros_chunked(shape, Chunks::Bytes(0)).is_err());
+    assert!(Array2::<f64>::in_chunks(-2).try_zeros(shape).is_err());
+    assert!(Array2::<f64>::in_chunks([2, 2, 2]).try_zeros(shape).is_err());
+    assert!(Array2::<f64>::in_chunks(Chunks::Bytes(0)).try_zeros(shape).is_err());
     let lens = vec![AxisChunks::Lens(vec![3, 2]), AxisChunks::Whole];
-    assert!(Array2::<f64>::try_zeros_chunked(shape, lens).is_err());
+    assert!(Array2::<f64>::in_chunks(lens).try_zeros(shape).is_err());
     assert!(Array2::<f64>::try_zeros((usize::MAX, 2)).is_err());
     assert!(Array2::<f64>::try_ones((usize::MAX / 2, usize::MAX / 2)).is_err());
     assert!(Array2::<f64>::try_from_shape_fn((1 << 40, 1 << 40), |_| 0.0).is_err());
@@ -78,7 +78,7 @@ fn senseless_chunks_and_shapes() {
     assert!(Array1::try_range(0.0, f64::NAN, 1.0).is_err());
     assert!(Array1::try_arange(0, 1, 0).is_err());
     assert!(random::try_uniform::<f64, _>(usize::MAX, 0.0..1.0, 1).is_err());
-    let huge = Array1::<u8>::try_zeros_chunked(isize::MAX as usize, -1).unwrap();
+    let huge = Array1::<u8>::in_chunks(-1).try_zeros(isize::MAX as usize).unwrap();
     assert!(huge.try_cast::<f64>().is_err());
     assert!(huge.try_broadcast((3, isize::MAX as usize)).is_err());
     assert!(tilework::try_concatenate(Axis(0), &[huge.clone(), huge.clone()]).is_err());
@@ -86,7 +86,7 @@ fn senseless_chunks_and_shapes() {
 
 #[test]
 fn try_methods_do_not_panic() {
-    let a = Array2::<f64>::ones_chunked((3, 4), 2);
+    let a = Array2::<f64>::in_chunks(2).ones((3, 4));
     let far = Axis(usize::MAX);
     assert!(a.try_add(&Array1::zeros(5)).is_err() && a.try_powf(&Array1::zeros(5)).is_err());
     assert!(a.try_less(&Array1::zeros(5)).is_err());

@@ -14,7 +14,7 @@ fn embedded(workers: usize, threads: usize, memory_bytes: Option<u64>) -> Sessio
 
 /// A sum whose last bits depend on the order of additions, over data from a literal and from random numbers.
 fn delicate() -> Array1<f64> {
-    let x = tilework::random::uniform_chunked((300, 500), [37, 90], 0.0..1.0, 7) as Array2<f64>;
+    let x = tilework::random::in_chunks([37, 90]).uniform((300, 500), 0.0..1.0, 7) as Array2<f64>;
     let data = ndarray::Array2::from_shape_fn((300, 500), |(i, j)| ((i * 31 + j * 17) % 101) as f64 * 1e-3);
     let y = Array::from_ndarray(data, [64, 500]);
     (&x.exp() * &y + x.t().slice(s![..300, ..;1]).sum_axis(Axis(1)).insert_axis(Axis(1))).sum_axis(Axis(0))
@@ -62,7 +62,7 @@ fn a_worker_process_that_is_killed_costs_nothing_but_time() {
     // A test that runs beside this one may still use the session that was current when it began.
     let others = workers_of_this_process("worker-1");
     let session = Session::processes(2).expect("processes");
-    let x: Array2<f64> = tilework::random::uniform_chunked((2000, 2000), [100, 100], 0.0..1.0, 3);
+    let x: Array2<f64> = tilework::random::in_chunks([100, 100]).uniform((2000, 2000), 0.0..1.0, 3);
     let kept = x.sin().try_persist().expect("persisted");
     let sum = kept.lazy_sum();
     let want = sum.try_compute_on(&session).expect("before")[()];
@@ -90,7 +90,7 @@ fn nothing_is_left_of_a_session_when_its_program_ends() {
     if std::env::var_os(CHILD).is_some() {
         // The session is the current one, and stays so until the process ends.
         let _session = Session::processes(2).expect("processes");
-        assert_eq!(Array1::<f64>::ones_chunked(100, 10).sum(), 100.0);
+        assert_eq!(Array1::<f64>::in_chunks(10).ones(100).sum(), 100.0);
         return;
     }
     let home = tempfile::tempdir().expect("a directory");
@@ -146,13 +146,13 @@ fn a_session_of_processes_gives_the_same_bits() {
 #[test]
 fn a_chunk_too_large_for_the_workers_says_what_fits() {
     let session = embedded(1, 1, Some(1 << 20));
-    let x: Array1<f64> = tilework::random::uniform_chunked(1_000_000, 1_000_000, 0.0..1.0, 1);
+    let x: Array1<f64> = tilework::random::in_chunks(1_000_000).uniform(1_000_000, 0.0..1.0, 1);
     let text = x.try_compute_on(&session).expect_err("too large").to_string();
     assert!(
         text.contains("8000000 bytes") && text.contains("1048576") && text.contains("would fit"),
         "{text}"
     );
-    let fits = tilework::random::uniform_chunked(1_000_000, 20_000, 0.0..1.0, 1) as Array1<f64>;
+    let fits = tilework::random::in_chunks(20_000).uniform(1_000_000, 0.0..1.0, 1) as Array1<f64>;
     let sum = fits.lazy_sum().try_compute_on(&session).expect("small chunks fit")[()];
     assert!((sum / 1_000_000.0 - 0.5).abs() < 0.01);
 }
@@ -160,7 +160,7 @@ fn a_chunk_too_large_for_the_workers_says_what_fits() {
 #[test]
 fn blocks_and_halos_count_as_memory() {
     let session = embedded(1, 1, Some(1 << 20));
-    let x: Array1<f64> = tilework::random::uniform_chunked(40_000, 40_000, 0.0..1.0, 1);
+    let x: Array1<f64> = tilework::random::in_chunks(40_000).uniform(40_000, 0.0..1.0, 1);
     // 320 kB of input and as many of result; a block of twice its length, and one that is returned, do not fit.
     let halved = x.map_blocks(|block| &block * 0.5);
     assert_eq!(halved.try_compute_on(&session).expect("a chunk is read where it lies").len(), 40_000);
@@ -170,7 +170,7 @@ fn blocks_and_halos_count_as_memory() {
     let narrow = x.map_overlap(10, tilework::Boundary::Periodic, |block| &block * 0.5).rechunk(10_000);
     let text = narrow.try_compute_on(&session).expect_err("the same in one chunk").to_string();
     assert!(text.contains("map_overlap") && text.contains("1280320 bytes"), "{text}");
-    let x: Array1<f64> = tilework::random::uniform_chunked(40_000, 10_000, 0.0..1.0, 1);
+    let x: Array1<f64> = tilework::random::in_chunks(10_000).uniform(40_000, 0.0..1.0, 1);
     let narrow = x.map_overlap(10, tilework::Boundary::Periodic, |block| &block * 0.5);
     assert_eq!(narrow.try_compute_on(&session).expect("small chunks fit").len(), 40_000);
 }
@@ -211,7 +211,7 @@ fn held_arrays_are_fetched_from_their_session() {
     let (one, other) = (embedded(1, 1, None), embedded(2, 1, None));
     let _mine = crate::support::processes_are_mine();
     one.make_current();
-    let numbers: Array2<i64> = tilework::random::integers_chunked((30, 40), [7, 15], 0..1000, 1);
+    let numbers: Array2<i64> = tilework::random::in_chunks([7, 15]).integers((30, 40), 0..1000, 1);
     let want = numbers.try_compute_on(&one).expect("computed");
     let held = numbers.try_persist().expect("persisted");
     Session::close_current();
@@ -326,9 +326,9 @@ fn what_is_small_waits_for_no_other_thread() {
         });
         wait.wait();
         // All of rayon's threads wait for this one, which makes what has many parts.
-        let wide = Array2::<u8>::ones_chunked((3, 9000), -1);
+        let wide = Array2::<u8>::in_chunks(-1).ones((3, 9000));
         let sums = wide.sum_axis(Axis(0)).try_compute_on(&session).expect("sums");
-        let (a, b) = (Array2::<u8>::ones_chunked((600, 9), -1), Array2::<u8>::ones_chunked((9, 40), -1));
+        let (a, b) = (Array2::<u8>::in_chunks(-1).ones((600, 9)), Array2::<u8>::in_chunks(-1).ones((9, 40)));
         let product = a.dot(&b).try_compute_on(&session).expect("a product");
         assert_eq!((sums[0], product[[599, 39]]), (3, 9));
         drop(busy);
@@ -340,7 +340,7 @@ fn a_chunk_that_nobody_needs_is_not_made() {
     let session = embedded(1, 1, None);
     let end = 5;
     let half = move |i: usize| if i < end { i as f64 } else { panic!("nobody asked for {i}") };
-    let a = Array1::<f64>::from_shape_fn_chunked(10, 5, half);
+    let a = Array1::<f64>::in_chunks(5).from_shape_fn(10, half);
     let first = a.slice(s![..5]).lazy_sum();
     assert_eq!(first.try_compute_on(&session).expect("the first chunk alone")[()], 10.0);
 }

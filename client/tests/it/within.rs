@@ -19,7 +19,7 @@ fn session(threads: usize) -> Session {
 /// An array of more chunks than there are threads, with a literal among its inputs.
 fn numbers() -> Array1<i64> {
     let literal = Array1::from_vec_chunked((0..N as i64).collect(), 1000);
-    &literal * 2 + Array1::<i64>::ones_chunked(N, 700)
+    &literal * 2 + Array1::<i64>::in_chunks(700).ones(N)
 }
 
 /// The sum of [`numbers`].
@@ -57,11 +57,11 @@ fn on_the_threads_of_a_worker() {
     let session = session(2);
     session.make_current();
     HELD.get_or_init(|| numbers().persist());
-    let a = Array1::<i64>::ones_chunked(80, 10);
+    let a = Array1::<i64>::in_chunks(10).ones(80);
     check(&a.map_blocks(computes), &Nd1::ones(80));
     // A value that all chunks need and the first makes, whose making is shared with the others.
     static TABLE: LazyLock<i64> =
-        LazyLock::new(|| Array1::<i64>::ones_chunked(1 << 20, -1).mapv(|x| x).sum());
+        LazyLock::new(|| Array1::<i64>::in_chunks(-1).ones(1 << 20).mapv(|x| x).sum());
     assert_eq!(a.mapv(|x| x + *TABLE).sum(), 80 * (1 + (1 << 20)));
     Session::close_current();
 }
@@ -72,7 +72,7 @@ fn on_a_lazy_array_that_somebody_else_computes() {
     let session = session(1);
     let _mine = processes_are_mine();
     session.make_current();
-    let a = Array1::<i64>::ones_chunked(8, 1).mapv(|x| x + MUCH[0]);
+    let a = Array1::<i64>::in_chunks(1).ones(8).mapv(|x| x + MUCH[0]);
     std::thread::scope(|scope| {
         scope.spawn(|| assert_eq!(a.sum(), 16));
         // Its tasks wait behind those of the other, which look at it.
@@ -87,7 +87,7 @@ fn on_the_threads_that_make_literals() {
     let offset = 1;
     let f = move |i: usize| numbers().sum() - SUM + i as i64 + offset;
     let n = 4 * rayon::current_num_threads();
-    let a = Array1::from_shape_fn_chunked(n, 1, f);
+    let a = Array1::in_chunks(1).from_shape_fn(n, f);
     let got = a.try_compute_on(&session).expect("no thread is left waiting");
     assert_eq!(got, Nd1::from_iter(1..=n as i64));
 }
@@ -96,7 +96,7 @@ fn on_the_threads_that_make_literals() {
 fn on_workers_in_processes() {
     let _mine = processes_are_mine();
     let session = Session::processes(2).expect("processes");
-    let a = Array1::<i64>::ones_chunked(80, 10);
+    let a = Array1::<i64>::in_chunks(10).ones(80);
     check(&a.map_blocks(computes), &Nd1::ones(80));
     drop(session);
     Session::close_current();
@@ -105,9 +105,9 @@ fn on_workers_in_processes() {
 #[test]
 fn failures_are_the_task_s() {
     let session = session(1);
-    let a = Array1::<i64>::ones_chunked(4, 2);
+    let a = Array1::<i64>::in_chunks(2).ones(4);
     let failing = a.map_blocks(|x| {
-        let zero = Array1::<i64>::zeros_chunked(40, 5);
+        let zero = Array1::<i64>::in_chunks(5).zeros(40);
         let error = (numbers().slice(s![..40]).rechunk(7) / &zero).try_compute().expect_err("by zero");
         assert!(error.to_string().contains("divide by zero"), "{error}");
         x.to_owned() + (1 / zero).compute()[0]

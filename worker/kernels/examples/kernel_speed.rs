@@ -8,10 +8,10 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 use tilework_expr::{
-    AxisChunks, BinaryOp, ChunkIdx, Chunks, DType, Dist, Expr, Fold, Plan, Program, Scalar, SliceArg,
-    StageIdx, StageKind, UnaryOp,
+    AxisChunks, BinaryOp, ChunkIdx, Chunks, Complex, DType, Dist, Expr, Fold, Plan, Program, Scalar,
+    SliceArg, StageIdx, StageKind, UnaryOp,
 };
-use tilework_kernels::{Chunk, Feed, execute};
+use tilework_kernels::{Chunk, Feed, execute, here};
 
 const SIDE: usize = 2000;
 const CHUNKS: usize = 4;
@@ -41,7 +41,8 @@ fn run(name: &str, expr: &Expr, bytes: f64, flops: f64) {
             let stage = StageIdx(i as u32);
             let tasks = 0..plan.n_tasks(stage);
             if let StageKind::Literal { id } = s.kind {
-                made.push(tasks.map(|c| literal_chunk(id, c, &s.grid.region(ChunkIdx(c)))).collect());
+                let made_of = (id, s.dtype());
+                made.push(tasks.map(|c| literal_chunk(made_of, c, &s.grid.region(ChunkIdx(c)))).collect());
                 continue;
             }
             let (start, before) = (Instant::now(), busy());
@@ -77,7 +78,7 @@ fn task(plan: &Plan, stage: StageIdx, chunk: ChunkIdx, made: &[Vec<Chunk>]) -> C
 }
 
 /// Chunks of literals are made once and kept.
-fn literal_chunk(id: u64, chunk: u64, region: &[std::ops::Range<usize>]) -> Chunk {
+fn literal_chunk((id, dtype): (u64, DType), chunk: u64, region: &[std::ops::Range<usize>]) -> Chunk {
     static MADE: std::sync::Mutex<Vec<((u64, u64), Chunk)>> = std::sync::Mutex::new(Vec::new());
     let mut made = MADE.lock().expect("no one panicked");
     if let Some((_, c)) = made.iter().find(|(k, _)| *k == (id, chunk)) {
@@ -85,13 +86,73 @@ fn literal_chunk(id: u64, chunk: u64, region: &[std::ops::Range<usize>]) -> Chun
     }
     let shape: Vec<usize> = region.iter().map(ExactSizeIterator::len).collect();
     let n: usize = shape.iter().product();
-    let bytes: Vec<u8> = (0..n)
-        .into_par_iter()
-        .flat_map_iter(|i| (((i * 7919 + id as usize) % 1999) as f64 / 999.0 - 1.0).to_le_bytes())
-        .collect();
-    let c = Chunk::from_bytes(&[DType::F64], &shape, &bytes).expect("a chunk");
+    let bytes: Vec<u8> =
+        (0..n).into_par_iter().flat_map_iter(|i| bytes_of(dtype, (i * 7919 + id as usize) % 1999)).collect();
+    let c = Chunk::from_bytes(&[dtype], &shape, &bytes).expect("a chunk");
     made.push(((id, chunk), c.clone()));
     c
+}
+
+/// One of 1999 elements: floats in -1..1, integers as large as they may be.
+fn bytes_of(dtype: DType, n: usize) -> Vec<u8> {
+    let float = n as f64 / 999.0 - 1.0;
+    match dtype {
+        DType::F64 => float.to_le_bytes().to_vec(),
+        DType::F32 => (float as f32).to_le_bytes().to_vec(),
+        _ => (n as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15).to_le_bytes()[..dtype.size()].to_vec(),
+    }
+}
+
+/// Nanoseconds of processor time that a call takes.
+fn nanoseconds<R>(mut f: impl FnMut() -> R) -> f64 {
+    let (mut best, mut n) = (f64::INFINITY, 1);
+    for _ in 0..7 {
+        let spent = loop {
+            let before = busy();
+            (0..n).for_each(|_| drop(black_box(f())));
+            let spent = busy() - before;
+            if spent > 5e-3 {
+                break spent;
+            }
+            n *= 2;
+        };
+        best = best.min(spent / f64::from(n) * 1e9);
+    }
+    best
+}
+
+/// Reductions without a task, beside ndarray's.
+fn at_once() {
+    if std::env::args().nth(1).is_some_and(|only| !"at once".contains(&only)) {
+        return;
+    }
+    let var = Fold::Var { ddof: 0.0 };
+    println!("{:34} {:>12} {:>12}", "at once, ns a call", "here", "ndarray");
+    let show = |name: String, ours: f64, theirs: f64| println!("{name:34} {ours:12.1} {theirs:12.1}");
+    for n in [3usize, 100, 1000, 100_000] {
+        let a: ndarray::Array1<f64> = (0..n).map(|i| (i % 7) as f64).collect();
+        let b = a.mapv(|x| x as f32);
+        let (x, y) = (a.as_slice().expect("one line"), b.as_slice().expect("one line"));
+        let sum = nanoseconds(|| here::whole(Fold::Sum, black_box(x), &[n]));
+        show(format!("sum of {n} f64"), sum, nanoseconds(|| black_box(&a).sum()));
+        let sum = nanoseconds(|| here::whole(Fold::Sum, black_box(y), &[n]));
+        show(format!("sum of {n} f32"), sum, nanoseconds(|| black_box(&b).sum()));
+        let of = nanoseconds(|| here::whole(var, black_box(x), &[n]));
+        show(format!("variance of {n} f64"), of, nanoseconds(|| black_box(&a).var(0.0)));
+    }
+    for (rows, cols) in [(3, 3), (1000, 3), (3, 1000), (300, 300)] {
+        let a = ndarray::Array2::from_shape_fn((rows, cols), |(i, j)| ((i + j) % 7) as f64);
+        let x = a.as_slice().expect("row-major");
+        for (axis, lens) in [(0, (1, rows, cols)), (1, (rows, cols, 1))] {
+            let at = ndarray::Axis(axis);
+            let sum = nanoseconds(|| here::lanes(Fold::Sum, black_box(x), lens));
+            let theirs = nanoseconds(|| black_box(&a).sum_axis(at));
+            show(format!("sum of {rows} x {cols} f64 axis {axis}"), sum, theirs);
+            let of = nanoseconds(|| here::lanes(var, black_box(x), lens));
+            let theirs = nanoseconds(|| black_box(&a).var_axis(at, 0.0));
+            show(format!("variance of {rows} x {cols} f64 axis {axis}"), of, theirs);
+        }
+    }
 }
 
 fn plain_read(bytes: f64) {
@@ -120,8 +181,27 @@ fn xor(part: &[f64]) -> u64 {
 }
 
 fn source(id: u64, shape: &[usize], cut: &[usize]) -> Expr {
+    source_of(DType::F64, id, shape, cut)
+}
+
+fn source_of(dtype: DType, id: u64, shape: &[usize], cut: &[usize]) -> Expr {
     let cut = Chunks::Axes(cut.iter().map(|&c| AxisChunks::Len(c as isize)).collect());
-    Expr::literal(shape, &cut, DType::F64, id, Arc::new(())).expect("a literal")
+    Expr::literal(shape, &cut, dtype, id, Arc::new(())).expect("a literal")
+}
+
+/// Folds of elements whose states are of another type.
+fn other_dtypes() {
+    let (shape, cut) = ([CHUNKS * SIDE, SIDE], [SIDE, SIDE]);
+    for (id, dtype) in [(7, DType::F32), (8, DType::I32), (9, DType::U8), (10, DType::I64)] {
+        let (x, bytes) = (source_of(dtype, id, &shape, &cut), (shape[0] * shape[1] * dtype.size()) as f64);
+        for fold in [Fold::Sum, Fold::Mean, Fold::Std { ddof: 0.0 }] {
+            let Ok(all) = x.reduce_all(fold) else { continue };
+            let name = format!("{dtype} {}", format!("{fold:?}").split(' ').next().unwrap_or_default());
+            run(&name, &all, bytes, 0.0);
+            run(&format!("{name} axis 0"), &x.reduce(fold, &[0]).expect("a fold"), bytes, 0.0);
+            run(&format!("{name} axis 1"), &x.reduce(fold, &[1]).expect("a fold"), bytes, 0.0);
+        }
+    }
 }
 
 fn full(like: &Expr, value: f64) -> Expr {
@@ -139,6 +219,7 @@ fn main() {
     rayon::ThreadPoolBuilder::new().num_threads(2).build_global().expect("one pool");
     let tall = (SIDE * CHUNKS * SIDE * 8) as f64;
     plain_read(tall);
+    at_once();
     let x = source(1, &[CHUNKS * SIDE, SIDE], &[SIDE, SIDE]);
     let y = source(2, &[CHUNKS * SIDE, SIDE], &[SIDE, SIDE]);
     let sum = |e: &Expr| e.reduce_all(Fold::Sum).expect("a sum");
@@ -169,6 +250,11 @@ fn main() {
     run("x[::3, 100:-100:2].sum()", &sum(&sliced), tall / 3.0, 0.0);
     let (a, b) = (source(5, &[SIDE, SIDE], &[SIDE, SIDE]), source(6, &[SIDE, SIDE], &[SIDE, SIDE]));
     let cube = 2.0 * (SIDE as f64).powi(3);
+    other_dtypes();
+    let z = x.cast(DType::C64).expect("a cast");
+    let one = Expr::full(&[], &Chunks::Auto, Scalar::new(Complex::new(1.5, 0.5))).expect("a value");
+    let quotient = op(BinaryOp::Div, &one, &z.binary(BinaryOp::Add, &one).expect("a sum"));
+    run("(c / (x + c)).sum(), complex", &sum(&quotient), tall, 0.0);
     run("matrix product 2000^3", &a.dot(&b).expect("a product"), 3.0 * tall / 4.0, cube);
     run(
         "matrix product 2000^3, a.T",

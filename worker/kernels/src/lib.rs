@@ -4,6 +4,7 @@
 
 mod affine;
 mod chunk;
+pub mod complex;
 mod contract;
 mod copy;
 mod gather;
@@ -23,4 +24,5 @@ mod task;
 
 pub use chunk::{Buffer, BufferMut, Chunk, ChunkError, ChunkWriter, FreedShare, Plane, UninitBuffer};
 pub use pool::alone;
+pub use reduce::here;
 pub use task::{Feed, KernelError, execute, panic_text};

@@ -23,7 +23,7 @@ use tilework_expr::Expr;
 /// use tilework::prelude::*;
 ///
 /// let mut a = array![[1.0, 2.0], [3.0, 4.0]];
-/// let b = Array2::<f64>::ones_chunked((2, 2), 1) + &a; // lazy: its left operand is
+/// let b = Array2::<f64>::in_chunks(1).ones((2, 2)) + &a; // lazy: its left operand is
 /// a[[0, 0]] = 50.0;
 /// assert_eq!(b.row(0).to_vec(), [2.0, 3.0]);
 /// assert_eq!(b.iter().sum::<f64>(), 14.0);

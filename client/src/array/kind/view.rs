@@ -24,7 +24,7 @@ use tilework_expr::Expr;
 /// ```
 /// use tilework::prelude::*;
 ///
-/// let a = Array2::<f64>::ones_chunked((1000, 1000), 100);
+/// let a = Array2::<f64>::in_chunks(100).ones((1000, 1000));
 /// let row = a.row(17);
 /// assert_eq!(row.len(), 1000); // computes nothing
 /// assert_eq!(row.sum(), 1000.0); // computes one row

@@ -36,7 +36,7 @@ pub trait Value: Element + Debug + PartialEq {
     /// Calls whose results have other types: what is wrong with them, errors and panics aside.
     fn asked(call: &Call, of: &Asked<'_, Self>) -> Option<Result<(), Fault>>;
     /// Whether building such a call is an error, where that depends on the shape alone.
-    fn refused(call: &Call, shape: &[usize], mean_max: usize) -> Option<bool>;
+    fn refused(call: &Call, shape: &[usize]) -> Option<bool>;
     /// Whether every operation has a result.
     const TOTAL: bool = true;
 }
@@ -141,8 +141,8 @@ macro_rules! ordered {
         fn asked(call: &Call, of: &Asked<'_, Self>) -> Option<Result<(), Fault>> {
             asked(call, of)
         }
-        fn refused(call: &Call, shape: &[usize], mean_max: usize) -> Option<bool> {
-            refused(call, shape, mean_max)
+        fn refused(call: &Call, shape: &[usize]) -> Option<bool> {
+            refused(call, shape)
         }
     };
 }
@@ -167,8 +167,11 @@ macro_rules! integers {
         }
         impl Number for $t {
             fn is_sum(self, terms: &[$t], mean: bool) -> bool {
-                let sum = terms.iter().fold(0 as $t, |sum, x| sum.wrapping_add(*x));
-                self == if mean { sum.wrapping_div(terms.len() as $t) } else { sum }
+                if mean {
+                    let sum: i128 = terms.iter().map(|&x| i128::from(x)).sum();
+                    return i128::from(self) == sum / terms.len() as i128;
+                }
+                self == terms.iter().fold(0 as $t, |sum, x| sum.wrapping_add(*x))
             }
             fn is_dot(self, pairs: &[($t, $t)]) -> bool {
                 self == pairs.iter().fold(0 as $t, |sum, (x, y)| sum.wrapping_add(x.wrapping_mul(*y)))
@@ -309,12 +312,12 @@ impl Value for bool {
             _ => return None,
         })
     }
-    fn refused(call: &Call, shape: &[usize], mean_max: usize) -> Option<bool> {
+    fn refused(call: &Call, shape: &[usize]) -> Option<bool> {
         match call {
             Call::Least(_) | Call::Cast(_) => Some(false),
             // Nothing needs elements.
-            Call::Fold(_, axis) => refused(&Call::Fold(0, *axis), shape, mean_max),
-            Call::Folds(_, axes) => refused(&Call::Folds(0, axes.clone()), shape, mean_max),
+            Call::Fold(_, axis) => refused(&Call::Fold(0, *axis), shape),
+            Call::Folds(_, axes) => refused(&Call::Folds(0, axes.clone()), shape),
             _ => None,
         }
     }
@@ -333,7 +336,11 @@ macro_rules! complex {
                     0 => a + b,
                     1 => a - b,
                     2 => a * b,
-                    _ => a / b,
+                    _ => {
+                        let wide = |z: Self| Complex::new(f64::from(z.re), f64::from(z.im));
+                        let q = quotient(wide(a), wide(b));
+                        Complex::new(q.re as $t, q.im as $t)
+                    }
                 })
             }
             fn pair(op: u8, a: &ArrayD<Self>, b: &ArrayD<Self>) -> tilework::Result<ArrayD<Self>> {
@@ -404,18 +411,34 @@ macro_rules! complex {
                     _ => return None,
                 })
             }
-            fn refused(call: &Call, shape: &[usize], mean_max: usize) -> Option<bool> {
+            fn refused(call: &Call, shape: &[usize]) -> Option<bool> {
                 match call {
                     Call::Least(_) | Call::Cast(_) => Some(false),
-                    Call::Fold(_, axis) => refused(&Call::Fold(0, *axis), shape, mean_max),
-                    Call::Folds(_, axes) => refused(&Call::Folds(0, axes.clone()), shape, mean_max),
-                    _ => refused(call, shape, mean_max),
+                    Call::Fold(_, axis) => refused(&Call::Fold(0, *axis), shape),
+                    Call::Folds(_, axes) => refused(&Call::Folds(0, axes.clone()), shape),
+                    _ => refused(call, shape),
                 }
             }
         }
     )* };
 }
 complex! { f32 F32 f64 F64 }
+
+/// num-complex's quotient of numbers that are brought to a size at which nothing overflows or vanishes on the way; nothing
+/// where a number is divided by infinity.
+fn quotient(a: Complex<f64>, b: Complex<f64>) -> Complex<f64> {
+    if b.re.is_infinite() || b.im.is_infinite() {
+        let unit = |x: f64| f64::from(u8::from(x.is_infinite())).copysign(x);
+        let (x, y) = (unit(b.re), unit(b.im));
+        return Complex::new(0.0 * (a.re * x + a.im * y), 0.0 * (a.im * x - a.re * y));
+    }
+    let by = |z: Complex<f64>| match z.re.abs().max(z.im.abs()) {
+        size if size > 1e100 => 2f64.powi(-600),
+        size if size < 1e-100 => 2f64.powi(600),
+        _ => 1.0,
+    };
+    (a * by(a)) / (b * by(b)) * by(b) / by(a)
+}
 
 /// A mean, which there is none of no elements.
 fn mean<A: Debug, B: Element + Debug>(
@@ -540,25 +563,22 @@ fn between<A: PartialOrd + Copy>(x: A, y: A) -> A {
 }
 
 /// Whether building the call is an error, where that depends on the shape alone.
-fn refused(call: &Call, shape: &[usize], mean_max: usize) -> Option<bool> {
+fn refused(call: &Call, shape: &[usize]) -> Option<bool> {
     let missing = |axis: &usize| *axis >= shape.len();
-    let n = |axes: &[usize]| axes.iter().map(|&a| shape[a]).product::<usize>();
     Some(match call {
         Call::Cast(_) => false,
         Call::Diff(n, axis) => missing(axis) || *n > 0 && *n >= shape[*axis],
         Call::Dot(_) => false,
         Call::Fold(kind, axis) => {
             let needs = matches!(kind % 8, 2..=5);
-            missing(axis) || needs && shape[*axis] == 0 || kind % 8 == 6 && shape[*axis] > mean_max
+            missing(axis) || needs && shape[*axis] == 0
         }
         Call::Folds(kind, axes) => {
             let mut once = axes.clone();
             once.sort_unstable();
             once.dedup();
             let wrong = once.len() < axes.len() || axes.iter().any(missing);
-            wrong
-                || kind % 4 == 1 && n(axes) == 0 && axes.iter().any(|&a| shape[a] == 0)
-                || kind % 4 == 3 && n(axes) > mean_max
+            wrong || kind % 4 == 1 && axes.iter().any(|&a| shape[a] == 0)
         }
         _ => return None,
     })

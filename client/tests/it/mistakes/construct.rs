@@ -24,48 +24,48 @@ fn chunks_that_do_not_fit() {
     let sum = "lengths that add up to the axis' length";
     let a = A::ones(shape);
     mistakes! {
-        A::try_zeros_chunked(shape, 0), A::zeros_chunked(shape, 0) => text("Every(Len(0))", positive);
-        A::try_ones_chunked(shape, -2), A::ones_chunked(shape, -2) => text("Every(Len(-2))", positive);
-        A::try_default_chunked(shape, isize::MIN), A::default_chunked(shape, isize::MIN)
+        A::in_chunks(0).try_zeros(shape), A::in_chunks(0).zeros(shape) => text("Every(Len(0))", positive);
+        A::in_chunks(-2).try_ones(shape), A::in_chunks(-2).ones(shape) => text("Every(Len(-2))", positive);
+        A::in_chunks(isize::MIN).try_default(shape), A::in_chunks(isize::MIN).default(shape)
             => text("Every(Len(-9223372036854775808))", positive);
-        A::try_from_elem_chunked(shape, [2, 0], 1.0), A::from_elem_chunked(shape, [2, 0], 1.0)
+        A::in_chunks([2, 0]).try_from_elem(shape, 1.0), A::in_chunks([2, 0]).from_elem(shape, 1.0)
             => text("Axes([Len(2), Len(0)])", positive);
-        A::try_zeros_chunked(shape, [2, 2, 2]), A::zeros_chunked(shape, [2, 2, 2])
+        A::in_chunks([2, 2, 2]).try_zeros(shape), A::in_chunks([2, 2, 2]).zeros(shape)
             => text("Axes([Len(2), Len(2), Len(2)])", "one entry for each axis");
-        A::try_zeros_chunked(shape, Chunks::Bytes(0)), A::zeros_chunked(shape, Chunks::Bytes(0))
+        A::in_chunks(Chunks::Bytes(0)).try_zeros(shape), A::in_chunks(Chunks::Bytes(0)).zeros(shape)
             => text("Bytes(0)", "at least one byte a chunk");
-        A::try_zeros_chunked(shape, lens(&[3, 2])), A::zeros_chunked(shape, lens(&[3, 2]))
+        A::in_chunks(lens(&[3, 2])).try_zeros(shape), A::in_chunks(lens(&[3, 2])).zeros(shape)
             => text("Axes([Lens([3, 2]), Whole])", sum);
-        A::try_zeros_chunked(shape, lens(&[])) => text("Axes([Lens([]), Whole])", sum);
-        A::try_zeros_chunked(shape, lens(&[HUGE, 5])) => text("Axes([Lens([18446744073709551615, 5]), Whole])", sum);
-        A::try_zeros_chunked(shape, lens(&[4, 0])) => text("Axes([Lens([4, 0]), Whole])", "lengths of at least 1");
+        A::in_chunks(lens(&[])).try_zeros(shape) => text("Axes([Lens([]), Whole])", sum);
+        A::in_chunks(lens(&[HUGE, 5])).try_zeros(shape) => text("Axes([Lens([18446744073709551615, 5]), Whole])", sum);
+        A::in_chunks(lens(&[4, 0])).try_zeros(shape) => text("Axes([Lens([4, 0]), Whole])", "lengths of at least 1");
         A::try_from_ndarray(values(), 0), A::from_ndarray(values(), 0) => text("Every(Len(0))", positive);
-        A::from_shape_vec_chunked(shape, 0, vec![0.0; 24]) => text("Every(Len(0))", positive);
-        A::try_from_shape_fn_chunked(shape, 0, |_| 0.0), A::from_shape_fn_chunked(shape, 0, |_| 0.0)
+        A::in_chunks(0).from_shape_vec(shape, vec![0.0; 24]) => text("Every(Len(0))", positive);
+        A::in_chunks(0).try_from_shape_fn(shape, |_| 0.0), A::in_chunks(0).from_shape_fn(shape, |_| 0.0)
             => text("Every(Len(0))", positive);
         a.try_rechunk(0), a.rechunk(0) => text("Every(Len(0))", positive);
         a.view().try_rechunk([1]), a.view().rechunk([1]) => text("Axes([Len(1)])", "one entry for each axis");
-        A::try_eye_chunked(4, [1, 2, 3]), A::eye_chunked(4, [1, 2, 3])
+        A::in_chunks([1, 2, 3]).try_eye(4), A::in_chunks([1, 2, 3]).eye(4)
             => "chunks Axes([Len(1), Len(2), Len(3)]) for shape [4, 4]: one entry for each axis";
-        A::try_from_diag_elem_chunked(4, 0, 2.0), A::from_diag_elem_chunked(4, 0, 2.0)
+        A::in_chunks(0).try_from_diag_elem(4, 2.0), A::in_chunks(0).from_diag_elem(4, 2.0)
             => "chunks Every(Len(0)) for shape [4, 4]: lengths of at least 1, or -1 for the whole axis";
         Array1::try_from_vec_chunked(vec![1, 2], 0), Array1::from_vec_chunked(vec![1, 2], 0)
             => "chunks Every(Len(0)) for shape [2]: lengths of at least 1, or -1 for the whole axis";
-        Array1::try_linspace_chunked(0.0, 1.0, 2, 0), Array1::linspace_chunked(0.0, 1.0, 2, 0)
+        Array1::in_chunks(0).try_linspace(0.0, 1.0, 2), Array1::in_chunks(0).linspace(0.0, 1.0, 2)
             => "chunks Every(Len(0)) for shape [2]: lengths of at least 1, or -1 for the whole axis";
-        Array1::try_range_chunked(0.0, 2.0, 1.0, 0), Array1::range_chunked(0.0, 2.0, 1.0, 0)
+        Array1::in_chunks(0).try_range(0.0, 2.0, 1.0), Array1::in_chunks(0).range(0.0, 2.0, 1.0)
             => "chunks Every(Len(0)) for shape [2]: lengths of at least 1, or -1 for the whole axis";
-        Array1::try_logspace_chunked(2.0, 0.0, 1.0, 2, 0), Array1::logspace_chunked(2.0, 0.0, 1.0, 2, 0)
+        Array1::in_chunks(0).try_logspace(2.0, 0.0, 1.0, 2), Array1::in_chunks(0).logspace(2.0, 0.0, 1.0, 2)
             => "chunks Every(Len(0)) for shape [2]: lengths of at least 1, or -1 for the whole axis";
-        Array1::try_arange_chunked(0, 2, 1, 0), Array1::arange_chunked(0, 2, 1, 0)
+        Array1::in_chunks(0).try_arange(0, 2, 1), Array1::in_chunks(0).arange(0, 2, 1)
             => "chunks Every(Len(0)) for shape [2]: lengths of at least 1, or -1 for the whole axis";
-        Array2::<u8>::try_zeros_chunked((1 << 20, 1 << 20), 1), Array2::<u8>::zeros_chunked((1 << 20, 1 << 20), 1)
+        Array2::<u8>::in_chunks(1).try_zeros((1 << 20, 1 << 20)), Array2::<u8>::in_chunks(1).zeros((1 << 20, 1 << 20))
             => "number of chunks: got [1048576, 1048576] along the axes, expected at most 2^32; make them larger";
     }
     // Lengths beyond the axis are the axis', and an empty axis has chunks of any length.
-    assert_eq!(A::zeros_chunked(shape, isize::MAX).chunks(), [[4], [6]]);
-    assert_eq!(A::zeros_chunked((0, 6), 3).chunks(), [vec![0], vec![3, 3]]);
-    assert!(A::zeros_chunked((0, 6), lens(&[0])).sum() == 0.0);
+    assert_eq!(A::in_chunks(isize::MAX).zeros(shape).chunks(), [[4], [6]]);
+    assert_eq!(A::in_chunks(3).zeros((0, 6)).chunks(), [vec![0], vec![3, 3]]);
+    assert!(A::in_chunks(lens(&[0])).zeros((0, 6)).sum() == 0.0);
 }
 
 #[test]
@@ -74,15 +74,15 @@ fn shapes_beyond_any_memory() {
     let (flat, big) = ((HUGE, 2), 1usize << 40);
     let auto = Chunks::Auto;
     mistakes! {
-        A::try_zeros(flat), A::zeros_chunked(flat, auto.clone()) => too_large(&[HUGE, 2], 8);
-        A::try_ones(flat), A::ones_chunked(flat, auto.clone()) => too_large(&[HUGE, 2], 8);
-        A::try_default(flat), A::default_chunked(flat, auto.clone()) => too_large(&[HUGE, 2], 8);
-        A::try_from_elem(flat, 1.0), A::from_elem_chunked(flat, auto.clone(), 1.0) => too_large(&[HUGE, 2], 8);
+        A::try_zeros(flat), A::in_chunks(auto.clone()).zeros(flat) => too_large(&[HUGE, 2], 8);
+        A::try_ones(flat), A::in_chunks(auto.clone()).ones(flat) => too_large(&[HUGE, 2], 8);
+        A::try_default(flat), A::in_chunks(auto.clone()).default(flat) => too_large(&[HUGE, 2], 8);
+        A::try_from_elem(flat, 1.0), A::in_chunks(auto.clone()).from_elem(flat, 1.0) => too_large(&[HUGE, 2], 8);
         A::try_zeros((0, HUGE)) => too_large(&[0, HUGE], 8);
-        A::try_from_shape_fn(flat, |_| 0.0), A::from_shape_fn_chunked(flat, 1, |_| 0.0) => too_large(&[HUGE, 2], 8);
+        A::try_from_shape_fn(flat, |_| 0.0), A::in_chunks(1).from_shape_fn(flat, |_| 0.0) => too_large(&[HUGE, 2], 8);
         A::try_from_shape_fn((big, big), |_| 0.0) => too_large(&[big, big], 8);
-        A::try_eye(big), A::eye_chunked(big, 1) => too_large(&[big, big], 8);
-        A::try_from_diag_elem(big, 1.0), A::from_diag_elem_chunked(big, 1, 1.0) => too_large(&[big, big], 8);
+        A::try_eye(big), A::in_chunks(1).eye(big) => too_large(&[big, big], 8);
+        A::try_from_diag_elem(big, 1.0), A::in_chunks(1).from_diag_elem(big, 1.0) => too_large(&[big, big], 8);
         A::try_from_diag(&Array1::zeros(1 << 35)) => too_large(&[1 << 35, 1 << 35], 8);
         Array1::try_linspace(0.0, 1.0, HUGE), Array1::linspace(0.0, 1.0, HUGE) => too_large(&[HUGE], 8);
         Array1::try_logspace(2.0f32, 0.0, 1.0, HUGE), Array1::logspace(2.0f32, 0.0, 1.0, HUGE)
@@ -95,7 +95,7 @@ fn shapes_beyond_any_memory() {
             => too_large(&[HUGE], 4);
         random::try_normal(HUGE, 0.0, 1.0, 1), random::normal(HUGE, 0.0, 1.0, 1) => too_large(&[HUGE], 8);
         random::try_integers(HUGE, 0i16..5, 1), random::integers(HUGE, 0i16..5, 1) => too_large(&[HUGE], 2);
-        ArrayD::<f64>::try_zeros(vec![1; 33]), ArrayD::<f64>::zeros_chunked(vec![1; 33], auto.clone())
+        ArrayD::<f64>::try_zeros(vec![1; 33]), ArrayD::<f64>::in_chunks(auto.clone()).zeros(vec![1; 33])
             => format!("chunks Auto for shape {:?}: at most 32 dimensions", [1; 33]);
     }
     let like_try = |text: String| assert_eq!(text, format!("tilework: {}", too_large(&[HUGE, 2], 8)));
@@ -130,17 +130,17 @@ fn ranges_and_distributions() {
         random::try_uniform::<f64, _>(2, nan..1.0, 1) => dist("Uniform { low: NaN, high: 1.0 }", bounds);
         random::try_uniform::<f64, _>(2, f64::MIN..f64::MAX, 1)
             => dist(&format!("Uniform {{ low: {:?}, high: {:?} }}", f64::MIN, f64::MAX), "bounds whose distance is finite too");
-        random::try_uniform_chunked::<f32, _>(2, 1, f32::MIN..f32::MAX, 1), random::uniform_chunked::<f32, _>(2, 1, f32::MIN..f32::MAX, 1)
+        random::in_chunks(1).try_uniform::<f32, _>(2, f32::MIN..f32::MAX, 1), random::in_chunks(1).uniform::<f32, _>(2, f32::MIN..f32::MAX, 1)
             => dist(&format!("Uniform {{ low: {:?}, high: {:?} }}", f64::from(f32::MIN), f64::from(f32::MAX)), "bounds whose distance is finite too");
         random::try_normal(2, 0.0, -1.0, 1), random::normal(2, 0.0, -1.0, 1)
             => dist("Normal { mean: 0.0, std: -1.0 }", spread);
-        random::try_normal_chunked(2, 1, nan, 1.0, 1), random::normal_chunked(2, 1, nan, 1.0, 1)
+        random::in_chunks(1).try_normal(2, nan, 1.0, 1), random::in_chunks(1).normal(2, nan, 1.0, 1)
             => dist("Normal { mean: NaN, std: 1.0 }", spread);
         random::try_integers(2, 5..5, 1), random::integers(2, 5..5, 1)
             => dist("Integers { low: 5, high: 5 }", "low < high");
-        random::try_integers_chunked(2, 1, 5u8..3, 1), random::integers_chunked(2, 1, 5u8..3, 1)
+        random::in_chunks(1).try_integers(2, 5u8..3, 1), random::in_chunks(1).integers(2, 5u8..3, 1)
             => dist("Integers { low: 5, high: 3 }", "low < high");
-        random::try_standard_normal_chunked::<f64, _>(2, 0, 1), random::standard_normal_chunked::<f64, _>(2, 0, 1)
+        random::in_chunks(0).try_standard_normal::<f64, _>(2, 1), random::in_chunks(0).standard_normal::<f64, _>(2, 1)
             => "chunks Every(Len(0)) for shape [2]: lengths of at least 1, or -1 for the whole axis";
     }
     let wide: Array1<f64> = random::uniform(1000, f64::MIN / 2.0..f64::MAX / 2.0, 1);
@@ -154,13 +154,18 @@ fn ranges_at_the_ends_of_their_types_are_ndarrays() {
     for n in [0, 1, 2, 5] {
         for (start, end) in [(0.0, 1.0), (1.0, 0.0), (3.0, 3.0), (0.0, inf), (nan, 1.0), (f64::MIN, f64::MAX)]
         {
-            check(&Array1::linspace_chunked(start, end, n, 2), &Nd1::linspace(start, end, n));
+            // The last element is the end itself, also where the others are no numbers.
+            let mut theirs = Nd1::linspace(start, end, n);
+            if n > 1 {
+                theirs[n - 1] = end;
+            }
+            check(&Array1::in_chunks(2).linspace(start, end, n), &theirs);
         }
     }
     for (start, end, step) in
         [(0.0, 0.0, 1.0), (0.0, 1.0, 0.3), (1.0, 0.0, -0.3), (0.0, 1.0, inf), (0.0, 0.5, -1.0)]
     {
-        check(&Array1::range_chunked(start, end, step, 2), &Nd1::range(start, end, step));
+        check(&Array1::in_chunks(2).range(start, end, step), &Nd1::range(start, end, step));
     }
     let all = |from: i64, to: i64, by: i64| {
         let n = if by > 0 { (to - from + by - 1) / by } else { (to - from + by + 1) / by }.max(0);
@@ -183,9 +188,9 @@ fn ranges_at_the_ends_of_their_types_are_ndarrays() {
 fn shapes_with_other_numbers_of_elements() {
     let values = || vec![1, 2, 3];
     mistakes! {
-        Array2::from_shape_vec_chunked((2, 2), 1, values())
+        Array2::in_chunks(1).from_shape_vec((2, 2), values())
             => "an array of shape [3] (3 elements) cannot have shape [2, 2] (4 elements)";
-        Array2::from_shape_vec_chunked((HUGE, HUGE), 1, values())
+        Array2::in_chunks(1).from_shape_vec((HUGE, HUGE), values())
             => format!("an array of shape [3] (3 elements) cannot have shape [{HUGE}, {HUGE}] ({} elements)", (HUGE as u128) * (HUGE as u128));
     }
     assert!(Array2::from_shape_vec((2, 2), values()).is_err());
@@ -196,7 +201,7 @@ fn shapes_with_other_numbers_of_elements() {
 fn files() {
     let dir = tempfile::tempdir().expect("a directory");
     let (npy, store) = (dir.path().join("a.npy"), dir.path().join("store"));
-    let a = Array2::<f64>::ones_chunked((4, 6), 2);
+    let a = Array2::<f64>::in_chunks(2).ones((4, 6));
     a.write_npy(&npy).expect("written");
     a.write_zarr(&store, "a").expect("written");
     std::fs::write(dir.path().join("short.npy"), &std::fs::read(&npy).expect("read")[..140])

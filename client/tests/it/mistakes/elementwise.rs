@@ -11,7 +11,7 @@ fn lazy<A: tilework::Element>(values: &[A]) -> Array1<A> {
 
 #[test]
 fn shapes_that_do_not_broadcast() {
-    let (a, b) = (Array2::<f64>::ones_chunked((3, 4), 2), Array1::<f64>::ones_chunked(5, 2));
+    let (a, b) = (Array2::<f64>::in_chunks(2).ones((3, 4)), Array1::<f64>::in_chunks(2).ones(5));
     let shapes = "shapes [3, 4] and [5] cannot be broadcast together";
     let mask = a.greater(0.0);
     macro_rules! pairs {
@@ -59,7 +59,7 @@ fn types_and_parameters() {
         a.try_clamp(2.0, 1.0), a.clamp(2.0, 1.0) => clamp("2.0 to 1.0");
         a.try_clamp(nan, 1.0), a.clamp(nan, 1.0) => clamp("NaN to 1.0");
         a.try_clamp(1.0, nan), a.view().clamp(1.0, nan) => clamp("1.0 to NaN");
-        Array1::<u8>::zeros_chunked(isize::MAX as usize, -1).try_cast::<i16>()
+        Array1::<u8>::in_chunks(-1).zeros(isize::MAX as usize).try_cast::<i16>()
             => format!("an array of shape [{}] with 2-byte elements has more bytes than an address can hold", isize::MAX);
     }
 }

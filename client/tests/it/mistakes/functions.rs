@@ -6,7 +6,7 @@ use tilework::{Boundary, map_collect, try_map_collect};
 
 #[test]
 fn depths_and_boundaries() {
-    let a = Array2::<f64>::ones_chunked((3, 4), 2);
+    let a = Array2::<f64>::in_chunks(2).ones((3, 4));
     let same = |x: ndarray::ArrayView2<'_, f64>| x.to_owned();
     let deep = |depth: usize, len: usize| {
         format!("depth of a halo: got {depth} along an axis of length {len}, expected at most its length")
@@ -39,7 +39,7 @@ fn depths_and_boundaries() {
 
 #[test]
 fn what_does_not_travel() {
-    let a = Array2::<f64>::ones_chunked((3, 4), 2);
+    let a = Array2::<f64>::in_chunks(2).ones((3, 4));
     let k = 2.0;
     let says = |error: tilework::Error| {
         let text = error.to_string();

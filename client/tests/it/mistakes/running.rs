@@ -42,10 +42,10 @@ fn table() -> Vec<(&'static str, Array1<i32>, &'static [&'static str])> {
         ),
         (
             "by the index",
-            Array1::from_shape_fn_chunked(9, 2, |i| if i > 7 { panic!("no {i}") } else { 1 }),
+            Array1::in_chunks(2).from_shape_fn(9, |i| if i > 7 { panic!("no {i}") } else { 1 }),
             &["no 8"],
         ),
-        ("far too deep", Array1::zeros_chunked(1 << 40, -1) + 1, &["elementwise", "bytes", "would fit"]),
+        ("far too deep", Array1::in_chunks(-1).zeros(1 << 40) + 1, &["elementwise", "bytes", "would fit"]),
     ]
 }
 
@@ -115,7 +115,7 @@ fn a_panicking_twin_says_what_the_other_returns() {
     assert!(divided.lazy_sum().try_into_scalar().is_err());
     assert_eq!(a.sum(), 10);
     // More bytes than a number holds.
-    let huge = Array1::<u8>::zeros_chunked(isize::MAX as usize, -1);
+    let huge = Array1::<u8>::in_chunks(-1).zeros(isize::MAX as usize);
     let text = tilework::try_compute_all(&[huge.clone(), huge.clone(), huge][..]).unwrap_err().to_string();
     assert!(text.starts_with("the result has 18446744073709551615 bytes"), "{text}");
 }
@@ -137,7 +137,8 @@ fn sessions_that_cannot_be() {
     }
     let tiny = Session::embedded_with(&with(1, Some(1), Some(0))).expect("a session");
     assert!((numbers() + 1).try_compute_on(&tiny).expect_err("no memory").to_string().contains("may use 0"));
-    let empty =
-        Array2::<f64>::zeros_chunked((0, 5), 2).map_overlap(usize::MAX, Boundary::Reflect, |x| x.to_owned());
+    let empty = Array2::<f64>::in_chunks(2)
+        .zeros((0, 5))
+        .map_overlap(usize::MAX, Boundary::Reflect, |x| x.to_owned());
     assert_eq!(empty.compute(), Nd2::<f64>::zeros((0, 5)));
 }

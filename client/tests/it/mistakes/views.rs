@@ -8,7 +8,7 @@ use tilework::{AxisChunks, try_concatenate, try_stack};
 const HUGE: usize = usize::MAX;
 
 fn lazy() -> Array2<f64> {
-    Array2::ones_chunked((3, 4), 2)
+    Array2::in_chunks(2).ones((3, 4))
 }
 
 fn beyond(axis: usize) -> String {
@@ -23,7 +23,7 @@ fn slices() {
     };
     let (inside, index) = ("positions within the axis", "an index within the axis");
     let slice = |start, end, step| Slice { start, end, step };
-    let empty = Array2::<f64>::zeros_chunked((0, 4), 2);
+    let empty = Array2::<f64>::in_chunks(2).zeros((0, 4));
     let dynamic = |n: usize| ndarray::SliceInfo::<_, IxDyn, IxDyn>::try_from(vec![0.into(); n]).unwrap();
     mistakes! {
         a.try_slice(s![..5, ..]), a.slice(s![..5, ..]) => of("0..5;1", 0, 3, inside);
@@ -56,7 +56,7 @@ fn slices() {
         a.try_split_at(Axis(1), 5) => of("5", 1, 4, "a position of at most the length");
         a.try_split_at(Axis(2), 0) => beyond(2);
         a.try_axis_iter(Axis(2)) => beyond(2);
-        Array1::<u8>::zeros_chunked(1 << 40, -1).try_axis_iter(Axis(0))
+        Array1::<u8>::in_chunks(-1).zeros(1 << 40).try_axis_iter(Axis(0))
             => "positions of an axis as arrays of their own: got 1099511627776, expected at most 2^20: take slices of several positions";
         a.try_diff(3, Axis(0)), a.diff(3, Axis(0))
             => "number of differences: got 3 for an axis of length 3, expected fewer than the length";
@@ -82,7 +82,7 @@ fn slices() {
 
 #[test]
 fn slices_of_more_chunks_than_can_be_listed() {
-    let many = Array1::<u8>::ones_chunked(1 << 31, 1);
+    let many = Array1::<u8>::in_chunks(1).ones(1 << 31);
     assert_eq!(many.slice(s![5..9]).to_owned().sum(), 4);
     let shifted = many.slice(s![1..;-3]).to_owned();
     assert_eq!((shifted.len(), shifted.slice(s![..2]).to_owned().sum()), ((1usize << 31).div_ceil(3), 2));
@@ -119,7 +119,7 @@ fn orders_of_axes_and_shapes() {
         a.try_broadcast((4, 3)) => broadcast("[4, 3]");
         a.try_broadcast((HUGE, 3, 4)) => "an array of shape [18446744073709551615, 3, 4] with 8-byte elements has more bytes than an address can hold";
         a.try_into_dimensionality::<Ix3>() => "the array has 2 dimensions, expected 3";
-        ArrayD::<u8>::zeros_chunked(vec![1; 32], -1).try_insert_axis(Axis(0))
+        ArrayD::<u8>::in_chunks(-1).zeros(vec![1; 32]).try_insert_axis(Axis(0))
             => "number of dimensions: got 33, expected at most 32";
     }
     assert!(a.broadcast(4).is_none() && a.to_shape((5, 5)).is_err() && a.to_shape((HUGE, 2)).is_err());
@@ -132,7 +132,7 @@ fn orders_of_axes_and_shapes() {
 #[test]
 fn joins_and_products() {
     let a = lazy();
-    let (tall, flat) = (Array2::<f64>::ones_chunked((3, 5), 2), Array1::<f64>::ones_chunked(3, 2));
+    let (tall, flat) = (Array2::<f64>::in_chunks(2).ones((3, 5)), Array1::<f64>::in_chunks(2).ones(3));
     let d = |a: &Array2<f64>| a.clone().into_dyn();
     let odd = |at: usize, axis: usize, got: &str, first: &str| {
         format!(
@@ -141,7 +141,7 @@ fn joins_and_products() {
     };
     let product =
         |l: &str, r: &str| format!("matrix product of shapes {l} and {r}: inner lengths must be equal");
-    let huge = Array1::<u8>::zeros_chunked(isize::MAX as usize, -1);
+    let huge = Array1::<u8>::in_chunks(-1).zeros(isize::MAX as usize);
     mistakes! {
         try_concatenate::<f64, Ix2>(Axis(0), &[]) => "concatenation of no arrays";
         try_stack::<f64, Ix2>(Axis(0), &[]) => "stacking of no arrays";

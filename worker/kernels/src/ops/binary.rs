@@ -1,6 +1,7 @@
 //! Functions of two values: what each is for each dtype, and the loops over arrays and single values.
 
 use super::versions;
+use crate::complex::{self, narrow, wide};
 use std::mem::MaybeUninit;
 use tilework_expr::{BinaryOp, Complex, DType};
 
@@ -34,6 +35,26 @@ pub(super) trait Binary<T: Copy> {
     fn defined(_b: &[T]) -> bool {
         true
     }
+    /// Whether there is a shorter way for arguments that are ordinary.
+    const HAS_SHORTCUT: bool = false;
+    /// Whether an argument is.
+    #[inline(always)]
+    fn is_ordinary(_x: T) -> bool {
+        true
+    }
+    /// The same value, to the bit, of ordinary arguments.
+    #[inline(always)]
+    fn shortcut(a: T, b: T) -> Self::Out {
+        Self::call(a, b)
+    }
+}
+
+/// Whether the shorter way may be taken for all of these arguments.
+#[inline(always)]
+fn short<T: Copy, O: Binary<T>>(a: &[T], b: &[T]) -> bool {
+    // Without a branch for each, so that it fills vector registers.
+    let all = |xs: &[T]| xs.iter().fold(true, |all, &x| all & O::is_ordinary(x));
+    O::HAS_SHORTCUT && all(a) && all(b)
 }
 
 /// # Safety
@@ -50,6 +71,12 @@ unsafe fn vv_body<T: Copy, O: Binary<T>>(n: usize, dst: *mut u8, a: *const u8, b
     };
     if !O::defined(b) {
         return false;
+    }
+    if short::<T, O>(a, b) {
+        for ((o, &x), &y) in out.iter_mut().zip(a).zip(b) {
+            o.write(O::shortcut(x, y));
+        }
+        return true;
     }
     for ((o, &x), &y) in out.iter_mut().zip(a).zip(b) {
         o.write(O::call(x, y));
@@ -72,6 +99,12 @@ unsafe fn vs_body<T: Copy, O: Binary<T>>(n: usize, dst: *mut u8, a: *const u8, b
     if !O::defined(&[b]) {
         return false;
     }
+    if short::<T, O>(a, &[b]) {
+        for (o, &x) in out.iter_mut().zip(a) {
+            o.write(O::shortcut(x, b));
+        }
+        return true;
+    }
     for (o, &x) in out.iter_mut().zip(a) {
         o.write(O::call(x, b));
     }
@@ -92,6 +125,12 @@ unsafe fn sv_body<T: Copy, O: Binary<T>>(n: usize, dst: *mut u8, a: *const u8, b
     };
     if !O::defined(b) {
         return false;
+    }
+    if short::<T, O>(&[a], b) {
+        for (o, &y) in out.iter_mut().zip(b) {
+            o.write(O::shortcut(a, y));
+        }
+        return true;
     }
     for (o, &y) in out.iter_mut().zip(b) {
         o.write(O::call(a, y));
@@ -163,9 +202,26 @@ binary!(Rem, float, same, |x, y| x % y);
 binary!(Add, complex, same, |x, y| x + y);
 binary!(Sub, complex, same, |x, y| x - y);
 binary!(Mul, complex, same, |x, y| x * y);
-binary!(Div, complex, same, |x, y| x / y);
+impl Binary<C64> for Div {
+    type Out = C64;
+    #[inline(always)]
+    fn call(a: C64, b: C64) -> C64 {
+        complex::divide(a, b)
+    }
+    const HAS_SHORTCUT: bool = true;
+    #[inline(always)]
+    fn is_ordinary(x: C64) -> bool {
+        complex::is_ordinary(x)
+    }
+    #[inline(always)]
+    fn shortcut(a: C64, b: C64) -> C64 {
+        complex::divide_ordinary(a, b)
+    }
+}
+binary!(Div, [C32], same, |x, y| complex::divide_f32(x, y));
 binary!(Pow, float, same, |x, y| x.powf(y));
-binary!(Pow, complex, same, |x, y| x.powc(y));
+binary!(Pow, [C64], same, |x, y| complex::pow(x, y));
+binary!(Pow, [C32], same, |x, y| narrow(complex::pow(wide(x), wide(y))));
 binary!(Min, int, same, |x, y| x.min(y));
 binary!(Max, int, same, |x, y| x.max(y));
 // As `f64::min` and `max` (a NaN loses), with one fixed answer for zeros of different sign: the second.

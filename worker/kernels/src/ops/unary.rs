@@ -1,6 +1,7 @@
 //! Functions of one value: what each is for each dtype, and the loops.
 
 use super::{UnaryFn, versions};
+use crate::complex::{self, narrow, wide};
 use crate::math;
 use std::mem::MaybeUninit;
 use tilework_expr::{Complex, DType, UnaryOp};
@@ -113,12 +114,16 @@ unary!(IsNan, float, bool, |x| x.is_nan());
 unary!(IsFinite, float, bool, |x| x.is_finite());
 unary!(IsInfinite, float, bool, |x| x.is_infinite());
 
-macro_rules! complex_methods {
-    ($($op:ident $method:ident)*) => { $(unary!($op, complex, same, |x| x.$method());)* };
+macro_rules! complex_functions {
+    ($($op:ident $f:ident)*) => { $(
+        unary!($op, [C64], same, |x| complex::$f(x));
+        unary!($op, [C32], same, |x| narrow(complex::$f(wide(x))));
+    )* };
 }
-complex_methods! {
-    Sqrt sqrt  Exp exp  Ln ln  Sin sin  Cos cos  Tan tan  Sinh sinh  Cosh cosh  Tanh tanh  Recip inv  Conj conj
+complex_functions! {
+    Sqrt sqrt  Exp exp  Ln ln  Sin sin  Cos cos  Tan tan  Sinh sinh  Cosh cosh  Tanh tanh  Recip reciprocal
 }
+unary!(Conj, complex, same, |x| x.conj());
 unary!(IsNan, complex, bool, |x| x.is_nan());
 unary!(IsFinite, complex, bool, |x| x.is_finite());
 unary!(IsInfinite, complex, bool, |x| x.is_infinite());

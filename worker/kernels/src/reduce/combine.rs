@@ -25,7 +25,7 @@ pub(crate) fn combine(task: &Task<'_>, chunk: ChunkIdx) -> Result<Chunk, KernelE
     let StageKind::Combine { fold, dtype, axes, span, of, finish } = &stage.kind else {
         return Err(KernelError::NoKernel(task.name()));
     };
-    let fns = find(*fold, *dtype)?;
+    let (fns, dtypes) = (find(*fold, *dtype)?, fold.state(*dtype));
     let shape = region_shape(&task.plan.out_region(task.stage, chunk));
     let groups = groups(task, chunk, (axes, span, of), &shape)?;
     let count = groups.iter().map(|g| g.count).sum();
@@ -38,7 +38,7 @@ pub(crate) fn combine(task: &Task<'_>, chunk: ChunkIdx) -> Result<Chunk, KernelE
         let mut counter = Counter::new(&fns);
         for group in groups.iter().filter(|g| g.count > 0) {
             let mut states = counter.fresh(range.len());
-            load(&fns, &group.planes, range.clone(), &mut states);
+            load(&fns, (&group.planes, &dtypes), range.clone(), &mut states);
             states.count = group.count;
             counter.push(states);
         }
@@ -60,7 +60,7 @@ fn groups(
     shape: &[usize],
 ) -> Result<Vec<Group>, KernelError> {
     let stage = task.plan.stage(task.stage);
-    let (Some(input), StageKind::Combine { fold, dtype, .. }) = (stage.inputs.first(), &stage.kind) else {
+    let Some(input) = stage.inputs.first() else {
         return Err(task.bad(0, "the stage has no input".into()));
     };
     let from = task.plan.stage(input.stage);
@@ -77,13 +77,13 @@ fn groups(
     if feeds.len() != expected {
         return Err(KernelError::MissingInput { stage: task.name(), slot: 0, got: feeds.len(), expected });
     }
-    let dtypes = fold.state(*dtype);
+    let dtypes = &from.planes;
     let group = |feed: &&crate::Feed| {
         if region_shape(&feed.region) != shape || feed.chunk.planes.len() != dtypes.len() {
             let got = format!("{} planes of shape {:?}", feed.chunk.planes.len(), region_shape(&feed.region));
             return Err(task.bad(0, format!("got {got}, expected {} of shape {shape:?}", dtypes.len())));
         }
-        for (plane, &d) in feed.chunk.planes.iter().zip(&dtypes) {
+        for (plane, &d) in feed.chunk.planes.iter().zip(dtypes) {
             task.check_plane(feed, plane, d)?;
         }
         let at = from.grid.coords(feed.chunk_idx);

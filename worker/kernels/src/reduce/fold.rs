@@ -4,7 +4,8 @@
 //! Owns the order of additions within a leaf. Must not know how leaves are cut and merged.
 
 use super::kinds::{AllOf, AnyOf, Greatest, Least, Product, Sum};
-use super::kinds::{ArgFold, Keep, Mean, Moments, Monoid, Position, SumOf};
+use super::kinds::{ArgFold, Keep, Monoid, Position};
+use super::sums::{Count, Counted, IntMean, Mean, Moments, Spread, Summed, Total, counts_body, moments_body};
 use crate::ops::versions;
 use tilework_expr::{Complex, DType, Fold};
 
@@ -14,10 +15,10 @@ pub(crate) const LANES: usize = 32;
 /// The loops of one fold over elements of one dtype. States are plain data of `state_size` bytes.
 #[derive(Clone, Copy)]
 pub(crate) struct FoldFns {
-    /// Bytes of a state, at most 16.
+    /// Bytes of a state, at most 24.
     pub state_size: usize,
     /// Where the values of a state's planes lie in it.
-    pub offsets: [usize; 2],
+    pub offsets: [usize; 3],
     /// Makes states of no elements: destination, count.
     pub identity: unsafe fn(*mut u8, usize),
     /// Folds dense rows of at most [`BLOCK`](crate::program::BLOCK) elements: source, rows, row length, one state a row.
@@ -95,7 +96,7 @@ const ABREAST: usize = 8;
 /// # Safety
 /// As many elements as there are states in each of the rows from there on.
 #[inline(always)]
-unsafe fn fold_rows<T: Copy, S: Copy>(
+pub(crate) unsafe fn fold_rows<T: Copy, S: Copy>(
     states: &mut [S],
     rows: &[*const u8],
     from: usize,
@@ -198,7 +199,7 @@ unsafe fn shift<T: Copy>(states: *mut u8, n: usize, by: u64) {
 fn fns<T: Copy, F: Finish<T>>() -> FoldFns {
     FoldFns {
         state_size: std::mem::size_of::<F::State>(),
-        offsets: [0, 0],
+        offsets: [0; 3],
         identity: identity::<T, F>,
         rows: rows::<T, F>(),
         columns: Columns::Each(each::<T, F>()),
@@ -208,56 +209,47 @@ fn fns<T: Copy, F: Finish<T>>() -> FoldFns {
     }
 }
 
-/// Columns of a leaf of which mean and deviations are computed before the next ones: the elements of as many in all of
-/// its rows stay in the L1 cache for the second pass.
-const MOMENTS_STRIP: usize = 128;
+/// Columns of a leaf that are folded before the next ones: the elements of as many in all of its rows stay in the L1
+/// cache for a second pass.
+pub(crate) const MOMENTS_STRIP: usize = 128;
 
-/// # Safety
-/// As for [`Columns::Leaf`].
-#[inline(always)]
-unsafe fn moments_body<T: SumOf>(rows: &[*const u8], n: usize, last: usize, dst: *mut u8) {
-    let (whole, short) = rows.split_at(if last == n { rows.len() } else { rows.len().saturating_sub(1) });
-    let (full, fewer) = (T::count(rows.len() as u64), T::count(whole.len() as u64));
-    for from in (0..n).step_by(MOMENTS_STRIP) {
-        let len = MOMENTS_STRIP.min(n - from);
-        let last = last.saturating_sub(from).min(len);
-        let (mut mean, mut square) = ([T::ZERO; MOMENTS_STRIP], [T::ZERO; MOMENTS_STRIP]);
-        // SAFETY: promised by the caller.
-        unsafe {
-            fold_rows(&mut mean[..len], whole, from, |m, x: T, _, _| m.add(x));
-            fold_rows(&mut mean[..last], short, from, |m, x: T, _, _| m.add(x));
-        }
-        mean[..last].iter_mut().for_each(|m| *m = m.div(full));
-        if !whole.is_empty() {
-            mean[last..len].iter_mut().for_each(|m| *m = m.div(fewer));
-        }
-        let add = |s: T, x: T, _: usize, i: usize| {
-            let d = x.sub(mean[i]);
-            s.add(d.mul(d))
-        };
-        // SAFETY: promised by the caller.
-        unsafe {
-            fold_rows(&mut square[..len], whole, from, add);
-            fold_rows(&mut square[..last], short, from, add);
-            let states = dst.cast::<(T, T)>().add(from);
-            (0..len).for_each(|i| states.add(i).write((mean[i], square[i])));
-        }
-    }
+versions! {
+    fn moments_leaf<T: Real>(rows: &[*const u8], n: usize, last: usize, dst: *mut u8) = moments_body
+}
+versions! {
+    fn counts_leaf<T: Counted>(rows: &[*const u8], n: usize, last: usize, dst: *mut u8) = counts_body
 }
 
-versions! { fn moments_leaf<T: SumOf>(rows: &[*const u8], n: usize, last: usize, dst: *mut u8) = moments_body }
+/// Floats whose variance there is.
+trait Real: Summed<Sum = f64> {}
+impl<T: Summed<Sum = f64>> Real for T {}
 
-fn moments<T: SumOf, F: Finish<T>>() -> FoldFns {
-    let offsets = [std::mem::offset_of!((T, T), 0), std::mem::offset_of!((T, T), 1)];
+fn moments<T: Real, F: Finish<T>>() -> FoldFns {
+    let offsets = [
+        std::mem::offset_of!(Spread, mean),
+        std::mem::offset_of!(Spread, rest),
+        std::mem::offset_of!(Spread, squares),
+    ];
     FoldFns { columns: Columns::Leaf(moments_leaf::<T>()), offsets, ..fns::<T, F>() }
 }
 
+fn counts<T: Counted, F: Finish<T>>() -> FoldFns {
+    let offsets = [std::mem::offset_of!(Count, low), std::mem::offset_of!(Count, high), 0];
+    FoldFns { columns: Columns::Leaf(counts_leaf::<T>()), offsets, ..fns::<T, F>() }
+}
+
 fn arg<T: Copy, F: Finish<T>>() -> FoldFns {
-    let offsets = [std::mem::offset_of!((T, Position), 0), std::mem::offset_of!((T, Position), 1)];
+    let offsets = [std::mem::offset_of!((T, Position), 0), std::mem::offset_of!((T, Position), 1), 0];
     FoldFns { shift: Some(shift::<T>), offsets, ..fns::<T, F>() }
 }
 
 macro_rules! over {
+    (integers $d:expr, $f:ident) => {
+        over!(@ $d, $f, I8 i8, I16 i16, I32 i32, I64 i64, U8 u8, U16 u16, U32 u32, U64 u64)
+    };
+    (floats $d:expr, $f:ident) => {
+        over!(@ $d, $f, F32 f32, F64 f64, C32 Complex<f32>, C64 Complex<f64>)
+    };
     (numbers $d:expr, $f:ident) => {
         over!(@ $d, $f, I8 i8, I16 i16, I32 i32, I64 i64, U8 u8, U16 u16, U32 u32, U64 u64, F32 f32, F64 f64,
             C32 Complex<f32>, C64 Complex<f64>)
@@ -272,17 +264,22 @@ macro_rules! over {
 pub(crate) fn fold_fns(fold: Fold, d: DType) -> Option<FoldFns> {
     macro_rules! sum {
         ($t:ty) => {
-            fns::<$t, Keep<Monoid<Sum>>>()
+            fns::<$t, Total<Sum>>()
         };
     }
     macro_rules! prod {
         ($t:ty) => {
-            fns::<$t, Keep<Monoid<Product>>>()
+            fns::<$t, Total<Product>>()
         };
     }
     macro_rules! mean {
         ($t:ty) => {
             fns::<$t, Mean>()
+        };
+    }
+    macro_rules! int_mean {
+        ($t:ty) => {
+            counts::<$t, IntMean>()
         };
     }
     macro_rules! min {
@@ -308,7 +305,8 @@ pub(crate) fn fold_fns(fold: Fold, d: DType) -> Option<FoldFns> {
     match fold {
         Fold::Sum => over!(numbers d, sum),
         Fold::Prod => over!(numbers d, prod),
-        Fold::Mean => over!(numbers d, mean),
+        Fold::Mean if d.is_int() => over!(integers d, int_mean),
+        Fold::Mean => over!(floats d, mean),
         Fold::Min => over!(ordered d, min),
         Fold::Max => over!(ordered d, max),
         Fold::ArgMin => over!(ordered d, argmin),
@@ -337,11 +335,12 @@ mod tests {
     fn every_instruction_set_gives_the_same_bits() {
         let row: Vec<f64> = (0..BLOCK).map(|i| 1.0 / (i as f64 - 300.3)).collect();
         for n in [3, 31, 32, 33, 500, BLOCK] {
-            let (mut least, mut best) = ([0f64; 2], [0f64; 2]);
+            let none = Spread { mean: 0.0, rest: 0.0, squares: 0.0 };
+            let (mut least, mut best) = (none, none);
             // SAFETY: a row of `n` elements, room for a state.
             unsafe {
-                rows_body::<f64, Moments<false>>(row.as_ptr().cast(), 1, n, least.as_mut_ptr().cast());
-                rows::<f64, Moments<false>>()(row.as_ptr().cast(), 1, n, best.as_mut_ptr().cast());
+                rows_body::<f64, Moments<false>>(row.as_ptr().cast(), 1, n, (&raw mut least).cast());
+                rows::<f64, Moments<false>>()(row.as_ptr().cast(), 1, n, (&raw mut best).cast());
             }
             assert_eq!(least, best);
         }
@@ -356,11 +355,12 @@ mod tests {
             let element = &element;
             let column = |i: usize| (0..n_rows).map(move |r| element(r, i));
             let none = <ArgFold<Least> as FoldOf<f64>>::identity();
-            let (mut sums, mut firsts, mut moments) = (vec![0f64; n], vec![none; n], vec![(0f64, 0f64); n]);
+            let (mut sums, mut firsts) = (vec![0f64; n], vec![none; n]);
+            let mut moments = vec![Spread { mean: 0.0, rest: 0.0, squares: 0.0 }; n];
             let last = n.div_ceil(2);
             // SAFETY: rows of at least `n` elements, and a state for each.
             unsafe {
-                each::<f64, Monoid<Sum>>()(sums.as_mut_ptr().cast(), &rows, n, 0, 1);
+                each::<f64, Total<Sum>>()(sums.as_mut_ptr().cast(), &rows, n, 0, 1);
                 each::<f64, ArgFold<Least>>()(firsts.as_mut_ptr().cast(), &rows, n, 5, 3);
                 moments_leaf::<f64>()(&rows, n, last, moments.as_mut_ptr().cast());
             }
@@ -372,11 +372,49 @@ mod tests {
                 let count = n_rows - usize::from(i >= last);
                 if count > 0 {
                     let mean = column(i).take(count).fold(0.0, |s, x| s + x) / count as f64;
+                    let off = column(i).take(count).fold(0.0, |s, x| s + (x - mean));
                     let square = column(i).take(count).fold(0.0, |s, x| s + (x - mean) * (x - mean));
-                    assert_eq!(moments[i], (mean, square));
+                    let excess = off * (off / count as f64);
+                    assert_eq!(moments[i].squares, if excess < square { square - excess } else { 0.0 });
+                    assert_eq!(moments[i].mean, mean + off / count as f64);
                 }
             }
         }
+    }
+
+    /// Integers of every kind, at the ends of their types, in rows and in columns of a leaf.
+    #[test]
+    fn sums_of_integers_are_exact() {
+        fn check<T: Counted + Into<i128>>(all: [T; 4]) {
+            let elements: Vec<T> = (0..16 * 300).map(|i| all[(i * i + i / 7) % 4]).collect();
+            let exact = |of: &mut dyn Iterator<Item = T>| of.map(Into::into).sum::<i128>();
+            let sum = |c: Count| (i128::from(c.high) << 64) | i128::from(c.low);
+            for n in [1, 31, 32, 33, 500, BLOCK] {
+                for row in [&elements[..n], &vec![all[0]; n], &vec![all[1]; n]] {
+                    assert_eq!(sum(IntMean::row(row)), exact(&mut row.iter().copied()));
+                }
+            }
+            for (n_rows, n, last) in [(1, 300, 10), (16, 129, 129), (9, 300, 150)] {
+                let rows: Vec<*const u8> =
+                    elements.chunks(300).take(n_rows).map(|r| r.as_ptr().cast()).collect();
+                let mut counts = vec![Count { low: 1, high: 1 }; n];
+                // SAFETY: rows of at least `n` elements, and a state for each.
+                unsafe { counts_leaf::<T>()(&rows, n, last, counts.as_mut_ptr().cast()) };
+                for (i, &count) in counts.iter().enumerate() {
+                    let n_here = n_rows - usize::from(i >= last);
+                    let mut column = (0..n_here).map(|r| elements[r * 300 + i]);
+                    assert_eq!(sum(count), exact(&mut column), "column {i} of {n_rows} rows");
+                }
+            }
+        }
+        check([i8::MIN, i8::MAX, -1, 3]);
+        check([u8::MAX, 0, 1, 3]);
+        check([i16::MIN, i16::MAX, -1, 3]);
+        check([u16::MAX, 0, 1, 3]);
+        check([i32::MIN, i32::MAX, -1, 3]);
+        check([u32::MAX, 0, 1, 3]);
+        check([i64::MIN, i64::MAX, -1, 3]);
+        check([u64::MAX, 0, 1 << 63, 3]);
     }
 
     #[test]

@@ -1,4 +1,5 @@
-//! The folds one by one: sums and their like, mean and variance, positions of extremes.
+//! The folds that keep an element: extremes and their positions, any and all; and what all folds share: operations,
+//! and the order in which a row is folded.
 //!
 //! Owns what a fold means element by element. Must not know chunks or threads.
 
@@ -61,7 +62,12 @@ operation!(AllOf, bool, true, |a, b| a & b);
 
 /// Folds a row in [`LANES`] interleaved parts and then those by halves; short rows from first to last.
 #[inline(always)]
-fn fold_row<T: Copy, S: Copy>(row: &[T], start: S, with: impl Fn(S, T) -> S, join: impl Fn(S, S) -> S) -> S {
+pub(crate) fn fold_row<T: Copy, S: Copy>(
+    row: &[T],
+    start: S,
+    with: impl Fn(S, T) -> S,
+    join: impl Fn(S, S) -> S,
+) -> S {
     if row.len() < LANES {
         return row.iter().fold(start, |s, &x| with(s, x));
     }
@@ -111,30 +117,24 @@ impl<T: Copy, O: Operation<T>> FoldOf<T> for Monoid<O> {
 /// A fold whose result is its state.
 pub(crate) struct Keep<F>(PhantomData<F>);
 
-macro_rules! same_fold {
-    ($t:ident, $f:ty) => {
-        type State = <$f as FoldOf<$t>>::State;
-        #[inline(always)]
-        fn identity() -> Self::State {
-            <$f>::identity()
-        }
-        #[inline(always)]
-        fn row(row: &[$t]) -> Self::State {
-            <$f>::row(row)
-        }
-        #[inline(always)]
-        fn with(state: Self::State, x: $t, position: u64) -> Self::State {
-            <$f>::with(state, x, position)
-        }
-        #[inline(always)]
-        fn merge(x: Self::State, y: Self::State, a: u64, b: u64) -> Self::State {
-            <$f>::merge(x, y, a, b)
-        }
-    };
-}
-
 impl<T: Copy, O: Operation<T>> FoldOf<T> for Keep<Monoid<O>> {
-    same_fold!(T, Monoid<O>);
+    type State = T;
+    #[inline(always)]
+    fn identity() -> T {
+        Monoid::<O>::identity()
+    }
+    #[inline(always)]
+    fn row(row: &[T]) -> T {
+        Monoid::<O>::row(row)
+    }
+    #[inline(always)]
+    fn with(state: T, x: T, position: u64) -> T {
+        Monoid::<O>::with(state, x, position)
+    }
+    #[inline(always)]
+    fn merge(x: T, y: T, a: u64, b: u64) -> T {
+        Monoid::<O>::merge(x, y, a, b)
+    }
 }
 
 /// Whether the fold of no elements is an error: extremes have no neutral value that is an element.
@@ -142,129 +142,13 @@ trait Neutral {
     const HAS: bool;
 }
 macro_rules! neutral { ($($o:ident $has:literal)*) => { $(impl Neutral for $o { const HAS: bool = $has; })* }; }
-neutral!(Sum true Product true AnyOf true AllOf true Least false Greatest false);
+neutral!(AnyOf true AllOf true Least false Greatest false);
 
 #[allow(private_bounds, reason = "the trait is this file's own bookkeeping")]
 impl<T: Copy, O: Operation<T> + Neutral> Finish<T> for Keep<Monoid<O>> {
     type Out = T;
     fn finish(state: T, n: u64, _: f64) -> Option<T> {
         (n > 0 || O::HAS).then_some(state)
-    }
-}
-
-/// Sum divided by the number of elements.
-pub(crate) struct Mean;
-
-impl<T: Copy> FoldOf<T> for Mean
-where
-    Sum: Operation<T>,
-{
-    same_fold!(T, Monoid<Sum>);
-}
-
-macro_rules! int_mean { ($($t:ident)*) => { $(
-    impl Finish<$t> for Mean {
-        type Out = $t;
-        /// Integer division, as ndarray's; of no elements there is none.
-        fn finish(state: $t, n: u64, _: f64) -> Option<$t> {
-            i128::from(state).checked_div(i128::from(n)).map(|q| q as $t)
-        }
-    }
-)* }; }
-int_mean!(i8 i16 i32 i64 u8 u16 u32 u64);
-macro_rules! float_mean { ($($t:ident)*) => { $(
-    impl Finish<$t> for Mean {
-        type Out = $t;
-        fn finish(state: $t, n: u64, _: f64) -> Option<$t> {
-            Some(state / n as $t)
-        }
-    }
-    impl Finish<Complex<$t>> for Mean {
-        type Out = Complex<$t>;
-        fn finish(state: Complex<$t>, n: u64, _: f64) -> Option<Complex<$t>> {
-            Some(Complex::new(state.re / n as $t, state.im / n as $t))
-        }
-    }
-)* }; }
-float_mean!(f32 f64);
-
-/// The arithmetic of a float type, by name so that loops over it can be generic.
-pub(crate) trait SumOf: Copy {
-    /// Zero.
-    const ZERO: Self;
-    /// A number of elements.
-    fn count(n: u64) -> Self;
-    /// A real parameter.
-    fn real(x: f64) -> Self;
-    /// `self + y`.
-    fn add(self, y: Self) -> Self;
-    /// `self - y`.
-    fn sub(self, y: Self) -> Self;
-    /// `self * y`.
-    fn mul(self, y: Self) -> Self;
-    /// `self / y`.
-    fn div(self, y: Self) -> Self;
-    /// The square root.
-    fn root(self) -> Self;
-}
-macro_rules! sum_of { ($($t:ident)*) => { $(
-    impl SumOf for $t {
-        const ZERO: $t = 0.0;
-        #[inline(always)]
-        fn count(n: u64) -> $t { n as $t }
-        #[inline(always)]
-        fn real(x: f64) -> $t { x as $t }
-        #[inline(always)]
-        fn add(self, y: $t) -> $t { self + y }
-        #[inline(always)]
-        fn sub(self, y: $t) -> $t { self - y }
-        #[inline(always)]
-        fn mul(self, y: $t) -> $t { self * y }
-        #[inline(always)]
-        fn div(self, y: $t) -> $t { self / y }
-        #[inline(always)]
-        fn root(self) -> $t { self.sqrt() }
-    }
-)* }; }
-sum_of!(f32 f64);
-
-/// Mean and sum of squared deviations: two passes over a leaf, leaves merged as by Chan, Golub and LeVeque ("Updating
-/// formulae and a pairwise algorithm for computing sample variances", 1979).
-pub(crate) struct Moments<const ROOT: bool>;
-
-impl<T: SumOf, const ROOT: bool> FoldOf<T> for Moments<ROOT> {
-    type State = (T, T);
-    #[inline(always)]
-    fn identity() -> (T, T) {
-        (T::ZERO, T::ZERO)
-    }
-    #[inline(always)]
-    fn row(row: &[T]) -> (T, T) {
-        let mean = fold_row(row, T::ZERO, T::add, T::add).div(T::count(row.len() as u64));
-        let square = |s: T, x: T| {
-            let d = x.sub(mean);
-            s.add(d.mul(d))
-        };
-        (mean, fold_row(row, T::ZERO, square, T::add))
-    }
-    /// Never called: rows of a leaf are folded at once.
-    fn with(state: (T, T), _: T, _: u64) -> (T, T) {
-        state
-    }
-    #[inline(always)]
-    fn merge(x: (T, T), y: (T, T), a: u64, b: u64) -> (T, T) {
-        let (a, b) = (T::count(a), T::count(b));
-        let n = a.add(b);
-        let d = y.0.sub(x.0);
-        (x.0.add(d.mul(b.div(n))), x.1.add(y.1).add(d.mul(d).mul(a.mul(b.div(n)))))
-    }
-}
-
-impl<T: SumOf, const ROOT: bool> Finish<T> for Moments<ROOT> {
-    type Out = T;
-    fn finish(state: (T, T), n: u64, ddof: f64) -> Option<T> {
-        let variance = state.1.div(T::real((n as f64 - ddof).max(0.0)));
-        Some(if ROOT { variance.root() } else { variance })
     }
 }
 

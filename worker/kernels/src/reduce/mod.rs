@@ -8,8 +8,10 @@
 
 mod combine;
 mod fold;
+pub mod here;
 mod kinds;
 mod states;
+mod sums;
 mod tree;
 
 pub(crate) use combine::combine;

@@ -5,6 +5,7 @@
 use super::fold::FoldFns;
 use crate::chunk::{Buffer, Chunk, Plane};
 use crate::copy::{Layout, copy_box};
+use crate::ops::cast;
 use crate::task::KernelError;
 use std::sync::Arc;
 use tilework_expr::{DType, Fold};
@@ -113,12 +114,23 @@ impl<'f> Counter<'f> {
 
     /// The whole tree's states, if there was a leaf.
     pub(crate) fn finish(mut self) -> Option<States> {
+        self.take()
+    }
+
+    /// The whole tree's states, if there was a leaf; what is pushed next is another tree.
+    pub(crate) fn take(&mut self) -> Option<States> {
+        self.pushed = 0;
         let mut states = self.entries.pop()?;
         while let Some(mut before) = self.entries.pop() {
             before.merge(self.fns, &states);
-            states = before;
+            self.spare.push(std::mem::replace(&mut states, before));
         }
         Some(states)
+    }
+
+    /// Keeps states for their memory.
+    pub(crate) fn give_back(&mut self, states: States) {
+        self.spare.push(states);
     }
 }
 
@@ -173,15 +185,28 @@ impl Outcome {
     }
 }
 
-/// States `range` of the chunk that [`Outcome::partial`] made, from planes in row-major order.
-pub(crate) fn load(fns: &FoldFns, planes: &[Plane], range: std::ops::Range<usize>, into: &mut States) {
-    for (plane, &offset) in planes.iter().zip(&fns.offsets) {
-        let size = plane.dtype().size();
-        let layout = Layout { shape: &[range.len()], from: &[1], to: &[(fns.state_size / size) as isize] };
-        debug_assert!(plane.is_contiguous() && range.end <= plane.len() && range.len() == into.len());
-        // SAFETY: the plane is row-major and has the range; each state has a place for the value.
+/// States `range` of the chunk that [`Outcome::partial`] made, from planes in row-major order; of `dtypes`, but that a
+/// sum's only plane may be of the elements' own dtype, as a partial matrix product is.
+pub(crate) fn load(
+    fns: &FoldFns,
+    (planes, dtypes): (&[Plane], &[DType]),
+    range: std::ops::Range<usize>,
+    into: &mut States,
+) {
+    for ((plane, &dtype), &offset) in planes.iter().zip(dtypes).zip(&fns.offsets) {
+        let (size, n) = (plane.dtype().size(), range.len());
+        debug_assert!(plane.is_contiguous() && range.end <= plane.len() && n == into.len());
+        // SAFETY: the plane is row-major and has the range; each state has a place for the value, and is that value
+        // where it is converted.
         unsafe {
-            copy_box(size, &layout, plane.as_ptr().add(range.start * size), into.at(fns, 0).add(offset));
+            let (from, to) = (plane.as_ptr().add(range.start * size), into.at(fns, 0).add(offset));
+            if plane.dtype() == dtype {
+                let layout = Layout { shape: &[n], from: &[1], to: &[(fns.state_size / size) as isize] };
+                copy_box(size, &layout, from, to);
+            } else {
+                debug_assert!(fns.state_size == dtype.size());
+                cast(plane.dtype(), dtype)(n, to, from);
+            }
         }
     }
 }

@@ -6,6 +6,7 @@
 
 mod elementwise;
 mod errors;
+mod exact;
 mod functions;
 mod harness;
 mod products;
