@@ -18,6 +18,7 @@ mod memory;
 mod op;
 mod plan;
 mod program;
+pub mod quantities;
 mod rewrite;
 mod runs;
 mod task;

@@ -72,7 +72,7 @@ impl ZarrReader {
 fn meta(path: &str, array: &Array<Store>) -> Result<ArrayMeta, FormatError> {
     let dtype = dtype_of(array.data_type()).ok_or_else(|| FormatError::UnsupportedDType {
         path: path.to_owned(),
-        got: format!("{:?}", array.data_type()),
+        got: array.data_type().to_string(),
     })?;
     let (shape, _) = region::checked_shape(path, array.shape(), dtype.size())?;
     let lens = |chunk: &[NonZeroU64]| -> Result<Vec<usize>, FormatError> {

@@ -113,4 +113,6 @@ pub enum Bug {
     SilenceIgnored,
     /// A chunk that was made again while a job was over is not announced to its client.
     RemadeOutputUnannounced,
+    /// The jobs that read a cancelled one are left to wait for its chunks.
+    CancelledReadersLeft,
 }
