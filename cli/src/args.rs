@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 /// Chunked distributed arrays: the scheduler, the workers, and what is needed to look after them.
 #[derive(Parser, Debug)]
-#[command(name = "tilework", version, disable_version_flag = true, after_help = EXAMPLES)]
+#[command(name = "tilework", version, after_help = EXAMPLES)]
 pub struct Cli {
     /// How results are printed.
     #[arg(long, global = true, value_enum, default_value = "human")]
@@ -25,7 +25,8 @@ Examples:
   tilework scheduler --connection-file ~/.tilework/a.json --announce ib0
   tilework worker --connection-file ~/.tilework/a.json --threads 8 --memory 32GiB
   tilework wait --connection-file ~/.tilework/a.json --workers 4 --timeout 120
-  tilework state --connection-file ~/.tilework/a.json --output json
+  tilework state --connection-file ~/.tilework/a.json --watch
+  tilework cancel 3
 
 Settings come from flags, else from TILEWORK_* variables, else from the configuration file, else from defaults;
 `tilework config show` prints them all and where each came from.";
@@ -55,9 +56,20 @@ pub enum Command {
     /// Wait until so many workers have joined.
     #[command(after_help = "Example:\n  tilework wait --workers 4 --timeout 120 && ./my_program")]
     Wait(WaitArgs),
-    /// Show the workers and jobs of a cluster.
-    #[command(after_help = "Example:\n  tilework state --output json | jq '.workers[].name'")]
-    State(StateArgs),
+    /// Show what a cluster does: jobs with their stages, and workers.
+    #[command(
+        after_help = "Examples:\n  tilework state --watch\n  tilework state --output json | jq '.workers[].name'"
+    )]
+    State(WatchArgs),
+    /// List the jobs: whose they are, how far, how fast and for how long.
+    Jobs(WatchArgs),
+    /// List the workers: what they do, hold and may hold, and where they are.
+    Workers(WatchArgs),
+    /// End jobs by their numbers, whoever submitted them. Their clients get an error that says who did it.
+    #[command(after_help = "Example:\n  tilework jobs\n  tilework cancel 3")]
+    Cancel(CancelArgs),
+    /// End the scheduler, and with it the workers and all jobs.
+    Stop(StateArgs),
     /// Print the version.
     Version,
     /// The settings.
@@ -80,6 +92,28 @@ pub struct StateArgs {
     pub connection_file: Option<String>,
 }
 
+/// Of looking, once or again and again.
+#[derive(Args, Debug)]
+pub struct WatchArgs {
+    /// The cluster's connection file.
+    #[arg(long, value_name = "FILE")]
+    pub connection_file: Option<String>,
+    /// Show it again every so many seconds (1 where no number is given), until Ctrl-C.
+    #[arg(long, value_name = "SECONDS", num_args = 0..=1, default_missing_value = "1")]
+    pub watch: Option<f64>,
+}
+
+/// Of cancelling.
+#[derive(Args, Debug)]
+pub struct CancelArgs {
+    /// The jobs' numbers, as `tilework jobs` shows them.
+    #[arg(required = true, value_name = "JOB")]
+    pub jobs: Vec<u64>,
+    /// The cluster's connection file.
+    #[arg(long, value_name = "FILE")]
+    pub connection_file: Option<String>,
+}
+
 /// Of a scheduler.
 #[derive(Args, Debug)]
 pub struct SchedulerArgs {
@@ -92,6 +126,9 @@ pub struct SchedulerArgs {
     /// Which of this host's addresses others are told: an interface's name, an address or a network.
     #[arg(long, value_name = "NAME|IP|CIDR")]
     pub announce: Option<String>,
+    /// Stop a scheduler that serves the connection file already, and take its place.
+    #[arg(long)]
+    pub replace: bool,
 }
 
 /// Of a worker.
@@ -157,7 +194,11 @@ impl Command {
                 ("worker.patience", &a.patience),
             ],
             Command::Wait(a) => vec![("connection-file", &a.connection_file)],
-            Command::State(a) => vec![("connection-file", &a.connection_file)],
+            Command::State(a) | Command::Jobs(a) | Command::Workers(a) => {
+                vec![("connection-file", &a.connection_file)]
+            }
+            Command::Cancel(a) => vec![("connection-file", &a.connection_file)],
+            Command::Stop(a) => vec![("connection-file", &a.connection_file)],
             Command::Version | Command::Config(_) => vec![],
         };
         given.into_iter().filter_map(|(key, value)| Some((key, value.clone()?))).collect()

@@ -2,18 +2,23 @@
 //!
 //! Owns the end by signals. Must not know arguments.
 
-use crate::output::Output;
+use crate::output::{Output, Page};
 use crate::settings::Settings;
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, bail};
 use serde_json::json;
 use std::time::{Duration, Instant};
 use tilework_cluster::connection::ConnectionFile;
 use tilework_cluster::signals::shutdown_signal;
-use tilework_scheduler::remote::{self, Monitor};
-use tilework_scheduler::{Limits, LinkError};
+use tilework_cluster::who::Who;
+use tilework_scheduler::remote::Monitor;
+use tilework_scheduler::{JobNumber, Limits, RunError};
 
 /// How long a scheduler may take to answer a question.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a scheduler may take to end.
+const STOP_TIMEOUT: Duration = Duration::from_secs(30);
+/// The shortest pause between two pages of what is watched.
+const WATCH_PAUSE_MIN: Duration = Duration::from_millis(100);
 /// How often a scheduler is asked who has joined.
 const ASK_INTERVAL: Duration = Duration::from_millis(100);
 
@@ -33,7 +38,7 @@ fn until_told() -> std::io::Result<impl Future<Output = ()> + Send> {
 }
 
 /// Runs a scheduler.
-pub async fn scheduler(settings: &Settings, output: &Output) -> anyhow::Result<()> {
+pub async fn scheduler(settings: &Settings, replace: bool, output: &Output) -> anyhow::Result<()> {
     let restart_count = std::env::var("SLURM_RESTART_COUNT").ok().and_then(|n| n.parse().ok());
     let config = tilework_scheduler::Config {
         connection_file: settings.connection_file()?,
@@ -41,6 +46,7 @@ pub async fn scheduler(settings: &Settings, output: &Output) -> anyhow::Result<(
         announce: settings.optional("scheduler.announce"),
         job: std::env::var("SLURM_JOB_ID").ok(),
         restart_count: restart_count.unwrap_or(0),
+        replace,
         limits: Limits::default(),
     };
     let path = config.connection_file.display().to_string();
@@ -51,7 +57,12 @@ pub async fn scheduler(settings: &Settings, output: &Output) -> anyhow::Result<(
             &json!({ "addresses": file.addresses, "connection_file": path }),
         );
     };
-    Ok(tilework_scheduler::run(config, ready, until_told()?).await?)
+    match tilework_scheduler::run(config, ready, until_told()?).await {
+        Err(error @ RunError::Running { .. }) => {
+            Err(error).context("use `tilework stop`, another --connection-file, or --replace")
+        }
+        ended => Ok(ended?),
+    }
 }
 
 /// Runs a worker.
@@ -74,10 +85,69 @@ pub async fn worker(settings: &Settings, output: &Output) -> anyhow::Result<()> 
     Ok(tilework_worker::run(config, ready, until_told()?).await?)
 }
 
-/// Shows a cluster.
-pub async fn state(settings: &Settings, output: &Output) -> anyhow::Result<()> {
+/// The cluster of the settings: its addresses in words, and a connection to look at it and steer it.
+async fn cluster(settings: &Settings) -> anyhow::Result<(String, Monitor)> {
     let file = ConnectionFile::read(&settings.connection_file()?)?;
-    output.state(&remote::state(&file, ANSWER_TIMEOUT).await?);
+    Ok((file.addresses.join(" or "), Monitor::connect(&file, ANSWER_TIMEOUT).await?))
+}
+
+/// Shows a cluster, once or every so many seconds until told to end.
+pub async fn look(
+    settings: &Settings,
+    page: Page,
+    watch: Option<f64>,
+    output: &Output,
+) -> anyhow::Result<()> {
+    let pause = watch.map(|s| Duration::try_from_secs_f64(s).ok().filter(|p| *p >= WATCH_PAUSE_MIN));
+    let Some(pause) = pause else {
+        let (at, mut monitor) = cluster(settings).await?;
+        output.page(page, &monitor.state().await?, &at);
+        return Ok(());
+    };
+    let pause =
+        pause.with_context(|| format!("--watch: expected at least {} s", WATCH_PAUSE_MIN.as_secs_f32()))?;
+    let told = shutdown_signal()?;
+    let (at, mut monitor) = cluster(settings).await?;
+    let mut screen = output.screen();
+    let shown = async {
+        loop {
+            screen.show(output, page, &monitor.state().await?, &at)?;
+            tokio::time::sleep(pause).await;
+        }
+    };
+    tokio::select! {
+        ended = shown => ended,
+        _ = told => Ok(()),
+    }
+}
+
+/// Ends jobs by their numbers.
+pub async fn cancel(settings: &Settings, jobs: &[u64], output: &Output) -> anyhow::Result<()> {
+    let (_, mut monitor) = cluster(settings).await?;
+    let by = Who::this_process().to_string();
+    let mut missing = Vec::new();
+    for &job in jobs {
+        if monitor.cancel(JobNumber(job), &by).await? {
+            output.say(format!("job {job} is cancelled"), &json!({ "cancelled": job }));
+        } else {
+            missing.push(job.to_string());
+        }
+    }
+    if !missing.is_empty() {
+        bail!("no job {}; `tilework jobs` lists those that there are", missing.join(", "));
+    }
+    Ok(())
+}
+
+/// Ends a cluster.
+pub async fn stop(settings: &Settings, output: &Output) -> anyhow::Result<()> {
+    let (at, mut monitor) = cluster(settings).await?;
+    monitor.stop(&Who::this_process().to_string()).await?;
+    let ended = tokio::time::timeout(STOP_TIMEOUT, monitor.ended()).await;
+    ended.map_err(|_| {
+        anyhow!("the scheduler at {at} does not end, {} s after it was told to", STOP_TIMEOUT.as_secs())
+    })?;
+    output.say(format!("the scheduler at {at} has ended"), &json!({ "stopped": at }));
     Ok(())
 }
 
@@ -94,8 +164,7 @@ pub async fn wait(settings: &Settings, n: usize, timeout: Duration, output: &Out
         while started.elapsed() < timeout {
             match monitor.state().await {
                 Ok(state) => joined = state.workers.len(),
-                Err(refused @ LinkError::Refused(_)) => return Err(refused.into()),
-                Err(error) => return Err(error).context("the scheduler ended while it was waited for"),
+                Err(error) => return Err(error.into()),
             }
             if joined >= n {
                 return Ok(joined);

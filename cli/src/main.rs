@@ -1,4 +1,4 @@
-//! The command line program: starts schedulers and workers, waits for them, shows them.
+//! The command line program: starts schedulers and workers, waits for them, shows and steers them.
 //!
 //! Owns arguments, settings, output and exit codes. Must not decide anything about a cluster: every command is one
 //! call of a library. A secret never stands in an argument or in the environment, only the path of its file.
@@ -6,12 +6,13 @@
 mod args;
 mod commands;
 mod output;
+mod pages;
 mod settings;
 mod values;
 
 use args::{Cli, Command, ConfigCommand};
 use clap::Parser;
-use output::Output;
+use output::{Output, Page};
 use settings::Settings;
 use std::process::ExitCode;
 
@@ -31,13 +32,19 @@ fn run(cli: Cli) -> anyhow::Result<()> {
     output.start_log();
     let settings = Settings::load(cli.config.as_deref(), &cli.command.flags(), &settings::environment())?;
     match cli.command {
-        Command::Scheduler(_) => runtime()?.block_on(commands::scheduler(&settings, &output)),
+        Command::Scheduler(a) => runtime()?.block_on(commands::scheduler(&settings, a.replace, &output)),
         Command::Worker(_) => runtime()?.block_on(commands::worker(&settings, &output)),
         Command::Wait(wait) => {
             let timeout = std::time::Duration::from_secs(wait.timeout);
             runtime()?.block_on(commands::wait(&settings, wait.workers, timeout, &output))
         }
-        Command::State(_) => runtime()?.block_on(commands::state(&settings, &output)),
+        Command::State(a) => runtime()?.block_on(commands::look(&settings, Page::State, a.watch, &output)),
+        Command::Jobs(a) => runtime()?.block_on(commands::look(&settings, Page::Jobs, a.watch, &output)),
+        Command::Workers(a) => {
+            runtime()?.block_on(commands::look(&settings, Page::Workers, a.watch, &output))
+        }
+        Command::Cancel(a) => runtime()?.block_on(commands::cancel(&settings, &a.jobs, &output)),
+        Command::Stop(_) => runtime()?.block_on(commands::stop(&settings, &output)),
         Command::Version => {
             output.version();
             Ok(())

@@ -3,10 +3,14 @@
 //! Owns stdout; what goes on is logged to stderr. Must not know where it comes from.
 
 use crate::args::Format;
+use crate::pages::{self, Column};
 use crate::settings::Settings;
-use crate::values::show_bytes;
+use crossterm::cursor::{Hide, MoveTo, Show};
+use crossterm::style::Print;
+use crossterm::terminal::{self, Clear, ClearType, EnterAlternateScreen, LeaveAlternateScreen};
+use crossterm::{execute, queue};
 use serde_json::json;
-use std::fmt::Write;
+use std::io::IsTerminal;
 use tilework_scheduler::ClusterState;
 use tracing_subscriber::EnvFilter;
 
@@ -46,103 +50,101 @@ impl Output {
     }
 
     pub fn settings(&self, settings: &Settings) {
-        let mut rows = vec![["setting", "value", "from"].map(str::to_owned)];
+        let mut rows = Vec::new();
         let mut values = serde_json::Map::new();
         for (key, value, origin) in settings.all() {
-            rows.push([key.to_owned(), value.to_owned(), origin.to_string()]);
+            rows.push(vec![key.to_owned(), value.to_owned(), origin.to_string()]);
             values.insert(key.into(), json!({ "value": value, "from": origin.to_string() }));
         }
-        self.say(table(&rows), &values.into());
+        let head = [("setting", Column::Text), ("value", Column::Text), ("from", Column::Text)];
+        self.say(pages::table(&head, rows, None), &values.into());
     }
 
-    pub fn state(&self, state: &ClusterState) {
-        self.say(state_text(state), &state_json(state));
+    /// Prints a page of a cluster for people, or all of it for programs.
+    pub fn page(&self, page: Page, state: &ClusterState, at: &str) {
+        self.say(page.text(state, at, width()), &pages::state_json(state, at));
     }
+
+    /// A place for pages that follow one another.
+    pub fn screen(&self) -> Screen {
+        Screen {
+            is_terminal: self.format == Format::Human && std::io::stdout().is_terminal(),
+            is_open: false,
+        }
+    }
+}
+
+/// What of a cluster is shown to people.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Page {
+    State,
+    Jobs,
+    Workers,
+}
+
+impl Page {
+    fn text(self, state: &ClusterState, at: &str, width: Option<u16>) -> String {
+        match self {
+            Page::State => pages::state(state, at, width),
+            Page::Jobs => pages::jobs(state, width),
+            Page::Workers => pages::workers(state, width),
+        }
+    }
+}
+
+/// Pages that take one another's place on a terminal, and follow one another elsewhere. The terminal is as it was when
+/// this is dropped.
+pub struct Screen {
+    is_terminal: bool,
+    is_open: bool,
+}
+
+impl Screen {
+    pub fn show(
+        &mut self,
+        output: &Output,
+        page: Page,
+        state: &ClusterState,
+        at: &str,
+    ) -> std::io::Result<()> {
+        if !self.is_terminal {
+            output.page(page, state, at);
+            return Ok(());
+        }
+        let mut out = std::io::stdout().lock();
+        if !self.is_open {
+            execute!(out, EnterAlternateScreen, Hide)?;
+            self.is_open = true;
+        }
+        let (columns, rows) = terminal::size()?;
+        queue!(out, MoveTo(0, 0))?;
+        let text = page.text(state, at, Some(columns));
+        for (i, line) in text.lines().take(rows.into()).enumerate() {
+            let line: String = line.chars().take(columns.into()).collect();
+            queue!(out, MoveTo(0, i as u16), Print(line), Clear(ClearType::UntilNewLine))?;
+        }
+        queue!(out, Clear(ClearType::FromCursorDown))?;
+        std::io::Write::flush(&mut out)
+    }
+}
+
+impl Drop for Screen {
+    fn drop(&mut self) {
+        if self.is_open {
+            // A terminal that is gone needs no order.
+            let _ = execute!(std::io::stdout(), Show, LeaveAlternateScreen);
+        }
+    }
+}
+
+/// Columns of the terminal, where stdout is one.
+fn width() -> Option<u16> {
+    let is_terminal = std::io::stdout().is_terminal();
+    is_terminal.then(terminal::size).and_then(Result::ok).map(|(columns, _)| columns).filter(|&c| c > 0)
 }
 
 /// A line to stdout. A reader that has gone (`| head`) is no error.
 fn print(text: &str) {
     use std::io::Write;
     let _ = writeln!(std::io::stdout(), "{}", text.trim_end());
-}
-
-fn state_text(state: &ClusterState) -> String {
-    let mut workers =
-        vec![["worker", "threads", "memory", "held", "leased", "running", "ready", ""].map(str::to_owned)];
-    for w in &state.workers {
-        workers.push([
-            w.name.clone(),
-            w.threads.to_string(),
-            show_bytes(w.memory_bytes),
-            show_bytes(w.bytes_held),
-            w.leased.to_string(),
-            w.running.to_string(),
-            w.ready.to_string(),
-            if w.leaving { "leaving".into() } else { String::new() },
-        ]);
-    }
-    let mut jobs = vec![["job", "stage", "done", "total", "leased", "held", ""].map(str::to_owned)];
-    for j in &state.jobs {
-        let kind = match (j.dormant, j.finished) {
-            (true, _) => "released",
-            (_, true) => "finished",
-            _ => "running",
-        };
-        for (i, s) in j.stages.iter().enumerate() {
-            let (job, kind) = if i == 0 { (j.job.0.to_string(), kind) } else { (String::new(), "") };
-            let numbers = [s.done, s.total, s.leased, s.held].map(|n| n.to_string());
-            let [done, total, leased, held] = numbers;
-            jobs.push([job, s.name.into(), done, total, leased, held, kind.into()]);
-        }
-    }
-    let mut text = table(&workers);
-    if jobs.len() > 1 {
-        text.push('\n');
-        text.push_str(&table(&jobs));
-    }
-    text
-}
-
-fn state_json(state: &ClusterState) -> serde_json::Value {
-    let workers = state.workers.iter().map(|w| {
-        json!({
-            "worker": w.worker.0,
-            "name": w.name,
-            "threads": w.threads,
-            "memory_bytes": w.memory_bytes,
-            "bytes_held": w.bytes_held,
-            "tasks_leased": w.leased,
-            "tasks_running": w.running,
-            "tasks_ready": w.ready,
-            "leaving": w.leaving,
-        })
-    });
-    let jobs = state.jobs.iter().map(|j| {
-        let stages = j.stages.iter().map(|s| {
-            json!({ "name": s.name, "total": s.total, "done": s.done, "leased": s.leased, "held": s.held })
-        });
-        json!({
-            "job": j.job.0,
-            "finished": j.finished,
-            "released": j.dormant,
-            "stages": stages.collect::<Vec<_>>(),
-        })
-    });
-    json!({ "workers": workers.collect::<Vec<_>>(), "jobs": jobs.collect::<Vec<_>>() })
-}
-
-/// Columns as wide as their widest entry.
-fn table<const N: usize>(rows: &[[String; N]]) -> String {
-    let width = |c: usize| rows.iter().map(|r| r[c].chars().count()).max().unwrap_or(0);
-    let widths: Vec<usize> = (0..N).map(width).collect();
-    let mut text = String::new();
-    for row in rows {
-        let mut line = String::new();
-        for (cell, width) in row.iter().zip(&widths) {
-            write!(line, "{cell:width$}  ").expect("a string takes all");
-        }
-        text.push_str(line.trim_end());
-        text.push('\n');
-    }
-    text
 }

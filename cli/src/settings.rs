@@ -79,8 +79,7 @@ fn default_file() -> anyhow::Result<String> {
 }
 
 fn worker_name() -> anyhow::Result<String> {
-    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_else(|_| "worker".into());
-    Ok(format!("{}-{}", host.trim(), std::process::id()))
+    Ok(format!("{}-{}", tilework_cluster::who::host(), std::process::id()))
 }
 
 /// The variables of this process that may concern us.

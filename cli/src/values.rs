@@ -1,4 +1,4 @@
-//! Values as people write them: sizes of memory, times.
+//! Values as people write them: sizes of memory, times. How they are shown is `tilework_expr::quantities`.
 //!
 //! Owns their spelling. Must not know what they are for.
 
@@ -32,18 +32,6 @@ pub fn bytes(text: &str) -> Option<u64> {
     (value.is_finite() && value < u64::MAX as f64).then_some(value as u64)
 }
 
-/// Bytes for people: `1.5 GiB`.
-pub fn show_bytes(bytes: u64) -> String {
-    let units = ["B", "KiB", "MiB", "GiB", "TiB", "PiB"];
-    let mut value = bytes as f64;
-    let mut unit = 0;
-    while value >= 1024.0 && unit + 1 < units.len() {
-        value /= 1024.0;
-        unit += 1;
-    }
-    if unit == 0 { format!("{bytes} B") } else { format!("{value:.1} {}", units[unit]) }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -64,11 +52,5 @@ mod tests {
         ] {
             assert_eq!(bytes(text), expected, "{text}");
         }
-    }
-
-    #[test]
-    fn sizes_are_shown_short() {
-        assert_eq!(show_bytes(1000), "1000 B");
-        assert_eq!(show_bytes(3 << 29), "1.5 GiB");
     }
 }

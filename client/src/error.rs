@@ -1,10 +1,10 @@
 //! What can go wrong for the user of arrays: a mistake in the expression, a file, or the cluster.
 
 use std::path::{Path, PathBuf};
-use tilework_expr::{DType, ExprError, JobError};
+use tilework_expr::{DType, ExprError, JobError, debug_is_display, quantities};
 
 /// Why an array could not be built or computed.
-#[derive(Debug, thiserror::Error)]
+#[derive(thiserror::Error)]
 pub enum Error {
     /// A mistake in the expression: shapes, axes, dtypes, chunks.
     #[error(transparent)]
@@ -37,9 +37,10 @@ pub enum Error {
     Shape(#[from] ndarray::ShapeError),
     /// A result larger than the limit of what is gathered into this process.
     #[error(
-        "the result has {bytes} bytes, and at most {limit} are gathered into this process; reduce or slice it first, \
-         write it with `write_zarr`, keep it on the workers with `persist`, or raise the limit with \
-         `Session::gather_bytes_max`"
+        "the result has {}, and at most {} are gathered into this process; reduce or slice it first, write it with \
+         `write_zarr`, keep it on the workers with `persist`, or raise the limit with `Session::gather_bytes_max`",
+        quantities::bytes(*.bytes),
+        quantities::bytes(*.limit)
     )]
     TooLargeToGather {
         /// Bytes of the result.
@@ -81,6 +82,8 @@ impl Error {
         Error::NotWritten { path: path.to_owned(), why: Box::new(why) }
     }
 }
+
+debug_is_display!(Error);
 
 /// The result of building or computing an array.
 pub type Result<T> = std::result::Result<T, Error>;

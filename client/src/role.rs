@@ -126,6 +126,7 @@ fn serve(role: Role) -> Result<(), String> {
                     announce: None,
                     job: None,
                     restart_count: 0,
+                    replace: false,
                     limits: tilework_scheduler::Limits::default(),
                 };
                 let dir = config.connection_file.parent().map(std::path::Path::to_path_buf);

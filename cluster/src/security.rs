@@ -24,6 +24,12 @@ pub const CLUSTER_ID_BYTES: usize = 16;
 pub const TOKEN_BYTES: usize = 32;
 
 const SCHEME: &str = "Bearer ";
+/// Names the sender's release: programs and plans are of one version on both ends.
+const RELEASE_HEADER: &str = "tilework-release";
+/// Characters of another release's name that are shown.
+const RELEASE_CHARS_MAX: usize = 40;
+/// The release of this build.
+const RELEASE: &str = env!("CARGO_PKG_VERSION");
 
 /// Why a cluster's secrets could not be made.
 #[derive(Debug, thiserror::Error)]
@@ -37,7 +43,7 @@ pub enum IdentityError {
 }
 
 /// Why a request was refused.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TokenError {
     /// The request has no token.
     #[error("the request carries no token: connect with the connection file that this scheduler wrote")]
@@ -45,11 +51,21 @@ pub enum TokenError {
     /// The request has another cluster's token.
     #[error("the token does not match this cluster's: use the connection file that this scheduler wrote")]
     Wrong,
+    /// The request comes from another release.
+    #[error("it is tilework {RELEASE}, and what connects to it is {got}: use the same release everywhere")]
+    Release {
+        /// Which.
+        got: String,
+    },
 }
 
 impl From<TokenError> for Status {
     fn from(error: TokenError) -> Self {
-        Status::unauthenticated(error.to_string())
+        let text = error.to_string();
+        match error {
+            TokenError::Absent | TokenError::Wrong => Status::unauthenticated(text),
+            TokenError::Release { .. } => Status::failed_precondition(text),
+        }
     }
 }
 
@@ -139,7 +155,17 @@ fn check_token(headers: &HeaderMap, token: &str) -> Result<(), TokenError> {
     if bool::from(given.ct_eq(token.as_bytes())) { Ok(()) } else { Err(TokenError::Wrong) }
 }
 
-/// The server's interceptor: refuses every request without this cluster's token.
+/// Whether these headers name our release.
+fn check_release(headers: &HeaderMap) -> Result<(), TokenError> {
+    let given = headers.get(RELEASE_HEADER).and_then(|v| v.to_str().ok());
+    match given {
+        Some(RELEASE) => Ok(()),
+        Some(other) => Err(TokenError::Release { got: other.chars().take(RELEASE_CHARS_MAX).collect() }),
+        None => Err(TokenError::Release { got: "an older one".to_owned() }),
+    }
+}
+
+/// The server's interceptor: refuses every request without this cluster's token, and of another release.
 #[derive(Clone)]
 pub struct TokenCheck {
     token: Arc<str>,
@@ -157,7 +183,9 @@ impl TokenCheck {
     /// # Errors
     /// [`TokenError`]; `Status::from` makes it the answer to a gRPC request.
     pub fn check(&self, headers: &HeaderMap) -> Result<(), TokenError> {
-        check_token(headers, &self.token)
+        // Who has no token learns nothing, not even the release.
+        check_token(headers, &self.token)?;
+        check_release(headers)
     }
 }
 
@@ -174,7 +202,7 @@ impl fmt::Debug for TokenCheck {
     }
 }
 
-/// The client's interceptor: puts the token on every request.
+/// The client's interceptor: puts the token and the release on every request.
 #[derive(Clone)]
 pub struct TokenAttach {
     value: HeaderValue,
@@ -194,9 +222,10 @@ impl TokenAttach {
         Self { value }
     }
 
-    /// Puts the token on a request made by hand, in place of one that is there.
+    /// Puts the token and the release on a request made by hand, in place of those that are there.
     pub fn attach(&self, headers: &mut HeaderMap) {
         headers.insert(AUTHORIZATION, self.value.clone());
+        headers.insert(RELEASE_HEADER, HeaderValue::from_static(RELEASE));
     }
 }
 
@@ -244,6 +273,26 @@ mod tests {
             }
             assert_eq!(check_token(&headers, "0123"), expected, "{value:?}");
         }
+    }
+
+    #[test]
+    fn another_release_is_refused_and_named_to_those_with_the_token() {
+        let ours = Identity::create().unwrap();
+        let check = TokenCheck::new(&ours);
+        let mut headers = HeaderMap::new();
+        TokenAttach::new(&ours).attach(&mut headers);
+        assert_eq!(check.check(&headers), Ok(()));
+        headers.insert(RELEASE_HEADER, HeaderValue::from_static("0.0.7"));
+        let refused = Status::from(check.check(&headers).unwrap_err());
+        assert_eq!(refused.code(), tonic::Code::FailedPrecondition);
+        let said = format!(
+            "it is tilework {RELEASE}, and what connects to it is 0.0.7: use the same release everywhere"
+        );
+        assert_eq!(refused.message(), said);
+        headers.remove(RELEASE_HEADER);
+        assert_eq!(check.check(&headers), Err(TokenError::Release { got: "an older one".to_owned() }));
+        headers.remove(AUTHORIZATION);
+        assert_eq!(check.check(&headers), Err(TokenError::Absent));
     }
 
     #[test]

@@ -58,6 +58,29 @@ pub enum ConnectError {
     },
 }
 
+impl ConnectError {
+    /// Whether trying again later can help: a server that is not the cluster's will not become so.
+    #[must_use]
+    pub fn may_pass(&self) -> bool {
+        match self {
+            Self::Unreachable { attempts, .. } => attempts.iter().any(|a| a.cause.may_pass()),
+            _ => false,
+        }
+    }
+
+    /// The error for a sentence that names the addresses already.
+    #[must_use]
+    pub fn cause(&self) -> String {
+        match self {
+            Self::Unreachable { tried_for, attempts } => match &attempts[..] {
+                [only] => format!("{}; tried for {tried_for:.1?}", only.cause),
+                all => format!("{}; tried for {tried_for:.1?}", Attempts(all)),
+            },
+            other => other.to_string(),
+        }
+    }
+}
+
 /// One address and why there is no connection to it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Attempt {
@@ -84,6 +107,12 @@ pub enum Cause {
     /// A server, but none that speaks TLS as ours do.
     #[error("what listens there is not a tilework server ({0})")]
     NotOurProtocol(String),
+    /// There was a connection, and the other side closed it.
+    #[error("the connection was closed: its process ended or was killed")]
+    Closed,
+    /// There was a connection, and nothing came over it any more.
+    #[error("no answer for {0:.0?}: its host is down, or the network")]
+    Silent(Duration),
     /// Anything else, in the words of the system.
     #[error("{0}")]
     Other(String),
@@ -113,6 +142,38 @@ impl Cause {
         Self::Other(words.join(": "))
     }
 
+    /// Why a connection that there was is no more, by what was said to a call on it.
+    #[must_use]
+    pub fn of_loss(error: &(dyn StdError + 'static)) -> Self {
+        let mut at = Some(error);
+        let mut said = String::new();
+        while let Some(error) = at {
+            if let Some(found) = Self::of_one(error, ATTEMPT_TIMEOUT) {
+                // There was a handshake long ago.
+                return if matches!(found, Self::NotOurProtocol(_)) { Self::Closed } else { found };
+            }
+            // HTTP/2's errors do not give the system's error that is within them, but say it.
+            said = error.to_string();
+            let lower = said.to_lowercase();
+            let says = |words: &[&str]| words.iter().any(|w| lower.contains(w));
+            if says(&["keep-alive timed out", "keepalive timed out"]) {
+                return Self::Silent(KEEPALIVE_TIMEOUT);
+            }
+            if says(&[
+                "broken pipe",
+                "reset by peer",
+                "connection reset",
+                "end of file",
+                "eof",
+                "not a result of an error",
+            ]) {
+                return Self::Closed;
+            }
+            at = error.source();
+        }
+        Self::Other(said)
+    }
+
     fn of_one(error: &(dyn StdError + 'static), tried_for: Duration) -> Option<Self> {
         if let Some(tls) = error.downcast_ref::<rustls::Error>() {
             return Some(match tls {
@@ -132,6 +193,9 @@ impl Cause {
             io::ErrorKind::TimedOut => Some(Self::TimedOut(tried_for)),
             io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset => {
                 Some(Self::NotOurProtocol("it closed the connection during the TLS handshake".to_owned()))
+            }
+            io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionAborted | io::ErrorKind::NotConnected => {
+                Some(Self::Closed)
             }
             _ => None,
         }
@@ -264,6 +328,25 @@ mod tests {
         for bad in ["", "node7", "node7:", "node7:x", "https://node7:1", "a@node7:1", "node7:1/path"] {
             let text = endpoint(bad, &identity).unwrap_err().to_string();
             assert_eq!(text, format!("{bad:?} is not an address, expected host:port"));
+        }
+    }
+
+    #[test]
+    fn a_lost_connection_is_put_into_words() {
+        #[derive(Debug, thiserror::Error)]
+        #[error("h2 protocol error: error reading a body from connection")]
+        struct Layer(#[source] Box<dyn StdError + Send + Sync>);
+        for (below, expected) in [
+            ("stream closed because of a broken pipe", Cause::Closed),
+            ("connection error received: not a result of an error", Cause::Closed),
+            ("keep-alive timed out", Cause::Silent(KEEPALIVE_TIMEOUT)),
+            ("disk on fire", Cause::Other("disk on fire".into())),
+        ] {
+            assert_eq!(Cause::of_loss(&Layer(below.into())), expected);
+        }
+        for kind in [io::ErrorKind::BrokenPipe, io::ErrorKind::ConnectionReset, io::ErrorKind::UnexpectedEof]
+        {
+            assert_eq!(Cause::of_loss(&Layer(Box::new(io::Error::from(kind)))), Cause::Closed, "{kind:?}");
         }
     }
 

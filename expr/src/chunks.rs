@@ -7,6 +7,7 @@ use crate::dtype::DType;
 use crate::error::ExprError;
 use crate::graph::Expr;
 use crate::grid::{AxisGrid, Grid};
+use std::fmt;
 
 /// Bytes that an automatic chunk has at most. `benches/` compares sizes: from 4 to 64 MiB it hardly matters.
 pub const AUTO_CHUNK_BYTES: usize = 16 << 20;
@@ -43,6 +44,8 @@ pub(crate) fn merged_lens(lens: Vec<usize>, across: usize) -> Vec<usize> {
     }
     merged
 }
+/// Lengths of one axis' chunks that an error names at most.
+const LENS_SHOWN_MAX: usize = 8;
 
 /// Bytes of a chunk of an array of so many bytes.
 fn auto_bytes(array_bytes: usize) -> usize {
@@ -89,8 +92,9 @@ pub enum AxisChunks {
 
 /// The chunks of an array, as a user asks for them.
 ///
-/// Made from what users write: a length for all axes (`1000`), lengths per axis (`[1000, -1]`, `(1000, 500)`),
-/// or a list of [`AxisChunks`]. `-1` is the whole axis.
+/// Made from what users write: a length for all axes (`1000`), a length per axis (`[1000, -1]`, `(1000, 500)`), the
+/// lengths of all chunks of each axis (`vec![vec![300, 700], vec![500; 4]]`), or a list of [`AxisChunks`]. `-1` is the
+/// whole axis.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub enum Chunks {
     /// Chosen by the array's bytes: about 32 chunks of 2 to 16 MiB, and more of 16 MiB where it is larger.
@@ -113,7 +117,7 @@ impl Chunks {
     pub fn grid(&self, shape: &[usize], dtype: DType) -> Result<Grid, ExprError> {
         let array_bytes = crate::check::checked_bytes(shape, dtype)?;
         let error =
-            |expected| ExprError::Chunks { chunks: format!("{self:?}"), shape: shape.to_vec(), expected };
+            |expected| ExprError::Chunks { chunks: self.to_string(), shape: shape.to_vec(), expected };
         if shape.len() > crate::check::NDIM_MAX {
             return Err(error("at most 32 dimensions"));
         }
@@ -175,6 +179,36 @@ fn fill_auto(grids: Vec<Option<AxisGrid>>, shape: &[usize], elements: usize) -> 
     Grid::new(axes.collect())
 }
 
+/// As users write them: `[1000, -1]`, `1000`.
+impl fmt::Display for Chunks {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Chunks::Auto => f.write_str("auto"),
+            Chunks::Bytes(n) => write!(f, "of {}", crate::quantities::bytes(*n as u64)),
+            Chunks::Every(each) => write!(f, "{each}"),
+            Chunks::Axes(axes) => {
+                let axes: Vec<String> = axes.iter().map(AxisChunks::to_string).collect();
+                write!(f, "[{}]", axes.join(", "))
+            }
+        }
+    }
+}
+
+impl fmt::Display for AxisChunks {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            AxisChunks::Auto => f.write_str("auto"),
+            AxisChunks::Whole => f.write_str("-1"),
+            AxisChunks::Len(n) => write!(f, "{n}"),
+            AxisChunks::Lens(lens) if lens.len() > LENS_SHOWN_MAX => {
+                let first: Vec<String> = lens[..LENS_SHOWN_MAX].iter().map(usize::to_string).collect();
+                write!(f, "[{}, … {} lengths]", first.join(", "), lens.len())
+            }
+            AxisChunks::Lens(lens) => write!(f, "{lens:?}"),
+        }
+    }
+}
+
 impl From<isize> for Chunks {
     fn from(len: isize) -> Chunks {
         Chunks::Every(AxisChunks::Len(len))
@@ -205,6 +239,55 @@ impl From<&[isize]> for Chunks {
     }
 }
 
+impl From<Vec<isize>> for Chunks {
+    fn from(lens: Vec<isize>) -> Chunks {
+        Chunks::from(lens.as_slice())
+    }
+}
+
+impl From<Vec<usize>> for AxisChunks {
+    fn from(lens: Vec<usize>) -> AxisChunks {
+        AxisChunks::Lens(lens)
+    }
+}
+
+impl From<&[usize]> for AxisChunks {
+    fn from(lens: &[usize]) -> AxisChunks {
+        AxisChunks::Lens(lens.to_vec())
+    }
+}
+
+impl<const N: usize> From<[AxisChunks; N]> for Chunks {
+    fn from(axes: [AxisChunks; N]) -> Chunks {
+        Chunks::Axes(axes.into())
+    }
+}
+
+/// The lengths of all chunks, axis by axis, as `chunks` of other libraries' arrays are.
+impl From<Vec<Vec<usize>>> for Chunks {
+    fn from(axes: Vec<Vec<usize>>) -> Chunks {
+        Chunks::Axes(axes.into_iter().map(AxisChunks::Lens).collect())
+    }
+}
+
+impl From<&[Vec<usize>]> for Chunks {
+    fn from(axes: &[Vec<usize>]) -> Chunks {
+        Chunks::from(axes.to_vec())
+    }
+}
+
+impl<const N: usize> From<[Vec<usize>; N]> for Chunks {
+    fn from(axes: [Vec<usize>; N]) -> Chunks {
+        Chunks::from(Vec::from(axes))
+    }
+}
+
+impl<const N: usize> From<[&[usize]; N]> for Chunks {
+    fn from(axes: [&[usize]; N]) -> Chunks {
+        Chunks::Axes(axes.into_iter().map(AxisChunks::from).collect())
+    }
+}
+
 impl From<(isize, isize)> for Chunks {
     fn from((a, b): (isize, isize)) -> Chunks {
         Chunks::from([a, b])
@@ -228,12 +311,23 @@ mod tests {
         assert_eq!(grid(30.into()).unwrap(), Grid::regular(&[100, 60], &[30, 30]));
         assert_eq!(grid([10, -1].into()).unwrap(), Grid::regular(&[100, 60], &[10, 60]));
         assert_eq!(grid(Chunks::Auto).unwrap().n_chunks(), 1);
+        for lens in [
+            Chunks::from(vec![vec![10, 90], vec![60]]),
+            [vec![10, 90], vec![60]].into(),
+            [&[10, 90][..], &[60]].into(),
+            [AxisChunks::from(vec![10, 90]), AxisChunks::Whole].into(),
+        ] {
+            assert_eq!(grid(lens).unwrap().counts(), [2, 1]);
+        }
         let lens = vec![AxisChunks::Lens(vec![10, 90]), AxisChunks::Whole];
         assert_eq!(grid(lens.into()).unwrap().counts(), [2, 1]);
         for bad in [Chunks::from(0), Chunks::from(-2), Chunks::from([1, 2, 3]), Chunks::Bytes(0)] {
             let text = grid(bad).unwrap_err().to_string();
             assert!(text.contains("[100, 60]"), "{text}");
         }
+        let odd = vec![AxisChunks::Lens(vec![1; 99]), AxisChunks::Len(-1), AxisChunks::Auto];
+        let expected = "chunks [[1, 1, 1, 1, 1, 1, 1, 1, … 99 lengths], -1, auto] for shape [100, 60]: one entry for each axis";
+        assert_eq!(grid(odd.into()).unwrap_err().to_string(), expected);
         assert!(grid(vec![AxisChunks::Lens(vec![50, 49]), AxisChunks::Whole].into()).is_err());
         assert!(Chunks::Auto.grid(&[usize::MAX, 2], DType::F64).is_err());
     }

@@ -12,7 +12,7 @@ use crate::plan::{Input, InputMap, Plan, Stage, StageKind};
 use crate::task::StageIdx;
 use crate::view::{AxisMap, View};
 use crate::{ChunkIdx, UnaryOp};
-use std::fmt::Debug;
+use std::fmt::{self, Debug};
 
 /// Characters of a fused program's formula; a longer one is cut.
 const FORMULA_CHARS_MAX: usize = 72;
@@ -20,6 +20,8 @@ const FORMULA_CHARS_MAX: usize = 72;
 const WRITTEN_CHARS_MAX: usize = 2000;
 /// Values within one another that are written: what is further within is three dots.
 const WRITTEN_DEPTH_MAX: u8 = 100;
+/// How a formula ends whose results are brought together by other stages.
+const OF_EACH_CHUNK: &str = " of each chunk";
 /// Tasks whose reading is added up one by one; of more, so many are looked at and the sum is scaled.
 const READERS_COUNTED_MAX: u64 = 20_000;
 
@@ -40,7 +42,7 @@ impl Plan {
             StageKind::Map(program) if program.is_passthrough() => first(),
             StageKind::Map(program) => self.formula(s, program),
             StageKind::Reduce { program, fold, axes, finish } => {
-                let part = if *finish { "" } else { " of each chunk" };
+                let part = if *finish { "" } else { OF_EACH_CHUNK };
                 format!("{}({}){}{part}", fold_name(*fold), self.formula(s, program), over(axes))
             }
             StageKind::Combine { fold, axes, finish, .. } => {
@@ -74,6 +76,24 @@ impl Plan {
                 format!("fold_axis({}, {}){}", first(), function_name(kernel), over(axes))
             }
             StageKind::Write(file) => format!("write {} to {}", first(), place(file)),
+        }
+    }
+
+    /// What the plan is for, in a line: the operation that makes its first output, and how many others there are.
+    #[must_use]
+    pub fn title(&self) -> String {
+        let Some(&output) = self.outputs.first() else { return "nothing".to_owned() };
+        let mut at = output;
+        // The tree of partial results says less than what it is over.
+        while let StageKind::Combine { .. } = self.stage(at).kind {
+            let Some(input) = self.stage(at).inputs.first() else { break };
+            at = input.stage;
+        }
+        let what = self.describe(at);
+        let what = what.strip_suffix(OF_EACH_CHUNK).unwrap_or(&what);
+        match self.outputs.len() - 1 {
+            0 => what.to_owned(),
+            more => format!("{what} and {more} more"),
         }
     }
 
@@ -189,7 +209,7 @@ impl Writer<'_> {
             }
             Def::Const(c) => out.push_str(&format!("{c:?}")),
             Def::Index { .. } => out.push_str("index"),
-            Def::Random { dist, .. } => out.push_str(&dist_name(*dist)),
+            Def::Random { dist, .. } => out.push_str(&dist.to_string()),
             Def::Unary(UnaryOp::Neg, a) => {
                 out.push('-');
                 self.write(*a, 9, out);
@@ -261,11 +281,29 @@ fn view_name(view: &View, to: &Stage, from: &Stage) -> &'static str {
     }
 }
 
-fn dist_name(dist: Dist) -> String {
-    match dist {
-        Dist::Uniform { low, high } => format!("uniform({low}..{high})"),
-        Dist::Normal { mean, std } => format!("normal({mean}, {std})"),
-        Dist::Integers { low, high } => format!("integers({low}..{high})"),
+impl fmt::Display for Dist {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Dist::Uniform { low, high } => write!(f, "uniform({low}..{high})"),
+            Dist::Normal { mean, std } => write!(f, "normal({mean}, {std})"),
+            Dist::Integers { low, high } => write!(f, "integers({low}..{high})"),
+        }
+    }
+}
+
+impl fmt::Display for UnaryOp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&snake(self))
+    }
+}
+
+/// An operator's sign, else the function's name.
+impl fmt::Display for BinaryOp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match infix(*self) {
+            Some((sign, _)) => f.write_str(sign),
+            None => f.write_str(&snake(self)),
+        }
     }
 }
 

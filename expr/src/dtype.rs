@@ -5,8 +5,8 @@
 use num_complex::Complex;
 use std::fmt;
 
-/// The type of an array's elements.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, PartialOrd, Ord)]
+/// The type of an array's elements. Shown by its name, `f64`, within lists too.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum DType {
     /// `bool`, one byte an element, 0 or 1.
     Bool,
@@ -125,6 +125,12 @@ impl DType {
     #[must_use]
     pub fn from_code(code: u8) -> Option<DType> {
         DType::ALL.get(code as usize).copied()
+    }
+}
+
+impl fmt::Debug for DType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
     }
 }
 

@@ -20,6 +20,7 @@ mod need;
 mod op;
 mod plan;
 mod program;
+pub mod quantities;
 mod rewrite;
 mod runs;
 mod share;

@@ -4,6 +4,7 @@
 
 use crate::grid::ChunkIdx;
 use crate::program::Program;
+use crate::quantities::{bytes, count};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -226,7 +227,7 @@ pub enum Update {
 }
 
 /// Why a job failed.
-#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[derive(Clone, PartialEq, Eq, thiserror::Error)]
 pub enum JobError {
     /// A task's operation failed.
     #[error("{operation}, chunk {chunk}: {message}")]
@@ -240,8 +241,11 @@ pub enum JobError {
     },
     /// A chunk does not fit into any worker.
     #[error(
-        "{operation}: one chunk's task needs {needed} bytes, and the largest worker may use {limit}; chunks of at \
-         most {fits} elements would fit"
+        "{operation}: one chunk's task needs {}, and the largest worker may use {}; chunks of at most {} elements would \
+         fit",
+        bytes(*.needed),
+        bytes(*.limit),
+        count(*.fits)
     )]
     Memory {
         /// The stage in words.
@@ -271,6 +275,11 @@ pub enum JobError {
     #[error("the program was refused: {0}")]
     Program(String),
     /// The job was cancelled.
-    #[error("the job was cancelled")]
-    Cancelled,
+    #[error("the job was cancelled by {by}")]
+    Cancelled {
+        /// Who did it, in words.
+        by: String,
+    },
 }
+
+crate::debug_is_display!(JobError);

@@ -5,10 +5,10 @@
 use std::io;
 use std::ops::Range;
 use thiserror::Error;
-use tilework_expr::DType;
+use tilework_expr::{DType, debug_is_display};
 
 /// A failure to open, read or write an array file; `path` is the file, with the member or the array inside it.
-#[derive(Debug, Error)]
+#[derive(Error)]
 #[non_exhaustive]
 pub enum FormatError {
     /// There is nothing at the path.
@@ -208,6 +208,8 @@ pub enum FormatError {
         reason: String,
     },
 }
+
+debug_is_display!(FormatError);
 
 impl FormatError {
     /// An error of the operating system at `path`; "not found" becomes [`FormatError::Missing`].

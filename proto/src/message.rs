@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 use tilework_expr::{Instruction, JobId, Program, Report, Update, WorkerId};
-use tilework_scheduler_core::{ClientId, Hello};
+use tilework_scheduler_core::{ClientHello, ClientId, Hello};
 
 /// From a worker to the scheduler.
 #[derive(Clone, PartialEq, Debug)]
@@ -35,6 +35,8 @@ pub enum ToWorker {
 /// From a client to the scheduler.
 #[derive(Clone, PartialEq, Debug)]
 pub enum FromClient {
+    /// Who it is, for people. First, and once.
+    Hello(ClientHello),
     /// Compute this. The client numbers its jobs itself: its own number in the upper half, rising in the lower.
     Submit {
         /// The job's number.

@@ -7,12 +7,13 @@ use crate::fragment::TooLarge;
 use crate::limits::ASSEMBLED_BYTES_MAX;
 use crate::{FromClient, FromWorker, ToClient, ToWorker, Wire};
 use prost::Message;
+use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use tilework_expr::{JobId, Program, WorkerId};
-use tilework_scheduler_core::{ClientId, Hello};
+use tilework_scheduler_core::{ClientHello, ClientId, Hello};
 use tokio::sync::mpsc;
 use tonic::{Code, Status};
 
@@ -31,11 +32,12 @@ pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 /// Why there is no connection to the scheduler.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum LinkError {
-    /// The scheduler cannot be reached now; it may be later.
-    #[error("the scheduler cannot be reached: {0}")]
+    /// The scheduler cannot be reached now; it may be later. In a sentence: [`LinkError::unreachable`].
+    #[error("{0}")]
     Unreachable(String),
-    /// The scheduler does not want this connection; trying again gives the same.
-    #[error("the scheduler refused the connection: {0}")]
+    /// The scheduler does not want this connection, or what answers is another's; trying again gives the same. In a
+    /// sentence: [`LinkError::refused`].
+    #[error("{0}")]
     Refused(String),
     /// The connection is closed.
     #[error("the connection to the scheduler is closed")]
@@ -46,15 +48,29 @@ pub enum LinkError {
 }
 
 impl LinkError {
-    /// What a status of the scheduler's says of the connection.
+    /// The scheduler at these addresses is gone, or cannot be reached.
     #[must_use]
-    pub fn of_status(status: &Status) -> LinkError {
-        let why = status.message().to_owned();
+    pub fn unreachable(addresses: &str, cause: impl fmt::Display) -> LinkError {
+        LinkError::Unreachable(format!("the scheduler at {addresses} ended or cannot be reached ({cause})"))
+    }
+
+    /// The scheduler at these addresses does not want the connection.
+    #[must_use]
+    pub fn refused(addresses: &str, why: impl fmt::Display) -> LinkError {
+        LinkError::Refused(format!("the scheduler at {addresses} refused the connection: {why}"))
+    }
+
+    /// What a status says of the connection to a scheduler. `cause` finds the words for one that came from nobody: a
+    /// connection that broke.
+    #[must_use]
+    pub fn of_status(addresses: &str, status: &Status, cause: impl Fn(&Status) -> String) -> LinkError {
         match status.code() {
-            Code::Unauthenticated | Code::PermissionDenied | Code::InvalidArgument | Code::Unimplemented => {
-                LinkError::Refused(why)
-            }
-            _ => LinkError::Unreachable(why),
+            Code::Unauthenticated
+            | Code::PermissionDenied
+            | Code::InvalidArgument
+            | Code::FailedPrecondition
+            | Code::Unimplemented => LinkError::refused(addresses, status.message()),
+            _ => LinkError::unreachable(addresses, cause(status)),
         }
     }
 }
@@ -136,6 +152,12 @@ impl ClientLink {
         let FromClient::Submit { job, .. } = request else { unreachable!("request() makes a Submit") };
         self.requests.blocking_send(request).map_err(|_| LinkError::Closed)?;
         Ok(job)
+    }
+
+    /// Says who the client is. To be said before anything else, while the queue is empty.
+    pub fn introduce(&self, hello: ClientHello) {
+        // Err: the connection is closed, or the queue full, which it is not at first.
+        let _ = self.requests.try_send(FromClient::Hello(hello));
     }
 
     fn request(&self, program: Arc<Program>) -> Result<FromClient, LinkError> {

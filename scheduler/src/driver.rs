@@ -4,16 +4,17 @@
 //! one whose queue is full is disconnected.
 
 use crate::handle::Transport;
+use crate::journal::Journal;
 use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 use tilework_expr::{JobId, Update, WorkerId};
 use tilework_proto::fragment::{Fragmented, through_wire};
 use tilework_proto::session::{UPDATE_QUEUE_MAX, client_of};
 use tilework_proto::{FromClient, FromWorker, ToClient, ToWorker, Wire};
-use tilework_scheduler_core::{Action, ClientId, ClusterState, Event, Hello, Scheduler};
+use tilework_scheduler_core::{Action, ClientId, ClusterState, Event, Hello, JobNumber, Scheduler};
 use tokio::sync::mpsc::{self, error::TrySendError};
 use tokio::sync::oneshot;
-use tracing::{debug, info, warn};
+use tracing::{debug, warn};
 
 /// Held as long as a session is wanted: dropping it ends the forwarding of what comes from the other side.
 pub(crate) type Line = oneshot::Sender<()>;
@@ -21,14 +22,42 @@ pub(crate) type Line = oneshot::Sender<()>;
 /// What can be posted to the driver.
 #[derive(Debug)]
 pub(crate) enum Post {
-    Attach { worker: WorkerId, hello: Hello, instructions: mpsc::Sender<ToWorker>, line: Line },
-    FromWorker { worker: WorkerId, message: FromWorker },
-    WorkerGone { worker: WorkerId },
-    Connect { client: ClientId, updates: mpsc::Sender<ToClient>, line: Line },
-    FromClient { client: ClientId, message: FromClient },
-    ClientGone { client: ClientId },
+    Attach {
+        worker: WorkerId,
+        hello: Hello,
+        instructions: mpsc::Sender<ToWorker>,
+        line: Line,
+    },
+    FromWorker {
+        worker: WorkerId,
+        message: FromWorker,
+    },
+    WorkerGone {
+        worker: WorkerId,
+    },
+    Connect {
+        client: ClientId,
+        updates: mpsc::Sender<ToClient>,
+        line: Line,
+    },
+    FromClient {
+        client: ClientId,
+        message: FromClient,
+    },
+    ClientGone {
+        client: ClientId,
+    },
     State(oneshot::Sender<ClusterState>),
-    Stop,
+    /// End a job; the answer is whether there is one.
+    Cancel {
+        number: JobNumber,
+        by: String,
+        reply: oneshot::Sender<bool>,
+    },
+    /// End, by whose wish.
+    Stop {
+        by: Option<String>,
+    },
 }
 
 struct WorkerLine {
@@ -41,6 +70,7 @@ struct ClientLine {
     updates: mpsc::Sender<ToClient>,
     /// The least number that the client's next job may have.
     next_job: u64,
+    introduced: bool,
     _line: Line,
 }
 
@@ -54,6 +84,7 @@ struct Driver {
     pending: VecDeque<Event>,
     /// Whether events are being handled: what arises meanwhile waits its turn.
     settling: bool,
+    journal: Journal,
 }
 
 /// Runs until [`Post::Stop`], or until nobody can post any more.
@@ -66,8 +97,9 @@ pub(crate) async fn drive(core: Scheduler, mut posts: mpsc::Receiver<Post>, tran
         clients: BTreeMap::new(),
         pending: VecDeque::new(),
         settling: false,
+        journal: Journal::default(),
     };
-    loop {
+    let stopped_by = loop {
         let wake = driver.core.next_wake_us().map(|us| driver.started + Duration::from_micros(us));
         let tick = async {
             match wake {
@@ -78,21 +110,22 @@ pub(crate) async fn drive(core: Scheduler, mut posts: mpsc::Receiver<Post>, tran
         tokio::select! {
             biased;
             post = posts.recv() => match post {
-                Some(Post::Stop) | None => break,
+                Some(Post::Stop { by }) => break by,
+                None => break None,
                 Some(post) => driver.take(post),
             },
             () = tick => driver.handle(Event::Tick),
         }
-    }
+    };
     posts.close();
-    driver.close_all();
+    driver.close_all(stopped_by);
 }
 
 impl Driver {
     fn take(&mut self, post: Post) {
         match post {
             Post::Attach { worker, hello, instructions, line } => {
-                info!(worker = worker.0, name = hello.name, threads = hello.threads, "worker joined");
+                self.journal.worker_joined(worker, &hello);
                 self.workers.insert(worker, WorkerLine { instructions, last_words: None, _line: line });
                 self.handle(Event::WorkerJoined { worker, hello });
             }
@@ -100,13 +133,22 @@ impl Driver {
             Post::WorkerGone { worker } => self.worker_gone(worker, "its connection closed"),
             Post::Connect { client, updates, line } => {
                 debug!(client = client.0, "client connected");
-                self.clients.insert(client, ClientLine { updates, next_job: 0, _line: line });
+                self.clients
+                    .insert(client, ClientLine { updates, next_job: 0, introduced: false, _line: line });
             }
             Post::FromClient { client, message } => self.client_said(client, message),
             Post::ClientGone { client } => self.client_gone(client),
             // The asker may have gone; that is its business.
-            Post::State(reply) => drop(reply.send(self.core.state())),
-            Post::Stop => {}
+            Post::State(reply) => drop(reply.send(self.core.state(self.now_us()))),
+            Post::Cancel { number, by, reply } => {
+                let job = self.core.job_numbered(number);
+                if let Some(job) = job {
+                    self.handle(Event::JobCancelled { job, by });
+                }
+                // Err: the asker has gone; that is its business.
+                let _ = reply.send(job.is_some());
+            }
+            Post::Stop { .. } => {}
         }
     }
 
@@ -126,6 +168,14 @@ impl Driver {
         let (job, program) = match self.transport.carry(message) {
             Ok(FromClient::Submit { job, program }) => (job, Some(program)),
             Ok(FromClient::Release(job)) => (job, None),
+            Ok(FromClient::Hello(hello)) if !line.introduced => {
+                line.introduced = true;
+                self.journal.client_joined(client, hello.clone());
+                return self.handle(Event::ClientJoined { client, hello });
+            }
+            Ok(FromClient::Hello(_)) => {
+                return self.close_client(client, "a second hello on one connection".into());
+            }
             Err(why) => return self.close_client(client, why),
         };
         let (owner, n) = client_of(job);
@@ -150,7 +200,7 @@ impl Driver {
         self.settling = true;
         let mut actions = Vec::new();
         while let Some(event) = self.pending.pop_front() {
-            let now_us = self.started.elapsed().as_micros() as u64;
+            let now_us = self.now_us();
             self.core.handle(now_us, event, &mut actions);
             for action in actions.drain(..) {
                 self.act(action);
@@ -159,11 +209,23 @@ impl Driver {
         self.settling = false;
     }
 
+    fn now_us(&self) -> u64 {
+        self.started.elapsed().as_micros() as u64
+    }
+
     fn act(&mut self, action: Action) {
         match action {
             Action::Tell { worker, instructions } => self.tell(worker, ToWorker::Instructions(instructions)),
             Action::Update { job, update } => self.update(job, update),
             Action::Disconnect { worker, why } => self.close_worker(worker, why),
+            Action::Began { job, number, client, n_tasks } => {
+                let now_us = self.now_us();
+                self.journal.job_began(now_us, (number, client), n_tasks, || self.core.title(job));
+            }
+            Action::Ended { number, end, figures, .. } => {
+                let now_us = self.now_us();
+                self.journal.job_ended(now_us, number, &end, &figures);
+            }
         }
     }
 
@@ -202,20 +264,19 @@ impl Driver {
     fn worker_gone(&mut self, worker: WorkerId, why: &str) {
         let Some(line) = self.workers.remove(&worker) else { return };
         let why = line.last_words.unwrap_or_else(|| why.to_owned());
-        info!(worker = worker.0, why, "worker lost");
+        self.journal.worker_lost(worker, &why);
         self.handle(Event::WorkerLost { worker, why });
     }
 
     fn client_gone(&mut self, client: ClientId) {
         if self.clients.remove(&client).is_some() {
-            debug!(client = client.0, "client lost");
+            self.journal.client_left(client);
             self.handle(Event::ClientLost { client });
         }
     }
 
     fn close_worker(&mut self, worker: WorkerId, why: String) {
         if let Some(line) = self.workers.get(&worker) {
-            info!(worker = worker.0, why, "worker disconnected");
             // Full: it learns by the end of its queue.
             let _ = line.instructions.try_send(ToWorker::Closing(why.clone()));
             self.worker_gone(worker, &why);
@@ -230,13 +291,14 @@ impl Driver {
         }
     }
 
-    fn close_all(self) {
+    fn close_all(self, by: Option<String>) {
         for line in self.workers.values() {
             // Full: it learns by the end of its queue.
             let _ = line.instructions.try_send(ToWorker::Ended);
         }
+        let why = by.map_or_else(|| "it was stopped".to_owned(), |by| format!("it was stopped by {by}"));
         for line in self.clients.values() {
-            let _ = line.updates.try_send(ToClient::Closing("the scheduler stops".into()));
+            let _ = line.updates.try_send(ToClient::Closing(why.clone()));
         }
     }
 }

@@ -9,22 +9,24 @@ use std::pin::Pin;
 use std::time::Duration;
 use tilework_cluster::listen::{BindError, Bound};
 use tilework_cluster::security::{Identity, TokenCheck};
-use tilework_cluster::transport::{ConnectError, server_builder};
+use tilework_cluster::transport::{Cause, ConnectError, server_builder};
 use tilework_proto::fragment::Fragmented;
 use tilework_proto::limits::MESSAGE_BYTES_MAX;
 use tilework_proto::pump::{InEnd, OUTBOUND_MAX, OutEnd, pump_in, pump_out, send};
 use tilework_proto::wire::{self, scheduler_server, worker_server};
 use tilework_proto::{DecodeError, FromClient, FromWorker, ToClient, ToWorker, Wire, WorkerSession};
-use tilework_scheduler_core::Hello;
+use tilework_scheduler_core::{Hello, JobNumber};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_stream::{Stream, StreamExt};
 use tonic::service::interceptor::InterceptedService;
 use tonic::{Request, Response, Status, Streaming};
-use tracing::debug;
+use tracing::{debug, info};
 
 /// How long a new worker may take to say who it is.
 const HELLO_TIMEOUT: Duration = Duration::from_secs(10);
+/// Characters of the words in which somebody says who asks.
+const WHO_CHARS_MAX: usize = 200;
 /// How long the open streams may take to end when the server stops.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -45,8 +47,8 @@ pub enum ServeError {
     Io(#[from] io::Error),
 }
 
-/// Serves the scheduler on this socket until `shutdown` completes; then stops the scheduler and returns when its
-/// connections are closed.
+/// Serves the scheduler on this socket until `shutdown` completes or somebody asks it to stop; then stops the scheduler
+/// and returns when its connections are closed.
 ///
 /// # Errors
 /// [`ServeError`].
@@ -72,6 +74,7 @@ pub async fn serve(
     tokio::select! {
         ended = &mut server => return Ok(ended?),
         () = shutdown => {}
+        () = handle.ended() => {}
     }
     // The sessions end with the scheduler, the streams with the sessions, the server with the streams.
     handle.stop().await;
@@ -111,6 +114,25 @@ impl scheduler_server::Scheduler for Service {
         let state = self.handle.state().await.map_err(|e| Status::unavailable(e.to_string()))?;
         Ok(Response::new(state.to_wire()))
     }
+
+    async fn cancel(
+        &self,
+        request: Request<wire::CancelRequest>,
+    ) -> Result<Response<wire::CancelReply>, Status> {
+        let wire::CancelRequest { number, by } = request.into_inner();
+        let found = self.handle.cancel(JobNumber(number), words(by)).await;
+        let found = found.map_err(|e| Status::unavailable(e.to_string()))?;
+        Ok(Response::new(wire::CancelReply { found }))
+    }
+
+    async fn stop(&self, request: Request<wire::StopRequest>) -> Result<Response<wire::StopReply>, Status> {
+        let by = words(request.into_inner().by);
+        info!("stopped by {by}");
+        let handle = self.handle.clone();
+        // The answer goes out before the server ends.
+        tokio::spawn(async move { handle.stop_for(Some(by)).await });
+        Ok(Response::new(wire::StopReply {}))
+    }
 }
 
 #[tonic::async_trait]
@@ -135,9 +157,8 @@ impl worker_server::Worker for Service {
             };
             let WorkerSession { worker, to_scheduler, from_scheduler } = session;
             if send(&ToWorker::Welcome(worker), &out, Ok).await.is_ok() {
-                let last_words = |status: &Status| {
-                    Some(FromWorker::LastWords(format!("its connection broke: {}", status.message())))
-                };
+                let last_words =
+                    |status: &Status| Some(FromWorker::LastWords(Cause::of_loss(status).to_string()));
                 pump((inbound, to_scheduler), (from_scheduler, out), last_words).await;
             }
         });
@@ -154,6 +175,12 @@ async fn first_hello(inbound: &mut Streaming<wire::WorkerMessage>) -> Result<Hel
         Ok(_) => Err(Status::invalid_argument("got another message, expected a hello")),
         Err(e) => Err(refused(&e)),
     }
+}
+
+/// Who asks, as others are told it.
+fn words(by: String) -> String {
+    let short: String = by.chars().filter(|c| !c.is_control()).take(WHO_CHARS_MAX).collect();
+    if short.is_empty() { "somebody".to_owned() } else { short }
 }
 
 fn refused(error: &DecodeError) -> Status {

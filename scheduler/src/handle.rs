@@ -5,12 +5,13 @@
 use crate::driver::{self, Post};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use tilework_cluster::who::Who;
 use tilework_expr::WorkerId;
 use tilework_proto::session::{
     BoxFuture, INSTRUCTION_QUEUE_MAX, REPORT_QUEUE_MAX, REQUEST_QUEUE_MAX, UPDATE_QUEUE_MAX,
 };
 use tilework_proto::{ClientLink, ClientSession, FromClient, LinkError, ToClient, WorkerLink, WorkerSession};
-use tilework_scheduler_core::{ClientId, ClusterState, Hello, Limits, Scheduler};
+use tilework_scheduler_core::{ClientHello, ClientId, ClusterState, Hello, JobNumber, Limits, Scheduler};
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
 
@@ -102,6 +103,7 @@ impl SchedulerHandle {
     pub async fn client(&self) -> Result<ClientSession, StoppedError> {
         let (client, requests, updates) = self.client_queues().await?;
         let link = ClientLink::new(client, requests, self.transport == Transport::Encoded);
+        link.introduce(this_client());
         Ok(ClientSession { link, updates })
     }
 
@@ -128,11 +130,31 @@ impl SchedulerHandle {
         state.await.map_err(|_| StoppedError)
     }
 
+    /// Ends a job, whoever submitted it; `by` says in words who asks. Whether there is such a job.
+    ///
+    /// # Errors
+    /// [`StoppedError`].
+    pub async fn cancel(&self, number: JobNumber, by: String) -> Result<bool, StoppedError> {
+        let (reply, found) = oneshot::channel();
+        self.post(Post::Cancel { number, by, reply }).await?;
+        found.await.map_err(|_| StoppedError)
+    }
+
     /// Ends all sessions and the scheduler. Returns when it has ended.
     pub async fn stop(&self) {
-        if self.post(Post::Stop).await.is_ok() {
-            self.inbox.closed().await;
+        self.stop_for(None).await;
+    }
+
+    /// [`SchedulerHandle::stop`] by the wish of somebody, in words, whom clients are told of.
+    pub(crate) async fn stop_for(&self, by: Option<String>) {
+        if self.post(Post::Stop { by }).await.is_ok() {
+            self.ended().await;
         }
+    }
+
+    /// Waits until the scheduler has ended.
+    pub async fn ended(&self) {
+        self.inbox.closed().await;
     }
 
     async fn post(&self, post: Post) -> Result<(), StoppedError> {
@@ -144,4 +166,10 @@ impl WorkerLink for SchedulerHandle {
     fn open(&self, hello: Hello) -> BoxFuture<'_, Result<WorkerSession, LinkError>> {
         Box::pin(async move { self.attach(hello).await.map_err(|e| LinkError::Refused(e.to_string())) })
     }
+}
+
+/// What this process says of itself as a client.
+pub(crate) fn this_client() -> ClientHello {
+    let Who { program, pid, user, host } = Who::this_process();
+    ClientHello { program, pid, user, host }
 }

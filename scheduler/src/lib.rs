@@ -11,10 +11,14 @@
 mod driver;
 pub mod grpc;
 mod handle;
+mod journal;
 pub mod remote;
 mod run;
 
 pub use handle::{SchedulerHandle, StoppedError, Transport};
 pub use run::{Config, RunError, run};
 pub use tilework_proto::{ClientLink, ClientSession, LinkError, WorkerLink, WorkerSession};
-pub use tilework_scheduler_core::{ClusterState, Hello, Limits, WorkerSummary};
+pub use tilework_scheduler_core::{
+    ClientHello, ClientId, ClientSummary, ClusterState, Hello, JobNumber, JobState, Limits, StageCounts,
+    WorkerSummary,
+};

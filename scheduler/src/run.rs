@@ -3,13 +3,21 @@
 //! Owns that order. Must not know command lines; signals come as a future.
 
 use crate::grpc::{ServeError, serve};
+use crate::remote::Monitor;
 use crate::{Limits, SchedulerHandle};
 use std::future::Future;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 use tilework_cluster::connection::{ConnectionError, ConnectionFile};
 use tilework_cluster::interfaces::{InterfaceError, Interfaces};
 use tilework_cluster::listen::{BindError, bind};
+use tilework_cluster::who::Who;
 use tracing::{info, warn};
+
+/// How long a scheduler that wrote the connection file before is looked for.
+const LOOK_TIMEOUT: Duration = Duration::from_secs(3);
+/// How long it may take to end.
+const STOP_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// What a scheduler process needs to know.
 #[derive(Clone, Debug)]
@@ -25,6 +33,8 @@ pub struct Config {
     pub job: Option<String>,
     /// How often that job was requeued.
     pub restart_count: u32,
+    /// Whether a scheduler that already serves this connection file is stopped; else this one does not start.
+    pub replace: bool,
     /// The state machine's limits.
     pub limits: Limits,
 }
@@ -41,12 +51,31 @@ pub enum RunError {
     /// The connection file could not be made.
     #[error(transparent)]
     Connection(#[from] ConnectionError),
+    /// Another scheduler serves the connection file.
+    #[error(
+        "a scheduler already serves {path}, at {at}: stop it first, name another connection file for this one, or let it \
+         take over", path = path.display()
+    )]
+    Running {
+        /// The connection file.
+        path: PathBuf,
+        /// The other's addresses.
+        at: String,
+    },
+    /// The other scheduler did not stop.
+    #[error("the scheduler that serves {path} was to be replaced: {why}", path = path.display())]
+    NotReplaced {
+        /// The connection file.
+        path: PathBuf,
+        /// What went wrong.
+        why: String,
+    },
     /// It could not serve.
     #[error(transparent)]
     Serve(#[from] ServeError),
 }
 
-/// Runs a scheduler until `shutdown` completes. `ready` is called when the connection file is written.
+/// Runs a scheduler until `shutdown` completes or it is asked to stop. `ready` is called when the connection file is written.
 ///
 /// # Errors
 /// [`RunError`]; the connection file is removed then too.
@@ -58,6 +87,7 @@ pub async fn run(
     ready: impl FnOnce(&ConnectionFile) + Send,
     shutdown: impl Future<Output = ()> + Send,
 ) -> Result<(), RunError> {
+    make_way(&config.connection_file, config.replace).await?;
     let bound = bind(&config.listen)?;
     let addresses = match &config.announce {
         None => bound.addresses().to_vec(),
@@ -76,4 +106,22 @@ pub async fn run(
         warn!(error = %e, "the connection file stays");
     }
     Ok(served?)
+}
+
+/// Sees to it that no other scheduler serves the connection file: whoever waits for one would find either.
+async fn make_way(path: &Path, replace: bool) -> Result<(), RunError> {
+    let Ok(file) = ConnectionFile::read(path) else { return Ok(()) };
+    // A file whose scheduler does not answer is left over.
+    let Ok(mut other) = Monitor::connect(&file, LOOK_TIMEOUT).await else { return Ok(()) };
+    if other.state().await.is_err() {
+        return Ok(());
+    }
+    if !replace {
+        return Err(RunError::Running { path: path.into(), at: file.addresses.join(" or ") });
+    }
+    let failed = |why: String| RunError::NotReplaced { path: path.into(), why };
+    let by = format!("the scheduler that takes its place, of {}", Who::this_process());
+    other.stop(&by).await.map_err(|e| failed(e.to_string()))?;
+    let ended = tokio::time::timeout(STOP_TIMEOUT, other.ended()).await;
+    ended.map_err(|_| failed(format!("it did not end within {} s", STOP_TIMEOUT.as_secs())))
 }

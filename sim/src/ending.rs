@@ -4,7 +4,7 @@
 //! Knows everything. Must not change anything but counts.
 
 use crate::faults::Fault;
-use crate::world::World;
+use crate::world::{OPERATOR, World};
 use std::collections::BTreeMap;
 use tilework_expr::{JobError, JobId, TaskKey, WorkerId};
 use tilework_worker_core::Source;
@@ -39,7 +39,7 @@ impl World {
         for i in 0..self.jobs.len() {
             self.check_end(i);
         }
-        let state = self.scheduler.state();
+        let state = self.scheduler.state(self.now_us);
         assert!(state.jobs.is_empty(), "jobs are left: {:?}", state.jobs);
         for (i, n) in
             self.nodes.iter().enumerate().filter(|(_, n)| n.alive && n.conn.is_some() && !self.deaf(n))
@@ -83,6 +83,11 @@ impl World {
             JobError::Memory { needed, limit, .. } => {
                 assert!(self.setup.uneven && needed > limit, "job {i}: {needed} of {limit} bytes");
                 self.counts.add(Fault::TooLarge);
+            }
+            JobError::Cancelled { by } => {
+                assert_eq!(by, OPERATOR, "job {i}");
+                assert!(self.jobs[..=i].iter().any(|j| j.setup.operator_us.is_some()), "job {i}");
+                self.counts.add(Fault::Cancelled);
             }
             JobError::Program(_) if self.jobs[..i].iter().any(|j| j.failed.is_some()) => {}
             other => panic!("job {i} failed: {other}"),

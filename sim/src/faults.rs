@@ -25,6 +25,7 @@ pub enum Fault {
     DeadlyTask,
     TooLarge,
     Released,
+    Cancelled,
     ClientLost,
     LateReport,
     Revoked,
@@ -35,7 +36,7 @@ pub enum Fault {
 
 impl Fault {
     /// Every kind.
-    pub const ALL: [Fault; 23] = {
+    pub const ALL: [Fault; 24] = {
         use Fault::*;
         [
             Killed,
@@ -55,6 +56,7 @@ impl Fault {
             DeadlyTask,
             TooLarge,
             Released,
+            Cancelled,
             ClientLost,
             LateReport,
             Revoked,
@@ -85,6 +87,7 @@ impl Fault {
             Fault::DeadlyTask => "job failed by a deadly task",
             Fault::TooLarge => "job failed for memory",
             Fault::Released => "job released while it ran",
+            Fault::Cancelled => "job cancelled by another",
             Fault::ClientLost => "client lost",
             Fault::LateReport => "report of a lost worker",
             Fault::Revoked => "tasks taken back",

@@ -39,6 +39,7 @@ impl Planted {
             S::SilenceIgnored,
             S::RemadeOutputUnannounced,
             S::UnneededReadersRun,
+            S::CancelledReadersLeft,
         ];
         let w = [
             W::RevokeLosesTasks,
@@ -64,6 +65,8 @@ pub(crate) struct JobSetup {
     pub at_us: u64,
     /// When it is released whatever its state, if that was chosen.
     pub cancel_us: Option<u64>,
+    /// When it is cancelled by another than its client, if that was chosen.
+    pub operator_us: Option<u64>,
     /// How long its outputs are kept after they were read.
     pub hold_us: u64,
     /// A task that always fails.
@@ -166,6 +169,7 @@ fn jobs(rng: &mut Rng, task_us: u64) -> Vec<JobSetup> {
             client: if rng.one_in(2) { 0 } else { id + 1 },
             at_us,
             cancel_us: rng.one_in(12).then(|| at_us + rng.below(task_us * 40)),
+            operator_us: rng.one_in(16).then(|| at_us + rng.below(task_us * 60)),
             hold_us: if rng.one_in(2) { rng.below(task_us * 10) } else { rng.below(task_us * 200) },
             bad: if rng.one_in(20) { any(rng) } else { None },
             deadly: if rng.one_in(30) { any(rng) } else { None },

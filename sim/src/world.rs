@@ -19,6 +19,9 @@ use tilework_worker_core::{FetchId, Worker};
 /// Virtual time by which every job must have ended, microseconds.
 const DEADLINE_US: u64 = 600_000_000;
 
+/// Who cancels jobs that are not theirs.
+pub(crate) const OPERATOR: &str = "the operator";
+
 /// Events by which every run must have ended.
 const EVENTS_MAX: u64 = 100_000;
 
@@ -150,10 +153,15 @@ impl World {
             .jobs
             .iter()
             .enumerate()
-            .map(|(i, j)| (i, (j.setup.at_us, j.setup.cancel_us)))
+            .map(|(i, j)| (i, (j.setup.at_us, j.setup.cancel_us, j.setup.operator_us)))
             .collect::<Vec<_>>()
         {
             world.at(job.0 + 500, Ev::Submit(JobId(i as u64)));
+            if let Some(at) = job.2 {
+                let cancelled =
+                    scheduler::Event::JobCancelled { job: JobId(i as u64), by: OPERATOR.to_owned() };
+                world.at(at + 500, Ev::Scheduler(cancelled));
+            }
             if let Some(at) = job.1 {
                 world.at(at + 500, Ev::ClientReleases { job: JobId(i as u64), n_done: None });
             }
@@ -211,7 +219,7 @@ impl World {
             }
             self.now_us = at_us;
             assert!(self.seq < EVENTS_MAX, "the cluster does not come to rest");
-            assert!(at_us < DEADLINE_US, "a job does not end: {:?}", self.scheduler.state().jobs);
+            assert!(at_us < DEADLINE_US, "a job does not end: {:?}", self.scheduler.state(at_us).jobs);
             if self.trace {
                 eprintln!("{at_us:>10} {ev:?}");
             }
@@ -277,13 +285,12 @@ impl World {
     fn scheduler_handles(&mut self, event: scheduler::Event) {
         self.events += 1;
         let mut actions = Vec::new();
-        let dormant = |s: &Scheduler| s.state().jobs.iter().filter(|j| j.dormant).count();
-        let before = if self.jobs.len() > 1 { dormant(&self.scheduler) } else { 0 };
-        let released =
-            matches!(event, scheduler::Event::JobReleased { .. } | scheduler::Event::ClientLost { .. });
+        let before = self.scheduler.n_dormant();
+        use scheduler::Event::{ClientLost, JobCancelled, JobReleased};
+        let released = matches!(event, JobReleased { .. } | JobCancelled { .. } | ClientLost { .. });
         self.scheduler.handle(self.now_us, event, &mut actions);
         self.scheduler.check();
-        if self.jobs.len() > 1 && !released && dormant(&self.scheduler) < before {
+        if !released && self.scheduler.n_dormant() < before {
             self.counts.add(Fault::Revived);
         }
         for action in actions {
@@ -297,6 +304,7 @@ impl World {
                     let at = self.client_us;
                     self.at(at, Ev::ClientHears { job, update });
                 }
+                scheduler::Action::Began { .. } | scheduler::Action::Ended { .. } => {}
                 scheduler::Action::Disconnect { worker, .. } => {
                     let at = self.now_us + self.setup.latency_us;
                     self.at(at, Ev::CloseWorker { conn: worker });
@@ -339,6 +347,7 @@ impl World {
             threads: n.threads,
             memory_bytes: n.memory_bytes,
             addresses: vec![format!("host{node}:1")],
+            build: String::new(),
         };
         let worker = WorkerId(self.id() as u32);
         self.nodes[node].conn = Some(worker);

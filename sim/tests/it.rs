@@ -10,9 +10,15 @@ fn every_seed_ends_well() {
     for seed in 0..400 {
         faults.merge(&run(seed, None, false).faults);
     }
-    for often in
-        [Fault::Killed, Fault::Cut, Fault::Left, Fault::Duplicated, Fault::FetchFailed, Fault::Revoked]
-    {
+    for often in [
+        Fault::Killed,
+        Fault::Cut,
+        Fault::Left,
+        Fault::Duplicated,
+        Fault::FetchFailed,
+        Fault::Revoked,
+        Fault::Cancelled,
+    ] {
         assert!(faults.of(often) > 0, "{} never happened", often.name());
     }
 }

@@ -113,6 +113,7 @@ impl WorkerHandle {
             threads: threads as u32,
             memory_bytes: config.memory_bytes,
             addresses: config.addresses.clone(),
+            build: build_of(config),
         };
         let shared =
             Arc::new(Shared { store: Arc::default(), plans: Arc::default(), number: watch::channel(None).0 });
@@ -247,6 +248,14 @@ impl Putter {
         let put = Post::Events(vec![Event::Put { lease, key, bytes }]);
         inbox.send(put).await.map_err(|_| PutError::Ended)
     }
+}
+
+/// The build of this executable, for those who look at a cluster; workers of one process are of one build.
+fn build_of(config: &Config) -> String {
+    if config.addresses.is_empty() {
+        return String::new();
+    }
+    tilework_kernels::native::build_id().map(str::to_owned).unwrap_or_default()
 }
 
 /// A number that tells this life of the process from every other.

@@ -5,7 +5,7 @@
 use std::time::Duration;
 use tilework_cluster::connection::ConnectionFile;
 use tilework_cluster::security::TokenAttach;
-use tilework_cluster::transport::{Cause, ConnectError, connect};
+use tilework_cluster::transport::{Cause, connect};
 use tilework_proto::limits::MESSAGE_BYTES_MAX;
 use tilework_proto::pump::{InEnd, OUTBOUND_MAX, pump_in, pump_out, send};
 use tilework_proto::session::{BoxFuture, INSTRUCTION_QUEUE_MAX, REPORT_QUEUE_MAX};
@@ -14,6 +14,7 @@ use tilework_proto::{FromWorker, LinkError, ToWorker, Wire, WorkerLink, WorkerSe
 use tilework_scheduler_core::Hello;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
+use tonic::Status;
 use tracing::debug;
 
 /// How long one try to reach the scheduler may take.
@@ -36,23 +37,29 @@ impl GrpcLink {
 
     async fn connect(&self, hello: Hello) -> Result<WorkerSession, LinkError> {
         let identity = self.file.identity();
-        let channel = connect(&self.file.addresses, &identity, CONNECT_TIMEOUT).await;
-        let channel = channel.map_err(|e| of_connect(&e))?;
+        let at = self.file.addresses.join(" or ");
+        let of_status = |s: Status| LinkError::of_status(&at, &s, |s| Cause::of_loss(s).to_string());
+        let channel = connect(&self.file.addresses, &identity, CONNECT_TIMEOUT).await.map_err(|e| {
+            if e.may_pass() {
+                LinkError::unreachable(&at, e.cause())
+            } else {
+                LinkError::Refused(e.to_string())
+            }
+        })?;
         let mut client = WorkerClient::with_interceptor(channel, TokenAttach::new(&identity))
             .max_decoding_message_size(MESSAGE_BYTES_MAX)
             .max_encoding_message_size(MESSAGE_BYTES_MAX);
         let (out, outbound) = mpsc::channel(OUTBOUND_MAX);
         let hello = send(&FromWorker::Hello(hello), &out, |m| m).await;
-        hello.map_err(|e| LinkError::Refused(format!("the hello cannot be sent: {e:?}")))?;
-        let response =
-            client.attach(ReceiverStream::new(outbound)).await.map_err(|s| LinkError::of_status(&s))?;
+        hello.map_err(|_| LinkError::unreachable(&at, "it takes no message"))?;
+        let response = client.attach(ReceiverStream::new(outbound)).await.map_err(of_status)?;
         let mut inbound = response.into_inner();
-        let first = inbound.message().await.map_err(|s| LinkError::of_status(&s))?;
-        let first = first.ok_or_else(|| LinkError::Unreachable("it closed the stream at once".into()))?;
+        let first = inbound.message().await.map_err(of_status)?;
+        let first = first.ok_or_else(|| LinkError::unreachable(&at, Cause::Closed))?;
         let worker = match ToWorker::from_wire(first) {
             Ok(ToWorker::Welcome(worker)) => worker,
-            Ok(_) => return Err(LinkError::Refused("got another message, expected a welcome".into())),
-            Err(e) => return Err(LinkError::Refused(e.to_string())),
+            Ok(_) => return Err(LinkError::refused(&at, "got another message, expected a welcome")),
+            Err(e) => return Err(LinkError::refused(&at, e)),
         };
         let (to_scheduler, mut reports) = mpsc::channel(REPORT_QUEUE_MAX);
         let (instructions, from_scheduler) = mpsc::channel(INSTRUCTION_QUEUE_MAX);
@@ -74,19 +81,10 @@ impl WorkerLink for GrpcLink {
     fn open(&self, hello: Hello) -> BoxFuture<'_, Result<WorkerSession, LinkError>> {
         Box::pin(async move {
             let opened = tokio::time::timeout(OPEN_TIMEOUT, self.connect(hello)).await;
-            opened.unwrap_or_else(|_| Err(LinkError::Unreachable(format!("no welcome in {OPEN_TIMEOUT:?}"))))
+            opened.unwrap_or_else(|_| {
+                let at = self.file.addresses.join(" or ");
+                Err(LinkError::unreachable(&at, format_args!("no welcome in {OPEN_TIMEOUT:?}")))
+            })
         })
-    }
-}
-
-/// A server that is not the cluster's will not become so.
-fn of_connect(error: &ConnectError) -> LinkError {
-    match error {
-        ConnectError::Unreachable { attempts, .. }
-            if !attempts.iter().all(|a| a.cause == Cause::ForeignCertificate) =>
-        {
-            LinkError::Unreachable(error.to_string())
-        }
-        _ => LinkError::Refused(error.to_string()),
     }
 }

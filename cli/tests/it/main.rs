@@ -26,7 +26,11 @@ fn output(args: &[&str]) -> (bool, String, String) {
 
 impl Process {
     fn start(args: &[&str]) -> Process {
-        let mut child = command(args).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        Process::start_with(args, Stdio::null())
+    }
+
+    fn start_with(args: &[&str], stderr: Stdio) -> Process {
+        let mut child = command(args).stdout(Stdio::piped()).stderr(stderr).spawn().unwrap();
         let stdout = BufReader::new(child.stdout.take().unwrap());
         Process { child, stdout }
     }
@@ -105,7 +109,16 @@ fn a_cluster_comes_up_is_seen_and_goes() {
     let (ok, said, error) = output(&["wait", "--connection-file", dir.file(), "--workers", "2"]);
     assert!(ok && said == "2 workers joined\n", "{said} {error}");
     let (ok, table, _) = output(&["state", "--connection-file", dir.file()]);
-    assert!(ok && table.contains("a       1        256.0 MiB"), "{table}");
+    let row = table.lines().find(|l| l.starts_with("a ")).unwrap_or_else(|| panic!("{table}"));
+    assert!(ok && row.contains("0 B of 268 MB") && row.contains("127.0.0.1:"), "{table}");
+    assert!(
+        table.starts_with("scheduler at 127.0.0.1:") && table.contains(": 2 workers, 2 threads, "),
+        "{table}"
+    );
+    let (ok, listed, _) = output(&["workers", "--connection-file", dir.file()]);
+    assert!(ok && listed.starts_with("worker ") && listed.lines().count() == 3, "{listed}");
+    let (ok, jobs, _) = output(&["jobs", "--connection-file", dir.file()]);
+    assert!(ok && jobs == "no jobs\n", "{jobs}");
     let (ok, json, _) = output(&["state", "--connection-file", dir.file(), "--output", "json"]);
     assert!(ok && json.contains(r#""name":"b""#) && json.contains(r#""memory_bytes":268435456"#), "{json}");
     let [a, b] = workers;
@@ -140,6 +153,97 @@ fn waiting_in_vain_fails_and_says_how_many_came() {
         output(&["wait", "--connection-file", dir.file(), "--workers", "3", "--timeout", "1"]);
     assert!(!ok && error.contains("0 of 3 workers joined within 1s"), "{error}");
     drop(scheduler);
+}
+
+/// The pages that a command shows again and again, up to one that is wanted.
+fn watch_until(args: &[&str], wanted: impl Fn(&str) -> bool) -> String {
+    let mut process = Process::start(&[args, &["--watch", "0.1", "--output", "json"]].concat());
+    loop {
+        let line = process.line();
+        assert!(!line.is_empty(), "{args:?} ends");
+        if wanted(&line) {
+            process.signal(libc::SIGINT);
+            assert!(process.end().0, "it ends well when it is told to");
+            return line;
+        }
+    }
+}
+
+#[test]
+fn jobs_are_seen_and_cancelled_and_the_log_says_so() {
+    use tilework::prelude::*;
+
+    let dir = Dir::new();
+    let log = dir.file.with_file_name("log");
+    std::fs::create_dir(log.parent().unwrap()).unwrap();
+    let logged = std::fs::File::create(&log).unwrap();
+    let args = ["scheduler", "--connection-file", dir.file(), "--listen", "localhost:0"];
+    let mut scheduler = Process::start_with(&args, logged.into());
+    let at = scheduler.line();
+    let at = at.strip_prefix("scheduler listens at ").and_then(|l| l.split(';').next()).unwrap().to_owned();
+    let session = Session::connect(dir.file()).unwrap();
+    // Nobody is there to do it.
+    let waiting = std::thread::spawn(move || {
+        let x = Array2::<f64>::ones_chunked((40, 40), 10);
+        (&x.sin() + 1.0).mean_axis(Axis(0)).unwrap().try_compute_on(&session).map(drop).unwrap_err()
+    });
+    let file = ["--connection-file", dir.file()];
+    let seen = watch_until(&[&["jobs"], &file[..]].concat(), |page| page.contains(r#""job":1"#));
+    let who = format!(r#""pid":{}"#, std::process::id());
+    assert!(seen.contains(&who) && seen.contains(r#""is":"waiting for workers""#), "{seen}");
+    let (_, state, _) = output(&[&["state"], &file[..]].concat());
+    assert!(state.contains("job 1 of it-") && state.contains("mean(sin(1) + 1) over axis 0"), "{state}");
+    let (ok, said, error) = output(&[&["cancel", "1", "7"], &file[..]].concat());
+    assert!(!ok && said == "job 1 is cancelled\n", "{said}");
+    assert_eq!(error, "tilework: no job 7; `tilework jobs` lists those that there are\n");
+    let by = tilework_cluster::who::Who::this_process();
+    let error = waiting.join().unwrap();
+    assert_eq!(error.to_string(), format!("the job was cancelled by {by}"));
+    assert_eq!(format!("{error:?}"), error.to_string());
+    Session::close_current();
+    let (ok, said, error) = output(&[&["stop"], &file[..]].concat());
+    assert!(ok && said == format!("the scheduler at {at} has ended\n"), "{said} {error}");
+    assert!(scheduler.end().0 && !dir.file.exists());
+    let log = std::fs::read_to_string(log).unwrap();
+    let expected = [
+        " connected".to_owned(),
+        "job 1 began: mean(sin(1) + 1) over axis 0, ".to_owned(),
+        "job 1 ended after ".to_owned(),
+        format!(" and 0 tasks: the job was cancelled by {by}"),
+        format!("stopped by {by}"),
+    ];
+    expected.iter().for_each(|line| assert!(log.contains(line), "no {line:?} in\n{log}"));
+}
+
+#[test]
+fn a_lost_scheduler_is_named_with_its_address() {
+    use tilework::prelude::*;
+
+    let dir = Dir::new();
+    let args = ["scheduler", "--connection-file", dir.file(), "--listen", "localhost:0"];
+    let mut scheduler = Process::start(&args);
+    let at = scheduler.line();
+    let at = at.strip_prefix("scheduler listens at ").and_then(|l| l.split(';').next()).unwrap().to_owned();
+    let session = Session::connect(dir.file()).unwrap();
+    let own = session.clone();
+    let waiting = std::thread::spawn(move || {
+        let x = Array2::<f64>::ones_chunked((40, 40), 10);
+        x.sin().try_compute_on(&own).map(drop).unwrap_err().to_string()
+    });
+    watch_until(&["jobs", "--connection-file", dir.file()], |page| page.contains(r#""job":1"#));
+    let (ok, _, error) = output(&args);
+    let refused = format!("a scheduler already serves {}, at {at}: stop it first", dir.file());
+    assert!(!ok && error.contains(&refused) && error.contains("--replace"), "{error}");
+    scheduler.signal(libc::SIGKILL);
+    let closed = "the connection was closed: its process ended or was killed";
+    let lost = format!("the scheduler at {at} ended or cannot be reached ({closed})");
+    assert_eq!(waiting.join().unwrap(), lost);
+    let again = Array2::<f64>::ones_chunked((40, 40), 10).sin().try_compute_on(&session).map(drop);
+    assert_eq!(again.unwrap_err().to_string(), lost);
+    Session::close_current();
+    let (ok, _, error) = output(&["state", "--connection-file", dir.file()]);
+    let nobody = format!("the scheduler at {at} ended or cannot be reached (connection refused");
+    assert!(!ok && error.contains(&nobody), "{error}");
 }
 
 #[test]
@@ -207,6 +311,9 @@ fn settings_say_where_they_came_from() {
 
 #[test]
 fn version_help_and_mistakes() {
+    for flag in ["--version", "-V"] {
+        assert_eq!(output(&[flag]).1, format!("tilework {}\n", env!("CARGO_PKG_VERSION")));
+    }
     assert_eq!(output(&["version"]).1, format!("tilework {}\n", env!("CARGO_PKG_VERSION")));
     assert_eq!(output(&["version", "--output", "quiet"]).1, "");
     let (ok, help, _) = output(&["worker", "--help"]);

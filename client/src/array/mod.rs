@@ -103,8 +103,7 @@ impl<A: Element, D: Dimension> Array<A, D> {
     }
 
     /// The expression that reads the array: its own, or one that shares its memory.
-    #[must_use]
-    pub fn expr(&self) -> Expr {
+    pub(crate) fn expr(&self) -> Expr {
         or_panic(self.leaf())
     }
 }

@@ -9,8 +9,10 @@ use std::ptr::NonNull;
 use tilework_expr::{DType, Kernel, PARAMS_BYTES_MAX};
 use tilework_kernels::native::{Descriptor, Refusal, kernel_of};
 
+tilework_expr::debug_is_display!(FunctionError);
+
 /// Why a function does not travel to the workers.
-#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[derive(Clone, PartialEq, Eq, thiserror::Error)]
 pub enum FunctionError {
     /// It captures variables, or is a pointer to a function.
     #[error(

@@ -143,6 +143,7 @@ impl Run {
             threads: size.threads,
             memory_bytes: size.memory_bytes,
             addresses: Vec::new(),
+            build: String::new(),
         };
         self.nodes.push(Counting {
             core: Worker::new(worker::Limits::new(size.threads, size.memory_bytes)),
@@ -234,7 +235,9 @@ impl Run {
                 self.ended.insert(job, Err(error));
             }
             scheduler::Action::Update { update: Update::Progress { .. }, .. }
-            | scheduler::Action::Disconnect { .. } => {}
+            | scheduler::Action::Disconnect { .. }
+            | scheduler::Action::Began { .. }
+            | scheduler::Action::Ended { .. } => {}
         }
     }
 

@@ -91,6 +91,7 @@ impl Jobs {
         progress: Progress,
     ) -> Result<Job> {
         let plan = Arc::new(Plan::of(&program)?);
+        super::tiny::warn(&plan);
         let (news, from_scheduler) = mpsc::channel();
         let literals = literals.into_iter().map(|l| (l.id, l)).collect();
         let entry = Entry { plan: Arc::clone(&plan), literals, news };

@@ -10,6 +10,7 @@ mod jobs;
 mod processes;
 mod progress;
 mod remote;
+mod tiny;
 mod wait;
 
 use crate::array::chunks_of;
@@ -17,11 +18,12 @@ use crate::error::{Error, Result};
 use crate::literal::{InMemory, Literal};
 use data::DataPlane;
 use jobs::{Held, Jobs};
-use progress::Progress;
+use progress::{Progress, Setting};
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
+use tilework_expr::quantities::counted;
 use tilework_expr::{Expr, Figures, Op, Plan, Program};
 use tilework_kernels::Chunk;
 use tilework_worker::runs_tasks;
@@ -63,7 +65,7 @@ pub(crate) struct Inner {
     jobs: Arc<Jobs>,
     data: Arc<dyn DataPlane>,
     gather_bytes_max: AtomicU64,
-    show_progress: AtomicBool,
+    progress: Mutex<Setting>,
     workers: Workers,
     place: Place,
     /// Dropped last: ends what the session started.
@@ -172,7 +174,7 @@ impl Session {
         if !(1..=WORKERS_MAX).contains(&options.workers) || !(1..=THREADS_MAX).contains(&threads) {
             let error = tilework_expr::ExprError::Parameter {
                 what: "embedded session",
-                got: format!("{options:?}"),
+                got: in_words(options),
                 expected: "1 to 256 workers of 1 to 1024 threads",
             };
             return Err(error.into());
@@ -248,9 +250,12 @@ impl Session {
         self.0.gather_bytes_max.store(bytes, Ordering::Relaxed);
     }
 
-    /// Shows the progress of every run: a bar on a terminal, a plain line every few seconds in a log file.
+    /// Shows the progress of every run of more than a second, or of none: a bar on a terminal, a plain line every few
+    /// seconds in a log file. Without this, and without `TILEWORK_PROGRESS=on` or `off`, there is a bar on a terminal and
+    /// nothing elsewhere.
     pub fn show_progress(&self, show: bool) {
-        self.0.show_progress.store(show, Ordering::Relaxed);
+        let setting = if show { Setting::On } else { Setting::Off };
+        *self.0.progress.lock().unwrap_or_else(PoisonError::into_inner) = setting;
     }
 
     /// How many tasks of this session's jobs the workers have done, jobs that failed not counted.
@@ -294,7 +299,7 @@ impl Session {
             jobs,
             data,
             gather_bytes_max: AtomicU64::new(GATHER_BYTES_MAX),
-            show_progress: AtomicBool::new(false),
+            progress: Mutex::new(Setting::from_environment()),
             workers,
             place,
             _backing: backing,
@@ -358,13 +363,18 @@ impl Session {
     }
 
     fn start(&self, program: Arc<Program>, literals: jobs::Literals) -> Result<jobs::Job> {
-        let progress = Progress::new(self.0.show_progress.load(Ordering::Relaxed));
+        let progress = Progress::new(*self.0.progress.lock().unwrap_or_else(PoisonError::into_inner));
         self.0.jobs.submit(program, literals, progress)
     }
 
     fn is(&self, other: &Session) -> bool {
         Arc::ptr_eq(&self.0, &other.0)
     }
+}
+
+fn in_words(options: &EmbeddedOptions) -> String {
+    let threads = options.threads_per_worker.map(|n| format!(" of {}", counted(n as u64, "thread")));
+    format!("{}{}", counted(options.workers as u64, "worker"), threads.unwrap_or_default())
 }
 
 fn number_of_processes(n: &std::ffi::OsStr) -> Result<usize> {

@@ -31,7 +31,7 @@ fn texts_name_what_was_given_and_expected() {
         ),
         (
             panic_text(|| Array2::<f64>::in_chunks(0).zeros((3, 4))),
-            "tilework: chunks Every(Len(0)) for shape [3, 4]: lengths of at least 1, or -1 for the whole axis",
+            "tilework: chunks 0 for shape [3, 4]: lengths of at least 1, or -1 for the whole axis",
         ),
         (
             panic_text(|| a.clamp(2.0, 1.0)),

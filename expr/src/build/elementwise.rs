@@ -16,7 +16,7 @@ impl Expr {
     pub fn unary(&self, op: UnaryOp) -> Result<Expr, ExprError> {
         let dtype = op
             .result(self.dtype())
-            .ok_or(ExprError::Undefined { op: format!("{op:?}"), dtype: self.dtype() })?;
+            .ok_or(ExprError::Undefined { op: op.to_string(), dtype: self.dtype() })?;
         Expr::make(Op::Unary(op), vec![self.clone()], self.grid().clone(), dtype)
     }
 
@@ -27,9 +27,9 @@ impl Expr {
     pub fn binary(&self, op: BinaryOp, other: &Expr) -> Result<Expr, ExprError> {
         let (left, right) = (self.dtype(), other.dtype());
         if left != right {
-            return Err(ExprError::MixedDTypes { op: format!("{op:?}"), left, right });
+            return Err(ExprError::MixedDTypes { op: op.to_string(), left, right });
         }
-        let dtype = op.result(left).ok_or(ExprError::Undefined { op: format!("{op:?}"), dtype: left })?;
+        let dtype = op.result(left).ok_or(ExprError::Undefined { op: op.to_string(), dtype: left })?;
         let (inputs, grid) = together(&[self, other])?;
         Expr::make(Op::Binary(op), inputs, grid, dtype)
     }

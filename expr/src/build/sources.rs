@@ -40,7 +40,7 @@ impl Expr {
         dist: Dist,
     ) -> Result<Expr, ExprError> {
         let bad = |expected| {
-            Err(ExprError::Parameter { what: "random distribution", got: format!("{dist:?}"), expected })
+            Err(ExprError::Parameter { what: "random distribution", got: dist.to_string(), expected })
         };
         match dist {
             Dist::Uniform { .. } | Dist::Normal { .. } if !dtype.is_float() => {

@@ -91,8 +91,9 @@ pub fn encode<T: Wire>(value: &T) -> Vec<u8> {
 /// ```
 /// use tilework_expr::JobError;
 ///
-/// let bytes = tilework_proto::encode(&JobError::Cancelled);
-/// assert_eq!(tilework_proto::decode::<JobError>(&bytes).unwrap(), JobError::Cancelled);
+/// let bytes = tilework_proto::encode(&JobError::Program("it is empty".into()));
+/// let error = tilework_proto::decode::<JobError>(&bytes).unwrap();
+/// assert_eq!(error.to_string(), "the program was refused: it is empty");
 /// ```
 ///
 /// # Errors

@@ -1,26 +1,11 @@
 //! The picture of the cluster.
 
-use super::{DecodeError, Wire, all_from_wire, all_to_wire, text};
+use super::{DecodeError, Wire, addresses, all_from_wire, all_to_wire, cut, required, text};
 use crate::wire;
-use tilework_expr::{JobId, WorkerId};
-use tilework_scheduler_core::{ClusterState, JobState, StageCounts, WorkerSummary};
-
-/// The names of stages, as [`tilework_expr::Stage::name`] gives them.
-const STAGE_NAMES: [&str; 11] = [
-    "literal",
-    "read",
-    "held",
-    "rechunk",
-    "elementwise",
-    "reduce",
-    "combine",
-    "matrix product",
-    "reshape",
-    "concatenate",
-    "write",
-];
-/// What a stage is called whose name only a newer scheduler knows.
-const STAGE_UNKNOWN: &str = "operation";
+use tilework_expr::{StageIdx, WorkerId};
+use tilework_scheduler_core::{
+    ClientId, ClientSummary, ClusterState, JobNumber, JobState, StageCounts, WorkerSummary,
+};
 
 impl Wire for WorkerSummary {
     type Message = wire::WorkerState;
@@ -35,8 +20,11 @@ impl Wire for WorkerSummary {
             leased: self.leased,
             running: self.running,
             ready: self.ready as u64,
-            last_heard_us: self.last_heard_us,
+            silent_us: self.silent_us,
             leaving: self.leaving,
+            addresses: self.addresses.clone(),
+            build: self.build.clone(),
+            up_us: self.up_us,
         }
     }
 
@@ -44,15 +32,31 @@ impl Wire for WorkerSummary {
         Ok(WorkerSummary {
             worker: WorkerId(message.worker),
             name: text("name", message.name)?,
+            addresses: addresses(message.addresses)?,
+            build: text("build", message.build)?,
             threads: message.threads,
             memory_bytes: message.memory_bytes,
             bytes_held: message.bytes_held,
             leased: message.leased,
             running: message.running,
             ready: message.ready as usize,
-            last_heard_us: message.last_heard_us,
+            up_us: message.up_us,
+            silent_us: message.silent_us,
             leaving: message.leaving,
         })
+    }
+}
+
+impl Wire for ClientSummary {
+    type Message = wire::ClientState;
+
+    fn to_wire(&self) -> wire::ClientState {
+        wire::ClientState { client: self.client.0, hello: Some(self.hello.to_wire()), up_us: self.up_us }
+    }
+
+    fn from_wire(message: wire::ClientState) -> Result<ClientSummary, DecodeError> {
+        let wire::ClientState { client, hello, up_us } = message;
+        Ok(ClientSummary { client: ClientId(client), hello: required(hello, "hello")?, up_us })
     }
 }
 
@@ -60,14 +64,20 @@ impl Wire for StageCounts {
     type Message = wire::StageState;
 
     fn to_wire(&self) -> wire::StageState {
-        let StageCounts { name, total, done, leased, held } = *self;
-        wire::StageState { name: name.to_owned(), total, done, leased, held }
+        wire::StageState {
+            stage: self.stage.0,
+            operation: cut(&self.operation),
+            total: self.total,
+            done: self.done,
+            leased: self.leased,
+            held: self.held,
+        }
     }
 
     fn from_wire(message: wire::StageState) -> Result<StageCounts, DecodeError> {
-        let wire::StageState { name, total, done, leased, held } = message;
-        let name = STAGE_NAMES.into_iter().find(|n| *n == name).unwrap_or(STAGE_UNKNOWN);
-        Ok(StageCounts { name, total, done, leased, held })
+        let wire::StageState { operation, total, done, leased, held, stage } = message;
+        let operation = text("operation", operation)?;
+        Ok(StageCounts { stage: StageIdx(stage), operation, total, done, leased, held })
     }
 }
 
@@ -76,18 +86,40 @@ impl Wire for JobState {
 
     fn to_wire(&self) -> wire::JobState {
         wire::JobState {
-            job: self.job.0,
+            number: self.number.0,
             finished: self.finished,
             dormant: self.dormant,
             stages: all_to_wire(&self.stages),
+            client: self.client.0,
+            title: cut(&self.title),
+            total: self.total,
+            done: self.done,
+            leased: self.leased,
+            bytes_held: self.bytes_held,
+            elapsed_us: self.elapsed_us,
+            left_us: self.left_us,
+            late_done: self.late_done,
+            late_us: self.late_us,
+            n_stages: self.n_stages,
         }
     }
 
     fn from_wire(message: wire::JobState) -> Result<JobState, DecodeError> {
         Ok(JobState {
-            job: JobId(message.job),
+            number: JobNumber(message.number),
+            client: ClientId(message.client),
+            title: text("title", message.title)?,
             finished: message.finished,
             dormant: message.dormant,
+            total: message.total,
+            done: message.done,
+            leased: message.leased,
+            bytes_held: message.bytes_held,
+            elapsed_us: message.elapsed_us,
+            left_us: message.left_us,
+            late_done: message.late_done,
+            late_us: message.late_us,
+            n_stages: message.n_stages,
             stages: all_from_wire(message.stages)?,
         })
     }
@@ -97,10 +129,22 @@ impl Wire for ClusterState {
     type Message = wire::ClusterState;
 
     fn to_wire(&self) -> wire::ClusterState {
-        wire::ClusterState { workers: all_to_wire(&self.workers), jobs: all_to_wire(&self.jobs) }
+        wire::ClusterState {
+            workers: all_to_wire(&self.workers),
+            jobs: all_to_wire(&self.jobs),
+            clients: all_to_wire(&self.clients),
+            n_jobs: self.n_jobs,
+            up_us: self.up_us,
+        }
     }
 
     fn from_wire(message: wire::ClusterState) -> Result<ClusterState, DecodeError> {
-        Ok(ClusterState { workers: all_from_wire(message.workers)?, jobs: all_from_wire(message.jobs)? })
+        Ok(ClusterState {
+            up_us: message.up_us,
+            workers: all_from_wire(message.workers)?,
+            clients: all_from_wire(message.clients)?,
+            n_jobs: message.n_jobs,
+            jobs: all_from_wire(message.jobs)?,
+        })
     }
 }

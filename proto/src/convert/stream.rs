@@ -5,7 +5,7 @@ use crate::message::{FromClient, FromWorker, ToClient, ToWorker};
 use crate::wire::{self, client_message, client_update, scheduler_message, worker_message};
 use std::sync::Arc;
 use tilework_expr::{JobId, Program, Update, WorkerId};
-use tilework_scheduler_core::{ClientId, Hello};
+use tilework_scheduler_core::{ClientHello, ClientId, Hello};
 
 const FRAGMENT: DecodeError = DecodeError::Unexpected { got: "a fragment", expected: "a whole message" };
 
@@ -63,6 +63,21 @@ impl Wire for ToWorker {
     }
 }
 
+impl Wire for ClientHello {
+    type Message = wire::ClientHello;
+
+    fn to_wire(&self) -> wire::ClientHello {
+        let ClientHello { program, pid, user, host } = self;
+        wire::ClientHello { program: cut(program), pid: *pid, user: cut(user), host: cut(host) }
+    }
+
+    fn from_wire(message: wire::ClientHello) -> Result<ClientHello, DecodeError> {
+        let wire::ClientHello { program, pid, user, host } = message;
+        let (program, user) = (text("program", program)?, text("user", user)?);
+        Ok(ClientHello { program, pid, user, host: text("host", host)? })
+    }
+}
+
 impl Wire for FromClient {
     type Message = wire::ClientMessage;
 
@@ -73,6 +88,7 @@ impl Wire for FromClient {
                 Kind::Submit(wire::Submit { job: job.0, program: Some(program.to_wire()) })
             }
             FromClient::Release(job) => Kind::Release(job.0),
+            FromClient::Hello(hello) => Kind::Hello(hello.to_wire()),
         };
         wire::ClientMessage { kind: Some(kind) }
     }
@@ -85,6 +101,7 @@ impl Wire for FromClient {
                 program: Arc::new(required::<Program>(s.program, "program")?),
             },
             Kind::Release(job) => FromClient::Release(JobId(job)),
+            Kind::Hello(hello) => FromClient::Hello(ClientHello::from_wire(hello)?),
             Kind::Fragment(_) => return Err(FRAGMENT),
         })
     }

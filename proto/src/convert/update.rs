@@ -28,7 +28,7 @@ impl Wire for JobError {
                 last_words: cut(last_words),
             }),
             JobError::Program(message) => Kind::Program(cut(message)),
-            JobError::Cancelled => Kind::Cancelled(wire::Empty {}),
+            JobError::Cancelled { by } => Kind::Cancelled(wire::Cancelled { by: cut(by) }),
         };
         wire::JobError { kind: Some(kind) }
     }
@@ -54,7 +54,7 @@ impl Wire for JobError {
                 last_words: text("last words", e.last_words)?,
             },
             Kind::Program(message) => JobError::Program(text("error", message)?),
-            Kind::Cancelled(_) => JobError::Cancelled,
+            Kind::Cancelled(e) => JobError::Cancelled { by: text("who cancelled", e.by)? },
         })
     }
 }

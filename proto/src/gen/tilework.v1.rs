@@ -543,8 +543,14 @@ pub mod job_error {
         #[prost(string, tag = "4")]
         Program(::prost::alloc::string::String),
         #[prost(message, tag = "5")]
-        Cancelled(super::Empty),
+        Cancelled(super::Cancelled),
     }
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Cancelled {
+    /// Who did it, in words.
+    #[prost(string, tag = "1")]
+    pub by: ::prost::alloc::string::String,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct OperationFailed {
@@ -589,7 +595,7 @@ pub struct Fragment {
 /// From a client.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ClientMessage {
-    #[prost(oneof = "client_message::Kind", tags = "1, 2, 15")]
+    #[prost(oneof = "client_message::Kind", tags = "1, 2, 3, 15")]
     pub kind: ::core::option::Option<client_message::Kind>,
 }
 /// Nested message and enum types in `ClientMessage`.
@@ -601,9 +607,24 @@ pub mod client_message {
         /// A job that is needed no more.
         #[prost(uint64, tag = "2")]
         Release(u64),
+        /// Who the client is. First, and once.
+        #[prost(message, tag = "3")]
+        Hello(super::ClientHello),
         #[prost(message, tag = "15")]
         Fragment(super::Fragment),
     }
+}
+/// For people.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ClientHello {
+    #[prost(string, tag = "1")]
+    pub program: ::prost::alloc::string::String,
+    #[prost(uint32, tag = "2")]
+    pub pid: u32,
+    #[prost(string, tag = "3")]
+    pub user: ::prost::alloc::string::String,
+    #[prost(string, tag = "4")]
+    pub host: ::prost::alloc::string::String,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Submit {
@@ -683,6 +704,9 @@ pub struct Hello {
     pub memory_bytes: u64,
     #[prost(string, repeated, tag = "5")]
     pub addresses: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// Its executable's build, as hexadecimal digits.
+    #[prost(string, tag = "6")]
+    pub build: ::prost::alloc::string::String,
 }
 /// To a worker.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -716,13 +740,44 @@ pub struct Instructions {
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct StateRequest {}
-/// The cluster as the scheduler sees it.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct CancelRequest {
+    /// The job's number for people.
+    #[prost(uint64, tag = "1")]
+    pub number: u64,
+    /// Who asks, in words.
+    #[prost(string, tag = "2")]
+    pub by: ::prost::alloc::string::String,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct CancelReply {
+    /// Whether there is such a job.
+    #[prost(bool, tag = "1")]
+    pub found: bool,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct StopRequest {
+    /// Who asks, in words.
+    #[prost(string, tag = "1")]
+    pub by: ::prost::alloc::string::String,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct StopReply {}
+/// The cluster as the scheduler sees it. Times are in microseconds.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ClusterState {
     #[prost(message, repeated, tag = "1")]
     pub workers: ::prost::alloc::vec::Vec<WorkerState>,
+    /// By their numbers; of very many, those that are not finished, and the latest.
     #[prost(message, repeated, tag = "2")]
     pub jobs: ::prost::alloc::vec::Vec<JobState>,
+    #[prost(message, repeated, tag = "3")]
+    pub clients: ::prost::alloc::vec::Vec<ClientState>,
+    /// Jobs in all.
+    #[prost(uint64, tag = "4")]
+    pub n_jobs: u64,
+    #[prost(uint64, tag = "5")]
+    pub up_us: u64,
 }
 /// One living worker.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -744,27 +799,72 @@ pub struct WorkerState {
     #[prost(uint64, tag = "8")]
     pub ready: u64,
     #[prost(uint64, tag = "9")]
-    pub last_heard_us: u64,
+    pub silent_us: u64,
     #[prost(bool, tag = "10")]
     pub leaving: bool,
+    #[prost(string, repeated, tag = "11")]
+    pub addresses: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    #[prost(string, tag = "12")]
+    pub build: ::prost::alloc::string::String,
+    #[prost(uint64, tag = "13")]
+    pub up_us: u64,
+}
+/// One client that is connected.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ClientState {
+    #[prost(uint64, tag = "1")]
+    pub client: u64,
+    #[prost(message, optional, tag = "2")]
+    pub hello: ::core::option::Option<ClientHello>,
+    #[prost(uint64, tag = "3")]
+    pub up_us: u64,
 }
 /// One job.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct JobState {
+    /// For people.
     #[prost(uint64, tag = "1")]
-    pub job: u64,
+    pub number: u64,
     #[prost(bool, tag = "2")]
     pub finished: bool,
     #[prost(bool, tag = "3")]
     pub dormant: bool,
     #[prost(message, repeated, tag = "4")]
     pub stages: ::prost::alloc::vec::Vec<StageState>,
+    #[prost(uint64, tag = "5")]
+    pub client: u64,
+    /// What it computes, in a line.
+    #[prost(string, tag = "6")]
+    pub title: ::prost::alloc::string::String,
+    /// Tasks.
+    #[prost(uint64, tag = "7")]
+    pub total: u64,
+    #[prost(uint64, tag = "8")]
+    pub done: u64,
+    #[prost(uint64, tag = "9")]
+    pub leased: u64,
+    #[prost(uint64, tag = "10")]
+    pub bytes_held: u64,
+    #[prost(uint64, tag = "11")]
+    pub elapsed_us: u64,
+    #[prost(uint64, optional, tag = "12")]
+    pub left_us: ::core::option::Option<u64>,
+    /// Tasks done of late,
+    #[prost(uint64, tag = "13")]
+    pub late_done: u64,
+    /// and in how long.
+    #[prost(uint64, tag = "14")]
+    pub late_us: u64,
+    /// Stages in all.
+    #[prost(uint64, tag = "15")]
+    pub n_stages: u64,
 }
 /// Tasks of one stage.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct StageState {
+    /// What it does, as a formula.
     #[prost(string, tag = "1")]
-    pub name: ::prost::alloc::string::String,
+    pub operation: ::prost::alloc::string::String,
     #[prost(uint64, tag = "2")]
     pub total: u64,
     #[prost(uint64, tag = "3")]
@@ -773,6 +873,9 @@ pub struct StageState {
     pub leased: u64,
     #[prost(uint64, tag = "5")]
     pub held: u64,
+    /// Its place in the plan.
+    #[prost(uint32, tag = "6")]
+    pub stage: u32,
 }
 /// Generated client implementations.
 pub mod scheduler_client {
@@ -902,6 +1005,50 @@ pub mod scheduler_client {
                 .insert(GrpcMethod::new("tilework.v1.Scheduler", "State"));
             self.inner.unary(req, path, codec).await
         }
+        /// Ends a job, whoever submitted it.
+        pub async fn cancel(
+            &mut self,
+            request: impl tonic::IntoRequest<super::CancelRequest>,
+        ) -> std::result::Result<tonic::Response<super::CancelReply>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/tilework.v1.Scheduler/Cancel",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("tilework.v1.Scheduler", "Cancel"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Ends the scheduler, and with it the cluster.
+        pub async fn stop(
+            &mut self,
+            request: impl tonic::IntoRequest<super::StopRequest>,
+        ) -> std::result::Result<tonic::Response<super::StopReply>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/tilework.v1.Scheduler/Stop",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("tilework.v1.Scheduler", "Stop"));
+            self.inner.unary(req, path, codec).await
+        }
     }
 }
 /// Generated server implementations.
@@ -933,6 +1080,16 @@ pub mod scheduler_server {
             &self,
             request: tonic::Request<super::StateRequest>,
         ) -> std::result::Result<tonic::Response<super::ClusterState>, tonic::Status>;
+        /// Ends a job, whoever submitted it.
+        async fn cancel(
+            &self,
+            request: tonic::Request<super::CancelRequest>,
+        ) -> std::result::Result<tonic::Response<super::CancelReply>, tonic::Status>;
+        /// Ends the scheduler, and with it the cluster.
+        async fn stop(
+            &self,
+            request: tonic::Request<super::StopRequest>,
+        ) -> std::result::Result<tonic::Response<super::StopReply>, tonic::Status>;
     }
     /// For clients.
     #[derive(Debug)]
@@ -1087,6 +1244,92 @@ pub mod scheduler_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = StateSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/tilework.v1.Scheduler/Cancel" => {
+                    #[allow(non_camel_case_types)]
+                    struct CancelSvc<T: Scheduler>(pub Arc<T>);
+                    impl<T: Scheduler> tonic::server::UnaryService<super::CancelRequest>
+                    for CancelSvc<T> {
+                        type Response = super::CancelReply;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::CancelRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Scheduler>::cancel(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = CancelSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/tilework.v1.Scheduler/Stop" => {
+                    #[allow(non_camel_case_types)]
+                    struct StopSvc<T: Scheduler>(pub Arc<T>);
+                    impl<T: Scheduler> tonic::server::UnaryService<super::StopRequest>
+                    for StopSvc<T> {
+                        type Response = super::StopReply;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::StopRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Scheduler>::stop(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = StopSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

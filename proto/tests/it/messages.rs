@@ -8,7 +8,10 @@ use tilework_expr::{
 };
 use tilework_proto::fragment::through_wire;
 use tilework_proto::{FromClient, FromWorker, ToClient, ToWorker, decode, encode};
-use tilework_scheduler_core::{ClientId, ClusterState, Hello, JobState, StageCounts, WorkerSummary};
+use tilework_scheduler_core::{
+    ClientHello, ClientId, ClientSummary, ClusterState, Hello, JobNumber, JobState, StageCounts,
+    WorkerSummary,
+};
 
 fn keys() -> impl Strategy<Value = TaskKey> {
     any::<(u64, u32, u64)>().prop_map(|(j, s, c)| TaskKey {
@@ -96,7 +99,7 @@ fn job_errors() -> impl Strategy<Value = JobError> {
             JobError::Deadly { operation, chunk, deaths, last_words }
         }),
         ".*".prop_map(JobError::Program),
-        Just(JobError::Cancelled),
+        ".*".prop_map(|by| JobError::Cancelled { by }),
     ]
 }
 
@@ -134,49 +137,83 @@ fn updates() -> impl Strategy<Value = Update> {
 }
 
 fn hellos() -> impl Strategy<Value = Hello> {
-    (".{1,20}", any::<(u64, u32, u64)>(), addresses()).prop_map(
-        |(name, (incarnation, threads, memory_bytes), addresses)| Hello {
+    (".{1,20}", any::<(u64, u32, u64)>(), addresses(), "[0-9a-f]{0,40}").prop_map(
+        |(name, (incarnation, threads, memory_bytes), addresses, build)| Hello {
             name,
             incarnation,
             threads,
             memory_bytes,
             addresses,
+            build,
         },
     )
 }
 
+fn client_hellos() -> impl Strategy<Value = ClientHello> {
+    (".{0,20}", any::<u32>(), ".{0,20}", ".{0,20}").prop_map(|(program, pid, user, host)| ClientHello {
+        program,
+        pid,
+        user,
+        host,
+    })
+}
+
 fn states() -> impl Strategy<Value = ClusterState> {
-    let worker =
-        (any::<[u32; 4]>(), ".*", any::<[u64; 4]>(), any::<bool>()).prop_map(|(n, name, b, leaving)| {
-            WorkerSummary {
-                worker: WorkerId(n[0]),
-                name,
-                threads: n[1],
-                memory_bytes: b[0],
-                bytes_held: b[1],
-                leased: n[2],
-                running: n[3],
-                ready: b[2] as usize,
-                last_heard_us: b[3],
-                leaving,
-            }
-        });
-    let stage = any::<[u64; 4]>().prop_map(|n| StageCounts {
-        name: "matrix product",
+    let worker = (any::<[u32; 4]>(), ".*", any::<[u64; 5]>(), any::<bool>(), addresses()).prop_map(
+        |(n, name, b, leaving, addresses)| WorkerSummary {
+            worker: WorkerId(n[0]),
+            build: name.clone(),
+            name,
+            addresses,
+            threads: n[1],
+            memory_bytes: b[0],
+            bytes_held: b[1],
+            leased: n[2],
+            running: n[3],
+            ready: b[2] as usize,
+            up_us: b[3],
+            silent_us: b[4],
+            leaving,
+        },
+    );
+    let client = (any::<(u64, u64)>(), client_hellos()).prop_map(|((client, up_us), hello)| ClientSummary {
+        client: ClientId(client),
+        hello,
+        up_us,
+    });
+    let stage = (any::<u32>(), ".*", any::<[u64; 4]>()).prop_map(|(stage, operation, n)| StageCounts {
+        stage: StageIdx(stage),
+        operation,
         total: n[0],
         done: n[1],
         leased: n[2],
         held: n[3],
     });
     let stages = proptest::collection::vec(stage, 0..3);
-    let job = (any::<(u64, bool, bool)>(), stages).prop_map(|((j, finished, dormant), stages)| JobState {
-        job: JobId(j),
-        finished,
-        dormant,
-        stages,
-    });
-    (proptest::collection::vec(worker, 0..3), proptest::collection::vec(job, 0..3))
-        .prop_map(|(workers, jobs)| ClusterState { workers, jobs })
+    let job = (any::<[u64; 10]>(), any::<[bool; 2]>(), any::<Option<u64>>(), ".*", stages).prop_map(
+        |(n, [finished, dormant], left_us, title, stages)| JobState {
+            number: JobNumber(n[0]),
+            client: ClientId(n[1]),
+            title,
+            finished,
+            dormant,
+            total: n[2],
+            done: n[3],
+            leased: n[4],
+            bytes_held: n[5],
+            elapsed_us: n[6],
+            left_us,
+            late_done: n[7],
+            late_us: n[8],
+            n_stages: n[9],
+            stages,
+        },
+    );
+    let workers = proptest::collection::vec(worker, 0..3);
+    let (clients, jobs) = (proptest::collection::vec(client, 0..3), proptest::collection::vec(job, 0..3));
+    (any::<[u64; 2]>(), workers, clients, jobs).prop_map(|([up_us, n_jobs], workers, clients, jobs)| {
+        ClusterState { up_us, workers, clients, n_jobs, jobs }
+    })
 }
 
 fn all<T: std::fmt::Debug>(one: impl Strategy<Value = T>) -> impl Strategy<Value = Vec<T>> {
@@ -217,8 +254,12 @@ proptest! {
     }
 
     #[test]
-    fn from_clients(program in programs(), job in any::<u64>()) {
-        for message in [FromClient::Submit { job: JobId(job), program }, FromClient::Release(JobId(job))] {
+    fn from_clients(program in programs(), job in any::<u64>(), hello in client_hellos()) {
+        for message in [
+            FromClient::Hello(hello),
+            FromClient::Submit { job: JobId(job), program },
+            FromClient::Release(JobId(job)),
+        ] {
             prop_assert_eq!(through_wire(&message).unwrap(), message);
         }
     }

@@ -1,7 +1,8 @@
 //! Everything that can wake the scheduler, and everything that it can ask for.
 
+use std::fmt;
 use std::sync::Arc;
-use tilework_expr::{Instruction, JobId, Program, Report, Update, WorkerId};
+use tilework_expr::{Figures, Instruction, JobError, JobId, Program, Report, Update, WorkerId};
 
 /// One connection of a client.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, PartialOrd, Ord)]
@@ -20,6 +21,45 @@ pub struct Hello {
     pub memory_bytes: u64,
     /// Where its chunk service listens, `host:port`, tried in order.
     pub addresses: Vec<String>,
+    /// Its executable's build, as hexadecimal digits.
+    pub build: String,
+}
+
+/// What a client says of itself, for people.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct ClientHello {
+    /// The name of its program.
+    pub program: String,
+    /// Its process there.
+    pub pid: u32,
+    /// The user that it runs as.
+    pub user: String,
+    /// Its host.
+    pub host: String,
+}
+
+impl fmt::Display for ClientHello {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let ClientHello { program, pid, user, host } = self;
+        write!(f, "{program} (pid {pid}) of {user} on {host}")
+    }
+}
+
+/// A job's number for people: 1, 2, 3, in the order of submission.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, PartialOrd, Ord)]
+pub struct JobNumber(pub u64);
+
+/// How a job ended for its client.
+#[derive(Clone, PartialEq, Debug)]
+pub enum JobEnd {
+    /// All outputs exist.
+    Computed,
+    /// It failed, or was cancelled.
+    Failed(JobError),
+    /// Its client let go of it while it ran.
+    Released,
+    /// Its client was lost while it ran.
+    ClientLost,
 }
 
 /// Everything that can wake the scheduler.
@@ -65,6 +105,20 @@ pub enum Event {
         /// The job.
         job: JobId,
     },
+    /// Somebody who may, and is not its client, ends a job. Those that read it end with it.
+    JobCancelled {
+        /// The job.
+        job: JobId,
+        /// Who, in words.
+        by: String,
+    },
+    /// A client connected. `client` is a number never used before.
+    ClientJoined {
+        /// Its number.
+        client: ClientId,
+        /// What it says of itself.
+        hello: ClientHello,
+    },
     /// A client's connection closed: its jobs are released.
     ClientLost {
         /// Who.
@@ -97,5 +151,27 @@ pub enum Action {
         worker: WorkerId,
         /// Why, in words for its log.
         why: String,
+    },
+    /// For the log: a job was submitted.
+    Began {
+        /// The job, as long as it exists.
+        job: JobId,
+        /// Its number for people.
+        number: JobNumber,
+        /// Who submitted it.
+        client: ClientId,
+        /// Tasks in all.
+        n_tasks: u64,
+    },
+    /// For the log: a job ended for its client. Comes again where a job fails whose outputs did exist.
+    Ended {
+        /// Its number for people.
+        number: JobNumber,
+        /// Who submitted it.
+        client: ClientId,
+        /// How.
+        end: JobEnd,
+        /// What it took.
+        figures: Figures,
     },
 }

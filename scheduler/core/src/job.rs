@@ -4,7 +4,7 @@
 //! Knows one job. Must not know workers' records, other jobs' tasks, or who is told what.
 
 use crate::blocks::Roots;
-use crate::event::ClientId;
+use crate::event::{ClientId, JobNumber};
 use crate::table::{NOBODY, Table, TaskState};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -35,6 +35,8 @@ pub(crate) struct StageState {
 
 /// A submitted program and all that became of it.
 pub(crate) struct Job {
+    /// Its name for people.
+    pub number: JobNumber,
     /// Who submitted it.
     pub client: ClientId,
     /// Whether the client still wants its outputs.
@@ -72,10 +74,54 @@ pub(crate) struct Job {
     pub figures: Figures,
     /// When it was submitted.
     pub submitted_us: u64,
+    /// When it first ended for its client.
+    pub ended_us: Option<u64>,
+    /// How fast its tasks are done.
+    pub pace: Pace,
     /// When progress may be reported again.
     pub progress_at_us: u64,
     /// The count last reported.
     pub progress_done: u64,
+}
+
+/// How fast tasks are done, over a stretch of time that has just ended and one that has just begun.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Pace {
+    /// Tasks that were done in the last stretch that is complete, and how long it took, microseconds.
+    last: (u64, u64),
+    /// When the one that is under way began, and tasks that were done by then.
+    since: (u64, u64),
+}
+
+impl Pace {
+    /// A stretch is at least this long, microseconds.
+    const STRETCH_US: u64 = 2_000_000;
+
+    /// From now on.
+    pub fn new(now_us: u64) -> Pace {
+        Pace { last: (0, 0), since: (now_us, 0) }
+    }
+
+    /// So many tasks are done now.
+    pub fn note(&mut self, now_us: u64, n_done: u64) {
+        let (since_us, before) = self.since;
+        if now_us.saturating_sub(since_us) >= Self::STRETCH_US {
+            self.last = (n_done.saturating_sub(before), now_us - since_us);
+            self.since = (now_us, n_done);
+        }
+    }
+
+    /// Tasks that were done of late, and in how many microseconds: in the stretch under way where that is as long as one,
+    /// or the first.
+    pub fn of_late(&self, now_us: u64, n_done: u64) -> (u64, u64) {
+        let (since_us, before) = self.since;
+        let under_way = now_us.saturating_sub(since_us);
+        if self.last.1 == 0 || under_way >= Self::STRETCH_US {
+            (n_done.saturating_sub(before), under_way)
+        } else {
+            self.last
+        }
+    }
 }
 
 impl Job {
@@ -167,6 +213,26 @@ impl Job {
         self.stage(stage).need.contains(chunk)
     }
 
+    /// Time that is left until all its tasks are done, microseconds: the time so far, by the share of the work that is
+    /// done. A task's work is its stage's measured time; where none was measured, the mean of those that were.
+    pub fn left_us(&self, now_us: u64) -> Option<u64> {
+        let own = (0..self.stages.len()).filter(|&i| !self.is_alias(StageIdx(i as u32)));
+        let stages = own.map(|i| &self.stages[i]);
+        let measured = stages.clone().filter(|s| s.mean_us > 0).map(|s| (s.table.n_done().max(1), s.mean_us));
+        let (n, us) = measured
+            .fold((0u128, 0u128), |(n, us), (d, m)| (n + u128::from(d), us + u128::from(d) * u128::from(m)));
+        let typical = us.checked_div(n)?;
+        let work = |s: &StageState, n: u64| {
+            u128::from(n) * if s.mean_us > 0 { u128::from(s.mean_us) } else { typical }
+        };
+        let (done, left) = stages.fold((0, 0), |(done, left), s| {
+            let (n_done, n) = (s.table.n_done(), s.need.n_tasks());
+            (done + work(s, n_done), left + work(s, n.saturating_sub(n_done)))
+        });
+        let elapsed = u128::from(now_us.saturating_sub(self.submitted_us));
+        u64::try_from(elapsed.saturating_mul(left).checked_div(done)?).ok()
+    }
+
     /// Tasks done, and tasks that are needed.
     pub fn progress(&self) -> (u64, u64) {
         (self.n_done, self.n_needed)
@@ -220,6 +286,7 @@ pub(crate) fn submit(
     let is_alias = |s: &StageIdx| matches!(plan.stage(*s).kind, StageKind::Held { .. });
     let has_alias_outputs = plan.outputs.iter().any(is_alias);
     Ok(Job {
+        number: JobNumber(0),
         client,
         client_holds: true,
         program,
@@ -240,24 +307,26 @@ pub(crate) fn submit(
         bytes_held: 0,
         figures: Figures::default(),
         submitted_us: now_us,
+        ended_us: None,
+        pace: Pace::new(now_us),
         progress_at_us: 0,
         progress_done: 0,
     })
 }
 
 fn resolve(jobs: &BTreeMap<JobId, Job>, of: JobId, output: u32, stage: &Stage) -> Result<Canonical, String> {
-    let named =
-        jobs.get(&of).ok_or_else(|| format!("it reads job {}, which does not exist any more", of.0))?;
+    let named = jobs.get(&of).ok_or("it reads an array of an earlier job, which does not exist any more")?;
+    let number = named.number.0;
     if let Some(error) = &named.failed {
-        return Err(format!("it reads job {}, which failed: {error}", of.0));
+        return Err(format!("it reads job {number}, which failed: {error}"));
     }
     let Some(&out) = named.plan.outputs.get(output as usize) else {
         let n = named.plan.outputs.len();
-        return Err(format!("it reads output {output} of job {}, which has {n} outputs", of.0));
+        return Err(format!("it reads output {output} of job {number}, which has {n} outputs"));
     };
     let (want, have) = (stage.grid.n_chunks(), named.plan.n_tasks(out));
     if want != have {
-        return Err(format!("it reads {want} chunks of output {output} of job {}, which has {have}", of.0));
+        return Err(format!("it reads {want} chunks of output {output} of job {number}, which has {have}"));
     }
     Ok(named.stage(out).canonical)
 }

@@ -30,4 +30,4 @@ pub use event::*;
 pub use limits::Bug;
 pub use limits::Limits;
 pub use scheduler::Scheduler;
-pub use state::{ClusterState, JobState, StageCounts, WorkerSummary};
+pub use state::{ClientSummary, ClusterState, JobState, StageCounts, WorkerSummary};

@@ -5,7 +5,7 @@
 //!
 //! Knows jobs as wholes. Must not know how tasks become ready or where they run.
 
-use crate::event::ClientId;
+use crate::event::{Action, ClientId, JobEnd, JobNumber};
 use crate::job::{self, Canonical, StageState};
 use crate::limits::Bug;
 use crate::scheduler::Scheduler;
@@ -24,10 +24,19 @@ impl Scheduler {
         if self.jobs.contains_key(&id) {
             return;
         }
-        let job = match job::submit(id, client, program, (self.now_us, &self.jobs)) {
+        self.last_number += 1;
+        let number = JobNumber(self.last_number);
+        let mut job = match job::submit(id, client, program, (self.now_us, &self.jobs)) {
             Ok(job) => job,
-            Err(why) => return self.update(id, Update::Failed(JobError::Program(why))),
+            Err(why) => {
+                let error = JobError::Program(why);
+                let end = JobEnd::Failed(error.clone());
+                self.actions.push(Action::Ended { number, client, end, figures: Figures::default() });
+                return self.update(id, Update::Failed(error));
+            }
         };
+        job.number = number;
+        self.actions.push(Action::Began { job: id, number, client, n_tasks: job.progress().1 });
         for (i, stage) in job.stages.iter().enumerate() {
             let own = (id, StageIdx(i as u32));
             if stage.canonical != own {
@@ -54,18 +63,42 @@ impl Scheduler {
         let Some(job) = self.jobs.get_mut(&id).filter(|j| j.client_holds) else { return };
         job.client_holds = false;
         if !job.finished {
-            self.update(id, Update::Failed(JobError::Cancelled));
+            self.note_end(id, JobEnd::Released);
+            self.update(id, Update::Failed(JobError::Cancelled { by: "its client".to_owned() }));
         }
         self.let_go(id);
     }
 
+    /// Ends a job by the wish of somebody who is not its client, whether it runs or its outputs are kept.
+    pub(crate) fn cancel(&mut self, id: JobId, by: String) {
+        if self.jobs.contains_key(&id) {
+            self.failing.push((id, JobError::Cancelled { by }));
+        }
+    }
+
+    /// Says in the log how a job ended, unless that was said.
+    fn note_end(&mut self, id: JobId, end: JobEnd) {
+        let job = self.jobs.get_mut(&id).expect("the job that ends");
+        let said = job.ended_us.is_some() && !matches!(end, JobEnd::Failed(_));
+        job.ended_us.get_or_insert(self.now_us);
+        if !said {
+            let (number, client) = (job.number, job.client);
+            let figures = Figures { elapsed_us: self.now_us - job.submitted_us, ..job.figures };
+            self.actions.push(Action::Ended { number, client, end, figures });
+        }
+    }
+
     pub(crate) fn client_lost(&mut self, client: ClientId) {
+        self.clients.remove(&client);
         let mut gone = Vec::new();
         for (id, job) in self.jobs.iter_mut().filter(|(_, j)| j.client == client && j.client_holds) {
             job.client_holds = false;
             gone.push(*id);
         }
-        gone.into_iter().for_each(|id| self.let_go(id));
+        for id in gone {
+            self.note_end(id, JobEnd::ClientLost);
+            self.let_go(id);
+        }
     }
 
     /// The client puts no more chunks of a job. Where jobs that read it need some, none of them can end.
@@ -159,6 +192,7 @@ impl Scheduler {
         let addresses = holders.iter().map(|w| (*w, self.workers[w].hello.addresses.clone())).collect();
         let (done, total) = job.progress();
         let figures = Figures { elapsed_us: self.now_us - job.submitted_us, ..job.figures };
+        self.note_end(id, JobEnd::Computed);
         self.update(id, Update::Progress { done, total });
         self.update(id, Update::Done { outputs, addresses, figures });
     }
@@ -238,7 +272,13 @@ impl Scheduler {
             let Some(job) = self.jobs.get_mut(&id).filter(|j| j.failed.is_none()) else { continue };
             job.failed = Some(error.clone());
             if std::mem::take(&mut job.client_holds) {
+                self.note_end(id, JobEnd::Failed(error.clone()));
                 self.update(id, Update::Failed(error.clone()));
+            }
+            if matches!(error, JobError::Cancelled { .. }) && self.limits.plays(Bug::CancelledReadersLeft) {
+                self.drop_chunks(id);
+                self.unsettled.insert(id);
+                continue;
             }
             let readers = self.jobs.iter().filter(|(_, j)| j.reads && j.refs.contains(&id));
             self.failing.extend(readers.map(|(r, _)| (*r, error.clone())));
@@ -307,6 +347,7 @@ impl Scheduler {
             return;
         };
         let (done, total) = job.progress();
+        job.pace.note(now_us, done);
         if std::mem::replace(&mut job.progress_done, done) != done {
             job.progress_at_us = now_us + interval_us;
             self.update(id, Update::Progress { done, total });

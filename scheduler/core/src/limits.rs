@@ -115,4 +115,6 @@ pub enum Bug {
     RemadeOutputUnannounced,
     /// What reads a chunk is computed though no output depends on it.
     UnneededReadersRun,
+    /// The jobs that read a cancelled one are left to wait for its chunks.
+    CancelledReadersLeft,
 }

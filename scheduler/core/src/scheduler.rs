@@ -2,7 +2,7 @@
 //!
 //! Knows which theme handles which event. Must not know how a theme decides.
 
-use crate::event::{Action, Event};
+use crate::event::{Action, ClientHello, ClientId, Event};
 use crate::job::Job;
 use crate::limits::{Bug, Limits};
 use crate::table::TaskState;
@@ -49,6 +49,10 @@ pub struct Scheduler {
     pub(crate) workers: BTreeMap<WorkerId, WorkerState>,
     pub(crate) leases: BTreeMap<LeaseId, Lease>,
     pub(crate) next_lease: u64,
+    /// The number for people of the job that was submitted last.
+    pub(crate) last_number: u64,
+    /// The clients that are connected and said who they are, and since when.
+    pub(crate) clients: BTreeMap<ClientId, (ClientHello, u64)>,
     pub(crate) trouble: BTreeMap<TaskKey, Trouble>,
     /// Ready tasks without a worker.
     pub(crate) unplaced: Vec<TaskKey>,
@@ -92,6 +96,8 @@ impl Scheduler {
             workers: BTreeMap::new(),
             leases: BTreeMap::new(),
             next_lease: 0,
+            last_number: 0,
+            clients: BTreeMap::new(),
             trouble: BTreeMap::new(),
             unplaced: Vec::new(),
             n_ready: 0,
@@ -120,6 +126,10 @@ impl Scheduler {
             Event::WorkerLeaving { worker } => self.leave(worker),
             Event::JobSubmitted { job, client, program } => self.submit(job, client, program),
             Event::JobReleased { job } => self.release_job(job),
+            Event::JobCancelled { job, by } => self.cancel(job, by),
+            Event::ClientJoined { client, hello } => {
+                self.clients.insert(client, (hello, self.now_us));
+            }
             Event::ClientLost { client } => self.client_lost(client),
             Event::Tick => {}
         }

@@ -2,9 +2,17 @@
 //!
 //! Knows what to show. Must not know how it is shown.
 
+use crate::event::{ClientHello, ClientId, JobNumber};
+use crate::job::{Job, StageState};
 use crate::scheduler::Scheduler;
 use crate::table::{NOBODY, TaskState};
+use std::cmp::Reverse;
 use tilework_expr::{ChunkIdx, JobId, StageIdx, TaskKey, WorkerId};
+
+/// Jobs that a picture shows at most: those that are not finished first, then the latest.
+const JOBS_SHOWN_MAX: usize = 1000;
+/// Stages of all jobs together that a picture shows at most.
+const STAGES_SHOWN_MAX: usize = 256;
 
 /// A living worker.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -13,6 +21,10 @@ pub struct WorkerSummary {
     pub worker: WorkerId,
     /// Its name.
     pub name: String,
+    /// Where its chunk service listens.
+    pub addresses: Vec<String>,
+    /// Its executable's build, as hexadecimal digits.
+    pub build: String,
     /// Threads that run tasks.
     pub threads: u32,
     /// Bytes that its chunks and tasks may take.
@@ -25,17 +37,32 @@ pub struct WorkerSummary {
     pub running: u32,
     /// Ready tasks that wait for it.
     pub ready: usize,
-    /// When it was last heard of, microseconds.
-    pub last_heard_us: u64,
+    /// How long ago it joined, microseconds.
+    pub up_us: u64,
+    /// How long ago it was last heard of, microseconds.
+    pub silent_us: u64,
     /// Whether it said goodbye.
     pub leaving: bool,
+}
+
+/// A client that is connected.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ClientSummary {
+    /// Its number.
+    pub client: ClientId,
+    /// What it says of itself.
+    pub hello: ClientHello,
+    /// How long ago it connected, microseconds.
+    pub up_us: u64,
 }
 
 /// Tasks of one stage.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct StageCounts {
-    /// The operation in a word.
-    pub name: &'static str,
+    /// Its place in the plan.
+    pub stage: StageIdx,
+    /// What it does, as a formula in which `#3` is stage 3.
+    pub operation: String,
     /// Tasks that some output depends on.
     pub total: u64,
     /// Tasks done, whatever became of their chunks.
@@ -49,22 +76,50 @@ pub struct StageCounts {
 /// A job.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct JobState {
-    /// Its number.
-    pub job: JobId,
+    /// Its number for people.
+    pub number: JobNumber,
+    /// Who submitted it.
+    pub client: ClientId,
+    /// What it computes, in a line.
+    pub title: String,
     /// Whether all its outputs exist.
     pub finished: bool,
-    /// Whether its client was told to go, and only its record is kept for jobs that read it.
+    /// Whether its client let go of it, and it is kept for jobs that read it.
     pub dormant: bool,
-    /// Its stages.
+    /// Tasks in all.
+    pub total: u64,
+    /// Tasks done.
+    pub done: u64,
+    /// Tasks that workers have.
+    pub leased: u64,
+    /// Bytes that its chunks take on workers.
+    pub bytes_held: u64,
+    /// Time from its submission until now, or until it ended, microseconds.
+    pub elapsed_us: u64,
+    /// Time that is left by what was measured, microseconds, where anything was.
+    pub left_us: Option<u64>,
+    /// Tasks done of late,
+    pub late_done: u64,
+    /// and in how many microseconds.
+    pub late_us: u64,
+    /// Stages of its plan.
+    pub n_stages: u64,
+    /// Its stages, but for those of a finished job, and for a large plan only those under way.
     pub stages: Vec<StageCounts>,
 }
 
 /// The cluster at one moment.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct ClusterState {
+    /// How long the scheduler has been there, microseconds.
+    pub up_us: u64,
     /// The living workers.
     pub workers: Vec<WorkerSummary>,
-    /// The jobs.
+    /// The clients that are connected.
+    pub clients: Vec<ClientSummary>,
+    /// Jobs in all.
+    pub n_jobs: u64,
+    /// The jobs, by their numbers; of very many, those that are not finished, and the latest.
     pub jobs: Vec<JobState>,
 }
 
@@ -88,35 +143,105 @@ impl Scheduler {
         all
     }
 
-    /// A picture of all workers and jobs.
+    /// Jobs that nobody wants and that are kept for those that read them; for tests.
+    #[doc(hidden)]
     #[must_use]
-    pub fn state(&self) -> ClusterState {
+    pub fn n_dormant(&self) -> usize {
+        self.jobs.values().filter(|j| !j.wanted()).count()
+    }
+
+    /// The job that people call by this number.
+    #[must_use]
+    pub fn job_numbered(&self, number: JobNumber) -> Option<JobId> {
+        self.jobs.iter().find(|(_, j)| j.number == number).map(|(id, _)| *id)
+    }
+
+    /// What a job computes, in a line.
+    #[must_use]
+    pub fn title(&self, job: JobId) -> Option<String> {
+        self.jobs.get(&job).map(|j| j.plan.title())
+    }
+
+    /// A picture of all workers, clients and jobs.
+    #[must_use]
+    pub fn state(&self, now_us: u64) -> ClusterState {
+        let now_us = self.now_us.max(now_us);
         let workers = self.workers.iter().map(|(id, w)| WorkerSummary {
             worker: *id,
             name: w.hello.name.clone(),
+            addresses: w.hello.addresses.clone(),
+            build: w.hello.build.clone(),
             threads: w.hello.threads,
             memory_bytes: w.hello.memory_bytes,
             bytes_held: w.bytes_reported,
             leased: w.leased,
             running: w.leased.min(w.hello.threads),
             ready: w.ready.len(),
-            last_heard_us: w.last_heard_us,
+            up_us: now_us - w.joined_us,
+            silent_us: now_us - w.last_heard_us,
             leaving: w.leaving,
         });
-        let jobs = self.jobs.iter().map(|(id, j)| JobState {
-            job: *id,
-            finished: j.finished,
-            dormant: !j.wanted(),
-            stages: (j.stages.iter().enumerate())
-                .map(|(i, s)| StageCounts {
-                    name: j.plan.stage(StageIdx(i as u32)).name(),
-                    total: s.need.n_tasks(),
-                    done: s.table.n_done(),
-                    leased: s.table.counts().leased,
-                    held: s.table.counts().held,
-                })
-                .collect(),
+        let clients = self.clients.iter().map(|(id, (hello, since_us))| ClientSummary {
+            client: *id,
+            hello: hello.clone(),
+            up_us: now_us - since_us,
         });
-        ClusterState { workers: workers.collect(), jobs: jobs.collect() }
+        let mut jobs: Vec<&Job> = self.jobs.values().collect();
+        jobs.sort_unstable_by_key(|j| (j.finished, Reverse(j.number)));
+        jobs.truncate(JOBS_SHOWN_MAX);
+        jobs.sort_unstable_by_key(|j| j.number);
+        let mut room = STAGES_SHOWN_MAX;
+        ClusterState {
+            up_us: now_us,
+            workers: workers.collect(),
+            clients: clients.collect(),
+            n_jobs: self.jobs.len() as u64,
+            jobs: jobs.into_iter().map(|j| j.picture(now_us, &mut room)).collect(),
+        }
+    }
+}
+
+impl Job {
+    /// A picture of it, with at most `room` stages, which is how many more may be shown.
+    fn picture(&self, now_us: u64, room: &mut usize) -> JobState {
+        let (done, total) = self.progress();
+        let (late_done, late_us) = self.pace.of_late(now_us, done);
+        let stages = if self.finished { Vec::new() } else { self.stages_shown(*room) };
+        *room -= stages.len();
+        JobState {
+            number: self.number,
+            client: self.client,
+            title: self.plan.title(),
+            finished: self.finished,
+            dormant: !self.wanted(),
+            total,
+            done,
+            leased: self.stages.iter().map(|s| s.table.counts().leased).sum(),
+            bytes_held: self.bytes_held,
+            elapsed_us: self.ended_us.unwrap_or(now_us) - self.submitted_us,
+            left_us: if self.finished { None } else { self.left_us(now_us) },
+            late_done,
+            late_us,
+            n_stages: self.stages.len() as u64,
+            stages,
+        }
+    }
+
+    fn stages_shown(&self, room: usize) -> Vec<StageCounts> {
+        let all = self.stages.len() <= room;
+        let shown = |s: &StageState| {
+            let c = s.table.counts();
+            all || c.leased + c.ready + c.waiting > 0
+        };
+        let stages = self.stages.iter().enumerate().filter(|(_, s)| shown(s)).take(room);
+        let counts = stages.map(|(i, s)| StageCounts {
+            stage: StageIdx(i as u32),
+            operation: self.plan.describe(StageIdx(i as u32)),
+            total: s.need.n_tasks(),
+            done: s.table.n_done(),
+            leased: s.table.counts().leased,
+            held: s.table.counts().held,
+        });
+        counts.collect()
     }
 }

@@ -19,6 +19,7 @@ pub(crate) fn ready_key(key: TaskKey) -> ReadyKey {
 /// A living worker.
 pub(crate) struct WorkerState {
     pub hello: Hello,
+    pub joined_us: u64,
     pub last_heard_us: u64,
     /// What it last said that it holds.
     pub bytes_reported: u64,
@@ -44,6 +45,7 @@ impl WorkerState {
     pub fn new(hello: Hello, now_us: u64) -> WorkerState {
         WorkerState {
             hello,
+            joined_us: now_us,
             last_heard_us: now_us,
             bytes_reported: 0,
             leaving: false,

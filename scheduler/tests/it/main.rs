@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use tilework_cluster::connection::ConnectionFile;
@@ -12,7 +13,10 @@ use tilework_expr::{DType, Grid, JobError, Node, NodeIdx, Op, Program, UnaryOp, 
 use tilework_proto::wire::scheduler_client::SchedulerClient;
 use tilework_proto::wire::worker_client::WorkerClient;
 use tilework_proto::{FromClient, FromWorker, ToClient, ToWorker, Wire, wire};
-use tilework_scheduler::{Config, Hello, Limits, LinkError, SchedulerHandle, Transport, grpc, remote, run};
+use tilework_scheduler::remote::Monitor;
+use tilework_scheduler::{
+    Config, Hello, JobNumber, Limits, LinkError, RunError, SchedulerHandle, Transport, grpc, remote, run,
+};
 use tonic::service::interceptor::InterceptedService;
 use tonic::transport::Channel;
 use tonic::{Code, Status};
@@ -62,7 +66,14 @@ fn nothing() -> Arc<Program> {
 }
 
 fn hello(name: &str) -> Hello {
-    Hello { name: name.into(), incarnation: 1, threads: 1, memory_bytes: 1 << 30, addresses: vec![] }
+    Hello {
+        name: name.into(),
+        incarnation: 1,
+        threads: 1,
+        memory_bytes: 1 << 30,
+        addresses: vec![],
+        build: "0f".into(),
+    }
 }
 
 #[tokio::test]
@@ -168,7 +179,7 @@ async fn the_end_of_the_scheduler_is_the_end_of_all_sessions() {
     let mut client = scheduler.client().await.unwrap();
     let mut worker = scheduler.attach(hello("w")).await.unwrap();
     scheduler.stop().await;
-    assert_eq!(client.updates.recv().await, Some(ToClient::Closing("the scheduler stops".into())));
+    assert_eq!(client.updates.recv().await, Some(ToClient::Closing("it was stopped".into())));
     assert_eq!(client.updates.recv().await, None);
     let mut last = None;
     while let Some(message) = worker.from_scheduler.recv().await {
@@ -184,25 +195,42 @@ async fn the_scheduler_ends_with_its_last_handle() {
     let scheduler = SchedulerHandle::start(Limits::default());
     let mut client = scheduler.client().await.unwrap();
     drop(scheduler);
-    assert_eq!(client.updates.recv().await, Some(ToClient::Closing("the scheduler stops".into())));
+    assert_eq!(client.updates.recv().await, Some(ToClient::Closing("it was stopped".into())));
+}
+
+struct Process {
+    running: tokio::task::JoinHandle<Result<(), RunError>>,
+    stop: tokio::sync::oneshot::Sender<()>,
+    file: ConnectionFile,
+}
+
+fn config(path: &Path) -> Config {
+    Config {
+        connection_file: path.to_owned(),
+        listen: "localhost:0".into(),
+        announce: Some("127.0.0.1".into()),
+        job: Some("12".into()),
+        restart_count: 3,
+        replace: false,
+        limits: Limits::default(),
+    }
+}
+
+impl Process {
+    async fn start(config: Config) -> Process {
+        let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+        let (ready, is_ready) = tokio::sync::oneshot::channel();
+        let ready = |f: &ConnectionFile| drop(ready.send(f.clone()));
+        let running = tokio::spawn(run(config, ready, async { drop(stopped.await) }));
+        Process { running, stop, file: is_ready.await.unwrap() }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_scheduler_process_writes_its_file_and_removes_it() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("connection.json");
-    let config = Config {
-        connection_file: path.clone(),
-        listen: "localhost:0".into(),
-        announce: Some("127.0.0.1".into()),
-        job: Some("12".into()),
-        restart_count: 3,
-        limits: Limits::default(),
-    };
-    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
-    let (ready, is_ready) = tokio::sync::oneshot::channel();
-    let running = tokio::spawn(run(config, |f| drop(ready.send(f.clone())), async { drop(stopped.await) }));
-    let file = is_ready.await.unwrap();
+    let Process { running, stop, file } = Process::start(config(&path)).await;
     assert_eq!(ConnectionFile::read(&path).unwrap(), file);
     assert!(file.is_of_job(Some("12"), 3));
     let mut session = remote::session(&file, LONG).await.unwrap();
@@ -210,5 +238,89 @@ async fn a_scheduler_process_writes_its_file_and_removes_it() {
     running.await.unwrap().unwrap();
     assert!(!path.exists());
     let last = session.updates.recv().await;
-    assert_eq!(last, Some(ToClient::Closing("the scheduler stops".into())));
+    let at = &file.addresses[0];
+    let expected = format!("the scheduler at {at} ended or cannot be reached (it was stopped)");
+    assert_eq!(last, Some(ToClient::Closing(expected)));
+    assert_eq!(session.updates.recv().await, None);
+    let error = remote::state(&file, Duration::ZERO).await.unwrap_err().to_string();
+    assert!(error.starts_with(&format!("the scheduler at {at} ended or cannot be reached (")), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_second_scheduler_is_refused_or_takes_over() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("connection.json");
+    let first = Process::start(config(&path)).await;
+    let mut session = remote::session(&first.file, LONG).await.unwrap();
+    let refused = run(config(&path), |_| panic!("it starts"), std::future::pending()).await;
+    let Err(RunError::Running { at, .. }) = refused else { panic!("{refused:?}") };
+    assert_eq!(at, first.file.addresses[0]);
+    assert_eq!(ConnectionFile::read(&path).unwrap(), first.file);
+    let second = Process::start(Config { replace: true, ..config(&path) }).await;
+    first.running.await.unwrap().unwrap();
+    assert_eq!(ConnectionFile::read(&path).unwrap(), second.file, "the first removes its own file only");
+    let Some(ToClient::Closing(why)) = session.updates.recv().await else { panic!("no reason") };
+    assert!(why.contains("it was stopped by the scheduler that takes its place, of "), "{why}");
+    drop(second.stop);
+    second.running.await.unwrap().unwrap();
+    // What is left by one that is gone is no hindrance.
+    second.file.write(&path).unwrap();
+    let third = Process::start(config(&path)).await;
+    drop((third.stop, first.stop));
+    third.running.await.unwrap().unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn clients_are_seen_and_jobs_are_cancelled_by_their_numbers() {
+    let server = Server::start();
+    let mut session = remote::session(&server.file, LONG).await.unwrap();
+    let mut monitor = Monitor::connect(&server.file, LONG).await.unwrap();
+    // Nobody is there to do it.
+    let full = Node {
+        op: Op::Full(tilework_expr::Scalar::new(1.0)),
+        inputs: vec![],
+        grid: Grid::whole(&[1]),
+        dtype: DType::F64,
+    };
+    let program = Arc::new(Program { nodes: vec![full], outputs: vec![NodeIdx(0)] });
+    let job = session.link.submit(program).await.unwrap();
+    let (own, seen) = loop {
+        let state = monitor.state().await.unwrap();
+        if let [job] = &state.jobs[..] {
+            break (state.clients[0].clone(), job.clone());
+        }
+    };
+    assert_eq!((own.client, own.hello.pid), (session.link.client(), std::process::id()));
+    assert_eq!((seen.client, seen.number), (own.client, JobNumber(1)));
+    assert!(!monitor.cancel(JobNumber(2), "anna").await.unwrap());
+    assert!(monitor.cancel(JobNumber(1), "anna\n on login1").await.unwrap());
+    let by = "anna on login1".to_owned();
+    let failed = Update::Failed(JobError::Cancelled { by });
+    assert_eq!(session.updates.recv().await, Some(ToClient::Update { job, update: failed }));
+    assert!(monitor.state().await.unwrap().jobs.is_empty());
+    monitor.stop("anna").await.unwrap();
+    let Some(ToClient::Closing(why)) = session.updates.recv().await else { panic!("no reason") };
+    assert!(why.ends_with("(it was stopped by anna)"), "{why}");
+    monitor.ended().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn those_without_the_token_see_and_steer_nothing() {
+    let server = Server::start();
+    let mut foreign = server.file.clone();
+    foreign.token = ConnectionFile::create(vec![], None, 0).unwrap().token;
+    let mut monitor = Monitor::connect(&foreign, LONG).await.unwrap();
+    let refused = [
+        monitor.state().await.map(drop),
+        monitor.cancel(JobNumber(1), "mallory").await.map(drop),
+        monitor.stop("mallory").await,
+    ];
+    let at = &server.file.addresses[0];
+    for refused in refused {
+        let text = refused.unwrap_err().to_string();
+        let expected =
+            format!("the scheduler at {at} refused the connection: the token does not match this cluster's");
+        assert!(text.starts_with(&expected), "{text}");
+    }
+    assert!(remote::state(&server.file, LONG).await.is_ok());
 }

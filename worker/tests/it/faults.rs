@@ -45,7 +45,7 @@ async fn up_to_the_gate(cluster: &mut Cluster, program: &Program) -> JobId {
     until("all of the left factor is held", async || {
         let state = scheduler.state().await.unwrap();
         let stages = state.jobs.iter().flat_map(|j| &j.stages);
-        stages.clone().any(|s| s.name == "elementwise" && s.total == LEFT_CHUNKS && s.held == s.total)
+        stages.clone().any(|s| s.operation == "sin(uniform(0..1))" && s.total == LEFT_CHUNKS && s.held == s.total)
     })
     .await;
     job
@@ -108,9 +108,8 @@ async fn a_wrong_token_opens_nothing() {
     let cluster = Cluster::start(Mode::Grpc, 1).await;
     let mut file = cluster.file.clone();
     file.token = file.token.replace(|c: char| c.is_ascii_digit(), "a");
-    let expected = LinkError::Refused(
-        "the token does not match this cluster's: use the connection file that this scheduler wrote".into(),
-    );
+    let why = "the token does not match this cluster's: use the connection file that this scheduler wrote";
+    let expected = LinkError::refused(&file.addresses.join(" or "), why);
     assert_eq!(remote::session(&file, LONG).await.unwrap_err(), expected);
     assert_eq!(remote::state(&file, LONG).await.unwrap_err(), expected);
     let link = Arc::new(GrpcLink::new(file.clone()));

@@ -73,7 +73,7 @@ fn check_all(session: &Session) {
     session.gather_bytes_max(10);
     let text = numbers().clone().mapv(|x| x).try_compute_on(session).expect_err("too much").to_string();
     assert!(
-        text.starts_with("the result has 20 bytes, and at most 10 are gathered into this process"),
+        text.starts_with("the result has 20 B, and at most 10 B are gathered into this process"),
         "{text}"
     );
     session.gather_bytes_max(tilework::GATHER_BYTES_MAX);

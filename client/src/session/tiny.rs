@@ -1,0 +1,77 @@
+//! A word at once on computations of very many tiny chunks, which cost far more to hand out than to compute.
+//!
+//! Owns what is many and tiny, and the words. Must not know sessions.
+
+use std::collections::BTreeSet;
+use std::sync::{Mutex, PoisonError};
+use tilework_expr::quantities::{bytes, count, time_us};
+use tilework_expr::{Chunks, Plan, Stage, StageKind};
+
+/// Tasks of one stage above which its chunks are looked at.
+const TASKS_MANY: u64 = 100_000;
+/// Bytes of a chunk that takes less to compute than its task to hand out.
+const BYTES_TINY: usize = 64 << 10;
+/// What a task costs beside what it computes, for every worker there is, microseconds.
+const TASK_US: u64 = 4;
+/// Arrays that were warned of and are remembered.
+const SEEN_MAX: usize = 1000;
+
+/// Says on stderr that a plan has far too many chunks, and which would do. Once for each shape and chunk.
+pub(super) fn warn(plan: &Plan) {
+    static SEEN: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
+    if let Some(text) = advice(plan) {
+        let mut seen = SEEN.lock().unwrap_or_else(PoisonError::into_inner);
+        if seen.len() < SEEN_MAX && seen.insert(text.clone()) {
+            eprintln!("tilework: {text}");
+        }
+    }
+}
+
+/// What is to be said of the stage with the most tasks.
+fn advice(plan: &Plan) -> Option<String> {
+    let made = plan.stages.iter().filter(|s| !matches!(s.kind, StageKind::Held { .. }));
+    let stage = made.max_by_key(|s| s.grid.n_chunks())?;
+    let (n, each) = (stage.grid.n_chunks(), chunk_bytes(stage));
+    if n <= TASKS_MANY || each >= BYTES_TINY {
+        return None;
+    }
+    let dtype = stage.dtype();
+    let better = Chunks::Auto.grid(&stage.grid.shape(), dtype).ok()?;
+    let by = |lens: &[usize]| lens.iter().map(usize::to_string).collect::<Vec<_>>().join(" × ");
+    Some(format!(
+        "an array of {} {dtype} in {} chunks of {}, {} each: to hand out their tasks alone takes about {}; chunks of {} \
+         ({}) would do, or leave them to be chosen",
+        by(&stage.grid.shape()),
+        count(n),
+        by(&stage.grid.chunk_shape_max()),
+        bytes(each as u64),
+        time_us(n.saturating_mul(TASK_US)),
+        by(&better.chunk_shape_max()),
+        bytes((better.chunk_len_max() * dtype.size()) as u64),
+    ))
+}
+
+fn chunk_bytes(stage: &Stage) -> usize {
+    stage.grid.chunk_len_max().saturating_mul(stage.dtype().size())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tilework_expr::{Expr, Program, Scalar, UnaryOp};
+
+    fn said(shape: &[usize], chunk: isize) -> Option<String> {
+        let ones = Expr::full(shape, &chunk.into(), Scalar::new(1.0)).unwrap();
+        advice(&Plan::of(&Program::new(&[ones.unary(UnaryOp::Sin).unwrap()])).unwrap())
+    }
+
+    #[test]
+    fn many_tiny_chunks_are_told_what_would_do() {
+        let expected = "an array of 5000 × 5000 f64 in 25,000,000 chunks of 1 × 1, 8 B each: to hand out their tasks alone \
+                        takes about 1m 40s; chunks of 834 × 834 (5.56 MB) would do, or leave them to be chosen";
+        assert_eq!(said(&[5000, 5000], 1).as_deref(), Some(expected));
+        assert_eq!(said(&[5000, 5000], 1000), None);
+        assert_eq!(said(&[300, 300], 1), None, "not that many");
+        assert_eq!(said(&[1 << 34], 1 << 14), None, "not that tiny");
+    }
+}

@@ -1,0 +1,108 @@
+//! Bytes, counts and times as people read them: one way for pages, tables, logs and errors.
+//!
+//! Owns units and digits. Must not know what is measured.
+
+use bytesize::ByteSize;
+use std::time::Duration;
+
+/// Digits of a number of bytes or seconds that count.
+const DIGITS: u32 = 3;
+
+/// Bytes in decimal units, with three digits: `999 B`, `8.00 kB`, `16.8 MB`.
+///
+/// ```
+/// assert_eq!(tilework_expr::quantities::bytes(16 << 20), "16.8 MB");
+/// ```
+#[must_use]
+pub fn bytes(n: u64) -> String {
+    let power = n.max(1).ilog10().saturating_sub(DIGITS - 1);
+    let step = 10u64.pow(power);
+    // What is rounded to 1000 of a unit is one of the next.
+    let rounded = n.saturating_add(step / 2) / step * step;
+    let decimals = (DIGITS - 1 - rounded.max(1).ilog10() % DIGITS) as usize;
+    format!("{:.decimals$}", ByteSize::b(rounded).display().si())
+}
+
+/// A count with its thousands apart: `1,234,567`.
+///
+/// ```
+/// assert_eq!(tilework_expr::quantities::count(1_234_567), "1,234,567");
+/// ```
+#[must_use]
+pub fn count(n: u64) -> String {
+    let digits = n.to_string();
+    let mut out = String::new();
+    for (i, c) in digits.chars().enumerate() {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
+            out.push(',');
+        }
+        out.push(c);
+    }
+    out
+}
+
+/// A count and what is counted: `1 worker`, `1,200 tasks`.
+///
+/// ```
+/// assert_eq!(tilework_expr::quantities::counted(2, "worker"), "2 workers");
+/// ```
+#[must_use]
+pub fn counted(n: u64, what: &str) -> String {
+    format!("{} {what}{}", count(n), if n == 1 { "" } else { "s" })
+}
+
+/// A time given in microseconds: `7 µs`, `1.5 ms`, `2.35 s`, `2m 5s`, `3h 20m 7s`.
+///
+/// ```
+/// assert_eq!(tilework_expr::quantities::time_us(2_345_678), "2.35 s");
+/// ```
+#[must_use]
+pub fn time_us(us: u64) -> String {
+    match us {
+        0..1000 => format!("{us} µs"),
+        1000..999_950 => format!("{:.1} ms", us as f64 / 1e3),
+        999_950..9_995_000 => format!("{:.2} s", us as f64 / 1e6),
+        9_995_000..59_950_000 => format!("{:.1} s", us as f64 / 1e6),
+        _ => humantime::format_duration(Duration::from_secs(us.saturating_add(500_000) / 1_000_000))
+            .to_string(),
+    }
+}
+
+/// A time: [`time_us`] of a [`Duration`].
+#[must_use]
+pub fn time(span: Duration) -> String {
+    time_us(u64::try_from(span.as_micros()).unwrap_or(u64::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn three_digits_and_the_right_unit() {
+        for (n, shown) in [
+            (0, "0 B"),
+            (999, "999 B"),
+            (1000, "1.00 kB"),
+            (9_994, "9.99 kB"),
+            (9_996, "10.0 kB"),
+            (99_960, "100 kB"),
+            (999_499, "999 kB"),
+            (999_500, "1.00 MB"),
+            (1_000_000, "1.00 MB"),
+            (16 << 20, "16.8 MB"),
+            (1_000_000_000, "1.00 GB"),
+            (10u64.pow(12), "1.00 TB"),
+            (10u64.pow(15), "1.00 PB"),
+            (10u64.pow(18), "1.00 EB"),
+            (u64::MAX, "18.4 EB"),
+        ] {
+            assert_eq!(bytes(n), shown, "{n}");
+        }
+        assert_eq!([0, 999, 1000, 1_234_567].map(count), ["0", "999", "1,000", "1,234,567"]);
+        assert_eq!([1, 2000].map(|n| counted(n, "task")), ["1 task", "2,000 tasks"]);
+        let times = [7, 1500, 999_949, 999_950, 2_345_678, 59_949_999, 59_950_000, 12_007_400_000];
+        let shown = ["7 µs", "1.5 ms", "999.9 ms", "1.00 s", "2.35 s", "59.9 s", "1m", "3h 20m 7s"];
+        assert_eq!(times.map(time_us), shown);
+    }
+}
