@@ -55,6 +55,7 @@ impl World {
         let job = &self.jobs[i];
         let plan = self.reference.plan(JobId(i as u64));
         let Some(error) = job.failed.clone() else {
+            assert!(job.gather.is_none() || job.released, "job {i} is still being read");
             let bad = job.setup.bad.filter(|&(s, c)| is_needed(&plan, s, c));
             assert!(bad.is_none() || !job.read, "job {i} has a bad task and a result");
             return;
@@ -83,6 +84,17 @@ impl World {
             JobError::Memory { needed, limit, .. } => {
                 assert!(self.setup.uneven && needed > limit, "job {i}: {needed} of {limit} bytes");
                 self.counts.add(Fault::TooLarge);
+            }
+            JobError::Full { needed, held, limit, .. } => {
+                assert!(held + needed > limit / 4, "job {i} has room: {held} and {needed} of {limit} bytes");
+                self.counts.add(Fault::MemoryFull);
+            }
+            JobError::NoWorker { .. } => {
+                assert!(self.setup.deserted, "job {i} was ended though somebody came: {error}");
+                self.counts.add(Fault::Deserted);
+            }
+            JobError::Operation { message, .. } if message.contains("it cannot be put") => {
+                assert!(self.counts.of(Fault::PutElsewhere) > 0, "job {i}: {message}");
             }
             JobError::Program(_) if self.jobs[..i].iter().any(|j| j.failed.is_some()) => {}
             other => panic!("job {i} failed: {other}"),

@@ -31,11 +31,17 @@ pub enum Fault {
     LiteralAgain,
     OutputsAgain,
     Revived,
+    PutFailed,
+    PutElsewhere,
+    ReadFailed,
+    ReadHung,
+    Deserted,
+    MemoryFull,
 }
 
 impl Fault {
     /// Every kind.
-    pub const ALL: [Fault; 23] = {
+    pub const ALL: [Fault; 29] = {
         use Fault::*;
         [
             Killed,
@@ -61,6 +67,12 @@ impl Fault {
             LiteralAgain,
             OutputsAgain,
             Revived,
+            PutFailed,
+            PutElsewhere,
+            ReadFailed,
+            ReadHung,
+            Deserted,
+            MemoryFull,
         ]
     };
 
@@ -91,6 +103,12 @@ impl Fault {
             Fault::LiteralAgain => "literal chunk put again",
             Fault::OutputsAgain => "finished outputs made again",
             Fault::Revived => "job came back for its readers",
+            Fault::PutFailed => "put failed on a living worker",
+            Fault::PutElsewhere => "put given up on a living worker",
+            Fault::ReadFailed => "client's read failed",
+            Fault::ReadHung => "client's read of a dead worker hung",
+            Fault::Deserted => "job failed without workers",
+            Fault::MemoryFull => "job failed for full memory",
         }
     }
 }

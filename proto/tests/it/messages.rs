@@ -95,6 +95,17 @@ fn job_errors() -> impl Strategy<Value = JobError> {
         (".*", any::<(u64, u32)>(), ".*").prop_map(|(operation, (chunk, deaths), last_words)| {
             JobError::Deadly { operation, chunk, deaths, last_words }
         }),
+        (".*", any::<[u64; 3]>()).prop_map(|(operation, [needed, held, limit])| JobError::Full {
+            operation,
+            needed,
+            held,
+            limit
+        }),
+        (".*", any::<u64>(), ".*").prop_map(|(waiting, waited_s, ended)| JobError::NoWorker {
+            waiting,
+            waited_s,
+            ended
+        }),
         ".*".prop_map(JobError::Program),
         Just(JobError::Cancelled),
     ]
@@ -129,6 +140,7 @@ fn updates() -> impl Strategy<Value = Update> {
             addresses,
             figures
         }),
+        any::<u32>().prop_map(|w| Update::Lost { worker: WorkerId(w) }),
         job_errors().prop_map(Update::Failed),
     ]
 }
@@ -217,8 +229,12 @@ proptest! {
     }
 
     #[test]
-    fn from_clients(program in programs(), job in any::<u64>()) {
-        for message in [FromClient::Submit { job: JobId(job), program }, FromClient::Release(JobId(job))] {
+    fn from_clients(program in programs(), job in any::<u64>(), task in keys(), why in ".*") {
+        for message in [
+            FromClient::Submit { job: JobId(job), program },
+            FromClient::Release(JobId(job)),
+            FromClient::PutFailed { lease: LeaseId(job), task, why },
+        ] {
             prop_assert_eq!(through_wire(&message).unwrap(), message);
         }
     }

@@ -1,12 +1,15 @@
 //! Root tasks that were not handed out yet: every root stage's index space is cut into as many blocks as there are
-//! workers, at the same fractions, so that chunks that are read together are made on one worker.
+//! workers, at the same fractions, so that chunks that are read together are made on one worker. Beside them, those that
+//! are to be run again because their chunks were dropped to make room.
 //!
-//! Knows ranges of chunk numbers and who may take them. Must not know what became of the tasks handed out.
+//! Knows ranges of positions, which are chunk numbers but where a stage has an order of its own, and who may take them.
+//! Must not know what became of the tasks handed out.
 
 use crate::job::has_empty_chunks;
-use std::collections::BTreeMap;
+use crate::order::{Order, fast_axes, waves};
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
-use tilework_expr::{InputMap, Plan, StageIdx, WorkerId};
+use tilework_expr::{Plan, StageIdx, StageKind, WorkerId};
 
 /// A stage whose tasks nothing triggers: they have no inputs.
 #[derive(Clone, Debug)]
@@ -18,6 +21,18 @@ pub(crate) struct Root {
     pub wave: u32,
     /// Whether some tasks of the stage do have inputs, and are not roots.
     pub mixed: bool,
+    /// Whether its chunks may be dropped and made again: some are read once more after a fold has ended, and to make
+    /// them takes nothing but itself.
+    pub remakes: bool,
+    /// The order of its tasks, where that is not the one of their numbers.
+    pub order: Option<Order>,
+}
+
+impl Root {
+    /// The number of the chunk at a position.
+    pub fn chunk(&self, position: u64) -> u64 {
+        self.order.as_ref().map_or(position, |o| o.chunk(position))
+    }
 }
 
 /// For each root stage, the tasks that a worker may take.
@@ -30,30 +45,43 @@ pub(crate) struct Roots {
     blocks: BTreeMap<WorkerId, Block>,
     /// Blocks without a worker.
     orphans: Vec<Block>,
+    /// Chunks to be made again, by the wave that needs them and the root stage; for any worker.
+    again: BTreeMap<(u32, usize), BTreeSet<u64>>,
     n_left: u64,
 }
 
 /// The next root tasks for a worker.
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Run {
     pub root: usize,
-    pub chunks: Range<u64>,
+    /// Positions of the tasks.
+    pub at: Range<u64>,
+    /// The wave that needs them, where they are run again.
+    pub again: Option<u32>,
 }
 
 impl Roots {
     pub fn new(plan: &Plan) -> Roots {
         let waves = waves(plan);
+        let fast = fast_axes(plan, &waves);
+        let of_readers = |i: usize| plan.consumers[i].iter().map(|&(c, _)| waves[c.0 as usize]);
         let stages: Vec<Root> = (plan.stages.iter().enumerate())
             .filter(|(_, s)| s.inputs.is_empty() || has_empty_chunks(&s.grid))
             .map(|(i, s)| Root {
                 stage: StageIdx(i as u32),
                 n_tasks: s.grid.n_chunks(),
-                wave: plan.consumers[i].iter().map(|&(c, _)| waves[c.0 as usize]).min().unwrap_or(0),
+                wave: of_readers(i).min().unwrap_or(0),
                 mixed: !s.inputs.is_empty(),
+                remakes: s.inputs.is_empty()
+                    && of_readers(i).min() < of_readers(i).max()
+                    && !plan.is_output(StageIdx(i as u32))
+                    && matches!(s.kind, StageKind::Read(_) | StageKind::Map(_)),
+                order: fast[i].as_ref().filter(|_| s.inputs.is_empty()).and_then(|f| Order::new(&s.grid, f)),
             })
             .collect();
         let all: Block = stages.iter().map(|r| 0..r.n_tasks).collect();
         let n_left = len(&all);
-        Roots { stages, blocks: BTreeMap::new(), orphans: vec![all], n_left }
+        Roots { stages, blocks: BTreeMap::new(), orphans: vec![all], again: BTreeMap::new(), n_left }
     }
 
     pub fn root(&self, root: usize) -> &Root {
@@ -96,14 +124,41 @@ impl Roots {
     pub fn clear(&mut self) {
         self.blocks.clear();
         self.orphans.clear();
+        self.again.clear();
         self.n_left = 0;
     }
 
-    /// The next tasks of a worker's own block, at most `room`. They stay where they are until [`Roots::take`].
+    /// The next tasks for a worker, at most `room`: of its own block, or those that are to be run again, once nothing is
+    /// left of what is needed before. They stay where they are until [`Roots::take`].
     pub fn next(&self, worker: WorkerId, room: u64) -> Option<Run> {
+        let own = self.wave_of(self.blocks.get(&worker));
+        let again = self.again.keys().next().filter(|_| room > 0);
+        match again {
+            Some(&(wave, root))
+                if self.lowest_wave().is_none_or(|w| w >= wave) && own.is_none_or(|w| w > wave) =>
+            {
+                let mut chunks = self.again[&(wave, root)].iter().copied();
+                let first = chunks.next()?;
+                let more = chunks.zip(first + 1..).take_while(|(c, next)| c == next).count() as u64;
+                Some(Run { root, at: first..first + (more + 1).min(room), again: Some(wave) })
+            }
+            _ => self.next_of_block(worker, room),
+        }
+    }
+
+    fn wave_of(&self, block: Option<&Block>) -> Option<u32> {
+        block?.iter().zip(&self.stages).filter(|(r, _)| !r.is_empty()).map(|(_, s)| s.wave).min()
+    }
+
+    /// The least wave of the tasks that were not handed out at all.
+    pub fn lowest_wave(&self) -> Option<u32> {
+        self.blocks.values().chain(&self.orphans).filter_map(|b| self.wave_of(Some(b))).min()
+    }
+
+    fn next_of_block(&self, worker: WorkerId, room: u64) -> Option<Run> {
         let block = self.blocks.get(&worker)?;
         let open = || block.iter().zip(&self.stages).enumerate().filter(|(_, (r, _))| !r.is_empty());
-        let wave = open().map(|(_, (_, s))| s.wave).min()?;
+        let wave = self.wave_of(Some(block))?;
         let in_wave = || open().filter(|(_, (_, s))| s.wave == wave);
         // The stage that has come least far; fractions are compared crosswise.
         let behind = |a: &(u64, u64), b: &(u64, u64)| {
@@ -115,14 +170,52 @@ impl Roots {
         let all: u128 = in_wave().map(|(_, (_, s))| u128::from(s.n_tasks)).sum();
         let fair = (u128::from(room) * u128::from(stage.n_tasks)).div_ceil(all) as u64;
         let n = fair.clamp(1, range.end - range.start).min(room);
-        Some(Run { root, chunks: range.start..range.start + n })
+        Some(Run { root, at: range.start..range.start + n, again: None })
     }
 
-    /// Takes the first `n` tasks of a root stage from a worker's block.
-    pub fn take(&mut self, worker: WorkerId, root: usize, n: u64) {
-        let block = self.blocks.get_mut(&worker).expect("a worker takes from its own block");
-        block[root].start += n;
+    /// The chunk numbers of a run's first `n` tasks, neighbours together.
+    pub fn chunks(&self, run: &Run, n: u64) -> Vec<Range<u64>> {
+        let at = run.at.start..run.at.start + n;
+        let root = &self.stages[run.root];
+        if root.order.is_none() || run.again.is_some() {
+            return vec![at];
+        }
+        let mut list: Vec<Range<u64>> = Vec::new();
+        for chunk in at.map(|position| root.chunk(position)) {
+            match list.last_mut().filter(|last| last.end == chunk) {
+                Some(last) => last.end += 1,
+                None => list.push(chunk..chunk + 1),
+            }
+        }
+        list
+    }
+
+    /// A chunk of a root stage was dropped, and is to be made again for readers of this wave.
+    pub fn make_again(&mut self, root: usize, wave: u32, chunk: u64) {
+        self.n_left += u64::from(self.again.entry((wave, root)).or_default().insert(chunk));
+    }
+
+    /// The stages whose chunks may be dropped and made again.
+    pub fn remakes(&self) -> impl Iterator<Item = (usize, StageIdx)> {
+        self.stages.iter().enumerate().filter(|(_, r)| r.remakes).map(|(i, r)| (i, r.stage))
+    }
+
+    /// Takes the first `n` tasks of a run.
+    pub fn take(&mut self, worker: WorkerId, run: &Run, n: u64) {
         self.n_left -= n;
+        let Some(wave) = run.again else {
+            let block = self.blocks.get_mut(&worker).expect("a worker takes from its own block");
+            block[run.root].start += n;
+            return;
+        };
+        let key = (wave, run.root);
+        let chunks = self.again.get_mut(&key).expect("a run is taken as it was given");
+        (run.at.start..run.at.start + n).for_each(|chunk| {
+            chunks.remove(&chunk);
+        });
+        if chunks.is_empty() {
+            self.again.remove(&key);
+        }
     }
 
     /// Gives a worker that has no block the far half of the largest one that is left; whether there was one.
@@ -147,16 +240,19 @@ impl Roots {
         true
     }
 
-    /// Chunk ranges of a root stage that were not handed out, for checks.
-    pub fn left_of(&self, stage: StageIdx) -> Vec<Range<u64>> {
-        let Some(i) = self.stages.iter().position(|r| r.stage == stage) else { return Vec::new() };
-        self.blocks.values().chain(&self.orphans).map(|b| b[i].clone()).filter(|r| !r.is_empty()).collect()
+    /// Whether a chunk's task was not handed out, or is to be run again, for checks.
+    pub fn is_left(&self, stage: StageIdx, chunk: u64) -> bool {
+        let Some(i) = self.stages.iter().position(|r| r.stage == stage) else { return false };
+        let at = self.stages[i].order.as_ref().map_or(chunk, |o| o.position(chunk));
+        let again = self.again.iter().any(|((_, root), chunks)| *root == i && chunks.contains(&chunk));
+        again || self.blocks.values().chain(&self.orphans).any(|b| b[i].contains(&at))
     }
 
     /// Whether the count of what is left is right and only `alive` workers have blocks.
     pub fn check(&self, alive: impl Fn(WorkerId) -> bool) {
         let all = self.blocks.values().chain(&self.orphans);
-        assert_eq!(self.n_left, all.map(len).sum::<u64>(), "root tasks left");
+        let again = self.again.values().map(|c| c.len() as u64).sum::<u64>();
+        assert_eq!(self.n_left, all.map(len).sum::<u64>() + again, "root tasks left");
         assert!(self.blocks.keys().all(|w| alive(*w)), "a worker that is gone has a block");
     }
 }
@@ -188,30 +284,24 @@ fn split(block: &mut Block, stages: &[Root]) -> Block {
     block.iter_mut().zip(stages).map(|(r, s)| cut(r, s.n_tasks)).collect()
 }
 
-/// For each stage, how many folds must end before its tasks can run.
-fn waves(plan: &Plan) -> Vec<u32> {
-    let mut waves = vec![0u32; plan.stages.len()];
-    for (i, stage) in plan.stages.iter().enumerate() {
-        let of = |input: &tilework_expr::Input| {
-            let from = input.stage.0 as usize;
-            waves[from] + u32::from(matches!(input.map, InputMap::Group { .. }))
-        };
-        waves[i] = stage.inputs.iter().map(of).max().unwrap_or(0);
-    }
-    waves
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn roots(n: &[u64]) -> Roots {
-        let stage =
-            |(i, &n): (usize, &u64)| Root { stage: StageIdx(i as u32), n_tasks: n, wave: 0, mixed: false };
+        let stage = |(i, &n): (usize, &u64)| Root {
+            stage: StageIdx(i as u32),
+            n_tasks: n,
+            wave: 0,
+            mixed: false,
+            remakes: false,
+            order: None,
+        };
         let all: Block = n.iter().map(|&n| 0..n).collect();
         Roots {
             stages: n.iter().enumerate().map(stage).collect(),
             blocks: BTreeMap::new(),
+            again: BTreeMap::new(),
             n_left: len(&all),
             orphans: vec![all],
         }
@@ -223,11 +313,11 @@ mod tests {
         r.share_out(&[(WorkerId(0), 1), (WorkerId(1), 1)]);
         let mut seen = Vec::new();
         while let Some(run) = r.next(WorkerId(1), 3) {
-            if run.chunks.start < 4 && run.root == 0 {
+            if run.at.start < 4 && run.root == 0 {
                 break;
             }
-            r.take(WorkerId(1), run.root, run.chunks.end - run.chunks.start);
-            seen.push((run.root, run.chunks));
+            r.take(WorkerId(1), &run, run.at.end - run.at.start);
+            seen.push((run.root, run.at));
             if seen.len() == 4 {
                 break;
             }
@@ -243,12 +333,12 @@ mod tests {
         assert!(r.next(WorkerId(7), 1000).is_none());
         assert!(r.rob(WorkerId(7)) && !r.rob(WorkerId(7)));
         let run = r.next(WorkerId(7), 1000).unwrap();
-        assert_eq!((run.root, run.chunks), (0, 50..100));
+        assert_eq!((run.root, run.at), (0, 50..100));
         r.orphan(WorkerId(0));
         assert!(r.rob(WorkerId(8)));
         let run = r.next(WorkerId(8), 1000).unwrap();
-        assert_eq!(run.chunks, 25..50);
-        assert_eq!(r.left_of(StageIdx(0)), [50..100, 25..50, 0..25]);
+        assert_eq!(run.at, 25..50);
+        assert!((0..100).all(|chunk| r.is_left(StageIdx(0), chunk)));
         r.check(|w| w != WorkerId(0));
     }
 
@@ -261,8 +351,8 @@ mod tests {
             for w in [5, 2, 0, 1].map(WorkerId) {
                 r.rob(w);
                 if let Some(run) = r.next(w, 2) {
-                    r.take(w, run.root, run.chunks.end - run.chunks.start);
-                    seen[run.root].extend(run.chunks);
+                    r.take(w, &run, run.at.end - run.at.start);
+                    seen[run.root].extend(run.at);
                 }
                 r.check(|_| true);
             }
@@ -271,5 +361,26 @@ mod tests {
             s.sort_unstable();
             assert_eq!(*s, (0..n).collect::<Vec<u64>>());
         }
+    }
+
+    #[test]
+    fn dropped_chunks_come_again_after_what_is_needed_before() {
+        let mut r = roots(&[4]);
+        r.share_out(&[(WorkerId(0), 1)]);
+        let first = r.next(WorkerId(0), 3).unwrap();
+        r.take(WorkerId(0), &first, 3);
+        for chunk in [2, 0, 1] {
+            r.make_again(0, 1, chunk);
+        }
+        assert_eq!((r.n_left(), r.lowest_wave()), (4, Some(0)));
+        assert!(r.next(WorkerId(7), 9).is_none());
+        let last = r.next(WorkerId(0), 9).unwrap();
+        assert_eq!((last.at.clone(), last.again), (3..4, None));
+        r.take(WorkerId(0), &last, 1);
+        let again = r.next(WorkerId(7), 2).unwrap();
+        assert_eq!((again.at.clone(), again.again), (0..2, Some(1)));
+        r.take(WorkerId(7), &again, 2);
+        assert!(r.is_left(StageIdx(0), 2) && !r.is_left(StageIdx(0), 1));
+        r.check(|_| true);
     }
 }

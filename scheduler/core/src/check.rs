@@ -37,10 +37,9 @@ impl Scheduler {
     fn check_stage(&self, id: JobId, job: &Job, stage: StageIdx, tally: &mut Tally) {
         let table = &job.stage(stage).table;
         table.check();
-        let left = job.roots.left_of(stage);
         for (chunk, state) in table.live() {
             let key = TaskKey { job: id, stage, chunk: ChunkIdx(chunk) };
-            let in_block = left.iter().any(|r| r.contains(&chunk));
+            let in_block = job.roots.is_left(stage, chunk);
             if in_block {
                 let mixed = !job.plan.stage(stage).inputs.is_empty();
                 let unneeded = state == TaskState::Released && !job.needed(stage, key.chunk);

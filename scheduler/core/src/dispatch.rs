@@ -45,9 +45,12 @@ impl Scheduler {
             if hungry.iter().any(|w| self.rob_roots(*w, false)) {
                 return true;
             }
-            // Nothing else can make progress: one root more than memory allows.
+            if hungry.iter().any(|w| self.make_room(*w)) {
+                return true;
+            }
+            // Nothing else can make progress: one root more than memory should hold, where most is free.
             let stuck = self.n_ready == 0 && self.leases.is_empty();
-            if stuck && hungry.iter().any(|w| self.rob_roots(*w, true)) {
+            if stuck && self.force_root(hungry.clone()) {
                 return true;
             }
         }
@@ -69,7 +72,7 @@ impl Scheduler {
     }
 
     /// Gives root tasks of others' blocks to a worker that is about to run out of work.
-    fn rob_roots(&mut self, worker: WorkerId, force: bool) -> bool {
+    pub(crate) fn rob_roots(&mut self, worker: WorkerId, force: bool) -> bool {
         let w = &self.workers[&worker];
         let enough = self.limits.outstanding_min_per_thread * w.hello.threads;
         if w.leased >= enough || (w.bytes_committed >= self.root_bytes_max(worker) && !force) {
@@ -216,21 +219,22 @@ impl Scheduler {
             let Some(mut run) = job.roots.next(worker, u64::MAX) else { return false };
             let root = job.roots.root(run.root);
             let stage = root.stage;
-            if root.mixed || !job.stage(stage).whole {
+            if run.again.is_none() && (root.mixed || !job.stage(stage).whole) {
                 // Some of these are not needed, or are no roots: those at the front are passed over.
                 let room = self.room(worker, self.est_us(id, stage)).max(1);
                 let mut n = 0;
-                while n < room && run.chunks.start + n < run.chunks.end {
-                    if !self.is_root_task(TaskKey { job: id, stage, chunk: ChunkIdx(run.chunks.start + n) }) {
+                while n < room && run.at.start + n < run.at.end {
+                    let chunk = self.jobs[&id].roots.root(run.root).chunk(run.at.start + n);
+                    if !self.is_root_task(TaskKey { job: id, stage, chunk: ChunkIdx(chunk) }) {
                         break;
                     }
                     n += 1;
                 }
                 if n == 0 {
-                    self.take_roots(worker, id, run.root, 1);
+                    self.take_roots(worker, id, &run, 1);
                     continue;
                 }
-                run.chunks.end = run.chunks.start + n;
+                run.at.end = run.at.start + n;
             }
             return self.lease_root_run(worker, id, &run, force);
         }
@@ -246,8 +250,8 @@ impl Scheduler {
         needed && !has_inputs
     }
 
-    fn take_roots(&mut self, worker: WorkerId, id: JobId, root: usize, n: u64) {
-        self.jobs.get_mut(&id).expect("a job with roots").roots.take(worker, root, n);
+    fn take_roots(&mut self, worker: WorkerId, id: JobId, run: &Run, n: u64) {
+        self.jobs.get_mut(&id).expect("a job with roots").roots.take(worker, run, n);
     }
 
     /// Leases the first of the root tasks in `run`, as many as there is room and memory for; whether any.
@@ -258,14 +262,16 @@ impl Scheduler {
         }
         let room = self.room(worker, self.est_us(id, stage)).max(u64::from(force));
         let Some(fair) = self.fair_share(worker, id, room.max(1)) else { return false };
-        let first = TaskKey { job: id, stage, chunk: ChunkIdx(run.chunks.start) };
-        let credit = if force { 1 } else { self.credit(worker, first) };
-        let n = (run.chunks.end - run.chunks.start).min(fair).min(credit).min(room);
+        let first = self.jobs[&id].roots.chunks(run, 1)[0].start;
+        let first = TaskKey { job: id, stage, chunk: ChunkIdx(first) };
+        let credit = if force { self.credit_when_stuck(worker, first) } else { self.credit(worker, first) };
+        let n = (run.at.end - run.at.start).min(fair).min(credit).min(room);
         if n == 0 || !self.fits(first, worker) {
             return false;
         }
-        self.take_roots(worker, id, run.root, n);
-        self.lease(worker, id, stage, run.chunks.start..run.chunks.start + n);
+        let chunks = self.jobs[&id].roots.chunks(run, n);
+        self.take_roots(worker, id, run, n);
+        chunks.into_iter().for_each(|chunks| self.lease(worker, id, stage, chunks));
         self.hungry.remove(&worker);
         true
     }
@@ -278,10 +284,11 @@ impl Scheduler {
         let Some(fair) = self.fair_share(worker, id, (self.limits.ready_max as u64 / 16).max(1)) else {
             return false;
         };
-        let n = (run.chunks.end - run.chunks.start).min(fair);
+        let n = (run.at.end - run.at.start).min(fair);
         let stage = self.jobs[&id].roots.root(run.root).stage;
-        self.take_roots(worker, id, run.root, n);
-        for chunk in run.chunks.start..run.chunks.start + n {
+        let chunks = self.jobs[&id].roots.chunks(run, n);
+        self.take_roots(worker, id, run, n);
+        for chunk in chunks.into_iter().flatten() {
             self.read_alias(TaskKey { job: id, stage, chunk: ChunkIdx(chunk) });
         }
         true
@@ -290,7 +297,7 @@ impl Scheduler {
     /// How many tasks of the next root stage to take where `room` are to be taken of all that go in step.
     fn fair_share(&self, worker: WorkerId, id: JobId, room: u64) -> Option<u64> {
         let run = self.jobs[&id].roots.next(worker, room)?;
-        Some(run.chunks.end - run.chunks.start)
+        Some(run.at.end - run.at.start)
     }
 
     /// Whether a root's result fits into a worker; the job fails where it fits into none.
@@ -298,21 +305,6 @@ impl Scheduler {
         let needed = self.jobs[&key.job].plan.out_bytes(key.stage, key.chunk);
         self.fail_for_memory(key, needed);
         self.workers[&worker].hello.memory_bytes >= needed
-    }
-
-    /// Bytes of results that a worker may have or make before roots wait.
-    fn root_bytes_max(&self, worker: WorkerId) -> u64 {
-        let memory = u128::from(self.workers[&worker].hello.memory_bytes);
-        (memory * u128::from(self.limits.root_memory_percent) / 100) as u64
-    }
-
-    /// How many roots of a stage a worker may take before their results fill its share of memory.
-    fn credit(&self, worker: WorkerId, key: TaskKey) -> u64 {
-        let left = self.root_bytes_max(worker).saturating_sub(self.workers[&worker].bytes_committed);
-        match self.jobs[&key.job].stage(key.stage).bytes_each {
-            Some(each) => left.checked_div(each).unwrap_or(u64::MAX),
-            None => u64::from(self.jobs[&key.job].bytes(key.stage, key.chunk) <= left),
-        }
     }
 
     /// Moves ready tasks from the queue of the busiest worker to one that has nothing.

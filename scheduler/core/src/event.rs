@@ -1,7 +1,7 @@
 //! Everything that can wake the scheduler, and everything that it can ask for.
 
 use std::sync::Arc;
-use tilework_expr::{Instruction, JobId, Program, Report, Update, WorkerId};
+use tilework_expr::{Instruction, JobId, LeaseId, Program, Report, TaskKey, Update, WorkerId};
 
 /// One connection of a client.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, PartialOrd, Ord)]
@@ -64,6 +64,15 @@ pub enum Event {
     JobReleased {
         /// The job.
         job: JobId,
+    },
+    /// A client could not put a literal's chunk to the worker that waits for it, though it tried again.
+    PutFailed {
+        /// The grant under which it was asked for.
+        lease: LeaseId,
+        /// The chunk.
+        task: TaskKey,
+        /// What the client knows of the reason.
+        why: String,
     },
     /// A client's connection closed: its jobs are released.
     ClientLost {
