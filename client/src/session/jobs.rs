@@ -166,10 +166,13 @@ impl Jobs {
     /// Says how the session's own workers ended, where that is why a job failed.
     fn with_ends(&self, update: Update) -> Update {
         let Update::Failed(mut error) = update else { return update };
-        if let JobError::Deadly { last_words: said, .. } | JobError::NoWorker { ended: said, .. } = &mut error
-            && let Some(ends) = self.processes.as_ref().and_then(|p| p.how_they_ended())
-        {
-            *said = ends;
+        if let Some(processes) = &self.processes {
+            let (said, ends) = match &mut error {
+                JobError::Deadly { last_words, .. } => (last_words, processes.how_the_last_ended()),
+                JobError::NoWorker { ended, .. } => (ended, processes.how_they_ended()),
+                _ => return Update::Failed(error),
+            };
+            *said = ends.unwrap_or_else(|| std::mem::take(said));
         }
         Update::Failed(error)
     }

@@ -90,6 +90,13 @@ impl Processes {
         state.how_they_ended()
     }
 
+    /// The same of the last one alone.
+    pub(super) fn how_the_last_ended(&self) -> Option<String> {
+        let mut state = self.lock();
+        state.look();
+        state.ends.back().cloned()
+    }
+
     /// Looks after the processes until the session ends, or no worker is left, of which its jobs are told.
     pub(super) fn look_after(self: &Arc<Self>, jobs: Weak<Jobs>) -> Result<()> {
         let processes = Arc::clone(self);
