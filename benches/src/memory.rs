@@ -122,9 +122,12 @@ mod tests {
     fn a_child_is_found_with_its_environment_and_memory() {
         let mut command = std::process::Command::new("sleep");
         let mut child = command.arg("60").env("TILEWORK_TEST_OF_CHILDREN", "7").spawn().unwrap();
-        // `spawn` returns once the child runs the new program.
         assert!(children(std::process::id()).contains(&child.id()));
-        assert!(started_with(child.id(), "TILEWORK_TEST_OF_CHILDREN=7"));
+        // Until the new program's memory is set up, the system shows the old one's or none: `spawn` returns before.
+        while !started_with(child.id(), "TILEWORK_TEST_OF_CHILDREN=7") {
+            assert!(child.try_wait().unwrap().is_none(), "the child has ended");
+            std::thread::yield_now();
+        }
         assert!(!started_with(child.id(), "TILEWORK_TEST_OF_CHILDREN=8"));
         let mut peak = PeakOfTree::default();
         peak.sample(std::process::id());

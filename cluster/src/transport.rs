@@ -273,11 +273,7 @@ pub async fn connect(
     identity: &Identity,
     timeout: Duration,
 ) -> Result<Channel, ConnectError> {
-    if addresses.is_empty() {
-        return Err(ConnectError::NoAddress);
-    }
-    let endpoints =
-        addresses.iter().map(|address| endpoint(address, identity)).collect::<Result<Vec<_>, _>>()?;
+    let endpoints = endpoints(addresses, identity)?;
     let started = Instant::now();
     let mut pause = RETRY_PAUSE_MIN;
     let mut attempts: Vec<Attempt> = Vec::with_capacity(endpoints.len());
@@ -304,6 +300,34 @@ pub async fn connect(
         tokio::time::sleep(pause).await;
         pause = (pause * 2).min(RETRY_PAUSE_MAX);
     }
+}
+
+/// Connects to the first of these addresses that answers with this cluster's certificate, each tried once and for at
+/// most `each`: for a server that listens as long as it lives, so that a refusal tells that it does not.
+///
+/// # Errors
+/// As [`connect`].
+pub async fn connect_once(
+    addresses: &[String],
+    identity: &Identity,
+    each: Duration,
+) -> Result<Channel, ConnectError> {
+    let started = Instant::now();
+    let mut attempts = Vec::with_capacity(addresses.len());
+    for (endpoint, address) in endpoints(addresses, identity)?.iter().zip(addresses) {
+        match attempt(endpoint, each).await {
+            Ok(channel) => return Ok(channel),
+            Err(cause) => attempts.push(Attempt { address: address.clone(), cause }),
+        }
+    }
+    Err(ConnectError::Unreachable { tried_for: started.elapsed(), attempts })
+}
+
+fn endpoints(addresses: &[String], identity: &Identity) -> Result<Vec<Endpoint>, ConnectError> {
+    if addresses.is_empty() {
+        return Err(ConnectError::NoAddress);
+    }
+    addresses.iter().map(|address| endpoint(address, identity)).collect()
 }
 
 async fn attempt(endpoint: &Endpoint, within: Duration) -> Result<Channel, Cause> {

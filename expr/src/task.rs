@@ -222,6 +222,12 @@ pub enum Update {
         /// What the job took so far.
         figures: Figures,
     },
+    /// A worker is gone. What was to be put to it or is to be had from it will be elsewhere: another `Upload` or `Done`
+    /// says where.
+    Lost {
+        /// The worker.
+        worker: WorkerId,
+    },
     /// The job ended without its outputs.
     Failed(JobError),
 }
@@ -270,6 +276,32 @@ pub enum JobError {
         deaths: u32,
         /// What was known of the last death.
         last_words: String,
+    },
+    /// What the job has to keep does not fit into the workers' memory together.
+    #[error(
+        "the workers' memory is full: {held} of their {limit} bytes are held by chunks that are still needed, and \
+         {operation} needs {needed} more; give the workers more memory or add workers, write the result to a file or \
+         reduce it instead of keeping it, or drop arrays that are persisted"
+    )]
+    Full {
+        /// The stage that cannot go on, in words.
+        operation: String,
+        /// Bytes that its next task needs.
+        needed: u64,
+        /// Bytes that are held.
+        held: u64,
+        /// Bytes that all workers together may use.
+        limit: u64,
+    },
+    /// No worker, or none that could take what is left, was there for too long.
+    #[error("no worker for {waited_s} s: {waiting}; {ended}")]
+    NoWorker {
+        /// What waits, in words.
+        waiting: String,
+        /// For how long, seconds.
+        waited_s: u64,
+        /// How the workers that were there ended, in words.
+        ended: String,
     },
     /// The program itself was refused.
     #[error("the program was refused: {0}")]

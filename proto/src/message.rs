@@ -3,7 +3,7 @@
 //! Owns the four closed lists of what one side can say to the other. Must not know transports.
 
 use std::sync::Arc;
-use tilework_expr::{Instruction, JobId, Program, Report, Update, WorkerId};
+use tilework_expr::{Instruction, JobId, LeaseId, Program, Report, TaskKey, Update, WorkerId};
 use tilework_scheduler_core::{ClientHello, ClientId, Hello};
 
 /// From a worker to the scheduler.
@@ -46,6 +46,15 @@ pub enum FromClient {
     },
     /// The outputs of a job are needed no more.
     Release(JobId),
+    /// A literal's chunk could not be put to the worker that waits for it, though it was tried again.
+    PutFailed {
+        /// The grant under which it was asked for.
+        lease: LeaseId,
+        /// The chunk.
+        task: TaskKey,
+        /// What is known of the reason.
+        why: String,
+    },
 }
 
 /// From the scheduler to a client.

@@ -12,7 +12,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use tilework_expr::{JobId, Program, WorkerId};
+use tilework_expr::{JobId, LeaseId, Program, TaskKey, WorkerId};
 use tilework_scheduler_core::{ClientHello, ClientId, Hello};
 use tokio::sync::mpsc;
 use tonic::{Code, Status};
@@ -177,6 +177,15 @@ impl ClientLink {
     /// [`LinkError::Closed`].
     pub async fn release(&self, job: JobId) -> Result<(), LinkError> {
         self.requests.send(FromClient::Release(job)).await.map_err(|_| LinkError::Closed)
+    }
+
+    /// Says that a literal's chunk could not be put to the worker that waits for it.
+    ///
+    /// # Errors
+    /// [`LinkError::Closed`].
+    pub async fn put_failed(&self, lease: LeaseId, task: TaskKey, why: String) -> Result<(), LinkError> {
+        let failed = FromClient::PutFailed { lease, task, why };
+        self.requests.send(failed).await.map_err(|_| LinkError::Closed)
     }
 
     /// [`ClientLink::release`] for destructors: does not wait, and hands the job back where the queue is full.

@@ -168,6 +168,14 @@ impl Driver {
         let (job, program) = match self.transport.carry(message) {
             Ok(FromClient::Submit { job, program }) => (job, Some(program)),
             Ok(FromClient::Release(job)) => (job, None),
+            Ok(FromClient::PutFailed { lease, task, why }) => {
+                if client_of(task.job).0 != client {
+                    let why = format!("job {} is not one that it may name", task.job.0);
+                    return self.close_client(client, why);
+                }
+                warn!(client = client.0, ?task, why, "a chunk could not be put");
+                return self.handle(Event::PutFailed { lease, task, why });
+            }
             Ok(FromClient::Hello(hello)) if !line.introduced => {
                 line.introduced = true;
                 self.journal.client_joined(client, hello.clone());

@@ -7,8 +7,12 @@ use crate::faults::Fault;
 use crate::setup::JobSetup;
 use crate::world::{Ev, World};
 use std::collections::BTreeMap;
+use tilework_client_core::{Action, Event as Gathered, Gather, GetId};
 use tilework_expr::{Holding, JobError, JobId, StageKind, TaskKey, Update, WorkerId};
 use tilework_scheduler_core::{ClientId, Event};
+
+/// The longest that reading outputs may take from when they were announced last, microseconds.
+const READ_US_MAX: u64 = 3_000_000;
 
 /// What a client knows of its job.
 pub(crate) struct ClientJob {
@@ -18,7 +22,17 @@ pub(crate) struct ClientJob {
     pub outputs: Option<Vec<Vec<Holding>>>,
     /// How often it said so.
     pub n_done: u64,
-    /// Whether all outputs of the last announcement were read.
+    /// When it last said so.
+    pub located_us: u64,
+    /// Reads the outputs, from the first announcement until all are there.
+    pub gather: Option<Gather>,
+    /// Requests that are under way.
+    pub asked: BTreeMap<GetId, TaskKey>,
+    /// The next tick that is planned.
+    pub tick_at_us: u64,
+    /// What was read.
+    pub found: BTreeMap<TaskKey, u64>,
+    /// Whether all outputs were read.
     pub read: bool,
     pub released: bool,
     pub failed: Option<JobError>,
@@ -33,6 +47,11 @@ impl ClientJob {
             submitted: false,
             outputs: None,
             n_done: 0,
+            located_us: 0,
+            gather: None,
+            asked: BTreeMap::new(),
+            tick_at_us: u64::MAX,
+            found: BTreeMap::new(),
             read: false,
             released: false,
             failed: None,
@@ -74,7 +93,7 @@ impl World {
                         self.counts.add(Fault::LiteralAgain);
                     }
                     let at = self.now_us + self.rng.delay_us(self.setup.latency_us * 3);
-                    self.at(at, Ev::Put { lease, key, worker });
+                    self.at(at, Ev::Put { lease, key, worker, attempt: 0 });
                 }
             }
             Update::Done { outputs, .. } => {
@@ -83,13 +102,13 @@ impl World {
                 if job.n_done > 1 {
                     self.counts.add(Fault::OutputsAgain);
                 }
-                job.outputs = Some(outputs);
-                job.read = false;
-                let n = job.n_done;
+                job.outputs = Some(outputs.clone());
+                job.located_us = self.now_us;
                 self.check_coverage(id);
-                let at = self.now_us + self.rng.delay_us(self.setup.latency_us);
-                self.at(at, Ev::ClientReads { job: id, n_done: n });
+                self.gather_begins(id);
+                self.client_gathers(id, Gathered::Located(outputs));
             }
+            Update::Lost { worker } => self.client_gathers(id, Gathered::Lost(worker)),
             Update::Failed(error) => {
                 self.jobs[id.0 as usize].failed = Some(error);
             }
@@ -113,30 +132,101 @@ impl World {
         }
     }
 
-    /// The client fetches its outputs. Where a holder is gone it waits to hear of another.
-    pub(crate) fn client_reads(&mut self, id: JobId, n_done: u64) {
-        let job = &self.jobs[id.0 as usize];
-        if job.is_over() || job.n_done != n_done {
-            return;
+    fn gather_begins(&mut self, id: JobId) {
+        let job = &mut self.jobs[id.0 as usize];
+        if job.gather.is_none() && !job.read {
+            let plan = &job.setup.plan;
+            let n_chunks: Vec<usize> = plan.outputs.iter().map(|s| plan.n_tasks(*s) as usize).collect();
+            job.gather = Some(Gather::new(self.setup.client_limits.clone(), &n_chunks));
         }
-        let outputs = job.outputs.clone().expect("outputs were announced");
-        let mut complete = true;
-        for h in outputs.iter().flatten() {
-            for key in h.chunks.keys() {
-                match self.read(h.worker, key) {
-                    Some(v) => assert_eq!(v, self.reference.value(key), "{key:?}: a wrong result"),
-                    None => complete = false,
-                }
+    }
+
+    /// Lets the client's state machine handle an event, and does what it asks for.
+    pub(crate) fn client_gathers(&mut self, id: JobId, event: Gathered) {
+        let job = &mut self.jobs[id.0 as usize];
+        if job.is_over() {
+            job.gather = None;
+        }
+        let Some(gather) = &mut job.gather else { return };
+        self.events += 1;
+        let mut actions = Vec::new();
+        gather.handle(self.now_us, event, &mut actions);
+        gather.check();
+        let wake = gather.next_wake_us();
+        for action in actions {
+            if self.trace {
+                eprintln!("           client {}: {action:?}", id.0);
             }
-        }
-        if !complete {
-            // Fetches from a living holder may be tried again; those from a dead one wait for news.
-            let at = self.now_us + 200_000;
-            return self.at(at, Ev::ClientReads { job: id, n_done });
+            self.client_acts(id, action);
         }
         let job = &mut self.jobs[id.0 as usize];
+        if let Some(at) = wake.filter(|at| *at != job.tick_at_us) {
+            job.tick_at_us = at;
+            self.at(at, Ev::TickClient { job: id });
+        }
+    }
+
+    fn client_acts(&mut self, id: JobId, action: Action) {
+        match action {
+            Action::Get { get, key, from, .. } => {
+                self.jobs[id.0 as usize].asked.insert(get, key);
+                let at = self.now_us + 2 * self.rng.delay_us(self.setup.latency_us);
+                self.at(at, Ev::ReadEnds { job: id, get, from, key });
+            }
+            Action::Stop(get) => {
+                let stopped = self.jobs[id.0 as usize].asked.remove(&get);
+                assert!(stopped.is_some(), "{get} is not under way");
+            }
+            Action::Complete => self.client_has_read(id),
+            Action::GiveUp { from, key, why, .. } => {
+                panic!("{id:?}: the client gives up {key:?} of {from:?}: {why}")
+            }
+        }
+    }
+
+    /// A request of the client's ends, if it does: one to a dead worker may go on without a sign.
+    pub(crate) fn read_ends(&mut self, id: JobId, get: GetId, from: WorkerId, key: TaskKey) {
+        let is_open = self.jobs[id.0 as usize].asked.contains_key(&get);
+        if !is_open || self.jobs[id.0 as usize].is_over() {
+            return;
+        }
+        let alive = self.conns.get(&from).is_some_and(|c| self.nodes[c.node].alive);
+        if !alive && self.rng.one_in(2) {
+            return self.counts.add(Fault::ReadHung);
+        }
+        let mut value = self.read(from, key);
+        let fails = self.setup.faults.contains(&Fault::ReadFailed) && self.counts.of(Fault::ReadFailed) < 12;
+        if fails && self.rng.one_in(6) {
+            self.counts.add(Fault::ReadFailed);
+            value = None;
+        }
+        let job = &mut self.jobs[id.0 as usize];
+        job.asked.remove(&get);
+        let event = match value {
+            Some(v) => {
+                job.found.insert(key, v);
+                Gathered::Got(get)
+            }
+            None => Gathered::Failed { get, why: "not there".to_owned() },
+        };
+        self.client_gathers(id, event);
+    }
+
+    /// All is there: is it right, and did it not take too long?
+    fn client_has_read(&mut self, id: JobId) {
+        let job = &mut self.jobs[id.0 as usize];
+        let (found, outputs) = (std::mem::take(&mut job.found), job.outputs.clone());
+        job.gather = None;
         job.read = true;
-        let at = self.now_us + job.setup.hold_us;
+        let took_us = self.now_us - job.located_us;
+        assert!(took_us <= READ_US_MAX, "{id:?}: outputs were there, and were read after {took_us} us");
+        let (at, n_done) = (self.now_us + job.setup.hold_us, job.n_done);
+        for h in outputs.iter().flatten().flatten() {
+            for key in h.chunks.keys() {
+                let got = found.get(&key).copied();
+                assert_eq!(got, Some(self.reference.value(key)), "{key:?}: a wrong result");
+            }
+        }
         self.at(at, Ev::ClientReleases { job: id, n_done: Some(n_done) });
     }
 
@@ -159,7 +249,7 @@ impl World {
             return self.at(at, Ev::ClientReleases { job: id, n_done });
         }
         let job = &mut self.jobs[id.0 as usize];
-        if job.is_over() || n_done.is_some_and(|n| job.n_done != n) {
+        if job.is_over() {
             return;
         }
         if n_done.is_none() && (unread || !job.submitted) {

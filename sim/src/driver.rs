@@ -7,8 +7,12 @@ use crate::node::{Node, Run};
 use crate::reference::made;
 use crate::world::{Ev, World};
 use tilework_expr::{LeaseId, Report, TaskError, TaskKey, WorkerId};
+use tilework_scheduler_core as scheduler;
 use tilework_worker_core as worker;
 use tilework_worker_core::{FetchId, Source};
+
+/// Times that a chunk is put again after a failure before the scheduler is told.
+const PUT_ATTEMPTS: u32 = 1;
 
 impl World {
     pub(crate) fn worker_handles(&mut self, node: usize, event: worker::Event) {
@@ -169,15 +173,38 @@ impl World {
         }
     }
 
-    pub(crate) fn put(&mut self, lease: LeaseId, key: TaskKey, worker: WorkerId) {
+    pub(crate) fn put(&mut self, lease: LeaseId, key: TaskKey, worker: WorkerId, attempt: u32) {
         let Some(node) = self.conns.get(&worker).map(|c| c.node) else { return };
         if !self.nodes[node].alive || self.nodes[node].conn != Some(worker) {
             return;
+        }
+        let fails = self.setup.faults.contains(&Fault::PutFailed) && self.counts.of(Fault::PutFailed) < 12;
+        if fails && self.rng.one_in(3) {
+            self.counts.add(Fault::PutFailed);
+            // It may have arrived all the same, and only the answer did not.
+            if self.rng.one_in(2) {
+                return self.put_again(lease, key, worker, attempt);
+            }
+            self.put_again(lease, key, worker, attempt);
         }
         let value = self.reference.value(key);
         let bytes = self.reference.plan(key.job).out_bytes(key.stage, key.chunk);
         self.nodes[node].store.insert(Source::Held(key), value);
         self.worker_handles(node, worker::Event::Put { lease, key, bytes });
+    }
+
+    /// What a client does where a put has failed: it tries again, then tells the scheduler.
+    fn put_again(&mut self, lease: LeaseId, key: TaskKey, worker: WorkerId, attempt: u32) {
+        if self.jobs[key.job.0 as usize].is_over() {
+            return;
+        }
+        if attempt < PUT_ATTEMPTS {
+            let at = self.now_us + self.rng.delay_us(self.setup.latency_us * 3);
+            return self.at(at, Ev::Put { lease, key, worker, attempt: attempt + 1 });
+        }
+        self.counts.add(Fault::PutElsewhere);
+        let why = "the connection broke".to_owned();
+        self.client_sends(scheduler::Event::PutFailed { lease, task: key, why });
     }
 }
 

@@ -54,6 +54,7 @@ impl World {
     pub(crate) fn check_end(&mut self, i: usize) {
         let job = &self.jobs[i];
         let Some(error) = job.failed.clone() else {
+            assert!(job.gather.is_none() || job.released, "job {i} is still being read");
             let key = |(stage, chunk)| TaskKey { job: JobId(i as u64), stage, chunk };
             let bad = job.setup.bad.filter(|&at| self.reference.is_needed(key(at)));
             assert!(bad.is_none() || !job.read, "job {i} has a bad task and a result");
@@ -88,6 +89,17 @@ impl World {
                 assert_eq!(by, OPERATOR, "job {i}");
                 assert!(self.jobs[..=i].iter().any(|j| j.setup.operator_us.is_some()), "job {i}");
                 self.counts.add(Fault::Cancelled);
+            }
+            JobError::Full { needed, held, limit, .. } => {
+                assert!(held + needed > limit / 4, "job {i} has room: {held} and {needed} of {limit} bytes");
+                self.counts.add(Fault::MemoryFull);
+            }
+            JobError::NoWorker { .. } => {
+                assert!(self.setup.deserted, "job {i} was ended though somebody came: {error}");
+                self.counts.add(Fault::Deserted);
+            }
+            JobError::Operation { message, .. } if message.contains("it cannot be put") => {
+                assert!(self.counts.of(Fault::PutElsewhere) > 0, "job {i}: {message}");
             }
             JobError::Program(_) if self.jobs[..i].iter().any(|j| j.failed.is_some()) => {}
             other => panic!("job {i} failed: {other}"),

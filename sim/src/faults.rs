@@ -32,11 +32,17 @@ pub enum Fault {
     LiteralAgain,
     OutputsAgain,
     Revived,
+    PutFailed,
+    PutElsewhere,
+    ReadFailed,
+    ReadHung,
+    Deserted,
+    MemoryFull,
 }
 
 impl Fault {
     /// Every kind.
-    pub const ALL: [Fault; 24] = {
+    pub const ALL: [Fault; 30] = {
         use Fault::*;
         [
             Killed,
@@ -63,6 +69,12 @@ impl Fault {
             LiteralAgain,
             OutputsAgain,
             Revived,
+            PutFailed,
+            PutElsewhere,
+            ReadFailed,
+            ReadHung,
+            Deserted,
+            MemoryFull,
         ]
     };
 
@@ -94,6 +106,12 @@ impl Fault {
             Fault::LiteralAgain => "literal chunk put again",
             Fault::OutputsAgain => "finished outputs made again",
             Fault::Revived => "job came back for its readers",
+            Fault::PutFailed => "put failed on a living worker",
+            Fault::PutElsewhere => "put given up on a living worker",
+            Fault::ReadFailed => "client's read failed",
+            Fault::ReadHung => "client's read of a dead worker hung",
+            Fault::Deserted => "job failed without workers",
+            Fault::MemoryFull => "job failed for full memory",
         }
     }
 }

@@ -6,6 +6,7 @@ use crate::faults::Fault;
 use crate::programs::{self, Earlier};
 use crate::rng::Rng;
 use std::sync::Arc;
+use tilework_client_core as client;
 use tilework_expr::{ChunkIdx, Plan, Program, StageIdx, StageKind};
 use tilework_scheduler_core as scheduler;
 use tilework_worker_core as worker;
@@ -17,12 +18,15 @@ pub enum Planted {
     Scheduler(scheduler::Bug),
     /// In every worker.
     Worker(worker::Bug),
+    /// In every client.
+    Client(client::Bug),
 }
 
 impl Planted {
     /// All of them.
     #[must_use]
     pub fn all() -> Vec<Planted> {
+        use client::Bug as C;
         use scheduler::Bug as S;
         use worker::Bug as W;
         let s = [
@@ -40,6 +44,8 @@ impl Planted {
             S::RemadeOutputUnannounced,
             S::UnneededReadersRun,
             S::CancelledReadersLeft,
+            S::PutFailureIgnored,
+            S::GraceIgnored,
         ];
         let w = [
             W::RevokeLosesTasks,
@@ -52,7 +58,9 @@ impl Planted {
             W::StoppedChunkKept,
             W::MemoryIgnored,
         ];
-        s.into_iter().map(Planted::Scheduler).chain(w.into_iter().map(Planted::Worker)).collect()
+        let c = [C::FailureAwaitsNews, C::DeadAwaited];
+        let s = s.into_iter().map(Planted::Scheduler);
+        s.chain(w.into_iter().map(Planted::Worker)).chain(c.into_iter().map(Planted::Client)).collect()
     }
 }
 
@@ -79,6 +87,7 @@ pub(crate) struct JobSetup {
 pub(crate) struct Setup {
     pub limits: scheduler::Limits,
     pub worker_limits: worker::Limits,
+    pub client_limits: client::Limits,
     pub n_workers: u64,
     pub jobs: Vec<JobSetup>,
     /// Faults that may happen.
@@ -95,6 +104,8 @@ pub(crate) struct Setup {
     pub task_bytes_max: u64,
     /// Whether some workers may be too small for some tasks.
     pub uneven: bool,
+    /// Whether nobody comes where nobody is left.
+    pub deserted: bool,
 }
 
 impl Setup {
@@ -116,11 +127,14 @@ impl Setup {
             Fault::Duplicated,
             Fault::FetchFailed,
             Fault::TaskFailedOnWorker,
+            Fault::PutFailed,
+            Fault::ReadFailed,
         ];
         let faults = all.into_iter().filter(|_| faulty && rng.one_in(2)).collect();
         Setup {
             limits: scheduler_limits(rng, planted),
             worker_limits: worker_limits(rng, planted),
+            client_limits: client_limits(rng, planted),
             n_workers: rng.within(0, 4),
             jobs,
             faults,
@@ -130,6 +144,7 @@ impl Setup {
             task_us,
             task_bytes_max,
             uneven: rng.one_in(12),
+            deserted: rng.one_in(50),
         }
     }
 
@@ -213,5 +228,17 @@ fn worker_limits(rng: &mut Rng, planted: Option<Planted>) -> worker::Limits {
             _ => None,
         },
         ..worker::Limits::new(1, 1)
+    }
+}
+
+fn client_limits(rng: &mut Rng, planted: Option<Planted>) -> client::Limits {
+    client::Limits {
+        gets_max: *rng.pick(&[1, 4, 32]),
+        gets_per_worker_max: *rng.pick(&[1, 2, 8]),
+        planted: match planted {
+            Some(Planted::Client(bug)) => Some(bug),
+            _ => None,
+        },
+        ..client::Limits::default()
     }
 }

@@ -10,6 +10,8 @@ use crate::rng::Rng;
 use crate::setup::{Planted, Setup};
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap, VecDeque};
+use tilework_client_core as client;
+use tilework_client_core::GetId;
 use tilework_expr::{Instruction, JobId, LeaseId, Report, TaskKey, Update, WorkerId};
 use tilework_scheduler_core as scheduler;
 use tilework_scheduler_core::{Hello, Scheduler};
@@ -35,10 +37,11 @@ pub(crate) enum Ev {
     Connect { node: usize, incarnation: u64 },
     TaskEnds { node: usize, incarnation: u64, run: u64 },
     FetchEnds { node: usize, incarnation: u64, fetch: FetchId, from: WorkerId, key: TaskKey },
-    Put { lease: LeaseId, key: TaskKey, worker: WorkerId },
+    Put { lease: LeaseId, key: TaskKey, worker: WorkerId, attempt: u32 },
     Submit(JobId),
     ClientHears { job: JobId, update: Update },
-    ClientReads { job: JobId, n_done: u64 },
+    ReadEnds { job: JobId, get: GetId, from: WorkerId, key: TaskKey },
+    TickClient { job: JobId },
     ClientReleases { job: JobId, n_done: Option<u64> },
     TickScheduler,
     TickWorker { node: usize },
@@ -46,12 +49,12 @@ pub(crate) enum Ev {
 
 impl Ev {
     fn is_tick(&self) -> bool {
-        matches!(self, Ev::TickScheduler | Ev::TickWorker { .. })
+        matches!(self, Ev::TickScheduler | Ev::TickWorker { .. } | Ev::TickClient { .. })
     }
 
     /// Whether chunks may come or go by it.
     fn is_moving(&self) -> bool {
-        !self.is_tick() && !matches!(self, Ev::Submit(_) | Ev::ClientReads { .. } | Ev::ClientReleases { .. })
+        !self.is_tick() && !matches!(self, Ev::Submit(_) | Ev::ReadEnds { .. } | Ev::ClientReleases { .. })
     }
 }
 
@@ -144,7 +147,7 @@ impl World {
             let at = world.rng.below(2000);
             world.add_worker(at, false);
         }
-        if world.setup.n_workers == 0 || world.setup.uneven {
+        if (world.setup.n_workers == 0 || world.setup.uneven) && !world.setup.deserted {
             // Nobody, or nobody large enough, at first.
             let at = world.rng.below(200_000);
             world.add_worker(at, true);
@@ -253,10 +256,11 @@ impl World {
             Ev::FetchEnds { node, incarnation, fetch, from, key } => {
                 self.fetch_ends((node, incarnation), fetch, from, key);
             }
-            Ev::Put { lease, key, worker } => self.put(lease, key, worker),
+            Ev::Put { lease, key, worker, attempt } => self.put(lease, key, worker, attempt),
             Ev::Submit(job) => self.client_submits(job),
             Ev::ClientHears { job, update } => self.client_hears(job, update),
-            Ev::ClientReads { job, n_done } => self.client_reads(job, n_done),
+            Ev::ReadEnds { job, get, from, key } => self.read_ends(job, get, from, key),
+            Ev::TickClient { job } => self.client_gathers(job, client::Event::Tick),
             Ev::ClientReleases { job, n_done } => self.client_releases(job, n_done),
             Ev::TickScheduler => {
                 if self.tick_at_us <= self.now_us {

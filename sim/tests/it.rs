@@ -31,6 +31,7 @@ fn a_seed_plays_the_same_every_time() {
 
 #[test]
 fn planted_bugs_are_found() {
+    use tilework_client_core::Bug as C;
     use tilework_scheduler_core::Bug as S;
     use tilework_worker_core::Bug as W;
     let scheduler = [
@@ -39,12 +40,14 @@ fn planted_bugs_are_found() {
         S::DuplicateReportCounted,
         S::InputsNotResurrected,
         S::UnneededReadersRun,
+        S::PutFailureIgnored,
     ];
     let worker = [W::CacheFreedInUse, W::CreditLeaked, W::MemoryIgnored];
     std::panic::set_hook(Box::new(|_| {}));
     let found =
         |bug| (0..80).any(|seed| catch_unwind(AssertUnwindSafe(|| run(seed, Some(bug), false))).is_err());
     let all = scheduler.map(Planted::Scheduler).into_iter().chain(worker.map(Planted::Worker));
+    let all = all.chain([Planted::Client(C::FailureAwaitsNews)]);
     let missed: Vec<Planted> = all.filter(|b| !found(*b)).collect();
     drop(std::panic::take_hook());
     assert!(missed.is_empty(), "not found: {missed:?}");

@@ -35,6 +35,11 @@ const FREED_PART: usize = 8;
 const FREED_BYTES_MAX: usize = 1 << 30;
 /// How long a worker without anything to do keeps it.
 const FREED_IDLE: Duration = Duration::from_secs(1);
+/// How long a worker that the scheduler does not want tries again: longer than it takes to find a dead worker by its
+/// silence.
+const REFUSED_PATIENCE: Duration = Duration::from_secs(5);
+/// The pause before it does.
+const REFUSED_PAUSE: Duration = Duration::from_millis(250);
 /// How long the scheduler may take to let a leaving worker go.
 const LEAVE_TIMEOUT: Duration = Duration::from_secs(60);
 
@@ -106,6 +111,10 @@ struct Driver {
     reports: Vec<Report>,
     /// Whether this connection brought an instruction.
     heard: bool,
+    /// When a connection last did, or the worker began.
+    heard_at: Instant,
+    /// The pause before the next connection.
+    rest: Duration,
     leaving: bool,
 }
 
@@ -146,6 +155,8 @@ pub(crate) async fn drive(
         busy_at: Instant::now(),
         reports: Vec::new(),
         heard: false,
+        heard_at: Instant::now(),
+        rest: Duration::ZERO,
         leaving: false,
         shared,
     };
@@ -167,6 +178,11 @@ pub(crate) async fn drive(
             SessionEnd::Closing(_) if driver.leaving => return Ok(()),
             // It was told something before: it is known there, and may come back (it was silent for too long).
             SessionEnd::Closing(why) if driver.heard => warn!(why, "the scheduler ended the connection"),
+            // Its name is taken, perhaps by a worker that has died and for which this one is the replacement.
+            SessionEnd::Closing(why) if driver.since_heard() < patience.min(REFUSED_PATIENCE) => {
+                warn!(why, "the scheduler ended the connection; trying again");
+                driver.rest = REFUSED_PAUSE;
+            }
             SessionEnd::Closing(why) => return Err(WorkerError::Dismissed(why)),
             SessionEnd::Lost if driver.leaving => return Ok(()),
             SessionEnd::Lost => warn!("the connection to the scheduler broke"),
@@ -185,9 +201,12 @@ impl Driver {
     ) -> Result<Option<WorkerSession>, WorkerError> {
         let started = Instant::now();
         let mut pause = RETRY_PAUSE_MIN;
+        let mut before = std::mem::take(&mut self.rest);
         loop {
             let rest = pause;
+            let wait = std::mem::take(&mut before);
             let attempt = async {
+                tokio::time::sleep(wait).await;
                 let opened = link.open(hello.clone()).await;
                 if let Err(LinkError::Unreachable(_)) = opened {
                     tokio::time::sleep(rest).await;
@@ -216,6 +235,10 @@ impl Driver {
             }
             pause = (pause * 2).min(RETRY_PAUSE_MAX);
         }
+    }
+
+    fn since_heard(&self) -> Duration {
+        self.heard_at.elapsed()
     }
 
     fn joined(&mut self, worker: WorkerId) {
@@ -316,6 +339,7 @@ impl Driver {
 
     fn instructed(&mut self, instructions: Vec<Instruction>) {
         self.heard = true;
+        self.heard_at = Instant::now();
         for instruction in &instructions {
             self.shared.plans.learn(instruction);
             match instruction {

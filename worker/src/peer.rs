@@ -14,7 +14,7 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 use tilework_cluster::security::{Identity, TokenAttach};
-use tilework_cluster::transport::{ConnectError, connect};
+use tilework_cluster::transport::{ConnectError, connect_once};
 use tilework_expr::{DType, LeaseId, Region, TaskKey};
 use tilework_kernels::{Chunk, ChunkError, ChunkWriter, Plane};
 use tilework_proto::convert::Wire;
@@ -25,8 +25,9 @@ use tonic::transport::Channel;
 use tonic::{Code, Status};
 use tower::{Service, ServiceExt};
 
-/// How long a worker is tried before it counts as unreachable.
-pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long each address of a worker is tried before it counts as unreachable. A worker listens as long as it lives, so
+/// one attempt tells; whoever needs the chunk asks again, or is told of another holder.
+pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 /// How long a transfer may make no progress.
 pub const STALL_TIMEOUT: Duration = Duration::from_secs(30);
 /// Connections that are kept open.
@@ -40,7 +41,7 @@ pub(crate) const PUT_PATH: &str = "/tilework.v1.Chunks/Put";
 pub enum TransferError {
     /// The worker cannot be reached.
     #[error(transparent)]
-    Connect(#[from] ConnectError),
+    Connect(Arc<ConnectError>),
     /// The connection broke.
     #[error("the connection broke: {0}")]
     Broken(String),
@@ -79,8 +80,16 @@ impl From<ChunkError> for TransferError {
 #[derive(Debug, Default)]
 struct Peer {
     channel: tokio::sync::OnceCell<Channel>,
+    /// When the last attempt to connect failed, and why.
+    failed: Mutex<Option<(Instant, Arc<ConnectError>)>>,
     /// It cannot read this process' memory.
     is_far: AtomicBool,
+}
+
+impl Peer {
+    fn failed(&self) -> std::sync::MutexGuard<'_, Option<(Instant, Arc<ConnectError>)>> {
+        self.failed.lock().expect("nothing panics while a failure is looked up")
+    }
 }
 
 type Connections = HashMap<Vec<String>, Arc<Peer>>;
@@ -271,11 +280,27 @@ impl ChunkClient {
         all.entry(addresses.to_vec()).or_default().clone()
     }
 
+    /// The connection to a worker. Those who want it at once share one attempt, and its failure.
     async fn channel(&self, addresses: &[String]) -> Result<Channel, TransferError> {
-        let peer = self.peer(addresses);
-        let made =
-            peer.channel.get_or_try_init(|| connect(addresses, &self.identity, CONNECT_TIMEOUT)).await?;
-        Ok(made.clone())
+        let (asked, peer) = (Instant::now(), self.peer(addresses));
+        let attempt = async || {
+            if let Some((at, error)) = &*peer.failed()
+                && *at >= asked
+            {
+                return Err(TransferError::Connect(error.clone()));
+            }
+            connect_once(addresses, &self.identity, CONNECT_TIMEOUT).await.map_err(|error| {
+                let error = Arc::new(error);
+                *peer.failed() = Some((Instant::now(), error.clone()));
+                TransferError::Connect(error)
+            })
+        };
+        let made = peer.channel.get_or_try_init(attempt).await;
+        if made.is_err() {
+            // Those who wait for it still have it.
+            self.lock().retain(|_, p| !Arc::ptr_eq(p, &peer));
+        }
+        made.cloned()
     }
 
     /// Closes the connection to a worker once its transfers have ended.

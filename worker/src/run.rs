@@ -19,6 +19,9 @@ use tilework_cluster::listen::{BindError, bind};
 use tilework_expr::WorkerId;
 use tracing::info;
 
+/// Allocations of at least this many bytes, such as the arrays of functions of the user's, are mapped on their own.
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+const MMAP_THRESHOLD_BYTES: libc::c_int = 1 << 20;
 /// How long open transfers may take to end when the worker has left.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -83,6 +86,7 @@ pub async fn run(
 ) -> Result<(), RunError> {
     tokio::pin!(shutdown);
     near::allow_siblings();
+    give_freed_memory_back();
     let of_job = |file: &ConnectionFile| match &config.job {
         Some((job, restart)) => file.is_of_job(Some(job), *restart),
         None => true,
@@ -128,6 +132,16 @@ pub async fn run(
     // Whoever still keeps a connection open loses it with the process.
     let _ = tokio::time::timeout(CLOSE_TIMEOUT, server).await;
     Ok(end?)
+}
+
+/// Has the C library give large freed allocations back to the system at once, in this process, which is the worker's own.
+/// It would otherwise take the size of what was freed for one to keep memory for, and hold on to gigabytes.
+fn give_freed_memory_back() {
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    // SAFETY: plain numbers; a value that the library does not take changes nothing.
+    unsafe {
+        libc::mallopt(libc::M_MMAP_THRESHOLD, MMAP_THRESHOLD_BYTES);
+    }
 }
 
 async fn live(

@@ -234,7 +234,7 @@ impl Run {
             scheduler::Action::Update { job, update: Update::Failed(error) } => {
                 self.ended.insert(job, Err(error));
             }
-            scheduler::Action::Update { update: Update::Progress { .. }, .. }
+            scheduler::Action::Update { update: Update::Progress { .. } | Update::Lost { .. }, .. }
             | scheduler::Action::Disconnect { .. }
             | scheduler::Action::Began { .. }
             | scheduler::Action::Ended { .. } => {}

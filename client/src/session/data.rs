@@ -1,6 +1,6 @@
 //! How chunks travel between the client and the workers. Never through the scheduler.
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use tilework_expr::{LeaseId, TaskKey, WorkerId};
 use tilework_kernels::Chunk;
 
@@ -18,12 +18,48 @@ pub(crate) struct Upload {
     pub(crate) chunk: Chunk,
 }
 
-/// The way of chunks. Calls block, and may come from several threads at once.
+/// What came of asking for a chunk.
+pub(crate) enum Answer {
+    /// The chunk.
+    Chunk(Chunk),
+    /// The holder cannot be reached, or does not have it (any more); why, in words.
+    Nothing(String),
+    /// What came is no chunk.
+    Wrong(Error),
+}
+
+/// Takes an answer; it may be called on any thread, and once at most.
+pub(crate) type Taker = Box<dyn FnOnce(Answer) + Send>;
+
+/// A request under way; nothing more comes of it once it is dropped.
+pub(crate) struct Asked(Option<tokio::task::AbortHandle>);
+
+impl Asked {
+    /// A request that was answered at once.
+    pub(crate) fn answered() -> Asked {
+        Asked(None)
+    }
+
+    /// A request that a task of a runtime sees to.
+    pub(crate) fn by(task: tokio::task::AbortHandle) -> Asked {
+        Asked(Some(task))
+    }
+}
+
+impl Drop for Asked {
+    fn drop(&mut self) {
+        if let Some(task) = &self.0 {
+            task.abort();
+        }
+    }
+}
+
+/// The way of chunks. Calls may come from several threads at once.
 pub(crate) trait DataPlane: Send + Sync {
-    /// Hands a literal's chunk to a worker.
+    /// Hands a literal's chunk to a worker. Blocks until it has it, or is known to be gone.
     fn put(&self, to: &Holder, upload: Upload) -> Result<()>;
-    /// Gets a chunk from its holder; `None` where the holder has it no more or cannot be reached.
-    fn get(&self, from: &Holder, key: TaskKey) -> Result<Option<Chunk>>;
-    /// How many calls of `get` are worth making at once.
-    fn gets_at_once(&self) -> usize;
+    /// Asks a holder for a chunk. Does not block.
+    fn get(&self, from: &Holder, key: TaskKey, taker: Taker) -> Asked;
+    /// A worker is gone: what is under way to it or from it ends.
+    fn lost(&self, worker: WorkerId);
 }

@@ -1,6 +1,6 @@
 //! Sessions inside this process: scheduler and workers on a small runtime of their own, no port, no copies.
 
-use super::data::{DataPlane, Holder, Upload};
+use super::data::{Answer, Asked, DataPlane, Holder, Taker, Upload};
 use super::jobs::Jobs;
 use super::wait::wait_for;
 use super::{EmbeddedOptions, Place, Session, WorkerSize, Workers};
@@ -8,7 +8,6 @@ use crate::error::{Error, Result};
 use std::sync::Arc;
 use tilework_cluster::limits;
 use tilework_expr::{TaskKey, WorkerId};
-use tilework_kernels::Chunk;
 use tilework_scheduler::{Limits, SchedulerHandle};
 use tilework_worker::{Config, LocalPeers, WorkerHandle};
 use tokio::runtime::Runtime;
@@ -38,13 +37,14 @@ impl DataPlane for Local {
         wait_for(put).map_err(|e| Error::Cluster(e.to_string()))
     }
 
-    fn get(&self, from: &Holder, key: TaskKey) -> Result<Option<Chunk>> {
-        Ok(self.find(from.worker).and_then(|w| w.get_local(key)))
+    fn get(&self, from: &Holder, key: TaskKey, taker: Taker) -> Asked {
+        let found = self.find(from.worker).ok_or_else(|| "it has ended".to_owned());
+        let chunk = found.and_then(|w| w.get_local(key).ok_or_else(|| "it does not have it".to_owned()));
+        taker(chunk.map_or_else(Answer::Nothing, Answer::Chunk));
+        Asked::answered()
     }
 
-    fn gets_at_once(&self) -> usize {
-        1
-    }
+    fn lost(&self, _: WorkerId) {}
 }
 
 /// Ends with the session.
@@ -86,7 +86,7 @@ pub(super) fn start(options: &EmbeddedOptions) -> Result<Session> {
     let size = WorkerSize { threads: threads as u32, memory_bytes };
     let client = wait_for(scheduler.client()).map_err(|e| failed(&e))?;
     let data: Arc<dyn DataPlane> = Arc::new(Local { workers, runtime: runtime.handle().clone() });
-    let jobs = Jobs::start(client, Arc::clone(&data))?;
+    let jobs = Jobs::start(client, Arc::clone(&data), None)?;
     drop(_entered);
     let backing = Box::new((scheduler, Running(Some(runtime))));
     let workers = Workers { at_start: vec![size; n], roster: None };

@@ -2,27 +2,27 @@
 //!
 //! Owns the table of jobs and their release. Must not know what carries the messages.
 
-use super::Session;
+use super::board::Board;
 use super::data::{DataPlane, Holder, Upload};
+use super::fetch;
+use super::processes::Processes;
 use super::progress::Progress;
 use super::wait::wait_for;
 use crate::error::{Error, Result};
-use crate::literal::{Literal, Provider, chunk_at};
+use crate::literal::Literal;
 use std::collections::{BTreeMap, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc;
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
-use std::time::{Duration, Instant};
-use tilework_expr::{
-    ChunkIdx, Figures, Grid, Holding, JobError, JobId, Plan, Program, Region, TaskKey, TaskRange, Update,
-    WorkerId,
-};
+use std::time::Duration;
+use tilework_expr::{Figures, JobError, JobId, LeaseId, Plan, Program, TaskKey, TaskRange, Update};
 use tilework_kernels::Chunk;
 use tilework_proto::{ClientLink, ClientSession, ToClient};
 
-/// How long a client waits for the scheduler to name new holders of chunks that were lost when it fetched them.
-const REGATHER_WAIT: Duration = Duration::from_secs(60);
+/// Times that a chunk is put to a worker before the scheduler is told that it cannot be.
+const PUT_ATTEMPTS: u32 = 4;
+/// The pause after the first of them that fails; it doubles with each.
+const PUT_PAUSE: Duration = Duration::from_millis(50);
 
 /// Jobs whose figures are kept, the latest ones.
 const RUNS_KEPT: usize = 64;
@@ -30,16 +30,10 @@ const RUNS_KEPT: usize = 64;
 /// The literals of a program.
 pub(super) type Literals = Vec<Arc<Literal>>;
 
-/// What the outputs of a finished job are made of.
-struct Located {
-    outputs: Vec<Vec<Holding>>,
-    addresses: BTreeMap<WorkerId, Vec<String>>,
-}
-
 struct Entry {
     plan: Arc<Plan>,
     literals: BTreeMap<u64, Arc<Literal>>,
-    news: mpsc::Sender<Update>,
+    board: Arc<Board>,
 }
 
 /// The table of jobs that are not released.
@@ -50,11 +44,17 @@ pub(crate) struct Jobs {
     n_tasks_done: AtomicU64,
     /// What the latest jobs took, oldest first.
     runs: Mutex<VecDeque<(Arc<Program>, Figures)>>,
+    /// The workers, where they are processes of the session's own: it knows how they ended.
+    processes: Option<Arc<Processes>>,
 }
 
 impl Jobs {
     /// Starts taking in what the scheduler says.
-    pub(crate) fn start(session: ClientSession, data: Arc<dyn DataPlane>) -> Result<Arc<Jobs>> {
+    pub(super) fn start(
+        session: ClientSession,
+        data: Arc<dyn DataPlane>,
+        processes: Option<Arc<Processes>>,
+    ) -> Result<Arc<Jobs>> {
         let ClientSession { link, mut updates } = session;
         let jobs = Arc::new(Jobs {
             link,
@@ -62,6 +62,7 @@ impl Jobs {
             closed: Mutex::new(None),
             n_tasks_done: AtomicU64::new(0),
             runs: Mutex::default(),
+            processes,
         });
         let weak = Arc::downgrade(&jobs);
         let body = move || {
@@ -75,7 +76,7 @@ impl Jobs {
                 }
             }
             if let Some(jobs) = weak.upgrade() {
-                jobs.close(why);
+                jobs.close(&why);
             }
         };
         let thread = std::thread::Builder::new().name("tilework-jobs".into()).spawn(body);
@@ -92,9 +93,9 @@ impl Jobs {
     ) -> Result<Job> {
         let plan = Arc::new(Plan::of(&program)?);
         super::tiny::warn(&plan);
-        let (news, from_scheduler) = mpsc::channel();
+        let board = Arc::new(Board::default());
         let literals = literals.into_iter().map(|l| (l.id, l)).collect();
-        let entry = Entry { plan: Arc::clone(&plan), literals, news };
+        let entry = Entry { plan: Arc::clone(&plan), literals, board: Arc::clone(&board) };
         // The lock is held over the submission, so that no news of the job finds the table without it.
         let mut table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(why) = &*self.closed.lock().unwrap_or_else(PoisonError::into_inner) {
@@ -104,8 +105,7 @@ impl Jobs {
             wait_for(self.link.submit(Arc::clone(&program))).map_err(|e| Error::Cluster(e.to_string()))?;
         table.insert(id, entry);
         drop(table);
-        let (jobs, news) = (Arc::clone(self), from_scheduler);
-        Ok(Job { id, jobs, program, plan, news, progress, located: None, n_located: 0 })
+        Ok(Job { id, jobs: Arc::clone(self), program, plan, board, progress: Mutex::new(progress) })
     }
 
     /// Tasks of the jobs that ended well.
@@ -129,62 +129,114 @@ impl Jobs {
         runs.iter().rev().find(|(p, _)| **p == *program).map(|(_, figures)| *figures)
     }
 
-    fn take_in(&self, job: JobId, update: Update, data: &Arc<dyn DataPlane>) {
+    fn take_in(self: &Arc<Self>, job: JobId, update: Update, data: &Arc<dyn DataPlane>) {
+        if let Update::Lost { worker } = update {
+            data.lost(worker);
+        }
         let table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(entry) = table.get(&job) else { return };
         let Update::Upload { lease, tasks, literal, worker, addresses } = update else {
-            // Whoever waits may just have gone; then the job is about to be released.
-            let _ = entry.news.send(update);
-            return;
+            let board = Arc::clone(&entry.board);
+            drop(table);
+            return board.tell(self.with_ends(update));
         };
         let Some(literal) = entry.literals.get(&literal).cloned() else { return };
-        let (plan, data, news) = (Arc::clone(&entry.plan), Arc::clone(data), entry.news.clone());
+        let (plan, board) = (Arc::clone(&entry.plan), Arc::clone(&entry.board));
         drop(table);
-        let (waits, told, chunk) = (literal.waits(), news.clone(), tasks.chunks.start);
-        let upload = move || {
-            let to = Holder { worker, addresses };
-            for key in tasks.keys() {
-                let chunk = match literal.chunk(key.chunk, &plan.out_region(tasks.stage, key.chunk)) {
-                    Ok(chunk) => chunk,
-                    Err(error) => {
-                        // Err: whoever waits has gone.
-                        let _ = news.send(Update::Failed(error));
-                        return;
-                    }
-                };
-                // A failed upload needs no word: the worker is lost, and its leases are granted anew elsewhere. It may
-                // panic where the session ends meanwhile (its runtime's timers do), which must not end the process.
-                let put = || data.put(&to, Upload { lease, key, chunk });
-                if !matches!(catch_unwind(AssertUnwindSafe(put)), Ok(Ok(()))) {
-                    return;
-                }
-            }
+        let putting = Putting {
+            jobs: Arc::clone(self),
+            data: Arc::clone(data),
+            to: Holder { worker, addresses },
+            lease,
         };
+        let (waits, told, first) = (literal.waits(), Arc::clone(&board), tasks.chunks.start);
+        let upload = move || putting.all(&tasks, &literal, &plan, &board);
         if waits {
             // The threads that make chunks would all wait, and none be left to make what they wait for.
             let thread = std::thread::Builder::new().name("tilework-fetch".into()).spawn(upload);
             if let Err(error) = thread {
                 let message = format!("cannot start a thread that fetches its chunks: {error}");
-                // Err: whoever waits has gone.
-                let _ = told.send(Update::Failed(JobError::Operation {
-                    operation: "literal".into(),
-                    chunk,
-                    message,
-                }));
+                let operation = "literal".into();
+                told.tell(Update::Failed(JobError::Operation { operation, chunk: first, message }));
             }
         } else {
             chunk_threads().spawn_fifo(upload);
         }
     }
 
-    fn close(&self, why: String) {
-        *self.closed.lock().unwrap_or_else(PoisonError::into_inner) = Some(why);
-        self.table.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    /// Says how the session's own workers ended, where that is why a job failed.
+    fn with_ends(&self, update: Update) -> Update {
+        let Update::Failed(mut error) = update else { return update };
+        if let Some(processes) = &self.processes {
+            let (said, ends) = match &mut error {
+                JobError::Deadly { last_words, .. } => (last_words, processes.how_the_last_ended()),
+                JobError::NoWorker { ended, .. } => (ended, processes.how_they_ended()),
+                _ => return Update::Failed(error),
+            };
+            *said = ends.unwrap_or_else(|| std::mem::take(said));
+        }
+        Update::Failed(error)
     }
 
-    fn why_closed(&self) -> Error {
-        let closed = self.closed.lock().unwrap_or_else(PoisonError::into_inner);
-        Error::Cluster(closed.clone().unwrap_or_else(|| "the session was closed".into()))
+    fn is_open(&self, job: JobId) -> bool {
+        self.table.lock().unwrap_or_else(PoisonError::into_inner).contains_key(&job)
+    }
+
+    /// Ends all jobs, and those to come.
+    pub(super) fn close(&self, why: &str) {
+        *self.closed.lock().unwrap_or_else(PoisonError::into_inner) = Some(why.to_owned());
+        let open = std::mem::take(&mut *self.table.lock().unwrap_or_else(PoisonError::into_inner));
+        open.values().for_each(|entry| entry.board.close(why));
+    }
+}
+
+/// Chunks on their way to the worker that waits for them.
+struct Putting {
+    jobs: Arc<Jobs>,
+    data: Arc<dyn DataPlane>,
+    to: Holder,
+    lease: LeaseId,
+}
+
+impl Putting {
+    fn all(&self, tasks: &TaskRange, literal: &Literal, plan: &Plan, board: &Board) {
+        for key in tasks.keys() {
+            let chunk = match literal.chunk(key.chunk, &plan.out_region(tasks.stage, key.chunk)) {
+                Ok(chunk) => chunk,
+                Err(error) => return board.tell(Update::Failed(error)),
+            };
+            if !self.one(key, &chunk) {
+                return;
+            }
+        }
+    }
+
+    /// Puts a chunk, tries again where that fails, and tells the scheduler where it fails for good: the worker lives, as
+    /// far as the scheduler knows, and would wait for ever. Whether there is any use in putting the next.
+    fn one(&self, key: TaskKey, chunk: &Chunk) -> bool {
+        let mut pause = PUT_PAUSE;
+        let mut attempts = 0;
+        loop {
+            // It may panic where the session ends meanwhile (its runtime's timers do), which must not end the process.
+            let upload = || Upload { lease: self.lease, key, chunk: chunk.clone() };
+            let put = catch_unwind(AssertUnwindSafe(|| self.data.put(&self.to, upload())));
+            let why = match put {
+                Ok(Ok(())) => return true,
+                Ok(Err(error)) => error.to_string(),
+                Err(_) => return false,
+            };
+            attempts += 1;
+            if !self.jobs.is_open(key.job) {
+                return false;
+            }
+            if attempts == PUT_ATTEMPTS {
+                // Err: the session has ended. Where the worker is gone meanwhile, the scheduler knows that.
+                let _ = wait_for(self.jobs.link.put_failed(self.lease, key, why));
+                return true;
+            }
+            std::thread::sleep(pause);
+            pause *= 2;
+        }
     }
 }
 
@@ -206,12 +258,8 @@ pub(super) struct Job {
     jobs: Arc<Jobs>,
     program: Arc<Program>,
     plan: Arc<Plan>,
-    news: mpsc::Receiver<Update>,
-    progress: Progress,
-    /// Where the outputs' chunks are, once they exist.
-    located: Option<Located>,
-    /// How often that was said.
-    n_located: u64,
+    board: Arc<Board>,
+    progress: Mutex<Progress>,
 }
 
 impl Job {
@@ -219,68 +267,24 @@ impl Job {
         self.id
     }
 
+    /// The news of it.
+    pub(super) fn board(&self) -> &Arc<Board> {
+        &self.board
+    }
+
     /// Waits until all outputs exist.
-    pub(super) fn wait(&mut self) -> Result<()> {
-        loop {
-            match self.news.recv() {
-                Err(mpsc::RecvError) => return Err(self.jobs.why_closed()),
-                Ok(Update::Progress { done, total }) => self.progress.show(done, total),
-                Ok(Update::Done { outputs, addresses, figures }) => {
-                    self.progress.finish();
-                    self.jobs.ran(&self.program, figures);
-                    self.found(outputs, addresses);
-                    return Ok(());
-                }
-                Ok(Update::Failed(error)) => return Err(error.into()),
-                Ok(Update::Upload { .. }) => {}
-            }
-        }
+    pub(super) fn wait(&self) -> Result<()> {
+        let mut progress = self.progress.lock().unwrap_or_else(PoisonError::into_inner);
+        let located = self.board.done(&mut progress)?;
+        self.jobs.ran(&self.program, located.figures);
+        Ok(())
     }
 
-    fn found(&mut self, outputs: Vec<Vec<Holding>>, addresses: Vec<(WorkerId, Vec<String>)>) {
-        self.located = Some(Located { outputs, addresses: addresses.into_iter().collect() });
-        self.n_located += 1;
-    }
-
-    /// Waits until all outputs exist and gets their chunks. Chunks that are lost meanwhile are made again by the
-    /// scheduler, and looked for where it then says.
-    pub(super) fn gather(&mut self, data: &dyn DataPlane) -> Result<Vec<Vec<Chunk>>> {
+    /// Waits until all outputs exist and gets their chunks.
+    pub(super) fn gather(&self, data: &dyn DataPlane) -> Result<Vec<Vec<Chunk>>> {
         self.wait()?;
-        let n_chunks = |&stage| self.plan.n_tasks(stage) as usize;
-        let mut found: Vec<Vec<Option<Chunk>>> =
-            self.plan.outputs.iter().map(|stage| vec![None; n_chunks(stage)]).collect();
-        loop {
-            let located = self.located.as_ref().expect("waited for above");
-            let missing = get_missing(located, &mut found, data)?;
-            if missing == 0 {
-                let whole = found.into_iter().map(|chunks| chunks.into_iter().flatten().collect());
-                return Ok(whole.collect());
-            }
-            self.look_again(missing)?;
-        }
-    }
-
-    /// Waits until the scheduler says anew where the chunks are, some of which are missing.
-    fn look_again(&mut self, missing: usize) -> Result<()> {
-        let since = Instant::now();
-        loop {
-            match self.news.recv_timeout(REGATHER_WAIT) {
-                Ok(Update::Done { outputs, addresses, .. }) => {
-                    self.found(outputs, addresses);
-                    return Ok(());
-                }
-                Ok(Update::Failed(error)) => return Err(error.into()),
-                Err(mpsc::RecvTimeoutError::Disconnected) => return Err(self.jobs.why_closed()),
-                Err(mpsc::RecvTimeoutError::Timeout) => {
-                    let waited = since.elapsed().as_secs();
-                    return Err(Error::Cluster(format!(
-                        "{missing} chunks of the result could not be fetched from the workers that hold them, and \
-                         the scheduler named no others within {waited} s"
-                    )));
-                }
-                Ok(_) => {}
-            }
-        }
+        let n_chunks: Vec<usize> = self.plan.outputs.iter().map(|s| self.plan.n_tasks(*s) as usize).collect();
+        fetch::all(&self.board, data, &n_chunks)
     }
 }
 
@@ -294,139 +298,5 @@ impl Drop for Job {
                 let _ = wait_for(link.release(job));
             });
         }
-    }
-}
-
-impl Located {
-    /// Who holds a chunk of an output, and what it is called there.
-    fn holder(&self, output: usize, chunk: ChunkIdx) -> Option<(Holder, TaskKey)> {
-        let mut all = self.outputs.get(output)?.iter();
-        let Holding { chunks, worker } = all.find(|h| h.chunks.chunks.contains(&chunk.0))?;
-        Some((self.holder_of(*worker), TaskKey { job: chunks.job, stage: chunks.stage, chunk }))
-    }
-
-    fn holder_of(&self, worker: WorkerId) -> Holder {
-        Holder { worker, addresses: self.addresses.get(&worker).cloned().unwrap_or_default() }
-    }
-}
-
-/// An output, one of its chunks, and that chunk if it was there.
-type Got = (usize, TaskKey, Option<Chunk>);
-
-/// Gets every chunk that is not there yet; returns how many could not be had.
-fn get_missing(located: &Located, found: &mut [Vec<Option<Chunk>>], data: &dyn DataPlane) -> Result<usize> {
-    let mut wanted: Vec<(usize, Holder, TaskKey)> = Vec::new();
-    for (i, holdings) in located.outputs.iter().enumerate() {
-        for Holding { chunks, worker } in holdings {
-            let holder = located.holder_of(*worker);
-            let open = keys_missing(chunks, &found[i]);
-            wanted.extend(open.map(|key| (i, holder.clone(), key)));
-        }
-    }
-    let n = data.gets_at_once().clamp(1, wanted.len().max(1));
-    let per_thread = wanted.len().div_ceil(n).max(1);
-    let got: Vec<Result<Vec<Got>>> = std::thread::scope(|scope| {
-        let get = |part: &[(usize, Holder, TaskKey)]| {
-            part.iter()
-                .map(|(i, holder, key)| Ok((*i, *key, data.get(holder, *key)?)))
-                .collect::<Result<Vec<_>>>()
-        };
-        if n == 1 {
-            return vec![get(&wanted)];
-        }
-        let threads: Vec<_> = wanted.chunks(per_thread).map(|part| scope.spawn(move || get(part))).collect();
-        let lost = || Err(Error::Cluster("a thread that gathered chunks panicked".into()));
-        threads.into_iter().map(|t| t.join().unwrap_or_else(|_| lost())).collect()
-    });
-    for part in got {
-        for (i, key, chunk) in part? {
-            found[i][key.chunk.0 as usize] = chunk;
-        }
-    }
-    Ok(found.iter().flatten().filter(|c| c.is_none()).count())
-}
-
-fn keys_missing<'a>(
-    range: &TaskRange,
-    found: &'a [Option<Chunk>],
-) -> impl Iterator<Item = TaskKey> + use<'a> {
-    range.keys().filter(|k| found.get(k.chunk.0 as usize).is_some_and(Option::is_none))
-}
-
-/// A job whose outputs stay on the workers of a session as long as this lives. So does the session.
-struct Kept {
-    job: Mutex<Job>,
-    session: Session,
-}
-
-impl Kept {
-    /// Fetches a chunk of an output, which is made again where it was lost.
-    fn fetch(&self, output: usize, chunk: ChunkIdx) -> Result<Chunk> {
-        loop {
-            let job = self.job.lock().unwrap_or_else(PoisonError::into_inner);
-            let n_located = job.n_located;
-            let held = job.located.as_ref().and_then(|l| l.holder(output, chunk));
-            drop(job);
-            if let Some((holder, key)) = held
-                && let Some(chunk) = self.session.0.data.get(&holder, key)?
-            {
-                return Ok(chunk);
-            }
-            let mut job = self.job.lock().unwrap_or_else(PoisonError::into_inner);
-            // Another thread may have heard of it meanwhile.
-            if job.n_located == n_located {
-                job.look_again(1)?;
-            }
-        }
-    }
-}
-
-/// What hangs on a held expression: one output of a job that is kept.
-pub(crate) struct Held {
-    kept: Arc<Kept>,
-    /// Fetches the chunks, for where they are not held.
-    literal: Arc<Literal>,
-}
-
-impl Held {
-    /// An output of a job of a session.
-    pub(super) fn outputs(job: Job, session: &Session, grids: impl Iterator<Item = Grid>) -> Vec<Held> {
-        let kept = Arc::new(Kept { job: Mutex::new(job), session: session.clone() });
-        let held = grids.enumerate().map(|(output, grid)| {
-            let fetched = Fetched { kept: Arc::clone(&kept), output, grid };
-            Held { kept: Arc::clone(&kept), literal: Arc::new(Literal::new(fetched)) }
-        });
-        held.collect()
-    }
-
-    pub(super) fn is_of(&self, session: &Session) -> bool {
-        self.kept.session.is(session)
-    }
-
-    /// What takes its place on another session.
-    pub(super) fn literal(&self) -> &Arc<Literal> {
-        &self.literal
-    }
-}
-
-/// The chunks of an output that is held by another session.
-struct Fetched {
-    kept: Arc<Kept>,
-    output: usize,
-    grid: Grid,
-}
-
-impl Provider for Fetched {
-    fn chunk(&self, region: &Region) -> Result<Chunk> {
-        self.kept.fetch(self.output, chunk_at(&self.grid, region)).map_err(|error| {
-            Error::Cluster(format!(
-                "an array that another session's workers hold cannot be fetched from them ({error}); keep that \
-                 session's processes running, or compute the array (`into_ndarray`) before they end"
-            ))
-        })
-    }
-
-    fn waits(&self) -> bool {
-        true
     }
 }

@@ -3,9 +3,12 @@
 //! Owns the way from expressions to chunks: submit, wait, gather. Must not know element types or shapes' meaning.
 
 mod at_once;
+mod board;
 mod data;
 mod embedded;
+mod fetch;
 pub(crate) mod gather;
+mod held;
 mod jobs;
 mod processes;
 mod progress;
@@ -17,7 +20,8 @@ use crate::array::chunks_of;
 use crate::error::{Error, Result};
 use crate::literal::{InMemory, Literal};
 use data::DataPlane;
-use jobs::{Held, Jobs};
+use held::Held;
+use jobs::Jobs;
 use progress::{Progress, Setting};
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -347,7 +351,7 @@ impl Session {
 
     /// Computes the expressions, leaves their chunks on the workers, and returns expressions that read them there.
     pub(crate) fn persist(&self, outputs: &[Expr]) -> Result<Vec<Expr>> {
-        let mut job = self.submit(outputs)?;
+        let job = self.submit(outputs)?;
         job.wait()?;
         let id = job.id();
         let held = Held::outputs(job, self, outputs.iter().map(|e| e.grid().clone()));

@@ -1,11 +1,19 @@
-//! Sessions on processes of this machine: a scheduler and workers, each this same executable started again.
+//! Sessions on processes of this machine: a scheduler and workers, each this same executable started again. A worker that
+//! ends while the session lasts is started again, up to a number of times.
+//!
+//! Owns the processes and how each ended. Must not know what jobs are.
 
+use super::jobs::Jobs;
 use super::{Session, WORKERS_MAX, remote};
 use crate::error::{Error, Result};
 use crate::role::{self, Role};
+use std::collections::VecDeque;
 use std::hash::{BuildHasher, RandomState};
+use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::process::ExitStatus;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::{Duration, Instant};
 use tilework_cluster::connection;
 use tilework_cluster::process::{LocalProcess, Output, Spec};
 
@@ -13,23 +21,155 @@ use tilework_cluster::process::{LocalProcess, Output, Spec};
 const START_MAX: Duration = Duration::from_secs(60);
 /// How long they get to end by themselves.
 const STOP_GRACE: Duration = Duration::from_secs(5);
+/// Time between two looks at the processes.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+/// Times that workers are started again within [`RESTARTS_WITHIN`] at most, for each worker of the session: more than it
+/// takes the scheduler to find the task that ends them.
+const RESTARTS_MAX: usize = 5;
+/// See [`RESTARTS_MAX`].
+const RESTARTS_WITHIN: Duration = Duration::from_secs(60);
+/// Processes of which is remembered how they ended.
+const ENDS_MAX: usize = 4;
 
 /// This executable, even if the file it came from was built anew since.
 const SELF: &str = "/proc/self/exe";
 
-/// What ends with the session.
-struct Cluster {
-    processes: Vec<LocalProcess>,
-    dir: PathBuf,
+/// One of the session's workers.
+struct Member {
+    name: String,
+    role: Role,
+    /// None where it ended and is not started again.
+    process: Option<LocalProcess>,
 }
 
-impl Drop for Cluster {
+/// The processes of a session.
+struct State {
+    scheduler: LocalProcess,
+    workers: Vec<Member>,
+    dir: PathBuf,
+    /// How workers ended, the latest last.
+    ends: VecDeque<String>,
+    /// When workers were started again.
+    restarts: VecDeque<Instant>,
+    ending: bool,
+}
+
+/// The processes of a session, which are looked after while it lasts.
+pub(super) struct Processes {
+    state: Mutex<State>,
+    /// Told when the session ends.
+    ended: Condvar,
+}
+
+/// What ends with the session.
+struct Backing(Arc<Processes>);
+
+impl Drop for Backing {
     fn drop(&mut self) {
+        let mut state = self.0.lock();
+        state.ending = true;
+        self.0.ended.notify_all();
         // Workers first: they have nothing to hand over, and the scheduler would only look for their chunks.
-        self.processes.reverse();
+        let mut workers: Vec<LocalProcess> = state.workers.drain(..).filter_map(|w| w.process).collect();
         // A process that does not end is killed; there is nobody to tell.
-        let _ = LocalProcess::stop_all(&mut self.processes, STOP_GRACE);
-        let _ = std::fs::remove_dir_all(&self.dir);
+        let _ = LocalProcess::stop_all(&mut workers, STOP_GRACE);
+        let _ = state.scheduler.stop(STOP_GRACE);
+        let _ = std::fs::remove_dir_all(&state.dir);
+    }
+}
+
+impl Processes {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How the workers that ended last did so, in words; nothing where none did.
+    pub(super) fn how_they_ended(&self) -> Option<String> {
+        let mut state = self.lock();
+        state.look();
+        state.how_they_ended()
+    }
+
+    /// The same of the last one alone.
+    pub(super) fn how_the_last_ended(&self) -> Option<String> {
+        let mut state = self.lock();
+        state.look();
+        state.ends.back().cloned()
+    }
+
+    /// Looks after the processes until the session ends, or no worker is left, of which its jobs are told.
+    pub(super) fn look_after(self: &Arc<Self>, jobs: Weak<Jobs>) -> Result<()> {
+        let processes = Arc::clone(self);
+        let body = move || {
+            let mut state = processes.lock();
+            while !state.ending {
+                state.look();
+                if state.workers.iter().all(|w| w.process.is_none()) {
+                    let why = state.why_none_is_left();
+                    drop(state);
+                    return jobs.upgrade().map_or((), |jobs| jobs.close(&why));
+                }
+                let waited = processes.ended.wait_timeout(state, LOOK_EVERY);
+                state = waited.unwrap_or_else(PoisonError::into_inner).0;
+            }
+        };
+        let thread = std::thread::Builder::new().name("tilework-processes".into()).spawn(body);
+        thread.map(drop).map_err(|e| Error::Cluster(format!("cannot start a thread: {e}")))
+    }
+}
+
+impl State {
+    /// Looks at each worker; those that have ended are started again.
+    fn look(&mut self) {
+        let restarts_max = RESTARTS_MAX * self.workers.len();
+        for member in &mut self.workers {
+            let ended = member.process.as_mut().and_then(|p| p.status().ok().flatten());
+            let Some(status) = ended.filter(|_| !self.ending) else { continue };
+            if self.ends.len() == ENDS_MAX {
+                self.ends.pop_front();
+            }
+            self.ends.push_back(format!("{} ({})", member.name, in_words(status)));
+            self.restarts.retain(|at| at.elapsed() < RESTARTS_WITHIN);
+            member.process = None;
+            if self.restarts.len() < restarts_max {
+                self.restarts.push_back(Instant::now());
+                match spawn(member.name.clone(), &member.role) {
+                    Ok(process) => member.process = Some(process),
+                    Err(error) => self.ends.push_back(format!("{} ({error})", member.name)),
+                }
+            }
+        }
+    }
+
+    fn how_they_ended(&self) -> Option<String> {
+        let ends: Vec<&str> = self.ends.iter().map(String::as_str).collect();
+        (!ends.is_empty()).then(|| ends.join(", "))
+    }
+
+    fn why_none_is_left(&self) -> String {
+        format!(
+            "all worker processes of the session have ended, after they were started again {} times within {} s; the \
+             last to end: {}",
+            self.restarts.len(),
+            RESTARTS_WITHIN.as_secs(),
+            self.how_they_ended().unwrap_or_default()
+        )
+    }
+}
+
+/// How a process ended.
+fn in_words(status: ExitStatus) -> String {
+    match (status.signal(), status.code()) {
+        (Some(libc::SIGKILL), _) => {
+            "killed by signal 9: by somebody, or by the system, which does so where memory runs out"
+                .to_owned()
+        }
+        (Some(libc::SIGABRT), _) => "ended by signal 6: it aborted".to_owned(),
+        (Some(libc::SIGSEGV), _) => {
+            "ended by signal 11: an invalid access to memory, or a stack that overflowed".to_owned()
+        }
+        (Some(signal), _) => format!("ended by signal {signal}"),
+        (None, code) => format!("ended with exit code {}", code.unwrap_or_default()),
     }
 }
 
@@ -44,17 +184,26 @@ pub(super) fn start(n: usize) -> Result<Session> {
     }
     role::link();
     let dir = private_dir()?;
-    let mut cluster = Cluster { processes: Vec::with_capacity(n + 1), dir };
-    let file = cluster.dir.join("connection.json");
-    cluster.processes.push(spawn("scheduler".into(), &Role::Scheduler { file: file.clone() })?);
+    let file = dir.join("connection.json");
+    let state = State {
+        scheduler: spawn("scheduler".into(), &Role::Scheduler { file: file.clone() })?,
+        workers: Vec::with_capacity(n),
+        dir,
+        ends: VecDeque::new(),
+        restarts: VecDeque::new(),
+        ending: false,
+    };
+    let processes = Arc::new(Processes { state: Mutex::new(state), ended: Condvar::new() });
+    let backing = Box::new(Backing(Arc::clone(&processes)));
     let threads = (tilework_cluster::limits::cpus() / n).max(1);
     let memory_bytes = tilework_cluster::limits::memory_bytes() / (n as u64 + 1);
     for i in 0..n {
         let name = format!("worker-{i}");
         let role = Role::Worker { file: file.clone(), name: name.clone(), threads, memory_bytes };
-        cluster.processes.push(spawn(name, &role)?);
+        let process = Some(spawn(name.clone(), &role)?);
+        processes.lock().workers.push(Member { name, role, process });
     }
-    remote::start(&file, n, START_MAX, Box::new(cluster))
+    remote::start(&file, n, START_MAX, (processes, backing))
 }
 
 fn spawn(name: String, role: &Role) -> Result<LocalProcess> {

@@ -1,28 +1,29 @@
 //! Sessions on a cluster that is named by a connection file.
 
-use super::data::{DataPlane, Holder, Upload};
+use super::data::{Answer, Asked, DataPlane, Holder, Taker, Upload};
 use super::jobs::Jobs;
-use super::processes::chain;
+use super::processes::{Processes, chain};
 use super::{Place, Session, WorkerSize, Workers};
 use crate::error::{Error, Result};
+use std::collections::VecDeque;
 use std::future::Future;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 use tilework_cluster::connection::ConnectionFile;
-use tilework_expr::TaskKey;
-use tilework_kernels::Chunk;
+use tilework_expr::{TaskKey, WorkerId};
 use tilework_scheduler::{WorkerSummary, remote};
 use tilework_worker::{ChunkClient, TransferError};
 use tokio::runtime::Runtime;
+use tokio::sync::watch;
 
 /// How long the scheduler is tried.
 const CONNECT_MAX: Duration = Duration::from_secs(15);
 /// Pause between two looks at how many workers have joined.
 const JOIN_PAUSE: Duration = Duration::from_millis(20);
-/// Chunks that are gathered at once.
-const GETS_AT_ONCE: usize = 8;
+/// Workers of which is remembered that they are gone: what was begun with earlier ones has ended since.
+const LOST_MAX: usize = 1024;
 /// Threads of the runtime that carries messages and chunks.
 const MESSAGE_THREADS: usize = 2;
 
@@ -45,12 +46,17 @@ impl Io {
         F::Output: Send + 'static,
     {
         let (done, result) = mpsc::sync_channel(1);
-        let runtime = self.0.as_ref().expect("a session has its runtime until it is dropped");
-        runtime.spawn(async move {
+        self.runtime().spawn(async move {
             // Err: whoever waited is gone.
             let _ = done.send(future.await);
         });
         result.recv().map_err(|_| Error::Cluster("the session's runtime has ended".into()))
+    }
+}
+
+impl Io {
+    fn runtime(&self) -> &Runtime {
+        self.0.as_ref().expect("a session has its runtime until it is dropped")
     }
 }
 
@@ -65,38 +71,65 @@ impl Drop for Io {
 struct Network {
     chunks: ChunkClient,
     io: Arc<Io>,
+    /// The workers that ended last.
+    lost: watch::Sender<VecDeque<WorkerId>>,
+}
+
+/// Completes when a worker is known to be gone.
+async fn gone(mut lost: watch::Receiver<VecDeque<WorkerId>>, worker: WorkerId) {
+    if lost.wait_for(|all| all.contains(&worker)).await.is_err() {
+        // The session ends, and what waits with it.
+        std::future::pending::<()>().await;
+    }
 }
 
 impl DataPlane for Network {
     fn put(&self, to: &Holder, upload: Upload) -> Result<()> {
-        let (chunks, addresses) = (self.chunks.clone(), to.addresses.clone());
-        let put = async move { chunks.put(&addresses, upload.lease, upload.key, &upload.chunk).await };
-        self.io
-            .run(put)?
-            .map_err(|e| Error::Cluster(format!("cannot put a chunk to {}: {e}", to.addresses.join(" "))))
-    }
-
-    fn get(&self, from: &Holder, key: TaskKey) -> Result<Option<Chunk>> {
-        let (chunks, addresses) = (self.chunks.clone(), from.addresses.clone());
-        let got = self.io.run(async move { chunks.get(&addresses, key, None, isize::MAX as usize).await })?;
-        match got {
-            Ok(chunk) => Ok(Some(chunk)),
-            Err(e @ (TransferError::Malformed(_) | TransferError::TooLarge { .. })) => {
-                Err(Error::Cluster(format!("a chunk from {}: {e}", from.addresses.join(" "))))
+        let (chunks, addresses, worker) = (self.chunks.clone(), to.addresses.clone(), to.worker);
+        let lost = self.lost.subscribe();
+        let put = async move {
+            tokio::select! {
+                put = chunks.put(&addresses, upload.lease, upload.key, &upload.chunk) => {
+                    put.map_err(|e| e.to_string())
+                }
+                () = gone(lost, worker) => Err("it is gone".to_owned()),
             }
-            Err(_) => Ok(None),
-        }
+        };
+        self.io.run(put)?.map_err(Error::Cluster)
     }
 
-    fn gets_at_once(&self) -> usize {
-        GETS_AT_ONCE
+    fn get(&self, from: &Holder, key: TaskKey, taker: Taker) -> Asked {
+        let (chunks, addresses) = (self.chunks.clone(), from.addresses.clone());
+        let task = self.io.runtime().spawn(async move {
+            let got = chunks.get(&addresses, key, None, isize::MAX as usize).await;
+            taker(match got {
+                Ok(chunk) => Answer::Chunk(chunk),
+                Err(e @ (TransferError::Malformed(_) | TransferError::TooLarge { .. })) => {
+                    let error = format!("a chunk from {}: {e}", addresses.join(" "));
+                    Answer::Wrong(Error::Cluster(error))
+                }
+                Err(e) => Answer::Nothing(e.to_string()),
+            });
+        });
+        Asked::by(task.abort_handle())
+    }
+
+    fn lost(&self, worker: WorkerId) {
+        self.lost.send_if_modified(|all| {
+            let new = !all.contains(&worker);
+            if new {
+                all.truncate(LOST_MAX - 1);
+                all.push_front(worker);
+            }
+            new
+        });
     }
 }
 
 /// Connects to the cluster of a file that is there.
 pub(super) fn connect(path: &Path, backing: Box<dyn Send + Sync>) -> Result<Session> {
     let file = ConnectionFile::read(path).map_err(|e| Error::Cluster(chain(&e)))?;
-    open(file, Io::start()?, Place::Cluster, backing)
+    open(file, Io::start()?, None, backing)
 }
 
 /// Waits for the file of a cluster of this executable that is starting and for `n` workers, and connects.
@@ -104,7 +137,7 @@ pub(super) fn start(
     path: &Path,
     n: usize,
     timeout: Duration,
-    backing: Box<dyn Send + Sync>,
+    (processes, backing): (Arc<Processes>, Box<dyn Send + Sync>),
 ) -> Result<Session> {
     let started = Instant::now();
     let io = Io::start()?;
@@ -126,10 +159,16 @@ pub(super) fn start(
         }
     })?;
     joined.map_err(Error::Cluster)?;
-    open(file, io, Place::OwnProcesses, backing)
+    open(file, io, Some(processes), backing)
 }
 
-fn open(file: ConnectionFile, io: Io, place: Place, backing: Box<dyn Send + Sync>) -> Result<Session> {
+fn open(
+    file: ConnectionFile,
+    io: Io,
+    processes: Option<Arc<Processes>>,
+    backing: Box<dyn Send + Sync>,
+) -> Result<Session> {
+    let place = if processes.is_some() { Place::OwnProcesses } else { Place::Cluster };
     let io = Arc::new(io);
     let roster = Roster { file, io: Arc::clone(&io) };
     let workers = roster.workers()?;
@@ -137,8 +176,12 @@ fn open(file: ConnectionFile, io: Io, place: Place, backing: Box<dyn Send + Sync
     let client = io.run(async move { remote::session(&seen, CONNECT_MAX).await })?;
     let client = client.map_err(|e| Error::Cluster(chain(&e)))?;
     let chunks = ChunkClient::new(&roster.file.identity());
-    let data: Arc<dyn DataPlane> = Arc::new(Network { chunks, io: Arc::clone(&io) });
-    let jobs = Jobs::start(client, Arc::clone(&data))?;
+    let data: Arc<dyn DataPlane> =
+        Arc::new(Network { chunks, io: Arc::clone(&io), lost: watch::channel(VecDeque::new()).0 });
+    let jobs = Jobs::start(client, Arc::clone(&data), processes.clone())?;
+    if let Some(processes) = processes {
+        processes.look_after(Arc::downgrade(&jobs))?;
+    }
     // Dropped in this order: the processes of the session, then the runtime.
     let backing = Box::new((backing, io));
     Ok(Session::new(jobs, data, place, Workers { at_start: workers, roster: Some(roster) }, backing))

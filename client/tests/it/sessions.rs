@@ -77,10 +77,27 @@ fn a_worker_process_that_is_killed_costs_nothing_but_time() {
     assert_eq!(got.to_bits(), want.to_bits());
     let all = kept.try_compute_on(&session).expect("the lost chunks again");
     assert_eq!(all.dim(), (2000, 2000));
-    let plan = kept.try_explain_on(&session).expect("a plan");
-    assert!(plan.to_string().contains("on 1 worker,"), "{plan}");
+    // Another one is started in its place.
+    while !kept.try_explain_on(&session).expect("a plan").to_string().contains("on 2 workers,") {
+        std::thread::yield_now();
+    }
     assert!(workers_of_this_process("worker-1").iter().all(|&p| p != victims[0]) || is_dead(victims[0]));
     drop((kept, sum));
+    Session::close_current();
+}
+
+#[test]
+fn a_function_that_ends_workers_is_named_with_how_they_ended() {
+    let _mine = crate::support::processes_are_mine();
+    let session = Session::processes(2).expect("processes");
+    let x: Array1<f64> = tilework::random::uniform_chunked(400, 100, 0.0..1.0, 3);
+    let deadly: Array1<f64> = x.map_blocks(|_| -> ndarray::Array1<f64> { std::process::abort() });
+    let text = deadly.try_compute_on(&session).expect_err("it aborts").to_string();
+    assert!(text.contains("map_blocks") && text.contains("workers died while they ran it"), "{text}");
+    assert!(text.contains("(ended by signal 6: it aborted)"), "{text}");
+    // Others can still be computed.
+    let sum = x.lazy_sum().try_compute_on(&session).expect("workers are there again")[()];
+    assert!((sum / 400.0 - 0.5).abs() < 0.1);
     Session::close_current();
 }
 

@@ -4,7 +4,7 @@ use super::{DecodeError, Wire, all_from_wire, all_to_wire, cut, required, text};
 use crate::message::{FromClient, FromWorker, ToClient, ToWorker};
 use crate::wire::{self, client_message, client_update, scheduler_message, worker_message};
 use std::sync::Arc;
-use tilework_expr::{JobId, Program, Update, WorkerId};
+use tilework_expr::{JobId, LeaseId, Program, Update, WorkerId};
 use tilework_scheduler_core::{ClientHello, ClientId, Hello};
 
 const FRAGMENT: DecodeError = DecodeError::Unexpected { got: "a fragment", expected: "a whole message" };
@@ -89,6 +89,9 @@ impl Wire for FromClient {
             }
             FromClient::Release(job) => Kind::Release(job.0),
             FromClient::Hello(hello) => Kind::Hello(hello.to_wire()),
+            FromClient::PutFailed { lease, task, why } => {
+                Kind::PutFailed(wire::PutFailed { lease: lease.0, task: Some(task.to_wire()), why: cut(why) })
+            }
         };
         wire::ClientMessage { kind: Some(kind) }
     }
@@ -102,6 +105,11 @@ impl Wire for FromClient {
             },
             Kind::Release(job) => FromClient::Release(JobId(job)),
             Kind::Hello(hello) => FromClient::Hello(ClientHello::from_wire(hello)?),
+            Kind::PutFailed(p) => FromClient::PutFailed {
+                lease: LeaseId(p.lease),
+                task: required(p.task, "task")?,
+                why: text("reason", p.why)?,
+            },
             Kind::Fragment(_) => return Err(FRAGMENT),
         })
     }

@@ -27,6 +27,17 @@ impl Wire for JobError {
                 deaths: *deaths,
                 last_words: cut(last_words),
             }),
+            JobError::Full { operation, needed, held, limit } => Kind::Full(wire::MemoryFull {
+                operation: cut(operation),
+                needed: *needed,
+                held: *held,
+                limit: *limit,
+            }),
+            JobError::NoWorker { waiting, waited_s, ended } => Kind::NoWorker(wire::NoWorker {
+                waiting: cut(waiting),
+                waited_s: *waited_s,
+                ended: cut(ended),
+            }),
             JobError::Program(message) => Kind::Program(cut(message)),
             JobError::Cancelled { by } => Kind::Cancelled(wire::Cancelled { by: cut(by) }),
         };
@@ -52,6 +63,17 @@ impl Wire for JobError {
                 chunk: e.chunk,
                 deaths: e.deaths,
                 last_words: text("last words", e.last_words)?,
+            },
+            Kind::Full(e) => JobError::Full {
+                operation: text("operation", e.operation)?,
+                needed: e.needed,
+                held: e.held,
+                limit: e.limit,
+            },
+            Kind::NoWorker(e) => JobError::NoWorker {
+                waiting: text("what waits", e.waiting)?,
+                waited_s: e.waited_s,
+                ended: text("last words", e.ended)?,
             },
             Kind::Program(message) => JobError::Program(text("error", message)?),
             Kind::Cancelled(e) => JobError::Cancelled { by: text("who cancelled", e.by)? },
@@ -108,6 +130,7 @@ impl Wire for Update {
                     .collect(),
                 figures: Some(figures.to_wire()),
             }),
+            Update::Lost { worker } => Kind::Lost(worker.0),
             Update::Failed(error) => Kind::Failed(error.to_wire()),
         };
         wire::Update { kind: Some(kind) }
@@ -135,6 +158,7 @@ impl Wire for Update {
                     .collect::<Result<_, DecodeError>>()?,
                 figures: required(d.figures, "figures")?,
             },
+            Kind::Lost(worker) => Update::Lost { worker: WorkerId(worker) },
             Kind::Failed(error) => Update::Failed(JobError::from_wire(error)?),
         })
     }

@@ -456,7 +456,7 @@ pub struct MemoryShort {
 /// News of a job.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Update {
-    #[prost(oneof = "update::Kind", tags = "1, 2, 3, 4")]
+    #[prost(oneof = "update::Kind", tags = "1, 2, 3, 4, 5")]
     pub kind: ::core::option::Option<update::Kind>,
 }
 /// Nested message and enum types in `Update`.
@@ -471,6 +471,9 @@ pub mod update {
         Done(super::Outputs),
         #[prost(message, tag = "4")]
         Failed(super::JobError),
+        /// A worker that is gone.
+        #[prost(uint32, tag = "5")]
+        Lost(u32),
     }
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
@@ -527,7 +530,7 @@ pub struct Output {
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct JobError {
-    #[prost(oneof = "job_error::Kind", tags = "1, 2, 3, 4, 5")]
+    #[prost(oneof = "job_error::Kind", tags = "1, 2, 3, 4, 5, 6, 7")]
     pub kind: ::core::option::Option<job_error::Kind>,
 }
 /// Nested message and enum types in `JobError`.
@@ -545,6 +548,28 @@ pub mod job_error {
         #[prost(message, tag = "5")]
         Cancelled(super::Cancelled),
     }
+}
+/// What is held does not fit into all workers together.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct MemoryFull {
+    #[prost(string, tag = "1")]
+    pub operation: ::prost::alloc::string::String,
+    #[prost(uint64, tag = "2")]
+    pub needed: u64,
+    #[prost(uint64, tag = "3")]
+    pub held: u64,
+    #[prost(uint64, tag = "4")]
+    pub limit: u64,
+}
+/// Nobody was there to do the rest.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct NoWorker {
+    #[prost(string, tag = "1")]
+    pub waiting: ::prost::alloc::string::String,
+    #[prost(uint64, tag = "2")]
+    pub waited_s: u64,
+    #[prost(string, tag = "3")]
+    pub ended: ::prost::alloc::string::String,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Cancelled {
@@ -633,6 +658,16 @@ pub struct Submit {
     pub job: u64,
     #[prost(message, optional, tag = "2")]
     pub program: ::core::option::Option<Program>,
+}
+/// A literal's chunk that could not be put to the worker that waits for it.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct PutFailed {
+    #[prost(uint64, tag = "1")]
+    pub lease: u64,
+    #[prost(message, optional, tag = "2")]
+    pub task: ::core::option::Option<TaskKey>,
+    #[prost(string, tag = "3")]
+    pub why: ::prost::alloc::string::String,
 }
 /// To a client.
 #[derive(Clone, PartialEq, ::prost::Message)]

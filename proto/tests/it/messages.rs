@@ -98,6 +98,17 @@ fn job_errors() -> impl Strategy<Value = JobError> {
         (".*", any::<(u64, u32)>(), ".*").prop_map(|(operation, (chunk, deaths), last_words)| {
             JobError::Deadly { operation, chunk, deaths, last_words }
         }),
+        (".*", any::<[u64; 3]>()).prop_map(|(operation, [needed, held, limit])| JobError::Full {
+            operation,
+            needed,
+            held,
+            limit
+        }),
+        (".*", any::<u64>(), ".*").prop_map(|(waiting, waited_s, ended)| JobError::NoWorker {
+            waiting,
+            waited_s,
+            ended
+        }),
         ".*".prop_map(JobError::Program),
         ".*".prop_map(|by| JobError::Cancelled { by }),
     ]
@@ -132,6 +143,7 @@ fn updates() -> impl Strategy<Value = Update> {
             addresses,
             figures
         }),
+        any::<u32>().prop_map(|w| Update::Lost { worker: WorkerId(w) }),
         job_errors().prop_map(Update::Failed),
     ]
 }
@@ -254,11 +266,17 @@ proptest! {
     }
 
     #[test]
-    fn from_clients(program in programs(), job in any::<u64>(), hello in client_hellos()) {
+    fn from_clients(
+        program in programs(),
+        job in any::<u64>(),
+        hello in client_hellos(),
+        (task, why) in (keys(), ".*"),
+    ) {
         for message in [
             FromClient::Hello(hello),
             FromClient::Submit { job: JobId(job), program },
             FromClient::Release(JobId(job)),
+            FromClient::PutFailed { lease: LeaseId(job), task, why },
         ] {
             prop_assert_eq!(through_wire(&message).unwrap(), message);
         }

@@ -1,15 +1,18 @@
 //! Root tasks that were not handed out yet: the tasks that are needed of every root stage are cut into as many blocks as
-//! there are workers, at the same fractions, so that chunks that are read together are made on one worker.
+//! there are workers, at the same fractions, so that chunks that are read together are made on one worker. Beside them,
+//! those that are to be run again because their chunks were dropped to make room.
 //!
-//! Tasks are counted here, not named: the third is the third that is needed of its stage.
+//! Tasks are counted here, not named: the third is the third that is needed of its stage, or the third of the stage's own
+//! order where it has one.
 //!
 //! Knows counts and who may take them. Must not know what became of the tasks handed out.
 
 use crate::job::has_empty_chunks;
+use crate::order::{Order, fast_axes, waves};
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
-use tilework_expr::{InputMap, Need, Plan, StageIdx, WorkerId};
+use tilework_expr::{Need, Plan, StageIdx, StageKind, WorkerId};
 
 /// A stage whose tasks nothing triggers: they have no inputs.
 #[derive(Clone, Debug)]
@@ -21,6 +24,11 @@ pub(crate) struct Root {
     pub wave: u32,
     /// Whether some tasks of the stage do have inputs, and are not roots.
     pub mixed: bool,
+    /// Whether its chunks may be dropped and made again: some are read once more after a fold has ended, and to make
+    /// them takes nothing but itself.
+    pub remakes: bool,
+    /// The order of its tasks, where that is not the one of their numbers.
+    pub order: Option<Order>,
 }
 
 /// The tasks of one root stage that a worker may take. Of lower waves first; of one wave the stage that has come least
@@ -87,6 +95,11 @@ impl Block {
         }
     }
 
+    /// The least wave of what is left.
+    fn wave(&self) -> Option<u32> {
+        self.turns.first().map(|t| t.wave)
+    }
+
     fn pop(&mut self) -> Option<Turn> {
         let turn = self.turns.pop_first()?;
         self.n_left -= turn.len();
@@ -125,25 +138,42 @@ pub(crate) struct Roots {
     blocks: BTreeMap<WorkerId, Block>,
     /// Blocks without a worker.
     orphans: Vec<Block>,
+    /// Numbers of chunks to be made again, by the wave that needs them and the root stage; for any worker.
+    again: BTreeMap<(u32, usize), BTreeSet<u64>>,
     n_left: u64,
 }
 
 /// The next root tasks for a worker.
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Run {
     pub root: usize,
+    /// Which they are, as they are counted; where they are run again, the numbers of their chunks.
     pub tasks: Range<u64>,
+    /// The wave that needs them, where they are run again.
+    pub again: Option<u32>,
 }
 
 impl Roots {
     pub fn new(plan: &Plan, needs: &[Need]) -> Roots {
         let waves = waves(plan);
+        let fast = fast_axes(plan, &waves);
+        let of_readers = |i: usize| plan.consumers[i].iter().map(|&(c, _)| waves[c.0 as usize]);
+        let is_output: BTreeSet<StageIdx> = plan.outputs.iter().copied().collect();
         let stages: Vec<Root> = (plan.stages.iter().zip(needs).enumerate())
             .filter(|(_, (s, _))| s.inputs.is_empty() || has_empty_chunks(&s.grid))
             .map(|(i, (s, need))| Root {
                 stage: StageIdx(i as u32),
                 n_tasks: need.n_tasks(),
-                wave: plan.consumers[i].iter().map(|&(c, _)| waves[c.0 as usize]).min().unwrap_or(0),
+                wave: of_readers(i).min().unwrap_or(0),
                 mixed: !s.inputs.is_empty(),
+                remakes: s.inputs.is_empty()
+                    && of_readers(i).min() < of_readers(i).max()
+                    && !is_output.contains(&StageIdx(i as u32))
+                    && matches!(s.kind, StageKind::Read(_) | StageKind::Map(_)),
+                order: fast[i]
+                    .as_ref()
+                    .filter(|_| s.inputs.is_empty() && need.is_all())
+                    .and_then(|f| Order::new(&s.grid, f)),
             })
             .collect();
         Roots::of(stages)
@@ -153,7 +183,8 @@ impl Roots {
         let turn =
             |(root, r): (usize, &Root)| Turn { root, wave: r.wave, of: r.n_tasks, tasks: 0..r.n_tasks };
         let all = Block::of(stages.iter().enumerate().map(turn));
-        Roots { stages, blocks: BTreeMap::new(), n_left: all.n_left, orphans: vec![all] }
+        let (blocks, again) = (BTreeMap::new(), BTreeMap::new());
+        Roots { stages, blocks, again, n_left: all.n_left, orphans: vec![all] }
     }
 
     pub fn root(&self, root: usize) -> &Root {
@@ -199,27 +230,68 @@ impl Roots {
     pub fn clear(&mut self) {
         self.blocks.clear();
         self.orphans.clear();
+        self.again.clear();
         self.n_left = 0;
     }
 
-    /// The next tasks of a worker's own block, at most `room`. They stay where they are until [`Roots::take`].
+    /// The next tasks for a worker, at most `room`: of its own block, or those that are to be run again, once nothing is
+    /// left of what is needed before. They stay where they are until [`Roots::take`].
     pub fn next(&self, worker: WorkerId, room: u64) -> Option<Run> {
+        let Some((&(wave, root), chunks)) = self.again.first_key_value().filter(|_| room > 0) else {
+            return self.next_of_block(worker, room);
+        };
+        let own = self.blocks.get(&worker).and_then(Block::wave);
+        if self.lowest_wave().is_some_and(|w| w < wave) || own.is_some_and(|w| w <= wave) {
+            return self.next_of_block(worker, room);
+        }
+        let first = *chunks.first()?;
+        let more = chunks.iter().skip(1).zip(first + 1..).take_while(|&(&c, next)| c == next).count() as u64;
+        Some(Run { root, tasks: first..first + (more + 1).min(room), again: Some(wave) })
+    }
+
+    /// The least wave of the tasks that were not handed out at all.
+    pub fn lowest_wave(&self) -> Option<u32> {
+        self.blocks.values().chain(&self.orphans).filter_map(Block::wave).min()
+    }
+
+    fn next_of_block(&self, worker: WorkerId, room: u64) -> Option<Run> {
         let block = self.blocks.get(&worker)?;
         let turn = block.turns.first()?;
         let all = block.waves[&turn.wave];
         let fair = (u128::from(room) * u128::from(turn.of)).div_ceil(all);
         let n = fair.clamp(1, u128::from(turn.len())).min(u128::from(room)) as u64;
-        Some(Run { root: turn.root, tasks: turn.tasks.start..turn.tasks.start + n })
+        Some(Run { root: turn.root, tasks: turn.tasks.start..turn.tasks.start + n, again: None })
     }
 
-    /// Takes the first `n` tasks of the root stage whose turn it is from a worker's block.
-    pub fn take(&mut self, worker: WorkerId, root: usize, n: u64) {
+    /// A chunk of a root stage was dropped, and is to be made again for readers of this wave.
+    pub fn make_again(&mut self, root: usize, wave: u32, chunk: u64) {
+        self.n_left += u64::from(self.again.entry((wave, root)).or_default().insert(chunk));
+    }
+
+    /// The stages whose chunks may be dropped and made again.
+    pub fn remakes(&self) -> impl Iterator<Item = (usize, StageIdx)> {
+        self.stages.iter().enumerate().filter(|(_, r)| r.remakes).map(|(i, r)| (i, r.stage))
+    }
+
+    /// Takes the first `n` tasks of a run: of those to be run again, or of the root stage whose turn it is in a worker's
+    /// block.
+    pub fn take(&mut self, worker: WorkerId, run: &Run, n: u64) {
+        self.n_left -= n;
+        if let Some(wave) = run.again {
+            let chunks = self.again.get_mut(&(wave, run.root)).expect("a run is taken as it was given");
+            (run.tasks.start..run.tasks.start + n).for_each(|chunk| {
+                chunks.remove(&chunk);
+            });
+            if chunks.is_empty() {
+                self.again.remove(&(wave, run.root));
+            }
+            return;
+        }
         let block = self.blocks.get_mut(&worker).expect("a worker takes from its own block");
         let mut turn = block.pop().expect("there is a stage whose turn it is");
-        debug_assert_eq!(turn.root, root, "the stage whose turn it is");
+        debug_assert_eq!(turn.root, run.root, "the stage whose turn it is");
         turn.tasks.start += n;
         block.insert(turn);
-        self.n_left -= n;
     }
 
     /// Gives a worker that has no block the far half of the largest one that is left; whether there was one.
@@ -251,10 +323,21 @@ impl Roots {
         turns.filter(|t| t.root == root).map(|t| t.tasks.clone()).collect()
     }
 
+    /// The order of a root stage's tasks where it is not that of their numbers, for checks.
+    pub fn order_of(&self, stage: StageIdx) -> Option<&Order> {
+        self.stages.iter().find(|r| r.stage == stage)?.order.as_ref()
+    }
+
+    /// Whether a chunk of a root stage is to be made again, for checks.
+    pub fn is_again(&self, stage: StageIdx, chunk: u64) -> bool {
+        self.again.iter().any(|((_, root), chunks)| self.stages[*root].stage == stage && chunks.contains(&chunk))
+    }
+
     /// Whether the counts of what is left are right and only `alive` workers have blocks.
     pub fn check(&self, alive: impl Fn(WorkerId) -> bool) {
         let all = || self.blocks.values().chain(&self.orphans);
-        assert_eq!(self.n_left, all().map(|b| b.n_left).sum::<u64>(), "root tasks left");
+        let again = self.again.values().map(|c| c.len() as u64).sum::<u64>();
+        assert_eq!(self.n_left, all().map(|b| b.n_left).sum::<u64>() + again, "root tasks left");
         for block in all() {
             assert_eq!(block.n_left, block.turns.iter().map(Turn::len).sum::<u64>(), "tasks of a block");
             assert!(block.turns.iter().all(|t| t.len() > 0), "a stage without tasks has its turn");
@@ -267,26 +350,19 @@ impl Roots {
     }
 }
 
-/// For each stage, how many folds must end before its tasks can run.
-fn waves(plan: &Plan) -> Vec<u32> {
-    let mut waves = vec![0u32; plan.stages.len()];
-    for (i, stage) in plan.stages.iter().enumerate() {
-        let of = |input: &tilework_expr::Input| {
-            let from = input.stage.0 as usize;
-            waves[from] + u32::from(matches!(input.map, InputMap::Group { .. }))
-        };
-        waves[i] = stage.inputs.iter().map(of).max().unwrap_or(0);
-    }
-    waves
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn roots(n: &[u64]) -> Roots {
-        let stage =
-            |(i, &n): (usize, &u64)| Root { stage: StageIdx(i as u32), n_tasks: n, wave: 0, mixed: false };
+        let stage = |(i, &n): (usize, &u64)| Root {
+            stage: StageIdx(i as u32),
+            n_tasks: n,
+            wave: 0,
+            mixed: false,
+            remakes: false,
+            order: None,
+        };
         Roots::of(n.iter().enumerate().map(stage).collect())
     }
 
@@ -299,7 +375,7 @@ mod tests {
             if run.tasks.start < 4 && run.root == 0 {
                 break;
             }
-            r.take(WorkerId(1), run.root, run.tasks.end - run.tasks.start);
+            r.take(WorkerId(1), &run, run.tasks.end - run.tasks.start);
             seen.push((run.root, run.tasks));
             if seen.len() == 4 {
                 break;
@@ -335,7 +411,7 @@ mod tests {
                 n_robbed += u32::from(r.rob(WorkerId(w)));
                 for _ in 0..100 {
                     let Some(run) = r.next(WorkerId(w), 1) else { break };
-                    r.take(WorkerId(w), run.root, 1);
+                    r.take(WorkerId(w), &run, 1);
                     n[w as usize] += 1;
                 }
             }
@@ -353,7 +429,7 @@ mod tests {
             for w in [5, 2, 0, 1].map(WorkerId) {
                 r.rob(w);
                 if let Some(run) = r.next(w, 2) {
-                    r.take(w, run.root, run.tasks.end - run.tasks.start);
+                    r.take(w, &run, run.tasks.end - run.tasks.start);
                     seen[run.root].extend(run.tasks);
                 }
                 r.check(|_| true);
@@ -363,5 +439,26 @@ mod tests {
             s.sort_unstable();
             assert_eq!(*s, (0..n).collect::<Vec<u64>>());
         }
+    }
+
+    #[test]
+    fn dropped_chunks_come_again_after_what_is_needed_before() {
+        let mut r = roots(&[4]);
+        r.share_out(&[(WorkerId(0), 1)]);
+        let first = r.next(WorkerId(0), 3).unwrap();
+        r.take(WorkerId(0), &first, 3);
+        for chunk in [2, 0, 1] {
+            r.make_again(0, 1, chunk);
+        }
+        assert_eq!((r.n_left(), r.lowest_wave()), (4, Some(0)));
+        assert!(r.next(WorkerId(7), 9).is_none());
+        let last = r.next(WorkerId(0), 9).unwrap();
+        assert_eq!((last.tasks.clone(), last.again), (3..4, None));
+        r.take(WorkerId(0), &last, 1);
+        let again = r.next(WorkerId(7), 2).unwrap();
+        assert_eq!((again.tasks.clone(), again.again), (0..2, Some(1)));
+        r.take(WorkerId(7), &again, 2);
+        assert!(r.is_again(StageIdx(0), 2) && !r.is_again(StageIdx(0), 1));
+        r.check(|_| true);
     }
 }

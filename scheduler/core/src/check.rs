@@ -37,14 +37,12 @@ impl Scheduler {
     fn check_stage(&self, id: JobId, job: &Job, stage: StageIdx, tally: &mut Tally) {
         let table = &job.stage(stage).table;
         table.check();
-        let left = job.roots.left_of(stage);
         for (chunk, state) in table.live() {
             let key = TaskKey { job: id, stage, chunk: ChunkIdx(chunk) };
-            let need = &job.stage(stage).need;
-            let needed = need.contains(key.chunk);
+            let needed = job.needed(stage, key.chunk);
             let idle = matches!(state, TaskState::Untouched | TaskState::Released);
             assert!(needed || idle, "{key:?} is {state:?} and nobody needs it");
-            if needed && left.iter().any(|r| r.contains(&need.n_before(key.chunk))) {
+            if needed && job.is_root_left(stage, key.chunk) {
                 let mixed = !job.plan.stage(stage).inputs.is_empty();
                 assert!(
                     mixed || state == TaskState::Untouched,

@@ -44,9 +44,12 @@ impl Scheduler {
             if hungry.iter().any(|w| self.rob_roots(*w, false)) {
                 return true;
             }
-            // Nothing else can make progress: one root more than memory allows.
+            if hungry.iter().any(|w| self.make_room(*w)) {
+                return true;
+            }
+            // Nothing else can make progress: one root more than memory should hold, where most is free.
             let stuck = self.n_ready == 0 && self.leases.is_empty();
-            if stuck && hungry.iter().any(|w| self.rob_roots(*w, true)) {
+            if stuck && self.force_root(hungry.clone()) {
                 return true;
             }
         }
@@ -68,7 +71,7 @@ impl Scheduler {
     }
 
     /// Gives root tasks of others' blocks to a worker that is about to run out of work.
-    fn rob_roots(&mut self, worker: WorkerId, force: bool) -> bool {
+    pub(crate) fn rob_roots(&mut self, worker: WorkerId, force: bool) -> bool {
         let w = &self.workers[&worker];
         let enough = self.limits.outstanding_min_per_thread * w.hello.threads;
         if w.leased >= enough || (w.bytes_committed >= self.root_bytes_max(worker) && !force) {
@@ -215,8 +218,8 @@ impl Scheduler {
             let Some(run) = job.roots.next(worker, u64::MAX) else { return false };
             let root = job.roots.root(run.root);
             let (stage, mixed) = (root.stage, root.mixed);
-            let mut chunks = job.stage(stage).need.run(run.tasks);
-            if mixed {
+            let mut chunks = job.root_chunks(&run);
+            if mixed && run.again.is_none() {
                 // Some of these are no roots: those at the front are passed over.
                 let room = self.room(worker, self.est_us(id, stage)).max(1);
                 let mut end = chunks.start;
@@ -224,12 +227,12 @@ impl Scheduler {
                     end += 1;
                 }
                 if end == chunks.start {
-                    self.take_roots(worker, id, run.root, 1);
+                    self.take_roots(worker, id, &run, 1);
                     continue;
                 }
                 chunks.end = end;
             }
-            return self.lease_root_run(worker, (id, run.root), chunks, force);
+            return self.lease_root_run(worker, (id, &run), chunks, force);
         }
     }
 
@@ -238,38 +241,38 @@ impl Scheduler {
         self.with_inputs(TaskKey { job, stage, chunk: ChunkIdx(chunk) }, |_, inputs| inputs.is_empty())
     }
 
-    fn take_roots(&mut self, worker: WorkerId, id: JobId, root: usize, n: u64) {
-        self.jobs.get_mut(&id).expect("a job with roots").roots.take(worker, root, n);
+    fn take_roots(&mut self, worker: WorkerId, id: JobId, run: &Run, n: u64) {
+        self.jobs.get_mut(&id).expect("a job with roots").roots.take(worker, run, n);
     }
 
     /// Leases the first of some root tasks, as many as there is room and memory for; whether any.
     fn lease_root_run(
         &mut self,
         worker: WorkerId,
-        (id, root): (JobId, usize),
+        (id, run): (JobId, &Run),
         chunks: Range<u64>,
         force: bool,
     ) -> bool {
-        let stage = self.jobs[&id].roots.root(root).stage;
+        let stage = self.jobs[&id].roots.root(run.root).stage;
         if self.jobs[&id].is_alias(stage) {
-            return self.read_aliases(worker, (id, root), chunks);
+            return self.read_aliases(worker, (id, run), chunks);
         }
         let room = self.room(worker, self.est_us(id, stage)).max(u64::from(force));
         let Some(fair) = self.fair_share(worker, id, room.max(1)) else { return false };
         let first = TaskKey { job: id, stage, chunk: ChunkIdx(chunks.start) };
-        let credit = if force { 1 } else { self.credit(worker, first) };
+        let credit = if force { self.credit_when_stuck(worker, first) } else { self.credit(worker, first) };
         let n = (chunks.end - chunks.start).min(fair).min(credit).min(room);
         if n == 0 || !self.fits(first, worker) {
             return false;
         }
-        self.take_roots(worker, id, root, n);
+        self.take_roots(worker, id, run, n);
         self.lease(worker, id, stage, chunks.start..chunks.start + n);
         self.hungry.remove(&worker);
         true
     }
 
     /// Puts some results of an earlier job to use, while not too many tasks are ready.
-    fn read_aliases(&mut self, worker: WorkerId, (id, root): (JobId, usize), chunks: Range<u64>) -> bool {
+    fn read_aliases(&mut self, worker: WorkerId, (id, run): (JobId, &Run), chunks: Range<u64>) -> bool {
         if self.n_ready >= self.limits.ready_max {
             return false;
         }
@@ -277,8 +280,8 @@ impl Scheduler {
             return false;
         };
         let n = (chunks.end - chunks.start).min(fair);
-        let stage = self.jobs[&id].roots.root(root).stage;
-        self.take_roots(worker, id, root, n);
+        let stage = self.jobs[&id].roots.root(run.root).stage;
+        self.take_roots(worker, id, run, n);
         for chunk in chunks.start..chunks.start + n {
             self.read_alias(TaskKey { job: id, stage, chunk: ChunkIdx(chunk) });
         }
@@ -296,21 +299,6 @@ impl Scheduler {
         let needed = self.jobs[&key.job].plan.out_bytes(key.stage, key.chunk);
         self.fail_for_memory(key, needed);
         self.workers[&worker].hello.memory_bytes >= needed
-    }
-
-    /// Bytes of results that a worker may have or make before roots wait.
-    fn root_bytes_max(&self, worker: WorkerId) -> u64 {
-        let memory = u128::from(self.workers[&worker].hello.memory_bytes);
-        (memory * u128::from(self.limits.root_memory_percent) / 100) as u64
-    }
-
-    /// How many roots of a stage a worker may take before their results fill its share of memory.
-    fn credit(&self, worker: WorkerId, key: TaskKey) -> u64 {
-        let left = self.root_bytes_max(worker).saturating_sub(self.workers[&worker].bytes_committed);
-        match self.jobs[&key.job].stage(key.stage).bytes_each {
-            Some(each) => left.checked_div(each).unwrap_or(u64::MAX),
-            None => u64::from(self.jobs[&key.job].bytes(key.stage, key.chunk) <= left),
-        }
     }
 
     /// Moves ready tasks from the queue of the busiest worker to one that has nothing.

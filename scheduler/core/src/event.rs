@@ -2,7 +2,9 @@
 
 use std::fmt;
 use std::sync::Arc;
-use tilework_expr::{Figures, Instruction, JobError, JobId, Program, Report, Update, WorkerId};
+use tilework_expr::{
+    Figures, Instruction, JobError, JobId, LeaseId, Program, Report, TaskKey, Update, WorkerId,
+};
 
 /// One connection of a client.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, PartialOrd, Ord)]
@@ -111,6 +113,15 @@ pub enum Event {
         job: JobId,
         /// Who, in words.
         by: String,
+    },
+    /// A client could not put a literal's chunk to the worker that waits for it, though it tried again.
+    PutFailed {
+        /// The grant under which it was asked for.
+        lease: LeaseId,
+        /// The chunk.
+        task: TaskKey,
+        /// What the client knows of the reason.
+        why: String,
     },
     /// A client connected. `client` is a number never used before.
     ClientJoined {

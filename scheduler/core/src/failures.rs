@@ -2,9 +2,11 @@
 //!
 //! Knows what went wrong with which task. Must not know how lost chunks are made again.
 
-use crate::scheduler::Scheduler;
+use crate::event::Hello;
+use crate::limits::Bug;
+use crate::scheduler::{Scheduler, range_of};
 use crate::table::TaskState;
-use tilework_expr::{JobError, LeaseId, TaskError, TaskKey, WorkerId};
+use tilework_expr::{Instruction, JobError, LeaseId, TaskError, TaskKey, WorkerId};
 
 impl Scheduler {
     pub(crate) fn failed(&mut self, worker: WorkerId, lease: LeaseId, key: TaskKey, error: &TaskError) {
@@ -72,6 +74,31 @@ impl Scheduler {
             copy.unreachable = 0;
             self.set(key, TaskState::Waiting { missing: 0 });
             self.lose_chunks(vec![input]);
+        }
+        self.requeue(key);
+    }
+
+    /// A client cannot put a literal's chunk to the worker that waits for it: another worker gets the task. The job
+    /// fails where its client could reach none of them.
+    pub(crate) fn put_failed(&mut self, lease: LeaseId, key: TaskKey, why: &str) {
+        let Some(l) = self.leases.get(&lease) else { return };
+        let worker = l.worker;
+        if !self.is_current(worker, lease, key)
+            || !self.jobs[&key.job].is_literal(key.stage)
+            || self.limits.plays(Bug::PutFailureIgnored)
+        {
+            return;
+        }
+        self.close_one(lease, key);
+        self.tell(worker, Instruction::Revoke { lease, tasks: range_of(key) });
+        let trouble = self.trouble.entry(key).or_default();
+        trouble.avoid(worker);
+        let avoid = &trouble.avoid;
+        let left = self.workers.iter().any(|(w, s)| !s.leaving && !avoid.contains(w));
+        if !left {
+            let Hello { name, addresses, .. } = &self.workers[&worker].hello;
+            let message = format!("it cannot be put to worker '{name}' at {}: {why}", addresses.join(" "));
+            self.fail_operation(key, message);
         }
         self.requeue(key);
     }

@@ -3,10 +3,11 @@
 //!
 //! Knows one job. Must not know workers' records, other jobs' tasks, or who is told what.
 
-use crate::blocks::Roots;
+use crate::blocks::{Roots, Run};
 use crate::event::{ClientId, JobNumber};
 use crate::table::{NOBODY, Table, TaskState};
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 use std::sync::Arc;
 use tilework_expr::{
     AxisGrid, ChunkIdx, Figures, Grid, JobError, JobId, Need, Plan, Program, Stage, StageIdx, StageKind,
@@ -206,6 +207,30 @@ impl Job {
     /// Bytes of a chunk.
     pub fn bytes(&self, stage: StageIdx, chunk: ChunkIdx) -> u64 {
         self.stage(stage).bytes_each.unwrap_or_else(|| self.plan.out_bytes(stage, chunk))
+    }
+
+    /// The numbers of the first of some root tasks: of one at least, and of more where they follow one another.
+    pub fn root_chunks(&self, run: &Run) -> Range<u64> {
+        let root = self.roots.root(run.root);
+        let Range { start, end } = run.tasks;
+        match &root.order {
+            _ if run.again.is_some() => start..end,
+            None => self.stage(root.stage).need.run(start..end),
+            Some(order) => {
+                let first = order.chunk(start);
+                let n = (1..end - start).take_while(|n| order.chunk(start + n) == first + n).count() as u64;
+                first..first + n + 1
+            }
+        }
+    }
+
+    /// Whether the task of a root stage was not handed out, or is to be run again, for checks.
+    pub fn is_root_left(&self, stage: StageIdx, chunk: ChunkIdx) -> bool {
+        let place = match self.roots.order_of(stage) {
+            Some(order) => order.position(chunk.0),
+            None => self.stage(stage).need.n_before(chunk),
+        };
+        self.roots.is_again(stage, chunk.0) || self.roots.left_of(stage).iter().any(|r| r.contains(&place))
     }
 
     /// Whether an output depends on a task.

@@ -3,6 +3,7 @@
 //! Everything that can happen is an [`Event`], everything that it asks for is an [`Action`]; time is an argument.
 //! Knows plans, workers by name and limits. Must not know transports, runtimes, clocks or chunk contents.
 
+mod alone;
 mod blocks;
 mod check;
 mod dispatch;
@@ -11,6 +12,8 @@ mod failures;
 mod job;
 mod lifecycle;
 mod limits;
+mod memory;
+mod order;
 mod place;
 mod readiness;
 mod recovery;

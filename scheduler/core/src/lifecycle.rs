@@ -355,7 +355,8 @@ impl Scheduler {
     }
 }
 
-fn job_bounds(id: JobId) -> (ReadyKey, ReadyKey) {
+/// The first and the last place that a job's tasks can have in a queue.
+pub(crate) fn job_bounds(id: JobId) -> (ReadyKey, ReadyKey) {
     ((id, Reverse(StageIdx(u32::MAX)), ChunkIdx(0)), (id, Reverse(StageIdx(0)), ChunkIdx(u64::MAX)))
 }
 

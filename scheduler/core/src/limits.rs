@@ -7,6 +7,8 @@
 pub struct Limits {
     /// A worker that says nothing for this long is taken for dead, microseconds; never where absent (one process).
     pub silence_max_us: Option<u64>,
+    /// How long a job may wait without any worker that could do what is left of it, microseconds.
+    pub grace_us: u64,
     /// Workers that may die while they run one task before its job fails.
     pub deaths_max: u32,
     /// Failures of workers to do one task before its job fails.
@@ -45,6 +47,7 @@ impl Default for Limits {
     fn default() -> Limits {
         Limits {
             silence_max_us: Some(3_000_000),
+            grace_us: 30_000_000,
             deaths_max: 3,
             failures_max: 3,
             unreachable_max: 3,
@@ -66,6 +69,10 @@ impl Default for Limits {
 }
 
 impl Limits {
+    /// The share of a worker's memory that results may fill at all, per cent: the rest is for what tasks read from
+    /// elsewhere and need while they run.
+    pub(crate) const HELD_MEMORY_PERCENT: u64 = 90;
+
     /// The limits of a session within one process: nobody can fall silent.
     #[must_use]
     pub fn in_process() -> Limits {
@@ -117,4 +124,8 @@ pub enum Bug {
     UnneededReadersRun,
     /// The jobs that read a cancelled one are left to wait for its chunks.
     CancelledReadersLeft,
+    /// A chunk that its client cannot put to a living worker is waited for there.
+    PutFailureIgnored,
+    /// Jobs that nobody is there to do are waited with for ever.
+    GraceIgnored,
 }

@@ -9,7 +9,7 @@ use crate::scheduler::Scheduler;
 use crate::table::{NOBODY, TaskState};
 use crate::worker::WorkerState;
 use std::cmp::Reverse;
-use tilework_expr::{ChunkIdx, Instruction, JobId, StageIdx, TaskKey, TaskRange, WorkerId};
+use tilework_expr::{ChunkIdx, Instruction, JobId, StageIdx, TaskKey, TaskRange, Update, WorkerId};
 
 impl Scheduler {
     pub(crate) fn join(&mut self, worker: WorkerId, hello: Hello) {
@@ -72,6 +72,7 @@ impl Scheduler {
     /// A worker is gone, and with it its chunks and what it was running.
     pub(crate) fn lose(&mut self, worker: WorkerId, why: &str) {
         let Some(gone) = self.workers.remove(&worker) else { return };
+        self.note_end(gone.hello.name.clone(), why);
         self.memory_least = self.workers.values().map(|w| w.hello.memory_bytes).min().unwrap_or(u64::MAX);
         self.dirty.remove(&worker);
         self.hungry.remove(&worker);
@@ -79,6 +80,9 @@ impl Scheduler {
         let others: Vec<WorkerId> = self.workers.keys().copied().collect();
         others.into_iter().for_each(|w| self.tell(w, Instruction::PeerGone(worker)));
         self.jobs.values_mut().for_each(|j| j.roots.orphan(worker));
+        // Before anything that may follow from it: clients stop waiting for what this worker was to give or take.
+        let held: Vec<JobId> = self.jobs.iter().filter(|(_, j)| j.client_holds).map(|(id, _)| *id).collect();
+        held.into_iter().for_each(|id| self.update(id, Update::Lost { worker }));
         let mut undone = self.take_leased(worker);
         let threads = gone.hello.threads as usize;
         let not_literal = undone.iter().filter(|k| !self.jobs[&k.job].is_literal(k.stage));
@@ -159,7 +163,7 @@ impl Scheduler {
     }
 
     /// A chunk exists no more: its readers that did not start wait for it again.
-    fn unpublish(&mut self, key: TaskKey) {
+    pub(crate) fn unpublish(&mut self, key: TaskKey) {
         if self.jobs[&key.job].stage(key.stage).is_output {
             self.unfinish(key.job);
         }

@@ -45,7 +45,7 @@ impl Scheduler {
     }
 
     /// Whether a worker has a task under a lease.
-    fn is_current(&self, worker: WorkerId, lease: LeaseId, key: TaskKey) -> bool {
+    pub(crate) fn is_current(&self, worker: WorkerId, lease: LeaseId, key: TaskKey) -> bool {
         let same = |l: &crate::worker::Lease| (l.worker, l.job, l.stage) == (worker, key.job, key.stage);
         self.leases.get(&lease).is_some_and(same)
             && self.exists(key.job, key.stage, key.chunk)

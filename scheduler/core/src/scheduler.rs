@@ -7,7 +7,7 @@ use crate::job::Job;
 use crate::limits::{Bug, Limits};
 use crate::table::TaskState;
 use crate::worker::{Lease, WorkerState};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use tilework_expr::{
     ChunkIdx, Instruction, JobError, JobId, LeaseId, StageIdx, TaskKey, TaskRange, Update, WorkerId,
 };
@@ -72,6 +72,12 @@ pub struct Scheduler {
     pub(crate) memory_least: u64,
     /// When silence is looked for next.
     pub(crate) silence_check_us: u64,
+    /// Since when jobs wait without anybody who could do what is left of them.
+    pub(crate) alone: BTreeMap<JobId, u64>,
+    /// A root for which no worker has memory left, and the bytes of its result.
+    pub(crate) refused: Option<(TaskKey, u64)>,
+    /// Names of the workers that ended last, and why they did.
+    pub(crate) ends: VecDeque<(String, String)>,
     pub(crate) drops: Vec<(WorkerId, TaskKey)>,
     pub(crate) outbox: BTreeMap<WorkerId, Vec<Instruction>>,
     pub(crate) actions: Vec<Action>,
@@ -108,6 +114,9 @@ impl Scheduler {
             memory_seen: 0,
             memory_least: u64::MAX,
             silence_check_us: u64::MAX,
+            alone: BTreeMap::new(),
+            refused: None,
+            ends: VecDeque::new(),
             drops: Vec::new(),
             outbox: BTreeMap::new(),
             actions: Vec::new(),
@@ -130,11 +139,15 @@ impl Scheduler {
             Event::ClientJoined { client, hello } => {
                 self.clients.insert(client, (hello, self.now_us));
             }
+            Event::PutFailed { lease, task, why } => self.put_failed(lease, task, &why),
             Event::ClientLost { client } => self.client_lost(client),
             Event::Tick => {}
         }
         self.find_silent();
         self.settle();
+        if self.find_alone() {
+            self.settle();
+        }
         self.flush();
         out.append(&mut self.actions);
     }
@@ -142,7 +155,9 @@ impl Scheduler {
     /// When [`Event::Tick`] should come at the latest, if nothing else comes before.
     #[must_use]
     pub fn next_wake_us(&self) -> Option<u64> {
-        (self.silence_check_us != u64::MAX).then_some(self.silence_check_us)
+        let grace = self.alone.values().min().map(|since| since.saturating_add(self.limits.grace_us));
+        let silence = Some(self.silence_check_us).filter(|at| *at != u64::MAX);
+        grace.into_iter().chain(silence).min()
     }
 
     /// Brings everything to rest: failed and finished jobs, ready tasks, workers with room.

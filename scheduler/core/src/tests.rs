@@ -405,3 +405,170 @@ fn a_picture_of_many_jobs_and_stages_is_bounded() {
     assert_eq!((state.n_jobs, state.jobs.len(), state.jobs[0].number), (1100, 1000, JobNumber(101)));
     assert_eq!(state.jobs.iter().map(|j| j.stages.len()).sum::<usize>(), 256);
 }
+
+/// The number of the worker to which the literal's only chunk is to be put, and the lease.
+fn upload(actions: &[Action]) -> Option<(u32, LeaseId)> {
+    updates(actions).iter().find_map(|u| match u {
+        Update::Upload { worker, lease, .. } => Some((worker.0, *lease)),
+        _ => None,
+    })
+}
+
+#[test]
+fn a_chunk_that_cannot_be_put_goes_elsewhere_and_then_the_worker_is_named() {
+    let mut case = Case::with_workers(2);
+    let every = Chunks::Every(AxisChunks::Whole);
+    let literal = Expr::literal(&[4], &every, DType::F64, 7, Arc::new(())).unwrap();
+    let actions = case.submit(0, &[literal]);
+    let (first, lease) = upload(&actions).unwrap();
+    let why = || "connection refused".to_owned();
+    let failed = |lease| Event::PutFailed { lease, task: task(0, 0), why: why() };
+    let actions = case.event(failed(lease));
+    assert_eq!(told(&actions, first), [Instruction::Revoke { lease, tasks: tasks(0, 0..1) }]);
+    let (second, again) = upload(&actions).unwrap();
+    assert_eq!(second, 1 - first);
+    // What is said of a lease that is over changes nothing.
+    assert_eq!(case.event(failed(lease)), []);
+    let actions = case.event(failed(again));
+    let message = format!("it cannot be put to worker 'w{second}' at w{second}:1: connection refused");
+    let error = JobError::Operation { operation: "literal".to_owned(), chunk: 0, message };
+    assert_eq!(updates(&actions), [&Update::Failed(error)]);
+}
+
+#[test]
+fn clients_are_told_of_a_worker_that_is_gone_before_what_follows() {
+    let mut case = Case::with_workers(2);
+    let every = Chunks::Every(AxisChunks::Whole);
+    let literal = Expr::literal(&[4], &every, DType::F64, 7, Arc::new(())).unwrap();
+    let (first, _) = upload(&case.submit(0, &[literal])).unwrap();
+    let actions = case.event(Event::WorkerLost { worker: WorkerId(first), why: "killed".to_owned() });
+    let told = updates(&actions);
+    assert_eq!(told[0], &Update::Lost { worker: WorkerId(first) });
+    assert!(matches!(told[1], Update::Upload { worker, .. } if worker.0 == 1 - first));
+}
+
+#[test]
+fn a_job_that_nobody_is_there_to_do_fails_after_a_time_and_says_how_the_workers_ended() {
+    let grace_us = Limits::default().grace_us;
+    let mut case = Case::with_workers(1);
+    case.submit(0, &[read("a", 4, 1)]);
+    let actions = case.event(Event::WorkerLost { worker: WorkerId(0), why: "it aborted".to_owned() });
+    assert_eq!(updates(&actions), [&Update::Lost { worker: WorkerId(0) }]);
+    // Somebody in time.
+    case.now_us += grace_us / 2;
+    case.event(Event::WorkerJoined { worker: WorkerId(1), hello: hello("w1", 2, 1_000_000) });
+    case.event(Event::WorkerLost { worker: WorkerId(1), why: "killed".to_owned() });
+    let since = case.now_us;
+    case.now_us += grace_us / 2;
+    assert_eq!(case.event(Event::Tick), []);
+    assert_eq!(case.scheduler.next_wake_us(), Some(since + grace_us));
+    case.now_us = since + grace_us;
+    let actions = case.event(Event::Tick);
+    let error = JobError::NoWorker {
+        waiting: "0 of 4 tasks are done".to_owned(),
+        waited_s: grace_us / 1_000_000,
+        ended: "the last to end: 'w0' (it aborted), 'w1' (killed)".to_owned(),
+    };
+    assert_eq!(updates(&actions), [&Update::Failed(error)]);
+}
+
+#[test]
+fn a_task_for_a_worker_that_is_gone_fails_after_a_time_and_says_what_it_needs() {
+    let mut case = Case { scheduler: Scheduler::new(Limits::in_process()), now_us: 0 };
+    case.event(Event::WorkerJoined { worker: WorkerId(0), hello: hello("small", 2, 1_000_000) });
+    case.event(Event::WorkerJoined { worker: WorkerId(1), hello: hello("large", 2, 100_000_000) });
+    case.event(Event::WorkerLost { worker: WorkerId(1), why: "it left".to_owned() });
+    case.submit(0, &[read("a", 1_000_000, -1)]);
+    case.now_us += Limits::default().grace_us;
+    let actions = case.event(Event::Tick);
+    assert!(matches!(updates(&actions)[..], [Update::Failed(JobError::NoWorker { .. })]), "{actions:?}");
+}
+
+/// A square of `n` by `n` chunks of 128 bytes, with its mean along an axis, or of all, taken from it and reduced.
+fn centred(n: usize, axis: Option<usize>) -> Expr {
+    let file = FileRef { kind: FileKind::Npy, path: "x".to_owned(), member: String::new() };
+    let n = 4 * n;
+    let x = Expr::read(file, &[n, n], &Chunks::Every(AxisChunks::Len(4)), DType::F64).unwrap();
+    let mean = match axis {
+        Some(axis) => x.reduce(Fold::Mean, &[axis]).unwrap(),
+        None => x.reduce_all(Fold::Mean).unwrap(),
+    };
+    let spread = x.binary(BinaryOp::Sub, &mean.broadcast_to(&[n, n]).unwrap()).unwrap();
+    spread.reduce_all(Fold::Sum).unwrap()
+}
+
+/// What running a job to its end took: the chunks of the first stage in the order in which they were leased, the most
+/// bytes held, and the update that it ended with.
+fn run_to_end(memory_bytes: u64, n_workers: u32, output: Expr) -> (Vec<u64>, u64, Update) {
+    let mut case = Case { scheduler: Scheduler::new(Limits::default()), now_us: 0 };
+    for w in 0..n_workers {
+        case.event(Event::WorkerJoined {
+            worker: WorkerId(w),
+            hello: hello(&format!("w{w}"), 1, memory_bytes),
+        });
+    }
+    let mut actions = case.submit(0, &[output]);
+    let (mut roots, mut open) = (Vec::new(), std::collections::VecDeque::new());
+    loop {
+        for worker in 0..n_workers {
+            for lease in leases(&actions, worker) {
+                if lease.1.stage == StageIdx(0) {
+                    roots.extend(lease.1.chunks.clone());
+                }
+                open.push_back((worker, lease));
+            }
+        }
+        if let Some(end) =
+            updates(&actions).iter().find(|u| matches!(u, Update::Done { .. } | Update::Failed(_)))
+        {
+            let held = match end {
+                Update::Done { figures, .. } => figures.bytes_held_max,
+                _ => 0,
+            };
+            return (roots, held, (**end).clone());
+        }
+        let (worker, (lease, tasks)) = open.pop_front().expect("something is under way until the job ends");
+        // So long that few are handed out ahead of need.
+        let busy_us = 10_000 * (tasks.chunks.end - tasks.chunks.start);
+        actions = case.report(worker, Report::Done { lease, tasks, busy_us, bytes_fetched: 0 });
+    }
+}
+
+#[test]
+fn what_waits_for_a_mean_of_columns_is_read_by_columns() {
+    let (roots, held, end) = run_to_end(100_000, 1, centred(16, Some(0)));
+    assert!(matches!(end, Update::Done { .. }), "{end:?}");
+    let by_columns: Vec<u64> = (0..256).map(|p| p % 16 * 16 + p / 16).collect();
+    assert_eq!(roots, by_columns);
+    assert!(held < 32_768 / 4, "{held} bytes of 32768 are held at a time");
+    // Along rows, the order is that of the numbers.
+    let (roots, ..) = run_to_end(100_000, 1, centred(16, Some(1)));
+    assert_eq!(roots, (0..256).collect::<Vec<u64>>());
+}
+
+#[test]
+fn what_does_not_fit_until_a_mean_of_all_is_known_is_read_twice() {
+    // All of it fits, and then less than a third.
+    let (roots, _, end) = run_to_end(100_000, 1, centred(16, None));
+    assert!(matches!(end, Update::Done { .. }) && roots.len() == 256, "{end:?}");
+    for workers in [1, 3] {
+        let memory = 10_800 / u64::from(workers);
+        let (roots, held, end) = run_to_end(memory, workers, centred(16, None));
+        assert!(matches!(end, Update::Done { .. }), "{end:?}");
+        assert!(held <= 10_800, "{held} bytes are held of 10800");
+        assert!((257..=512).contains(&roots.len()), "{} chunks are read for 256", roots.len());
+    }
+}
+
+#[test]
+fn what_is_kept_is_spread_by_free_memory_and_refused_with_numbers_where_it_does_not_fit() {
+    let (_, _, end) = run_to_end(500, 2, read("a", 100, 1));
+    let Update::Done { outputs, .. } = &end else { panic!("{end:?}") };
+    let mine = outputs[0].iter().filter(|h| h.worker == WorkerId(0));
+    let held: u64 = mine.map(|h| h.chunks.chunks.end - h.chunks.chunks.start).sum();
+    assert!((45..=55).contains(&held), "{held} of 100 chunks are on one worker");
+    let (_, _, end) = run_to_end(500, 2, read("a", 200, 1));
+    let Update::Failed(JobError::Full { operation, needed, held, limit }) = end else { panic!("{end:?}") };
+    assert_eq!((operation.as_str(), needed, limit), ("read", 8, 1000));
+    assert!((880..=900).contains(&held), "{held}");
+}

@@ -378,7 +378,12 @@ mod tests {
 
     #[test]
     fn freed_buffers_serve_again_up_to_the_bound() {
-        let len = 5 << 20;
+        for len in [5 << 20, 300 << 10] {
+            freed_buffers_serve_again(len);
+        }
+    }
+
+    fn freed_buffers_serve_again(len: usize) {
         let mut share = FreedShare::default();
         share.set(3 * len);
         let places: Vec<*const u8> =

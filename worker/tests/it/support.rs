@@ -119,7 +119,7 @@ impl Cluster {
                     }
                 }
                 Update::Failed(error) => return Err(error),
-                Update::Progress { .. } | Update::Upload { .. } => {}
+                Update::Progress { .. } | Update::Upload { .. } | Update::Lost { .. } => {}
             }
         }
     }

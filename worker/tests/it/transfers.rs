@@ -123,3 +123,30 @@ async fn a_chunk_for_no_lease_or_above_the_limit_is_not_taken() {
     let status = generated.put(parts).await.unwrap_err();
     assert_eq!(status.message(), "a chunk of 18014398509481984 bytes, expected at most 1073741824");
 }
+
+#[tokio::test]
+async fn those_who_want_a_connection_share_one_attempt() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let addresses = vec![listener.local_addr().unwrap().to_string()];
+    let attempts = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
+    let counted = attempts.clone();
+    // It hangs up on whoever comes.
+    tokio::spawn(async move {
+        while listener.accept().await.is_ok() {
+            counted.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        }
+    });
+    let client = ChunkClient::new(&tilework_cluster::security::Identity::create().unwrap());
+    let key = TaskKey { job: JobId(1), stage: StageIdx(0), chunk: ChunkIdx(0) };
+    for round in 1..3 {
+        let mut gets = tokio::task::JoinSet::new();
+        for _ in 0..20 {
+            let (client, addresses) = (client.clone(), addresses.clone());
+            gets.spawn(async move { client.get(&addresses, key, None, 1).await });
+        }
+        while let Some(got) = gets.join_next().await {
+            assert!(matches!(got.unwrap(), Err(TransferError::Connect(_))));
+        }
+        assert_eq!(attempts.load(std::sync::atomic::Ordering::Relaxed), round);
+    }
+}

@@ -1,10 +1,12 @@
 //! The memory of chunks: aligned, shared, immutable once full; large pages for large chunks; freed ones kept for the
-//! next chunk of the same size, up to a bound.
+//! next chunk of the same size, up to a bound. What is not kept goes back to the system at once: a C library keeps what
+//! was freed among what was not.
 //!
 //! Must not know dtypes or shapes.
 
 use std::alloc;
 use std::any::Any;
+use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::ptr::NonNull;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -16,8 +18,12 @@ pub(super) const ALIGN_BYTES: usize = 64;
 /// that is written once otherwise spends as long in page faults as in its kernel.
 const HUGE_PAGE_BYTES: usize = 2 << 20;
 
+/// Owned buffers of at least this many bytes are mapped apart from all other memory.
+const MAPPED_BYTES_MIN: usize = 256 << 10;
+
 enum Owner {
     Heap(alloc::Layout),
+    Mapped,
     Foreign(#[allow(dead_code, reason = "held so that the memory lives")] Arc<dyn Any + Send + Sync>),
 }
 
@@ -68,28 +74,25 @@ impl Buffer {
     }
 
     fn allocate(len: usize, zero: bool) -> Buffer {
-        let align = if len >= 2 * HUGE_PAGE_BYTES { HUGE_PAGE_BYTES } else { ALIGN_BYTES };
-        let layout = alloc::Layout::from_size_align(len, align).expect("a chunk fits the address space");
+        let layout =
+            alloc::Layout::from_size_align(len, ALIGN_BYTES).expect("a chunk fits the address space");
+        if len >= MAPPED_BYTES_MIN {
+            if let Some(ptr) = Freed::lock().take(len) {
+                if zero {
+                    // SAFETY: a buffer of this length that nobody else refers to.
+                    unsafe { ptr.write_bytes(0, len) };
+                }
+                return Buffer { ptr, len, owner: Owner::Mapped };
+            }
+            let Some(ptr) = mapped::map(len) else { alloc::handle_alloc_error(layout) };
+            return Buffer { ptr, len, owner: Owner::Mapped };
+        }
         if len == 0 {
             return Buffer { ptr: dangling(), len, owner: Owner::Heap(layout) };
-        }
-        if align == HUGE_PAGE_BYTES
-            && let Some(ptr) = Freed::lock().take(len)
-        {
-            if zero {
-                // SAFETY: a buffer of this length that nobody else refers to.
-                unsafe { ptr.write_bytes(0, len) };
-            }
-            return Buffer { ptr, len, owner: Owner::Heap(layout) };
         }
         // SAFETY: the layout's size is not 0.
         let ptr = unsafe { if zero { alloc::alloc_zeroed(layout) } else { alloc::alloc(layout) } };
         let Some(ptr) = NonNull::new(ptr) else { alloc::handle_alloc_error(layout) };
-        #[cfg(target_os = "linux")]
-        if align == HUGE_PAGE_BYTES {
-            // SAFETY: whole huge pages within the allocation; this is advice and leaves their content alone.
-            unsafe { libc::madvise(ptr.as_ptr().cast(), len / align * align, libc::MADV_HUGEPAGE) };
-        }
         Buffer { ptr, len, owner: Owner::Heap(layout) }
     }
 
@@ -125,66 +128,166 @@ fn dangling() -> NonNull<u8> {
 
 impl Drop for Buffer {
     fn drop(&mut self) {
-        if let Owner::Heap(layout) = self.owner
-            && layout.size() > 0
-        {
-            if layout.align() == HUGE_PAGE_BYTES && Freed::lock().keep(self.ptr, layout) {
-                return;
+        match self.owner {
+            Owner::Heap(layout) if layout.size() > 0 => {
+                // SAFETY: allocated in `allocate` with this layout, and freed once.
+                unsafe { alloc::dealloc(self.ptr.as_ptr(), layout) }
             }
-            // SAFETY: allocated in `allocate` with this layout, and freed once.
-            unsafe { alloc::dealloc(self.ptr.as_ptr(), layout) }
+            Owner::Mapped => Freed::give(self.ptr, self.len),
+            Owner::Heap(_) | Owner::Foreign(_) => {}
         }
     }
 }
 
-/// Large buffers that were freed and wait to be used again: memory fresh from the system is cleared first, which
-/// costs as much as writing it.
+/// Memory of its own for each buffer, from the system and back to it. It is zero at first.
+#[cfg(target_os = "linux")]
+mod mapped {
+    use super::HUGE_PAGE_BYTES;
+    use std::ptr::NonNull;
+
+    /// A multiple of a page on every system.
+    const PAGE_BYTES: usize = 64 << 10;
+
+    /// At least `len` bytes, from a multiple of a page; none where the system has none.
+    pub(super) fn map(len: usize) -> Option<NonNull<u8>> {
+        if len < 2 * HUGE_PAGE_BYTES {
+            return of_system(len);
+        }
+        // What lies before the first huge page and behind the last page goes back.
+        let whole = len.checked_next_multiple_of(PAGE_BYTES)?;
+        let room = whole.checked_add(HUGE_PAGE_BYTES)?;
+        let start = of_system(room)?;
+        let before = start.as_ptr().align_offset(HUGE_PAGE_BYTES);
+        let ptr = NonNull::new(start.as_ptr().wrapping_add(before))?;
+        // SAFETY: parts of the mapping that was just made, of which nothing is used yet; the advice changes no content.
+        unsafe {
+            if before > 0 {
+                unmap(start, before);
+            }
+            if let Some(after) =
+                NonNull::new(ptr.as_ptr().wrapping_add(whole)).filter(|_| before < HUGE_PAGE_BYTES)
+            {
+                unmap(after, room - before - whole);
+            }
+            let huge = len / HUGE_PAGE_BYTES * HUGE_PAGE_BYTES;
+            libc::madvise(ptr.as_ptr().cast(), huge, libc::MADV_HUGEPAGE);
+        }
+        Some(ptr)
+    }
+
+    fn of_system(len: usize) -> Option<NonNull<u8>> {
+        let (access, kind) = (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS);
+        // SAFETY: a new mapping at an address of the system's choice touches no other memory.
+        let ptr = unsafe { libc::mmap(std::ptr::null_mut(), len, access, kind, -1, 0) };
+        if ptr == libc::MAP_FAILED { None } else { NonNull::new(ptr.cast()) }
+    }
+
+    /// # Safety
+    /// Whole pages of a mapping that nobody uses any more.
+    unsafe fn unmap(ptr: NonNull<u8>, len: usize) {
+        // SAFETY: as the caller promised.
+        unsafe { libc::munmap(ptr.as_ptr().cast(), len) };
+    }
+
+    /// # Safety
+    /// `ptr` came from `map(len)`, and nobody uses it any more.
+    pub(super) unsafe fn give_back(ptr: NonNull<u8>, len: usize) {
+        let whole = if len < 2 * HUGE_PAGE_BYTES { len } else { len.next_multiple_of(PAGE_BYTES) };
+        // SAFETY: as the caller promised; what `map` made of `len` bytes.
+        unsafe { unmap(ptr, whole) };
+    }
+}
+
+/// The same from the allocator, where mappings are made in other ways.
+#[cfg(not(target_os = "linux"))]
+mod mapped {
+    use super::{ALIGN_BYTES, HUGE_PAGE_BYTES};
+    use std::alloc::{self, Layout};
+    use std::ptr::NonNull;
+
+    fn layout(len: usize) -> Option<Layout> {
+        let align = if len >= 2 * HUGE_PAGE_BYTES { HUGE_PAGE_BYTES } else { ALIGN_BYTES };
+        Layout::from_size_align(len, align).ok()
+    }
+
+    pub(super) fn map(len: usize) -> Option<NonNull<u8>> {
+        // SAFETY: no buffer that is mapped is empty.
+        NonNull::new(unsafe { alloc::alloc_zeroed(layout(len)?) })
+    }
+
+    /// # Safety
+    /// `ptr` came from `map(len)`, and nobody uses it any more.
+    pub(super) unsafe fn give_back(ptr: NonNull<u8>, len: usize) {
+        let layout = layout(len).expect("it was mapped with this layout");
+        // SAFETY: as the caller promised.
+        unsafe { alloc::dealloc(ptr.as_ptr(), layout) }
+    }
+}
+
+/// Buffers that were freed and wait to be used again: memory fresh from the system is cleared first, which costs as much
+/// as writing it.
 struct Freed {
     bytes_max: usize,
     bytes: usize,
-    /// Oldest first.
-    kept: Vec<(NonNull<u8>, alloc::Layout)>,
+    /// By size; each with a number that rises with time, oldest first.
+    kept: BTreeMap<usize, VecDeque<(u64, NonNull<u8>)>>,
+    n_given: u64,
 }
 
 // SAFETY: memory that nobody else refers to.
 unsafe impl Send for Freed {}
 
-static FREED: Mutex<Freed> = Mutex::new(Freed { bytes_max: 0, bytes: 0, kept: Vec::new() });
+static FREED: Mutex<Freed> = Mutex::new(Freed { bytes_max: 0, bytes: 0, kept: BTreeMap::new(), n_given: 0 });
 
 impl Freed {
     fn lock() -> std::sync::MutexGuard<'static, Freed> {
         FREED.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A kept buffer of exactly this length.
+    /// A kept buffer of exactly this length, the one that was used last.
     fn take(&mut self, len: usize) -> Option<NonNull<u8>> {
-        let at = self.kept.iter().rposition(|(_, l)| l.size() == len)?;
+        let of_size = self.kept.get_mut(&len)?;
+        let (_, ptr) = of_size.pop_back()?;
+        if of_size.is_empty() {
+            self.kept.remove(&len);
+        }
         self.bytes -= len;
-        Some(self.kept.remove(at).0)
+        Some(ptr)
     }
 
-    /// Keeps a buffer, in place of older ones if need be; `false` where it is larger than the bound.
-    fn keep(&mut self, ptr: NonNull<u8>, layout: alloc::Layout) -> bool {
-        if layout.size() > self.bytes_max {
-            return false;
+    /// Keeps a mapped buffer that nobody uses any more, in place of older ones if need be, or gives it back.
+    fn give(ptr: NonNull<u8>, len: usize) {
+        let mut freed = Freed::lock();
+        if len <= freed.bytes_max {
+            freed.n_given += 1;
+            let at = freed.n_given;
+            freed.kept.entry(len).or_default().push_back((at, ptr));
+            freed.bytes += len;
+            freed.shrink();
+        } else {
+            drop(freed);
+            // SAFETY: mapped with this length, kept by nobody, given back once.
+            unsafe { mapped::give_back(ptr, len) }
         }
-        self.kept.push((ptr, layout));
-        self.bytes += layout.size();
-        self.shrink();
-        true
     }
 
     fn shrink(&mut self) {
         while self.bytes > self.bytes_max {
-            let (ptr, layout) = self.kept.remove(0);
-            self.bytes -= layout.size();
-            // SAFETY: allocated with this layout, kept by nobody else, freed once.
-            unsafe { alloc::dealloc(ptr.as_ptr(), layout) }
+            let oldest = self.kept.iter().filter_map(|(len, all)| Some((all.front()?.0, *len))).min();
+            let (_, len) = oldest.expect("bytes are kept in buffers");
+            let of_size = self.kept.get_mut(&len).expect("a size was just found");
+            let Some((_, ptr)) = of_size.pop_front() else { continue };
+            if of_size.is_empty() {
+                self.kept.remove(&len);
+            }
+            self.bytes -= len;
+            // SAFETY: mapped with this length, kept by nobody else, given back once.
+            unsafe { mapped::give_back(ptr, len) }
         }
     }
 }
 
-/// Memory that freed large buffers (of at least 4 MiB) may go on taking, for chunks of the same size to come. The
+/// Memory that freed buffers of at least 256 KiB may go on taking, for chunks of the same size to come. The
 /// process keeps as many bytes as all shares say together; without any, all are given back at once. Whoever bounds
 /// this process' memory counts a share as used.
 #[derive(Debug, Default)]
@@ -213,7 +316,7 @@ impl Drop for FreedShare {
 
 impl fmt::Debug for Buffer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let kind = if matches!(self.owner, Owner::Heap(_)) { "owned" } else { "foreign" };
+        let kind = if matches!(self.owner, Owner::Foreign(_)) { "foreign" } else { "owned" };
         write!(f, "Buffer({kind}, {} bytes)", self.len)
     }
 }

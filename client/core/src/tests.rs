@@ -1,0 +1,121 @@
+//! Lists of what is asked for after each event.
+
+use super::*;
+use tilework_expr::{ChunkIdx, Holding, JobId, StageIdx, TaskKey, TaskRange, WorkerId};
+
+const ONE: WorkerId = WorkerId(1);
+const TWO: WorkerId = WorkerId(2);
+
+fn holding(chunks: std::ops::Range<u64>, worker: WorkerId) -> Holding {
+    Holding { chunks: TaskRange { job: JobId(1), stage: StageIdx(0), chunks }, worker }
+}
+
+fn located(holdings: Vec<Holding>) -> Event {
+    Event::Located(vec![holdings])
+}
+
+struct Bench(Gather);
+
+impl Bench {
+    /// Eight chunks, two requests a worker.
+    fn new() -> Bench {
+        let limits = Limits { gets_per_worker_max: 2, ..Limits::default() };
+        Bench(Gather::new(limits, &[8]))
+    }
+
+    fn handle(&mut self, now_us: u64, event: Event) -> Vec<Action> {
+        let mut actions = Vec::new();
+        self.0.handle(now_us, event, &mut actions);
+        self.0.check();
+        actions
+    }
+
+    fn fail(&mut self, now_us: u64, get: u64) -> Vec<Action> {
+        self.handle(now_us, Event::Failed { get: GetId(get), why: "refused".into() })
+    }
+}
+
+fn get(get: u64, chunk: u64, from: WorkerId) -> Action {
+    let key = TaskKey { job: JobId(1), stage: StageIdx(0), chunk: ChunkIdx(chunk) };
+    Action::Get { get: GetId(get), output: 0, key, from }
+}
+
+#[test]
+fn every_chunk_is_asked_for_once_and_then_all_is_complete() {
+    let mut b = Bench::new();
+    let first = b.handle(0, located(vec![holding(0..4, ONE), holding(4..8, TWO)]));
+    assert_eq!(first, [get(0, 0, ONE), get(1, 1, ONE), get(2, 4, TWO), get(3, 5, TWO)]);
+    assert_eq!(b.handle(1, Event::Got(GetId(2))), [get(4, 6, TWO)]);
+    assert_eq!(b.handle(1, Event::Got(GetId(2))), []);
+    assert_eq!(b.handle(1, Event::Got(GetId(3))), [get(5, 7, TWO)]);
+    assert_eq!(b.handle(1, Event::Got(GetId(0))), [get(6, 2, ONE)]);
+    assert_eq!(b.handle(1, Event::Got(GetId(1))), [get(7, 3, ONE)]);
+    for id in 4..7 {
+        assert_eq!(b.handle(2, Event::Got(GetId(id))), []);
+    }
+    assert_eq!(b.handle(3, Event::Got(GetId(7))), [Action::Complete]);
+}
+
+#[test]
+fn one_attempt_tells_of_a_worker_that_fails_and_the_others_go_on() {
+    let mut b = Bench::new();
+    b.handle(0, located(vec![holding(0..6, ONE), holding(6..8, TWO)]));
+    assert_eq!(b.fail(10, 0), []);
+    assert_eq!(b.fail(20, 1), []);
+    assert_eq!(b.handle(30, Event::Got(GetId(2))), []);
+    let retry = b.0.next_wake_us().unwrap();
+    assert_eq!(b.handle(retry, Event::Tick), [get(4, 1, ONE)]);
+    assert_eq!(b.handle(retry + 1, Event::Got(GetId(4))), [get(5, 0, ONE), get(6, 2, ONE)]);
+}
+
+#[test]
+fn what_the_scheduler_says_counts_at_once() {
+    let mut b = Bench::new();
+    b.handle(0, located(vec![holding(0..4, ONE), holding(4..8, TWO)]));
+    assert_eq!(b.handle(1, Event::Lost(ONE)), [Action::Stop(GetId(0)), Action::Stop(GetId(1))]);
+    assert_eq!(b.0.next_wake_us(), None);
+    b.handle(2, Event::Got(GetId(2)));
+    let again = b.handle(3, located(vec![holding(0..8, TWO)]));
+    assert_eq!(again, []);
+    assert_eq!(b.handle(4, Event::Got(GetId(3))), [get(5, 0, TWO)]);
+    // The same without word of the loss, from a worker that says nothing.
+    let mut b = Bench::new();
+    b.handle(0, located(vec![holding(0..8, ONE)]));
+    let again = b.handle(3, located(vec![holding(0..8, TWO)]));
+    let stops = [Action::Stop(GetId(0)), Action::Stop(GetId(1))];
+    assert_eq!(again, [&stops[..], &[get(2, 0, TWO), get(3, 1, TWO)]].concat());
+}
+
+#[test]
+fn patience_ends_with_the_name_of_the_worker() {
+    let mut b = Bench::new();
+    b.handle(0, located(vec![holding(0..8, ONE)]));
+    let (mut now, mut open, mut pauses) = (0, vec![0, 1], 0);
+    loop {
+        for id in std::mem::take(&mut open) {
+            assert_eq!(b.fail(now, id), []);
+        }
+        now = b.0.next_wake_us().unwrap();
+        pauses += 1;
+        for action in b.handle(now, Event::Tick) {
+            match action {
+                Action::Get { get, .. } => open.push(get.0),
+                Action::GiveUp { from, tried_us, why, .. } => {
+                    assert_eq!((from, why.as_str()), (ONE, "refused"));
+                    assert!(tried_us >= Limits::default().patience_us && pauses < 40, "{pauses}");
+                    return;
+                }
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+}
+
+#[test]
+fn one_chunk_of_many_can_be_asked_for() {
+    let mut b = Bench(Gather::of_one(Limits::default(), (1, 5)));
+    let outputs = vec![vec![holding(0..8, ONE)], vec![holding(0..5, ONE), holding(5..8, TWO)]];
+    let asked = b.handle(0, Event::Located(outputs));
+    assert!(matches!(&asked[..], [Action::Get { output: 1, key, from: TWO, .. }] if key.chunk.0 == 5));
+    assert_eq!(b.handle(1, Event::Got(GetId(0))), [Action::Complete]);
+}

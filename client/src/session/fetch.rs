@@ -1,0 +1,138 @@
+//! Getting the chunks of a finished job from who holds them: does what the state machine of gathering asks for.
+//!
+//! Owns the clock, the requests under way and the chunks that came. Must not decide whom to ask, nor when again.
+
+use super::board::{Board, Located, Seen};
+use super::data::{Answer, Asked, DataPlane};
+use crate::error::{Error, Result};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tilework_client_core::{Action, Event, Gather, GetId, Limits};
+use tilework_expr::{ChunkIdx, TaskKey, WorkerId};
+use tilework_kernels::Chunk;
+
+/// A request under way.
+struct Request {
+    output: usize,
+    chunk: ChunkIdx,
+    _asked: Asked,
+}
+
+struct Fetch<'a> {
+    core: Gather,
+    board: &'a Arc<Board>,
+    data: &'a dyn DataPlane,
+    seen: Seen,
+    started: Instant,
+    located: Option<Arc<Located>>,
+    open: BTreeMap<GetId, Request>,
+    /// Outputs, their chunks, and those that are here.
+    found: BTreeMap<(usize, u64), Chunk>,
+    complete: bool,
+}
+
+/// All chunks of all outputs, which have so many. Chunks that are lost meanwhile are made again by the scheduler.
+///
+/// # Errors
+/// Where the job fails, the session ends, or a worker that is there for the scheduler cannot be reached from here.
+pub(super) fn all(board: &Arc<Board>, data: &dyn DataPlane, n_chunks: &[usize]) -> Result<Vec<Vec<Chunk>>> {
+    let found = Fetch::new(Gather::new(Limits::default(), n_chunks), board, data).run()?;
+    let mut outputs: Vec<Vec<Chunk>> = n_chunks.iter().map(|&n| Vec::with_capacity(n)).collect();
+    for ((output, _), chunk) in found {
+        outputs[output].push(chunk);
+    }
+    Ok(outputs)
+}
+
+/// One chunk of one output.
+///
+/// # Errors
+/// As [`all`].
+pub(super) fn one(board: &Arc<Board>, data: &dyn DataPlane, output: usize, chunk: ChunkIdx) -> Result<Chunk> {
+    let core = Gather::of_one(Limits::default(), (output, chunk.0));
+    let mut found = Fetch::new(core, board, data).run()?;
+    Ok(found.remove(&(output, chunk.0)).expect("gathering is complete when the chunk is here"))
+}
+
+impl<'a> Fetch<'a> {
+    fn new(core: Gather, board: &'a Arc<Board>, data: &'a dyn DataPlane) -> Fetch<'a> {
+        let (seen, started) = (board.enter(), Instant::now());
+        let (open, found) = (BTreeMap::new(), BTreeMap::new());
+        Fetch { core, board, data, seen, started, located: None, open, found, complete: false }
+    }
+
+    fn run(mut self) -> Result<BTreeMap<(usize, u64), Chunk>> {
+        self.handle(Event::Tick)?;
+        while !self.complete {
+            let now = self.started.elapsed();
+            let wake = self.core.next_wake_us().map(Duration::from_micros);
+            let news = self.board.news(&mut self.seen, wake.map(|at| at.saturating_sub(now)))?;
+            if let Some(located) = news.located {
+                let outputs = located.outputs.clone();
+                self.located = Some(located);
+                self.handle(Event::Located(outputs))?;
+            }
+            for worker in news.lost {
+                self.handle(Event::Lost(worker))?;
+            }
+            for (get, answer) in news.answers {
+                self.answered(get, answer)?;
+            }
+            self.handle(Event::Tick)?;
+        }
+        Ok(std::mem::take(&mut self.found))
+    }
+
+    fn answered(&mut self, get: GetId, answer: Answer) -> Result<()> {
+        let Some(request) = self.open.remove(&get) else { return Ok(()) };
+        match answer {
+            Answer::Chunk(chunk) => {
+                self.found.insert((request.output, request.chunk.0), chunk);
+                self.handle(Event::Got(get))
+            }
+            Answer::Nothing(why) => self.handle(Event::Failed { get, why }),
+            Answer::Wrong(error) => Err(error),
+        }
+    }
+
+    fn handle(&mut self, event: Event) -> Result<()> {
+        let mut actions = Vec::new();
+        self.core.handle(self.started.elapsed().as_micros() as u64, event, &mut actions);
+        actions.into_iter().try_for_each(|action| self.act(action))
+    }
+
+    fn act(&mut self, action: Action) -> Result<()> {
+        match action {
+            Action::Get { get, output, key, from } => self.ask(get, output, key, from),
+            Action::Stop(get) => drop(self.open.remove(&get)),
+            Action::Complete => self.complete = true,
+            Action::GiveUp { from, key, tried_us, why } => {
+                let at = self.located.as_ref().map(|l| l.holder(from).addresses.join(" "));
+                return Err(Error::Cluster(format!(
+                    "chunk {} of the result cannot be fetched from worker {} at {}, which the scheduler can reach; tried \
+                     for {:.0} s: {why}",
+                    key.chunk.0,
+                    from.0,
+                    at.filter(|at| !at.is_empty()).unwrap_or_else(|| "no address".into()),
+                    tried_us as f64 / 1e6
+                )));
+            }
+        }
+        Ok(())
+    }
+
+    fn ask(&mut self, get: GetId, output: usize, key: TaskKey, from: WorkerId) {
+        let located = self.located.as_ref().expect("who is asked was named by the scheduler");
+        let (holder, board, fetcher) = (located.holder(from), Arc::clone(self.board), self.seen.fetcher());
+        let taker = move |answer| board.answer(fetcher, get, answer);
+        let asked = self.data.get(&holder, key, Box::new(taker));
+        self.open.insert(get, Request { output, chunk: key.chunk, _asked: asked });
+    }
+}
+
+impl Drop for Fetch<'_> {
+    fn drop(&mut self) {
+        self.board.leave(self.seen.fetcher());
+    }
+}

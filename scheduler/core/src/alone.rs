@@ -1,0 +1,76 @@
+//! Jobs that nobody is there to do: no worker at all, or none that is large enough. A lost worker is no mistake of the
+//! user's, and another may come; after a time the client is told what was waited for, and how those that were there ended.
+//!
+//! Knows who is there and what is under way. Must not know why a task fits nowhere.
+
+use crate::lifecycle::job_bounds;
+use crate::limits::Bug;
+use crate::scheduler::Scheduler;
+use tilework_expr::{JobError, JobId, TaskKey};
+
+/// Workers of which is remembered how they ended.
+const ENDS_MAX: usize = 4;
+
+impl Scheduler {
+    /// Notes which jobs wait for a worker, and fails those that have waited too long; whether there were any.
+    pub(crate) fn find_alone(&mut self) -> bool {
+        let somebody = self.workers.values().any(|w| !w.leaving);
+        let resting = self.leases.is_empty() && self.n_ready == 0;
+        if somebody && !resting && self.unplaced.is_empty() && self.alone.is_empty() {
+            return false;
+        }
+        let waits = |id: &JobId| !somebody || resting || self.fits_nobody(*id);
+        let open = self.jobs.iter().filter(|(_, j)| j.wanted() && !j.finished);
+        let alone: Vec<JobId> = open.map(|(id, _)| *id).filter(waits).collect();
+        self.alone.retain(|id, _| alone.contains(id));
+        let (now_us, grace_us) = (self.now_us, self.limits.grace_us);
+        for id in alone {
+            let since_us = *self.alone.entry(id).or_insert(now_us);
+            if now_us - since_us >= grace_us && !self.limits.plays(Bug::GraceIgnored) {
+                self.alone.remove(&id);
+                let (waiting, ended) = (self.waiting(id), self.how_they_ended());
+                let error = JobError::NoWorker { waiting, waited_s: grace_us / 1_000_000, ended };
+                self.failing.push((id, error));
+            }
+        }
+        !self.failing.is_empty()
+    }
+
+    /// Whether a job has ready tasks, and all of them fit into no worker.
+    fn fits_nobody(&self, id: JobId) -> bool {
+        let (low, high) = job_bounds(id);
+        self.unplaced.iter().any(|k| k.job == id)
+            && self.jobs[&id].stages.iter().all(|s| s.table.counts().leased == 0)
+            && self.workers.values().all(|w| w.ready.range(low..=high).next().is_none())
+    }
+
+    /// Remembers how a worker ended.
+    pub(crate) fn note_end(&mut self, name: String, why: &str) {
+        if self.ends.len() == ENDS_MAX {
+            self.ends.pop_front();
+        }
+        self.ends.push_back((name, why.to_owned()));
+    }
+
+    fn waiting(&mut self, id: JobId) -> String {
+        let unplaced = self.unplaced.iter().find(|k| k.job == id).copied();
+        let largest = self.workers.values().filter(|w| !w.leaving).map(|w| w.hello.memory_bytes).max();
+        if let (Some(key @ TaskKey { stage, chunk, .. }), Some(limit)) = (unplaced, largest) {
+            let (operation, needed) = (self.operation(key), self.jobs[&id].plan.task_bytes(stage, chunk));
+            return format!(
+                "{operation}, chunk {}, needs {needed} bytes, and the largest worker that is there may use {limit}",
+                chunk.0
+            );
+        }
+        let (done, total) = self.jobs[&id].progress();
+        format!("{done} of {total} tasks are done")
+    }
+
+    fn how_they_ended(&self) -> String {
+        let ends: Vec<String> = self.ends.iter().map(|(name, why)| format!("'{name}' ({why})")).collect();
+        match ends.len() {
+            0 => "none has ended".to_owned(),
+            _ => format!("the last to end: {}", ends.join(", ")),
+        }
+    }
+}

@@ -1,0 +1,149 @@
+//! Memory of results: how much of it roots may fill, what is dropped to make room because it can be made again, and when
+//! a job is ended because nothing can be.
+//!
+//! Knows bytes of chunks. Must not know queues.
+
+use crate::limits::Limits;
+use crate::order::waves;
+use crate::scheduler::Scheduler;
+use crate::table::TaskState;
+use std::cmp::Reverse;
+use tilework_expr::{ChunkIdx, JobError, JobId, StageIdx, TaskKey, WorkerId};
+
+/// Of the memory that roots may fill, what is made room for at a time, per cent.
+const ROOM_PERCENT: u64 = 25;
+
+impl Scheduler {
+    /// Bytes of results that a worker may have or make before roots wait.
+    pub(crate) fn root_bytes_max(&self, worker: WorkerId) -> u64 {
+        self.part_of_memory(worker, self.limits.root_memory_percent)
+    }
+
+    fn part_of_memory(&self, worker: WorkerId, percent: u64) -> u64 {
+        let memory = u128::from(self.workers[&worker].hello.memory_bytes);
+        (memory * u128::from(percent) / 100) as u64
+    }
+
+    /// How many roots of a stage a worker may take before their results fill its share of memory.
+    pub(crate) fn credit(&self, worker: WorkerId, key: TaskKey) -> u64 {
+        let left = self.root_bytes_max(worker).saturating_sub(self.workers[&worker].bytes_committed);
+        match self.jobs[&key.job].stage(key.stage).bytes_each {
+            Some(each) => left.checked_div(each).unwrap_or(u64::MAX),
+            None => u64::from(self.jobs[&key.job].bytes(key.stage, key.chunk) <= left),
+        }
+    }
+
+    /// Whether a worker may take one root more where nothing else can go on.
+    pub(crate) fn credit_when_stuck(&mut self, worker: WorkerId, key: TaskKey) -> u64 {
+        let needed = self.jobs[&key.job].plan.out_bytes(key.stage, key.chunk);
+        let fits = needed <= self.free_when_stuck(worker);
+        if !fits && self.workers[&worker].bytes_committed > 0 {
+            self.refused = Some((key, needed));
+        }
+        u64::from(fits || self.workers[&worker].bytes_committed == 0)
+    }
+
+    fn free_when_stuck(&self, worker: WorkerId) -> u64 {
+        let most = self.part_of_memory(worker, Limits::HELD_MEMORY_PERCENT);
+        most.saturating_sub(self.workers[&worker].bytes_committed)
+    }
+
+    /// Gives one root to the worker with the most free memory; where none has room for it, its job fails. Whether
+    /// anything changed.
+    pub(crate) fn force_root(&mut self, mut hungry: Vec<WorkerId>) -> bool {
+        hungry.sort_by_key(|w| Reverse(self.free_when_stuck(*w)));
+        self.refused = None;
+        if hungry.into_iter().any(|w| self.rob_roots(w, true)) {
+            return true;
+        }
+        let Some((key, needed)) = self.refused.take() else { return false };
+        let (operation, there) = (self.operation(key), self.workers.values().filter(|w| !w.leaving));
+        let (held, limit) =
+            there.fold((0, 0), |(held, limit), w| (held + w.bytes_committed, limit + w.hello.memory_bytes));
+        self.failing.push((key.job, JobError::Full { operation, needed, held, limit }));
+        false
+    }
+
+    /// Makes room on a worker that has nothing to do: drops chunks that wait for a fold to which roots are still
+    /// missing, and that can be made again for nothing but their own cost; whether there were any.
+    pub(crate) fn make_room(&mut self, worker: WorkerId) -> bool {
+        let w = &self.workers[&worker];
+        if w.leased > 0 || !w.ready.is_empty() || w.bytes_committed == 0 {
+            return false;
+        }
+        let target = w.bytes_committed.saturating_sub(self.root_bytes_max(worker) * ROOM_PERCENT / 100);
+        let jobs =
+            self.jobs.iter().filter(|(_, j)| j.roots.n_left() > 0 && j.roots.remakes().next().is_some());
+        let jobs: Vec<JobId> = jobs.map(|(id, _)| *id).collect();
+        let mut any = false;
+        for id in jobs {
+            if self.next_root_waits(id, worker) {
+                any |= self.make_room_in(id, worker, target);
+            }
+        }
+        any
+    }
+
+    /// Whether a job has a root for a worker that has no memory left for it.
+    fn next_root_waits(&mut self, id: JobId, worker: WorkerId) -> bool {
+        let roots = &mut self.jobs.get_mut(&id).expect("a job with roots").roots;
+        if !roots.unshared() {
+            roots.rob(worker);
+        }
+        let Some(run) = roots.next(worker, 1) else { return false };
+        let (stage, chunk) = (roots.root(run.root).stage, ChunkIdx(self.jobs[&id].root_chunks(&run).start));
+        self.credit(worker, TaskKey { job: id, stage, chunk }) == 0
+    }
+
+    /// Drops such chunks of a job until a worker has no more than `target` bytes; whether there were any.
+    fn make_room_in(&mut self, id: JobId, worker: WorkerId, target: u64) -> bool {
+        let job = &self.jobs[&id];
+        let Some(lowest) = job.roots.lowest_wave() else { return false };
+        let waves = waves(&job.plan);
+        let roots: Vec<(usize, StageIdx)> = job.roots.remakes().collect();
+        let mut any = false;
+        for (root, stage) in roots {
+            let held = self.jobs[&id].stage(stage).table.live();
+            let mine = held.filter(|(_, s)| matches!(s, TaskState::Held { holder, .. } if *holder == worker));
+            let mut mine: Vec<u64> = mine.map(|(chunk, _)| chunk).collect();
+            while self.workers[&worker].bytes_committed > target
+                && let Some(chunk) = mine.pop()
+            {
+                let key = TaskKey { job: id, stage, chunk: ChunkIdx(chunk) };
+                if let Some(wave) = self.awaited_by(key, &waves).filter(|wave| *wave > lowest) {
+                    self.put_off(key, worker);
+                    let job = self.jobs.get_mut(&id).expect("a job with roots");
+                    job.roots.make_again(root, wave, chunk);
+                    any = true;
+                }
+            }
+        }
+        any
+    }
+
+    /// The least wave of the tasks that are yet to read a chunk, if all of those wait for something else too.
+    fn awaited_by(&mut self, key: TaskKey, waves: &[u32]) -> Option<u32> {
+        self.with_consumers(key, |me, consumers| {
+            let mut least = None;
+            for &(stage, chunk) in consumers {
+                match me.task(TaskKey { stage, chunk, ..key }) {
+                    TaskState::Untouched | TaskState::Waiting { .. } => {
+                        let wave = waves[stage.0 as usize];
+                        least = Some(least.map_or(wave, |w: u32| w.min(wave)));
+                    }
+                    TaskState::Held { .. } | TaskState::Released => {}
+                    TaskState::Ready { .. } | TaskState::Leased { .. } => return None,
+                }
+            }
+            least
+        })
+    }
+
+    /// A chunk is dropped, as if it had not been made yet.
+    fn put_off(&mut self, key: TaskKey, holder: WorkerId) {
+        self.uncharge(holder, key.job, key.stage, key.chunk);
+        self.drops.push((holder, key));
+        self.set(key, TaskState::Untouched);
+        self.unpublish(key);
+    }
+}
