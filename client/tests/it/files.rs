@@ -65,6 +65,97 @@ fn zarr_there_and_back() {
     Session::close_current();
 }
 
+/// The bytes of an `.npy` file in column-major order.
+fn fortran_npy(a: &Nd2<f64>) -> Vec<u8> {
+    let (rows, columns) = a.dim();
+    let mut dict = format!("{{'descr': '<f8', 'fortran_order': True, 'shape': ({rows}, {columns}), }}");
+    while (dict.len() + 11) % 64 != 0 {
+        dict.push(' ');
+    }
+    dict.push('\n');
+    let mut bytes = b"\x93NUMPY\x01\x00".to_vec();
+    bytes.extend((dict.len() as u16).to_le_bytes());
+    bytes.extend(dict.bytes());
+    a.t().iter().for_each(|x| bytes.extend(x.to_le_bytes()));
+    bytes
+}
+
+#[test]
+fn a_slice_of_a_file_reads_what_it_needs() {
+    let dir = tempfile::tempdir().unwrap();
+    let b = Nd2::from_shape_fn((300, 200), |(i, j)| (i * 1000 + j) as f64);
+    let a = Array::from_ndarray(b.clone(), [100, 200]);
+    let store = |name: &str, options: ZarrOptions| {
+        a.write_zarr_with(dir.path().join(name), "a", &options).unwrap();
+        Array2::<f64>::read_zarr(dir.path().join(name), "a").unwrap()
+    };
+    let chunks = Some(vec![20, 10]);
+    let small = store("small", ZarrOptions { chunks: chunks.clone(), ..ZarrOptions::default() });
+    let v2 = ZarrOptions { version: ZarrVersion::V2, chunks, ..ZarrOptions::default() };
+    let shards = ZarrOptions {
+        chunks: Some(vec![10, 10]),
+        shards: Some(vec![100, 50]),
+        codec: ZarrCodec::None,
+        ..ZarrOptions::default()
+    };
+    a.write_npy(dir.path().join("a.npy")).unwrap();
+    std::fs::write(dir.path().join("f.npy"), fortran_npy(&b)).unwrap();
+    let arrays = [
+        small.clone(),
+        store("v2", v2),
+        store("shards", shards),
+        Array::read_npy(dir.path().join("a.npy")).unwrap(),
+        Array::read_npy(dir.path().join("f.npy")).unwrap(),
+        Array::read_npy_chunked(dir.path().join("f.npy"), [70, 30]).unwrap(),
+    ];
+    for x in &arrays {
+        check(&x.slice(s![17..18, 3..4]).to_owned(), &b.slice(ndarray::s![17..18, 3..4]).to_owned());
+        check(&x.row(17).to_owned(), &b.row(17).to_owned());
+        check(&x.column(199).to_owned(), &b.column(199).to_owned());
+        check(&x.slice(s![..;50, ..]).to_owned(), &b.slice(ndarray::s![..;50, ..]).to_owned());
+        check(
+            &x.slice(s![5..290;-7, 3..;11]).to_owned(),
+            &b.slice(ndarray::s![5..290;-7, 3..;11]).to_owned(),
+        );
+        check(
+            &x.t().slice(s![..;-60, 2..9;3]).to_owned(),
+            &b.t().slice(ndarray::s![..;-60, 2..9;3]).to_owned(),
+        );
+        check(
+            &(x * 2.0 + 1.0).slice(s![..;100, 4]).to_owned(),
+            &(&b * 2.0 + 1.0).slice(ndarray::s![..;100, 4]).to_owned(),
+        );
+        check(&(x.row(3).to_owned() + x.row(211)), &(&b.row(3) + &b.row(211)));
+        check(
+            &(x - &x.row(3)).slice(s![100.., ..]).to_owned(),
+            &(&b - &b.row(3)).slice(ndarray::s![100.., ..]).to_owned(),
+        );
+        check(
+            &x.slice(s![..;40, ..])
+                .rechunk([3, 7])
+                .map_overlap(1, tilework::Boundary::Nearest, |b| b.to_owned()),
+            &b.slice(ndarray::s![..;40, ..]).to_owned(),
+        );
+        let rows: Vec<_> = (0..300).rev().step_by(9).map(|i| x.row(i).to_owned()).collect();
+        let expected = b.select(ndarray::Axis(0), &(0..300).rev().step_by(9).collect::<Vec<_>>());
+        check(&tilework::try_stack(Axis(0), &rows).unwrap(), &expected);
+        check(x, &b);
+    }
+    // What is said before is what is read, and no more than the stored chunks that hold the slice.
+    for (part, bytes) in [
+        (small.slice(s![17..18, 3..4]).to_owned(), 20 * 10 * 8),
+        (small.slice(s![17..18, ..]).to_owned(), 20 * 200 * 8),
+        (small.slice(s![..;100, ..;50]).to_owned(), 3 * 4 * 20 * 10 * 8),
+        (arrays[4].slice(s![.., 7..8]).to_owned(), 300 * 8),
+        (arrays[3].slice(s![8..9, ..]).to_owned(), 200 * 8),
+    ] {
+        let plan = part.explain();
+        assert_eq!(plan.forecast().unwrap().bytes_read, bytes, "{plan}");
+        let _ = part.compute();
+        assert_eq!(part.explain().run().unwrap().bytes_read, bytes, "{plan}");
+    }
+}
+
 #[test]
 fn zarr_is_replaced_only_when_told() {
     let dir = tempfile::tempdir().unwrap();

@@ -11,6 +11,7 @@ mod joins;
 mod kinds;
 mod mistakes;
 mod misuse;
+mod printing;
 mod properties;
 mod random;
 mod reductions;
