@@ -196,8 +196,9 @@ fn steps(n: usize) -> Array1<f64> {
 
 /// The names of everything at `dir`.
 fn names(dir: &Path) -> Vec<String> {
-    let entries = std::fs::read_dir(dir).unwrap();
-    let mut names: Vec<_> = entries.map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
+    let entries = std::fs::read_dir(dir).expect("a directory");
+    let mut names: Vec<_> =
+        entries.map(|e| e.expect("an entry").file_name().to_string_lossy().into_owned()).collect();
     names.sort();
     names
 }
@@ -285,7 +286,7 @@ fn write_until_killed(store: &Path) {
     let replace = ZarrOptions { if_exists: IfExists::Replace, ..ZarrOptions::default() };
     for round in 2.. {
         let x = Array1::<f64>::ones_chunked(1000, 10) * f64::from(round);
-        x.write_zarr_with(store, "g/x", &replace).unwrap();
+        x.write_zarr_with(store, "g/x", &replace).expect("written");
         if round == 3 {
             println!("writing");
         }
@@ -332,8 +333,9 @@ fn a_writer_that_is_killed_leaves_the_old_array_or_the_new() {
 
 /// The directories in which `x` is being written.
 fn writing(group: &Path) -> Vec<PathBuf> {
-    let entries = std::fs::read_dir(group).unwrap().flatten().map(|e| e.path());
-    entries.filter(|p| p.file_name().unwrap().to_string_lossy().starts_with(".x.tilework-")).collect()
+    let entries = std::fs::read_dir(group).expect("a directory").flatten();
+    let of_x = entries.filter(|e| e.file_name().to_string_lossy().starts_with(".x.tilework-"));
+    of_x.map(|e| e.path()).collect()
 }
 
 #[test]
