@@ -339,6 +339,7 @@ impl World {
             threads: n.threads,
             memory_bytes: n.memory_bytes,
             addresses: vec![format!("host{node}:1")],
+            build: None,
         };
         let worker = WorkerId(self.id() as u32);
         self.nodes[node].conn = Some(worker);

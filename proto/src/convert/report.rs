@@ -15,6 +15,7 @@ impl Wire for Hello {
             threads: self.threads,
             memory_bytes: self.memory_bytes,
             addresses: self.addresses.clone(),
+            build: self.build.clone(),
         }
     }
 
@@ -25,6 +26,7 @@ impl Wire for Hello {
             threads: message.threads,
             memory_bytes: message.memory_bytes,
             addresses: addresses(message.addresses)?,
+            build: message.build.map(|build| text("build", build)).transpose()?,
         })
     }
 }

@@ -37,6 +37,7 @@ impl Wire for WorkerSummary {
             ready: self.ready as u64,
             last_heard_us: self.last_heard_us,
             leaving: self.leaving,
+            build: self.build.clone(),
         }
     }
 
@@ -52,6 +53,7 @@ impl Wire for WorkerSummary {
             ready: message.ready as usize,
             last_heard_us: message.last_heard_us,
             leaving: message.leaving,
+            build: message.build.map(|build| text("build", build)).transpose()?,
         })
     }
 }

@@ -27,6 +27,11 @@ impl Wire for JobError {
                 deaths: *deaths,
                 last_words: cut(last_words),
             }),
+            JobError::Foreign { function, build, workers } => Kind::Foreign(wire::ForeignFunction {
+                function: cut(function),
+                build: cut(build),
+                workers: *workers,
+            }),
             JobError::Program(message) => Kind::Program(cut(message)),
             JobError::Cancelled => Kind::Cancelled(wire::Empty {}),
         };
@@ -52,6 +57,11 @@ impl Wire for JobError {
                 chunk: e.chunk,
                 deaths: e.deaths,
                 last_words: text("last words", e.last_words)?,
+            },
+            Kind::Foreign(e) => JobError::Foreign {
+                function: text("function", e.function)?,
+                build: text("build", e.build)?,
+                workers: e.workers,
             },
             Kind::Program(message) => JobError::Program(text("error", message)?),
             Kind::Cancelled(_) => JobError::Cancelled,

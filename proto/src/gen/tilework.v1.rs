@@ -505,7 +505,7 @@ pub struct Output {
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct JobError {
-    #[prost(oneof = "job_error::Kind", tags = "1, 2, 3, 4, 5")]
+    #[prost(oneof = "job_error::Kind", tags = "1, 2, 3, 4, 5, 6")]
     pub kind: ::core::option::Option<job_error::Kind>,
 }
 /// Nested message and enum types in `JobError`.
@@ -522,6 +522,8 @@ pub mod job_error {
         Program(::prost::alloc::string::String),
         #[prost(message, tag = "5")]
         Cancelled(super::Empty),
+        #[prost(message, tag = "6")]
+        Foreign(super::ForeignFunction),
     }
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -543,6 +545,15 @@ pub struct ChunkTooLarge {
     pub limit: u64,
     #[prost(uint64, tag = "4")]
     pub fits: u64,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ForeignFunction {
+    #[prost(string, tag = "1")]
+    pub function: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub build: ::prost::alloc::string::String,
+    #[prost(uint32, tag = "3")]
+    pub workers: u32,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Deadly {
@@ -661,6 +672,9 @@ pub struct Hello {
     pub memory_bytes: u64,
     #[prost(string, repeated, tag = "5")]
     pub addresses: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// The build whose functions it can call; absent where it can call any.
+    #[prost(string, optional, tag = "16")]
+    pub build: ::core::option::Option<::prost::alloc::string::String>,
 }
 /// To a worker.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -725,6 +739,9 @@ pub struct WorkerState {
     pub last_heard_us: u64,
     #[prost(bool, tag = "10")]
     pub leaving: bool,
+    /// As in its hello.
+    #[prost(string, optional, tag = "16")]
+    pub build: ::core::option::Option<::prost::alloc::string::String>,
 }
 /// One job.
 #[derive(Clone, PartialEq, ::prost::Message)]

@@ -95,6 +95,11 @@ fn job_errors() -> impl Strategy<Value = JobError> {
         (".*", any::<(u64, u32)>(), ".*").prop_map(|(operation, (chunk, deaths), last_words)| {
             JobError::Deadly { operation, chunk, deaths, last_words }
         }),
+        (".*", ".*", any::<u32>()).prop_map(|(function, build, workers)| JobError::Foreign {
+            function,
+            build,
+            workers
+        }),
         ".*".prop_map(JobError::Program),
         Just(JobError::Cancelled),
     ]
@@ -134,33 +139,35 @@ fn updates() -> impl Strategy<Value = Update> {
 }
 
 fn hellos() -> impl Strategy<Value = Hello> {
-    (".{1,20}", any::<(u64, u32, u64)>(), addresses()).prop_map(
-        |(name, (incarnation, threads, memory_bytes), addresses)| Hello {
+    let build = proptest::option::of(".*");
+    (".{1,20}", any::<(u64, u32, u64)>(), addresses(), build).prop_map(
+        |(name, (incarnation, threads, memory_bytes), addresses, build)| Hello {
             name,
             incarnation,
             threads,
             memory_bytes,
             addresses,
+            build,
         },
     )
 }
 
 fn states() -> impl Strategy<Value = ClusterState> {
-    let worker =
-        (any::<[u32; 4]>(), ".*", any::<[u64; 4]>(), any::<bool>()).prop_map(|(n, name, b, leaving)| {
-            WorkerSummary {
-                worker: WorkerId(n[0]),
-                name,
-                threads: n[1],
-                memory_bytes: b[0],
-                bytes_held: b[1],
-                leased: n[2],
-                running: n[3],
-                ready: b[2] as usize,
-                last_heard_us: b[3],
-                leaving,
-            }
-        });
+    let worker = (any::<[u32; 4]>(), ".*", any::<[u64; 4]>(), any::<Option<bool>>()).prop_map(
+        |(n, name, b, flags)| WorkerSummary {
+            build: flags.map(|_| name.clone()),
+            worker: WorkerId(n[0]),
+            name,
+            threads: n[1],
+            memory_bytes: b[0],
+            bytes_held: b[1],
+            leased: n[2],
+            running: n[3],
+            ready: b[2] as usize,
+            last_heard_us: b[3],
+            leaving: flags.unwrap_or(true),
+        },
+    );
     let stage = any::<[u64; 4]>().prop_map(|n| StageCounts {
         name: "matrix product",
         total: n[0],

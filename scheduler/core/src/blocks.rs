@@ -56,6 +56,11 @@ impl Roots {
         Roots { stages, blocks: BTreeMap::new(), orphans: vec![all], n_left }
     }
 
+    /// All root stages.
+    pub fn stages(&self) -> impl Iterator<Item = StageIdx> + '_ {
+        self.stages.iter().map(|root| root.stage)
+    }
+
     pub fn root(&self, root: usize) -> &Root {
         &self.stages[root]
     }

@@ -181,6 +181,12 @@ impl Scheduler {
             // Nobody is there, or the largest worker that there was is not, and tasks may wait for it.
             return;
         }
+        let called = |build: Option<&str>| self.workers.values().any(|w| !w.leaving && w.hello.calls(build));
+        let waits = |j: &Job| !j.finished && j.stages.iter().any(|s| !called(s.build.as_deref()));
+        if self.jobs.values().any(|j| j.wanted() && waits(j)) {
+            // Nor is one that has its functions.
+            return;
+        }
         if let Some((id, job)) = self.jobs.iter().find(|(_, j)| j.wanted() && !j.finished) {
             let counts: Vec<_> = job.stages.iter().map(|s| s.table.counts()).collect();
             let (left, roots) = (job.outputs_left(), job.roots.n_left());

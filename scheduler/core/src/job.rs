@@ -4,7 +4,7 @@
 //! Knows one job. Must not know workers' records, other jobs' tasks, or who is told what.
 
 use crate::blocks::Roots;
-use crate::event::ClientId;
+use crate::event::{ClientId, Hello};
 use crate::table::{NOBODY, Table, TaskState};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -30,6 +30,8 @@ pub(crate) struct StageState {
     pub whole: bool,
     /// Bytes of any of its chunks, where they are all (nearly) the same.
     pub bytes_each: Option<u64>,
+    /// The build whose functions its tasks call.
+    pub build: Option<Arc<str>>,
     /// Measured time of a task, microseconds; 0 before one was measured.
     pub mean_us: u64,
 }
@@ -45,6 +47,10 @@ pub(crate) struct Job {
     pub stages: Vec<StageState>,
     /// Root tasks that were not handed out yet.
     pub roots: Roots,
+    /// The build whose functions root tasks call.
+    pub roots_build: Option<Arc<str>>,
+    /// Whether there was a worker that can call its functions, if it has any.
+    pub callable: bool,
     /// The jobs whose outputs it reads.
     pub refs: BTreeSet<JobId>,
     /// Jobs that have this one in `refs`.
@@ -149,6 +155,16 @@ impl Job {
         self.stage(stage).bytes_each.unwrap_or_else(|| self.plan.out_bytes(stage, chunk))
     }
 
+    /// The build whose functions the tasks of a stage call.
+    pub fn build(&self, stage: StageIdx) -> Option<&str> {
+        self.stage(stage).build.as_deref()
+    }
+
+    /// Whether a worker may have root tasks.
+    pub fn roots_for(&self, worker: &Hello) -> bool {
+        worker.calls(self.roots_build.as_deref())
+    }
+
     /// Whether an output depends on a task.
     pub fn needed(&self, stage: StageIdx, chunk: ChunkIdx) -> bool {
         if self.stage(stage).whole {
@@ -204,12 +220,15 @@ pub(crate) fn submit(
             is_output: plan.is_output(own.1),
             whole: whole[i],
             bytes_each: bytes_each(stage),
+            build: stage.kernel().map(|kernel| kernel.build.as_str().into()),
             mean_us: 0,
         });
     }
+    let callable = stages.iter().all(|s| s.build.is_none());
     let is_alias = |s: &StageIdx| matches!(plan.stage(*s).kind, StageKind::Held { .. });
     let has_alias_outputs = plan.outputs.iter().any(is_alias);
     let roots = Roots::new(&plan);
+    let roots_build = roots.stages().find_map(|stage| stages[stage.0 as usize].build.clone());
     Ok(Job {
         client,
         client_holds: true,
@@ -217,6 +236,8 @@ pub(crate) fn submit(
         plan,
         stages,
         roots,
+        roots_build,
+        callable,
         refs,
         n_referrers: 0,
         n_readers: 0,

@@ -5,7 +5,7 @@
 use crate::scheduler::Scheduler;
 use crate::table::TaskState;
 use crate::worker::WorkerState;
-use tilework_expr::{JobError, TaskKey, WorkerId, region_len};
+use tilework_expr::{JobError, JobId, Stage, TaskKey, WorkerId, region_len};
 
 /// Idle workers that are looked at for one task.
 const IDLE_MAX: usize = 4;
@@ -87,8 +87,10 @@ impl Scheduler {
     /// The worker where the task would end first; none where it fits nowhere.
     fn choose(&self, key: TaskKey, needs: &Needs) -> Option<WorkerId> {
         let trouble = self.trouble.get(&key);
+        let build = self.jobs[&key.job].build(key.stage);
         let fits = |w: &WorkerState| {
             !w.leaving
+                && w.hello.calls(build)
                 && w.hello.memory_bytes >= needs.total
                 && trouble.is_none_or(|t| w.hello.memory_bytes > t.memory_over)
         };
@@ -117,9 +119,26 @@ impl Scheduler {
         let needs = self.needs(key).total;
         let trouble = self.trouble.get(&key);
         self.workers.get(&worker).is_some_and(|w| {
-            w.hello.memory_bytes >= needs
+            w.hello.calls(self.jobs[&key.job].build(key.stage))
+                && w.hello.memory_bytes >= needs
                 && trouble.is_none_or(|t| w.hello.memory_bytes > t.memory_over && !t.avoid.contains(&worker))
         })
+    }
+
+    /// Fails a job whose functions no worker can call. Where one was there that could, and is lost, the job waits for
+    /// another.
+    pub(crate) fn refuse_foreign(&mut self, id: JobId) {
+        let Some(job) = self.jobs.get_mut(&id).filter(|j| !j.callable && j.failed.is_none()) else { return };
+        let Some(kernel) = job.plan.stages.iter().find_map(Stage::kernel) else { return };
+        if self.workers.is_empty() {
+            return;
+        }
+        job.callable = self.workers.values().any(|w| w.hello.calls(Some(&kernel.build)));
+        if !job.callable {
+            let (function, build) = (kernel.name.clone(), kernel.build.clone());
+            self.failing
+                .push((id, JobError::Foreign { function, build, workers: self.workers.len() as u32 }));
+        }
     }
 
     /// A task needs more memory than any worker has. Where one was there that had enough, and is lost, the task

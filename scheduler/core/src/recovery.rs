@@ -48,6 +48,8 @@ impl Scheduler {
                 .into_iter()
                 .for_each(|id| self.refuse_oversized(id));
         }
+        let jobs: Vec<JobId> = self.jobs.keys().copied().collect();
+        jobs.into_iter().for_each(|id| self.refuse_foreign(id));
     }
 
     /// Fails a job at once where some stage's tasks fit into no worker.

@@ -29,6 +29,8 @@ pub struct WorkerSummary {
     pub last_heard_us: u64,
     /// Whether it said goodbye.
     pub leaving: bool,
+    /// The build whose functions it can call; absent where it can call any.
+    pub build: Option<String>,
 }
 
 /// Tasks of one stage.
@@ -102,6 +104,7 @@ impl Scheduler {
             ready: w.ready.len(),
             last_heard_us: w.last_heard_us,
             leaving: w.leaving,
+            build: w.hello.build.clone(),
         });
         let jobs = self.jobs.iter().map(|(id, j)| JobState {
             job: *id,

@@ -4,7 +4,8 @@ use crate::{Action, ClientId, Event, Hello, Limits, Scheduler};
 use std::sync::Arc;
 use tilework_expr::{
     AxisChunks, BinaryOp, Chunks, DType, Expr, Figures, FileKind, FileRef, Fold, Holding, Instruction,
-    JobError, JobId, LeaseId, Program, Report, StageIdx, TaskError, TaskKey, TaskRange, Update, WorkerId,
+    JobError, JobId, Kernel, LeaseId, Program, Report, StageIdx, TaskError, TaskKey, TaskRange, Update,
+    WorkerId,
 };
 
 fn read(name: &str, len: usize, chunk: isize) -> Expr {
@@ -14,7 +15,7 @@ fn read(name: &str, len: usize, chunk: isize) -> Expr {
 
 fn hello(name: &str, threads: u32, memory_bytes: u64) -> Hello {
     let addresses = vec![format!("{name}:1")];
-    Hello { name: name.to_owned(), incarnation: 1, threads, memory_bytes, addresses }
+    Hello { name: name.to_owned(), incarnation: 1, threads, memory_bytes, addresses, build: None }
 }
 
 /// A scheduler and what it said last.
@@ -321,4 +322,89 @@ fn results_of_a_released_job_are_kept_for_its_reader_and_no_longer() {
     assert!(told(&last, 0).contains(&Instruction::Forget(JobId(0))));
     let state = case.scheduler.state();
     assert!(state.jobs[0].dormant && state.jobs[1].finished);
+}
+
+fn function(build: &str) -> Kernel {
+    let (name, inputs, output) = ("own".to_owned(), vec![DType::F64], DType::F64);
+    Kernel { offset: 8, build: build.to_owned(), name, params: vec![], inputs, output }
+}
+
+/// A worker of 2 threads that can call the functions of a build.
+fn of_build(case: &mut Case, worker: u32, build: &str) -> Vec<Action> {
+    let hello = Hello { build: Some(build.to_owned()), ..hello(&format!("w{worker}"), 2, 1_000_000) };
+    case.event(Event::WorkerJoined { worker: WorkerId(worker), hello })
+}
+
+/// Does all leased tasks until no more are; returns who did tasks of each stage.
+fn play(case: &mut Case, mut actions: Vec<Action>, workers: std::ops::Range<u32>) -> Vec<(u32, u32)> {
+    let mut did = Vec::new();
+    loop {
+        let open: Vec<_> = workers
+            .clone()
+            .flat_map(|w| leases(&actions, w).into_iter().map(move |lease| (w, lease)))
+            .collect();
+        if open.is_empty() {
+            return did;
+        }
+        actions.clear();
+        for (w, lease) in open {
+            did.push((w, lease.1.stage.0));
+            actions.extend(case.done(w, &lease));
+        }
+    }
+}
+
+#[test]
+fn functions_go_to_workers_of_their_build() {
+    let mut case = Case::with_workers(0);
+    for (worker, build) in [(0, "other"), (1, "own"), (2, "other")] {
+        of_build(&mut case, worker, build);
+    }
+    // A function of ready tasks: the read is anybody's.
+    let x = read("a", 40, 1);
+    let mapped = x.map_blocks(function("own")).unwrap();
+    let actions = case.submit(0, std::slice::from_ref(&mapped));
+    let did = play(&mut case, actions, 0..3);
+    assert!(did.iter().any(|&(w, stage)| w != 1 && stage == 0), "{did:?}");
+    assert!(did.iter().all(|&(w, stage)| w == 1 || stage == 0), "{did:?}");
+    // A function of root tasks: only those get any.
+    let axes = Chunks::Axes(vec![AxisChunks::Len(1)]);
+    let kernel = Kernel { inputs: vec![DType::I64], ..function("own") };
+    let index = Expr::from_index(kernel, &[40], &axes, Arc::new(())).unwrap();
+    let mut case = Case::with_workers(0);
+    for (worker, build) in [(0, "other"), (1, "own"), (2, "other")] {
+        of_build(&mut case, worker, build);
+    }
+    let actions = case.submit(0, &[index]);
+    let mut actions_after = of_build(&mut case, 3, "own");
+    actions_after.splice(0..0, actions);
+    let did = play(&mut case, actions_after, 0..4);
+    assert!(!did.is_empty() && did.iter().all(|&(w, _)| w == 1 || w == 3), "{did:?}");
+    assert!(case.scheduler.state().jobs[0].finished);
+}
+
+#[test]
+fn functions_that_no_worker_has_end_their_job() {
+    let foreign = |workers| JobError::Foreign { function: "own".into(), build: "own".into(), workers };
+    let mapped = || read("a", 4, 1).map_blocks(function("own")).unwrap();
+    let mut case = Case::with_workers(0);
+    of_build(&mut case, 0, "other");
+    let failed = Update::Failed(foreign(1));
+    assert_eq!(updates(&case.submit(0, &[mapped()])), [&failed]);
+    // The same where the first worker comes later; where one was there that has them, the job waits for another.
+    let mut case = Case::with_workers(0);
+    assert!(updates(&case.submit(0, &[mapped()])).is_empty());
+    assert_eq!(updates(&of_build(&mut case, 0, "other")), [&failed]);
+    let mut case = Case::with_workers(0);
+    of_build(&mut case, 0, "other");
+    of_build(&mut case, 1, "own");
+    let mut actions = case.submit(0, &[mapped()]);
+    actions.extend(case.event(Event::WorkerLost { worker: WorkerId(1), why: "killed".into() }));
+    play(&mut case, actions, 0..1);
+    assert!(!case.scheduler.state().jobs[0].finished);
+    let actions = of_build(&mut case, 2, "own");
+    assert!(updates(&actions).is_empty());
+    let mut left = play(&mut case, actions, 0..3);
+    left.retain(|&(w, _)| w == 0);
+    assert!(case.scheduler.state().jobs[0].finished, "{left:?}");
 }
