@@ -24,6 +24,7 @@ pub enum Fault {
     BadOperation,
     DeadlyTask,
     TooLarge,
+    Foreign,
     Released,
     ClientLost,
     LateReport,
@@ -35,7 +36,7 @@ pub enum Fault {
 
 impl Fault {
     /// Every kind.
-    pub const ALL: [Fault; 23] = {
+    pub const ALL: [Fault; 24] = {
         use Fault::*;
         [
             Killed,
@@ -54,6 +55,7 @@ impl Fault {
             BadOperation,
             DeadlyTask,
             TooLarge,
+            Foreign,
             Released,
             ClientLost,
             LateReport,
@@ -84,6 +86,7 @@ impl Fault {
             Fault::BadOperation => "job failed by its operation",
             Fault::DeadlyTask => "job failed by a deadly task",
             Fault::TooLarge => "job failed for memory",
+            Fault::Foreign => "job failed for want of its program",
             Fault::Released => "job released while it ran",
             Fault::ClientLost => "client lost",
             Fault::LateReport => "report of a lost worker",

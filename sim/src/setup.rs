@@ -91,6 +91,8 @@ pub(crate) struct Setup {
     pub task_bytes_max: u64,
     /// Whether some workers may be too small for some tasks.
     pub uneven: bool,
+    /// Whether some workers are of another program, and cannot call the jobs' functions.
+    pub mixed: bool,
 }
 
 impl Setup {
@@ -126,6 +128,7 @@ impl Setup {
             task_us,
             task_bytes_max,
             uneven: rng.one_in(12),
+            mixed: rng.one_in(6),
         }
     }
 

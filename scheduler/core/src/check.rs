@@ -181,10 +181,14 @@ impl Scheduler {
             // Nobody is there, or the largest worker that there was is not, and tasks may wait for it.
             return;
         }
-        let called = |build: Option<&str>| self.workers.values().any(|w| !w.leaving && w.hello.calls(build));
-        let waits = |j: &Job| !j.finished && j.stages.iter().any(|s| !called(s.build.as_deref()));
-        if self.jobs.values().any(|j| j.wanted() && waits(j)) {
-            // Nor is one that has its functions.
+        let caller = |build: &str| {
+            let callers = self.workers.values().filter(|w| !w.leaving && w.hello.calls(Some(build)));
+            callers.map(|w| w.hello.memory_bytes).max().unwrap_or(0)
+        };
+        let waits =
+            |j: &Job| j.functions_build.as_deref().is_some_and(|build| caller(build) < j.memory_callable);
+        if self.jobs.values().any(|j| j.wanted() && !j.finished && waits(j)) {
+            // Nor is the largest that could call a job's functions.
             return;
         }
         if let Some((id, job)) = self.jobs.iter().find(|(_, j)| j.wanted() && !j.finished) {

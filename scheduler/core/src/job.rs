@@ -49,8 +49,10 @@ pub(crate) struct Job {
     pub roots: Roots,
     /// The build whose functions root tasks call.
     pub roots_build: Option<Arc<str>>,
-    /// Whether there was a worker that can call its functions, if it has any.
-    pub callable: bool,
+    /// The build whose functions some of its tasks call.
+    pub functions_build: Option<Arc<str>>,
+    /// Memory of the largest worker that was there meanwhile and can call them, bytes; 0 where there was none.
+    pub memory_callable: u64,
     /// The jobs whose outputs it reads.
     pub refs: BTreeSet<JobId>,
     /// Jobs that have this one in `refs`.
@@ -160,6 +162,12 @@ impl Job {
         self.stage(stage).build.as_deref()
     }
 
+    /// Whether the tasks of a stage are for workers that can call its functions alone.
+    pub fn is_for_callers(&self, stage: StageIdx) -> bool {
+        let is_root = self.plan.stage(stage).inputs.is_empty();
+        self.build(stage).is_some() || is_root && self.roots_build.is_some()
+    }
+
     /// Whether a worker may have root tasks.
     pub fn roots_for(&self, worker: &Hello) -> bool {
         worker.calls(self.roots_build.as_deref())
@@ -224,7 +232,7 @@ pub(crate) fn submit(
             mean_us: 0,
         });
     }
-    let callable = stages.iter().all(|s| s.build.is_none());
+    let functions_build = stages.iter().find_map(|s| s.build.clone());
     let is_alias = |s: &StageIdx| matches!(plan.stage(*s).kind, StageKind::Held { .. });
     let has_alias_outputs = plan.outputs.iter().any(is_alias);
     let roots = Roots::new(&plan);
@@ -237,7 +245,8 @@ pub(crate) fn submit(
         stages,
         roots,
         roots_build,
-        callable,
+        functions_build,
+        memory_callable: 0,
         refs,
         n_referrers: 0,
         n_readers: 0,

@@ -39,8 +39,8 @@ impl Scheduler {
         }
         self.jobs.insert(id, job);
         self.unsettled.insert(id);
+        self.note_callers(id);
         self.refuse_oversized(id);
-        self.refuse_foreign(id);
         let hungry = std::mem::take(&mut self.hungry);
         self.dirty.extend(hungry);
         self.dirty.extend(self.workers.keys());

@@ -5,7 +5,7 @@
 use crate::scheduler::Scheduler;
 use crate::table::TaskState;
 use crate::worker::WorkerState;
-use tilework_expr::{JobError, JobId, Stage, TaskKey, WorkerId, region_len};
+use tilework_expr::{JobError, JobId, Stage, StageIdx, TaskKey, WorkerId, region_len};
 
 /// Idle workers that are looked at for one task.
 const IDLE_MAX: usize = 4;
@@ -125,26 +125,32 @@ impl Scheduler {
         })
     }
 
-    /// Fails a job whose functions no worker can call. Where one was there that could, and is lost, the job waits for
-    /// another.
-    pub(crate) fn refuse_foreign(&mut self, id: JobId) {
-        let Some(job) = self.jobs.get_mut(&id).filter(|j| !j.callable && j.failed.is_none()) else { return };
-        let Some(kernel) = job.plan.stages.iter().find_map(Stage::kernel) else { return };
-        if self.workers.is_empty() {
+    /// Notes the workers that can call a job's functions. Where there are none among the workers, it fails; where there
+    /// were some, and are lost, it waits for others.
+    pub(crate) fn note_callers(&mut self, id: JobId) {
+        let Some(job) = self.jobs.get_mut(&id).filter(|j| j.failed.is_none()) else { return };
+        let Some(build) = job.functions_build.clone() else { return };
+        let callers = self.workers.values().filter(|w| w.hello.calls(Some(&build)));
+        let most = callers.map(|w| w.hello.memory_bytes).max().unwrap_or(0);
+        job.memory_callable = job.memory_callable.max(most);
+        if job.memory_callable > 0 || self.workers.is_empty() {
             return;
         }
-        job.callable = self.workers.values().any(|w| w.hello.calls(Some(&kernel.build)));
-        if !job.callable {
-            let (function, build) = (kernel.name.clone(), kernel.build.clone());
-            self.failing
-                .push((id, JobError::Foreign { function, build, workers: self.workers.len() as u32 }));
-        }
+        let kernel = job.plan.stages.iter().find_map(Stage::kernel).expect("the job has functions");
+        let (function, build) = (kernel.name.clone(), kernel.build.clone());
+        self.failing.push((id, JobError::Foreign { function, build, workers: self.workers.len() as u32 }));
+    }
+
+    /// Memory of the largest worker that was there and may have the tasks of a stage, bytes.
+    pub(crate) fn memory_seen_for(&self, job: JobId, stage: StageIdx) -> u64 {
+        let job = &self.jobs[&job];
+        if job.is_for_callers(stage) { job.memory_callable } else { self.memory_seen }
     }
 
     /// A task needs more memory than any worker has. Where one was there that had enough, and is lost, the task
     /// waits for another: a lost worker is no mistake of the user's.
     pub(crate) fn fail_for_memory(&mut self, key: TaskKey, needed: u64) {
-        let limit = self.memory_seen;
+        let limit = self.memory_seen_for(key.job, key.stage);
         let over = self.trouble.get(&key).map_or(0, |t| t.memory_over);
         if needed <= limit && over < limit {
             return;

@@ -40,30 +40,26 @@ impl Scheduler {
         if let Some(max_us) = self.limits.silence_max_us {
             self.silence_check_us = self.silence_check_us.min(self.now_us + max_us);
         }
-        if first {
-            self.jobs
-                .keys()
-                .copied()
-                .collect::<Vec<_>>()
-                .into_iter()
-                .for_each(|id| self.refuse_oversized(id));
-        }
         let jobs: Vec<JobId> = self.jobs.keys().copied().collect();
-        jobs.into_iter().for_each(|id| self.refuse_foreign(id));
+        for id in jobs {
+            self.note_callers(id);
+            if first {
+                self.refuse_oversized(id);
+            }
+        }
     }
 
     /// Fails a job at once where some stage's tasks fit into no worker.
     pub(crate) fn refuse_oversized(&mut self, id: JobId) {
-        let most = self.memory_seen;
-        if most == 0 {
+        if self.memory_seen == 0 {
             return;
         }
         let job = &self.jobs[&id];
         for (i, stage) in job.stages.iter().enumerate() {
             let idx = StageIdx(i as u32);
             if stage.whole && !job.is_alias(idx) && stage.table.n_done() == 0 {
-                let needed = job.plan.task_bytes(idx, ChunkIdx(0));
-                if needed > most {
+                let (needed, most) = (job.plan.task_bytes(idx, ChunkIdx(0)), self.memory_seen_for(id, idx));
+                if most > 0 && needed > most {
                     return self.fail_for_memory(TaskKey { job: id, stage: idx, chunk: ChunkIdx(0) }, needed);
                 }
             }

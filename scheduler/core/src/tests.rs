@@ -408,3 +408,21 @@ fn functions_that_no_worker_has_end_their_job() {
     left.retain(|&(w, _)| w == 0);
     assert!(case.scheduler.state().jobs[0].finished, "{left:?}");
 }
+
+#[test]
+fn memory_that_only_others_have_is_none_for_functions() {
+    let mut case = Case::with_workers(0);
+    of_build(&mut case, 0, "other");
+    let small = Hello { build: Some("own".into()), ..hello("small", 2, 100) };
+    case.event(Event::WorkerJoined { worker: WorkerId(1), hello: small });
+    let mapped = |len, chunk| read("a", len, chunk).map_blocks(function("own")).unwrap();
+    let actions = case.submit(0, &[mapped(400, 200)]);
+    assert!(
+        matches!(updates(&actions)[..], [Update::Failed(JobError::Memory { limit: 100, needed: 3200, .. })]),
+        "{actions:?}"
+    );
+    let actions = case.submit(1, &[mapped(10, 5)]);
+    assert!(updates(&actions).is_empty());
+    play(&mut case, actions, 0..2);
+    assert!(case.scheduler.state().jobs.iter().any(|j| j.job == JobId(1) && j.finished));
+}
