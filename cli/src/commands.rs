@@ -3,34 +3,21 @@
 //! Owns the end by signals. Must not know arguments.
 
 use crate::output::Output;
+use crate::program::Program;
 use crate::settings::Settings;
 use anyhow::{Context, bail};
 use serde_json::json;
 use std::time::{Duration, Instant};
 use tilework_cluster::connection::ConnectionFile;
-use tilework_cluster::signals::shutdown_signal;
+use tilework_cluster::signals::told_to_end;
 use tilework_scheduler::remote::{self, Monitor};
 use tilework_scheduler::{Limits, LinkError};
+use tilework_worker::process::WorkerProcess;
 
 /// How long a scheduler may take to answer a question.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 /// How often a scheduler is asked who has joined.
 const ASK_INTERVAL: Duration = Duration::from_millis(100);
-
-/// Completes at the first SIGINT or SIGTERM; a second one ends the process at once.
-fn until_told() -> std::io::Result<impl Future<Output = ()> + Send> {
-    let first = shutdown_signal()?;
-    Ok(async move {
-        let signal = first.await;
-        tracing::info!(%signal, "ending");
-        if let Ok(second) = shutdown_signal() {
-            tokio::spawn(async move {
-                second.await;
-                std::process::exit(1);
-            });
-        }
-    })
-}
 
 /// Runs a scheduler.
 pub async fn scheduler(settings: &Settings, output: &Output) -> anyhow::Result<()> {
@@ -51,11 +38,16 @@ pub async fn scheduler(settings: &Settings, output: &Output) -> anyhow::Result<(
             &json!({ "addresses": file.addresses, "connection_file": path }),
         );
     };
-    Ok(tilework_scheduler::run(config, ready, until_told()?).await?)
+    Ok(tilework_scheduler::run(config, ready, told_to_end()?).await?)
 }
 
-/// Runs a worker.
-pub async fn worker(settings: &Settings, output: &Output) -> anyhow::Result<()> {
+/// Makes this process a worker: of this program, or of the one that the settings name. With `check` it only says whether
+/// that can be one.
+pub fn worker(settings: &Settings, output: &Output, check: bool) -> anyhow::Result<()> {
+    let program = settings.program().map(Program::find).transpose()?;
+    if check {
+        return Ok(());
+    }
     let config = tilework_worker::RunConfig {
         connection_file: settings.connection_file()?,
         wait: settings.seconds("worker.wait")?,
@@ -67,11 +59,11 @@ pub async fn worker(settings: &Settings, output: &Output) -> anyhow::Result<()> 
         memory_bytes: settings.bytes("worker.memory")?,
         patience: settings.seconds("worker.patience")?,
     };
-    let name = config.name.clone();
-    let ready = |worker: tilework_expr::WorkerId| {
-        output.say(format!("worker {name} joined"), &json!({ "name": name, "worker": worker.0 }));
-    };
-    Ok(tilework_worker::run(config, ready, until_told()?).await?)
+    let worker = WorkerProcess { config, prints: output.prints(), log: Some(output.log().to_owned()) };
+    match program {
+        Some(program) => Err(program.become_worker(&worker)),
+        None => Ok(worker.serve()?),
+    }
 }
 
 /// Shows a cluster.
@@ -85,7 +77,7 @@ pub async fn state(settings: &Settings, output: &Output) -> anyhow::Result<()> {
 pub async fn wait(settings: &Settings, n: usize, timeout: Duration, output: &Output) -> anyhow::Result<()> {
     let started = Instant::now();
     let path = settings.connection_file()?;
-    let told = until_told()?;
+    let told = told_to_end()?;
     let waited = async {
         let file = ConnectionFile::wait(&path, timeout).await?;
         let left = timeout.saturating_sub(started.elapsed());

@@ -4,16 +4,17 @@
 
 use super::construct::{is_large, is_row_major};
 use super::kind::choice::default_chunks;
-use super::kind::memory::{Owner, literal, provided};
+use super::kind::memory::{Owner, literal};
 use super::{ArcArray, Array, ArrayBase, ArrayView, ArrayViewMut, DataOwned, dim_of, shape_of};
 use crate::error::{Error, Result, or_panic};
-use crate::literal::{Literal, Provider};
+use crate::literal::{CalledHere, Literal, Provider};
 use crate::session::Session;
 use ndarray::{Dimension, Ix0, Ix1, Ix2, Ix3, ShapeBuilder, ShapeError, StrideShape};
 use std::marker::PhantomData;
 use std::mem::MaybeUninit;
+use std::panic::Location;
 use std::sync::Arc;
-use tilework_expr::{Chunks, Element, ExprError, JobError, Region, region_len, region_shape};
+use tilework_expr::{Chunks, Element, Expr, ExprError, JobError, Region, region_len, region_shape};
 use tilework_kernels::{Buffer, Chunk, Plane};
 
 /// A function of the index.
@@ -80,8 +81,18 @@ fn on_workers<A, D: Dimension, F: FnMut(D::Pattern) -> A>(
     // Where no session can be had, the function is called here.
     let session = Session::current().ok()?;
     let chunks = default_chunks(lens);
-    let provider = || Literal::attach(Conjured(conjured_chunk::<A, D, F>)).1;
-    let expr = crate::closures::from_index::<A, D, F>(f, lens, &chunks, provider).ok()?;
+    let at = Location::caller();
+    let provider = || {
+        Literal::of_function(Conjured(conjured_chunk::<A, D, F>), CalledHere { at, why: None }).attached().1
+    };
+    let expr = match crate::closures::from_index::<A, D, F>(f, lens, &chunks, provider) {
+        Ok(expr) => expr,
+        Err(Error::Function(why)) => {
+            session.called_here(&CalledHere { at, why: Some(why) });
+            return None;
+        }
+        Err(_) => return None,
+    };
     match session.persist(&[expr]) {
         Ok(mut held) => Some(Array::of_expr(held.remove(0))),
         // The function's own failure, as it would fail here.
@@ -154,7 +165,7 @@ impl<A, S: DataOwned<Elem = A>, D: Dimension> ArrayBase<S, D, A> {
     }
 
     /// An array of `shape` whose element at `index` is `f(index)`. It is made at once: a large one by the workers, which
-    /// keep it, if the function captures nothing and they are processes of this executable; else in this process.
+    /// keep it, if the function captures nothing and they are processes of this program; else in this process.
     /// [`Array::from_shape_fn_chunked`] makes the chunks that a computation needs, when it does.
     ///
     /// Workers call `f` from several threads, in any order, and again for the chunks of a worker that was lost: one that
@@ -235,9 +246,10 @@ impl<A: Element, D: Dimension> Array<A, D> {
     /// An array of `shape` whose element at `index` is `f(index)`, in the given chunks, lazily.
     ///
     /// `f` runs chunk by chunk, when a computation needs the chunk, from several threads, and again where a chunk was
-    /// lost: it must give the same value each time. One that captures nothing runs on the workers where they are
-    /// processes of this executable ([`Session::processes`](crate::Session::processes) and embedded sessions), fused
-    /// with the operations that follow; others run in this process.
+    /// lost: it must give the same value each time. One that captures nothing runs on the workers, fused with the
+    /// operations that follow, where they are processes of this program: on embedded sessions, those of
+    /// [`Session::processes`](crate::Session::processes), and clusters of `tilework worker --program`. Otherwise it runs
+    /// in this process, which sends the workers what it gives, after one warning for the line.
     ///
     /// # Panics
     /// Where [`Array::try_from_shape_fn_chunked`] returns an error.
@@ -256,6 +268,7 @@ impl<A: Element, D: Dimension> Array<A, D> {
     ///
     /// # Errors
     /// A shape that is too large.
+    #[track_caller]
     pub fn try_from_shape_fn<Sh, F>(shape: Sh, f: F) -> Result<Self>
     where
         Sh: ShapeBuilder<Dim = D>,
@@ -269,6 +282,7 @@ impl<A: Element, D: Dimension> Array<A, D> {
     ///
     /// # Errors
     /// Chunks that do not fit the shape; a shape that is too large.
+    #[track_caller]
     pub fn try_from_shape_fn_chunked<Sh, F>(shape: Sh, chunks: impl Into<Chunks>, f: F) -> Result<Self>
     where
         Sh: ShapeBuilder<Dim = D>,
@@ -278,8 +292,13 @@ impl<A: Element, D: Dimension> Array<A, D> {
         let (shape, chunks) = (shape_of(shape), chunks.into());
         let f = Arc::new(f);
         let provider = || Function::<A, D, F> { f: Arc::clone(&f), types: PhantomData };
-        match crate::closures::from_index::<A, D, F>(&f, &shape, &chunks, || Literal::attach(provider()).1) {
-            Err(Error::Function(_)) => Ok(Self::of_expr(provided(&shape, &chunks, A::DTYPE, provider())?)),
+        let at = Location::caller();
+        let literal = |why| Literal::of_function(provider(), CalledHere { at, why }).attached();
+        match crate::closures::from_index::<A, D, F>(&f, &shape, &chunks, || literal(None).1) {
+            Err(Error::Function(why)) => {
+                let (id, data) = literal(Some(why));
+                Ok(Self::of_expr(Expr::literal(&shape, &chunks, A::DTYPE, id, data)?))
+            }
             result => Ok(Self::of_expr(result?)),
         }
     }

@@ -7,6 +7,7 @@ mod data;
 mod embedded;
 pub(crate) mod gather;
 mod jobs;
+mod own;
 mod processes;
 mod progress;
 mod remote;
@@ -17,7 +18,9 @@ use crate::error::{Error, Result};
 use crate::literal::{InMemory, Literal};
 use data::DataPlane;
 use jobs::{Held, Jobs};
+pub(crate) use processes::chain;
 use progress::Progress;
+use std::cell::OnceCell;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -66,6 +69,7 @@ pub(crate) struct Inner {
     show_progress: AtomicBool,
     workers: Workers,
     place: Place,
+    own: own::Own,
     /// Dropped last: ends what the session started.
     _backing: Box<dyn Send + Sync>,
 }
@@ -133,6 +137,8 @@ fn persist_within_task(outputs: &[Expr]) -> Result<Vec<Expr>> {
 /// The program that computes the expressions on a session, or on none, and its literals.
 fn program(outputs: &[Expr], on: Option<&Session>) -> (Program, jobs::Literals) {
     let mut literals = Vec::new();
+    let has_own_workers = OnceCell::new();
+    let foreign = |s: &Session| !has_own_workers.get_or_init(|| s.has_own_workers());
     let program = Program::replacing(outputs, |e| {
         let attachment = e.attachment()?;
         let literal = match (e.op(), attachment.downcast_ref::<Held>()) {
@@ -140,12 +146,13 @@ fn program(outputs: &[Expr], on: Option<&Session>) -> (Program, jobs::Literals) 
                 Arc::clone(held.literal())
             }
             (Op::Literal { .. }, _) => Literal::of(attachment)?,
-            // A function of the index gives the same chunks here, where the workers may not have it.
-            _ if on.is_some_and(|s| s.0.place == Place::Cluster) && e.op().kernel().is_some() => {
-                Literal::of(attachment)?
-            }
+            // A function of the index gives the same chunks here, where the workers do not have it.
+            _ if e.op().kernel().is_some() && on.is_some_and(foreign) => Literal::of(attachment)?,
             _ => return None,
         };
+        if let (Some(session), Some(function)) = (on, literal.function()) {
+            session.called_here(function);
+        }
         let id = literal.id;
         literals.push(literal);
         Some(Op::Literal { id })
@@ -297,6 +304,7 @@ impl Session {
             show_progress: AtomicBool::new(false),
             workers,
             place,
+            own: own::Own::default(),
             _backing: backing,
         }))
     }

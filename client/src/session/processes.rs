@@ -1,6 +1,6 @@
 //! Sessions on processes of this machine: a scheduler and workers, each this same executable started again.
 
-use super::{Session, WORKERS_MAX, remote};
+use super::{Place, Session, WORKERS_MAX, remote};
 use crate::error::{Error, Result};
 use crate::role::{self, Role};
 use std::hash::{BuildHasher, RandomState};
@@ -8,9 +8,13 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tilework_cluster::connection;
 use tilework_cluster::process::{LocalProcess, Output, Spec};
+use tilework_worker::RunConfig;
+use tilework_worker::process::{Prints, WorkerProcess};
 
 /// How long the processes may take to come up.
 const START_MAX: Duration = Duration::from_secs(60);
+/// How long a worker looks for a scheduler that is gone before it ends.
+const PATIENCE: Duration = Duration::from_secs(5);
 /// How long they get to end by themselves.
 const STOP_GRACE: Duration = Duration::from_secs(5);
 
@@ -21,6 +25,23 @@ const SELF: &str = "/proc/self/exe";
 struct Cluster {
     processes: Vec<LocalProcess>,
     dir: PathBuf,
+}
+
+impl Cluster {
+    /// An error where one of the processes has ended.
+    fn ended(&mut self) -> Result<()> {
+        for process in &mut self.processes {
+            if let Ok(Some(status)) = process.status() {
+                let why = format!(
+                    "{} of the session ended while it started ({status}); what it said is on standard error. If that \
+                     was this program's own `main`, `tilework::init();` must be its first line",
+                    process.name()
+                );
+                return Err(Error::Cluster(why));
+            }
+        }
+        Ok(())
+    }
 }
 
 impl Drop for Cluster {
@@ -42,7 +63,7 @@ pub(super) fn start(n: usize) -> Result<Session> {
         };
         return Err(error.into());
     }
-    role::link();
+    role::is_ours()?;
     let dir = private_dir()?;
     let mut cluster = Cluster { processes: Vec::with_capacity(n + 1), dir };
     let file = cluster.dir.join("connection.json");
@@ -51,10 +72,23 @@ pub(super) fn start(n: usize) -> Result<Session> {
     let memory_bytes = tilework_cluster::limits::memory_bytes() / (n as u64 + 1);
     for i in 0..n {
         let name = format!("worker-{i}");
-        let role = Role::Worker { file: file.clone(), name: name.clone(), threads, memory_bytes };
-        cluster.processes.push(spawn(name, &role)?);
+        let config = RunConfig {
+            connection_file: file.clone(),
+            wait: START_MAX,
+            job: None,
+            name: name.clone(),
+            listen: "127.0.0.1:0".into(),
+            announce: None,
+            threads,
+            memory_bytes,
+            patience: PATIENCE,
+        };
+        let worker = WorkerProcess { config, prints: Prints::Nothing, log: None };
+        cluster.processes.push(spawn(name, &Role::Worker(worker))?);
     }
-    remote::start(&file, n, START_MAX, Box::new(cluster))
+    let io = remote::Io::start()?;
+    let file = io.run_while(remote::joined(file, n, START_MAX), || cluster.ended())??;
+    remote::open(file, io, Place::OwnProcesses, Box::new(cluster))
 }
 
 fn spawn(name: String, role: &Role) -> Result<LocalProcess> {
@@ -87,7 +121,7 @@ fn private_dir() -> Result<PathBuf> {
 }
 
 /// An error and its causes in one line.
-pub(super) fn chain(error: &dyn std::error::Error) -> String {
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {
