@@ -40,6 +40,11 @@ impl Where {
     }
 }
 
+/// Prints what a run found: the same wherever it ran.
+pub fn result(text: &str) {
+    println!("result: {text}");
+}
+
 /// The most memory that this process has had, in bytes, as Linux counts it (`VmHWM`); 0 elsewhere.
 #[must_use]
 pub fn peak_memory_bytes() -> u64 {

@@ -31,6 +31,15 @@ Examples:
 Settings come from flags, else from TILEWORK_* variables, else from the configuration file, else from defaults;
 `tilework config show` prints them all and where each came from.";
 
+const WORKER_EXAMPLES: &str = "\
+Example:
+  tilework worker --program ./my_program --connection-file ~/.tilework/a.json
+  tilework worker --name node7-0 --threads 8 --memory 32GiB --wait 120
+
+Functions of your own (mapv, map_blocks, map_overlap, fold_axis, map_collect, from_shape_fn) are part of your program, so
+they run on workers that are your program: --program makes this worker one. It never runs the program's `main`. All else
+runs on any worker.";
+
 /// How results are printed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
 pub enum Format {
@@ -49,9 +58,7 @@ pub enum Command {
     #[command(after_help = "Example:\n  tilework scheduler --listen 0.0.0.0:0 --announce 10.98.0.0/16")]
     Scheduler(SchedulerArgs),
     /// Run a worker until Ctrl-C, SIGTERM or the end of its scheduler.
-    #[command(
-        after_help = "Example:\n  tilework worker --name node7-0 --threads 8 --memory 32GiB --wait 120"
-    )]
+    #[command(after_help = WORKER_EXAMPLES)]
     Worker(WorkerArgs),
     /// Wait until so many workers have joined.
     #[command(after_help = "Example:\n  tilework wait --workers 4 --timeout 120 && ./my_program")]
@@ -158,6 +165,12 @@ pub struct WorkerArgs {
     /// How long to try to reach a scheduler that is gone.
     #[arg(long, value_name = "SECONDS")]
     pub patience: Option<String>,
+    /// The program whose functions run here: your own, built with the library; `none` for this program.
+    #[arg(long, value_name = "PATH")]
+    pub program: Option<String>,
+    /// Only say whether that program can be a worker: exit code 0 if so, 3 if it does not use the library.
+    #[arg(long, requires = "program")]
+    pub check: bool,
 }
 
 /// Of waiting.
@@ -192,6 +205,7 @@ impl Command {
                 ("worker.memory", &a.memory),
                 ("worker.wait", &a.wait),
                 ("worker.patience", &a.patience),
+                ("worker.program", &a.program),
             ],
             Command::Wait(a) => vec![("connection-file", &a.connection_file)],
             Command::State(a) | Command::Jobs(a) | Command::Workers(a) => {

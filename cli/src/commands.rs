@@ -3,15 +3,17 @@
 //! Owns the end by signals. Must not know arguments.
 
 use crate::output::{Output, Page};
+use crate::program::Program;
 use crate::settings::Settings;
 use anyhow::{Context, anyhow, bail};
 use serde_json::json;
 use std::time::{Duration, Instant};
 use tilework_cluster::connection::ConnectionFile;
-use tilework_cluster::signals::shutdown_signal;
+use tilework_cluster::signals::{shutdown_signal, told_to_end};
 use tilework_cluster::who::Who;
 use tilework_scheduler::remote::Monitor;
 use tilework_scheduler::{JobNumber, Limits, RunError};
+use tilework_worker::process::WorkerProcess;
 
 /// How long a scheduler may take to answer a question.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
@@ -21,21 +23,6 @@ const STOP_TIMEOUT: Duration = Duration::from_secs(30);
 const WATCH_PAUSE_MIN: Duration = Duration::from_millis(100);
 /// How often a scheduler is asked who has joined.
 const ASK_INTERVAL: Duration = Duration::from_millis(100);
-
-/// Completes at the first SIGINT or SIGTERM; a second one ends the process at once.
-fn until_told() -> std::io::Result<impl Future<Output = ()> + Send> {
-    let first = shutdown_signal()?;
-    Ok(async move {
-        let signal = first.await;
-        tracing::info!(%signal, "ending");
-        if let Ok(second) = shutdown_signal() {
-            tokio::spawn(async move {
-                second.await;
-                std::process::exit(1);
-            });
-        }
-    })
-}
 
 /// Runs a scheduler.
 pub async fn scheduler(settings: &Settings, replace: bool, output: &Output) -> anyhow::Result<()> {
@@ -57,7 +44,7 @@ pub async fn scheduler(settings: &Settings, replace: bool, output: &Output) -> a
             &json!({ "addresses": file.addresses, "connection_file": path }),
         );
     };
-    match tilework_scheduler::run(config, ready, until_told()?).await {
+    match tilework_scheduler::run(config, ready, told_to_end()?).await {
         Err(error @ RunError::Running { .. }) => {
             Err(error).context("use `tilework stop`, another --connection-file, or --replace")
         }
@@ -65,8 +52,13 @@ pub async fn scheduler(settings: &Settings, replace: bool, output: &Output) -> a
     }
 }
 
-/// Runs a worker.
-pub async fn worker(settings: &Settings, output: &Output) -> anyhow::Result<()> {
+/// Makes this process a worker: of this program, or of the one that the settings name. With `check` it only says whether
+/// that can be one.
+pub fn worker(settings: &Settings, output: &Output, check: bool) -> anyhow::Result<()> {
+    let program = settings.program().map(Program::find).transpose()?;
+    if check {
+        return Ok(());
+    }
     let config = tilework_worker::RunConfig {
         connection_file: settings.connection_file()?,
         wait: settings.seconds("worker.wait")?,
@@ -78,11 +70,11 @@ pub async fn worker(settings: &Settings, output: &Output) -> anyhow::Result<()> 
         memory_bytes: settings.bytes("worker.memory")?,
         patience: settings.seconds("worker.patience")?,
     };
-    let name = config.name.clone();
-    let ready = |worker: tilework_expr::WorkerId| {
-        output.say(format!("worker {name} joined"), &json!({ "name": name, "worker": worker.0 }));
-    };
-    Ok(tilework_worker::run(config, ready, until_told()?).await?)
+    let worker = WorkerProcess { config, prints: output.prints(), log: Some(output.log().to_owned()) };
+    match program {
+        Some(program) => Err(program.become_worker(&worker)),
+        None => Ok(worker.serve()?),
+    }
 }
 
 /// The cluster of the settings: its addresses in words, and a connection to look at it and steer it.
@@ -155,7 +147,7 @@ pub async fn stop(settings: &Settings, output: &Output) -> anyhow::Result<()> {
 pub async fn wait(settings: &Settings, n: usize, timeout: Duration, output: &Output) -> anyhow::Result<()> {
     let started = Instant::now();
     let path = settings.connection_file()?;
-    let told = until_told()?;
+    let told = told_to_end()?;
     let waited = async {
         let file = ConnectionFile::wait(&path, timeout).await?;
         let left = timeout.saturating_sub(started.elapsed());

@@ -7,6 +7,7 @@ mod args;
 mod commands;
 mod output;
 mod pages;
+mod program;
 mod settings;
 mod values;
 
@@ -16,13 +17,17 @@ use output::{Output, Page};
 use settings::Settings;
 use std::process::ExitCode;
 
+/// The exit code where a program that should be a worker does not use the library.
+const EX_FOREIGN: u8 = 3;
+
 fn main() -> ExitCode {
     let cli = Cli::parse();
     match run(cli) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("tilework: {error:#}");
-            ExitCode::FAILURE
+            let foreign = matches!(error.downcast_ref(), Some(program::NoWorker::Foreign(_)));
+            if foreign { ExitCode::from(EX_FOREIGN) } else { ExitCode::FAILURE }
         }
     }
 }
@@ -33,7 +38,7 @@ fn run(cli: Cli) -> anyhow::Result<()> {
     let settings = Settings::load(cli.config.as_deref(), &cli.command.flags(), &settings::environment())?;
     match cli.command {
         Command::Scheduler(a) => runtime()?.block_on(commands::scheduler(&settings, a.replace, &output)),
-        Command::Worker(_) => runtime()?.block_on(commands::worker(&settings, &output)),
+        Command::Worker(worker) => commands::worker(&settings, &output, worker.check),
         Command::Wait(wait) => {
             let timeout = std::time::Duration::from_secs(wait.timeout);
             runtime()?.block_on(commands::wait(&settings, wait.workers, timeout, &output))

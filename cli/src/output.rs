@@ -12,10 +12,7 @@ use crossterm::{execute, queue};
 use serde_json::json;
 use std::io::IsTerminal;
 use tilework_scheduler::ClusterState;
-use tracing_subscriber::EnvFilter;
-
-/// Which messages are logged: as in `RUST_LOG`.
-const LOG_VARIABLE: &str = "TILEWORK_LOG";
+use tilework_worker::process::Prints;
 
 /// The way to stdout.
 pub struct Output {
@@ -27,12 +24,23 @@ impl Output {
         Output { format }
     }
 
+    /// What is logged to stderr, if the environment does not say otherwise.
+    pub fn log(&self) -> &'static str {
+        if self.format == Format::Quiet { "error" } else { "warn,tilework=info" }
+    }
+
     /// Logs to stderr from now on.
     pub fn start_log(&self) {
-        let default = if self.format == Format::Quiet { "error" } else { "warn,tilework=info" };
-        let filter = EnvFilter::try_from_env(LOG_VARIABLE).unwrap_or_else(|_| EnvFilter::new(default));
-        let log = tracing_subscriber::fmt().with_writer(std::io::stderr).with_target(false).with_ansi(false);
-        log.with_env_filter(filter).init();
+        tilework_cluster::log::start(Some(self.log()));
+    }
+
+    /// What a worker prints.
+    pub fn prints(&self) -> Prints {
+        match self.format {
+            Format::Human => Prints::Text,
+            Format::Json => Prints::Json,
+            Format::Quiet => Prints::Nothing,
+        }
     }
 
     /// Prints text for people, or the value for programs.

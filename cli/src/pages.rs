@@ -200,7 +200,7 @@ pub fn workers(state: &ClusterState, width: Option<u16>) -> String {
             count(u64::from(w.leased.saturating_sub(w.running)) + w.ready as u64),
             format!("{} of {}", bytes(w.bytes_held), bytes(w.memory_bytes)),
             if w.leaving { format!("{}, leaves", time_us(w.up_us)) } else { time_us(w.up_us) },
-            w.build.chars().take(BUILD_DIGITS).collect(),
+            w.build.as_deref().unwrap_or("any").chars().take(BUILD_DIGITS).collect(),
             w.addresses.join(" "),
         ]
     });
@@ -328,7 +328,7 @@ mod tests {
             worker: WorkerId(n),
             name: format!("node-with-a-long-name-{n}"),
             addresses: vec![format!("10.98.0.{n}:40000")],
-            build: "0123456789abcdef".into(),
+            build: Some("0123456789abcdef".into()),
             threads: 4,
             memory_bytes: 8_000_000_000,
             bytes_held: 1_500_000_000,

@@ -38,7 +38,7 @@ struct Known {
     default: fn() -> anyhow::Result<String>,
 }
 
-const KNOWN: [Known; 10] = [
+const KNOWN: [Known; 11] = [
     Known { key: "connection-file", variable: "TILEWORK_CONNECTION", default: default_file },
     Known { key: "scheduler.announce", variable: "TILEWORK_SCHEDULER_ANNOUNCE", default: nothing },
     Known { key: "scheduler.listen", variable: "TILEWORK_SCHEDULER_LISTEN", default: anywhere },
@@ -50,6 +50,7 @@ const KNOWN: [Known; 10] = [
         default: || Ok(limits::memory_bytes().to_string()),
     },
     Known { key: "worker.name", variable: "TILEWORK_WORKER_NAME", default: worker_name },
+    Known { key: "worker.program", variable: "TILEWORK_WORKER_PROGRAM", default: nothing },
     Known { key: "worker.patience", variable: "TILEWORK_WORKER_PATIENCE", default: || Ok("30".into()) },
     Known {
         key: "worker.threads",
@@ -63,6 +64,8 @@ const KNOWN: [Known; 10] = [
 const GROUPS: [&str; 2] = ["TILEWORK_SCHEDULER_", "TILEWORK_WORKER_"];
 /// Save these, which belong to the batch script.
 const OF_OTHERS: [&str; 2] = ["TILEWORK_SCHEDULER_ARGS", "TILEWORK_WORKER_ARGS"];
+/// Says that workers are this program.
+const NO_PROGRAM: &str = "none";
 /// Names the configuration file.
 const FILE_VARIABLE: &str = "TILEWORK_CONFIG";
 
@@ -147,6 +150,11 @@ impl Settings {
     /// The text of a setting that may be empty.
     pub fn optional(&self, key: &str) -> Option<String> {
         Some(self.text(key).to_owned()).filter(|t| !t.is_empty())
+    }
+
+    /// The program that workers are, where it is not this one.
+    pub fn program(&self) -> Option<&str> {
+        Some(self.text("worker.program")).filter(|name| !["", NO_PROGRAM].contains(name))
     }
 
     /// The path of the connection file.

@@ -46,6 +46,7 @@ pub use ndarray::{
     ShapeBuilder, ShapeError, Slice, SliceArg, SliceInfo, SliceInfoElem, SliceNextDim, StrideShape, azip,
     indices, linspace, logspace, par_azip, parallel, range, s,
 };
+pub use role::init;
 pub use session::{EmbeddedOptions, GATHER_BYTES_MAX, Session};
 pub use tilework_expr::{
     AxisChunks, Boundary, Chunks, Complex, DType, Element, ExprError, Figures, JobError,

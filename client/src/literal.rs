@@ -1,9 +1,10 @@
 //! Data that the client provides to a program: chunks cut from an array in memory, made by a function, or fetched from
 //! where an earlier run left them.
 
+use crate::closures::FunctionError;
 use crate::error::Result;
 use std::any::Any;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use tilework_expr::{Attachment, ChunkIdx, Grid, JobError, Region};
@@ -27,12 +28,33 @@ pub(crate) struct Literal {
     /// Its name, unique in this process.
     pub(crate) id: u64,
     provider: Box<dyn Provider>,
+    /// Where it is a function of the user's that is called here.
+    function: Option<CalledHere>,
+}
+
+/// A function of the user's that this process calls in the workers' place.
+pub(crate) struct CalledHere {
+    /// The line of the program that asks for it.
+    pub(crate) at: &'static Location<'static>,
+    /// Why it does not travel; absent where it does, to workers that have it.
+    pub(crate) why: Option<FunctionError>,
 }
 
 impl Literal {
     pub(crate) fn new(provider: impl Provider) -> Literal {
         static NEXT: AtomicU64 = AtomicU64::new(1);
-        Literal { id: NEXT.fetch_add(1, Ordering::Relaxed), provider: Box::new(provider) }
+        let id = NEXT.fetch_add(1, Ordering::Relaxed);
+        Literal { id, provider: Box::new(provider), function: None }
+    }
+
+    /// The same of a function of the user's.
+    pub(crate) fn of_function(provider: impl Provider, function: CalledHere) -> Literal {
+        Literal { function: Some(function), ..Literal::new(provider) }
+    }
+
+    /// The function that this process calls, if it is one.
+    pub(crate) fn function(&self) -> Option<&CalledHere> {
+        self.function.as_ref()
     }
 
     /// Whether making a chunk may wait for those of other literals.
@@ -42,8 +64,12 @@ impl Literal {
 
     /// A new name and the attachment that belongs to it.
     pub(crate) fn attach(provider: impl Provider) -> (u64, Attachment) {
-        let literal = Literal::new(provider);
-        (literal.id, Arc::new(literal))
+        Literal::new(provider).attached()
+    }
+
+    /// Its name and the attachment that belongs to it.
+    pub(crate) fn attached(self) -> (u64, Attachment) {
+        (self.id, Arc::new(self))
     }
 
     /// The literal behind an attachment, if it is one.

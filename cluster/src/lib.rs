@@ -2,8 +2,8 @@
 //!
 //! Owns: [`connection`] files, the certificate and the token ([`security`]), the settings of every
 //! connection ([`transport`]), the addresses to announce ([`interfaces`], [`listen`]), child processes
-//! ([`process`]), processors and memory granted ([`limits`]), the wish to stop ([`signals`]), and what people call a
-//! process ([`who`]).
+//! ([`process`]), processors and memory granted ([`limits`]), the log of a process ([`log`]), the wish to stop
+//! ([`signals`]), and what people call a process ([`who`]).
 //! Must not know: arrays, chunks, tasks, or any message of the protocol.
 //!
 //! A scheduler binds, writes the file, and serves; a worker or a client waits for the file, and connects:
@@ -36,6 +36,7 @@ pub mod connection;
 pub mod interfaces;
 pub mod limits;
 pub mod listen;
+pub mod log;
 pub mod process;
 pub mod security;
 pub mod signals;

@@ -45,3 +45,25 @@ pub fn shutdown_signal() -> io::Result<impl Future<Output = Shutdown> + Send + '
         }
     })
 }
+
+/// A future that completes at the first SIGINT or SIGTERM, after a line in the log; a second one then ends the process
+/// at once.
+///
+/// # Errors
+/// If the handlers cannot be installed.
+///
+/// # Panics
+/// Outside a tokio runtime.
+pub fn told_to_end() -> io::Result<impl Future<Output = ()> + Send + 'static> {
+    let first = shutdown_signal()?;
+    Ok(async move {
+        let signal = first.await;
+        tracing::info!(%signal, "ending");
+        if let Ok(second) = shutdown_signal() {
+            tokio::spawn(async move {
+                second.await;
+                std::process::exit(1);
+            });
+        }
+    })
+}

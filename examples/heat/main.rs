@@ -5,7 +5,7 @@ use std::f64::consts::TAU;
 use std::time::Instant;
 use tilework::prelude::*;
 use tilework::{Boundary, ndarray};
-use tilework_examples::Where;
+use tilework_examples::{Where, result};
 
 /// Computes how a wave of heat on a torus decays, and compares it with what the mathematics say.
 #[derive(Parser)]
@@ -60,7 +60,10 @@ fn main() -> anyhow::Result<()> {
     }
     // Such a wave keeps its form and loses the same share in every step.
     let kept = (1.0 - 4.0 * FLOW * (1.0 - wave.cos())).powi(args.steps);
-    let error = (&heat - &(&start * kept)).abs().try_max()?;
+    let (error, total) = ((&heat - &(&start * kept)).abs().lazy_max(), heat.abs().lazy_sum());
+    let (error, total) = tilework::try_compute_all(&(&error, &total))?;
+    let (error, total) = (error[()], total[()]);
+    result(&format!("error {error:e}, {total} in all"));
     let (workers, seconds) = (session.n_workers(), started.elapsed().as_secs_f64());
     println!(
         "after {} steps {:.3} % is left, error {error:.1e} ({workers} workers, {seconds:.2} s)",

@@ -9,7 +9,7 @@ use plotters::prelude::*;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 use tilework::prelude::*;
-use tilework_examples::{Where, peak_memory_bytes};
+use tilework_examples::{Where, peak_memory_bytes, result};
 
 /// The share of the Earth's surface that is land, from a mask of 933 million cells.
 #[derive(Parser)]
@@ -19,6 +19,9 @@ struct Args {
     /// The Zarr store with the arrays `mask` (true = ocean), `lat` and `lon`.
     #[arg(long, default_value = concat!(env!("CARGO_MANIFEST_DIR"), "/data/land_mask.zarr"))]
     data: PathBuf,
+    /// Only so many rows of cells from the north pole, for a quick look; a band of 10° has 1200.
+    #[arg(long, value_name = "N")]
+    rows: Option<usize>,
     /// Where the plot of the profile goes.
     #[arg(long, default_value = "land_area.png", value_name = "FILE")]
     plot: PathBuf,
@@ -36,7 +39,7 @@ fn main() -> anyhow::Result<()> {
     let started = Instant::now();
     let session = args.place.open()?;
     session.show_progress(true);
-    let land = measure(&args.data)?;
+    let land = measure(&args.data, args.rows)?;
     let seconds = started.elapsed().as_secs_f64();
 
     println!("land: {:.3} % of the Earth's surface", 100.0 * land.share);
@@ -52,6 +55,7 @@ fn main() -> anyhow::Result<()> {
         );
     }
     println!("longitude with most land: {:.2}° E", land.longitude);
+    result(&format!("{} {} {:?}", land.share, land.longitude, land.by_latitude));
     plot(&land, &args.plot).with_context(|| format!("cannot draw {}", args.plot.display()))?;
     println!("profile drawn to {}", args.plot.display());
     println!("{seconds:.2} s, at most {} MB of memory in this process", peak_memory_bytes() / 1_000_000);
@@ -59,11 +63,13 @@ fn main() -> anyhow::Result<()> {
 }
 
 /// Builds the three results as expressions and computes them in one run: every chunk of the mask is read once.
-fn measure(data: &Path) -> anyhow::Result<Land> {
+fn measure(data: &Path, rows: Option<usize>) -> anyhow::Result<Land> {
     let ocean: Array2<bool> = Array::read_zarr(data, "mask")?;
     let latitude: Array1<f64> = Array::read_zarr(data, "lat")?;
     let longitude: Array1<f64> = Array::read_zarr(data, "lon")?;
-    let (n_rows, n_columns) = ocean.dim();
+    let (band_rows, n_columns) = (ocean.nrows() / 18, ocean.ncols());
+    let n_rows = rows.unwrap_or(ocean.nrows()).min(ocean.nrows());
+    let (ocean, latitude) = (ocean.slice(s![..n_rows, ..]), latitude.slice(s![..n_rows]));
 
     let land = (!&ocean).cast::<f64>();
     let weight = latitude.to_radians().cos();
@@ -75,9 +81,8 @@ fn measure(data: &Path) -> anyhow::Result<Land> {
         tilework::try_compute_all(&(&area_by_row, &weight, &area_by_column, &longitude))?;
 
     let whole = weight.sum() * n_columns as f64;
-    let rows = n_rows / 18;
-    let by_latitude = (0..18).map(|band| {
-        let band = band * rows..(band + 1) * rows;
+    let by_latitude = (0..n_rows / band_rows).map(|band| {
+        let band = band * band_rows..(band + 1) * band_rows;
         area_by_row.slice(s![band.clone()]).sum() / (weight.slice(s![band]).sum() * n_columns as f64)
     });
     let most =

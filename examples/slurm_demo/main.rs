@@ -6,7 +6,7 @@ use clap::Parser;
 use std::io::Write;
 use std::time::{Duration, Instant};
 use tilework::prelude::*;
-use tilework_examples::Where;
+use tilework_examples::{Where, result};
 
 /// Sums the integers below a number, chunk by chunk, on the cluster.
 #[derive(Parser)]
@@ -25,6 +25,8 @@ struct Args {
 }
 
 fn main() -> anyhow::Result<()> {
+    // Only needed where a process cannot become a worker before `main`; it does no harm elsewhere.
+    tilework::init();
     let args = Args::parse();
     let session = args.place.open()?;
     let started = Instant::now();
@@ -45,6 +47,7 @@ fn main() -> anyhow::Result<()> {
         std::process::exit(3);
     }
     anyhow::ensure!(sum == expected, "the sum is {sum}, expected {expected}");
+    result(&format!("sum {sum}"));
     println!("OK workers={} sum={sum}", session.n_workers());
     Ok(())
 }

@@ -3,12 +3,14 @@
 //! Knows plans and geometry. Must not know workers, time or kernels.
 
 use crate::dtype::DType;
+use crate::fused::Def;
 use crate::grid::{AxisGrid, ChunkIdx, Grid, Region, region_len};
-use crate::kernel::Halo;
+use crate::kernel::{Halo, Kernel};
 use crate::plan::{Input, InputMap, Plan, Stage, StageKind};
 use crate::task::StageIdx;
 use crate::view::{AxisMap, View, chunks_read, outputs_within};
 use std::ops::Range;
+use std::sync::Arc;
 
 impl Plan {
     /// The stage at `idx`.
@@ -159,6 +161,21 @@ impl Plan {
 }
 
 impl Stage {
+    /// A function of the user's that its tasks call; any, for all of a program's are of one executable.
+    #[must_use]
+    pub fn kernel(&self) -> Option<&Arc<Kernel>> {
+        match &self.kind {
+            StageKind::Map(program) | StageKind::Reduce { program, .. } => {
+                program.values.iter().find_map(|value| match &value.def {
+                    Def::Apply(kernel, _) => Some(kernel),
+                    _ => None,
+                })
+            }
+            StageKind::Blocks(kernel) | StageKind::FoldAxis { kernel, .. } => Some(kernel),
+            _ => None,
+        }
+    }
+
     /// The axes of `grid` that the result does not have.
     #[must_use]
     pub fn folded_axes(&self) -> Option<&[usize]> {

@@ -303,6 +303,20 @@ pub enum JobError {
         /// How the workers that were there ended, in words.
         ended: String,
     },
+    /// The program calls functions of its own, and no worker has them.
+    #[error(
+        "the function {function} is part of the program's own executable (build {build}), and none of the workers, of \
+         which there are {workers}, is that program: start workers with `tilework worker --program ./my_program` \
+         (tilework.sbatch does so by itself), or trace the function with `map_expr`, which runs on any worker"
+    )]
+    Foreign {
+        /// The function's type.
+        function: String,
+        /// The executable that it is part of.
+        build: String,
+        /// How many workers there are.
+        workers: u32,
+    },
     /// The program itself was refused.
     #[error("the program was refused: {0}")]
     Program(String),

@@ -21,7 +21,8 @@ impl World {
         if self.setup.deserted {
             return;
         }
-        let there = |n: &Node| n.alive && !n.leaving && n.memory_bytes >= large && !self.deaf(n);
+        let there =
+            |n: &Node| n.alive && !n.leaving && n.memory_bytes >= large && n.build.is_none() && !self.deaf(n);
         if !self.nodes.iter().any(there) {
             let at = self.now_us + self.rng.delay_us(20_000);
             self.add_worker(at, true);

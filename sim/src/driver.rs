@@ -85,6 +85,9 @@ impl World {
             let (id, task, feeds) = (run.id, run.task, run.feeds.clone());
             let incarnation = self.nodes[node].incarnation;
             let stop = run_is_stopped(&self.nodes[node], id);
+            let kernel = self.reference.plan(task.job).stage(task.stage).kernel().cloned();
+            let foreign = self.nodes[node].build.is_some() && kernel.is_some();
+            assert!(!foreign, "worker {node} of another program starts {task:?}");
             let missing = feeds.iter().find(|f| !self.nodes[node].store.contains_key(&f.source));
             assert!(missing.is_none(), "worker {node} starts {task:?} without {missing:?}");
             let at = self.now_us + if stop { 1 } else { self.rng.delay_us(base) };

@@ -101,6 +101,12 @@ impl World {
             JobError::Operation { message, .. } if message.contains("it cannot be put") => {
                 assert!(self.counts.of(Fault::PutElsewhere) > 0, "job {i}: {message}");
             }
+            JobError::Foreign { .. } => {
+                let has_functions =
+                    |j: u64| self.reference.plan(JobId(j)).stages.iter().any(|s| s.kernel().is_some());
+                assert!(self.setup.mixed && (0..=i as u64).any(has_functions), "job {i} was refused");
+                self.counts.add(Fault::Foreign);
+            }
             JobError::Program(_) if self.jobs[..i].iter().any(|j| j.failed.is_some()) => {}
             other => panic!("job {i} failed: {other}"),
         }

@@ -24,6 +24,7 @@ pub enum Fault {
     BadOperation,
     DeadlyTask,
     TooLarge,
+    Foreign,
     Released,
     Cancelled,
     ClientLost,
@@ -42,7 +43,7 @@ pub enum Fault {
 
 impl Fault {
     /// Every kind.
-    pub const ALL: [Fault; 30] = {
+    pub const ALL: [Fault; 31] = {
         use Fault::*;
         [
             Killed,
@@ -61,6 +62,7 @@ impl Fault {
             BadOperation,
             DeadlyTask,
             TooLarge,
+            Foreign,
             Released,
             Cancelled,
             ClientLost,
@@ -98,6 +100,7 @@ impl Fault {
             Fault::BadOperation => "job failed by its operation",
             Fault::DeadlyTask => "job failed by a deadly task",
             Fault::TooLarge => "job failed for memory",
+            Fault::Foreign => "job failed for want of its program",
             Fault::Released => "job released while it ran",
             Fault::Cancelled => "job cancelled by another",
             Fault::ClientLost => "client lost",

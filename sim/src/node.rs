@@ -22,6 +22,8 @@ pub(crate) struct Node {
     pub incarnation: u64,
     pub threads: u32,
     pub memory_bytes: u64,
+    /// The build whose functions it can call; any where absent.
+    pub build: Option<String>,
     pub core: Worker,
     pub store: BTreeMap<Source, u64>,
     /// Tasks in the order in which they came; the first `threads` run.

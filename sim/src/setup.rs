@@ -106,6 +106,8 @@ pub(crate) struct Setup {
     pub uneven: bool,
     /// Whether nobody comes where nobody is left.
     pub deserted: bool,
+    /// Whether some workers are of another program, and cannot call the jobs' functions.
+    pub mixed: bool,
 }
 
 impl Setup {
@@ -145,6 +147,7 @@ impl Setup {
             task_bytes_max,
             uneven: rng.one_in(12),
             deserted: rng.one_in(50),
+            mixed: rng.one_in(6),
         }
     }
 

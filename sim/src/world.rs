@@ -192,11 +192,13 @@ impl World {
             if large { self.setup.task_bytes_max * 100 } else { self.setup.memory_bytes(&mut self.rng) };
         let limits = worker::Limits { threads, memory_bytes, ..self.setup.worker_limits.clone() };
         let incarnation = self.rng.next();
+        let foreign = !large && self.setup.mixed && incarnation.is_multiple_of(3);
         self.nodes.push(Node {
             name: format!("w{}", self.nodes.len()),
             incarnation,
             threads,
             memory_bytes,
+            build: foreign.then(|| "another program".to_owned()),
             core: Worker::new(limits),
             store: BTreeMap::new(),
             runs: VecDeque::new(),
@@ -351,7 +353,7 @@ impl World {
             threads: n.threads,
             memory_bytes: n.memory_bytes,
             addresses: vec![format!("host{node}:1")],
-            build: String::new(),
+            build: n.build.clone(),
         };
         let worker = WorkerId(self.id() as u32);
         self.nodes[node].conn = Some(worker);

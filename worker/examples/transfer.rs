@@ -23,6 +23,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         memory_bytes: 4 << 30,
         addresses: bound.addresses().to_vec(),
         patience: Duration::ZERO,
+        build: None,
     };
     let worker = WorkerHandle::start(&config, Arc::new(scheduler.clone()), Arc::new(LocalPeers::default()))?;
     let service = ChunkService::new(&worker, &identity, 4 << 30);

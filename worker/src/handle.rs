@@ -31,6 +31,8 @@ pub struct Config {
     pub addresses: Vec<String>,
     /// How long it tries to reach a scheduler that is gone before it ends.
     pub patience: Duration,
+    /// The build whose functions it can call, where programs may be of another one; absent where they cannot.
+    pub build: Option<String>,
 }
 
 impl Config {
@@ -38,7 +40,8 @@ impl Config {
     #[must_use]
     pub fn local(name: impl Into<String>, threads: usize, memory_bytes: u64) -> Config {
         let name = name.into();
-        Config { name, threads, memory_bytes, addresses: Vec::new(), patience: Duration::ZERO }
+        let (addresses, patience) = (Vec::new(), Duration::ZERO);
+        Config { name, threads, memory_bytes, addresses, patience, build: None }
     }
 }
 
@@ -113,7 +116,7 @@ impl WorkerHandle {
             threads: threads as u32,
             memory_bytes: config.memory_bytes,
             addresses: config.addresses.clone(),
-            build: build_of(config),
+            build: config.build.clone(),
         };
         let shared =
             Arc::new(Shared { store: Arc::default(), plans: Arc::default(), number: watch::channel(None).0 });
@@ -248,14 +251,6 @@ impl Putter {
         let put = Post::Events(vec![Event::Put { lease, key, bytes }]);
         inbox.send(put).await.map_err(|_| PutError::Ended)
     }
-}
-
-/// The build of this executable, for those who look at a cluster; workers of one process are of one build.
-fn build_of(config: &Config) -> String {
-    if config.addresses.is_empty() {
-        return String::new();
-    }
-    tilework_kernels::native::build_id().map(str::to_owned).unwrap_or_default()
 }
 
 /// A number that tells this life of the process from every other.

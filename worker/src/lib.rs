@@ -7,7 +7,7 @@
 //! - [`WorkerHandle`] is a worker, in a process of its own or in the client's.
 //! - [`LocalPeers`] and [`ChunkClient`] are its ways to other workers' chunks; [`serve_chunks`] is theirs to its.
 //! - [`GrpcLink`] is its way to a scheduler in another process; in process that is the scheduler's handle.
-//! - [`run`] is the whole life of a worker process.
+//! - [`run`] is the whole life of a worker; [`process`] that of a process which is nothing else.
 //! - [`Sources::perform_here`] does one task on the calling thread, which [`runs_tasks`] tells of.
 
 mod crew;
@@ -20,6 +20,7 @@ mod peer;
 mod peers;
 mod plans;
 mod pool;
+pub mod process;
 mod run;
 mod serve;
 mod source;

@@ -17,6 +17,7 @@ use tilework_cluster::connection::{ConnectionError, ConnectionFile};
 use tilework_cluster::interfaces::{InterfaceError, Interfaces};
 use tilework_cluster::listen::{BindError, bind};
 use tilework_expr::WorkerId;
+use tilework_kernels::native::build_id;
 use tracing::info;
 
 /// Allocations of at least this many bytes, such as the arrays of functions of the user's, are mapped on their own.
@@ -26,7 +27,7 @@ const MMAP_THRESHOLD_BYTES: libc::c_int = 1 << 20;
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// What a worker process needs to know.
-#[derive(Clone, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct RunConfig {
     /// The connection file of the cluster.
     pub connection_file: PathBuf,
@@ -111,6 +112,8 @@ pub async fn run(
         memory_bytes: config.memory_bytes,
         addresses,
         patience: config.patience,
+        // Where the system does not tell it, no function can be called.
+        build: Some(build_id().unwrap_or_default().to_owned()),
     };
     let peers = Arc::new(ChunkClient::new(&identity));
     let worker = WorkerHandle::start(&of_worker, Arc::new(GrpcLink::new(file)), peers)?;

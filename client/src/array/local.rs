@@ -4,16 +4,17 @@
 
 use super::construct::{is_large, is_row_major};
 use super::kind::choice::default_chunks;
-use super::kind::memory::{Owner, literal, provided};
+use super::kind::memory::{Owner, literal};
 use super::{ArcArray, Array, ArrayBase, ArrayView, ArrayViewMut, DataOwned, dim_of, shape_of};
 use crate::error::{Error, Result, or_panic};
-use crate::literal::{Literal, Provider};
+use crate::literal::{CalledHere, Literal, Provider};
 use crate::session::Session;
 use ndarray::{Dimension, Ix0, Ix1, Ix2, Ix3, ShapeBuilder, ShapeError, StrideShape};
 use std::marker::PhantomData;
 use std::mem::MaybeUninit;
+use std::panic::Location;
 use std::sync::Arc;
-use tilework_expr::{Chunks, Element, ExprError, JobError, Region, region_len, region_shape};
+use tilework_expr::{Chunks, Element, Expr, ExprError, JobError, Region, region_len, region_shape};
 use tilework_kernels::{Buffer, Chunk, Plane};
 
 /// A function of the index.
@@ -80,8 +81,18 @@ fn on_workers<A, D: Dimension, F: FnMut(D::Pattern) -> A>(
     // Where no session can be had, the function is called here.
     let session = Session::current().ok()?;
     let chunks = default_chunks(lens);
-    let provider = || Literal::attach(Conjured(conjured_chunk::<A, D, F>)).1;
-    let expr = crate::closures::from_index::<A, D, F>(f, lens, &chunks, provider).ok()?;
+    let at = Location::caller();
+    let provider = || {
+        Literal::of_function(Conjured(conjured_chunk::<A, D, F>), CalledHere { at, why: None }).attached().1
+    };
+    let expr = match crate::closures::from_index::<A, D, F>(f, lens, &chunks, provider) {
+        Ok(expr) => expr,
+        Err(Error::Function(why)) => {
+            session.called_here(&CalledHere { at, why: Some(why) });
+            return None;
+        }
+        Err(_) => return None,
+    };
     match session.persist(&[expr]) {
         Ok(mut held) => Some(Array::of_expr(held.remove(0))),
         // The function's own failure, as it would fail here.
@@ -154,7 +165,7 @@ impl<A, S: DataOwned<Elem = A>, D: Dimension> ArrayBase<S, D, A> {
     }
 
     /// An array of `shape` whose element at `index` is `f(index)`. It is made at once: a large one by the workers, which
-    /// keep it, if the function captures nothing and they are processes of this executable; else in this process.
+    /// keep it, if the function captures nothing and they are processes of this program; else in this process.
     /// [`in_chunks(chunks).from_shape_fn(..)`](super::InChunks::from_shape_fn) makes the chunks that a computation needs,
     /// when it does.
     ///
@@ -260,6 +271,7 @@ impl<A: Element, D: Dimension> Array<A, D> {
     /// # Errors
     /// A shape that is too large.
     #[allow(deprecated, reason = "the older form is the one that does it")]
+    #[track_caller]
     pub fn try_from_shape_fn<Sh, F>(shape: Sh, f: F) -> Result<Self>
     where
         Sh: ShapeBuilder<Dim = D>,
@@ -276,6 +288,7 @@ impl<A: Element, D: Dimension> Array<A, D> {
     #[deprecated(
         note = "chunks beside other numbers are misread: use `in_chunks(chunks)` and the method without `_chunked`"
     )]
+    #[track_caller]
     pub fn try_from_shape_fn_chunked<Sh, F>(shape: Sh, chunks: impl Into<Chunks>, f: F) -> Result<Self>
     where
         Sh: ShapeBuilder<Dim = D>,
@@ -285,8 +298,13 @@ impl<A: Element, D: Dimension> Array<A, D> {
         let (shape, chunks) = (shape_of(shape), chunks.into());
         let f = Arc::new(f);
         let provider = || Function::<A, D, F> { f: Arc::clone(&f), types: PhantomData };
-        match crate::closures::from_index::<A, D, F>(&f, &shape, &chunks, || Literal::attach(provider()).1) {
-            Err(Error::Function(_)) => Ok(Self::of_expr(provided(&shape, &chunks, A::DTYPE, provider())?)),
+        let at = Location::caller();
+        let literal = |why| Literal::of_function(provider(), CalledHere { at, why }).attached();
+        match crate::closures::from_index::<A, D, F>(&f, &shape, &chunks, || literal(None).1) {
+            Err(Error::Function(why)) => {
+                let (id, data) = literal(Some(why));
+                Ok(Self::of_expr(Expr::literal(&shape, &chunks, A::DTYPE, id, data)?))
+            }
             result => Ok(Self::of_expr(result?)),
         }
     }

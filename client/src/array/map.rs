@@ -10,26 +10,28 @@ use super::write::here;
 use super::{Array, ArrayBase, ArrayView, ArrayViewMut, Data, DataMut};
 use crate::closures;
 use crate::error::{Error, Result, or_panic};
+use crate::session::Session;
 use ndarray::{Axis, Dimension, Ix1, RemoveAxis};
 use std::ops::{Mul, MulAssign};
 use std::panic::Location;
 use tilework_expr::Expr;
 
 on_all!({ A } {
-    /// The array of what `f` gives for a reference to each element.
+    /// The array of what `f` gives for a reference to each element. Runs in this process: a lazy array is computed and
+    /// brought here, with one warning for the line where there are workers elsewhere. [`Array::mapv`] runs on them.
     #[track_caller]
     pub fn map<'r, B, F>(&'r self, f: F) -> Array<B, D>
     where
         F: FnMut(&'r A) -> B,
         A: 'r,
     {
-        Array::local(self.here().map(f))
+        Array::local(brought(self, "map").map(f))
     }
 
     /// The array of what `f` gives for each element.
     ///
-    /// Where the array is lazy or large, a function that captures nothing runs on the workers, if they are processes
-    /// of this executable; one that captures variables makes the array be computed and runs in this process, after
+    /// Where the array is lazy or large, a function that captures nothing runs on the workers, which must be processes
+    /// of this program (`tilework worker --program`); one that captures variables makes the array be computed and runs in this process, after
     /// one warning for the line. `mapv_with` takes such values as parameters.
     ///
     /// ```
@@ -60,7 +62,7 @@ on_all!({ A } {
         F: FnMut(ArrayView<'r, A, Ix1>) -> B,
         A: 'r,
     {
-        Array::local(self.here().map_axis(axis, |lane| mapping(ArrayView::local(lane))))
+        Array::local(brought(self, "map_axis").map_axis(axis, |lane| mapping(ArrayView::local(lane))))
     }
 
     /// Folds along an axis, which the result does not have. Runs where [`Array::mapv`] would.
@@ -175,6 +177,18 @@ impl<A: Clone, S: Data<Elem = A>, D: Dimension> ArrayBase<S, D, A> {
             here(self).mapv_inplace(f);
         }
     }
+}
+
+/// The elements in this process, for a method that calls its function here.
+#[track_caller]
+fn brought<'a, A, D: Dimension>(
+    source: &'a (impl Source<A, D> + ?Sized),
+    method: &str,
+) -> &'a ndarray::ArrayRef<A, D> {
+    if source.is_unknown() && Session::started().is_some_and(|session| session.is_elsewhere()) {
+        closures::warn_of_method(Location::caller(), method);
+    }
+    source.here()
 }
 
 /// What `f` gives for each element: see [`sent`]. Every `mapv` comes through here. What comes of an expression keeps its

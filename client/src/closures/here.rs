@@ -20,6 +20,27 @@ pub(crate) fn warn(at: &'static Location<'static>, why: &FunctionError) {
     }
 }
 
+/// Says on stderr that a line's function of the index is called in this process for workers elsewhere. Once for each
+/// line of the program.
+pub(crate) fn warn_of_index(at: &'static Location<'static>, why: &dyn std::fmt::Display) {
+    if first_time(at) {
+        eprintln!(
+            "tilework: {at}: the function is called in this process for all elements, by no worker: {why}"
+        );
+    }
+}
+
+/// Says on stderr that a line's method of ndarray brings an array from the workers to call its function here. Once for
+/// each line of the program.
+pub(crate) fn warn_of_method(at: &'static Location<'static>, method: &str) {
+    if first_time(at) {
+        eprintln!(
+            "tilework: {at}: the array is computed and brought to this process, where `{method}` calls the function: \
+             `mapv`, `map_blocks` and `fold_axis` run on the workers"
+        );
+    }
+}
+
 fn first_time(at: &'static Location<'static>) -> bool {
     static SEEN: Mutex<BTreeSet<(&str, u32, u32)>> = Mutex::new(BTreeSet::new());
     let mut seen = SEEN.lock().unwrap_or_else(PoisonError::into_inner);

@@ -18,9 +18,10 @@ use tilework_expr::Element;
 /// # Functions of your own
 ///
 /// A function that captures nothing (a closure without captured variables, `f64::sqrt`, a function's name) runs on
-/// the workers, if they are processes of this same executable, as those of an embedded session and of
-/// [`Session::processes`](crate::Session::processes) are; on others a computation with it fails with an error that
-/// names both builds. It should depend on its arguments alone: it runs on several threads and processes at once, in
+/// the workers, if they are processes of this same program, as those of an embedded session, of
+/// [`Session::processes`](crate::Session::processes), of `tilework worker --program ./my_program` and of the script for
+/// Slurm are. Where workers of other programs are among them, it runs on those that have it; where there are only such, a
+/// computation with it fails with an error that says how to start others. It should depend on its arguments alone: it runs on several threads and processes at once, in
 /// any order, again where a chunk was lost, and statics have on each worker the values that they start with.
 ///
 /// Of ndarray's methods, [`mapv`](Array::mapv) and its like run on the workers where the array is lazy or large.

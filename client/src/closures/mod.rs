@@ -17,7 +17,7 @@ pub(crate) mod zip;
 pub(crate) use blocks::fold;
 pub use blocks::{Boundaries, Depths};
 pub(crate) use elements::{from_index, on_each};
-pub(crate) use here::warn;
+pub(crate) use here::{warn, warn_of_index, warn_of_method};
 pub use params::Params;
 pub use ship::FunctionError;
 pub(crate) use ship::conjure;

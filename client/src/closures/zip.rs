@@ -75,7 +75,7 @@ zip_arrays! {
 
 /// The array of what `f` gives for the elements of several arrays of one shape, as ndarray's `Zip::map_collect`.
 ///
-/// On sessions with workers of this executable the function runs there, if it captures nothing; else the arrays are
+/// On workers that are processes of this program the function runs there, if it captures nothing; else the arrays are
 /// computed and it is called in this process, at once, after one warning for the line.
 ///
 /// ```

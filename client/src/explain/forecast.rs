@@ -143,7 +143,7 @@ impl Run {
             threads: size.threads,
             memory_bytes: size.memory_bytes,
             addresses: Vec::new(),
-            build: String::new(),
+            build: None,
         };
         self.nodes.push(Counting {
             core: Worker::new(worker::Limits::new(size.threads, size.memory_bytes)),

@@ -5,6 +5,7 @@ use super::jobs::Jobs;
 use super::wait::wait_for;
 use super::{EmbeddedOptions, Place, Session, WorkerSize, Workers};
 use crate::error::{Error, Result};
+use crate::role;
 use std::sync::Arc;
 use tilework_cluster::limits;
 use tilework_expr::{TaskKey, WorkerId};
@@ -60,6 +61,7 @@ impl Drop for Running {
 }
 
 pub(super) fn start(options: &EmbeddedOptions) -> Result<Session> {
+    role::is_ours()?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(MESSAGE_THREADS)
         .thread_name("tilework-messages")

@@ -10,6 +10,7 @@ mod fetch;
 pub(crate) mod gather;
 mod held;
 mod jobs;
+mod own;
 mod processes;
 mod progress;
 mod remote;
@@ -22,7 +23,9 @@ use crate::literal::{InMemory, Literal};
 use data::DataPlane;
 use held::Held;
 use jobs::Jobs;
+pub(crate) use processes::chain;
 use progress::{Progress, Setting};
+use std::cell::OnceCell;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -72,6 +75,7 @@ pub(crate) struct Inner {
     progress: Mutex<Setting>,
     workers: Workers,
     place: Place,
+    own: own::Own,
     /// Dropped last: ends what the session started.
     _backing: Box<dyn Send + Sync>,
 }
@@ -139,6 +143,8 @@ fn persist_within_task(outputs: &[Expr]) -> Result<Vec<Expr>> {
 /// The program that computes the expressions on a session, or on none, and its literals.
 fn program(outputs: &[Expr], on: Option<&Session>) -> (Program, jobs::Literals) {
     let mut literals = Vec::new();
+    let has_own_workers = OnceCell::new();
+    let foreign = |s: &Session| !has_own_workers.get_or_init(|| s.has_own_workers());
     let program = Program::replacing(outputs, |e| {
         let attachment = e.attachment()?;
         let literal = match (e.op(), attachment.downcast_ref::<Held>()) {
@@ -146,12 +152,13 @@ fn program(outputs: &[Expr], on: Option<&Session>) -> (Program, jobs::Literals) 
                 Arc::clone(held.literal())
             }
             (Op::Literal { .. }, _) => Literal::of(attachment)?,
-            // A function of the index gives the same chunks here, where the workers may not have it.
-            _ if on.is_some_and(|s| s.0.place == Place::Cluster) && e.op().kernel().is_some() => {
-                Literal::of(attachment)?
-            }
+            // A function of the index gives the same chunks here, where the workers do not have it.
+            _ if e.op().kernel().is_some() && on.is_some_and(foreign) => Literal::of(attachment)?,
             _ => return None,
         };
+        if let (Some(session), Some(function)) = (on, literal.function()) {
+            session.called_here(function);
+        }
         let id = literal.id;
         literals.push(literal);
         Some(Op::Literal { id })
@@ -306,6 +313,7 @@ impl Session {
             progress: Mutex::new(Setting::from_environment()),
             workers,
             place,
+            own: own::Own::default(),
             _backing: backing,
         }))
     }

@@ -16,9 +16,13 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 use tilework_cluster::connection;
 use tilework_cluster::process::{LocalProcess, Output, Spec};
+use tilework_worker::RunConfig;
+use tilework_worker::process::{Prints, WorkerProcess};
 
 /// How long the processes may take to come up.
 const START_MAX: Duration = Duration::from_secs(60);
+/// How long a worker looks for a scheduler that is gone before it ends.
+const PATIENCE: Duration = Duration::from_secs(5);
 /// How long they get to end by themselves.
 const STOP_GRACE: Duration = Duration::from_secs(5);
 /// Time between two looks at the processes.
@@ -81,6 +85,23 @@ impl Drop for Backing {
 impl Processes {
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// An error where one of the processes has ended before the session began.
+    fn all_run(&self) -> Result<()> {
+        let mut state = self.lock();
+        let State { scheduler, workers, .. } = &mut *state;
+        for process in std::iter::once(scheduler).chain(workers.iter_mut().filter_map(|w| w.process.as_mut())) {
+            if let Ok(Some(status)) = process.status() {
+                let why = format!(
+                    "{} of the session ended while it started ({status}); what it said is on standard error. If that \
+                     was this program's own `main`, `tilework::init();` must be its first line",
+                    process.name()
+                );
+                return Err(Error::Cluster(why));
+            }
+        }
+        Ok(())
     }
 
     /// How the workers that ended last did so, in words; nothing where none did.
@@ -182,7 +203,7 @@ pub(super) fn start(n: usize) -> Result<Session> {
         };
         return Err(error.into());
     }
-    role::link();
+    role::is_ours()?;
     let dir = private_dir()?;
     let file = dir.join("connection.json");
     let state = State {
@@ -199,11 +220,24 @@ pub(super) fn start(n: usize) -> Result<Session> {
     let memory_bytes = tilework_cluster::limits::memory_bytes() / (n as u64 + 1);
     for i in 0..n {
         let name = format!("worker-{i}");
-        let role = Role::Worker { file: file.clone(), name: name.clone(), threads, memory_bytes };
+        let config = RunConfig {
+            connection_file: file.clone(),
+            wait: START_MAX,
+            job: None,
+            name: name.clone(),
+            listen: "127.0.0.1:0".into(),
+            announce: None,
+            threads,
+            memory_bytes,
+            patience: PATIENCE,
+        };
+        let role = Role::Worker(WorkerProcess { config, prints: Prints::Nothing, log: None });
         let process = Some(spawn(name.clone(), &role)?);
         processes.lock().workers.push(Member { name, role, process });
     }
-    remote::start(&file, n, START_MAX, (processes, backing))
+    let io = remote::Io::start()?;
+    let file = io.run_while(remote::joined(file, n, START_MAX), || processes.all_run())??;
+    remote::open(file, io, Some(processes), backing)
 }
 
 fn spawn(name: String, role: &Role) -> Result<LocalProcess> {
@@ -236,7 +270,7 @@ fn private_dir() -> Result<PathBuf> {
 }
 
 /// An error and its causes in one line.
-pub(super) fn chain(error: &dyn std::error::Error) -> String {
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {

@@ -5,11 +5,12 @@ use super::jobs::Jobs;
 use super::processes::{Processes, chain};
 use super::{Place, Session, WorkerSize, Workers};
 use crate::error::{Error, Result};
+use crate::role;
 use std::collections::VecDeque;
 use std::future::Future;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::mpsc;
+use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::{Duration, Instant};
 use tilework_cluster::connection::ConnectionFile;
 use tilework_expr::{TaskKey, WorkerId};
@@ -28,10 +29,10 @@ const LOST_MAX: usize = 1024;
 const MESSAGE_THREADS: usize = 2;
 
 /// The runtime of a session; calls from outside wait on a channel, so that they may come from any thread.
-struct Io(Option<Runtime>);
+pub(super) struct Io(Option<Runtime>);
 
 impl Io {
-    fn start() -> Result<Io> {
+    pub(super) fn start() -> Result<Io> {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(MESSAGE_THREADS)
             .thread_name("tilework-messages")
@@ -45,12 +46,29 @@ impl Io {
         F: Future + Send + 'static,
         F::Output: Send + 'static,
     {
+        self.run_while(future, || Ok(()))
+    }
+
+    /// What a future gives, as long as `check` finds nothing wrong; it is called now and then meanwhile.
+    pub(super) fn run_while<F>(&self, future: F, mut check: impl FnMut() -> Result<()>) -> Result<F::Output>
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
         let (done, result) = mpsc::sync_channel(1);
         self.runtime().spawn(async move {
             // Err: whoever waited is gone.
             let _ = done.send(future.await);
         });
-        result.recv().map_err(|_| Error::Cluster("the session's runtime has ended".into()))
+        loop {
+            match result.recv_timeout(JOIN_PAUSE) {
+                Ok(output) => return Ok(output),
+                Err(RecvTimeoutError::Timeout) => check()?,
+                Err(RecvTimeoutError::Disconnected) => {
+                    return Err(Error::Cluster("the session's runtime has ended".into()));
+                }
+            }
+        }
     }
 }
 
@@ -128,41 +146,31 @@ impl DataPlane for Network {
 
 /// Connects to the cluster of a file that is there.
 pub(super) fn connect(path: &Path, backing: Box<dyn Send + Sync>) -> Result<Session> {
+    role::is_ours()?;
     let file = ConnectionFile::read(path).map_err(|e| Error::Cluster(chain(&e)))?;
     open(file, Io::start()?, None, backing)
 }
 
-/// Waits for the file of a cluster of this executable that is starting and for `n` workers, and connects.
-pub(super) fn start(
-    path: &Path,
-    n: usize,
-    timeout: Duration,
-    (processes, backing): (Arc<Processes>, Box<dyn Send + Sync>),
-) -> Result<Session> {
+/// Waits for the file of a cluster of this executable that is starting, and for `n` workers.
+pub(super) async fn joined(path: PathBuf, n: usize, timeout: Duration) -> Result<ConnectionFile> {
     let started = Instant::now();
-    let io = Io::start()?;
-    let at = path.to_owned();
-    let file = io.run(async move { ConnectionFile::wait(&at, timeout).await })?;
-    let file = file.map_err(|e| Error::Cluster(chain(&e)))?;
-    let seen = file.clone();
-    let joined = io.run(async move {
-        loop {
-            let state = remote::state(&seen, timeout.saturating_sub(started.elapsed())).await;
-            match state.map(|s| s.workers.len()) {
-                Ok(found) if found >= n => return Ok(()),
-                Err(e) if started.elapsed() > timeout => return Err(e.to_string()),
-                Ok(found) if started.elapsed() > timeout => {
-                    return Err(format!("{found} of {n} workers have joined after {} s", timeout.as_secs()));
-                }
-                _ => tokio::time::sleep(JOIN_PAUSE).await,
+    let file = ConnectionFile::wait(&path, timeout).await.map_err(|e| Error::Cluster(chain(&e)))?;
+    loop {
+        let state = remote::state(&file, timeout.saturating_sub(started.elapsed())).await;
+        let late = started.elapsed() > timeout;
+        match state.map(|s| s.workers.len()) {
+            Ok(found) if found >= n => return Ok(file),
+            Err(e) if late => return Err(Error::Cluster(e.to_string())),
+            Ok(found) if late => {
+                let waited = timeout.as_secs();
+                return Err(Error::Cluster(format!("{found} of {n} workers have joined after {waited} s")));
             }
+            _ => tokio::time::sleep(JOIN_PAUSE).await,
         }
-    })?;
-    joined.map_err(Error::Cluster)?;
-    open(file, io, Some(processes), backing)
+    }
 }
 
-fn open(
+pub(super) fn open(
     file: ConnectionFile,
     io: Io,
     processes: Option<Arc<Processes>>,
@@ -196,10 +204,18 @@ pub(super) struct Roster {
 impl Roster {
     /// The workers that there are now.
     pub(super) fn workers(&self) -> Result<Vec<WorkerSize>> {
+        let size = |w: WorkerSummary| WorkerSize { threads: w.threads, memory_bytes: w.memory_bytes };
+        Ok(self.summaries()?.into_iter().map(size).collect())
+    }
+
+    /// The build whose functions each of them can call; absent where that is any.
+    pub(super) fn builds(&self) -> Result<Vec<Option<String>>> {
+        Ok(self.summaries()?.into_iter().map(|w| w.build).collect())
+    }
+
+    fn summaries(&self) -> Result<Vec<WorkerSummary>> {
         let seen = self.file.clone();
         let state = self.io.run(async move { remote::state(&seen, CONNECT_MAX).await })?;
-        let state = state.map_err(|e| Error::Cluster(chain(&e)))?;
-        let size = |w: &WorkerSummary| WorkerSize { threads: w.threads, memory_bytes: w.memory_bytes };
-        Ok(state.workers.iter().map(size).collect())
+        Ok(state.map_err(|e| Error::Cluster(chain(&e)))?.workers)
     }
 }

@@ -26,7 +26,7 @@ impl Wire for Hello {
             threads: message.threads,
             memory_bytes: message.memory_bytes,
             addresses: addresses(message.addresses)?,
-            build: text("build", message.build)?,
+            build: message.build.map(|build| text("build", build)).transpose()?,
         })
     }
 }

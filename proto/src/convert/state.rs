@@ -33,7 +33,6 @@ impl Wire for WorkerSummary {
             worker: WorkerId(message.worker),
             name: text("name", message.name)?,
             addresses: addresses(message.addresses)?,
-            build: text("build", message.build)?,
             threads: message.threads,
             memory_bytes: message.memory_bytes,
             bytes_held: message.bytes_held,
@@ -43,6 +42,7 @@ impl Wire for WorkerSummary {
             up_us: message.up_us,
             silent_us: message.silent_us,
             leaving: message.leaving,
+            build: message.build.map(|build| text("build", build)).transpose()?,
         })
     }
 }

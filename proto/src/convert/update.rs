@@ -38,6 +38,11 @@ impl Wire for JobError {
                 waited_s: *waited_s,
                 ended: cut(ended),
             }),
+            JobError::Foreign { function, build, workers } => Kind::Foreign(wire::ForeignFunction {
+                function: cut(function),
+                build: cut(build),
+                workers: *workers,
+            }),
             JobError::Program(message) => Kind::Program(cut(message)),
             JobError::Cancelled { by } => Kind::Cancelled(wire::Cancelled { by: cut(by) }),
         };
@@ -74,6 +79,11 @@ impl Wire for JobError {
                 waiting: text("what waits", e.waiting)?,
                 waited_s: e.waited_s,
                 ended: text("last words", e.ended)?,
+            },
+            Kind::Foreign(e) => JobError::Foreign {
+                function: text("function", e.function)?,
+                build: text("build", e.build)?,
+                workers: e.workers,
             },
             Kind::Program(message) => JobError::Program(text("error", message)?),
             Kind::Cancelled(e) => JobError::Cancelled { by: text("who cancelled", e.by)? },

@@ -109,6 +109,11 @@ fn job_errors() -> impl Strategy<Value = JobError> {
             waited_s,
             ended
         }),
+        (".*", ".*", any::<u32>()).prop_map(|(function, build, workers)| JobError::Foreign {
+            function,
+            build,
+            workers
+        }),
         ".*".prop_map(JobError::Program),
         ".*".prop_map(|by| JobError::Cancelled { by }),
     ]
@@ -149,7 +154,8 @@ fn updates() -> impl Strategy<Value = Update> {
 }
 
 fn hellos() -> impl Strategy<Value = Hello> {
-    (".{1,20}", any::<(u64, u32, u64)>(), addresses(), "[0-9a-f]{0,40}").prop_map(
+    let build = proptest::option::of(".*");
+    (".{1,20}", any::<(u64, u32, u64)>(), addresses(), build).prop_map(
         |(name, (incarnation, threads, memory_bytes), addresses, build)| Hello {
             name,
             incarnation,
@@ -171,10 +177,10 @@ fn client_hellos() -> impl Strategy<Value = ClientHello> {
 }
 
 fn states() -> impl Strategy<Value = ClusterState> {
-    let worker = (any::<[u32; 4]>(), ".*", any::<[u64; 5]>(), any::<bool>(), addresses()).prop_map(
-        |(n, name, b, leaving, addresses)| WorkerSummary {
+    let worker = (any::<[u32; 4]>(), ".*", any::<[u64; 5]>(), any::<Option<bool>>(), addresses()).prop_map(
+        |(n, name, b, flags, addresses)| WorkerSummary {
             worker: WorkerId(n[0]),
-            build: name.clone(),
+            build: flags.map(|_| name.clone()),
             name,
             addresses,
             threads: n[1],
@@ -185,7 +191,7 @@ fn states() -> impl Strategy<Value = ClusterState> {
             ready: b[2] as usize,
             up_us: b[3],
             silent_us: b[4],
-            leaving,
+            leaving: flags.unwrap_or(true),
         },
     );
     let client = (any::<(u64, u64)>(), client_hellos()).prop_map(|((client, up_us), hello)| ClientSummary {

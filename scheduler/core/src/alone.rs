@@ -55,6 +55,10 @@ impl Scheduler {
     fn waiting(&mut self, id: JobId) -> String {
         let unplaced = self.unplaced.iter().find(|k| k.job == id).copied();
         let largest = self.workers.values().filter(|w| !w.leaving).map(|w| w.hello.memory_bytes).max();
+        let build = self.jobs[&id].functions_build.as_deref();
+        if !self.workers.values().any(|w| !w.leaving && w.hello.calls(build)) && !self.workers.is_empty() {
+            return "no worker that is there is the program whose functions it calls".to_owned();
+        }
         if let (Some(key @ TaskKey { stage, chunk, .. }), Some(limit)) = (unplaced, largest) {
             let (operation, needed) = (self.operation(key), self.jobs[&id].plan.task_bytes(stage, chunk));
             return format!(

@@ -187,6 +187,11 @@ impl Roots {
         Roots { stages, blocks, again, n_left: all.n_left, orphans: vec![all] }
     }
 
+    /// All root stages.
+    pub fn stages(&self) -> impl Iterator<Item = StageIdx> + '_ {
+        self.stages.iter().map(|root| root.stage)
+    }
+
     pub fn root(&self, root: usize) -> &Root {
         &self.stages[root]
     }

@@ -188,6 +188,16 @@ impl Scheduler {
             // Nobody is there, or the largest worker that there was is not, and tasks may wait for it.
             return;
         }
+        let caller = |build: &str| {
+            let callers = self.workers.values().filter(|w| !w.leaving && w.hello.calls(Some(build)));
+            callers.map(|w| w.hello.memory_bytes).max().unwrap_or(0)
+        };
+        let waits =
+            |j: &Job| j.functions_build.as_deref().is_some_and(|build| caller(build) < j.memory_callable);
+        if self.jobs.values().any(|j| j.wanted() && !j.finished && waits(j)) {
+            // Nor is the largest that could call a job's functions.
+            return;
+        }
         if let Some((id, job)) = self.jobs.iter().find(|(_, j)| j.wanted() && !j.finished) {
             let counts: Vec<_> = job.stages.iter().map(|s| s.table.counts()).collect();
             let (left, roots) = (job.outputs_left(), job.roots.n_left());

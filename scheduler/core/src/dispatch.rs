@@ -2,6 +2,8 @@
 //!
 //! Knows queues, roots and memory credit. Must not know why a task became ready.
 
+use crate::blocks::Run;
+use crate::job::Job;
 use crate::lifecycle::push_holding;
 use crate::limits::Bug;
 use crate::scheduler::Scheduler;
@@ -56,10 +58,11 @@ impl Scheduler {
         if self.n_ready > 0 {
             for w in hungry {
                 if self.room(w, self.limits.task_us_guess) > 0 {
-                    if !self.steal_ready(w) {
+                    if self.steal_ready(w) {
+                        self.dirty.insert(w);
+                    } else if !self.some_are_choosy() {
                         break;
                     }
-                    self.dirty.insert(w);
                 }
             }
             if !self.dirty.is_empty() {
@@ -70,6 +73,11 @@ impl Scheduler {
         false
     }
 
+    /// Whether some tasks may not go to every worker, so that what is nothing for one may be something for the next.
+    fn some_are_choosy(&self) -> bool {
+        self.jobs.values().any(|j| j.functions_build.is_some())
+    }
+
     /// Gives root tasks of others' blocks to a worker that is about to run out of work.
     pub(crate) fn rob_roots(&mut self, worker: WorkerId, force: bool) -> bool {
         let w = &self.workers[&worker];
@@ -77,7 +85,8 @@ impl Scheduler {
         if w.leased >= enough || (w.bytes_committed >= self.root_bytes_max(worker) && !force) {
             return false;
         }
-        for job in self.jobs.values_mut().filter(|j| j.roots.n_left() > 0 && !j.roots.unshared()) {
+        let open = |j: &&mut Job| j.roots.n_left() > 0 && !j.roots.unshared() && j.roots_for(&w.hello);
+        for job in self.jobs.values_mut().filter(open) {
             job.roots.rob(worker);
         }
         self.lease_roots(worker, force)
@@ -193,8 +202,9 @@ impl Scheduler {
     /// Gives a worker the next root tasks of the first job that has any in its block, or puts results of earlier jobs
     /// to use; whether there were any. `force` passes over memory credit for one.
     fn lease_roots(&mut self, worker: WorkerId, force: bool) -> bool {
-        let ids: Vec<JobId> =
-            self.jobs.iter().filter(|(_, j)| j.roots.n_left() > 0).map(|(id, _)| *id).collect();
+        let w = &self.workers[&worker];
+        let open = |j: &Job| j.roots.n_left() > 0 && j.roots_for(&w.hello);
+        let ids: Vec<JobId> = self.jobs.iter().filter(|(_, j)| open(j)).map(|(id, _)| *id).collect();
         for id in ids {
             if self.jobs[&id].roots.unshared() {
                 self.share_out(id);
@@ -207,7 +217,8 @@ impl Scheduler {
     }
 
     fn share_out(&mut self, id: JobId) {
-        let takers = self.workers.iter().filter(|(_, w)| !w.leaving);
+        let job = &self.jobs[&id];
+        let takers = self.workers.iter().filter(|(_, w)| !w.leaving && job.roots_for(&w.hello));
         let takers: Vec<(WorkerId, u64)> = takers.map(|(id, w)| (*id, u64::from(w.hello.threads))).collect();
         self.jobs.get_mut(&id).expect("a job with roots").roots.share_out(&takers);
     }
@@ -343,6 +354,9 @@ impl Scheduler {
                 .rev()
                 .find(|(_, l)| l.worker == victim && !l.fixed && !self.jobs[&l.job].is_literal(l.stage));
             let Some((&lease, l)) = last else { return };
+            if !self.workers[&thief].hello.calls(self.jobs[&l.job].build(l.stage)) {
+                continue;
+            }
             let (job, stage) = (l.job, l.stage);
             let chunks = l.chunks.end.saturating_sub(n).max(l.chunks.start)..l.chunks.end;
             self.workers.get_mut(&victim).expect("the victim was just found").revoking = Some((lease, thief));

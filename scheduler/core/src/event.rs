@@ -23,8 +23,16 @@ pub struct Hello {
     pub memory_bytes: u64,
     /// Where its chunk service listens, `host:port`, tried in order.
     pub addresses: Vec<String>,
-    /// Its executable's build, as hexadecimal digits.
-    pub build: String,
+    /// The build whose functions it can call; absent where it can call any, or where that does not matter.
+    pub build: Option<String>,
+}
+
+impl Hello {
+    /// Whether tasks that call functions of a build may go to such a worker.
+    #[must_use]
+    pub fn calls(&self, build: Option<&str>) -> bool {
+        build.is_none_or(|build| self.build.as_deref().is_none_or(|own| own == build))
+    }
 }
 
 /// What a client says of itself, for people.

@@ -4,7 +4,7 @@
 //! Knows one job. Must not know workers' records, other jobs' tasks, or who is told what.
 
 use crate::blocks::{Roots, Run};
-use crate::event::{ClientId, JobNumber};
+use crate::event::{ClientId, Hello, JobNumber};
 use crate::table::{NOBODY, Table, TaskState};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
@@ -30,6 +30,8 @@ pub(crate) struct StageState {
     pub need: Need,
     /// Bytes of any of its chunks, where they are all (nearly) the same.
     pub bytes_each: Option<u64>,
+    /// The build whose functions its tasks call.
+    pub build: Option<Arc<str>>,
     /// Measured time of a task, microseconds; 0 before one was measured.
     pub mean_us: u64,
 }
@@ -53,6 +55,12 @@ pub(crate) struct Job {
     n_needed: u64,
     /// Root tasks that were not handed out yet.
     pub roots: Roots,
+    /// The build whose functions root tasks call.
+    pub roots_build: Option<Arc<str>>,
+    /// The build whose functions some of its tasks call.
+    pub functions_build: Option<Arc<str>>,
+    /// Memory of the largest worker that was there meanwhile and can call them, bytes; 0 where there was none.
+    pub memory_callable: u64,
     /// The jobs whose outputs it reads.
     pub refs: BTreeSet<JobId>,
     /// Jobs that have this one in `refs`.
@@ -224,6 +232,22 @@ impl Job {
         }
     }
 
+    /// The build whose functions the tasks of a stage call.
+    pub fn build(&self, stage: StageIdx) -> Option<&str> {
+        self.stage(stage).build.as_deref()
+    }
+
+    /// Whether the tasks of a stage are for workers that can call its functions alone.
+    pub fn is_for_callers(&self, stage: StageIdx) -> bool {
+        let is_root = self.plan.stage(stage).inputs.is_empty();
+        self.build(stage).is_some() || is_root && self.roots_build.is_some()
+    }
+
+    /// Whether a worker may have root tasks.
+    pub fn roots_for(&self, worker: &Hello) -> bool {
+        worker.calls(self.roots_build.as_deref())
+    }
+
     /// Whether the task of a root stage was not handed out, or is to be run again, for checks.
     pub fn is_root_left(&self, stage: StageIdx, chunk: ChunkIdx) -> bool {
         let place = match self.roots.order_of(stage) {
@@ -305,11 +329,14 @@ pub(crate) fn submit(
             is_output: is_output[i],
             need,
             bytes_each: bytes_each(stage),
+            build: stage.kernel().map(|kernel| kernel.build.as_str().into()),
             mean_us: 0,
         });
     }
+    let functions_build = stages.iter().find_map(|s| s.build.clone());
     let is_alias = |s: &StageIdx| matches!(plan.stage(*s).kind, StageKind::Held { .. });
     let has_alias_outputs = plan.outputs.iter().any(is_alias);
+    let roots_build = roots.stages().find_map(|stage| stages[stage.0 as usize].build.clone());
     Ok(Job {
         number: JobNumber(0),
         client,
@@ -321,6 +348,9 @@ pub(crate) fn submit(
         n_done: 0,
         n_needed,
         roots,
+        roots_build,
+        functions_build,
+        memory_callable: 0,
         refs,
         n_referrers: 0,
         n_readers: 0,

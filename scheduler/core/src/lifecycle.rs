@@ -48,6 +48,7 @@ impl Scheduler {
         }
         self.jobs.insert(id, job);
         self.unsettled.insert(id);
+        self.note_callers(id);
         self.refuse_oversized(id);
         let hungry = std::mem::take(&mut self.hungry);
         self.dirty.extend(hungry);

@@ -3,6 +3,7 @@
 //!
 //! Knows bytes of chunks. Must not know queues.
 
+use crate::job::Job;
 use crate::limits::Limits;
 use crate::order::waves;
 use crate::scheduler::Scheduler;
@@ -72,9 +73,9 @@ impl Scheduler {
             return false;
         }
         let target = w.bytes_committed.saturating_sub(self.root_bytes_max(worker) * ROOM_PERCENT / 100);
-        let jobs =
-            self.jobs.iter().filter(|(_, j)| j.roots.n_left() > 0 && j.roots.remakes().next().is_some());
-        let jobs: Vec<JobId> = jobs.map(|(id, _)| *id).collect();
+        let waits =
+            |j: &Job| j.roots.n_left() > 0 && j.roots_for(&w.hello) && j.roots.remakes().next().is_some();
+        let jobs: Vec<JobId> = self.jobs.iter().filter(|(_, j)| waits(j)).map(|(id, _)| *id).collect();
         let mut any = false;
         for id in jobs {
             if self.next_root_waits(id, worker) {

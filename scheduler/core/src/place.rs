@@ -5,7 +5,7 @@
 use crate::scheduler::Scheduler;
 use crate::table::TaskState;
 use crate::worker::WorkerState;
-use tilework_expr::{JobError, TaskKey, WorkerId, region_len};
+use tilework_expr::{JobError, JobId, Stage, StageIdx, TaskKey, WorkerId, region_len};
 
 /// Idle workers that are looked at for one task.
 const IDLE_MAX: usize = 4;
@@ -87,8 +87,10 @@ impl Scheduler {
     /// The worker where the task would end first; none where it fits nowhere.
     fn choose(&self, key: TaskKey, needs: &Needs) -> Option<WorkerId> {
         let trouble = self.trouble.get(&key);
+        let build = self.jobs[&key.job].build(key.stage);
         let fits = |w: &WorkerState| {
             !w.leaving
+                && w.hello.calls(build)
                 && w.hello.memory_bytes >= needs.total
                 && trouble.is_none_or(|t| w.hello.memory_bytes > t.memory_over)
         };
@@ -117,15 +119,38 @@ impl Scheduler {
         let needs = self.needs(key).total;
         let trouble = self.trouble.get(&key);
         self.workers.get(&worker).is_some_and(|w| {
-            w.hello.memory_bytes >= needs
+            w.hello.calls(self.jobs[&key.job].build(key.stage))
+                && w.hello.memory_bytes >= needs
                 && trouble.is_none_or(|t| w.hello.memory_bytes > t.memory_over && !t.avoid.contains(&worker))
         })
+    }
+
+    /// Notes the workers that can call a job's functions. Where there are none among the workers, it fails; where there
+    /// were some, and are lost, it waits for others.
+    pub(crate) fn note_callers(&mut self, id: JobId) {
+        let Some(job) = self.jobs.get_mut(&id).filter(|j| j.failed.is_none()) else { return };
+        let Some(build) = job.functions_build.clone() else { return };
+        let callers = self.workers.values().filter(|w| w.hello.calls(Some(&build)));
+        let most = callers.map(|w| w.hello.memory_bytes).max().unwrap_or(0);
+        job.memory_callable = job.memory_callable.max(most);
+        if job.memory_callable > 0 || self.workers.is_empty() {
+            return;
+        }
+        let kernel = job.plan.stages.iter().find_map(Stage::kernel).expect("the job has functions");
+        let (function, build) = (kernel.name.clone(), kernel.build.clone());
+        self.failing.push((id, JobError::Foreign { function, build, workers: self.workers.len() as u32 }));
+    }
+
+    /// Memory of the largest worker that was there and may have the tasks of a stage, bytes.
+    pub(crate) fn memory_seen_for(&self, job: JobId, stage: StageIdx) -> u64 {
+        let job = &self.jobs[&job];
+        if job.is_for_callers(stage) { job.memory_callable } else { self.memory_seen }
     }
 
     /// A task needs more memory than any worker has. Where one was there that had enough, and is lost, the task
     /// waits for another: a lost worker is no mistake of the user's.
     pub(crate) fn fail_for_memory(&mut self, key: TaskKey, needed: u64) {
-        let limit = self.memory_seen;
+        let limit = self.memory_seen_for(key.job, key.stage);
         let over = self.trouble.get(&key).map_or(0, |t| t.memory_over);
         if needed <= limit && over < limit {
             return;

@@ -40,20 +40,18 @@ impl Scheduler {
         if let Some(max_us) = self.limits.silence_max_us {
             self.silence_check_us = self.silence_check_us.min(self.now_us + max_us);
         }
-        if first {
-            self.jobs
-                .keys()
-                .copied()
-                .collect::<Vec<_>>()
-                .into_iter()
-                .for_each(|id| self.refuse_oversized(id));
+        let jobs: Vec<JobId> = self.jobs.keys().copied().collect();
+        for id in jobs {
+            self.note_callers(id);
+            if first {
+                self.refuse_oversized(id);
+            }
         }
     }
 
     /// Fails a job at once where some stage's tasks fit into no worker.
     pub(crate) fn refuse_oversized(&mut self, id: JobId) {
-        let most = self.memory_seen;
-        if most == 0 {
+        if self.memory_seen == 0 {
             return;
         }
         let job = &self.jobs[&id];
@@ -61,8 +59,8 @@ impl Scheduler {
             let idx = StageIdx(i as u32);
             if stage.need.n_tasks() > 0 && !job.is_alias(idx) && stage.table.n_done() == 0 {
                 let chunk = stage.need.nth(0);
-                let needed = job.plan.task_bytes(idx, chunk);
-                if needed > most {
+                let (needed, most) = (job.plan.task_bytes(idx, chunk), self.memory_seen_for(id, idx));
+                if most > 0 && needed > most {
                     return self.fail_for_memory(TaskKey { job: id, stage: idx, chunk }, needed);
                 }
             }

@@ -43,6 +43,8 @@ pub struct WorkerSummary {
     pub silent_us: u64,
     /// Whether it said goodbye.
     pub leaving: bool,
+    /// The build whose functions it can call; absent where it can call any.
+    pub build: Option<String>,
 }
 
 /// A client that is connected.
@@ -180,6 +182,7 @@ impl Scheduler {
             up_us: now_us - w.joined_us,
             silent_us: now_us - w.last_heard_us,
             leaving: w.leaving,
+            build: w.hello.build.clone(),
         });
         let clients = self.clients.iter().map(|(id, (hello, since_us))| ClientSummary {
             client: *id,

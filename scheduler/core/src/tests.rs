@@ -4,7 +4,7 @@ use crate::{Action, ClientHello, ClientId, Event, Hello, JobEnd, JobNumber, Limi
 use std::sync::Arc;
 use tilework_expr::{
     AxisChunks, BinaryOp, Chunks, DType, Expr, Figures, FileKind, FileRef, Fold, Holding, Instruction,
-    JobError, JobId, LeaseId, Program, Report, StageIdx, Stored, TaskError, TaskKey, TaskRange, Update,
+    JobError, JobId, Kernel, LeaseId, Program, Report, StageIdx, Stored, TaskError, TaskKey, TaskRange, Update,
     WorkerId,
 };
 
@@ -15,7 +15,7 @@ fn read(name: &str, len: usize, chunk: isize) -> Expr {
 
 fn hello(name: &str, threads: u32, memory_bytes: u64) -> Hello {
     let addresses = vec![format!("{name}:1")];
-    Hello { name: name.to_owned(), incarnation: 1, threads, memory_bytes, addresses, build: "0f".to_owned() }
+    Hello { name: name.to_owned(), incarnation: 1, threads, memory_bytes, addresses, build: Some("0f".to_owned()) }
 }
 
 /// A scheduler and what it said last.
@@ -387,7 +387,7 @@ fn a_picture_tells_whose_job_does_what_how_fast_and_for_how_long() {
     assert_eq!(job.elapsed_us / 1_000_000, 4);
     // Two tasks took two seconds of four; the other tasks are taken to be as long.
     assert_eq!(job.left_us, Some(job.elapsed_us * (job.total - 2) / 2));
-    assert_eq!(state.workers[0].build, "0f");
+    assert_eq!(state.workers[0].build.as_deref(), Some("0f"));
     let actions = case.event(Event::ClientLost { client: ClientId(1) });
     assert_eq!(said(&actions), [(1, Some(JobEnd::ClientLost))]);
     assert!(case.scheduler.state(case.now_us).clients.is_empty());
@@ -571,4 +571,107 @@ fn what_is_kept_is_spread_by_free_memory_and_refused_with_numbers_where_it_does_
     let Update::Failed(JobError::Full { operation, needed, held, limit }) = end else { panic!("{end:?}") };
     assert_eq!((operation.as_str(), needed, limit), ("read", 8, 1000));
     assert!((880..=900).contains(&held), "{held}");
+}
+
+fn function(build: &str) -> Kernel {
+    let (name, inputs, output) = ("own".to_owned(), vec![DType::F64], DType::F64);
+    Kernel { offset: 8, build: build.to_owned(), name, params: vec![], inputs, output }
+}
+
+/// A worker of 2 threads that can call the functions of a build.
+fn of_build(case: &mut Case, worker: u32, build: &str) -> Vec<Action> {
+    let hello = Hello { build: Some(build.to_owned()), ..hello(&format!("w{worker}"), 2, 1_000_000) };
+    case.event(Event::WorkerJoined { worker: WorkerId(worker), hello })
+}
+
+/// Does all leased tasks until no more are; returns who did tasks of each stage.
+fn play(case: &mut Case, mut actions: Vec<Action>, workers: std::ops::Range<u32>) -> Vec<(u32, u32)> {
+    let mut did = Vec::new();
+    loop {
+        let open: Vec<_> = workers
+            .clone()
+            .flat_map(|w| leases(&actions, w).into_iter().map(move |lease| (w, lease)))
+            .collect();
+        if open.is_empty() {
+            return did;
+        }
+        actions.clear();
+        for (w, lease) in open {
+            did.push((w, lease.1.stage.0));
+            actions.extend(case.done(w, &lease));
+        }
+    }
+}
+
+#[test]
+fn functions_go_to_workers_of_their_build() {
+    let mut case = Case::with_workers(0);
+    for (worker, build) in [(0, "other"), (1, "own"), (2, "other")] {
+        of_build(&mut case, worker, build);
+    }
+    // A function of ready tasks: the read is anybody's.
+    let x = read("a", 40, 1);
+    let mapped = x.map_blocks(function("own")).unwrap();
+    let actions = case.submit(0, std::slice::from_ref(&mapped));
+    let did = play(&mut case, actions, 0..3);
+    assert!(did.iter().any(|&(w, stage)| w != 1 && stage == 0), "{did:?}");
+    assert!(did.iter().all(|&(w, stage)| w == 1 || stage == 0), "{did:?}");
+    // A function of root tasks: only those get any.
+    let axes = Chunks::Axes(vec![AxisChunks::Len(1)]);
+    let kernel = Kernel { inputs: vec![DType::I64], ..function("own") };
+    let index = Expr::from_index(kernel, &[40], &axes, Arc::new(())).unwrap();
+    let mut case = Case::with_workers(0);
+    for (worker, build) in [(0, "other"), (1, "own"), (2, "other")] {
+        of_build(&mut case, worker, build);
+    }
+    let actions = case.submit(0, &[index]);
+    let mut actions_after = of_build(&mut case, 3, "own");
+    actions_after.splice(0..0, actions);
+    let did = play(&mut case, actions_after, 0..4);
+    assert!(!did.is_empty() && did.iter().all(|&(w, _)| w == 1 || w == 3), "{did:?}");
+    assert!(case.scheduler.state(case.now_us).jobs[0].finished);
+}
+
+#[test]
+fn functions_that_no_worker_has_end_their_job() {
+    let foreign = |workers| JobError::Foreign { function: "own".into(), build: "own".into(), workers };
+    let mapped = || read("a", 4, 1).map_blocks(function("own")).unwrap();
+    let mut case = Case::with_workers(0);
+    of_build(&mut case, 0, "other");
+    let failed = Update::Failed(foreign(1));
+    assert_eq!(updates(&case.submit(0, &[mapped()])), [&failed]);
+    // The same where the first worker comes later; where one was there that has them, the job waits for another.
+    let mut case = Case::with_workers(0);
+    assert!(updates(&case.submit(0, &[mapped()])).is_empty());
+    assert_eq!(updates(&of_build(&mut case, 0, "other")), [&failed]);
+    let mut case = Case::with_workers(0);
+    of_build(&mut case, 0, "other");
+    of_build(&mut case, 1, "own");
+    let mut actions = case.submit(0, &[mapped()]);
+    actions.extend(case.event(Event::WorkerLost { worker: WorkerId(1), why: "killed".into() }));
+    play(&mut case, actions, 0..1);
+    assert!(!case.scheduler.state(case.now_us).jobs[0].finished);
+    let actions = of_build(&mut case, 2, "own");
+    assert!(updates(&actions).is_empty());
+    let mut left = play(&mut case, actions, 0..3);
+    left.retain(|&(w, _)| w == 0);
+    assert!(case.scheduler.state(case.now_us).jobs[0].finished, "{left:?}");
+}
+
+#[test]
+fn memory_that_only_others_have_is_none_for_functions() {
+    let mut case = Case::with_workers(0);
+    of_build(&mut case, 0, "other");
+    let small = Hello { build: Some("own".into()), ..hello("small", 2, 100) };
+    case.event(Event::WorkerJoined { worker: WorkerId(1), hello: small });
+    let mapped = |len, chunk| read("a", len, chunk).map_blocks(function("own")).unwrap();
+    let actions = case.submit(0, &[mapped(400, 200)]);
+    assert!(
+        matches!(updates(&actions)[..], [Update::Failed(JobError::Memory { limit: 100, needed: 3200, .. })]),
+        "{actions:?}"
+    );
+    let actions = case.submit(1, &[mapped(10, 5)]);
+    assert!(updates(&actions).is_empty());
+    play(&mut case, actions, 0..2);
+    assert!(case.scheduler.state(case.now_us).jobs.iter().any(|j| j.number == JobNumber(2) && j.finished));
 }

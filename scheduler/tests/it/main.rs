@@ -66,14 +66,8 @@ fn nothing() -> Arc<Program> {
 }
 
 fn hello(name: &str) -> Hello {
-    Hello {
-        name: name.into(),
-        incarnation: 1,
-        threads: 1,
-        memory_bytes: 1 << 30,
-        addresses: vec![],
-        build: "0f".into(),
-    }
+    let (incarnation, threads, memory_bytes) = (1, 1, 1 << 30);
+    Hello { name: name.into(), incarnation, threads, memory_bytes, addresses: vec![], build: None }
 }
 
 #[tokio::test]

@@ -61,7 +61,7 @@ fn time(name: &str, outputs: &[Expr]) {
             threads: THREADS,
             memory_bytes: 1 << 34,
             addresses: Vec::new(),
-            build: String::new(),
+            build: None,
         };
         c.to_scheduler.push_back(scheduler::Event::WorkerJoined { worker: WorkerId(w as u32), hello });
     }

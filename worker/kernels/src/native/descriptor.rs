@@ -112,8 +112,8 @@ pub enum Refusal {
     /// The process was started from another executable than the function's.
     #[error(
         "the function {name} was compiled into build {of}, and this process runs build {own}: functions run on \
-         processes of the program's own executable alone (as `Session::processes` starts them); traced functions \
-         (`map_expr`) run on any worker"
+         processes of the program's own executable alone (as `Session::processes` and `tilework worker --program` \
+         start them); traced functions (`map_expr`) run on any worker"
     )]
     OtherBuild {
         /// The function.

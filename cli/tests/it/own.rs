@@ -1,0 +1,107 @@
+//! Workers that are the user's own program, which here is this very test; alone, and beside plain ones.
+
+use crate::{Dir, Process, current_is_mine, output, scheduler, worker};
+use tilework::prelude::*;
+use tilework::{Boundary, ndarray};
+
+/// This test, as a program of the user's.
+fn this_program() -> String {
+    std::env::current_exe().unwrap().to_str().unwrap().to_owned()
+}
+
+fn own_worker(file: &str, name: &str) -> Process {
+    let program = this_program();
+    let args = ["worker", "--program", &program, "--connection-file", file, "--name", name];
+    Process::start(
+        &[&args[..], &["--listen", "localhost:0", "--threads", "1", "--memory", "256MiB"]].concat(),
+    )
+}
+
+/// Every kind of function of one's own, and what ndarray makes of them.
+fn functions(session: &Session) {
+    let x = Array1::<f64>::from_shape_fn_chunked(40, 7, |i| (i * i % 11) as f64);
+    let want = ndarray::Array1::from_shape_fn(40, |i| (i * i % 11) as f64);
+    assert_eq!(x.try_compute_on(session).unwrap(), want);
+    let plan = x.try_explain_on(session).unwrap();
+    assert_eq!(plan.run().map(|run| run.bytes_put), Some(0), "made by the client: {plan}");
+    assert_eq!(x.mapv(|x| x + 0.5).try_compute_on(session).unwrap(), want.mapv(|x| x + 0.5));
+    let with = x.mapv_with(2.5, |x, k| x * k).try_compute_on(session).unwrap();
+    assert_eq!(with, want.mapv(|x| x * 2.5));
+    let folded = x.try_fold_axis(Axis(0), 0.0, |sum, x| sum * 0.5 + x).unwrap();
+    assert_eq!(
+        folded.try_compute_on(session).unwrap(),
+        want.fold_axis(ndarray::Axis(0), 0.0, |sum, x| sum * 0.5 + x)
+    );
+    let both = tilework::map_collect((&x, &x.mapv(|x| -x)), |&x, &y| x - y);
+    assert_eq!(both.try_compute_on(session).unwrap(), want.mapv(|x| x + x));
+    let turned = x.map_blocks(|block| block.mapv(|x| x * x));
+    assert_eq!(turned.try_compute_on(session).unwrap(), want.mapv(|x| x * x));
+    let steps = x.map_overlap(1, Boundary::Periodic, |x| &x.slice(s![2..]) - &x.slice(s![..-2]));
+    let around = ndarray::Array1::from_shape_fn(40, |i| want[(i + 1) % 40] - want[(i + 39) % 40]);
+    assert_eq!(steps.try_compute_on(session).unwrap(), around);
+}
+
+fn numbers_of_workers(file: &str) -> usize {
+    let (ok, json, error) = output(&["state", "--connection-file", file, "--output", "json"]);
+    assert!(ok, "{error}");
+    json.matches(r#""name":"#).count()
+}
+
+#[test]
+fn workers_of_the_program_itself_call_its_functions_and_end_as_plain_ones_do() {
+    let _mine = current_is_mine();
+    let dir = Dir::new();
+    let scheduler = scheduler(dir.file());
+    let mut workers = [own_worker(dir.file(), "a"), own_worker(dir.file(), "b")];
+    for (worker, name) in workers.iter_mut().zip(["a", "b"]) {
+        assert_eq!(worker.line(), format!("worker {name} joined"));
+    }
+    let session = Session::connect(dir.file()).unwrap();
+    functions(&session);
+    drop(session);
+    Session::close_current();
+    let [a, b] = workers;
+    a.signal(libc::SIGTERM);
+    assert_eq!(a.end(), (true, String::new()));
+    assert_eq!(numbers_of_workers(dir.file()), 1);
+    scheduler.signal(libc::SIGINT);
+    assert!(scheduler.end().0);
+    assert!(b.end().0, "a worker ends with its scheduler");
+}
+
+#[test]
+fn beside_plain_workers_functions_go_to_those_that_have_them() {
+    let _mine = current_is_mine();
+    let dir = Dir::new();
+    let _scheduler = scheduler(dir.file());
+    let mut plain = [worker(dir.file(), "plain-0"), worker(dir.file(), "plain-1")];
+    let mut own = own_worker(dir.file(), "own");
+    assert_eq!(own.line(), "worker own joined");
+    plain.iter_mut().for_each(|worker| assert!(worker.line().ends_with("joined")));
+    let session = Session::connect(dir.file()).unwrap();
+    for _ in 0..3 {
+        functions(&session);
+    }
+    // Random numbers are made, and sums computed, by any worker; a function between them by one.
+    let x: Array2<f64> = tilework::random::uniform_chunked((100, 90), [10, 30], 0.0..1.0, 5);
+    let sums = (x.persist() * 2.0).mapv(f64::sqrt).sum_axis(Axis(1));
+    let here = Session::embedded().unwrap();
+    let want = (x * 2.0).mapv(f64::sqrt).sum_axis(Axis(1)).try_compute_on(&here).unwrap();
+    assert_eq!(sums.try_compute_on(&session).unwrap(), want);
+    drop(sums);
+    Session::close_current();
+}
+
+#[test]
+fn a_program_that_is_no_worker_is_told_apart_without_being_run() {
+    let (ok, said, error) = output(&["worker", "--program", &this_program(), "--check"]);
+    assert!(ok && said.is_empty(), "{said} {error}");
+    let (ok, _, error) = output(&["worker", "--program", "/bin/sh", "--check"]);
+    let expected =
+        "tilework: /bin/sh is no program built with the library tilework, so it cannot be a worker\n";
+    assert!(!ok && error == expected, "{error}");
+    let (ok, _, error) = output(&["worker", "--program", env!("CARGO_BIN_EXE_tilework"), "--check"]);
+    assert!(!ok && error.contains("is no program built with the library"), "{error}");
+    let (ok, _, error) = output(&["worker", "--check"]);
+    assert!(!ok && error.contains("--program <PATH>"), "{error}");
+}
