@@ -406,6 +406,17 @@ fn a_job_reads_more_files_than_a_process_may_open() {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
 }
 
+const GATE: &str = "TILEWORK_TEST_GATE";
+
+/// Waits, for all but the first elements, until the file that [`GATE`] names is there.
+fn gated(x: f64) -> f64 {
+    let gate = PathBuf::from(std::env::var_os(GATE).expect("it is inherited"));
+    while x > 500.0 && !gate.exists() {
+        std::thread::yield_now();
+    }
+    x
+}
+
 #[test]
 fn a_write_outlasts_a_worker_and_leaves_the_old_without_the_scheduler() {
     // In a process of its own: others compute on the session whose scheduler is killed here.
@@ -413,29 +424,34 @@ fn a_write_outlasts_a_worker_and_leaves_the_old_without_the_scheduler() {
     if std::env::var_os(CHILD).is_none() {
         let name = "files::a_write_outlasts_a_worker_and_leaves_the_old_without_the_scheduler";
         let mut child = Command::new(std::env::current_exe().unwrap());
-        let output = child.args(["--exact", name]).env(CHILD, "1").output().unwrap();
+        let dir = tempfile::tempdir().unwrap();
+        child.args(["--exact", name]).env(CHILD, "1").env(GATE, dir.path().join("open"));
+        let output = child.output().unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
         return;
     }
+    let gate = PathBuf::from(std::env::var_os(GATE).unwrap());
     let dir = tempfile::tempdir().unwrap();
     let replace = ZarrOptions { if_exists: IfExists::Replace, ..ZarrOptions::default() };
     let all = |role: &str| crate::sessions::children_with(&format!("TILEWORK_ROLE={role}"));
     let session = Session::processes(2).unwrap();
     let mine = |role| *all(role).first().expect("a process of the session");
-    let write = |value: f64| {
-        (Array1::<f64>::ones_chunked(5000, 10) * value).write_zarr_with(dir.path(), "x", &replace)
-    };
+    let write =
+        |value: f64| (steps(1000).mapv(gated) * 0.0 + value).write_zarr_with(dir.path(), "x", &replace);
     let read = || Array1::<f64>::read_zarr_chunked(dir.path(), "x", -1).unwrap();
+    std::fs::write(&gate, "").unwrap();
     write(1.0).unwrap();
     let written_while_killed = |value: f64, victim: u32| {
+        std::fs::remove_file(&gate).unwrap();
         std::thread::scope(|scope| {
             let writer = scope.spawn(|| write(value));
             let chunks = |at: &Path| std::fs::read_dir(at.join("new/c")).map_or(0, Iterator::count);
-            while !writing(dir.path()).iter().any(|at| chunks(at) > 20) {
-                assert!(!writer.is_finished(), "it was written before anything could be killed");
+            while !writing(dir.path()).iter().any(|at| chunks(at) > 5) {
+                assert!(!writer.is_finished(), "the gate is closed");
             }
             // SAFETY: plain system call on a process that this test started.
             assert_eq!(unsafe { libc::kill(victim as i32, libc::SIGKILL) }, 0);
+            std::fs::write(&gate, "").unwrap();
             writer.join().unwrap()
         })
     };
