@@ -209,27 +209,52 @@ impl fmt::Display for AxisChunks {
     }
 }
 
-impl From<isize> for Chunks {
-    fn from(len: isize) -> Chunks {
-        Chunks::Every(AxisChunks::Len(len))
-    }
+/// What lengths may be written as: literals, and what `shape()` and `len()` give. Those beyond `isize` are the whole axis
+/// anyway.
+macro_rules! lengths {
+    ($($int:ty: $isize:expr;)*) => {$(
+        impl From<$int> for AxisChunks {
+            fn from(len: $int) -> AxisChunks {
+                let isize: fn($int) -> isize = $isize;
+                AxisChunks::Len(isize(len))
+            }
+        }
+
+        impl From<$int> for Chunks {
+            fn from(len: $int) -> Chunks {
+                Chunks::Every(len.into())
+            }
+        }
+
+        impl<const N: usize> From<[$int; N]> for Chunks {
+            fn from(lens: [$int; N]) -> Chunks {
+                Chunks::Axes(lens.map(AxisChunks::from).into())
+            }
+        }
+
+        impl From<($int, $int)> for Chunks {
+            fn from((a, b): ($int, $int)) -> Chunks {
+                Chunks::from([a, b])
+            }
+        }
+
+        impl From<($int, $int, $int)> for Chunks {
+            fn from((a, b, c): ($int, $int, $int)) -> Chunks {
+                Chunks::from([a, b, c])
+            }
+        }
+    )*};
 }
 
-impl From<isize> for AxisChunks {
-    fn from(len: isize) -> AxisChunks {
-        AxisChunks::Len(len)
-    }
+lengths! {
+    isize: |n| n;
+    i32: |n| n as isize;
+    usize: |n| isize::try_from(n).unwrap_or(isize::MAX);
 }
 
 impl From<Vec<AxisChunks>> for Chunks {
     fn from(axes: Vec<AxisChunks>) -> Chunks {
         Chunks::Axes(axes)
-    }
-}
-
-impl<const N: usize> From<[isize; N]> for Chunks {
-    fn from(lens: [isize; N]) -> Chunks {
-        Chunks::Axes(lens.into_iter().map(AxisChunks::Len).collect())
     }
 }
 
@@ -288,18 +313,6 @@ impl<const N: usize> From<[&[usize]; N]> for Chunks {
     }
 }
 
-impl From<(isize, isize)> for Chunks {
-    fn from((a, b): (isize, isize)) -> Chunks {
-        Chunks::from([a, b])
-    }
-}
-
-impl From<(isize, isize, isize)> for Chunks {
-    fn from((a, b, c): (isize, isize, isize)) -> Chunks {
-        Chunks::from([a, b, c])
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -310,6 +323,9 @@ mod tests {
         let grid = |c: Chunks| c.grid(&[100, 60], DType::F64);
         assert_eq!(grid(30.into()).unwrap(), Grid::regular(&[100, 60], &[30, 30]));
         assert_eq!(grid([10, -1].into()).unwrap(), Grid::regular(&[100, 60], &[10, 60]));
+        let len = [100, 60].len() * 15;
+        assert_eq!(grid(len.into()), grid(30.into()));
+        assert_eq!(grid([len, usize::MAX].into()).unwrap(), Grid::regular(&[100, 60], &[30, 60]));
         assert_eq!(grid(Chunks::Auto).unwrap().n_chunks(), 1);
         for lens in [
             Chunks::from(vec![vec![10, 90], vec![60]]),

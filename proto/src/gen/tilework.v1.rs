@@ -530,7 +530,7 @@ pub struct Output {
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct JobError {
-    #[prost(oneof = "job_error::Kind", tags = "1, 2, 3, 4, 5, 6, 7")]
+    #[prost(oneof = "job_error::Kind", tags = "1, 2, 3, 4, 5, 6, 7, 8")]
     pub kind: ::core::option::Option<job_error::Kind>,
 }
 /// Nested message and enum types in `JobError`.
@@ -547,7 +547,19 @@ pub mod job_error {
         Program(::prost::alloc::string::String),
         #[prost(message, tag = "5")]
         Cancelled(super::Cancelled),
+        #[prost(message, tag = "6")]
+        Full(super::MemoryFull),
+        #[prost(message, tag = "7")]
+        NoWorker(super::NoWorker),
+        #[prost(message, tag = "8")]
+        Foreign(super::ForeignFunction),
     }
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Cancelled {
+    /// Who did it, in words.
+    #[prost(string, tag = "1")]
+    pub by: ::prost::alloc::string::String,
 }
 /// What is held does not fit into all workers together.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -572,12 +584,6 @@ pub struct NoWorker {
     pub ended: ::prost::alloc::string::String,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct Cancelled {
-    /// Who did it, in words.
-    #[prost(string, tag = "1")]
-    pub by: ::prost::alloc::string::String,
-}
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct OperationFailed {
     #[prost(string, tag = "1")]
     pub operation: ::prost::alloc::string::String,
@@ -596,6 +602,15 @@ pub struct ChunkTooLarge {
     pub limit: u64,
     #[prost(uint64, tag = "4")]
     pub fits: u64,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ForeignFunction {
+    #[prost(string, tag = "1")]
+    pub function: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub build: ::prost::alloc::string::String,
+    #[prost(uint32, tag = "3")]
+    pub workers: u32,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Deadly {
@@ -620,7 +635,7 @@ pub struct Fragment {
 /// From a client.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ClientMessage {
-    #[prost(oneof = "client_message::Kind", tags = "1, 2, 3, 15")]
+    #[prost(oneof = "client_message::Kind", tags = "1, 2, 3, 4, 15")]
     pub kind: ::core::option::Option<client_message::Kind>,
 }
 /// Nested message and enum types in `ClientMessage`.
@@ -635,6 +650,9 @@ pub mod client_message {
         /// Who the client is. First, and once.
         #[prost(message, tag = "3")]
         Hello(super::ClientHello),
+        /// A chunk that it could not put.
+        #[prost(message, tag = "4")]
+        PutFailed(super::PutFailed),
         #[prost(message, tag = "15")]
         Fragment(super::Fragment),
     }
@@ -739,9 +757,9 @@ pub struct Hello {
     pub memory_bytes: u64,
     #[prost(string, repeated, tag = "5")]
     pub addresses: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
-    /// Its executable's build, as hexadecimal digits.
-    #[prost(string, tag = "6")]
-    pub build: ::prost::alloc::string::String,
+    /// The build whose functions it can call; absent where it can call any.
+    #[prost(string, optional, tag = "6")]
+    pub build: ::core::option::Option<::prost::alloc::string::String>,
 }
 /// To a worker.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -839,8 +857,9 @@ pub struct WorkerState {
     pub leaving: bool,
     #[prost(string, repeated, tag = "11")]
     pub addresses: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
-    #[prost(string, tag = "12")]
-    pub build: ::prost::alloc::string::String,
+    /// As in its hello.
+    #[prost(string, optional, tag = "12")]
+    pub build: ::core::option::Option<::prost::alloc::string::String>,
     #[prost(uint64, tag = "13")]
     pub up_us: u64,
 }

@@ -45,7 +45,7 @@ impl Scheduler {
     }
 
     /// Remembers how a worker ended.
-    pub(crate) fn note_end(&mut self, name: String, why: &str) {
+    pub(crate) fn note_worker_end(&mut self, name: String, why: &str) {
         if self.ends.len() == ENDS_MAX {
             self.ends.pop_front();
         }

@@ -70,7 +70,7 @@ impl Scheduler {
     /// A worker is gone, and with it its chunks and what it was running.
     pub(crate) fn lose(&mut self, worker: WorkerId, why: &str) {
         let Some(gone) = self.workers.remove(&worker) else { return };
-        self.note_end(gone.hello.name.clone(), why);
+        self.note_worker_end(gone.hello.name.clone(), why);
         self.memory_least = self.workers.values().map(|w| w.hello.memory_bytes).min().unwrap_or(u64::MAX);
         self.dirty.remove(&worker);
         self.hungry.remove(&worker);

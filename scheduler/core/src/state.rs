@@ -23,8 +23,6 @@ pub struct WorkerSummary {
     pub name: String,
     /// Where its chunk service listens.
     pub addresses: Vec<String>,
-    /// Its executable's build, as hexadecimal digits.
-    pub build: String,
     /// Threads that run tasks.
     pub threads: u32,
     /// Bytes that its chunks and tasks may take.
@@ -182,7 +180,6 @@ impl Scheduler {
             up_us: now_us - w.joined_us,
             silent_us: now_us - w.last_heard_us,
             leaving: w.leaving,
-            build: w.hello.build.clone(),
         });
         let clients = self.clients.iter().map(|(id, (hello, since_us))| ClientSummary {
             client: *id,
