@@ -250,7 +250,7 @@ fn scattered_parts_need_what_they_depend_on() {
 #[test]
 fn what_is_too_large_to_be_planned_is_refused() {
     let one = Expr::full(&[], &Chunks::Auto, Scalar::new(1.0)).unwrap();
-    let program = Program::new(&[one.clone()]);
+    let program = Program::new(std::slice::from_ref(&one));
     let many = Program { nodes: vec![program.nodes[0].clone(); NODES_MAX + 1], ..program };
     let text = Plan::of(&many).unwrap_err().to_string();
     assert!(text.contains("131073") && text.contains("persist a part"), "{text}");
