@@ -21,6 +21,12 @@ pub const CHUNKS_MAX: u64 = 1 << 32;
 /// Chunks that one axis may have where their lengths are listed one by one.
 pub const LISTED_CHUNKS_MAX: usize = 1 << 24;
 
+/// Operations that a program may have: more would take longer to plan than everybody else should wait.
+pub const NODES_MAX: usize = 1 << 17;
+
+/// Inputs that all operations of a program may have together.
+pub const EDGES_MAX: usize = 1 << 20;
+
 /// Checks that an array of this grid can exist.
 ///
 /// # Errors
@@ -64,6 +70,7 @@ impl Program {
     /// # Errors
     /// The first rule that is broken.
     pub fn check(&self) -> Result<(), ExprError> {
+        self.check_size()?;
         for (i, node) in self.nodes.iter().enumerate() {
             let bad = |why: String| ExprError::Program { node: i as u32, why };
             if node.inputs.iter().any(|j| j.0 as usize >= i) {
@@ -83,6 +90,26 @@ impl Program {
             Some(o) => Err(ExprError::Program { node: o.0, why: "an output that does not exist".into() }),
             None => Ok(()),
         }
+    }
+}
+
+impl Program {
+    fn check_size(&self) -> Result<(), ExprError> {
+        let n_edges: usize = self.nodes.iter().map(|n| n.inputs.len()).sum();
+        let (what, got, expected) = match (self.nodes.len(), n_edges) {
+            (n, _) if n > NODES_MAX => (
+                "number of operations in one run",
+                n,
+                "at most 131072; compute or persist a part of them first",
+            ),
+            (_, n) if n > EDGES_MAX => (
+                "number of inputs of all operations in one run",
+                n,
+                "at most 1048576; compute or persist a part of them first",
+            ),
+            _ => return Ok(()),
+        };
+        Err(ExprError::Parameter { what, got: got.to_string(), expected })
     }
 }
 

@@ -30,7 +30,7 @@ mod task;
 mod view;
 
 pub use build::SliceArg;
-pub use check::{NDIM_MAX, checked_bytes};
+pub use check::{EDGES_MAX, NDIM_MAX, NODES_MAX, checked_bytes};
 pub use chunks::{AUTO_CHUNK_BYTES, AxisChunks, Chunks};
 pub use deps::flat_range;
 pub use dtype::{DType, Element, Scalar};

@@ -16,6 +16,7 @@ mod properties;
 mod random;
 mod reductions;
 mod sessions;
+mod solvers;
 mod support;
 mod values;
 mod views;

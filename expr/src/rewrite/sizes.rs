@@ -3,7 +3,8 @@
 //! A value is made for the sake of another if every way from it to an output, or to a stage, leads through that one
 //! (which *dominates* it). Values that somebody else needs as well are not counted: whoever makes this one again finds
 //! them, or reads them. So the sum of a long chain counts the chain, however often its parts are shared within it, and
-//! one of the coupled variables of a solver counts what it does not have in common with the others.
+//! one of the coupled variables of a solver counts what it does not have in common with the others. Constants and
+//! indices cost nothing and are not counted.
 //!
 //! Dominators are found in one walk from users to inputs: the one of a node is the nearest common ancestor of its users
 //! in the tree of dominators made so far, for in a graph without cycles all users come first. (Cooper, Harvey and
@@ -30,11 +31,22 @@ impl Sizes {
         let n = program.nodes.len();
         let dominator = dominators(program, (live, staged));
         let mut sizes = Sizes { values: vec![1; n], costly: vec![false; n] };
+        let mut is_constant = vec![false; n];
         for (i, node) in program.nodes.iter().enumerate() {
             sizes.costly[i] |= is_costly(&node.op);
+            is_constant[i] = match &node.op {
+                Op::Full(_) | Op::Index { .. } => !staged[i],
+                Op::View(_) | Op::Rechunk => !staged[i] && is_constant[node.inputs[0].0 as usize],
+                _ => false,
+            };
+            if is_constant[i] {
+                sizes.values[i] = 0;
+                continue;
+            }
             for (at, input) in node.inputs.iter().enumerate() {
                 let j = input.0 as usize;
-                if dominator[j] as usize != i && !node.inputs[..at].contains(input) {
+                let counted = is_constant[j] || node.inputs[..at].contains(input);
+                if dominator[j] as usize != i && !counted {
                     sizes.values[i] = sizes.values[i].saturating_add(1);
                 }
             }

@@ -278,6 +278,8 @@ fn allocate(fused: &Fused, read_by: &[Option<usize>]) -> (Vec<usize>, usize) {
             last[v.0 as usize] = last[v.0 as usize].max(until);
         }
     }
+    let mut ends: Vec<Vec<usize>> = vec![Vec::new(); n];
+    (0..n.saturating_sub(1)).filter(|&v| last[v] < n).for_each(|v| ends[last[v]].push(v));
     let (mut free, mut n_registers, mut registers) = (Vec::new(), 0, vec![0; n]);
     for i in 0..n {
         // What is not computed is there before anything is.
@@ -288,7 +290,7 @@ fn allocate(fused: &Fused, read_by: &[Option<usize>]) -> (Vec<usize>, usize) {
             n_registers - 1
         });
         // Freed after this value has its own, so that no loop writes over what it reads.
-        free.extend((0..=i).filter(|&v| last[v] == i && v < n - 1).map(|v| registers[v]));
+        free.extend(ends[i].iter().map(|&v| registers[v]));
     }
     (registers, n_registers)
 }
