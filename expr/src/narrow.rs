@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// Parts of one array that stages of their own read, at most.
 const PARTS_MAX: usize = 1024;
-/// Chunks of an array that are looked at one by one for what several views read of it together.
+/// Chunks that are looked at one by one, along an axis or of all that several views read of an array together.
 const CHUNKS_LISTED_MAX: usize = 1 << 16;
 
 /// An input: the stage that has it, and its place among the stage's inputs.
@@ -58,6 +58,9 @@ pub(crate) fn narrow(plan: &mut Plan) {
 fn parts_of(plan: &Plan, at: usize, readers: &[Slot]) -> Option<Vec<Part>> {
     let stage = &plan.stages[at];
     let StageKind::Read(reading) = &stage.kind else { return None };
+    if stage.grid.axes().iter().any(|axis| axis.n_chunks() > CHUNKS_LISTED_MAX) {
+        return None;
+    }
     let mut parts: Vec<Part> = Vec::new();
     let mut known: BTreeMap<Vec<Steps>, usize> = BTreeMap::new();
     for &(to, slot) in readers {
@@ -79,7 +82,7 @@ fn parts_of(plan: &Plan, at: usize, readers: &[Slot]) -> Option<Vec<Part>> {
 }
 
 /// The positions of a file that an input shows, the part's grid, and the view through which the part is read; `None`
-/// for an input that shows all, or nothing.
+/// for an input that shows all, or nothing, or in too many chunks.
 fn seen(reader: &Stage, input: &Input) -> Option<(Vec<Steps>, Grid, View)> {
     let InputMap::View { view, clip } = &input.map else { return None };
     let (mut steps, mut axes, mut maps) = (Vec::new(), Vec::new(), Vec::new());
@@ -92,6 +95,9 @@ fn seen(reader: &Stage, input: &Input) -> Option<(Vec<Steps>, Grid, View)> {
             }
             AxisMap::Along { axis, start, step } => {
                 let grid = &reader.grid.axes()[axis];
+                if grid.n_chunks() > CHUNKS_LISTED_MAX {
+                    return None;
+                }
                 let out = match clip {
                     Some((of, range)) if *of == axis => range.clone(),
                     _ => 0..grid.len(),

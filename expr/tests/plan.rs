@@ -250,6 +250,10 @@ fn a_slice_reads_from_the_file_what_it_needs() {
     // The slice of a formula is the formula of the slice.
     let e = store.unary(UnaryOp::Neg).unwrap().slice(&[SliceArg::At(0), all]).unwrap();
     assert_eq!(bytes(&plan(&[e])), 20 * 2000 * 8);
+    // More chunks than are looked at one by one.
+    let fine = read(&[1 << 31], &[1], Stored::Rows);
+    let p = plan(&[fine.slice(&[range(5, 1 << 30, 1)]).unwrap().reduce_all(Fold::Sum).unwrap()]);
+    assert!(readings(&p)[0].is_whole());
     let columns = read(&[10_000, 10_000], &[200, 10_000], Stored::Columns);
     let p = plan(&[columns.slice(&[all, SliceArg::At(5)]).unwrap()]);
     assert_eq!((bytes(&p), readings(&p)[0].steps[1]), (80_000, Steps { start: 5, step: 1, len: 1 }));
