@@ -205,7 +205,9 @@ impl Session {
         Ok(session)
     }
 
-    /// Connects to a running cluster by its connection file and makes that the current session.
+    /// Connects to a running cluster by its connection file and makes that the current session. Functions of the program's
+    /// own run on workers that are this program (`tilework worker --program ./my_program`); a computation with some, where
+    /// there are only others, is refused with an error that says so.
     ///
     /// # Errors
     /// [`Error::Cluster`] where the file is missing, readable by others or stale, or nobody answers: the text says
