@@ -22,7 +22,7 @@ use tracing::info;
 
 /// Allocations of at least this many bytes, such as the arrays of functions of the user's, are mapped on their own.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
-const MMAP_THRESHOLD_BYTES: libc::c_int = 1 << 20;
+const MMAP_THRESHOLD_BYTES: libc::c_int = 256 << 10;
 /// How long open transfers may take to end when the worker has left.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 
