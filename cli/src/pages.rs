@@ -98,12 +98,13 @@ fn summary(state: &ClusterState, at: &str) -> String {
     )
 }
 
-/// A job that runs: a line of figures, and its stages.
+/// A job that runs: what it is, a line of figures, and its stages.
 fn job_page(state: &ClusterState, job: &JobState, width: Option<u16>) -> String {
     let mut text = format!(
-        "job {} of {}: {}, {} %, {} of {}",
+        "job {} of {}: {}\n  {}, {} %, {} of {}",
         job.number.0,
         owner(state, job.client),
+        job.title,
         condition(state, job),
         percent(job.done, job.total),
         count(job.done),
@@ -205,7 +206,7 @@ pub fn workers(state: &ClusterState, width: Option<u16>) -> String {
         ]
     });
     let head = [
-        ("worker", Column::Cut),
+        ("worker", Column::Text),
         ("threads", Column::Number),
         ("running", Column::Number),
         ("waiting", Column::Number),
@@ -381,7 +382,8 @@ mod tests {
         let expected = "\
 scheduler at 10.98.0.1:9000, up 2h 3m 4s: 2 workers, 8 threads, 3.00 GB of 16.0 GB held; 1 client, 2 jobs
 
-job 3 of heat (pid 5) of anna on login1: running, 99 %, 1,199 of 1,200 tasks, 123 tasks/s, 1m 3s so far, about 52.6 ms left, 16.8 MB held
+job 3 of heat (pid 5) of anna on login1: mean(sin(uniform(0..1)) * 2 + 1) over axis 0
+  running, 99 %, 1,199 of 1,200 tasks, 123 tasks/s, 1m 3s so far, about 52.6 ms left, 16.8 MB held
 stage   done  tasks  at work  held  operation
    #0  100 %  1,200        6    12  mean(sin(uniform(0..1)) * 2 + 1) over axis 0 of each chunk
    #3    0 %  1,200        6    12  mean(sin(uniform(0..1)) * 2 + 1) over axis 0 of each chunk
@@ -404,7 +406,7 @@ node-with-a-long-name-2        4        4        5  1.50 GB of 8.00 GB  2m 5s  0
             for page in [jobs(&cluster, Some(width)), workers(&cluster, Some(width))] {
                 let widest = page.lines().map(|l| l.chars().count()).max().unwrap_or(0);
                 // What cannot be cut may be wider than the narrowest.
-                assert!(widest <= usize::from(width).max(100), "{width}:\n{page}");
+                assert!(widest <= usize::from(width).max(108), "{width}:\n{page}");
                 assert_eq!(page.lines().count(), 3, "a row is a line:\n{page}");
             }
         }

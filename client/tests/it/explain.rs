@@ -97,7 +97,7 @@ fn what_cannot_work_is_said() {
         EmbeddedOptions { workers: 1, threads_per_worker: Some(1), memory_bytes_per_worker: Some(1 << 20) };
     let session = Session::embedded_with(&options).unwrap();
     let plan = uniform(1000, -1, 6).try_explain_on(&session).unwrap();
-    assert!(plan.failure().unwrap().contains("the largest worker may use 1048576"), "{plan}");
+    assert!(plan.failure().unwrap().contains("the largest worker may use 1.05 MB"), "{plan}");
     assert_eq!(plan.forecast(), None);
     assert!(plan.to_string().contains("would fail: "), "{plan}");
     // Chunks that fit one by one, and not together: `explain` says what the run says.

@@ -166,7 +166,7 @@ fn a_chunk_too_large_for_the_workers_says_what_fits() {
     let x: Array1<f64> = tilework::random::in_chunks(1_000_000).uniform(1_000_000, 0.0..1.0, 1);
     let text = x.try_compute_on(&session).expect_err("too large").to_string();
     assert!(
-        text.contains("8000000 bytes") && text.contains("1048576") && text.contains("would fit"),
+        text.contains("needs 8.00 MB") && text.contains("1.05 MB") && text.contains("would fit"),
         "{text}"
     );
     let fits = tilework::random::in_chunks(20_000).uniform(1_000_000, 0.0..1.0, 1) as Array1<f64>;
@@ -183,10 +183,10 @@ fn blocks_and_halos_count_as_memory() {
     assert_eq!(halved.try_compute_on(&session).expect("a chunk is read where it lies").len(), 40_000);
     let wide = x.map_overlap(20_000, tilework::Boundary::Periodic, |block| &block * 0.5);
     let text = wide.try_compute_on(&session).expect_err("the block is too large").to_string();
-    assert!(text.contains("1920000 bytes") && text.contains("1048576"), "{text}");
+    assert!(text.contains("needs 1.92 MB") && text.contains("1.05 MB"), "{text}");
     let narrow = x.map_overlap(10, tilework::Boundary::Periodic, |block| &block * 0.5).rechunk(10_000);
     let text = narrow.try_compute_on(&session).expect_err("the same in one chunk").to_string();
-    assert!(text.contains("map_overlap") && text.contains("1280320 bytes"), "{text}");
+    assert!(text.contains("map_overlap") && text.contains("needs 1.28 MB"), "{text}");
     let x: Array1<f64> = tilework::random::in_chunks(10_000).uniform(40_000, 0.0..1.0, 1);
     let narrow = x.map_overlap(10, tilework::Boundary::Periodic, |block| &block * 0.5);
     assert_eq!(narrow.try_compute_on(&session).expect("small chunks fit").len(), 40_000);
@@ -220,7 +220,7 @@ fn results_above_the_limit_are_refused_before_anything_runs() {
     let session = embedded(1, 1, None);
     session.gather_bytes_max(1000);
     let text = Array1::<f64>::zeros(1000).try_compute_on(&session).expect_err("too large").to_string();
-    assert!(text.contains("8000 bytes") && text.contains("1000") && text.contains("persist"), "{text}");
+    assert!(text.contains("has 8.00 kB") && text.contains("1.00 kB") && text.contains("persist"), "{text}");
 }
 
 #[test]

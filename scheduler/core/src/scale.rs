@@ -49,6 +49,7 @@ fn run(outputs: &[Expr], n_workers: u32) -> u64 {
             threads: 2,
             memory_bytes: 1 << 40,
             addresses: Vec::new(),
+            build: None,
         };
         scheduler.handle(0, Event::WorkerJoined { worker: WorkerId(w), hello }, &mut actions);
     }
@@ -77,7 +78,7 @@ fn run(outputs: &[Expr], n_workers: u32) -> u64 {
     }
     scheduler.check();
     scheduler.handle(now_us, Event::JobReleased { job: JobId(1) }, &mut actions);
-    assert!(scheduler.state().jobs.is_empty());
+    assert!(scheduler.state(0).jobs.is_empty());
     done.unwrap()
 }
 

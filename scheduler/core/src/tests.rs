@@ -488,7 +488,7 @@ fn a_task_for_a_worker_that_is_gone_fails_after_a_time_and_says_what_it_needs() 
 fn centred(n: usize, axis: Option<usize>) -> Expr {
     let file = FileRef { kind: FileKind::Npy, path: "x".to_owned(), member: String::new() };
     let n = 4 * n;
-    let x = Expr::read(file, &[n, n], &Chunks::Every(AxisChunks::Len(4)), DType::F64).unwrap();
+    let x = Expr::read((file, Stored::Rows), &[n, n], &Chunks::Every(AxisChunks::Len(4)), DType::F64).unwrap();
     let mean = match axis {
         Some(axis) => x.reduce(Fold::Mean, &[axis]).unwrap(),
         None => x.reduce_all(Fold::Mean).unwrap(),

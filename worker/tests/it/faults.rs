@@ -45,7 +45,9 @@ async fn up_to_the_gate(cluster: &mut Cluster, program: &Program) -> JobId {
     until("all of the left factor is held", async || {
         let state = scheduler.state().await.unwrap();
         let stages = state.jobs.iter().flat_map(|j| &j.stages);
-        stages.clone().any(|s| s.operation == "sin(uniform(0..1))" && s.total == LEFT_CHUNKS && s.held == s.total)
+        stages
+            .clone()
+            .any(|s| s.operation == "sin(uniform(0..1))" && s.total == LEFT_CHUNKS && s.held == s.total)
     })
     .await;
     job

@@ -54,8 +54,8 @@ fn types_and_parameters() {
     mistakes! {
         z.try_cast::<f64>(), z.cast::<f64>() => "conversion to f64 is not defined for elements of Complex64";
         z.try_cast::<bool>(), z.cast::<bool>() => "conversion to bool is not defined for elements of Complex64";
-        yes.try_minimum(false), yes.minimum(false) => "Min is not defined for elements of bool";
-        yes.try_maximum(&yes), yes.maximum(&yes) => "Max is not defined for elements of bool";
+        yes.try_minimum(false), yes.minimum(false) => "min is not defined for elements of bool";
+        yes.try_maximum(&yes), yes.maximum(&yes) => "max is not defined for elements of bool";
         a.try_clamp(2.0, 1.0), a.clamp(2.0, 1.0) => clamp("2.0 to 1.0");
         a.try_clamp(nan, 1.0), a.clamp(nan, 1.0) => clamp("NaN to 1.0");
         a.try_clamp(1.0, nan), a.view().clamp(1.0, nan) => clamp("1.0 to NaN");
@@ -96,7 +96,7 @@ fn values_at_the_ends_of_their_types() {
 #[test]
 fn more_dimensions_than_expressions_have() {
     let a = ArrayD::<f64>::ones(vec![1; 33]);
-    let text = format!("chunks Auto for shape {:?}: at most 32 dimensions", [1; 33]);
+    let text = format!("chunks auto for shape {:?}: at most 32 dimensions", [1; 33]);
     mistakes! {
         a.try_add(1.0) => text;
         a.try_sum() => text;
