@@ -1,4 +1,5 @@
-//! Starting and finding a cluster: who belongs to it, where it listens, and what it may use of a host.
+//! Internal to tilework: starting and finding a cluster: who belongs to it, where it listens, and what it may use of a
+//! host.
 //!
 //! Owns: [`connection`] files, the certificate and the token ([`security`]), the settings of every
 //! connection ([`transport`]), the addresses to announce ([`interfaces`], [`listen`]), child processes

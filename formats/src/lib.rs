@@ -1,4 +1,4 @@
-//! Array files: `.npy`, `.npz` and Zarr (versions 2 and 3), read and written one box at a time.
+//! Internal to tilework: array files: `.npy`, `.npz` and Zarr (versions 2 and 3), read and written one box at a time.
 //!
 //! A box is one range of indices per axis. Its elements travel as raw bytes: little-endian, in C order, `bool`
 //! as 0 or 1, so that what is read is what [`tilework_expr::Element`] types are in memory.

@@ -1,4 +1,5 @@
-//! Wire messages, the only place where wire and domain meet, and the two ends of an open connection.
+//! Internal to tilework: wire messages, the only place where wire and domain meet, and the two ends of an open
+//! connection.
 //!
 //! Owns the generated types ([`wire`]), their conversion to and from the domain ([`convert`]), what travels on each
 //! stream ([`message`]), how large messages are cut ([`fragment`]) and the bounded queues that every transport

@@ -1,5 +1,5 @@
-//! The scheduler's edges: the task that owns the state machine, the handle by which everything reaches it, and the
-//! services by which other processes do.
+//! Internal to tilework: the scheduler's edges: the task that owns the state machine, the handle by which everything
+//! reaches it, and the services by which other processes do.
 //!
 //! Owns connections, numbers of workers and clients, clocks and timers. Must not know chunks' bytes, and must not
 //! decide: what to do stands in `tilework-scheduler-core`.

@@ -1,5 +1,5 @@
-//! The worker's edges: the task that owns the state machine, the store of chunks, the threads that compute, files,
-//! and the transfers between workers.
+//! Internal to tilework: the worker's edges: the task that owns the state machine, the store of chunks, the threads
+//! that compute, files, and the transfers between workers.
 //!
 //! Owns memory, threads and connections. Must not decide what to fetch, run, keep or drop: that stands in
 //! `tilework-worker-core`. What kernels compute stands in `tilework-kernels`.
