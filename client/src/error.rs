@@ -56,6 +56,16 @@ pub enum Error {
     /// A function that does not travel to the workers.
     #[error(transparent)]
     Function(#[from] crate::closures::FunctionError),
+    /// Something that this program was built without.
+    #[error(
+        "{what} needs the feature `{feature}` of the crate tilework, which this program was built without"
+    )]
+    LeftOut {
+        /// What was asked for.
+        what: &'static str,
+        /// The feature to switch on.
+        feature: &'static str,
+    },
     /// The workers of a session could not be started.
     #[error("cannot start {what} ({path}): {why}", path = path.display())]
     Start {

@@ -13,6 +13,7 @@ pub mod io;
 mod literal;
 pub mod prelude;
 pub mod random;
+#[cfg(feature = "cluster")]
 mod role;
 mod session;
 

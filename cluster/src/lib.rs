@@ -32,11 +32,18 @@
 //! # }
 //! ```
 
+#[cfg(feature = "network")]
 pub mod connection;
+#[cfg(feature = "network")]
 pub mod interfaces;
 pub mod limits;
+#[cfg(feature = "network")]
 pub mod listen;
+#[cfg(feature = "network")]
 pub mod process;
+#[cfg(feature = "network")]
 pub mod security;
+#[cfg(feature = "network")]
 pub mod signals;
+#[cfg(feature = "network")]
 pub mod transport;

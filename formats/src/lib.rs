@@ -34,10 +34,16 @@ mod npy;
 mod npz;
 mod region;
 mod source;
+mod spec;
+#[cfg(feature = "zarr")]
+mod zarr;
+#[cfg(not(feature = "zarr"))]
+#[path = "zarr_left_out.rs"]
 mod zarr;
 
 pub use error::FormatError;
 pub use npy::{NpyWriter, write_npy};
 pub use npz::npz_members;
 pub use source::{ArrayMeta, ArrayReader, ArraySource};
-pub use zarr::{ArrayWriter, IfExists, ZarrCodec, ZarrSpec, ZarrTarget, ZarrVersion};
+pub use spec::{IfExists, ZarrCodec, ZarrSpec, ZarrTarget, ZarrVersion};
+pub use zarr::ArrayWriter;

@@ -4,15 +4,31 @@
 //! Owns the stall limit. Must not know which messages there are.
 
 use crate::convert::{DecodeError, Wire};
-use crate::fragment::{Assembler, Fragmented, TooLarge, split};
+use crate::fragment::{Assembler, Fragmented, split};
+use crate::limits::TooLarge;
+use crate::session::LinkError;
 use std::time::Duration;
 use tokio::sync::mpsc;
-use tonic::{Status, Streaming};
+use tonic::{Code, Status, Streaming};
 
 /// Encoded messages of one stream that wait for the network.
 pub const OUTBOUND_MAX: usize = 8;
 /// How long the other side may take none of its messages before the stream is given up.
 pub const OUTBOUND_STALL_MAX: Duration = Duration::from_secs(60);
+
+impl LinkError {
+    /// What a status of the scheduler's says of the connection.
+    #[must_use]
+    pub fn of_status(status: &Status) -> LinkError {
+        let why = status.message().to_owned();
+        match status.code() {
+            Code::Unauthenticated | Code::PermissionDenied | Code::InvalidArgument | Code::Unimplemented => {
+                LinkError::Refused(why)
+            }
+            _ => LinkError::Unreachable(why),
+        }
+    }
+}
 
 /// Why no more messages come in.
 #[derive(Debug)]

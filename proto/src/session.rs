@@ -3,10 +3,8 @@
 //! Owns their types, their bounds, and the trait by which a worker opens one. Must not know transports; those are
 //! the scheduler's handle (in process) and the gRPC links.
 
-use crate::fragment::TooLarge;
-use crate::limits::ASSEMBLED_BYTES_MAX;
-use crate::{FromClient, FromWorker, ToClient, ToWorker, Wire};
-use prost::Message;
+use crate::limits::{ASSEMBLED_BYTES_MAX, TooLarge};
+use crate::{FromClient, FromWorker, ToClient, ToWorker};
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -14,7 +12,6 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use tilework_expr::{JobId, Program, WorkerId};
 use tilework_scheduler_core::{ClientId, Hello};
 use tokio::sync::mpsc;
-use tonic::{Code, Status};
 
 /// Messages of one worker that wait for the scheduler; the worker then waits too.
 pub const REPORT_QUEUE_MAX: usize = 256;
@@ -43,20 +40,6 @@ pub enum LinkError {
     /// The message is too large to be sent.
     #[error("the program is too large: {0}")]
     TooLarge(#[from] TooLarge),
-}
-
-impl LinkError {
-    /// What a status of the scheduler's says of the connection.
-    #[must_use]
-    pub fn of_status(status: &Status) -> LinkError {
-        let why = status.message().to_owned();
-        match status.code() {
-            Code::Unauthenticated | Code::PermissionDenied | Code::InvalidArgument | Code::Unimplemented => {
-                LinkError::Refused(why)
-            }
-            _ => LinkError::Unreachable(why),
-        }
-    }
 }
 
 /// A worker's open connection. Dropping it closes it.
@@ -95,16 +78,19 @@ pub struct ClientLink {
     client: ClientId,
     next: Arc<AtomicU32>,
     requests: mpsc::Sender<FromClient>,
-    bytes_max: usize,
+    encoded_len: Option<fn(&Program) -> usize>,
 }
 
 impl ClientLink {
-    /// The sending half for the client of this number. `encoded` tells whether messages are encoded on their way,
-    /// and so limited in size.
+    /// The sending half for the client of this number. Where messages are encoded on their way, and so limited in
+    /// size, `encoded_len` tells the bytes of a program.
     #[must_use]
-    pub fn new(client: ClientId, requests: mpsc::Sender<FromClient>, encoded: bool) -> ClientLink {
-        let bytes_max = if encoded { ASSEMBLED_BYTES_MAX } else { usize::MAX };
-        ClientLink { client, next: Arc::new(AtomicU32::new(0)), requests, bytes_max }
+    pub fn new(
+        client: ClientId,
+        requests: mpsc::Sender<FromClient>,
+        encoded_len: Option<fn(&Program) -> usize>,
+    ) -> ClientLink {
+        ClientLink { client, next: Arc::new(AtomicU32::new(0)), requests, encoded_len }
     }
 
     /// The client's number.
@@ -139,11 +125,9 @@ impl ClientLink {
     }
 
     fn request(&self, program: Arc<Program>) -> Result<FromClient, LinkError> {
-        if self.bytes_max < usize::MAX {
-            let bytes = program.to_wire().encoded_len();
-            if bytes > self.bytes_max {
-                return Err(TooLarge { bytes, limit: self.bytes_max }.into());
-            }
+        let bytes = self.encoded_len.map_or(0, |encoded_len| encoded_len(&program));
+        if bytes > ASSEMBLED_BYTES_MAX {
+            return Err(TooLarge { bytes, limit: ASSEMBLED_BYTES_MAX }.into());
         }
         let n = self.next.fetch_add(1, Ordering::Relaxed);
         Ok(FromClient::Submit { job: job_of(self.client, n), program })

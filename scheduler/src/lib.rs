@@ -9,12 +9,18 @@
 //! - [`run`] is the whole life of a scheduler process.
 
 mod driver;
+#[cfg(feature = "grpc")]
 pub mod grpc;
 mod handle;
+#[cfg(feature = "grpc")]
 pub mod remote;
+#[cfg(feature = "grpc")]
 mod run;
+mod transport;
 
-pub use handle::{SchedulerHandle, StoppedError, Transport};
+pub use handle::{SchedulerHandle, StoppedError};
+#[cfg(feature = "grpc")]
 pub use run::{Config, RunError, run};
 pub use tilework_proto::{ClientLink, ClientSession, LinkError, WorkerLink, WorkerSession};
 pub use tilework_scheduler_core::{ClusterState, Hello, Limits, WorkerSummary};
+pub use transport::Transport;

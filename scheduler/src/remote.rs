@@ -63,7 +63,7 @@ pub async fn session(file: &ConnectionFile, timeout: Duration) -> Result<ClientS
     let (received, updates) = mpsc::channel(UPDATE_QUEUE_MAX);
     tokio::spawn(send_requests(to_send, out));
     tokio::spawn(receive_updates(inbound, received));
-    Ok(ClientSession { link: ClientLink::new(number, requests, true), updates })
+    Ok(ClientSession { link: ClientLink::new(number, requests, Some(tilework_proto::encoded_len)), updates })
 }
 
 /// The cluster of a connection file as it is now.

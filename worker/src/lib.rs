@@ -12,25 +12,35 @@
 
 mod crew;
 mod driver;
+#[cfg(feature = "grpc")]
 mod frame;
 mod handle;
+#[cfg(feature = "grpc")]
 mod link;
+#[cfg(feature = "grpc")]
 mod near;
+#[cfg(feature = "grpc")]
 mod peer;
 mod peers;
 mod plans;
 mod pool;
+#[cfg(feature = "grpc")]
 mod run;
+#[cfg(feature = "grpc")]
 mod serve;
 mod source;
 mod store;
 
 pub use driver::WorkerError;
 pub use handle::{Config, PutError, StartError, WorkerHandle};
+#[cfg(feature = "grpc")]
 pub use link::GrpcLink;
+#[cfg(feature = "grpc")]
 pub use peer::{CONNECT_TIMEOUT, ChunkClient, STALL_TIMEOUT, TransferError};
 pub use peers::{LocalPeers, Peers, Shelf, Wanted};
 pub use pool::{mark_task_thread, runs_tasks};
+#[cfg(feature = "grpc")]
 pub use run::{RunConfig, RunError, run};
+#[cfg(feature = "grpc")]
 pub use serve::{ChunkService, ServeError, serve_chunks};
 pub use source::Sources;

@@ -7,8 +7,12 @@ mod data;
 mod embedded;
 pub(crate) mod gather;
 mod jobs;
+#[cfg(not(feature = "cluster"))]
+mod left_out;
+#[cfg(feature = "cluster")]
 mod processes;
 mod progress;
+#[cfg(feature = "cluster")]
 mod remote;
 mod wait;
 
@@ -17,6 +21,8 @@ use crate::error::{Error, Result};
 use crate::literal::{InMemory, Literal};
 use data::DataPlane;
 use jobs::{Held, Jobs};
+#[cfg(not(feature = "cluster"))]
+use left_out::{processes, remote};
 use progress::Progress;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -71,6 +77,7 @@ pub(crate) struct Inner {
 }
 
 /// Where a session's workers are.
+#[cfg_attr(not(feature = "cluster"), allow(dead_code, reason = "all are in this process then"))]
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Place {
     /// In this process.

@@ -7,7 +7,6 @@ mod read;
 mod store;
 mod write;
 
-pub use create::{IfExists, ZarrCodec, ZarrSpec, ZarrTarget, ZarrVersion};
 pub(crate) use read::ZarrReader;
 pub use write::ArrayWriter;
 
