@@ -8,9 +8,12 @@ use crate::values::show_bytes;
 use serde_json::json;
 use std::fmt::Write;
 use tilework_scheduler::ClusterState;
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::Layer;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
 
-/// Which messages are logged: as in `RUST_LOG`.
+/// Which messages are logged: a level, or levels of modules as in `warn,tilework=debug`.
 const LOG_VARIABLE: &str = "TILEWORK_LOG";
 
 /// The way to stdout.
@@ -26,9 +29,10 @@ impl Output {
     /// Logs to stderr from now on.
     pub fn start_log(&self) {
         let default = if self.format == Format::Quiet { "error" } else { "warn,tilework=info" };
-        let filter = EnvFilter::try_from_env(LOG_VARIABLE).unwrap_or_else(|_| EnvFilter::new(default));
-        let log = tracing_subscriber::fmt().with_writer(std::io::stderr).with_target(false).with_ansi(false);
-        log.with_env_filter(filter).init();
+        let asked = std::env::var(LOG_VARIABLE).ok().and_then(|asked| asked.parse::<Targets>().ok());
+        let filter = asked.unwrap_or_else(|| default.parse().expect("the default is levels of modules"));
+        let log = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_target(false);
+        tracing_subscriber::registry().with(log.with_ansi(false).with_filter(filter)).init();
     }
 
     /// Prints text for people, or the value for programs.
