@@ -225,12 +225,10 @@ impl ConnectionFile {
             .prefix(&prefix)
             .tempfile_in(dir)
             .map_err(|source| io_error("create a file in", dir, source))?;
-        let mut text = serde_json::to_vec_pretty(self).expect("strings and numbers become JSON");
-        text.push(b'\n');
         // A umask can take bits away from the mode that a file is made with.
         temp.as_file()
             .set_permissions(PermissionsExt::from_mode(FILE_MODE))
-            .and_then(|()| temp.write_all(&text))
+            .and_then(|()| temp.write_all(&self.text()))
             .and_then(|()| temp.as_file().sync_all())
             .map_err(|source| io_error("write", temp.path(), source))?;
         temp.persist(path).map_err(|e| io_error("rename to", path, e.error))?;
@@ -239,6 +237,12 @@ impl ConnectionFile {
             let _ = dir.sync_all();
         }
         Ok(())
+    }
+
+    fn text(&self) -> Vec<u8> {
+        let mut text = serde_json::to_vec_pretty(self).expect("strings and numbers become JSON");
+        text.push(b'\n');
+        text
     }
 
     /// Reads a connection file and believes it only if nobody but this user could have read or written it.

@@ -1,7 +1,8 @@
 //! How many processors and how much memory this process may use.
 //!
-//! Owns: reading Slurm's variables, control groups' memory and the system's free memory, and taking the least;
-//! the standard library knows the affinity mask and the quota of processors. Must not know: what the processors and the memory are used for.
+//! Owns: reading Slurm's variables, control groups' memory and the system's free memory, and taking the least; the
+//! standard library knows the affinity mask and the quota of processors. Must not know: what the processors and the
+//! memory are used for.
 //!
 //! A node is shared with strangers: the machine's own numbers are never the answer.
 

@@ -64,3 +64,23 @@ impl ZarrTarget {
         Err(left_out(&self.path))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::{ArraySource, IfExists, ZarrSpec, ZarrTarget, ZarrVersion};
+    use tilework_expr::DType;
+
+    #[test]
+    fn what_is_left_out_names_the_feature_that_it_takes() {
+        let target = ZarrTarget { path: "a.zarr".into(), array: "x".into(), version: ZarrVersion::V3 };
+        for error in [
+            ArraySource::zarr("a.zarr", "x").open().unwrap_err(),
+            target.create(&ZarrSpec::new(&[4], DType::U8, &[2]), IfExists::Fail).unwrap_err(),
+            target.open().unwrap_err(),
+        ] {
+            let expected = "a.zarr: Zarr stores need the feature `zarr` of the crate tilework, which this program was \
+                            built without";
+            assert_eq!(error.to_string(), expected);
+        }
+    }
+}

@@ -30,3 +30,27 @@ pub(super) mod remote {
         Err(Error::LeftOut { what: "a session on a cluster", feature: "cluster" })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::prelude::*;
+
+    #[test]
+    fn what_is_left_out_is_an_error_that_names_the_feature_and_the_rest_computes() {
+        for (session, what) in [
+            (Session::processes(2), "worker processes"),
+            (Session::connect("x.json"), "a session on a cluster"),
+        ] {
+            let expected = format!(
+                "{what} needs the feature `cluster` of the crate tilework, which this program was built without"
+            );
+            assert_eq!(session.unwrap_err().to_string(), expected);
+        }
+        let a = Array2::<f64>::ones_chunked((1000, 700), [100, 300]);
+        let sums = (&a + 1.0).sum_axis(Axis(0));
+        let session = Session::embedded().unwrap();
+        session.make_current();
+        assert_eq!(sums.compute().to_vec(), vec![2000.0; 700]);
+        assert!(session.n_tasks_done() > 1);
+    }
+}
