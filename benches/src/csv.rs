@@ -27,9 +27,10 @@ impl Csv {
     /// If it has not as many fields as the header.
     pub fn row<T: AsRef<str>>(&mut self, fields: &[T]) {
         assert_eq!(fields.len(), self.n_columns, "fields of a row");
-        let fields: Vec<String> = fields.iter().map(|f| quoted(f.as_ref())).collect();
-        self.text += &fields.join(",");
-        self.text.push('\n');
+        let mut writer = csv::WriterBuilder::new().comment(Some(b'#')).from_writer(Vec::new());
+        writer.write_record(fields.iter().map(AsRef::as_ref)).expect("memory takes every record");
+        let line = writer.into_inner().expect("memory takes every record");
+        self.text += &String::from_utf8(line).expect("the fields are text");
     }
 
     /// Writes the file, making its directory if it is not there.
@@ -55,14 +56,6 @@ impl fmt::Display for Csv {
 #[must_use]
 pub fn optional<T: ToString>(value: Option<T>) -> String {
     value.map_or_else(String::new, |v| v.to_string())
-}
-
-fn quoted(field: &str) -> String {
-    if field.contains([',', '"', '\n', '\r']) || field.starts_with('#') {
-        format!("\"{}\"", field.replace('"', "\"\""))
-    } else {
-        field.to_string()
-    }
 }
 
 #[cfg(test)]

@@ -15,7 +15,7 @@ pub fn facts() -> String {
 #[must_use]
 pub fn command(bin: &str, options: &[(&str, String)]) -> String {
     let options = options.iter().map(|(name, value)| format!(" --{name} {value}"));
-    format!("cargo run --release -p tilework-benches --bin {bin} --{}", options.collect::<String>())
+    format!("cargo run --release --bin {bin} --{}", options.collect::<String>())
 }
 
 fn describe(cores: usize, cpuinfo: &str, meminfo: &str) -> String {
@@ -51,8 +51,7 @@ mod tests {
     #[test]
     fn the_command_can_be_pasted() {
         let options = [("n", "4000".to_string()), ("chunks", "250,500".to_string())];
-        let expected =
-            "cargo run --release -p tilework-benches --bin chunk-size -- --n 4000 --chunks 250,500";
+        let expected = "cargo run --release --bin chunk-size -- --n 4000 --chunks 250,500";
         assert_eq!(command("chunk-size", &options), expected);
     }
 }

@@ -65,6 +65,16 @@ pub enum Error {
     /// A function that does not travel to the workers.
     #[error(transparent)]
     Function(#[from] crate::closures::FunctionError),
+    /// Something that this program was built without.
+    #[error(
+        "{what} needs the feature `{feature}` of the crate tilework, which this program was built without"
+    )]
+    LeftOut {
+        /// What was asked for.
+        what: &'static str,
+        /// The feature to switch on.
+        feature: &'static str,
+    },
     /// The workers of a session could not be started.
     #[error("cannot start {what} ({path}): {why}", path = path.display())]
     Start {
@@ -84,6 +94,17 @@ impl Error {
 }
 
 debug_is_display!(Error);
+
+/// An error and its causes in one line.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text = format!("{text}: {cause}");
+        source = cause.source();
+    }
+    text
+}
 
 /// The result of building or computing an array.
 pub type Result<T> = std::result::Result<T, Error>;

@@ -4,6 +4,20 @@
 //! `use ndarray::{..}`. An [`Array`] is ndarray's array in this process, or an expression: operations on large arrays
 //! build expressions, which run on a [`Session`] when their values are needed: inside this process (the default, which
 //! starts by itself), on processes of this machine, or on a cluster.
+//!
+//! # Features
+//! | feature | on | what it is for |
+//! |---|---|---|
+//! | `cluster` | yes | sessions beyond this process: [`Session::processes`], [`Session::connect`]; brings gRPC and TLS |
+//! | `zarr` | yes | reading and writing Zarr stores; brings `zarrs` |
+//! | `approx` | yes | approximate equality, for the macros of the crate `approx` |
+//! | `serde` | yes | arrays in serde's formats |
+//! | `rand` | no | constructors from distributions of the crate `rand` |
+//!
+//! Without `cluster` or `zarr`, the same programs compile, in half the time, and what was left out is an error that
+//! names the feature ([`Error::LeftOut`]).
+
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod array;
 mod closures;
@@ -13,6 +27,10 @@ pub mod io;
 mod literal;
 pub mod prelude;
 pub mod random;
+#[cfg(feature = "cluster")]
+mod role;
+#[cfg(not(feature = "cluster"))]
+#[path = "role_left_out.rs"]
 mod role;
 mod session;
 
@@ -56,3 +74,8 @@ pub use tilework_expr::{
 pub mod linalg {
     pub use crate::array::{Dot, general_mat_mul, general_mat_vec_mul, kron};
 }
+
+/// The README's programs compile.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -3,8 +3,7 @@
 //!
 //! Owns that entry. Must not know sessions of the client.
 
-use crate::error::{Error, Result};
-use crate::session::chain;
+use crate::error::{Error, Result, chain};
 use std::ffi::OsString;
 use std::path::PathBuf;
 use tilework_worker::process::{self, CONNECTION_FILE, ROLE, ROLE_ASKED, ROLE_WORKER, WorkerProcess};

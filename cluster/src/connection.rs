@@ -218,18 +218,20 @@ impl ConnectionFile {
         };
         create_private_dir(dir)?;
         let name = path.file_name().ok_or_else(|| ConnectionError::NotAFile { path: path.into() })?;
-        let mut temp_name = std::ffi::OsString::from(".");
-        temp_name.push(name);
-        temp_name.push(format!(".{}", security::random_hex::<8>()?));
-        let temp = dir.join(temp_name);
-        let written = self.write_new(&temp).and_then(|()| {
-            std::fs::rename(&temp, path).map_err(|source| io_error("rename to", path, source))
-        });
-        if written.is_err() {
-            // The first error is the one to report.
-            let _ = std::fs::remove_file(&temp);
-            return written;
-        }
+        let mut prefix = std::ffi::OsString::from(".");
+        prefix.push(name);
+        prefix.push(".");
+        let mut temp = tempfile::Builder::new()
+            .prefix(&prefix)
+            .tempfile_in(dir)
+            .map_err(|source| io_error("create a file in", dir, source))?;
+        // A umask can take bits away from the mode that a file is made with.
+        temp.as_file()
+            .set_permissions(PermissionsExt::from_mode(FILE_MODE))
+            .and_then(|()| temp.write_all(&self.text()))
+            .and_then(|()| temp.as_file().sync_all())
+            .map_err(|source| io_error("write", temp.path(), source))?;
+        temp.persist(path).map_err(|e| io_error("rename to", path, e.error))?;
         // The name is durable once the directory is; some file systems cannot sync one, and the file is there.
         if let Ok(dir) = File::open(dir) {
             let _ = dir.sync_all();
@@ -237,21 +239,10 @@ impl ConnectionFile {
         Ok(())
     }
 
-    /// Writes to a path at which nothing may exist.
-    fn write_new(&self, temp: &Path) -> Result<(), ConnectionError> {
+    fn text(&self) -> Vec<u8> {
         let mut text = serde_json::to_vec_pretty(self).expect("strings and numbers become JSON");
         text.push(b'\n');
-        let mut file = OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(FILE_MODE)
-            .open(temp)
-            .map_err(|source| io_error("create", temp, source))?;
-        // A umask can take bits away from the mode given to open.
-        file.set_permissions(PermissionsExt::from_mode(FILE_MODE))
-            .and_then(|()| file.write_all(&text))
-            .and_then(|()| file.sync_all())
-            .map_err(|source| io_error("write", temp, source))
+        text
     }
 
     /// Reads a connection file and believes it only if nobody but this user could have read or written it.
@@ -270,8 +261,7 @@ impl ConnectionFile {
         if !meta.is_file() {
             return Err(ConnectionError::NotAFile { path: path.into() });
         }
-        // SAFETY: geteuid has no preconditions and cannot fail.
-        let our_uid = unsafe { libc::geteuid() };
+        let our_uid = rustix::process::geteuid().as_raw();
         check_owner_and_mode(path, meta.uid(), meta.mode(), our_uid)?;
         let mut text = Vec::new();
         file.take(FILE_BYTES_MAX + 1)

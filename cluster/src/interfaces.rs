@@ -4,10 +4,10 @@
 //! sockets, or the routing table. On a cluster the default route leads to the site's login network or
 //! nowhere; guessing from it is how a worker announces an address that nobody can reach.
 
-use std::ffi::CStr;
+use ipnet::IpNet;
 use std::fmt;
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::IpAddr;
 
 /// One address of one interface.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,7 +16,7 @@ pub struct Interface {
     pub name: String,
     /// The address.
     pub ip: IpAddr,
-    /// Whether the interface is switched on.
+    /// Whether the interface is switched on and connected.
     pub is_up: bool,
 }
 
@@ -63,7 +63,8 @@ impl Interfaces {
     /// # Errors
     /// [`InterfaceError::List`].
     pub fn of_this_host() -> Result<Self, InterfaceError> {
-        Ok(Self(list_interfaces()?))
+        let list = if_addrs::get_if_addrs()?.into_iter();
+        Ok(Self(list.map(|i| Interface { ip: i.ip(), is_up: i.is_oper_up(), name: i.name }).collect()))
     }
 
     /// All addresses listed.
@@ -117,8 +118,8 @@ impl Interfaces {
             return Ok(vec![ip]);
         }
         let up = self.0.iter().filter(|i| i.is_up);
-        let found: Vec<IpAddr> = if let Some(network) = Network::parse(part) {
-            up.map(|i| i.ip).filter(|ip| network.contains(*ip)).collect()
+        let found: Vec<IpAddr> = if let Ok(network) = part.parse::<IpNet>() {
+            up.map(|i| i.ip).filter(|ip| network.contains(ip)).collect()
         } else {
             // A link-local IPv6 address means nothing without the interface's number on the other host.
             let usable = |ip: &IpAddr| !matches!(ip, IpAddr::V6(v6) if v6.is_unicast_link_local());
@@ -131,81 +132,6 @@ impl Interfaces {
 
     fn no_match(&self, asked: &str) -> InterfaceError {
         InterfaceError::NoMatch { asked: asked.to_owned(), there: self.clone() }
-    }
-}
-
-/// A network in CIDR notation. Both families are compared as 128 bits, IPv4 in the high 32.
-struct Network {
-    is_ipv4: bool,
-    bits: u128,
-    mask: u128,
-}
-
-impl Network {
-    fn parse(text: &str) -> Option<Self> {
-        let (ip, length) = text.split_once('/')?;
-        let (ip, length): (IpAddr, u32) = (ip.parse().ok()?, length.parse().ok()?);
-        if length > if ip.is_ipv4() { 32 } else { 128 } {
-            return None;
-        }
-        let mask = u128::MAX.checked_shl(128 - length).unwrap_or(0);
-        Some(Self { is_ipv4: ip.is_ipv4(), bits: high_bits(ip) & mask, mask })
-    }
-
-    fn contains(&self, ip: IpAddr) -> bool {
-        ip.is_ipv4() == self.is_ipv4 && high_bits(ip) & self.mask == self.bits
-    }
-}
-
-fn high_bits(ip: IpAddr) -> u128 {
-    match ip {
-        IpAddr::V4(v4) => u128::from(v4.to_bits()) << 96,
-        IpAddr::V6(v6) => v6.to_bits(),
-    }
-}
-
-fn list_interfaces() -> io::Result<Vec<Interface>> {
-    let mut head: *mut libc::ifaddrs = std::ptr::null_mut();
-    // SAFETY: getifaddrs writes one pointer to the place given.
-    if unsafe { libc::getifaddrs(&raw mut head) } != 0 {
-        return Err(io::Error::last_os_error());
-    }
-    let mut list = Vec::new();
-    let mut at = head;
-    // SAFETY: `at` is null or a node of the list that getifaddrs made and that is freed only below.
-    while let Some(node) = unsafe { at.as_ref() } {
-        // SAFETY: the node's address is null or a socket address of the family that it says.
-        if let Some(ip) = unsafe { ip_of(node.ifa_addr) } {
-            // SAFETY: the name of a node is a C string that lives as long as the list.
-            let name = unsafe { CStr::from_ptr(node.ifa_name) }.to_string_lossy().into_owned();
-            list.push(Interface { name, ip, is_up: node.ifa_flags & libc::IFF_UP as u32 != 0 });
-        }
-        at = node.ifa_next;
-    }
-    // SAFETY: `head` came from getifaddrs, and nothing refers to the list any more.
-    unsafe { libc::freeifaddrs(head) };
-    Ok(list)
-}
-
-/// The IP address in a socket address, if it has one.
-///
-/// # Safety
-/// `address` is null or points to a socket address as long as its family says.
-unsafe fn ip_of(address: *const libc::sockaddr) -> Option<IpAddr> {
-    // SAFETY: by the caller's promise.
-    let family = i32::from(unsafe { address.as_ref() }?.sa_family);
-    match family {
-        libc::AF_INET => {
-            // SAFETY: the family says what it is; read_unaligned asks for no alignment.
-            let v4 = unsafe { address.cast::<libc::sockaddr_in>().read_unaligned() };
-            Some(Ipv4Addr::from_bits(u32::from_be(v4.sin_addr.s_addr)).into())
-        }
-        libc::AF_INET6 => {
-            // SAFETY: as above.
-            let v6 = unsafe { address.cast::<libc::sockaddr_in6>().read_unaligned() };
-            Some(Ipv6Addr::from(v6.sin6_addr.s6_addr).into())
-        }
-        _ => None,
     }
 }
 
@@ -262,6 +188,6 @@ mod tests {
     #[test]
     fn this_host_has_loopback() {
         let there = Interfaces::of_this_host().unwrap();
-        assert!(there.list().iter().any(|i| i.ip == IpAddr::V4(Ipv4Addr::LOCALHOST)), "{there}");
+        assert!(there.list().iter().any(|i| i.ip == IpAddr::from([127, 0, 0, 1]) && i.is_up), "{there}");
     }
 }

@@ -1,4 +1,5 @@
-//! Starting and finding a cluster: who belongs to it, where it listens, and what it may use of a host.
+//! Internal to tilework: starting and finding a cluster: who belongs to it, where it listens, and what it may use of a
+//! host.
 //!
 //! Owns: [`connection`] files, the certificate and the token ([`security`]), the settings of every
 //! connection ([`transport`]), the addresses to announce ([`interfaces`], [`listen`]), child processes
@@ -32,13 +33,21 @@
 //! # }
 //! ```
 
+#[cfg(feature = "network")]
 pub mod connection;
+#[cfg(feature = "network")]
 pub mod interfaces;
 pub mod limits;
+#[cfg(feature = "network")]
 pub mod listen;
+#[cfg(feature = "network")]
 pub mod log;
+#[cfg(feature = "network")]
 pub mod process;
+#[cfg(feature = "network")]
 pub mod security;
+#[cfg(feature = "network")]
 pub mod signals;
+#[cfg(feature = "network")]
 pub mod transport;
 pub mod who;

@@ -1,7 +1,8 @@
 //! How many processors and how much memory this process may use.
 //!
-//! Owns: reading the affinity mask, Slurm's variables, control groups and the system's free memory, and
-//! taking the least. Must not know: what the processors and the memory are used for.
+//! Owns: reading Slurm's variables, control groups' memory and the system's free memory, and taking the least; the
+//! standard library knows the affinity mask and the quota of processors. Must not know: what the processors and the
+//! memory are used for.
 //!
 //! A node is shared with strangers: the machine's own numbers are never the answer.
 
@@ -30,8 +31,8 @@ pub struct Host<'a> {
     pub env: &'a dyn Fn(&str) -> Option<String>,
     /// A file's content.
     pub read: &'a dyn Fn(&Path) -> Option<String>,
-    /// How many processors the affinity mask allows.
-    pub affinity: u64,
+    /// How many processors the affinity mask and the control groups' quotas allow.
+    pub processors: u64,
 }
 
 /// How many threads this process should compute with; at least 1.
@@ -52,20 +53,17 @@ pub fn memory() -> Limit {
     with_this_host(memory_of)
 }
 
-/// The processors of a process on this host: the least of the affinity mask, Slurm's grant and the quota.
+/// The processors of a process on this host: the least of what the system allows and Slurm's grant.
 #[must_use]
 pub fn cpus_of(host: &Host) -> Limit {
-    let mask = Limit { value: host.affinity, from: "the CPU affinity mask" };
-    let mut limits = vec![mask];
+    let system = Limit { value: host.processors, from: "the CPU affinity mask or quota" };
+    let mut limits = vec![system];
     if let Some(value) = host.number("SLURM_CPUS_PER_TASK") {
         limits.push(Limit { value, from: "SLURM_CPUS_PER_TASK" });
     } else if let Some(value) = host.number("SLURM_CPUS_ON_NODE") {
         limits.push(Limit { value: value / host.tasks_on_node(), from: "SLURM_CPUS_ON_NODE" });
     }
-    if let Some(value) = host.cgroup_cpus() {
-        limits.push(Limit { value, from: "the control group's CPU quota" });
-    }
-    let least = least(limits).unwrap_or(mask);
+    let least = least(limits).unwrap_or(system);
     Limit { value: least.value.max(1), ..least }
 }
 
@@ -139,20 +137,6 @@ impl Host<'_> {
         })
     }
 
-    fn cgroup_cpus(&self) -> Option<u64> {
-        self.cgroup_least(|group| {
-            let (quota, period) = if group.version == 2 {
-                let text = group.text("cpu.max")?;
-                let (quota, period) = text.trim().split_once(' ')?;
-                (quota.parse().ok()?, period.parse().ok()?)
-            } else {
-                (group.number("cpu.cfs_quota_us")?, group.number("cpu.cfs_period_us")?)
-            };
-            // A thread more than the quota would only be throttled.
-            u64::checked_div(quota, period).map(|cpus| cpus.max(1))
-        })
-    }
-
     /// The least of a limit over our control groups and those above them, all of which apply.
     fn cgroup_least(&self, limit: impl Fn(&Group) -> Option<u64>) -> Option<u64> {
         let ours = (self.read)(Path::new("/proc/self/cgroup"))?;
@@ -213,23 +197,8 @@ fn task_count(list: &str, node: u64) -> Option<u64> {
 fn with_this_host<T>(ask: impl Fn(&Host) -> T) -> T {
     let env = |name: &str| std::env::var(name).ok();
     let read = |path: &Path| std::fs::read_to_string(path).ok();
-    ask(&Host { env: &env, read: &read, affinity: affinity() })
-}
-
-/// How many processors the affinity mask has.
-fn affinity() -> u64 {
-    #[cfg(target_os = "linux")]
-    {
-        // SAFETY: a cpu_set_t is an array of integers, for which all zeros is a value.
-        let mut set: libc::cpu_set_t = unsafe { std::mem::zeroed() };
-        // SAFETY: the size is that of the set, which is written and nothing else. 0 is the calling thread.
-        if unsafe { libc::sched_getaffinity(0, size_of::<libc::cpu_set_t>(), &raw mut set) } == 0 {
-            // SAFETY: CPU_COUNT reads the set and nothing else.
-            return u64::from(unsafe { libc::CPU_COUNT(&set) }.unsigned_abs());
-        }
-    }
-    // Another system, or one of more than 1,024 processors.
-    std::thread::available_parallelism().map_or(1, |n| n.get() as u64)
+    let processors = std::thread::available_parallelism().map_or(1, |n| n.get() as u64);
+    ask(&Host { env: &env, read: &read, processors })
 }
 
 #[cfg(test)]
@@ -239,7 +208,7 @@ mod tests {
     const GIB: u64 = 1 << 30;
 
     /// `NAME=value` is a variable, `/path=content` a file; `;` in a content is a new line.
-    fn ask<T>(facts: &[&str], affinity: u64, question: impl Fn(&Host) -> T) -> T {
+    fn ask<T>(facts: &[&str], processors: u64, question: impl Fn(&Host) -> T) -> T {
         let find = |key: &str| {
             let of_it = |fact: &&&str| fact.split_once('=').is_some_and(|(name, _)| name == key);
             facts
@@ -249,61 +218,23 @@ mod tests {
                 .map(|(_, value)| value.replace(';', "\n"))
         };
         let (env, read) = (|name: &str| find(name), |path: &Path| find(path.to_str().unwrap()));
-        question(&Host { env: &env, read: &read, affinity })
+        question(&Host { env: &env, read: &read, processors })
     }
 
     #[test]
     fn processors_are_the_least_of_all_limits() {
         let cases: &[(&[&str], u64, u64, &str)] = &[
-            (&[], 8, 8, "the CPU affinity mask"),
-            (&[], 0, 1, "the CPU affinity mask"),
+            (&[], 8, 8, "the CPU affinity mask or quota"),
+            (&[], 0, 1, "the CPU affinity mask or quota"),
             (&["SLURM_CPUS_PER_TASK=4", "SLURM_CPUS_ON_NODE=2"], 64, 4, "SLURM_CPUS_PER_TASK"),
-            (&["SLURM_CPUS_PER_TASK=4"], 2, 2, "the CPU affinity mask"),
-            (&["SLURM_CPUS_PER_TASK=0"], 2, 2, "the CPU affinity mask"),
-            (&["SLURM_CPUS_PER_TASK=many"], 2, 2, "the CPU affinity mask"),
+            (&["SLURM_CPUS_PER_TASK=4"], 2, 2, "the CPU affinity mask or quota"),
+            (&["SLURM_CPUS_PER_TASK=0"], 2, 2, "the CPU affinity mask or quota"),
+            (&["SLURM_CPUS_PER_TASK=many"], 2, 2, "the CPU affinity mask or quota"),
             (&["SLURM_CPUS_ON_NODE=16", "SLURM_NTASKS_PER_NODE=4"], 64, 4, "SLURM_CPUS_ON_NODE"),
             (&["SLURM_CPUS_ON_NODE=1", "SLURM_NTASKS_PER_NODE=4"], 64, 1, "SLURM_CPUS_ON_NODE"),
-            (
-                &["/proc/self/cgroup=0::/a/b", "/sys/fs/cgroup/a/cpu.max=350000 100000"],
-                64,
-                3,
-                "the control group's CPU quota",
-            ),
-            (
-                &["/proc/self/cgroup=0::/a", "/sys/fs/cgroup/a/cpu.max=50000 100000"],
-                64,
-                1,
-                "the control group's CPU quota",
-            ),
-            (
-                &["/proc/self/cgroup=0::/a", "/sys/fs/cgroup/a/cpu.max=max 100000"],
-                64,
-                64,
-                "the CPU affinity mask",
-            ),
-            (
-                &[
-                    "/proc/self/cgroup=4:cpu,cpuacct:/outside;3:memory:/outside",
-                    "/sys/fs/cgroup/cpu,cpuacct/cpu.cfs_quota_us=200000",
-                    "/sys/fs/cgroup/cpu,cpuacct/cpu.cfs_period_us=100000",
-                ],
-                64,
-                2,
-                "the control group's CPU quota",
-            ),
-            (
-                &[
-                    "/proc/self/cgroup=4:cpu,cpuacct:/",
-                    "/sys/fs/cgroup/cpu,cpuacct/cpu.cfs_quota_us=-1",
-                    "/sys/fs/cgroup/cpu,cpuacct/cpu.cfs_period_us=100000",
-                ],
-                64,
-                64,
-                "the CPU affinity mask",
-            ),
         ];
-        for (facts, affinity, value, from) in cases {
-            assert_eq!(ask(facts, *affinity, cpus_of), Limit { value: *value, from }, "{facts:?}");
+        for (facts, processors, value, from) in cases {
+            assert_eq!(ask(facts, *processors, cpus_of), Limit { value: *value, from }, "{facts:?}");
         }
     }
 
@@ -392,10 +323,8 @@ mod tests {
 
     #[test]
     fn this_host_has_processors_and_memory() {
-        assert!(
-            (1..=cpus_of(&Host { env: &|_| None, read: &|_| None, affinity: affinity() }).value)
-                .contains(&(cpus() as u64))
-        );
+        let allowed = std::thread::available_parallelism().unwrap().get();
+        assert!((1..=allowed).contains(&cpus()));
         assert!(memory_bytes() > 1 << 20);
     }
 }

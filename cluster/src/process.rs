@@ -4,6 +4,10 @@
 //! time. Must not know: what the command is. A secret never goes into `args` or `env` (both can be read by
 //! others while it runs): give the path of the connection file.
 
+use rustix::io::Errno;
+use rustix::process::{
+    Pid, Signal, getpid, getppid, kill_process, kill_process_group, set_parent_process_death_signal,
+};
 use std::ffi::OsString;
 use std::fs::OpenOptions;
 use std::io;
@@ -195,23 +199,18 @@ impl LocalProcess {
 
     fn terminate(&mut self) -> Result<(), ProcessError> {
         if self.status()?.is_none() {
-            self.send(1, libc::SIGTERM);
+            // Not waited for yet: until then the system gives its id to no other. Err: it has just ended.
+            let _ = kill_process(Pid::from_child(&self.child), Signal::TERM);
         }
         Ok(())
-    }
-
-    /// Signals the child (`sign` 1) or its process group (-1). It must not have been waited for: until
-    /// then the system gives its id to no other.
-    fn send(&self, sign: libc::pid_t, signal: libc::c_int) {
-        // SAFETY: kill has no preconditions on memory.
-        unsafe { libc::kill(sign * self.child.id().cast_signed(), signal) };
     }
 
     fn end_by(&mut self, deadline: Instant) -> Result<ExitStatus, ProcessError> {
         if let Some(status) = self.wait_until(deadline)? {
             return Ok(status);
         }
-        self.send(-1, libc::SIGKILL);
+        // With all that it started. Err: it has just ended.
+        let _ = kill_process_group(Pid::from_child(&self.child), Signal::KILL);
         self.wait_until(Instant::now() + KILL_WAIT)?.ok_or_else(|| ProcessError::Hangs {
             name: self.name.clone(),
             pid: self.child.id(),
@@ -247,17 +246,10 @@ impl Drop for LocalProcess {
 /// before the child asked for the signal, hence the look at its parent.
 #[cfg(target_os = "linux")]
 fn end_with_parent(command: &mut Command) {
-    let our_pid = std::process::id().cast_signed();
+    let our_pid = getpid();
     let ask = move || {
-        // SAFETY: prctl with PR_SET_PDEATHSIG takes a signal number and touches no memory.
-        if unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGTERM) } != 0 {
-            return Err(io::Error::last_os_error());
-        }
-        // SAFETY: getppid has no preconditions.
-        if unsafe { libc::getppid() } != our_pid {
-            return Err(io::Error::from_raw_os_error(libc::ESRCH));
-        }
-        Ok(())
+        set_parent_process_death_signal(Some(Signal::TERM))?;
+        if getppid() != Some(our_pid) { Err(Errno::SRCH.into()) } else { Ok(()) }
     };
     // SAFETY: `ask` runs between fork and exec: it makes two system calls, allocates nothing, takes no lock.
     unsafe { command.pre_exec(ask) };

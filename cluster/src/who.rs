@@ -30,8 +30,7 @@ impl Who {
         Who {
             program: program.map_or_else(|| "a program".to_owned(), |p| p.to_string_lossy().into_owned()),
             pid: std::process::id(),
-            // SAFETY: geteuid has no preconditions and cannot fail.
-            user: named.unwrap_or_else(|| format!("user {}", unsafe { libc::geteuid() })),
+            user: named.unwrap_or_else(|| format!("user {}", rustix::process::geteuid().as_raw())),
             host: host(),
         }
     }

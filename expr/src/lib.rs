@@ -1,5 +1,6 @@
-//! What an array program means: dtypes, shapes, chunk grids, the shared graph that a client builds, the inference
-//! that finds its errors, the rewriting that fuses it into stages, and the functions that lower one task at a time.
+//! Internal to tilework: what an array program means: dtypes, shapes, chunk grids, the shared graph that a client
+//! builds, the inference that finds its errors, the rewriting that fuses it into stages, and the functions that lower
+//! one task at a time.
 //!
 //! Pure: no I/O, no clock, no randomness, no runtime.
 

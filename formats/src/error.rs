@@ -199,6 +199,14 @@ pub enum FormatError {
         #[source]
         source: io::Error,
     },
+    /// Zarr, in a build that has left it out.
+    #[error(
+        "{path}: Zarr stores need the feature `zarr` of the crate tilework, which this program was built without"
+    )]
+    LeftOut {
+        /// The store.
+        path: String,
+    },
     /// A Zarr store or codec failed.
     #[error("{path}: zarr: {reason}")]
     Zarr {

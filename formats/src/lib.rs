@@ -1,4 +1,4 @@
-//! Array files: `.npy`, `.npz` and Zarr (versions 2 and 3), read and written one box at a time.
+//! Internal to tilework: array files: `.npy`, `.npz` and Zarr (versions 2 and 3), read and written one box at a time.
 //!
 //! A box is one range of indices per axis. Its elements travel as raw bytes: little-endian, in C order, `bool`
 //! as 0 or 1, so that what is read is what [`tilework_expr::Element`] types are in memory.
@@ -36,10 +36,16 @@ mod npy;
 mod npz;
 mod region;
 mod source;
+mod spec;
+#[cfg(feature = "zarr")]
+mod zarr;
+#[cfg(not(feature = "zarr"))]
+#[path = "zarr_left_out.rs"]
 mod zarr;
 
 pub use error::FormatError;
 pub use npy::{NpyWriter, write_npy};
 pub use npz::npz_members;
 pub use source::{ArrayMeta, ArrayReader, ArraySource};
-pub use zarr::{ArrayWriter, IfExists, ZarrCodec, ZarrSpec, ZarrStaged, ZarrTarget, ZarrVersion};
+pub use spec::{IfExists, ZarrCodec, ZarrSpec, ZarrTarget, ZarrVersion};
+pub use zarr::{ArrayWriter, ZarrStaged};

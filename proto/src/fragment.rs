@@ -4,21 +4,11 @@
 //! stream; above [`ASSEMBLED_BYTES_MAX`] it does not go at all. Must not know what messages say.
 
 use crate::convert::{DecodeError, Wire};
-use crate::limits::{ASSEMBLED_BYTES_MAX, FRAGMENT_BYTES_MAX};
+use crate::limits::{ASSEMBLED_BYTES_MAX, FRAGMENT_BYTES_MAX, TooLarge};
 use crate::wire;
 use bytes::{Bytes, BytesMut};
 use prost::Message;
 use std::marker::PhantomData;
-
-/// A message is larger than what may be sent.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
-#[error("a message of {bytes} bytes is above the limit of {limit}")]
-pub struct TooLarge {
-    /// Its bytes.
-    pub bytes: usize,
-    /// What is allowed.
-    pub limit: usize,
-}
 
 /// A message of a stream: whole, or a fragment of one.
 pub trait Fragmented: Message + Default {

@@ -1,5 +1,15 @@
 //! The limits of what travels, each with its unit. Nothing here depends on anything.
 
+/// A message is larger than what may be sent.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("a message of {bytes} bytes is above the limit of {limit}")]
+pub struct TooLarge {
+    /// Its bytes.
+    pub bytes: usize,
+    /// What is allowed.
+    pub limit: usize,
+}
+
 /// The largest message on a stream, in bytes: tonic's default. Larger ones are cut into fragments.
 pub const MESSAGE_BYTES_MAX: usize = 4 << 20;
 /// The largest piece of a message that is cut, in bytes.

@@ -4,15 +4,33 @@
 //! Owns the stall limit. Must not know which messages there are.
 
 use crate::convert::{DecodeError, Wire};
-use crate::fragment::{Assembler, Fragmented, TooLarge, split};
+use crate::fragment::{Assembler, Fragmented, split};
+use crate::limits::TooLarge;
+use crate::session::LinkError;
 use std::time::Duration;
 use tokio::sync::mpsc;
-use tonic::{Status, Streaming};
+use tonic::{Code, Status, Streaming};
 
 /// Encoded messages of one stream that wait for the network.
 pub const OUTBOUND_MAX: usize = 8;
 /// How long the other side may take none of its messages before the stream is given up.
 pub const OUTBOUND_STALL_MAX: Duration = Duration::from_secs(60);
+
+impl LinkError {
+    /// What a status says of the connection to a scheduler. `cause` finds the words for one that came from nobody: a
+    /// connection that broke.
+    #[must_use]
+    pub fn of_status(addresses: &str, status: &Status, cause: impl Fn(&Status) -> String) -> LinkError {
+        match status.code() {
+            Code::Unauthenticated
+            | Code::PermissionDenied
+            | Code::InvalidArgument
+            | Code::FailedPrecondition
+            | Code::Unimplemented => LinkError::refused(addresses, status.message()),
+            _ => LinkError::unreachable(addresses, cause(status)),
+        }
+    }
+}
 
 /// Why no more messages come in.
 #[derive(Debug)]

@@ -3,10 +3,8 @@
 //! Owns their types, their bounds, and the trait by which a worker opens one. Must not know transports; those are
 //! the scheduler's handle (in process) and the gRPC links.
 
-use crate::fragment::TooLarge;
-use crate::limits::ASSEMBLED_BYTES_MAX;
-use crate::{FromClient, FromWorker, ToClient, ToWorker, Wire};
-use prost::Message;
+use crate::limits::{ASSEMBLED_BYTES_MAX, TooLarge};
+use crate::{FromClient, FromWorker, ToClient, ToWorker};
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
@@ -15,7 +13,6 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use tilework_expr::{JobId, LeaseId, Program, TaskKey, WorkerId};
 use tilework_scheduler_core::{ClientHello, ClientId, Hello};
 use tokio::sync::mpsc;
-use tonic::{Code, Status};
 
 /// Messages of one worker that wait for the scheduler; the worker then waits too.
 pub const REPORT_QUEUE_MAX: usize = 256;
@@ -59,20 +56,6 @@ impl LinkError {
     pub fn refused(addresses: &str, why: impl fmt::Display) -> LinkError {
         LinkError::Refused(format!("the scheduler at {addresses} refused the connection: {why}"))
     }
-
-    /// What a status says of the connection to a scheduler. `cause` finds the words for one that came from nobody: a
-    /// connection that broke.
-    #[must_use]
-    pub fn of_status(addresses: &str, status: &Status, cause: impl Fn(&Status) -> String) -> LinkError {
-        match status.code() {
-            Code::Unauthenticated
-            | Code::PermissionDenied
-            | Code::InvalidArgument
-            | Code::FailedPrecondition
-            | Code::Unimplemented => LinkError::refused(addresses, status.message()),
-            _ => LinkError::unreachable(addresses, cause(status)),
-        }
-    }
 }
 
 /// A worker's open connection. Dropping it closes it.
@@ -111,16 +94,19 @@ pub struct ClientLink {
     client: ClientId,
     next: Arc<AtomicU32>,
     requests: mpsc::Sender<FromClient>,
-    bytes_max: usize,
+    encoded_len: Option<fn(&Program) -> usize>,
 }
 
 impl ClientLink {
-    /// The sending half for the client of this number. `encoded` tells whether messages are encoded on their way,
-    /// and so limited in size.
+    /// The sending half for the client of this number. Where messages are encoded on their way, and so limited in
+    /// size, `encoded_len` tells the bytes of a program.
     #[must_use]
-    pub fn new(client: ClientId, requests: mpsc::Sender<FromClient>, encoded: bool) -> ClientLink {
-        let bytes_max = if encoded { ASSEMBLED_BYTES_MAX } else { usize::MAX };
-        ClientLink { client, next: Arc::new(AtomicU32::new(0)), requests, bytes_max }
+    pub fn new(
+        client: ClientId,
+        requests: mpsc::Sender<FromClient>,
+        encoded_len: Option<fn(&Program) -> usize>,
+    ) -> ClientLink {
+        ClientLink { client, next: Arc::new(AtomicU32::new(0)), requests, encoded_len }
     }
 
     /// The client's number.
@@ -161,11 +147,9 @@ impl ClientLink {
     }
 
     fn request(&self, program: Arc<Program>) -> Result<FromClient, LinkError> {
-        if self.bytes_max < usize::MAX {
-            let bytes = program.to_wire().encoded_len();
-            if bytes > self.bytes_max {
-                return Err(TooLarge { bytes, limit: self.bytes_max }.into());
-            }
+        let bytes = self.encoded_len.map_or(0, |encoded_len| encoded_len(&program));
+        if bytes > ASSEMBLED_BYTES_MAX {
+            return Err(TooLarge { bytes, limit: ASSEMBLED_BYTES_MAX }.into());
         }
         let n = self.next.fetch_add(1, Ordering::Relaxed);
         Ok(FromClient::Submit { job: job_of(self.client, n), program })

@@ -3,14 +3,13 @@
 //! Owns the senders of all sessions, the clock and the timer. Decides nothing. Never waits for a worker or a client:
 //! one whose queue is full is disconnected.
 
-use crate::handle::Transport;
+use crate::Transport;
 use crate::journal::Journal;
 use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 use tilework_expr::{JobId, Update, WorkerId};
-use tilework_proto::fragment::{Fragmented, through_wire};
 use tilework_proto::session::{UPDATE_QUEUE_MAX, client_of};
-use tilework_proto::{FromClient, FromWorker, ToClient, ToWorker, Wire};
+use tilework_proto::{FromClient, FromWorker, ToClient, ToWorker};
 use tilework_scheduler_core::{Action, ClientId, ClusterState, Event, Hello, JobNumber, Scheduler};
 use tokio::sync::mpsc::{self, error::TrySendError};
 use tokio::sync::oneshot;
@@ -307,19 +306,6 @@ impl Driver {
         let why = by.map_or_else(|| "it was stopped".to_owned(), |by| format!("it was stopped by {by}"));
         for line in self.clients.values() {
             let _ = line.updates.try_send(ToClient::Closing(why.clone()));
-        }
-    }
-}
-
-impl Transport {
-    /// The message as it arrives.
-    fn carry<T: Wire>(self, message: T) -> Result<T, String>
-    where
-        T::Message: Fragmented,
-    {
-        match self {
-            Transport::Direct => Ok(message),
-            Transport::Encoded => through_wire(&message).map_err(|e| e.to_string()),
         }
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! Owns the numbering of workers and clients. Must not know gRPC.
 
+use crate::Transport;
 use crate::driver::{self, Post};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
@@ -22,16 +23,6 @@ const INBOX_MAX: usize = 1024;
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("the scheduler has stopped")]
 pub struct StoppedError;
-
-/// How messages go between the scheduler and the sessions of this process.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub enum Transport {
-    /// As they are.
-    #[default]
-    Direct,
-    /// Encoded, cut, put together and decoded, as over a network: for tests.
-    Encoded,
-}
 
 /// A running scheduler. Cheap to clone; it stops when all clones are dropped, or at [`SchedulerHandle::stop`].
 ///
@@ -102,7 +93,7 @@ impl SchedulerHandle {
     /// [`StoppedError`].
     pub async fn client(&self) -> Result<ClientSession, StoppedError> {
         let (client, requests, updates) = self.client_queues().await?;
-        let link = ClientLink::new(client, requests, self.transport == Transport::Encoded);
+        let link = ClientLink::new(client, requests, self.transport.encoded_len());
         link.introduce(this_client());
         Ok(ClientSession { link, updates })
     }

@@ -1,5 +1,5 @@
-//! The scheduler's edges: the task that owns the state machine, the handle by which everything reaches it, and the
-//! services by which other processes do.
+//! Internal to tilework: the scheduler's edges: the task that owns the state machine, the handle by which everything
+//! reaches it, and the services by which other processes do.
 //!
 //! Owns connections, numbers of workers and clients, clocks and timers. Must not know chunks' bytes, and must not
 //! decide: what to do stands in `tilework-scheduler-core`.
@@ -9,16 +9,22 @@
 //! - [`run`] is the whole life of a scheduler process.
 
 mod driver;
+#[cfg(feature = "grpc")]
 pub mod grpc;
 mod handle;
 mod journal;
+#[cfg(feature = "grpc")]
 pub mod remote;
+#[cfg(feature = "grpc")]
 mod run;
+mod transport;
 
-pub use handle::{SchedulerHandle, StoppedError, Transport};
+pub use handle::{SchedulerHandle, StoppedError};
+#[cfg(feature = "grpc")]
 pub use run::{Config, RunError, run};
 pub use tilework_proto::{ClientLink, ClientSession, LinkError, WorkerLink, WorkerSession};
 pub use tilework_scheduler_core::{
     ClientHello, ClientId, ClientSummary, ClusterState, Hello, JobNumber, JobState, Limits, StageCounts,
     WorkerSummary,
 };
+pub use transport::Transport;

@@ -72,7 +72,7 @@ pub async fn session(file: &ConnectionFile, timeout: Duration) -> Result<ClientS
     let (received, updates) = mpsc::channel(UPDATE_QUEUE_MAX);
     tokio::spawn(send_requests(to_send, out));
     tokio::spawn(receive_updates(inbound, received, at));
-    let link = ClientLink::new(number, requests, true);
+    let link = ClientLink::new(number, requests, Some(tilework_proto::encoded_len));
     link.introduce(this_client());
     Ok(ClientSession { link, updates })
 }

@@ -75,6 +75,13 @@ pub(crate) struct Shared {
     pub number: watch::Sender<Option<WorkerId>>,
 }
 
+impl Shared {
+    /// The worker's chunks, for others.
+    pub fn shelf(&self) -> Shelf {
+        Shelf { store: self.store.clone(), plans: self.plans.clone() }
+    }
+}
+
 /// All that a driver needs.
 pub(crate) struct Setup {
     pub core: Worker,
@@ -244,8 +251,7 @@ impl Driver {
     fn joined(&mut self, worker: WorkerId) {
         self.reports.clear();
         self.heard = false;
-        let shelf = Shelf { store: self.shared.store.clone(), plans: self.shared.plans.clone() };
-        self.peers.joined(worker, shelf);
+        self.peers.joined(worker, self.shared.shelf());
         self.shared.number.send_replace(Some(worker));
     }
 

@@ -3,7 +3,7 @@
 //! Owns the worker's queues. Must not know gRPC.
 
 use crate::driver::{self, Post, Setup, Shared, WorkerError};
-use crate::peers::{Peers, Shelf};
+use crate::peers::Peers;
 use crate::pool::Pool;
 use std::sync::Arc;
 use std::time::Duration;
@@ -178,10 +178,6 @@ impl WorkerHandle {
     /// [`PutError`].
     pub async fn put_local(&self, lease: LeaseId, key: TaskKey, chunk: Chunk) -> Result<(), PutError> {
         self.putter().put(lease, key, chunk).await
-    }
-
-    pub(crate) fn shelf(&self) -> Shelf {
-        Shelf { store: self.shared.store.clone(), plans: self.shared.plans.clone() }
     }
 
     pub(crate) fn putter(&self) -> Putter {

@@ -1,5 +1,5 @@
-//! The worker's edges: the task that owns the state machine, the store of chunks, the threads that compute, files,
-//! and the transfers between workers.
+//! Internal to tilework: the worker's edges: the task that owns the state machine, the store of chunks, the threads
+//! that compute, files, and the transfers between workers.
 //!
 //! Owns memory, threads and connections. Must not decide what to fetch, run, keep or drop: that stands in
 //! `tilework-worker-core`. What kernels compute stands in `tilework-kernels`.
@@ -12,26 +12,37 @@
 
 mod crew;
 mod driver;
+#[cfg(feature = "grpc")]
 mod frame;
 mod handle;
+#[cfg(feature = "grpc")]
 mod link;
+#[cfg(feature = "grpc")]
 mod near;
+#[cfg(feature = "grpc")]
 mod peer;
 mod peers;
 mod plans;
 mod pool;
+#[cfg(feature = "grpc")]
 pub mod process;
+#[cfg(feature = "grpc")]
 mod run;
+#[cfg(feature = "grpc")]
 mod serve;
 mod source;
 mod store;
 
 pub use driver::WorkerError;
 pub use handle::{Config, PutError, StartError, WorkerHandle};
+#[cfg(feature = "grpc")]
 pub use link::GrpcLink;
+#[cfg(feature = "grpc")]
 pub use peer::{CONNECT_TIMEOUT, ChunkClient, STALL_TIMEOUT, TransferError};
 pub use peers::{LocalPeers, Peers, Shelf, Wanted};
 pub use pool::{mark_task_thread, runs_tasks};
+#[cfg(feature = "grpc")]
 pub use run::{RunConfig, RunError, run};
+#[cfg(feature = "grpc")]
 pub use serve::{ChunkService, ServeError, serve_chunks};
 pub use source::Sources;

@@ -39,9 +39,8 @@ fn find_here() -> Option<String> {
     let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
     let space = |name: &str| std::fs::read_link(format!("/proc/self/ns/{name}")).ok();
     let (processes, users) = (space("pid")?, space("user")?);
-    // SAFETY: takes nothing and cannot fail.
-    let user = unsafe { libc::geteuid() };
-    Some(format!("{} {} {} {user}", boot.trim(), processes.display(), users.display()))
+    let user = rustix::process::geteuid();
+    Some(format!("{} {} {} {}", boot.trim(), processes.display(), users.display(), user.as_raw()))
 }
 
 #[cfg(not(target_os = "linux"))]
@@ -52,9 +51,9 @@ fn find_here() -> Option<String> {
 /// Lets the siblings of this process read its memory on systems that otherwise allow only ancestors to (Yama).
 pub(crate) fn allow_siblings() {
     #[cfg(target_os = "linux")]
-    // SAFETY: plain numbers; where the system knows no such option it says so, and nothing is changed.
-    unsafe {
-        libc::prctl(libc::PR_SET_PTRACER, libc::c_ulong::from(libc::getppid().unsigned_abs()), 0, 0, 0);
+    if let Some(parent) = rustix::process::getppid() {
+        // Err: the system knows no such option, and needs none.
+        let _ = rustix::process::set_ptracer(rustix::process::PTracer::ProcessID(parent));
     }
 }
 

@@ -5,6 +5,7 @@
 
 use crate::frame::{self, Part, Unframer};
 use crate::near;
+use crate::peers::{Peers, Wanted};
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use std::collections::HashMap;
@@ -15,10 +16,11 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 use tilework_cluster::security::{Identity, TokenAttach};
 use tilework_cluster::transport::{ConnectError, connect_once};
-use tilework_expr::{DType, LeaseId, Region, TaskKey};
+use tilework_expr::{DType, LeaseId, Region, TaskKey, WorkerId};
 use tilework_kernels::{Chunk, ChunkError, ChunkWriter, Plane};
 use tilework_proto::convert::Wire;
 use tilework_proto::limits::PLANES_MAX;
+use tilework_proto::session::BoxFuture;
 use tilework_proto::wire::{self, ChunkHeader};
 use tonic::body::Body;
 use tonic::transport::Channel;
@@ -306,6 +308,21 @@ impl ChunkClient {
     /// Closes the connection to a worker once its transfers have ended.
     pub fn forget(&self, addresses: &[String]) {
         self.lock().remove(addresses);
+    }
+}
+
+impl Peers for ChunkClient {
+    fn get(&self, wanted: Wanted) -> BoxFuture<'static, Result<Chunk, String>> {
+        let client = self.clone();
+        Box::pin(async move {
+            let Wanted { addresses, key, region, bytes_max, .. } = wanted;
+            let got = client.get(&addresses, key, region.as_ref(), bytes_max).await;
+            got.map_err(|e| format!("{}: {e}", addresses.join(" ")))
+        })
+    }
+
+    fn left(&self, _: WorkerId, addresses: &[String]) {
+        self.forget(addresses);
     }
 }
 

@@ -2,7 +2,6 @@
 //!
 //! Owns where a chunk of another worker comes from. Must not know why it is wanted.
 
-use crate::peer::ChunkClient;
 use crate::store::Store;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -79,21 +78,6 @@ pub trait Peers: Send + Sync + 'static {
     /// That worker, this one or another, is gone.
     fn left(&self, worker: WorkerId, addresses: &[String]) {
         let _ = (worker, addresses);
-    }
-}
-
-impl Peers for ChunkClient {
-    fn get(&self, wanted: Wanted) -> BoxFuture<'static, Result<Chunk, String>> {
-        let client = self.clone();
-        Box::pin(async move {
-            let Wanted { addresses, key, region, bytes_max, .. } = wanted;
-            let got = client.get(&addresses, key, region.as_ref(), bytes_max).await;
-            got.map_err(|e| format!("{}: {e}", addresses.join(" ")))
-        })
-    }
-
-    fn left(&self, _: WorkerId, addresses: &[String]) {
-        self.forget(addresses);
     }
 }
 

@@ -56,9 +56,10 @@ impl ChunkService {
     /// The service of `worker`. A chunk that is put may have `put_bytes_max` bytes.
     #[must_use]
     pub fn new(worker: &WorkerHandle, identity: &Identity, put_bytes_max: usize) -> ChunkService {
+        let putter = worker.putter();
         ChunkService {
-            shelf: worker.shelf(),
-            putter: worker.putter(),
+            shelf: putter.shared.shelf(),
+            putter,
             check: TokenCheck::new(identity),
             gets: Arc::new(Semaphore::new(GETS_MAX)),
             puts: Arc::new(Semaphore::new(PUTS_MAX)),

@@ -1,6 +1,6 @@
 //! Which chunk size is fastest? Workloads over chunk sizes and sessions: a table, a CSV file, a plot, and the answer.
 //!
-//! `cargo run --release -p tilework-benches --bin chunk-size [-- --n 4000 --chunks 250,500,1000,2000]`
+//! `cargo run --release --bin chunk-size [-- --n 4000 --chunks 250,500,1000,2000]`
 
 use anyhow::Context;
 use clap::Parser;

@@ -1,7 +1,7 @@
 //! What a task costs: the sum of as many ones as there are chunks, one each, through a real scheduler process and
 //! worker processes; and what the scheduler keeps in memory for them.
 //!
-//! `cargo run --release -p tilework-benches --bin million`
+//! `cargo run --release --bin million`
 
 use clap::Parser;
 use std::path::PathBuf;

@@ -1,6 +1,6 @@
 //! The same array work on Tilework and on what people use now, on one machine in one run: seconds, ratios, memory.
 //!
-//! `TILEWORK_PEERS_PYTHON=.venv/bin/python cargo run --release -p tilework-benches --bin peers`
+//! `TILEWORK_PEERS_PYTHON=.venv/bin/python cargo run --release --bin peers`
 
 use clap::Parser;
 use serde::Deserialize;

@@ -1,7 +1,7 @@
 //! What a line costs on arrays of three elements, where nothing but the overhead counts: ours where all is in this
 //! process, ours where something is lazy, ndarray's. And what loops over indices cost, an element at a time.
 //!
-//! `cargo run --release -p tilework-benches --bin small`
+//! `cargo run --release --bin small`
 
 use std::hint::black_box;
 use std::time::Instant;

@@ -1,5 +1,5 @@
-//! The client's state machine: which chunk of a result is asked of whom, when it is asked for again, and when that is
-//! given up.
+//! Internal to tilework: the client's state machine: which chunk of a result is asked of whom, when it is asked for
+//! again, and when that is given up.
 //!
 //! Everything that can happen is an [`Event`], everything that it asks for is an [`Action`]; time is an argument.
 //! Knows names of chunks and workers. Must not know transports, runtimes, clocks or chunk contents.

@@ -8,6 +8,7 @@ use tilework_kernels::Chunk;
 #[derive(Clone, Debug)]
 pub(crate) struct Holder {
     pub(crate) worker: WorkerId,
+    #[cfg_attr(not(feature = "cluster"), allow(dead_code, reason = "it is in this process then"))]
     pub(crate) addresses: Vec<String>,
 }
 

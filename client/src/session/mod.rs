@@ -10,9 +10,13 @@ mod fetch;
 pub(crate) mod gather;
 mod held;
 mod jobs;
+#[cfg(not(feature = "cluster"))]
+mod left_out;
 mod own;
+#[cfg(feature = "cluster")]
 mod processes;
 mod progress;
+#[cfg(feature = "cluster")]
 mod remote;
 mod tiny;
 mod wait;
@@ -23,7 +27,8 @@ use crate::literal::{InMemory, Literal};
 use data::DataPlane;
 use held::Held;
 use jobs::Jobs;
-pub(crate) use processes::chain;
+#[cfg(not(feature = "cluster"))]
+use left_out::{processes, remote};
 use progress::{Progress, Setting};
 use std::cell::OnceCell;
 use std::path::Path;
@@ -81,6 +86,7 @@ pub(crate) struct Inner {
 }
 
 /// Where a session's workers are.
+#[cfg_attr(not(feature = "cluster"), allow(dead_code, reason = "all are in this process then"))]
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Place {
     /// In this process.

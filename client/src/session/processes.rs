@@ -5,7 +5,7 @@
 
 use super::jobs::Jobs;
 use super::{Session, WORKERS_MAX, remote};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, chain};
 use crate::role::{self, Role};
 use std::collections::VecDeque;
 use std::hash::{BuildHasher, RandomState};
@@ -91,7 +91,8 @@ impl Processes {
     fn all_run(&self) -> Result<()> {
         let mut state = self.lock();
         let State { scheduler, workers, .. } = &mut *state;
-        for process in std::iter::once(scheduler).chain(workers.iter_mut().filter_map(|w| w.process.as_mut())) {
+        for process in std::iter::once(scheduler).chain(workers.iter_mut().filter_map(|w| w.process.as_mut()))
+        {
             if let Ok(Some(status)) = process.status() {
                 let why = format!(
                     "{} of the session ended while it started ({status}); what it said is on standard error. If that \
@@ -267,15 +268,4 @@ fn private_dir() -> Result<PathBuf> {
     connection::create_private_dir(&base).map_err(|e| cannot(&base, &e))?;
     connection::create_private_dir(&dir).map_err(|e| cannot(&dir, &e))?;
     Ok(dir)
-}
-
-/// An error and its causes in one line.
-pub(crate) fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text = format!("{text}: {cause}");
-        source = cause.source();
-    }
-    text
 }

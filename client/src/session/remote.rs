@@ -2,9 +2,9 @@
 
 use super::data::{Answer, Asked, DataPlane, Holder, Taker, Upload};
 use super::jobs::Jobs;
-use super::processes::{Processes, chain};
+use super::processes::Processes;
 use super::{Place, Session, WorkerSize, Workers};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, chain};
 use crate::role;
 use std::collections::VecDeque;
 use std::future::Future;

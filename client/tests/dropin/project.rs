@@ -72,12 +72,23 @@ quickcheck = { version = "1.0", default-features = false }
 
 [workspace]
 
-[profile.dev]
-debug = false
-"#;
+PROFILES"#;
 
 fn tmp() -> &'static Path {
     Path::new(env!("CARGO_TARGET_TMPDIR"))
+}
+
+/// The workspace's own: most of what the projects need was built there with these features and profiles.
+fn target() -> &'static Path {
+    tmp().parent().expect("the tests' directory is within the target")
+}
+
+/// The text of the workspace's profiles.
+fn profiles() -> String {
+    let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("../Cargo.toml");
+    let text = read(&manifest);
+    let at = text.find("[profile.dev]").unwrap_or_else(|| panic!("{} has no profile", manifest.display()));
+    text[at..].to_owned()
 }
 
 fn read(path: &Path) -> String {
@@ -86,8 +97,7 @@ fn read(path: &Path) -> String {
 
 fn cargo(dir: &Path, args: &[&str]) -> std::process::Output {
     let mut command = Command::new(env!("CARGO"));
-    // One target for both projects, so that what they share is built once.
-    command.args(args).current_dir(dir).env("CARGO_TARGET_DIR", tmp().join("dropin-target"));
+    command.args(args).current_dir(dir).env("CARGO_TARGET_DIR", target());
     command.output().unwrap_or_else(|e| panic!("cargo does not start: {e}"))
 }
 
@@ -172,6 +182,7 @@ impl Project {
     fn new(package: &str, dependency: &str) -> Project {
         let dir = tmp().join(package);
         let manifest = MANIFEST.replace("PACKAGE", package).replace("DEPENDENCY", dependency);
+        let manifest = manifest.replace("PROFILES", &profiles());
         write(&dir.join("Cargo.toml"), &manifest);
         write(&dir.join("src/lib.rs"), "");
         // The versions that the workspace uses, so that what it has fetched is enough as far as possible.
@@ -262,7 +273,7 @@ impl Project {
         let _ = fs::remove_file(&report);
         let mut command = Command::new(env!("CARGO"));
         command.args(args).current_dir(&self.dir).env("TILEWORK_REPORT", &report);
-        command.env("CARGO_TARGET_DIR", tmp().join("dropin-target"));
+        command.env("CARGO_TARGET_DIR", target());
         for variable in ["TILEWORK_CONNECTION", "TILEWORK_PROCESSES", "TILEWORK_EAGER_BYTES_MAX"] {
             command.env_remove(variable);
         }

@@ -4,8 +4,9 @@
 //! not take. Must not know chunks or stores.
 
 use super::store::open_file;
-use super::{ZarrVersion, codecs, open_error};
+use super::{codecs, open_error};
 use crate::elements::{self, ByteOrder, from_numpy_name, numpy_name};
+use crate::spec::ZarrVersion;
 use crate::{FormatError, beside};
 use serde_json::{Map, Value, json};
 use std::collections::VecDeque;

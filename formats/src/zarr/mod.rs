@@ -12,7 +12,6 @@ mod store;
 mod swap;
 mod write;
 
-pub use create::{IfExists, ZarrCodec, ZarrSpec, ZarrTarget, ZarrVersion};
 pub use place::ZarrStaged;
 pub(crate) use read::ZarrReader;
 pub use write::ArrayWriter;

@@ -5,7 +5,8 @@
 use super::metadata::{self, Documents, Node, V3_DOCUMENT};
 use super::read::ZarrReader;
 use super::store::{self, PARTS};
-use super::{ArrayWriter, IfExists, ZarrVersion, consolidated, swap};
+use super::{ArrayWriter, consolidated, swap};
+use crate::spec::{IfExists, ZarrVersion};
 use crate::{FormatError, beside};
 use serde_json::{Value, json};
 use std::ffi::OsStr;

@@ -86,6 +86,12 @@ pub fn encode<T: Wire>(value: &T) -> Vec<u8> {
     value.to_wire().encode_to_vec()
 }
 
+/// How many bytes say `value`.
+#[must_use]
+pub fn encoded_len<T: Wire>(value: &T) -> usize {
+    value.to_wire().encoded_len()
+}
+
 /// What the bytes say.
 ///
 /// ```

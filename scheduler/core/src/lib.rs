@@ -1,4 +1,5 @@
-//! The scheduler's state machine: which task runs where, what is dropped when, and what is made again after a loss.
+//! Internal to tilework: the scheduler's state machine: which task runs where, what is dropped when, and what is made
+//! again after a loss.
 //!
 //! Everything that can happen is an [`Event`], everything that it asks for is an [`Action`]; time is an argument.
 //! Knows plans, workers by name and limits. Must not know transports, runtimes, clocks or chunk contents.

@@ -1,4 +1,4 @@
-//! The worker's state machine: what to fetch, what to run, what to keep and what to drop.
+//! Internal to tilework: the worker's state machine: what to fetch, what to run, what to keep and what to drop.
 //!
 //! Everything that can happen is an [`Event`], everything that it asks for is an [`Action`]; time is an argument.
 //! Knows plans, keys, sizes and limits. Must not know transports, runtimes, clocks, kernels or chunk contents.

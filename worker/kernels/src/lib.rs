@@ -1,4 +1,4 @@
-//! Chunk kernels: what one task computes, from the chunks it reads to the chunk it makes.
+//! Internal to tilework: chunk kernels: what one task computes, from the chunks it reads to the chunk it makes.
 //!
 //! Knows arithmetic, memory and rayon. Must not know where chunks come from, where they go, or who asked.
 

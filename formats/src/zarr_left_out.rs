@@ -1,0 +1,129 @@
+//! In the place of `zarr`, in builds without the feature: whoever asks for a Zarr array is told which feature it takes.
+
+use crate::{ArrayMeta, FormatError, IfExists, ZarrSpec, ZarrTarget};
+use std::convert::Infallible;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use tilework_expr::Steps;
+
+fn left_out(path: &Path) -> FormatError {
+    FormatError::LeftOut { path: path.display().to_string() }
+}
+
+/// An array that is open for reading, of which there is none.
+#[derive(Debug)]
+pub(crate) struct ZarrReader {
+    pub(crate) path: String,
+    pub(crate) meta: ArrayMeta,
+    pub(crate) packed: Option<String>,
+    none: Infallible,
+}
+
+impl ZarrReader {
+    pub(crate) fn open(root: &Path, _array: &str) -> Result<ZarrReader, FormatError> {
+        Err(left_out(root))
+    }
+
+    pub(crate) fn read(&self, _region: &[Range<usize>], _out: &mut [u8]) -> Result<(), FormatError> {
+        match self.none {}
+    }
+
+    pub(crate) fn read_steps(&self, _steps: &[Steps], _out: &mut [u8]) -> Result<(), FormatError> {
+        match self.none {}
+    }
+}
+
+/// An array that is being filled, of which there is none in builds without the feature `zarr`.
+#[derive(Debug)]
+pub struct ArrayWriter(Infallible);
+
+impl ArrayWriter {
+    /// Shape, dtype and chunks of the array.
+    #[must_use]
+    pub fn meta(&self) -> &ArrayMeta {
+        match self.0 {}
+    }
+
+    /// Writes one chunk.
+    ///
+    /// # Errors
+    /// None: there is no array to write to.
+    pub fn write_chunk(&self, _region: &[Range<usize>], _bytes: &[u8]) -> Result<(), FormatError> {
+        match self.0 {}
+    }
+}
+
+/// An array that is being written beside its place, of which there is none in builds without the feature `zarr`.
+#[derive(Debug)]
+pub struct ZarrStaged(Infallible);
+
+impl ZarrStaged {
+    /// The directory that the array is written in.
+    #[must_use]
+    pub fn path(&self) -> PathBuf {
+        match self.0 {}
+    }
+
+    /// A writer of its chunks.
+    ///
+    /// # Errors
+    /// None: there is no array to write to.
+    pub fn writer(&self) -> Result<ArrayWriter, FormatError> {
+        match self.0 {}
+    }
+
+    /// Puts the array in its place.
+    ///
+    /// # Errors
+    /// None: there is no array to put.
+    pub fn finish(self) -> Result<(), FormatError> {
+        match self.0 {}
+    }
+}
+
+impl ZarrTarget {
+    /// Would start writing the array beside its place.
+    ///
+    /// # Errors
+    /// [`FormatError::LeftOut`].
+    pub fn begin(&self, _spec: &ZarrSpec, _if_exists: IfExists) -> Result<ZarrStaged, FormatError> {
+        Err(left_out(&self.path))
+    }
+
+    /// Would write the array's metadata.
+    ///
+    /// # Errors
+    /// [`FormatError::LeftOut`].
+    pub fn create(&self, _spec: &ZarrSpec, _if_exists: IfExists) -> Result<(), FormatError> {
+        Err(left_out(&self.path))
+    }
+
+    /// Would open the array for writing.
+    ///
+    /// # Errors
+    /// [`FormatError::LeftOut`].
+    pub fn open(&self) -> Result<ArrayWriter, FormatError> {
+        Err(left_out(&self.path))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::{ArraySource, IfExists, ZarrSpec, ZarrTarget, ZarrVersion};
+    use tilework_expr::DType;
+
+    #[test]
+    fn what_is_left_out_names_the_feature_that_it_takes() {
+        let target = ZarrTarget { path: "a.zarr".into(), array: "x".into(), version: ZarrVersion::V3 };
+        for error in [
+            ArraySource::zarr("a.zarr", "x").open().unwrap_err(),
+            target.begin(&ZarrSpec::new(&[4], DType::U8, &[2]), IfExists::Fail).unwrap_err(),
+            target.create(&ZarrSpec::new(&[4], DType::U8, &[2]), IfExists::Fail).unwrap_err(),
+            target.open().unwrap_err(),
+        ] {
+            let expected = "a.zarr: Zarr stores need the feature `zarr` of the crate tilework, which this program was \
+                            built without";
+            assert_eq!(error.to_string(), expected);
+        }
+    }
+}
