@@ -186,7 +186,12 @@ fn serve_as_scheduler(file: PathBuf) -> std::result::Result<(), String> {
         limits: tilework_scheduler::Limits::default(),
     };
     let result = runtime.block_on(async {
-        let stop = tilework_cluster::signals::told_to_end().map_err(|e| e.to_string())?;
+        // A program's threads end one after another, and each hands its children on: the signal may come twice. What
+        // follows the first is not to be cut short by the second.
+        let told = tilework_cluster::signals::shutdown_signal().map_err(|e| e.to_string())?;
+        let stop = async move {
+            told.await;
+        };
         tilework_scheduler::run(config, |_| {}, stop).await.map_err(|e| chain(&e))
     });
     // The session's directory is empty now, also where the program that made it was killed.

@@ -51,10 +51,10 @@ fn board(start: Start, n: usize, chunk: usize) -> Array2<u8> {
     let chunk = chunk as isize;
     match start {
         Start::Random => {
-            let x: Array2<f64> = tilework::random::uniform_chunked((n, n), chunk, 0.0..1.0, 2026);
+            let x: Array2<f64> = tilework::random::in_chunks(chunk).uniform((n, n), 0.0..1.0, 2026);
             x.mapv(|x| u8::from(x < 1.0 / 3.0))
         }
-        Start::Glider => Array2::from_shape_fn_chunked((n, n), chunk, |at| {
+        Start::Glider => Array2::in_chunks(chunk).from_shape_fn((n, n), |at| {
             u8::from(matches!(at, (0, 1) | (1, 2) | (2, 0) | (2, 1) | (2, 2)))
         }),
     }

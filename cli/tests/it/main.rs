@@ -194,7 +194,7 @@ fn jobs_are_seen_and_cancelled_and_the_log_says_so() {
     let session = Session::connect(dir.file()).unwrap();
     // Nobody is there to do it.
     let waiting = std::thread::spawn(move || {
-        let x = Array2::<f64>::ones_chunked((40, 40), 10);
+        let x = Array2::<f64>::in_chunks(10).ones((40, 40));
         (&x.sin() + 1.0).mean_axis(Axis(0)).unwrap().try_compute_on(&session).map(drop).unwrap_err()
     });
     let file = ["--connection-file", dir.file()];
@@ -237,7 +237,7 @@ fn a_lost_scheduler_is_named_with_its_address() {
     let session = Session::connect(dir.file()).unwrap();
     let own = session.clone();
     let waiting = std::thread::spawn(move || {
-        let x = Array2::<f64>::ones_chunked((40, 40), 10);
+        let x = Array2::<f64>::in_chunks(10).ones((40, 40));
         x.sin().try_compute_on(&own).map(drop).unwrap_err().to_string()
     });
     watch_until(&["jobs", "--connection-file", dir.file()], |page| page.contains(r#""job":1"#));
@@ -248,7 +248,7 @@ fn a_lost_scheduler_is_named_with_its_address() {
     let closed = "the connection was closed: its process ended or was killed";
     let lost = format!("the scheduler at {at} ended or cannot be reached ({closed})");
     assert_eq!(waiting.join().unwrap(), lost);
-    let again = Array2::<f64>::ones_chunked((40, 40), 10).sin().try_compute_on(&session).map(drop);
+    let again = Array2::<f64>::in_chunks(10).ones((40, 40)).sin().try_compute_on(&session).map(drop);
     assert_eq!(again.unwrap_err().to_string(), lost);
     Session::close_current();
     let (ok, _, error) = output(&["state", "--connection-file", dir.file()]);

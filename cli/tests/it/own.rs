@@ -19,7 +19,7 @@ fn own_worker(file: &str, name: &str) -> Process {
 
 /// Every kind of function of one's own, and what ndarray makes of them.
 fn functions(session: &Session) {
-    let x = Array1::<f64>::from_shape_fn_chunked(40, 7, |i| (i * i % 11) as f64);
+    let x = Array1::<f64>::in_chunks(7).from_shape_fn(40, |i| (i * i % 11) as f64);
     let want = ndarray::Array1::from_shape_fn(40, |i| (i * i % 11) as f64);
     assert_eq!(x.try_compute_on(session).unwrap(), want);
     let plan = x.try_explain_on(session).unwrap();
@@ -83,7 +83,7 @@ fn beside_plain_workers_functions_go_to_those_that_have_them() {
         functions(&session);
     }
     // Random numbers are made, and sums computed, by any worker; a function between them by one.
-    let x: Array2<f64> = tilework::random::uniform_chunked((100, 90), [10, 30], 0.0..1.0, 5);
+    let x: Array2<f64> = tilework::random::in_chunks([10, 30]).uniform((100, 90), 0.0..1.0, 5);
     let sums = (x.persist() * 2.0).mapv(f64::sqrt).sum_axis(Axis(1));
     let here = Session::embedded().unwrap();
     let want = (x * 2.0).mapv(f64::sqrt).sum_axis(Axis(1)).try_compute_on(&here).unwrap();

@@ -59,6 +59,7 @@ macro_rules! in_chunks {
         ///
         /// # Errors
         #[doc = concat!("Chunks that do not fit the shape. ", $errors)]
+        #[track_caller]
         pub fn $try_plain<$($g)*>(&self, $($a: $t,)* $($b: $u,)*) -> Result<Array<A, $dim>> $(where $($w)*)? {
             Array::$try_chunked($($a,)* self.chunks.clone(), $($b,)*)
         }
@@ -86,9 +87,10 @@ impl<A: Element, D: Dimension> InChunks<A, D> {
         /// An array of `shape` whose element at `index` is `f(index)`.
         ///
         /// `f` runs chunk by chunk, when a computation needs the chunk, from several threads, and again where a chunk was
-        /// lost: it must give the same value each time. One that captures nothing runs on the workers where they are
-        /// processes of this executable ([`Session::processes`](crate::Session::processes) and embedded sessions), fused
-        /// with the operations that follow; others run in this process.
+        /// lost: it must give the same value each time. One that captures nothing runs on the workers, fused with the
+        /// operations that follow, where they are processes of this program: on embedded sessions, those of
+        /// [`Session::processes`](crate::Session::processes), and clusters of `tilework worker --program`. Otherwise it
+        /// runs in this process, which sends the workers what it gives, after one warning for the line.
         from_shape_fn from_shape_fn_chunked try_from_shape_fn try_from_shape_fn_chunked [Sh, F] (shape: Sh) (f: F)
         where { Sh: ShapeBuilder<Dim = D>, D: 'static, F: Fn(D::Pattern) -> A + Send + Sync + 'static }
         errors "A shape that is too large.";

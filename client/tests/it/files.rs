@@ -191,7 +191,7 @@ fn what_is_in_the_file_is_said() {
 
 /// An array that holds 1.0, 2.0, … in chunks of 10.
 fn steps(n: usize) -> Array1<f64> {
-    Array1::<f64>::linspace_chunked(1.0, n as f64, n, 10)
+    Array1::<f64>::in_chunks(10).linspace(1.0, n as f64, n)
 }
 
 /// The names of everything at `dir`.
@@ -285,7 +285,7 @@ fn what_cannot_be_written_leaves_what_was_there() {
 fn write_until_killed(store: &Path) {
     let replace = ZarrOptions { if_exists: IfExists::Replace, ..ZarrOptions::default() };
     for round in 2.. {
-        let x = Array1::<f64>::ones_chunked(1000, 10) * f64::from(round);
+        let x = Array1::<f64>::in_chunks(10).ones(1000) * f64::from(round);
         x.write_zarr_with(store, "g/x", &replace).expect("written");
         if round == 3 {
             println!("writing");
@@ -304,7 +304,7 @@ fn a_writer_that_is_killed_leaves_the_old_array_or_the_new() {
     let name = "files::a_writer_that_is_killed_leaves_the_old_array_or_the_new";
     let mut left = 0;
     for kill in 0..8 {
-        Array1::<f64>::ones_chunked(1000, 10)
+        Array1::<f64>::in_chunks(10).ones(1000)
             .write_zarr_with(
                 &store,
                 "g/x",

@@ -33,7 +33,7 @@ fn what_does_not_fit_is_named() {
 
 #[test]
 fn what_is_put_together_step_by_step_is_put_together_once() {
-    let one = Array1::<i64>::arange_chunked(0, 10, 1, 10);
+    let one = Array1::<i64>::in_chunks(10).arange(0, 10, 1);
     let mut all = one.clone();
     for _ in 1..5000 {
         all = tilework::try_concatenate(Axis(0), &[all, one.clone()]).unwrap();
@@ -44,7 +44,7 @@ fn what_is_put_together_step_by_step_is_put_together_once() {
     check(&all.slice(s![49_985..]).to_owned(), &nd![5, 6, 7, 8, 9, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9]);
 
     let mut expected: Vec<i64> = (0..1000).collect();
-    let mut turned = Array1::<i64>::arange_chunked(0, 1000, 1, 300);
+    let mut turned = Array1::<i64>::in_chunks(300).arange(0, 1000, 1);
     for _ in 0..700 {
         let (end, rest) = (turned.slice(s![999..]).to_owned(), turned.slice(s![..999]).to_owned());
         turned = tilework::try_concatenate(Axis(0), &[end, rest]).unwrap();
@@ -66,7 +66,7 @@ fn what_is_put_together_step_by_step_is_put_together_once() {
 
 #[test]
 fn rows_are_stacked_one_by_one() {
-    let row = |i: i64| Array1::<i64>::arange_chunked(i, i + 7, 1, 4);
+    let row = |i: i64| Array1::<i64>::in_chunks(4).arange(i, i + 7, 1);
     let mut table = row(0).insert_axis(Axis(0));
     let mut lists = vec![table.clone()];
     for i in 1..600 {
@@ -97,7 +97,7 @@ fn scattered_rows_are_one_operation() {
         check(&a.select(Axis(0), &positions), &b.select(ndarray::Axis(0), &positions));
         check(&a.t().select(Axis(1), &positions), &b.t().select(ndarray::Axis(1), &positions));
     }
-    let large = Array2::<f32>::ones_chunked((1_000_000, 100), [50_000, -1]);
+    let large = Array2::<f32>::in_chunks([50_000, -1]).ones((1_000_000, 100));
     let positions: Vec<usize> = (0..500_000).map(|i| i * 7919 % 1_000_000).collect();
     let some = large.select(Axis(0), &positions);
     let n_tasks: u64 = some.explain().stages().iter().map(|s| s.n_tasks).sum();

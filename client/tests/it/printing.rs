@@ -18,7 +18,7 @@ fn check<A: Element + std::fmt::Display, D: tilework::Dimension>(ours: &Array<A,
 /// A lazy array of more than 1 MiB whose elements tell where they are.
 fn numbers<D: tilework::Dimension>(shape: impl ndarray::IntoDimension<Dim = D>) -> Array<f64, D> {
     let shape = shape.into_dimension();
-    Array::range_chunked(0.0, shape.size() as f64, 1.0, 10_000).to_shape(shape).unwrap().to_owned()
+    Array::in_chunks(10_000).range(0.0, shape.size() as f64, 1.0).to_shape(shape).unwrap().to_owned()
 }
 
 #[test]
@@ -46,12 +46,12 @@ fn large_lazy_arrays_are_printed_as_ndarrays() {
 #[test]
 fn what_is_not_printed_is_not_computed() {
     // 80 GB, which no session gathers, and which would take minutes.
-    let x = Array1::<f64>::range_chunked(0.0, 1e10, 1.0, 2_000_000);
+    let x = Array1::<f64>::in_chunks(2_000_000).range(0.0, 1e10, 1.0);
     assert_eq!(
         x.to_string(),
         "[0, 1, 2, 3, 4, ..., 9999999995, 9999999996, 9999999997, 9999999998, 9999999999]"
     );
-    let y = Array2::<i64>::ones_chunked((1_000_000, 100_000), 1000);
+    let y = Array2::<i64>::in_chunks(1000).ones((1_000_000, 100_000));
     let row = "[1, 1, 1, 1, 1, ..., 1, 1, 1, 1, 1]";
     let half = [row; 5].join(",\n ");
     assert_eq!((&y * &y).to_string(), format!("[{half},\n ...,\n {half}]"));

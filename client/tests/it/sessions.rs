@@ -90,7 +90,7 @@ fn a_worker_process_that_is_killed_costs_nothing_but_time() {
 fn a_function_that_ends_workers_is_named_with_how_they_ended() {
     let _mine = crate::support::processes_are_mine();
     let session = Session::processes(2).expect("processes");
-    let x: Array1<f64> = tilework::random::uniform_chunked(400, 100, 0.0..1.0, 3);
+    let x: Array1<f64> = tilework::random::in_chunks(100).uniform(400, 0.0..1.0, 3);
     let deadly: Array1<f64> = x.map_blocks(|_| -> ndarray::Array1<f64> { std::process::abort() });
     let text = deadly.try_compute_on(&session).expect_err("it aborts").to_string();
     assert!(text.contains("map_blocks") && text.contains("workers died while they ran it"), "{text}");

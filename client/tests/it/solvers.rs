@@ -146,7 +146,7 @@ fn coupled_variables_are_solved_to_the_bits_of_a_loop() {
 fn sums_of_sums_are_planned_once_each() {
     let fibonacci = |n: usize| {
         let (mut a, mut b) =
-            (Array1::<u64>::zeros_chunked(1000, 100), Array1::<u64>::ones_chunked(1000, 100));
+            (Array1::<u64>::in_chunks(100).zeros(1000), Array1::<u64>::in_chunks(100).ones(1000));
         let (mut c, mut d) = (0u64, 1u64);
         for _ in 0..n {
             (a, b) = (b.clone(), &a + &b);
@@ -160,7 +160,7 @@ fn sums_of_sums_are_planned_once_each() {
         let (least, greatest) = compute_all(&(&a.lazy_min(), &a.lazy_max()));
         assert_eq!([least[()], greatest[()]], [want; 2], "{n}");
     }
-    let doubled = (0..41).fold(Array1::<u64>::ones_chunked(1000, 100), |a, _| &a + &a);
+    let doubled = (0..41).fold(Array1::<u64>::in_chunks(100).ones(1000), |a, _| &a + &a);
     let (least, greatest) = compute_all(&(&doubled.lazy_min(), &doubled.lazy_max()));
     assert_eq!([least[()], greatest[()]], [1 << 41; 2]);
 }
