@@ -96,6 +96,7 @@ impl Error {
 debug_is_display!(Error);
 
 /// An error and its causes in one line.
+#[cfg(feature = "cluster")]
 pub(crate) fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();

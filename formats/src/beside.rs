@@ -116,6 +116,7 @@ pub(crate) fn create_file(path: &Path) -> io::Result<(PathBuf, File)> {
 
 /// Makes a directory at a fresh name in `dir`, for what will be `name`, with a locked file `lock` in it that says
 /// `about`.
+#[cfg(feature = "zarr")]
 pub(crate) fn create_dir(dir: &Path, name: &OsStr, about: &str) -> io::Result<(PathBuf, File)> {
     for _ in 0..TRIES_MAX {
         let at = dir.join(fresh(name));
@@ -152,6 +153,7 @@ pub(crate) fn keep_attributes(file: &File, old: &Metadata) -> io::Result<()> {
 }
 
 /// The file within a directory that its writer keeps locked.
+#[cfg(feature = "zarr")]
 pub(crate) const LOCK: &str = "lock";
 
 /// The right to clear something that was left behind, as long as it lives.

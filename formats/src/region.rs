@@ -123,6 +123,7 @@ impl Iterator for Runs {
 
 /// Copies positions out of their hull, which is in C order in `hull`, to the places of the `numbers` among all `steps`
 /// that `out` has room for, in C order too.
+#[cfg(feature = "zarr")]
 pub(crate) fn take_steps(
     hull: &[u8],
     here: &[Steps],

@@ -26,6 +26,7 @@ pub(crate) enum Answer {
     /// The holder cannot be reached, or does not have it (any more); why, in words.
     Nothing(String),
     /// What came is no chunk.
+    #[cfg_attr(not(feature = "cluster"), allow(dead_code, reason = "it is in this process then"))]
     Wrong(Error),
 }
 
@@ -42,6 +43,7 @@ impl Asked {
     }
 
     /// A request that a task of a runtime sees to.
+    #[cfg(feature = "cluster")]
     pub(crate) fn by(task: tokio::task::AbortHandle) -> Asked {
         Asked(Some(task))
     }

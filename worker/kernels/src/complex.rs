@@ -105,6 +105,7 @@ pub fn sqrt(z: C64) -> C64 {
         return C64::new(f64::INFINITY, z.im);
     }
     if z.re.is_infinite() {
+        #[allow(clippy::eq_op, reason = "zero, or NaN where it is none")]
         let none = z.im - z.im;
         return if z.re < 0.0 {
             C64::new(none.abs(), z.re.abs().copysign(z.im))

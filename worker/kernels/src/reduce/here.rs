@@ -149,7 +149,7 @@ impl<B: Element> Line<B> {
     ///
     /// # Safety
     /// There are as many at `src`.
-    unsafe fn read(&self, src: *const u8, n: usize, place: usize, room: &mut Vec<u128>) -> *const u8 {
+    unsafe fn read(&self, src: *const u8, n: usize, place: usize, room: &mut [u128]) -> *const u8 {
         let Some(cast) = self.cast else { return src };
         let words = (n * self.sizes.1).div_ceil(16);
         debug_assert!(room.len() >= (place + 1) * words);
