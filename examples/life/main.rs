@@ -54,9 +54,8 @@ fn board(start: Start, n: usize, chunk: usize) -> Array2<u8> {
             let x: Array2<f64> = tilework::random::in_chunks(chunk).uniform((n, n), 0.0..1.0, 2026);
             x.mapv(|x| u8::from(x < 1.0 / 3.0))
         }
-        Start::Glider => Array2::in_chunks(chunk).from_shape_fn((n, n), |at| {
-            u8::from(matches!(at, (0, 1) | (1, 2) | (2, 0) | (2, 1) | (2, 2)))
-        }),
+        Start::Glider => Array2::in_chunks(chunk)
+            .from_shape_fn((n, n), |at| u8::from(matches!(at, (0, 1) | (1, 2) | (2, 0) | (2, 1) | (2, 2)))),
     }
 }
 

@@ -91,7 +91,8 @@ impl Processes {
     fn all_run(&self) -> Result<()> {
         let mut state = self.lock();
         let State { scheduler, workers, .. } = &mut *state;
-        for process in std::iter::once(scheduler).chain(workers.iter_mut().filter_map(|w| w.process.as_mut())) {
+        for process in std::iter::once(scheduler).chain(workers.iter_mut().filter_map(|w| w.process.as_mut()))
+        {
             if let Ok(Some(status)) = process.status() {
                 let why = format!(
                     "{} of the session ended while it started ({status}); what it said is on standard error. If that \

@@ -304,7 +304,8 @@ fn a_writer_that_is_killed_leaves_the_old_array_or_the_new() {
     let name = "files::a_writer_that_is_killed_leaves_the_old_array_or_the_new";
     let mut left = 0;
     for kill in 0..8 {
-        Array1::<f64>::in_chunks(10).ones(1000)
+        Array1::<f64>::in_chunks(10)
+            .ones(1000)
             .write_zarr_with(
                 &store,
                 "g/x",

@@ -335,7 +335,9 @@ impl Roots {
 
     /// Whether a chunk of a root stage is to be made again, for checks.
     pub fn is_again(&self, stage: StageIdx, chunk: u64) -> bool {
-        self.again.iter().any(|((_, root), chunks)| self.stages[*root].stage == stage && chunks.contains(&chunk))
+        self.again
+            .iter()
+            .any(|((_, root), chunks)| self.stages[*root].stage == stage && chunks.contains(&chunk))
     }
 
     /// Whether the counts of what is left are right and only `alive` workers have blocks.

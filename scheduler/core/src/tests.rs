@@ -4,8 +4,8 @@ use crate::{Action, ClientHello, ClientId, Event, Hello, JobEnd, JobNumber, Limi
 use std::sync::Arc;
 use tilework_expr::{
     AxisChunks, BinaryOp, Chunks, DType, Expr, Figures, FileKind, FileRef, Fold, Holding, Instruction,
-    JobError, JobId, Kernel, LeaseId, Program, Report, StageIdx, Stored, TaskError, TaskKey, TaskRange, Update,
-    WorkerId,
+    JobError, JobId, Kernel, LeaseId, Program, Report, StageIdx, Stored, TaskError, TaskKey, TaskRange,
+    Update, WorkerId,
 };
 
 fn read(name: &str, len: usize, chunk: isize) -> Expr {
@@ -15,7 +15,14 @@ fn read(name: &str, len: usize, chunk: isize) -> Expr {
 
 fn hello(name: &str, threads: u32, memory_bytes: u64) -> Hello {
     let addresses = vec![format!("{name}:1")];
-    Hello { name: name.to_owned(), incarnation: 1, threads, memory_bytes, addresses, build: Some("0f".to_owned()) }
+    Hello {
+        name: name.to_owned(),
+        incarnation: 1,
+        threads,
+        memory_bytes,
+        addresses,
+        build: Some("0f".to_owned()),
+    }
 }
 
 /// A scheduler and what it said last.
@@ -488,7 +495,8 @@ fn a_task_for_a_worker_that_is_gone_fails_after_a_time_and_says_what_it_needs() 
 fn centred(n: usize, axis: Option<usize>) -> Expr {
     let file = FileRef { kind: FileKind::Npy, path: "x".to_owned(), member: String::new() };
     let n = 4 * n;
-    let x = Expr::read((file, Stored::Rows), &[n, n], &Chunks::Every(AxisChunks::Len(4)), DType::F64).unwrap();
+    let x =
+        Expr::read((file, Stored::Rows), &[n, n], &Chunks::Every(AxisChunks::Len(4)), DType::F64).unwrap();
     let mean = match axis {
         Some(axis) => x.reduce(Fold::Mean, &[axis]).unwrap(),
         None => x.reduce_all(Fold::Mean).unwrap(),
