@@ -200,6 +200,17 @@ fn slices_and_transposes_are_read_in_place() {
 }
 
 #[test]
+fn what_no_output_depends_on_has_no_stage() {
+    let x = literal(&[8], &[2], 1);
+    let turned = x.unary(UnaryOp::Neg).unwrap().slice(&[SliceArg::Range { start: 0, end: None, step: -1 }]);
+    let joined = Expr::concatenate(0, &[turned.unwrap(), x.clone()]).unwrap();
+    let blocks = joined.map_blocks(kernel(1)).unwrap();
+    let mut program = Program::new(&[x, blocks]);
+    program.outputs.truncate(1);
+    assert_eq!(Plan::of(&program).unwrap().stages.len(), 1);
+}
+
+#[test]
 fn equal_and_dead_nodes_are_shared_and_dropped() {
     let x = literal(&[8], &[4], 1);
     let a = x.unary(UnaryOp::Exp).unwrap();

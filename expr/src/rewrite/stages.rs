@@ -141,6 +141,8 @@ impl Shape {
                 staged[j] |= read_as_chunks || repeated && !free[j];
             }
         }
+        // What nobody uses gets none: its inputs were not looked at.
+        staged.iter_mut().zip(&live).for_each(|(staged, live)| *staged &= live);
         Shape { live, staged, free }
     }
 
