@@ -104,7 +104,7 @@ fn source(rng: &mut Rng, id: u64) -> Expr {
         _ => {
             let file = FileRef { kind: FileKind::Npy, path: format!("file{id}"), member: String::new() };
             let boxes = shape.iter().map(|_| 1 + id as usize % 4).collect();
-            let stored = if id % 2 == 0 { Stored::Rows } else { Stored::Boxes(boxes) };
+            let stored = if id.is_multiple_of(2) { Stored::Rows } else { Stored::Boxes(boxes) };
             Expr::read((file, stored), &shape, &chunks, dtype)
         }
     };

@@ -116,7 +116,7 @@ fn complex_results_that_exist_are_given() {
         in_place.0 /= &b;
         in_place.1 /= y;
         let eager = [&a / &b, a.clone() / &b, &a / b.clone(), &a / y, a.clone() / y, x / &b, x / b.clone()];
-        let with_theirs = [Nd1::from(vec![x]) / &b.slice(s![..1]), &a.slice(s![..1]) / &Nd1::from(vec![y])];
+        let with_theirs = [Nd1::from(vec![x]) / b.slice(s![..1]), &a.slice(s![..1]) / &Nd1::from(vec![y])];
         with_theirs.iter().for_each(|of| near(of[0]));
         for of in eager.into_iter().chain([in_place.0, in_place.1]) {
             assert!(!of.is_lazy());

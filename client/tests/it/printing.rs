@@ -18,7 +18,11 @@ fn check<A: Element + std::fmt::Display, D: tilework::Dimension>(ours: &Array<A,
 /// A lazy array of more than 1 MiB whose elements tell where they are.
 fn numbers<D: tilework::Dimension>(shape: impl ndarray::IntoDimension<Dim = D>) -> Array<f64, D> {
     let shape = shape.into_dimension();
-    Array::in_chunks(10_000).range(0.0, shape.size() as f64, 1.0).to_shape(shape).unwrap().to_owned()
+    Array::in_chunks(10_000)
+        .range(0.0, shape.size() as f64, 1.0)
+        .to_shape(shape)
+        .expect("as many elements")
+        .to_owned()
 }
 
 #[test]

@@ -70,7 +70,7 @@ fn check<const N: usize>(
     assert!(plan.stages().len() <= stages_max, "{}", plan.stages().len());
     assert!(plan.to_string().contains("plan"));
     let planned: u64 = plan.stages().iter().map(|s| s.n_tasks).sum();
-    assert_eq!(plan.forecast().unwrap().n_tasks, planned);
+    assert_eq!(plan.forecast().expect("a forecast").n_tasks, planned);
     let computed = compute_all(&end[..]);
     for at in [0, 1, 249, 250, 999] {
         let want = solve(steps, std::array::from_fn(|i| from[i][at]));

@@ -140,25 +140,7 @@ fn operation(draw: &mut Draw, nodes: &[Node]) -> Option<Node> {
             let out = Grid::new(vec![grid.axes()[0].clone(), grid.axes()[1].clone()]);
             node(Op::MatMul, vec![idx, idx], out, dtype)
         }
-        10 => {
-            let out = draw.dtype();
-            let kernel = draw.kernel(vec![dtype; 3], out);
-            node(Op::Apply(Arc::new(kernel)), vec![idx, idx, idx], grid, out)
-        }
-        11 => {
-            let kernel = draw.kernel(vec![dtype], DType::F32);
-            node(Op::MapBlocks(Arc::new(kernel)), vec![idx], grid, DType::F32)
-        }
-        12 => {
-            let kernel = Arc::new(draw.kernel(vec![dtype], DType::C64));
-            let halo = grid.shape().iter().map(|&l| draw.halo(l, dtype)).collect();
-            node(Op::MapOverlap { kernel, halo }, vec![idx], grid, DType::C64)
-        }
-        13 if grid.ndim() > 0 && grid.axes()[0].n_chunks() == 1 => {
-            let kernel = Arc::new(draw.kernel(vec![dtype], dtype));
-            let kept: Vec<usize> = (1..grid.ndim()).collect();
-            node(Op::FoldAxis { kernel, axis: 0 }, vec![idx], grid.select(&kept), dtype)
-        }
+        which @ 10..14 => own_function(draw, which, (idx, &grid, dtype)),
         14 if grid.ndim() > 0 && !grid.axes()[0].is_empty() => {
             let positions: Arc<[usize]> =
                 (0..draw.below(40)).map(|_| draw.below(grid.axes()[0].len())).collect();
@@ -167,6 +149,33 @@ fn operation(draw: &mut Draw, nodes: &[Node]) -> Option<Node> {
             node(Op::Take { axis: 0, positions }, vec![idx], Grid::new(axes), dtype)
         }
         _ => node(Op::Write(draw.file()), vec![idx], grid, dtype),
+    }
+}
+
+/// A node that calls a function of the user's.
+fn own_function(draw: &mut Draw, which: usize, (idx, grid, dtype): (NodeIdx, &Grid, DType)) -> Option<Node> {
+    let node = |op, inputs, grid, dtype| Some(Node { op, inputs, grid, dtype });
+    match which {
+        10 => {
+            let out = draw.dtype();
+            let kernel = draw.kernel(vec![dtype; 3], out);
+            node(Op::Apply(Arc::new(kernel)), vec![idx, idx, idx], grid.clone(), out)
+        }
+        11 => {
+            let kernel = draw.kernel(vec![dtype], DType::F32);
+            node(Op::MapBlocks(Arc::new(kernel)), vec![idx], grid.clone(), DType::F32)
+        }
+        12 => {
+            let kernel = Arc::new(draw.kernel(vec![dtype], DType::C64));
+            let halo = grid.shape().iter().map(|&l| draw.halo(l, dtype)).collect();
+            node(Op::MapOverlap { kernel, halo }, vec![idx], grid.clone(), DType::C64)
+        }
+        _ if grid.ndim() > 0 && grid.axes()[0].n_chunks() == 1 => {
+            let kernel = Arc::new(draw.kernel(vec![dtype], dtype));
+            let kept: Vec<usize> = (1..grid.ndim()).collect();
+            node(Op::FoldAxis { kernel, axis: 0 }, vec![idx], grid.select(&kept), dtype)
+        }
+        _ => None,
     }
 }
 

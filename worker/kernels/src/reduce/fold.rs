@@ -127,6 +127,41 @@ pub(crate) unsafe fn fold_rows<T: Copy, S: Copy>(
     }
 }
 
+/// As [`fold_rows`], into two values for each column: `with` is given both, an element, and the number of the column.
+///
+/// # Safety
+/// As for [`fold_rows`].
+#[inline(always)]
+pub(crate) unsafe fn fold_rows_twice<T: Copy, A: Copy, B: Copy>(
+    (first, second): (&mut [A], &mut [B]),
+    rows: &[*const u8],
+    from: usize,
+    with: impl Fn((A, B), T, usize) -> (A, B),
+) {
+    #[inline(always)]
+    fn abreast<T: Copy, A: Copy, B: Copy, const K: usize>(
+        (first, second): (&mut [A], &mut [B]),
+        rows: [&[T]; K],
+        with: impl Fn((A, B), T, usize) -> (A, B),
+    ) {
+        let n = first.len();
+        let (second, rows) = (&mut second[..n], rows.map(|row| &row[..n]));
+        for i in 0..n {
+            (first[i], second[i]) = rows.iter().fold((first[i], second[i]), |s, row| with(s, row[i], i));
+        }
+    }
+    let n = first.len();
+    // SAFETY: promised by the caller.
+    let row = |&row: &*const u8| unsafe { std::slice::from_raw_parts(row.cast::<T>().add(from), n) };
+    let (groups, rest) = rows.as_chunks::<ABREAST>();
+    for group in groups {
+        abreast((&mut *first, &mut *second), group.each_ref().map(row), &with);
+    }
+    for last in rest {
+        abreast((&mut *first, &mut *second), [row(last)], &with);
+    }
+}
+
 /// # Safety
 /// As for [`Columns::Each`].
 #[inline(always)]
@@ -209,15 +244,11 @@ fn fns<T: Copy, F: Finish<T>>() -> FoldFns {
     }
 }
 
-/// Columns of a leaf that are folded before the next ones: the elements of as many in all of its rows stay in the L1
-/// cache for a second pass.
-pub(crate) const MOMENTS_STRIP: usize = 128;
-
 versions! {
-    fn moments_leaf<T: Real>(rows: &[*const u8], n: usize, last: usize, dst: *mut u8) = moments_body
+    wide fn moments_leaf<T: Real>(rows: &[*const u8], n: usize, last: usize, dst: *mut u8) = moments_body
 }
 versions! {
-    fn counts_leaf<T: Counted>(rows: &[*const u8], n: usize, last: usize, dst: *mut u8) = counts_body
+    wide fn counts_leaf<T: Counted>(rows: &[*const u8], n: usize, last: usize, dst: *mut u8) = counts_body
 }
 
 /// Floats whose variance there is.
@@ -335,7 +366,7 @@ mod tests {
     fn every_instruction_set_gives_the_same_bits() {
         let row: Vec<f64> = (0..BLOCK).map(|i| 1.0 / (i as f64 - 300.3)).collect();
         for n in [3, 31, 32, 33, 500, BLOCK] {
-            let none = Spread { mean: 0.0, rest: 0.0, squares: 0.0 };
+            let none = Spread::NONE;
             let (mut least, mut best) = (none, none);
             // SAFETY: a row of `n` elements, room for a state.
             unsafe {
@@ -356,7 +387,7 @@ mod tests {
             let column = |i: usize| (0..n_rows).map(move |r| element(r, i));
             let none = <ArgFold<Least> as FoldOf<f64>>::identity();
             let (mut sums, mut firsts) = (vec![0f64; n], vec![none; n]);
-            let mut moments = vec![Spread { mean: 0.0, rest: 0.0, squares: 0.0 }; n];
+            let mut moments = vec![Spread::NONE; n];
             let last = n.div_ceil(2);
             // SAFETY: rows of at least `n` elements, and a state for each.
             unsafe {
@@ -371,12 +402,15 @@ mod tests {
                 assert!(firsts[i] == first);
                 let count = n_rows - usize::from(i >= last);
                 if count > 0 {
-                    let mean = column(i).take(count).fold(0.0, |s, x| s + x) / count as f64;
-                    let off = column(i).take(count).fold(0.0, |s, x| s + (x - mean));
-                    let square = column(i).take(count).fold(0.0, |s, x| s + (x - mean) * (x - mean));
-                    let excess = off * (off / count as f64);
-                    assert_eq!(moments[i].squares, if excess < square { square - excess } else { 0.0 });
-                    assert_eq!(moments[i].mean, mean + off / count as f64);
+                    let from_first = || column(i).take(count).map(|x| x - element(0, i));
+                    let distances = from_first().fold(0.0, |s, d| s + d);
+                    let squares = from_first().fold(0.0, |s, d| s + d * d);
+                    let off = distances * (1.0 / count as f64);
+                    let left = squares - distances * off;
+                    assert_eq!(moments[i].squares, if left < 0.0 { 0.0 } else { left });
+                    assert_eq!(moments[i].mean, element(0, i) + off);
+                } else {
+                    assert_eq!(moments[i], Spread::NONE);
                 }
             }
         }

@@ -14,7 +14,7 @@ use crate::program::BLOCK;
 use tilework_expr::{Complex, DType, Element, Fold};
 
 /// Rows of a leaf.
-const LEAF_ROWS: usize = 16;
+const LEAF_ROWS: usize = 32;
 /// Elements of a box whose columns are made rows.
 const FEW: usize = 64;
 /// Columns that are folded side by side where they are converted first.

@@ -4,7 +4,7 @@
 //!
 //! Owns what these folds mean element by element. Must not know chunks or threads.
 
-use super::fold::{Finish, FoldOf, LANES, MOMENTS_STRIP, fold_rows};
+use super::fold::{Finish, FoldOf, LANES, fold_rows, fold_rows_twice};
 use super::kinds::{Operation, Sum, fold_row};
 use std::marker::PhantomData;
 use tilework_expr::Complex;
@@ -124,22 +124,23 @@ where
     }
 }
 
-/// Integers that are added up exactly: a leaf's in a type of twice their size, or, of 64 bits, in halves.
+/// Integers that are added up exactly: a leaf's in a type of twice their size; or, of 64 bits, modulo 2^64 and their
+/// high halves besides, which tell the multiple of 2^64.
 pub(crate) trait Counted: Copy {
-    /// Holds the sum of as many elements as a lane of a leaf has, or of as many halves.
+    /// Holds the sum of as many elements as a lane of a leaf has.
     type Part: Copy;
     /// The sum of no elements.
     const ZERO: Self::Part;
-    /// Whether the high halves are added up by themselves.
+    /// Whether high halves are added up by themselves.
     const IN_HALVES: bool;
     /// What each element is made larger by before it is added.
     const BIAS: i128;
-    /// A sum and an element, or its low half.
-    fn low(part: Self::Part, x: Self) -> Self::Part;
-    /// A sum and the high half of an element.
-    fn high(part: Self::Part, x: Self) -> Self::Part;
-    /// The sum that both make.
-    fn total(low: Self::Part, high: Self::Part) -> i128;
+    /// A sum and an element.
+    fn add(part: Self::Part, x: Self) -> Self::Part;
+    /// A sum of high halves and that of an element.
+    fn add_high(part: Self::Part, x: Self) -> Self::Part;
+    /// What sums of fewer than 2^32 elements make, and those of their high halves.
+    fn total(sums: &[Self::Part], high: &[Self::Part]) -> i128;
 }
 
 macro_rules! counted { ($($t:ident $part:ident)*) => { $(
@@ -149,11 +150,13 @@ macro_rules! counted { ($($t:ident $part:ident)*) => { $(
         const IN_HALVES: bool = false;
         const BIAS: i128 = 0;
         #[inline(always)]
-        fn low(part: $part, x: $t) -> $part { part.wrapping_add($part::from(x)) }
+        fn add(part: $part, x: $t) -> $part { part.wrapping_add($part::from(x)) }
         #[inline(always)]
-        fn high(part: $part, _: $t) -> $part { part }
+        fn add_high(part: $part, _: $t) -> $part { part }
         #[inline(always)]
-        fn total(low: $part, _: $part) -> i128 { low.into() }
+        fn total(sums: &[$part], _: &[$part]) -> i128 {
+            sums.iter().fold(0i64, |all, &s| all.wrapping_add(s as i64)).into()
+        }
     }
 )* }; }
 counted!(i8 i16 i16 i32 i32 i64 u8 u16 u16 u32 u32 u64);
@@ -164,13 +167,18 @@ macro_rules! counted_in_halves { ($($t:ident $bias:expr;)*) => { $(
         const ZERO: u64 = 0;
         const IN_HALVES: bool = true;
         const BIAS: i128 = $bias;
-        #[inline(always)]
-        fn low(part: u64, x: $t) -> u64 { part.wrapping_add(x as u64 & 0xffff_ffff) }
         // Without a sign, whose shift to the right few processors have in vector registers.
         #[inline(always)]
-        fn high(part: u64, x: $t) -> u64 { part.wrapping_add((x as u64 ^ Self::BIAS as u64) >> 32) }
+        fn add(part: u64, x: $t) -> u64 { part.wrapping_add(x as u64 ^ Self::BIAS as u64) }
         #[inline(always)]
-        fn total(low: u64, high: u64) -> i128 { (i128::from(high) << 32) + i128::from(low) }
+        fn add_high(part: u64, x: $t) -> u64 { part.wrapping_add((x as u64 ^ Self::BIAS as u64) >> 32) }
+        #[inline(always)]
+        fn total(sums: &[u64], high: &[u64]) -> i128 {
+            let all = |parts: &[u64]| parts.iter().fold(0u64, |all, &p| all.wrapping_add(p));
+            // The sum is not below this, and above it by less than 2^64: by less than 2^32 for each element.
+            let least = i128::from(all(high)) << 32;
+            least + i128::from(all(sums).wrapping_sub(least as u64))
+        }
     }
 )* }; }
 counted_in_halves!(i64 1 << 63; u64 0;);
@@ -205,23 +213,15 @@ impl<T: Counted> FoldOf<T> for IntMean {
     }
     #[inline(always)]
     fn row(row: &[T]) -> Count {
-        #[inline(always)]
-        fn lanes<T: Copy, P: Copy>(row: &[T], zero: P, with: impl Fn(P, T) -> P) -> [P; LANES] {
-            let mut lanes = [zero; LANES];
-            let (groups, rest) = row.as_chunks::<LANES>();
-            for group in groups {
-                for l in 0..LANES {
-                    lanes[l] = with(lanes[l], group[l]);
-                }
-            }
-            for (l, &x) in lanes.iter_mut().zip(rest) {
-                *l = with(*l, x);
-            }
-            lanes
-        }
-        let low = lanes(row, T::ZERO, T::low);
-        let high = if T::IN_HALVES { lanes(row, T::ZERO, T::high) } else { [T::ZERO; LANES] };
-        let sum: i128 = low.iter().zip(&high).map(|(&l, &h)| T::total(l, h)).sum();
+        let sum = if row.len() < LANES {
+            let add = |(sum, high), &x: &T| (T::add(sum, x), T::add_high(high, x));
+            let (sum, high) = row.iter().fold((T::ZERO, T::ZERO), add);
+            T::total(&[sum], &[high])
+        } else {
+            let (sums, high) =
+                fold_row_twice(row, T::ZERO, |(sum, high), x| (T::add(sum, x), T::add_high(high, x)));
+            T::total(&sums, &high)
+        };
         Count::new(sum - T::BIAS * row.len() as i128)
     }
     /// Never called: rows of a leaf are folded at once.
@@ -246,6 +246,9 @@ macro_rules! int_mean { ($($t:ident)*) => { $(
 )* }; }
 int_mean!(i8 i16 i32 i64 u8 u16 u32 u64);
 
+/// Columns of a leaf whose sums are held at a time: they stay in the L1 cache.
+const STRIP: usize = 1024;
+
 /// Folds the rows of a leaf elementwise, all at once.
 ///
 /// # Safety
@@ -253,22 +256,25 @@ int_mean!(i8 i16 i32 i64 u8 u16 u32 u64);
 #[inline(always)]
 pub(crate) unsafe fn counts_body<T: Counted>(rows: &[*const u8], n: usize, last: usize, dst: *mut u8) {
     let (whole, short) = rows.split_at(if last == n { rows.len() } else { rows.len().saturating_sub(1) });
-    for from in (0..n).step_by(MOMENTS_STRIP) {
-        let len = MOMENTS_STRIP.min(n - from);
+    for from in (0..n).step_by(STRIP) {
+        let len = STRIP.min(n - from);
         let last = last.saturating_sub(from).min(len);
-        let (mut low, mut high) = ([T::ZERO; MOMENTS_STRIP], [T::ZERO; MOMENTS_STRIP]);
+        let (mut sums, mut high) = ([T::ZERO; STRIP], [T::ZERO; STRIP]);
+        let add = |(sum, high), x: T, _: usize| (T::add(sum, x), T::add_high(high, x));
         // SAFETY: promised by the caller.
         unsafe {
-            fold_rows(&mut low[..len], whole, from, |p, x: T, _, _| T::low(p, x));
-            fold_rows(&mut low[..last], short, from, |p, x: T, _, _| T::low(p, x));
             if T::IN_HALVES {
-                fold_rows(&mut high[..len], whole, from, |p, x: T, _, _| T::high(p, x));
-                fold_rows(&mut high[..last], short, from, |p, x: T, _, _| T::high(p, x));
+                fold_rows_twice((&mut sums[..len], &mut high[..len]), whole, from, add);
+                fold_rows_twice((&mut sums[..last], &mut high[..last]), short, from, add);
+            } else {
+                fold_rows(&mut sums[..len], whole, from, |s, x: T, _, _| T::add(s, x));
+                fold_rows(&mut sums[..last], short, from, |s, x: T, _, _| T::add(s, x));
             }
             let states = dst.cast::<Count>().add(from);
             for i in 0..len {
                 let count = whole.len() + if i < last { short.len() } else { 0 };
-                states.add(i).write(Count::new(T::total(low[i], high[i]) - T::BIAS * count as i128));
+                let sum = T::total(&sums[i..=i], &high[i..=i]);
+                states.add(i).write(Count::new(sum - T::BIAS * count as i128));
             }
         }
     }
@@ -285,16 +291,28 @@ pub(crate) struct Spread {
 }
 
 impl Spread {
-    /// Of `n` elements, from a mean that is nearly theirs, and the sums of the distances from it and of their squares:
-    /// Björck's correction of two passes, in Chan, Golub and LeVeque, "Algorithms for computing the sample variance:
-    /// analysis and recommendations", The American Statistician 37, 1983.
+    /// Of no elements.
+    pub(crate) const NONE: Spread = Spread { mean: 0.0, rest: 0.0, squares: 0.0 };
+
+    /// Of elements of which there are `1 / part`, from a number near their mean, and the sums of the distances from it
+    /// and of their squares: see Chan, Golub and LeVeque, "Algorithms for computing the sample variance: analysis and
+    /// recommendations", The American Statistician 37, 1983.
     #[inline(always)]
-    fn corrected(mean: f64, distances: f64, squares: f64, n: f64) -> Spread {
-        let off = distances / n;
-        let excess = distances * off;
-        let (mean, rest) = sum_of_ordered(mean, off);
-        let left = if squares < f64::INFINITY { 0.0 } else { squares };
-        Spread { mean, rest, squares: if excess < squares { squares - excess } else { left } }
+    fn about(pivot: f64, distances: f64, squares: f64, part: f64) -> Spread {
+        let off = distances * part;
+        let (mean, rest) = sum_of(pivot, off);
+        let squares = squares - distances * off;
+        Spread { mean, rest, squares: if squares < 0.0 { 0.0 } else { squares } }
+    }
+
+    /// Of `n` elements of which one is infinite, or whose squares an `f64` does not hold: no distance from their mean
+    /// is where there is none.
+    #[cold]
+    #[inline(never)]
+    fn of_far(elements: &mut dyn Iterator<Item = f64>, n: usize) -> Spread {
+        let elements: Vec<f64> = elements.collect();
+        let mean = elements.iter().sum::<f64>() / n as f64;
+        Spread { mean, rest: 0.0, squares: elements.iter().map(|x| (x - mean) * (x - mean)).sum() }
     }
 }
 
@@ -313,26 +331,31 @@ fn sum_of_ordered(a: f64, b: f64) -> (f64, f64) {
     (s, b - (s - a))
 }
 
-/// Variances: two passes over a leaf, leaves merged as by Chan, Golub and LeVeque ("Updating formulae and a pairwise
-/// algorithm for computing sample variances", 1979), with means of twice the precision.
+/// Variances: a leaf's about the mean of a few of its elements, leaves merged as by Chan, Golub and LeVeque ("Updating
+/// formulae and a pairwise algorithm for computing sample variances", 1979), with means of twice the precision. Squares
+/// about the mean of `m` of `n` elements are at most `1 + n / m` times those about the mean of all (by Cauchy and
+/// Schwarz), so that few bits cancel: `m` is at least a 32nd part of a leaf.
 pub(crate) struct Moments<const ROOT: bool>;
 
-impl<T: Summed<Sum = f64>, const ROOT: bool> FoldOf<T> for Moments<ROOT> {
+impl<T: Summed<Sum = f64>, const ROOT: bool> FoldOf<T> for Moments<ROOT>
+where
+    Sum: Operation<T>,
+{
     type State = Spread;
     #[inline(always)]
     fn identity() -> Spread {
-        Spread { mean: 0.0, rest: 0.0, squares: 0.0 }
+        Spread::NONE
     }
     #[inline(always)]
     fn row(row: &[T]) -> Spread {
         let n = row.len() as f64;
-        let mean = fold_row(row, 0.0, |s, x: T| s + x.widen(), |a, b| a + b) / n;
-        let distances = fold_row(row, 0.0, |s, x: T| s + (x.widen() - mean), |a, b| a + b);
-        let square = |s: f64, x: T| {
-            let d = x.widen() - mean;
-            s + d * d
-        };
-        Spread::corrected(mean, distances, fold_row(row, 0.0, square, |a, b| a + b), n)
+        // In the elements' own type: it need not be exact.
+        let pivot = fold_row(row, Sum::IDENTITY, Sum::of, Sum::of).widen() / n;
+        let (distances, squares) = distances_of_row(row, pivot);
+        if squares == f64::INFINITY || !pivot.is_finite() {
+            return Spread::of_far(&mut row.iter().map(|x| x.widen()), row.len());
+        }
+        Spread::about(pivot, distances, squares, 1.0 / n)
     }
     /// Never called: rows of a leaf are folded at once.
     fn with(state: Spread, _: T, _: u64) -> Spread {
@@ -350,7 +373,10 @@ impl<T: Summed<Sum = f64>, const ROOT: bool> FoldOf<T> for Moments<ROOT> {
     }
 }
 
-impl<T: Summed<Sum = f64>, const ROOT: bool> Finish<T> for Moments<ROOT> {
+impl<T: Summed<Sum = f64>, const ROOT: bool> Finish<T> for Moments<ROOT>
+where
+    Sum: Operation<T>,
+{
     type Out = T;
     #[inline(always)]
     fn finish(state: Spread, n: u64, ddof: f64) -> Option<T> {
@@ -359,38 +385,59 @@ impl<T: Summed<Sum = f64>, const ROOT: bool> Finish<T> for Moments<ROOT> {
     }
 }
 
-/// Adds the distances of rows' elements from their means, and the squares of those, from column `from` on.
-///
-/// # Safety
-/// As many elements as there are means in each of the rows from there on.
+/// Adds up by halves.
 #[inline(always)]
-unsafe fn distances<T: Summed<Sum = f64>>(
-    mean: &[f64],
-    (distances, squares): (&mut [f64], &mut [f64]),
-    rows: &[*const u8],
-    from: usize,
-) {
-    let n = mean.len();
-    let (distances, squares) = (&mut distances[..n], &mut squares[..n]);
-    // SAFETY: promised by the caller.
-    let row = |&row: &*const u8| unsafe { std::slice::from_raw_parts(row.cast::<T>().add(from), n) };
-    let (groups, rest) = rows.as_chunks::<4>();
-    for group in groups {
-        let [a, b, c, d] = group.each_ref().map(row);
-        for i in 0..n {
-            let of = [a[i], b[i], c[i], d[i]].map(|x| x.widen() - mean[i]);
-            distances[i] = of.iter().fold(distances[i], |s, d| s + d);
-            squares[i] = of.iter().fold(squares[i], |s, d| s + d * d);
+fn sum_by_halves(mut lanes: [f64; LANES]) -> f64 {
+    let mut half = LANES / 2;
+    while half > 0 {
+        for l in 0..half {
+            lanes[l] += lanes[l + half];
+        }
+        half /= 2;
+    }
+    lanes[0]
+}
+
+/// Folds a row in [`LANES`] interleaved parts of two values each.
+#[inline(always)]
+fn fold_row_twice<T: Copy, A: Copy>(
+    row: &[T],
+    zero: A,
+    with: impl Fn((A, A), T) -> (A, A),
+) -> ([A; LANES], [A; LANES]) {
+    /// Groups for which a lane is held in a register.
+    const ABREAST: usize = 8;
+    let (mut first, mut second) = ([zero; LANES], [zero; LANES]);
+    let (groups, rest) = row.as_chunks::<LANES>();
+    let (many, few) = groups.as_chunks::<ABREAST>();
+    for groups in many {
+        for l in 0..LANES {
+            (first[l], second[l]) = groups.iter().fold((first[l], second[l]), |s, group| with(s, group[l]));
         }
     }
-    for last in rest {
-        let last = row(last);
-        for i in 0..n {
-            let d = last[i].widen() - mean[i];
-            distances[i] += d;
-            squares[i] += d * d;
+    for group in few {
+        for l in 0..LANES {
+            (first[l], second[l]) = with((first[l], second[l]), group[l]);
         }
     }
+    for (l, &x) in rest.iter().enumerate() {
+        (first[l], second[l]) = with((first[l], second[l]), x);
+    }
+    (first, second)
+}
+
+/// The sums of the distances of a row's elements from a number, and of their squares.
+#[inline(always)]
+fn distances_of_row<T: Summed<Sum = f64>>(row: &[T], pivot: f64) -> (f64, f64) {
+    let add = |(distances, squares): (f64, f64), x: T| {
+        let d = x.widen() - pivot;
+        (distances + d, squares + d * d)
+    };
+    if row.len() < LANES {
+        return row.iter().fold((0.0, 0.0), |s, &x| add(s, x));
+    }
+    let (distances, squares) = fold_row_twice(row, 0.0, add);
+    (sum_by_halves(distances), sum_by_halves(squares))
 }
 
 /// Folds the rows of a leaf elementwise, all at once.
@@ -405,25 +452,39 @@ pub(crate) unsafe fn moments_body<T: Summed<Sum = f64>>(
     dst: *mut u8,
 ) {
     let (whole, short) = rows.split_at(if last == n { rows.len() } else { rows.len().saturating_sub(1) });
-    for from in (0..n).step_by(MOMENTS_STRIP) {
-        let len = MOMENTS_STRIP.min(n - from);
+    let Some(&first) = rows.first() else { return };
+    // Of elements of which there are none, the sums are 0.
+    let part = |n: usize| 1.0 / n.max(1) as f64;
+    for from in (0..n).step_by(STRIP) {
+        let len = STRIP.min(n - from);
         let last = last.saturating_sub(from).min(len);
-        let mut mean = [0.0; MOMENTS_STRIP];
-        let (mut off, mut squares) = ([0.0; MOMENTS_STRIP], [0.0; MOMENTS_STRIP]);
-        let count = |i: usize| (whole.len() + if i < last { short.len() } else { 0 }) as f64;
+        let (mut distances, mut squares) = ([0.0; STRIP], [0.0; STRIP]);
+        // SAFETY: promised by the caller: there are as many, but in a first row that is the last one.
+        let first = unsafe {
+            std::slice::from_raw_parts(first.cast::<T>().add(from), if whole.is_empty() { last } else { len })
+        };
+        let add = |(distances, squares): (f64, f64), x: T, i: usize| {
+            let d = x.widen() - first[i].widen();
+            (distances + d, squares + d * d)
+        };
         // SAFETY: promised by the caller.
-        unsafe {
-            fold_rows(&mut mean[..len], whole, from, |m, x: T, _, _| m + x.widen());
-            fold_rows(&mut mean[..last], short, from, |m, x: T, _, _| m + x.widen());
-            (0..len).for_each(|i| mean[i] /= count(i));
-            distances::<T>(&mean[..len], (&mut off, &mut squares), whole, from);
-            distances::<T>(&mean[..last], (&mut off, &mut squares), short, from);
-            let states = dst.cast::<Spread>().add(from);
-            for i in 0..len {
-                let none = Spread { mean: 0.0, rest: 0.0, squares: 0.0 };
-                let n = count(i);
-                let of = if n > 0.0 { Spread::corrected(mean[i], off[i], squares[i], n) } else { none };
-                states.add(i).write(of);
+        let states = unsafe {
+            fold_rows_twice((&mut distances[..len], &mut squares[..len]), whole, from, add);
+            fold_rows_twice((&mut distances[..last], &mut squares[..last]), short, from, add);
+            std::slice::from_raw_parts_mut(dst.cast::<Spread>().add(from), len)
+        };
+        states[first.len()..].fill(Spread::NONE);
+        for (range, n) in [(0..last, rows.len()), (last..first.len(), whole.len())] {
+            for i in range {
+                states[i] = Spread::about(first[i].widen(), distances[i], squares[i], part(n));
+            }
+        }
+        if squares[..len].iter().fold(false, |far, &s| far | (s == f64::INFINITY)) {
+            for i in (0..len).filter(|&i| squares[i] == f64::INFINITY) {
+                let n = if i < last { rows.len() } else { whole.len() };
+                // SAFETY: as many rows have the column.
+                let element = |row: &*const u8| unsafe { row.cast::<T>().add(from + i).read().widen() };
+                states[i] = Spread::of_far(&mut rows[..n].iter().map(element), n);
             }
         }
     }

@@ -16,7 +16,7 @@ use std::ops::Range;
 use std::sync::atomic::AtomicBool;
 
 /// Rows of a leaf, in each lane.
-const LEAF_ROWS: usize = 16;
+const LEAF_ROWS: usize = 32;
 /// The most kept positions that are folded side by side along rows.
 const TILE_ROWS: usize = 4096;
 
