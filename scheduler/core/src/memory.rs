@@ -58,7 +58,9 @@ impl Scheduler {
             return true;
         }
         let Some((key, needed)) = self.refused.take() else { return false };
-        let (operation, there) = (self.operation(key), self.workers.values().filter(|w| !w.leaving));
+        let operation = self.operation(key);
+        let job = &self.jobs[&key.job];
+        let there = self.workers.values().filter(|w| !w.leaving && job.roots_for(&w.hello));
         let (held, limit) =
             there.fold((0, 0), |(held, limit), w| (held + w.bytes_committed, limit + w.hello.memory_bytes));
         self.failing.push((key.job, JobError::Full { operation, needed, held, limit }));
