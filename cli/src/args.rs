@@ -159,6 +159,13 @@ pub struct WorkerArgs {
     /// Memory for chunks and tasks, as in 4GiB.
     #[arg(long, value_name = "SIZE")]
     pub memory: Option<String>,
+    /// Directory for chunks that memory does not hold, on a disk of this machine; $SLURM_TMPDIR, $TMPDIR or /tmp where
+    /// none is named.
+    #[arg(long, value_name = "DIR")]
+    pub spill_dir: Option<String>,
+    /// Bytes of chunks that may be there, as in 40GiB; 0 to keep all in memory.
+    #[arg(long, value_name = "SIZE")]
+    pub spill_limit: Option<String>,
     /// How long to wait for the connection file.
     #[arg(long, value_name = "SECONDS")]
     pub wait: Option<String>,
@@ -203,6 +210,8 @@ impl Command {
                 ("worker.announce", &a.announce),
                 ("worker.threads", &a.threads),
                 ("worker.memory", &a.memory),
+                ("worker.spill-dir", &a.spill_dir),
+                ("worker.spill-limit", &a.spill_limit),
                 ("worker.wait", &a.wait),
                 ("worker.patience", &a.patience),
                 ("worker.program", &a.program),

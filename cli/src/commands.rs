@@ -7,6 +7,7 @@ use crate::program::Program;
 use crate::settings::Settings;
 use anyhow::{Context, anyhow, bail};
 use serde_json::json;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 use tilework_cluster::connection::ConnectionFile;
 use tilework_cluster::signals::{shutdown_signal, told_to_end};
@@ -68,6 +69,10 @@ pub fn worker(settings: &Settings, output: &Output, check: bool) -> anyhow::Resu
         announce: settings.optional("worker.announce"),
         threads: settings.count("worker.threads")?,
         memory_bytes: settings.bytes("worker.memory")?,
+        spill: tilework_worker::Spill {
+            dir: settings.optional("worker.spill-dir").map(PathBuf::from),
+            limit: settings.bytes_or_none("worker.spill-limit")?,
+        },
         patience: settings.seconds("worker.patience")?,
     };
     let worker = WorkerProcess { config, prints: output.prints(), log: Some(output.log().to_owned()) };

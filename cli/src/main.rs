@@ -9,7 +9,6 @@ mod output;
 mod pages;
 mod program;
 mod settings;
-mod values;
 
 use args::{Cli, Command, ConfigCommand};
 use clap::Parser;

@@ -2,7 +2,6 @@
 //!
 //! Owns the list of settings and the refusal of unknown ones. Must not know what they are for.
 
-use crate::values;
 use anyhow::{Context, anyhow, bail};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -10,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tilework_cluster::connection::default_dir;
 use tilework_cluster::limits;
+use tilework_expr::quantities::bytes_in;
 
 /// Where a setting came from.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -38,7 +38,7 @@ struct Known {
     default: fn() -> anyhow::Result<String>,
 }
 
-const KNOWN: [Known; 11] = [
+const KNOWN: [Known; 13] = [
     Known { key: "connection-file", variable: "TILEWORK_CONNECTION", default: default_file },
     Known { key: "scheduler.announce", variable: "TILEWORK_SCHEDULER_ANNOUNCE", default: nothing },
     Known { key: "scheduler.listen", variable: "TILEWORK_SCHEDULER_LISTEN", default: anywhere },
@@ -52,6 +52,8 @@ const KNOWN: [Known; 11] = [
     Known { key: "worker.name", variable: "TILEWORK_WORKER_NAME", default: worker_name },
     Known { key: "worker.program", variable: "TILEWORK_WORKER_PROGRAM", default: nothing },
     Known { key: "worker.patience", variable: "TILEWORK_WORKER_PATIENCE", default: || Ok("30".into()) },
+    Known { key: "worker.spill-dir", variable: "TILEWORK_WORKER_SPILL_DIR", default: nothing },
+    Known { key: "worker.spill-limit", variable: "TILEWORK_WORKER_SPILL_LIMIT", default: nothing },
     Known {
         key: "worker.threads",
         variable: "TILEWORK_WORKER_THREADS",
@@ -167,7 +169,15 @@ impl Settings {
 
     /// A setting that says how much memory.
     pub fn bytes(&self, key: &str) -> anyhow::Result<u64> {
-        self.parsed(key, "a size as in 4GiB", |t| values::bytes(t).filter(|&b| b > 0))
+        self.parsed(key, "a size as in 4GiB", |t| bytes_in(t).filter(|&b| b > 0))
+    }
+
+    /// A setting that says how much of something, or nothing.
+    pub fn bytes_or_none(&self, key: &str) -> anyhow::Result<Option<u64>> {
+        if self.text(key).is_empty() {
+            return Ok(None);
+        }
+        self.parsed(key, "a size as in 40GiB, or 0", bytes_in).map(Some)
     }
 
     /// A setting that counts something.

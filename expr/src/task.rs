@@ -165,8 +165,22 @@ pub enum Report {
     },
     /// A sign of life.
     Alive {
-        /// Bytes of chunks held.
+        /// Bytes of chunks in memory.
         bytes_held: u64,
+        /// Bytes of chunks on the disk.
+        bytes_on_disk: u64,
+    },
+    /// A chunk that this worker held is lost: its disk does not give it back.
+    Lost {
+        /// The chunk.
+        task: TaskKey,
+    },
+    /// Chunks of a job were written to the disk.
+    Spilled {
+        /// The job.
+        job: JobId,
+        /// Their bytes.
+        bytes: u64,
     },
 }
 
@@ -184,6 +198,8 @@ pub struct Figures {
     /// The most bytes that the job's chunks took at once on all workers together; not what tasks use while they run,
     /// nor chunks of earlier jobs.
     pub bytes_held_max: u64,
+    /// Bytes of chunks that workers wrote to their disks for want of memory.
+    pub bytes_spilled: u64,
     /// Time in kernels, all tasks together, microseconds.
     pub busy_us: u64,
     /// Time from the submission until all outputs existed, microseconds.

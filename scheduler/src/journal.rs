@@ -95,6 +95,7 @@ fn ended(end: &JobEnd, figures: &Figures) -> String {
                 (figures.bytes_put, "put by the client"),
                 (figures.bytes_moved, "moved between workers"),
                 (figures.bytes_held_max, "held at the peak"),
+                (figures.bytes_spilled, "written to disks for want of memory"),
             ] {
                 if n > 0 {
                     text.push_str(&format!(", {} {what}", bytes(n)));

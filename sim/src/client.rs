@@ -200,6 +200,10 @@ impl World {
             self.counts.add(Fault::ReadFailed);
             value = None;
         }
+        let holder = self.conns.get(&from).map(|c| c.node);
+        if value.is_some() && holder.is_some_and(|n| self.is_damaged(n, key)) {
+            value = None;
+        }
         let job = &mut self.jobs[id.0 as usize];
         job.asked.remove(&get);
         let event = match value {
@@ -234,7 +238,7 @@ impl World {
         let conn = self.conns.get(&worker)?;
         let node = &self.nodes[conn.node];
         let here = node.alive && node.conn == Some(worker);
-        here.then(|| node.store.get(&tilework_worker_core::Source::Held(key)).copied()).flatten()
+        here.then(|| node.held(key)).flatten()
     }
 
     /// The client lets go: after having read (`n_done`), or at once.

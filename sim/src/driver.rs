@@ -9,7 +9,7 @@ use crate::world::{Ev, World};
 use tilework_expr::{LeaseId, Report, TaskError, TaskKey, WorkerId};
 use tilework_scheduler_core as scheduler;
 use tilework_worker_core as worker;
-use tilework_worker_core::{FetchId, Source};
+use tilework_worker_core::{FetchId, Source, SpillId, Whence};
 
 /// Times that a chunk is put again after a failure before the scheduler is told.
 const PUT_ATTEMPTS: u32 = 1;
@@ -51,9 +51,27 @@ impl World {
             worker::Action::Stop(task) => {
                 self.nodes[node].runs.iter_mut().filter(|r| r.task == task).for_each(|r| r.stopped = true);
             }
+            worker::Action::Spill { spill, key } => {
+                let n = &mut self.nodes[node];
+                assert!(n.store.contains_key(&Source::Held(key)), "worker {node} writes {key:?}: not there");
+                n.writing.insert(key, spill);
+                let at = self.now_us + self.rng.delay_us(self.setup.task_us);
+                self.at(at, Ev::SpillEnds { node, incarnation, spill, key });
+            }
+            worker::Action::Unload(key) => {
+                self.counts.add(Fault::Spilled);
+                let n = &mut self.nodes[node];
+                let left = n.store.remove(&Source::Held(key));
+                assert!(left.is_some() && n.disk.get(&key) == left.as_ref(), "worker {node} loses {key:?}");
+            }
             worker::Action::Free(source) => {
-                let freed = self.nodes[node].store.remove(&source);
-                assert!(freed.is_some(), "worker {node} frees {source:?}, which it does not have");
+                let n = &mut self.nodes[node];
+                let mut freed = n.store.remove(&source).is_some();
+                if let Source::Held(key) = source {
+                    freed |= n.disk.remove(&key).is_some();
+                    n.writing.remove(&key);
+                }
+                assert!(freed, "worker {node} frees {source:?}, which it does not have");
             }
             worker::Action::Report(reports) => self.report(node, reports),
         }
@@ -139,25 +157,33 @@ impl World {
             )
         };
         let value = made(run.task, run.feeds.iter().map(content));
-        n.store.insert(Source::Held(run.task), value);
+        n.keep(run.task, value);
     }
 
     pub(crate) fn fetch_ends(
         &mut self,
         (node, incarnation): (usize, u64),
         fetch: FetchId,
-        from: WorkerId,
+        from: Whence,
         key: TaskKey,
     ) {
         if !self.nodes[node].alive || self.nodes[node].incarnation != incarnation {
             return;
         }
+        let from = match from {
+            Whence::Peer(from) => from,
+            Whence::Disk => return self.load_ends(node, fetch, key),
+        };
         let peer = self.conns.get(&from).map(|c| &self.nodes[c.node]).filter(|p| p.alive);
         if peer.is_none() && self.rng.one_in(2) {
             // Nobody answers, and nothing says so; that the worker is gone will be heard of another way.
             return self.counts.add(Fault::FetchHung);
         }
-        let mut value = peer.and_then(|p| p.store.get(&Source::Held(key)).copied());
+        let mut value = peer.and_then(|p| p.held(key));
+        let holder = self.conns.get(&from).map(|c| c.node);
+        if value.is_some() && holder.is_some_and(|p| self.is_damaged(p, key)) {
+            value = None;
+        }
         if self.setup.faults.contains(&Fault::FetchFailed)
             && self.counts.of(Fault::FetchFailed) < 12
             && self.rng.one_in(8)
@@ -176,6 +202,60 @@ impl World {
         }
     }
 
+    fn load_ends(&mut self, node: usize, fetch: FetchId, key: TaskKey) {
+        let fails = self.setup.faults.contains(&Fault::LoadFailed)
+            && self.counts.of(Fault::LoadFailed) < 12
+            && self.rng.one_in(6);
+        // None: it was dropped meanwhile, and nobody waits.
+        let value = self.nodes[node].held(key).filter(|_| !fails);
+        if let Some(value) = value {
+            self.nodes[node].store.insert(Source::Fetched(fetch), value);
+            return self.worker_handles(node, worker::Event::Fetched { fetch });
+        }
+        if fails {
+            self.counts.add(Fault::LoadFailed);
+        }
+        self.worker_handles(node, worker::Event::FetchFailed { fetch, why: "a bad checksum".to_owned() });
+    }
+
+    /// Whether somebody who reads a chunk from a worker's disk finds that it cannot be read.
+    pub(crate) fn is_damaged(&mut self, node: usize, key: TaskKey) -> bool {
+        let n = &self.nodes[node];
+        let on_disk = !n.store.contains_key(&Source::Held(key)) && n.disk.contains_key(&key);
+        let may = self.setup.faults.contains(&Fault::Damaged) && self.counts.of(Fault::Damaged) < 12;
+        if !on_disk || !may || !self.rng.one_in(6) {
+            return false;
+        }
+        self.counts.add(Fault::Damaged);
+        self.worker_handles(node, worker::Event::Damaged { key });
+        true
+    }
+
+    pub(crate) fn spill_ends(&mut self, (node, incarnation): (usize, u64), spill: SpillId, key: TaskKey) {
+        if !self.nodes[node].alive || self.nodes[node].incarnation != incarnation {
+            return;
+        }
+        let fails = self.setup.faults.contains(&Fault::SpillFailed)
+            && self.counts.of(Fault::SpillFailed) < 20
+            && self.rng.one_in(4);
+        let n = &mut self.nodes[node];
+        let is_this = n.writing.get(&key) == Some(&spill);
+        if is_this {
+            n.writing.remove(&key);
+        }
+        let result = if fails {
+            self.counts.add(Fault::SpillFailed);
+            Err("the disk is full".to_owned())
+        } else {
+            if is_this {
+                let value = n.store[&Source::Held(key)];
+                n.disk.insert(key, value);
+            }
+            Ok(())
+        };
+        self.worker_handles(node, worker::Event::Spilled { spill, key, result });
+    }
+
     pub(crate) fn put(&mut self, lease: LeaseId, key: TaskKey, worker: WorkerId, attempt: u32) {
         let Some(node) = self.conns.get(&worker).map(|c| c.node) else { return };
         if !self.nodes[node].alive || self.nodes[node].conn != Some(worker) {
@@ -192,8 +272,10 @@ impl World {
         }
         let value = self.reference.value(key);
         let bytes = self.reference.plan(key.job).out_bytes(key.stage, key.chunk);
-        self.nodes[node].store.insert(Source::Held(key), value);
-        self.worker_handles(node, worker::Event::Put { lease, key, bytes });
+        // What is in memory stays; what is on the disk may be what was lost.
+        self.nodes[node].store.entry(Source::Held(key)).or_insert(value);
+        let borrowed = self.setup.borrowing;
+        self.worker_handles(node, worker::Event::Put { lease, key, bytes, borrowed });
     }
 
     /// What a client does where a put has failed: it tries again, then tells the scheduler.

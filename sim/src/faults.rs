@@ -39,11 +39,15 @@ pub enum Fault {
     ReadHung,
     Deserted,
     MemoryFull,
+    Spilled,
+    SpillFailed,
+    LoadFailed,
+    Damaged,
 }
 
 impl Fault {
     /// Every kind.
-    pub const ALL: [Fault; 31] = {
+    pub const ALL: [Fault; 35] = {
         use Fault::*;
         [
             Killed,
@@ -77,6 +81,10 @@ impl Fault {
             ReadHung,
             Deserted,
             MemoryFull,
+            Spilled,
+            SpillFailed,
+            LoadFailed,
+            Damaged,
         ]
     };
 
@@ -115,13 +123,23 @@ impl Fault {
             Fault::ReadHung => "client's read of a dead worker hung",
             Fault::Deserted => "job failed without workers",
             Fault::MemoryFull => "job failed for full memory",
+            Fault::Spilled => "chunk left memory for the disk",
+            Fault::SpillFailed => "write to the disk failed",
+            Fault::LoadFailed => "read from the disk failed",
+            Fault::Damaged => "chunk on the disk found damaged",
         }
     }
 }
 
 /// How often each fault was played.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct FaultCounts([u64; Fault::ALL.len()]);
+
+impl Default for FaultCounts {
+    fn default() -> FaultCounts {
+        FaultCounts([0; Fault::ALL.len()])
+    }
+}
 
 impl FaultCounts {
     /// One more.

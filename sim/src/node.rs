@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use tilework_expr::{LeaseId, TaskKey, WorkerId};
-use tilework_worker_core::{Feed, Source, Worker};
+use tilework_worker_core::{Feed, Source, SpillId, Worker};
 
 /// A task that the driver was given.
 pub(crate) struct Run {
@@ -22,10 +22,16 @@ pub(crate) struct Node {
     pub incarnation: u64,
     pub threads: u32,
     pub memory_bytes: u64,
+    pub spill_bytes: u64,
     /// The build whose functions it can call; any where absent.
     pub build: Option<String>,
     pub core: Worker,
+    /// What is in memory.
     pub store: BTreeMap<Source, u64>,
+    /// What is on the disk.
+    pub disk: BTreeMap<TaskKey, u64>,
+    /// Chunks in memory that are being written to the disk.
+    pub writing: BTreeMap<TaskKey, SpillId>,
     /// Tasks in the order in which they came; the first `threads` run.
     pub runs: VecDeque<Run>,
     /// The number under which it is connected.
@@ -50,6 +56,18 @@ pub(crate) struct Conn {
 }
 
 impl Node {
+    /// A chunk came into memory.
+    pub fn keep(&mut self, key: TaskKey, value: u64) {
+        self.store.insert(Source::Held(key), value);
+        self.disk.remove(&key);
+        self.writing.remove(&key);
+    }
+
+    /// A chunk that is held, wherever it is.
+    pub fn held(&self, key: TaskKey) -> Option<u64> {
+        self.store.get(&Source::Held(key)).or_else(|| self.disk.get(&key)).copied()
+    }
+
     /// Runs that have a thread and were not begun.
     pub fn begin_next(&mut self) -> Option<&mut Run> {
         let threads = self.threads as usize;

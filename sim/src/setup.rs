@@ -57,6 +57,10 @@ impl Planted {
             W::EarlyPutLost,
             W::StoppedChunkKept,
             W::MemoryIgnored,
+            W::UnloadedInUse,
+            W::LateSpillBelieved,
+            W::SpillFailureForgotten,
+            W::DamageSwallowed,
         ];
         let c = [C::FailureAwaitsNews, C::DeadAwaited];
         let s = s.into_iter().map(Planted::Scheduler);
@@ -108,6 +112,10 @@ pub(crate) struct Setup {
     pub deserted: bool,
     /// Whether some workers are of another program, and cannot call the jobs' functions.
     pub mixed: bool,
+    /// Whether workers have disks.
+    pub spilling: bool,
+    /// Whether what clients put are the clients' own bytes.
+    pub borrowing: bool,
 }
 
 impl Setup {
@@ -131,6 +139,9 @@ impl Setup {
             Fault::TaskFailedOnWorker,
             Fault::PutFailed,
             Fault::ReadFailed,
+            Fault::SpillFailed,
+            Fault::LoadFailed,
+            Fault::Damaged,
         ];
         let faults = all.into_iter().filter(|_| faulty && rng.one_in(2)).collect();
         Setup {
@@ -148,6 +159,18 @@ impl Setup {
             uneven: rng.one_in(12),
             deserted: rng.one_in(50),
             mixed: rng.one_in(6),
+            spilling: rng.one_in(2),
+            borrowing: rng.one_in(4),
+        }
+    }
+
+    /// Bytes that a new worker may write to its disk.
+    pub fn spill_bytes(&self, rng: &mut Rng) -> u64 {
+        match rng.below(4) {
+            _ if !self.spilling => 0,
+            0 => 0,
+            1 => self.task_bytes_max * rng.within(1, 4),
+            _ => self.task_bytes_max * 10_000,
         }
     }
 
@@ -226,6 +249,8 @@ fn worker_limits(rng: &mut Rng, planted: Option<Planted>) -> worker::Limits {
         fetches_max: *rng.pick(&[1, 2, 32]),
         batch_max: *rng.pick(&[1, 8, 1024]),
         backlog_per_thread: *rng.pick(&[1, 4, 64]),
+        spill_bytes_min: *rng.pick(&[1, 100]),
+        spill_pause_us: *rng.pick(&[1000, 5_000_000]),
         planted: match planted {
             Some(Planted::Worker(bug)) => Some(bug),
             _ => None,

@@ -16,7 +16,7 @@ use tilework_expr::{Instruction, JobId, LeaseId, Report, TaskKey, Update, Worker
 use tilework_scheduler_core as scheduler;
 use tilework_scheduler_core::{Hello, Scheduler};
 use tilework_worker_core as worker;
-use tilework_worker_core::{FetchId, Worker};
+use tilework_worker_core::{FetchId, SpillId, Whence, Worker};
 
 /// Virtual time by which every job must have ended, microseconds.
 const DEADLINE_US: u64 = 600_000_000;
@@ -36,7 +36,8 @@ pub(crate) enum Ev {
     CloseWorker { conn: WorkerId },
     Connect { node: usize, incarnation: u64 },
     TaskEnds { node: usize, incarnation: u64, run: u64 },
-    FetchEnds { node: usize, incarnation: u64, fetch: FetchId, from: WorkerId, key: TaskKey },
+    FetchEnds { node: usize, incarnation: u64, fetch: FetchId, from: Whence, key: TaskKey },
+    SpillEnds { node: usize, incarnation: u64, spill: SpillId, key: TaskKey },
     Put { lease: LeaseId, key: TaskKey, worker: WorkerId, attempt: u32 },
     Submit(JobId),
     ClientHears { job: JobId, update: Update },
@@ -190,7 +191,9 @@ impl World {
         let threads = self.rng.within(1, 3) as u32;
         let memory_bytes =
             if large { self.setup.task_bytes_max * 100 } else { self.setup.memory_bytes(&mut self.rng) };
-        let limits = worker::Limits { threads, memory_bytes, ..self.setup.worker_limits.clone() };
+        let spill_bytes = self.setup.spill_bytes(&mut self.rng);
+        let limits =
+            worker::Limits { threads, memory_bytes, spill_bytes, ..self.setup.worker_limits.clone() };
         let incarnation = self.rng.next();
         let foreign = !large && self.setup.mixed && incarnation.is_multiple_of(3);
         self.nodes.push(Node {
@@ -198,9 +201,12 @@ impl World {
             incarnation,
             threads,
             memory_bytes,
+            spill_bytes,
             build: foreign.then(|| "another program".to_owned()),
             core: Worker::new(limits),
             store: BTreeMap::new(),
+            disk: BTreeMap::new(),
+            writing: BTreeMap::new(),
             runs: VecDeque::new(),
             conn: None,
             alive: true,
@@ -257,6 +263,9 @@ impl World {
             Ev::TaskEnds { node, incarnation, run } => self.task_ends(node, incarnation, run),
             Ev::FetchEnds { node, incarnation, fetch, from, key } => {
                 self.fetch_ends((node, incarnation), fetch, from, key);
+            }
+            Ev::SpillEnds { node, incarnation, spill, key } => {
+                self.spill_ends((node, incarnation), spill, key);
             }
             Ev::Put { lease, key, worker, attempt } => self.put(lease, key, worker, attempt),
             Ev::Submit(job) => self.client_submits(job),
@@ -352,6 +361,7 @@ impl World {
             incarnation,
             threads: n.threads,
             memory_bytes: n.memory_bytes,
+            spill_bytes: n.spill_bytes,
             addresses: vec![format!("host{node}:1")],
             build: n.build.clone(),
         };

@@ -21,6 +21,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         name: "w".into(),
         threads: 1,
         memory_bytes: 4 << 30,
+        spill: tilework_worker::Spill::default(),
         addresses: bound.addresses().to_vec(),
         patience: Duration::ZERO,
         build: None,

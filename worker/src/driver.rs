@@ -5,10 +5,11 @@
 //! on the pool, files on blocking threads.
 
 use crate::crew::{Crew, Job, finished};
-use crate::peers::{Peers, Shelf, Wanted};
+use crate::peers::{Lent, Peers, Shelf, Wanted};
 use crate::plans::Plans;
 use crate::pool::Pool;
 use crate::source::Sources;
+use crate::spill::{Disk, Order, Writer};
 use crate::store::{Epoch, Store, Stored};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -18,8 +19,8 @@ use tilework_expr::{Instruction, LeaseId, Plan, Region, Report, TaskError, TaskK
 use tilework_kernels::{Feed, FreedShare};
 use tilework_proto::{FromWorker, LinkError, ToWorker, WorkerLink, WorkerSession};
 use tilework_scheduler_core::Hello;
-use tilework_worker_core::{Action, Event, FetchId, Source, Worker};
-use tokio::sync::{mpsc, watch};
+use tilework_worker_core::{Action, Event, FetchId, Source, SpillId, Whence, Worker};
+use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::JoinSet;
 use tracing::{debug, info, warn};
 
@@ -73,12 +74,22 @@ pub(crate) struct Shared {
     pub store: Arc<Store>,
     pub plans: Arc<Plans>,
     pub number: watch::Sender<Option<WorkerId>>,
+    pub inbox: mpsc::WeakSender<Post>,
+    /// See [`Shelf`].
+    pub reads: Arc<Semaphore>,
+    /// Bytes of chunks that may go to the disk.
+    pub spill_bytes: u64,
 }
 
 impl Shared {
     /// The worker's chunks, for others.
     pub fn shelf(&self) -> Shelf {
-        Shelf { store: self.store.clone(), plans: self.plans.clone() }
+        Shelf {
+            store: self.store.clone(),
+            plans: self.plans.clone(),
+            inbox: self.inbox.clone(),
+            reads: self.reads.clone(),
+        }
     }
 }
 
@@ -90,6 +101,8 @@ pub(crate) struct Setup {
     pub peers: Arc<dyn Peers>,
     pub pool: Pool,
     pub shared: Arc<Shared>,
+    /// Where chunks go that memory does not hold.
+    pub disk: Option<Disk>,
     /// How long it tries to reach a scheduler that is gone.
     pub patience: Duration,
 }
@@ -102,6 +115,9 @@ struct Driver {
     sources: Arc<Sources>,
     shared: Arc<Shared>,
     memory_bytes: usize,
+    disk: Option<Arc<Disk>>,
+    /// Started with the first write.
+    writer: Option<Writer>,
     inbox: mpsc::WeakSender<Post>,
     /// Tasks that were asked for and are not handed to the crew yet.
     jobs: Vec<Job>,
@@ -143,7 +159,7 @@ pub(crate) async fn drive(
     inbox: mpsc::WeakSender<Post>,
     mut posts: mpsc::Receiver<Post>,
 ) -> Result<(), WorkerError> {
-    let Setup { core, hello, link, peers, pool, shared, patience } = setup;
+    let Setup { core, hello, link, peers, pool, shared, disk, patience } = setup;
     let sources = Arc::new(Sources::new(hello.threads as usize));
     let mut driver = Driver {
         core,
@@ -152,6 +168,8 @@ pub(crate) async fn drive(
         crew: Crew::new(pool, shared.store.clone(), inbox.clone()),
         sources,
         memory_bytes: usize::try_from(hello.memory_bytes).unwrap_or(usize::MAX),
+        disk: disk.map(Arc::new),
+        writer: None,
         inbox,
         jobs: Vec::new(),
         stops: HashMap::new(),
@@ -407,7 +425,12 @@ impl Driver {
 
     fn act(&mut self, action: Action) {
         match action {
-            Action::Fetch { fetch, from, key, region } => self.fetch(fetch, from, key, region),
+            Action::Fetch { fetch, from: Whence::Peer(from), key, region } => {
+                self.fetch(fetch, from, key, region)
+            }
+            Action::Fetch { fetch, from: Whence::Disk, key, region } => self.load(fetch, key, region),
+            Action::Spill { spill, key } => self.spill(spill, key),
+            Action::Unload(key) => self.shared.store.unload(key),
             Action::Run { lease, task, feeds } => self.run(lease, task, &feeds),
             Action::Stop(task) => {
                 if let Some(stop) = self.stops.get(&task) {
@@ -448,6 +471,57 @@ impl Driver {
                 }
             }
         });
+    }
+
+    /// Reads a chunk, or a box of it, from the disk.
+    fn load(&mut self, fetch: FetchId, key: TaskKey, region: Option<Region>) {
+        let (store, epoch) = (self.shared.store.clone(), self.epoch);
+        let shelf = self.shared.shelf();
+        self.transfers.spawn_blocking(move || {
+            let failed = |why: String| {
+                warn!(?key, why, "a chunk on the disk cannot be read: it will be made again");
+                Event::FetchFailed { fetch, why }
+            };
+            let chunk = match shelf.find(key, region.as_ref()) {
+                Ok(Lent::Shared(chunk)) => chunk,
+                Ok(Lent::OnDisk { spilled, region, .. }) => match spilled.read(region.as_ref()) {
+                    Ok(chunk) => chunk,
+                    Err(error) => return failed(error.to_string()),
+                },
+                // It was dropped meanwhile.
+                Err(why) => return Event::FetchFailed { fetch, why },
+            };
+            store.insert(epoch, Source::Fetched(fetch), Stored { chunk, region });
+            Event::Fetched { fetch }
+        });
+    }
+
+    /// Writes a chunk to the disk.
+    fn spill(&mut self, spill: SpillId, key: TaskKey) {
+        let ended = move |result| Event::Spilled { spill, key, result };
+        let Some(chunk) = self.shared.store.begin_write(key, spill) else {
+            return self.post(async move { ended(Err("it is not there".to_owned())) });
+        };
+        if self.writer.is_none() {
+            let disk = self.disk.clone().expect("chunks are written only where there is a disk");
+            let (store, inbox) = (self.shared.store.clone(), self.inbox.clone());
+            let done = move |spill, key, written: Result<_, String>| {
+                if let Err(why) = &written {
+                    warn!(why, "a chunk cannot be written to the disk");
+                }
+                let result = written.map(|spilled| store.end_write(key, spill, spilled));
+                if let Some(inbox) = inbox.upgrade() {
+                    // Err: the worker has ended.
+                    let _ = inbox.blocking_send(Post::Events(vec![Event::Spilled { spill, key, result }]));
+                }
+            };
+            match Writer::start(disk, done) {
+                Ok(writer) => self.writer = Some(writer),
+                Err(e) => return self.post(async move { ended(Err(e.to_string())) }),
+            }
+        }
+        let writer = self.writer.as_ref().expect("it was just started");
+        writer.write(Order { spill, key, chunk });
     }
 
     fn run(&mut self, lease: LeaseId, task: TaskKey, feeds: &[tilework_worker_core::Feed]) {

@@ -3,16 +3,17 @@
 //! Owns the worker's queues. Must not know gRPC.
 
 use crate::driver::{self, Post, Setup, Shared, WorkerError};
-use crate::peers::Peers;
+use crate::peers::{Peers, READ_UNITS};
 use crate::pool::Pool;
+use crate::spill::{self, Disk, Spill, SpillError};
 use std::sync::Arc;
 use std::time::Duration;
 use tilework_expr::{LeaseId, TaskKey, WorkerId, region_shape};
 use tilework_kernels::Chunk;
 use tilework_proto::WorkerLink;
 use tilework_scheduler_core::Hello;
-use tilework_worker_core::{Event, Limits, Source, Worker};
-use tokio::sync::{mpsc, watch};
+use tilework_worker_core::{Event, Limits, Worker};
+use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::JoinHandle;
 
 /// Posts that wait for the driver; whoever posts then waits too.
@@ -27,6 +28,8 @@ pub struct Config {
     pub threads: usize,
     /// Bytes that its chunks and tasks may take.
     pub memory_bytes: u64,
+    /// Where chunks go that this memory does not hold.
+    pub spill: Spill,
     /// Where its chunk service listens, `host:port`; none where it has none.
     pub addresses: Vec<String>,
     /// How long it tries to reach a scheduler that is gone before it ends.
@@ -41,7 +44,7 @@ impl Config {
     pub fn local(name: impl Into<String>, threads: usize, memory_bytes: u64) -> Config {
         let name = name.into();
         let (addresses, patience) = (Vec::new(), Duration::ZERO);
-        Config { name, threads, memory_bytes, addresses, patience, build: None }
+        Config { name, threads, memory_bytes, spill: Spill::default(), addresses, patience, build: None }
     }
 }
 
@@ -56,6 +59,9 @@ pub enum StartError {
         /// The cause.
         source: rayon::ThreadPoolBuildError,
     },
+    /// The directory for chunks that memory does not hold.
+    #[error(transparent)]
+    Spill(#[from] SpillError),
 }
 
 /// Why a chunk was not taken.
@@ -99,7 +105,7 @@ impl WorkerHandle {
     /// Starts a worker on the current runtime. It connects by itself; see [`WorkerHandle::joined`].
     ///
     /// # Errors
-    /// [`StartError`] where the system gives no threads.
+    /// [`StartError`] where the system gives no threads, or a directory that was named cannot be used.
     ///
     /// # Panics
     /// Outside of a tokio runtime.
@@ -110,20 +116,37 @@ impl WorkerHandle {
     ) -> Result<WorkerHandle, StartError> {
         let threads = config.threads.max(1);
         let pool = Pool::new(threads).map_err(|source| StartError::Threads { threads, source })?;
+        let room = spill::open(&config.spill)?;
+        let spill_bytes = room.as_ref().map_or(0, |room| room.bytes);
         let hello = Hello {
             name: config.name.clone(),
             incarnation: incarnation(),
             threads: threads as u32,
             memory_bytes: config.memory_bytes,
+            spill_bytes,
             addresses: config.addresses.clone(),
             build: config.build.clone(),
         };
-        let shared =
-            Arc::new(Shared { store: Arc::default(), plans: Arc::default(), number: watch::channel(None).0 });
-        let core = Worker::new(Limits::new(threads as u32, config.memory_bytes));
-        let setup =
-            Setup { core, hello, link, peers, pool, shared: shared.clone(), patience: config.patience };
         let (inbox, posts) = mpsc::channel(INBOX_MAX);
+        let shared = Arc::new(Shared {
+            store: Arc::default(),
+            plans: Arc::default(),
+            number: watch::channel(None).0,
+            inbox: inbox.downgrade(),
+            reads: Arc::new(Semaphore::new(READ_UNITS)),
+            spill_bytes,
+        });
+        let limits = Limits { spill_bytes, ..Limits::new(threads as u32, config.memory_bytes) };
+        let setup = Setup {
+            core: Worker::new(limits),
+            hello,
+            link,
+            peers,
+            pool,
+            shared: shared.clone(),
+            disk: room.map(Disk::new),
+            patience: config.patience,
+        };
         let (ending, ended) = watch::channel(None);
         let driver: JoinHandle<()> = tokio::spawn({
             let inbox = inbox.downgrade();
@@ -160,16 +183,23 @@ impl WorkerHandle {
         Err(WorkerError::Dismissed("it was stopped".into()))
     }
 
-    /// Bytes of the chunks that it holds.
+    /// Bytes of chunks that it may write to its disk.
+    #[must_use]
+    pub fn spill_bytes(&self) -> u64 {
+        self.shared.spill_bytes
+    }
+
+    /// Bytes of the chunks that it holds in memory.
     #[must_use]
     pub fn bytes_held(&self) -> u64 {
         self.shared.store.bytes()
     }
 
-    /// The chunk, if this worker holds it: results are gathered from workers of this process without a port.
+    /// The chunk, if this worker holds it: results are gathered from workers of this process without a port. It is read
+    /// on this thread where it is on the disk.
     #[must_use]
     pub fn get_local(&self, key: TaskKey) -> Option<Chunk> {
-        self.shared.store.get(&Source::Held(key)).map(|stored| stored.chunk)
+        self.shared.shelf().get_blocking(key).ok()
     }
 
     /// Puts a literal's chunk here, for the lease that the scheduler named to the client. Shares the bytes.
@@ -177,7 +207,7 @@ impl WorkerHandle {
     /// # Errors
     /// [`PutError`].
     pub async fn put_local(&self, lease: LeaseId, key: TaskKey, chunk: Chunk) -> Result<(), PutError> {
-        self.putter().put(lease, key, chunk).await
+        self.putter().put(lease, key, chunk, true).await
     }
 
     pub(crate) fn putter(&self) -> Putter {
@@ -227,7 +257,13 @@ pub(crate) struct Putter {
 
 impl Putter {
     /// Checks that the lease wants the chunk, and that the chunk is what the plan says.
-    pub(crate) async fn put(&self, lease: LeaseId, key: TaskKey, chunk: Chunk) -> Result<(), PutError> {
+    pub(crate) async fn put(
+        &self,
+        lease: LeaseId,
+        key: TaskKey,
+        chunk: Chunk,
+        borrowed: bool,
+    ) -> Result<(), PutError> {
         let epoch = self.shared.store.epoch();
         let plan = self.shared.plans.literal_plan(lease, key).await.map_err(PutError::Refused)?;
         let (stage, shape) = (plan.stage(key.stage), region_shape(&plan.out_region(key.stage, key.chunk)));
@@ -239,12 +275,11 @@ impl Putter {
             return Err(PutError::Refused(why));
         }
         let bytes = chunk.bytes() as u64;
-        let stored = crate::store::Stored { chunk, region: None };
-        if !self.shared.store.insert(epoch, Source::Held(key), stored) {
+        if !self.shared.store.put(epoch, key, chunk) {
             return Err(PutError::Refused("the worker lost its scheduler".into()));
         }
         let inbox = self.inbox.upgrade().ok_or(PutError::Ended)?;
-        let put = Post::Events(vec![Event::Put { lease, key, bytes }]);
+        let put = Post::Events(vec![Event::Put { lease, key, bytes, borrowed }]);
         inbox.send(put).await.map_err(|_| PutError::Ended)
     }
 }

@@ -31,6 +31,7 @@ mod run;
 #[cfg(feature = "grpc")]
 mod serve;
 mod source;
+mod spill;
 mod store;
 
 pub use driver::WorkerError;
@@ -46,3 +47,4 @@ pub use run::{RunConfig, RunError, run};
 #[cfg(feature = "grpc")]
 pub use serve::{ChunkService, ServeError, serve_chunks};
 pub use source::Sources;
+pub use spill::{Spill, SpillError};

@@ -2,13 +2,21 @@
 //!
 //! Owns where a chunk of another worker comes from. Must not know why it is wanted.
 
-use crate::store::Store;
+use crate::driver::Post;
+use crate::spill::Spilled;
+use crate::store::{Found, Store};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use tilework_expr::{ChunkIdx, Region, TaskKey, WorkerId};
 use tilework_kernels::Chunk;
 use tilework_proto::session::BoxFuture;
-use tilework_worker_core::Source;
+use tilework_worker_core::{Event, Source};
+use tokio::sync::{Semaphore, mpsc};
+
+/// See [`Shelf::reads`].
+pub(crate) const READ_UNIT: usize = 64 << 10;
+/// Units that are read at once: 32 MiB, or one chunk where that is larger.
+pub(crate) const READ_UNITS: usize = 512;
 
 /// What is asked of another worker.
 #[derive(Clone, PartialEq, Debug)]
@@ -25,25 +33,93 @@ pub struct Wanted {
     pub bytes_max: usize,
 }
 
-/// The memory of one worker of this process, for the others in it.
+/// The chunks of one worker of this process, for the others in it.
 #[derive(Clone, Debug)]
 pub struct Shelf {
     pub(crate) store: Arc<Store>,
     pub(crate) plans: Arc<crate::plans::Plans>,
+    pub(crate) inbox: mpsc::WeakSender<Post>,
+    /// Bytes of chunks that are read from the disk for others at once, in units of [`READ_UNIT`].
+    pub(crate) reads: Arc<Semaphore>,
+}
+
+/// A chunk that somebody else wants.
+pub(crate) enum Lent {
+    /// From memory, shared.
+    Shared(Chunk),
+    /// To be read from the disk: see [`Shelf::read`].
+    OnDisk { spilled: Arc<Spilled>, region: Option<Region>, key: TaskKey },
 }
 
 impl Shelf {
-    /// The chunk, or the box of it, if it is here. Shares the bytes.
+    /// The chunk, or the box of it, if it is here.
     ///
     /// # Errors
     /// In words, where it is not, or the box leaves it.
-    pub(crate) fn get(&self, key: TaskKey, region: Option<&Region>) -> Result<Chunk, String> {
-        let stored = self.store.get(&Source::Held(key)).ok_or_else(|| absent(key))?;
-        let Some(region) = region else { return Ok(stored.chunk) };
-        let of = match stored.region {
-            Some(of) => of,
-            None => self.plans.out_region(key).ok_or_else(|| absent(key))?,
+    pub(crate) fn find(&self, key: TaskKey, region: Option<&Region>) -> Result<Lent, String> {
+        let found = self.store.find(&Source::Held(key)).ok_or_else(|| absent(key))?;
+        let relative = match region {
+            Some(region) => Some(self.relative(key, region)?),
+            None => None,
         };
+        Ok(match (found, relative) {
+            (Found::Here(stored), None) => Lent::Shared(stored.chunk),
+            (Found::Here(stored), Some(region)) => Lent::Shared(stored.chunk.slice(&region)),
+            (Found::OnDisk(spilled), region) => Lent::OnDisk { spilled, region, key },
+        })
+    }
+
+    /// The same with its elements, which are read from the disk on a blocking thread if need be; not many at once, as
+    /// nobody has counted their memory.
+    ///
+    /// # Errors
+    /// In words. A chunk that cannot be read is lost, which the worker is told.
+    pub(crate) async fn get(&self, key: TaskKey, region: Option<&Region>) -> Result<Chunk, String> {
+        let (spilled, region, key) = match self.find(key, region)? {
+            Lent::Shared(chunk) => return Ok(chunk),
+            Lent::OnDisk { spilled, region, key } => (spilled, region, key),
+        };
+        let units = spilled.bytes_of(region.as_ref()).div_ceil(READ_UNIT).clamp(1, READ_UNITS);
+        let permit = self.reads.clone().acquire_many_owned(units as u32).await;
+        let read = tokio::task::spawn_blocking(move || {
+            let _permit = permit;
+            spilled.read(region.as_ref())
+        });
+        let read = read.await.map_err(|e| e.to_string())?;
+        if let Err(error) = &read {
+            self.damaged(key, error).await;
+        }
+        read.map_err(|e| format!("cannot read it from the disk: {e}"))
+    }
+
+    /// The same on this thread, which may block.
+    ///
+    /// # Errors
+    /// As [`Shelf::get`].
+    pub(crate) fn get_blocking(&self, key: TaskKey) -> Result<Chunk, String> {
+        match self.find(key, None)? {
+            Lent::Shared(chunk) => Ok(chunk),
+            Lent::OnDisk { spilled, region, key } => spilled.read(region.as_ref()).map_err(|e| {
+                if let Some(inbox) = self.inbox.upgrade() {
+                    // Err: the worker has ended, or has much to do: whoever wants the chunk asks again.
+                    let _ = inbox.try_send(Post::Events(vec![Event::Damaged { key }]));
+                }
+                format!("cannot read it from the disk: {e}")
+            }),
+        }
+    }
+
+    async fn damaged(&self, key: TaskKey, error: &std::io::Error) {
+        tracing::warn!(?key, %error, "a chunk on the disk cannot be read");
+        if let Some(inbox) = self.inbox.upgrade() {
+            // Err: the worker has ended.
+            let _ = inbox.send(Post::Events(vec![Event::Damaged { key }])).await;
+        }
+    }
+
+    /// A box in the coordinates of its chunk.
+    fn relative(&self, key: TaskKey, region: &Region) -> Result<Region, String> {
+        let of = self.plans.out_region(key).ok_or_else(|| absent(key))?;
         let inside = region.len() == of.len()
             && region
                 .iter()
@@ -52,9 +128,7 @@ impl Shelf {
         if !inside {
             return Err(format!("box {region:?} leaves the chunk's, {of:?}"));
         }
-        let relative: Region =
-            region.iter().zip(&of).map(|(r, of)| r.start - of.start..r.end - of.start).collect();
-        Ok(stored.chunk.slice(&relative))
+        Ok(region.iter().zip(&of).map(|(r, of)| r.start - of.start..r.end - of.start).collect())
     }
 }
 
@@ -96,11 +170,12 @@ impl LocalPeers {
 impl Peers for LocalPeers {
     fn get(&self, wanted: Wanted) -> BoxFuture<'static, Result<Chunk, String>> {
         let shelf = self.lock().get(&wanted.from).cloned();
-        let got = match shelf {
-            Some(shelf) => shelf.get(wanted.key, wanted.region.as_ref()),
-            None => Err(format!("no worker {} in this process", wanted.from.0)),
-        };
-        Box::pin(std::future::ready(got))
+        Box::pin(async move {
+            match shelf {
+                Some(shelf) => shelf.get(wanted.key, wanted.region.as_ref()).await,
+                None => Err(format!("no worker {} in this process", wanted.from.0)),
+            }
+        })
     }
 
     fn joined(&self, worker: WorkerId, shelf: Shelf) {

@@ -5,6 +5,7 @@
 //! connection file goes by its path.
 
 use crate::run::{RunConfig, RunError, run};
+use crate::spill::Spill;
 use std::ffi::{OsStr, OsString};
 use std::io::{self, Write};
 use std::path::PathBuf;
@@ -28,6 +29,8 @@ const LISTEN: &str = "TILEWORK_ROLE_LISTEN";
 const ANNOUNCE: &str = "TILEWORK_ROLE_ANNOUNCE";
 const THREADS: &str = "TILEWORK_ROLE_THREADS";
 const MEMORY: &str = "TILEWORK_ROLE_MEMORY_BYTES";
+const SPILL_DIR: &str = "TILEWORK_ROLE_SPILL_DIR";
+const SPILL_LIMIT: &str = "TILEWORK_ROLE_SPILL_LIMIT_BYTES";
 const WAIT: &str = "TILEWORK_ROLE_WAIT_MS";
 const PATIENCE: &str = "TILEWORK_ROLE_PATIENCE_MS";
 const PRINTS: &str = "TILEWORK_ROLE_PRINTS";
@@ -53,7 +56,7 @@ pub enum Prints {
 ///
 /// ```
 /// use std::time::Duration;
-/// use tilework_worker::{RunConfig, process::{Prints, WorkerProcess}};
+/// use tilework_worker::{RunConfig, Spill, process::{Prints, WorkerProcess}};
 ///
 /// let config = RunConfig {
 ///     connection_file: "/home/me/connection.json".into(),
@@ -64,6 +67,7 @@ pub enum Prints {
 ///     announce: Some("ib0".into()),
 ///     threads: 8,
 ///     memory_bytes: 32 << 30,
+///     spill: Spill { dir: Some("/scratch".into()), limit: None },
 ///     patience: Duration::from_millis(1500),
 /// };
 /// let process = WorkerProcess { config, prints: Prints::Json, log: Some("warn".into()) };
@@ -118,7 +122,7 @@ impl WorkerProcess {
             Prints::Json => "json",
             Prints::Nothing => "nothing",
         };
-        let pairs: [(&str, OsString); 11] = [
+        let pairs: [(&str, OsString); 13] = [
             (ROLE, ROLE_WORKER.into()),
             (CONNECTION_FILE, c.connection_file.clone().into()),
             (NAME, c.name.clone().into()),
@@ -126,6 +130,8 @@ impl WorkerProcess {
             (ANNOUNCE, c.announce.clone().unwrap_or_default().into()),
             (THREADS, c.threads.to_string().into()),
             (MEMORY, c.memory_bytes.to_string().into()),
+            (SPILL_DIR, c.spill.dir.clone().unwrap_or_default().into()),
+            (SPILL_LIMIT, c.spill.limit.map(|b| b.to_string()).unwrap_or_default().into()),
             (WAIT, c.wait.as_millis().to_string().into()),
             (PATIENCE, c.patience.as_millis().to_string().into()),
             (PRINTS, prints.into()),
@@ -159,6 +165,10 @@ impl WorkerProcess {
             announce: some(ANNOUNCE)?,
             threads: usize::try_from(number(THREADS)?).unwrap_or(usize::MAX),
             memory_bytes: number(MEMORY)?,
+            spill: Spill {
+                dir: var(SPILL_DIR).filter(|dir| !dir.is_empty()).map(PathBuf::from),
+                limit: some(SPILL_LIMIT)?.map(|_| number(SPILL_LIMIT)).transpose()?,
+            },
             patience: Duration::from_millis(number(PATIENCE)?),
         };
         let prints = match text(PRINTS)?.as_str() {

@@ -8,6 +8,7 @@ use crate::link::GrpcLink;
 use crate::near;
 use crate::peer::ChunkClient;
 use crate::serve::{ChunkService, ServeError, serve_chunks};
+use crate::spill::Spill;
 use std::future::Future;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -45,6 +46,8 @@ pub struct RunConfig {
     pub threads: usize,
     /// Bytes that its chunks and tasks may take.
     pub memory_bytes: u64,
+    /// Where chunks go that this memory does not hold.
+    pub spill: Spill,
     /// How long it tries to reach a scheduler that is gone before it ends.
     pub patience: Duration,
 }
@@ -110,6 +113,7 @@ pub async fn run(
         name: config.name,
         threads: config.threads,
         memory_bytes: config.memory_bytes,
+        spill: config.spill,
         addresses,
         patience: config.patience,
         // Where the system does not tell it, no function can be called.

@@ -15,6 +15,7 @@ use std::convert::Infallible;
 use std::future::Future;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 use tilework_cluster::listen::Bound;
 use tilework_cluster::security::{Identity, TokenCheck};
 use tilework_cluster::transport::server_builder;
@@ -32,6 +33,8 @@ use tonic::server::NamedService;
 const GETS_MAX: usize = 256;
 /// Chunks that come in at once; more requests wait.
 const PUTS_MAX: usize = 16;
+/// How long a client waits for room after its chunk was taken, at most.
+const PUT_WAIT_MAX: Duration = Duration::from_secs(5);
 /// Bytes of a request for a chunk.
 const REQUEST_BYTES_MAX: usize = 64 << 10;
 /// Strided boxes above this many bytes are copied on a blocking thread.
@@ -80,7 +83,7 @@ impl ChunkService {
         let Asked { key, region, host } = request_of(body).await?;
         let permit = self.gets.acquire_owned().await.expect("the semaphore is never closed");
         let shelf = self.shelf;
-        let mut chunk = shelf.get(key, region.as_ref()).map_err(Status::not_found)?;
+        let mut chunk = shelf.get(key, region.as_ref()).await.map_err(Status::not_found)?;
         let near = chunk.bytes() >= near::BYTES_MIN && near::here().is_some_and(|here| here == host);
         let in_place = |chunk: &Chunk| near && chunk.planes.iter().all(near::is_readable);
         let is_large = chunk.bytes() > COPY_INLINE_BYTES_MAX;
@@ -121,10 +124,15 @@ impl ChunkService {
                 read.map_err(|e| Status::unimplemented(format!("cannot read the client's memory: {e}")))?
             }
         };
-        self.putter.put(lease, key, chunk).await.map_err(|e| match e {
+        self.putter.put(lease, key, chunk, false).await.map_err(|e| match e {
             PutError::Refused(why) => Status::failed_precondition(why),
             PutError::Ended => Status::unavailable(e.to_string()),
         })?;
+        if self.putter.shared.spill_bytes > 0 {
+            // The client goes on when there is room; a disk that gives none is for others to find.
+            let room = self.shelf.store.below(self.put_bytes_max as u64);
+            let _ = tokio::time::timeout(PUT_WAIT_MAX, room).await;
+        }
         drop(permit);
         Ok(Body::new(Reply { message: Some(frame::message(&PutDone {})), trailers: Some(trailers()) }))
     }

@@ -54,6 +54,15 @@ on_arrays!({ A: Element } {
         Ok(Array::of_expr(held.remove(0)))
     }
 
+    /// Computes the array on a session and keeps its chunks on the workers there.
+    ///
+    /// # Errors
+    /// As `try_persist`.
+    pub fn try_persist_on(&self, session: &Session) -> Result<Array<A, D>> {
+        let mut held = session.persist(&[Source::leaf(self)?])?;
+        Ok(Array::of_expr(held.remove(0)))
+    }
+
     /// Computes the array and keeps its chunks on the workers.
     ///
     /// # Panics

@@ -13,7 +13,7 @@ use tilework_expr::{
     Update, WorkerId, region_len,
 };
 use tilework_scheduler_core::{self as scheduler, ClientId, Hello, Scheduler};
-use tilework_worker_core::{self as worker, FetchId, Worker};
+use tilework_worker_core::{self as worker, FetchId, SpillId, Worker};
 
 /// Tasks of a plan up to which it is played; a million take about three seconds.
 pub(super) const TASKS_MAX: u64 = 1_000_000;
@@ -21,6 +21,8 @@ pub(super) const TASKS_MAX: u64 = 1_000_000;
 const TASK_BYTES_PER_US: u64 = 4000;
 /// Bytes that a worker fetches in a microsecond.
 const FETCH_BYTES_PER_US: u64 = 1000;
+/// Bytes that a worker writes to its disk in a microsecond.
+const SPILL_BYTES_PER_US: u64 = 500;
 /// Events for each task by which a run must have ended.
 pub(super) const EVENTS_PER_TASK_MAX: u64 = 100;
 
@@ -34,6 +36,7 @@ const JOB: JobId = JobId(1);
 enum Ev {
     Ends { node: usize, lease: LeaseId, task: TaskKey, busy_us: u64 },
     Fetched { node: usize, fetch: FetchId },
+    Spilled { node: usize, spill: SpillId, key: TaskKey },
     Tick { node: usize },
 }
 
@@ -142,11 +145,15 @@ impl Run {
             incarnation: n as u64,
             threads: size.threads,
             memory_bytes: size.memory_bytes,
+            spill_bytes: size.spill_bytes,
             addresses: Vec::new(),
             build: None,
         };
         self.nodes.push(Counting {
-            core: Worker::new(worker::Limits::new(size.threads, size.memory_bytes)),
+            core: Worker::new(worker::Limits {
+                spill_bytes: size.spill_bytes,
+                ..worker::Limits::new(size.threads, size.memory_bytes)
+            }),
             threads: size.threads,
             running: 0,
             runs: VecDeque::new(),
@@ -178,6 +185,10 @@ impl Run {
                 }
                 Ev::Fetched { node, fetch } => {
                     self.messages.push_back(Message::ToWorker(node, worker::Event::Fetched { fetch }));
+                }
+                Ev::Spilled { node, spill, key } => {
+                    let spilled = worker::Event::Spilled { spill, key, result: Ok(()) };
+                    self.messages.push_back(Message::ToWorker(node, spilled));
                 }
                 // An earlier one took its place.
                 Ev::Tick { node } if at != self.nodes[node].tick_at_us => {}
@@ -224,7 +235,7 @@ impl Run {
             scheduler::Action::Update { update: Update::Upload { lease, tasks, worker, .. }, .. } => {
                 for key in tasks.keys() {
                     let bytes = self.plans[&key.job].out_bytes(key.stage, key.chunk);
-                    let put = worker::Event::Put { lease, key, bytes };
+                    let put = worker::Event::Put { lease, key, bytes, borrowed: false };
                     self.messages.push_back(Message::ToWorker(worker.0 as usize, put));
                 }
             }
@@ -251,6 +262,10 @@ impl Run {
                 };
                 self.at(self.now_us + bytes / FETCH_BYTES_PER_US + 1, Ev::Fetched { node, fetch });
             }
+            worker::Action::Spill { spill, key } => {
+                let bytes = self.plans[&key.job].out_bytes(key.stage, key.chunk);
+                self.at(self.now_us + bytes / SPILL_BYTES_PER_US + 1, Ev::Spilled { node, spill, key });
+            }
             worker::Action::Run { lease, task, .. } => self.nodes[node].runs.push_back((lease, task)),
             worker::Action::Report(reports) => {
                 let busy = |r: &Report| !matches!(r, Report::Alive { .. });
@@ -261,7 +276,7 @@ impl Run {
                 }
             }
             // Nothing is stopped here, and no chunk has bytes to free.
-            worker::Action::Stop(_) | worker::Action::Free(_) => {}
+            worker::Action::Stop(_) | worker::Action::Free(_) | worker::Action::Unload(_) => {}
         }
     }
 

@@ -89,12 +89,13 @@ impl Explain {
             }
         };
         let run = self.run.as_ref();
-        let rows: [Row; 6] = [
+        let rows: [Row; 7] = [
             ("tasks", |x| count(x.n_tasks)),
             ("read from files", |x| bytes(x.bytes_read)),
             ("put by the client", |x| bytes(x.bytes_put)),
             ("moved between workers", |x| bytes(x.bytes_moved)),
             ("held at the peak", |x| bytes(x.bytes_held_max)),
+            ("written to disks", |x| bytes(x.bytes_spilled)),
             ("time", |x| format!("{} ({} in tasks)", time_us(x.elapsed_us), time_us(x.busy_us))),
         ];
         writeln!(f, "{:21}  {:>12}  latest run", "", "plan")?;
@@ -126,7 +127,7 @@ mod tests {
     #[test]
     fn a_forecast_without_an_end_says_so() {
         let line = tilework_expr::Expr::full(&[8], &1.into(), tilework_expr::Scalar::new(1.0)).unwrap();
-        let workers = vec![crate::session::WorkerSize { threads: 1, memory_bytes: 1 << 30 }];
+        let workers = vec![crate::session::WorkerSize { threads: 1, memory_bytes: 1 << 30, spill_bytes: 0 }];
         let program = tilework_expr::Program::new(&[line]);
         let page = |events_per_task_max| {
             let forecast = forecast::forecast(&program, &workers, events_per_task_max);

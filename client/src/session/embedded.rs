@@ -3,7 +3,7 @@
 use super::data::{Answer, Asked, DataPlane, Holder, Taker, Upload};
 use super::jobs::Jobs;
 use super::wait::wait_for;
-use super::{EmbeddedOptions, Place, Session, WorkerSize, Workers};
+use super::{EmbeddedOptions, Place, Session, WorkerSize, Workers, size};
 use crate::error::{Error, Result};
 use crate::role;
 use std::sync::Arc;
@@ -70,7 +70,9 @@ pub(super) fn start(options: &EmbeddedOptions) -> Result<Session> {
         .map_err(|e| Error::Cluster(format!("cannot start a runtime: {e}")))?;
     let n = options.workers;
     let threads = options.threads_per_worker.unwrap_or_else(|| (limits::cpus() / n).max(1));
-    let memory_bytes = options.memory_bytes_per_worker.unwrap_or_else(|| limits::memory_bytes() / n as u64);
+    let told = options.memory_bytes_per_worker.map_or_else(size::memory_bytes, |bytes| Ok(Some(bytes)))?;
+    let memory_bytes = told.unwrap_or_else(|| limits::memory_bytes() / n as u64);
+    let spill = size::spill()?;
     let failed = |e: &dyn std::error::Error| Error::Cluster(format!("cannot start an embedded session: {e}"));
 
     let _entered = runtime.enter();
@@ -78,14 +80,16 @@ pub(super) fn start(options: &EmbeddedOptions) -> Result<Session> {
     let peers = Arc::new(LocalPeers::default());
     let mut workers = Vec::with_capacity(n);
     for i in 0..n {
-        let config = Config::local(format!("embedded-{i}"), threads, memory_bytes);
+        let spill = spill.clone();
+        let config = Config { spill, ..Config::local(format!("embedded-{i}"), threads, memory_bytes) };
         let worker = WorkerHandle::start(&config, Arc::new(scheduler.clone()), Arc::clone(&peers) as _);
         workers.push(worker.map_err(|e| failed(&e))?);
     }
     for worker in &workers {
         wait_for(worker.joined()).map_err(|e| failed(&e))?;
     }
-    let size = WorkerSize { threads: threads as u32, memory_bytes };
+    let spill_bytes = workers.iter().map(WorkerHandle::spill_bytes).min().unwrap_or(0);
+    let size = WorkerSize { threads: threads as u32, memory_bytes, spill_bytes };
     let client = wait_for(scheduler.client()).map_err(|e| failed(&e))?;
     let data: Arc<dyn DataPlane> = Arc::new(Local { workers, runtime: runtime.handle().clone() });
     let jobs = Jobs::start(client, Arc::clone(&data), None)?;

@@ -18,6 +18,7 @@ mod processes;
 mod progress;
 #[cfg(feature = "cluster")]
 mod remote;
+mod size;
 mod tiny;
 mod wait;
 
@@ -56,7 +57,8 @@ pub struct EmbeddedOptions {
     pub workers: usize,
     /// Threads of each; all processors that this process may use, divided among them, where absent.
     pub threads_per_worker: Option<usize>,
-    /// Bytes that each one's chunks and tasks may take; what this process may use, divided, where absent.
+    /// Bytes that each one's chunks and tasks may take; what `TILEWORK_MEMORY` says, else what this process may use,
+    /// divided, where absent.
     pub memory_bytes_per_worker: Option<u64>,
 }
 
@@ -104,6 +106,8 @@ pub(crate) struct WorkerSize {
     pub threads: u32,
     /// Bytes that its chunks and tasks may take.
     pub memory_bytes: u64,
+    /// Bytes of chunks that it may write to its disk.
+    pub spill_bytes: u64,
 }
 
 /// The workers of a session.

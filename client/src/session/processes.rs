@@ -4,7 +4,7 @@
 //! Owns the processes and how each ended. Must not know what jobs are.
 
 use super::jobs::Jobs;
-use super::{Session, WORKERS_MAX, remote};
+use super::{Session, WORKERS_MAX, remote, size};
 use crate::error::{Error, Result, chain};
 use crate::role::{self, Role};
 use std::collections::VecDeque;
@@ -218,7 +218,10 @@ pub(super) fn start(n: usize) -> Result<Session> {
     let processes = Arc::new(Processes { state: Mutex::new(state), ended: Condvar::new() });
     let backing = Box::new(Backing(Arc::clone(&processes)));
     let threads = (tilework_cluster::limits::cpus() / n).max(1);
-    let memory_bytes = tilework_cluster::limits::memory_bytes() / (n as u64 + 1);
+    let memory_bytes = size::memory_bytes()?;
+    let memory_bytes =
+        memory_bytes.unwrap_or_else(|| tilework_cluster::limits::memory_bytes() / (n as u64 + 1));
+    let spill = size::spill()?;
     for i in 0..n {
         let name = format!("worker-{i}");
         let config = RunConfig {
@@ -230,6 +233,7 @@ pub(super) fn start(n: usize) -> Result<Session> {
             announce: None,
             threads,
             memory_bytes,
+            spill: spill.clone(),
             patience: PATIENCE,
         };
         let role = Role::Worker(WorkerProcess { config, prints: Prints::Nothing, log: None });

@@ -204,7 +204,11 @@ pub(super) struct Roster {
 impl Roster {
     /// The workers that there are now.
     pub(super) fn workers(&self) -> Result<Vec<WorkerSize>> {
-        let size = |w: WorkerSummary| WorkerSize { threads: w.threads, memory_bytes: w.memory_bytes };
+        let size = |w: WorkerSummary| WorkerSize {
+            threads: w.threads,
+            memory_bytes: w.memory_bytes,
+            spill_bytes: w.spill_bytes,
+        };
         Ok(self.summaries()?.into_iter().map(size).collect())
     }
 

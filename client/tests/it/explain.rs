@@ -100,15 +100,11 @@ fn what_cannot_work_is_said() {
     assert!(plan.failure().unwrap().contains("the largest worker may use 1.05 MB"), "{plan}");
     assert_eq!(plan.forecast(), None);
     assert!(plan.to_string().contains("would fail: "), "{plan}");
-    // Chunks that fit one by one, and not together: `explain` says what the run says.
+    // Chunks that fit one by one, and not together, go to the disk.
     let kept = uniform(1000, 100, 6);
     let plan = kept.try_explain_on(&session).unwrap();
-    let error = kept.try_compute_on(&session).unwrap_err().to_string();
-    assert!(
-        error.contains("the workers' memory is full: ") && error.contains(" of their 1048576 bytes"),
-        "{error}"
-    );
-    assert_eq!(plan.failure(), Some(error.as_str()));
+    assert!(plan.forecast().unwrap().bytes_spilled > 4 << 20, "{plan}");
+    assert_eq!(kept.try_compute_on(&session).unwrap().len(), 1_000_000);
     assert!(kept.sum_axis(Axis(0)).try_explain_on(&session).unwrap().forecast().is_some());
 }
 

@@ -17,6 +17,7 @@ mod random;
 mod reductions;
 mod sessions;
 mod solvers;
+mod spill;
 mod support;
 mod values;
 mod views;

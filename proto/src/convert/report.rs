@@ -2,7 +2,7 @@
 
 use super::{DecodeError, Wire, addresses, cut, required, text};
 use crate::wire::{self, report, task_error};
-use tilework_expr::{LeaseId, Report, TaskError, WorkerId};
+use tilework_expr::{JobId, LeaseId, Report, TaskError, TaskKey, WorkerId};
 use tilework_scheduler_core::Hello;
 
 impl Wire for Hello {
@@ -14,6 +14,7 @@ impl Wire for Hello {
             incarnation: self.incarnation,
             threads: self.threads,
             memory_bytes: self.memory_bytes,
+            spill_bytes: self.spill_bytes,
             addresses: self.addresses.clone(),
             build: self.build.clone(),
         }
@@ -25,6 +26,7 @@ impl Wire for Hello {
             incarnation: message.incarnation,
             threads: message.threads,
             memory_bytes: message.memory_bytes,
+            spill_bytes: message.spill_bytes,
             addresses: addresses(message.addresses)?,
             build: message.build.map(|build| text("build", build)).transpose()?,
         })
@@ -82,7 +84,13 @@ impl Wire for Report {
             Report::Returned { lease, tasks } => {
                 Kind::Returned(wire::ReportReturned { lease: lease.0, tasks: Some(tasks.to_wire()) })
             }
-            Report::Alive { bytes_held } => Kind::Alive(wire::ReportAlive { bytes_held: *bytes_held }),
+            Report::Alive { bytes_held, bytes_on_disk } => {
+                Kind::Alive(wire::ReportAlive { bytes_held: *bytes_held, bytes_on_disk: *bytes_on_disk })
+            }
+            Report::Lost { task } => Kind::Lost(task.to_wire()),
+            Report::Spilled { job, bytes } => {
+                Kind::Spilled(wire::ReportSpilled { job: job.0, bytes: *bytes })
+            }
         };
         wire::Report { kind: Some(kind) }
     }
@@ -110,7 +118,9 @@ impl Wire for Report {
             Kind::Returned(r) => {
                 Report::Returned { lease: LeaseId(r.lease), tasks: required(r.tasks, "tasks")? }
             }
-            Kind::Alive(r) => Report::Alive { bytes_held: r.bytes_held },
+            Kind::Alive(r) => Report::Alive { bytes_held: r.bytes_held, bytes_on_disk: r.bytes_on_disk },
+            Kind::Lost(task) => Report::Lost { task: TaskKey::from_wire(task)? },
+            Kind::Spilled(r) => Report::Spilled { job: JobId(r.job), bytes: r.bytes },
         })
     }
 }

@@ -101,6 +101,7 @@ impl Wire for Figures {
             bytes_put: self.bytes_put,
             bytes_moved: self.bytes_moved,
             bytes_held_max: self.bytes_held_max,
+            bytes_spilled: self.bytes_spilled,
             busy_us: self.busy_us,
             elapsed_us: self.elapsed_us,
         }
@@ -113,6 +114,7 @@ impl Wire for Figures {
             bytes_put: message.bytes_put,
             bytes_moved: message.bytes_moved,
             bytes_held_max: message.bytes_held_max,
+            bytes_spilled: message.bytes_spilled,
             busy_us: message.busy_us,
             elapsed_us: message.elapsed_us,
         })

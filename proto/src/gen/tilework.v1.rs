@@ -367,7 +367,7 @@ pub struct Peer {
 /// One thing a worker has to say.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Report {
-    #[prost(oneof = "report::Kind", tags = "1, 2, 3, 4, 5")]
+    #[prost(oneof = "report::Kind", tags = "1, 2, 3, 4, 5, 6, 7")]
     pub kind: ::core::option::Option<report::Kind>,
 }
 /// Nested message and enum types in `Report`.
@@ -384,6 +384,11 @@ pub mod report {
         Returned(super::ReportReturned),
         #[prost(message, tag = "5")]
         Alive(super::ReportAlive),
+        /// A chunk that is held no more.
+        #[prost(message, tag = "6")]
+        Lost(super::TaskKey),
+        #[prost(message, tag = "7")]
+        Spilled(super::ReportSpilled),
     }
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
@@ -428,6 +433,15 @@ pub struct ReportReturned {
 pub struct ReportAlive {
     #[prost(uint64, tag = "1")]
     pub bytes_held: u64,
+    #[prost(uint64, tag = "2")]
+    pub bytes_on_disk: u64,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ReportSpilled {
+    #[prost(uint64, tag = "1")]
+    pub job: u64,
+    #[prost(uint64, tag = "2")]
+    pub bytes: u64,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct TaskError {
@@ -522,6 +536,8 @@ pub struct Figures {
     pub busy_us: u64,
     #[prost(uint64, tag = "7")]
     pub elapsed_us: u64,
+    #[prost(uint64, tag = "8")]
+    pub bytes_spilled: u64,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Output {
@@ -760,6 +776,9 @@ pub struct Hello {
     /// The build whose functions it can call; absent where it can call any.
     #[prost(string, optional, tag = "6")]
     pub build: ::core::option::Option<::prost::alloc::string::String>,
+    /// Bytes of chunks that it may write to its disk.
+    #[prost(uint64, tag = "7")]
+    pub spill_bytes: u64,
 }
 /// To a worker.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -862,6 +881,10 @@ pub struct WorkerState {
     pub build: ::core::option::Option<::prost::alloc::string::String>,
     #[prost(uint64, tag = "13")]
     pub up_us: u64,
+    #[prost(uint64, tag = "14")]
+    pub spill_bytes: u64,
+    #[prost(uint64, tag = "15")]
+    pub bytes_on_disk: u64,
 }
 /// One client that is connected.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]

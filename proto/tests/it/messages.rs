@@ -81,7 +81,10 @@ fn reports() -> impl Strategy<Value = Report> {
             Report::Unreachable { lease, task, input, peer: WorkerId(w) }
         }),
         (lease, ranges()).prop_map(|(lease, tasks)| Report::Returned { lease, tasks }),
-        any::<u64>().prop_map(|bytes_held| Report::Alive { bytes_held }),
+        any::<(u64, u64)>()
+            .prop_map(|(bytes_held, bytes_on_disk)| Report::Alive { bytes_held, bytes_on_disk }),
+        keys().prop_map(|task| Report::Lost { task }),
+        any::<(u64, u64)>().prop_map(|(job, bytes)| Report::Spilled { job: JobId(job), bytes }),
     ]
 }
 
@@ -120,13 +123,23 @@ fn job_errors() -> impl Strategy<Value = JobError> {
 }
 
 fn figures() -> impl Strategy<Value = Figures> {
-    any::<[u64; 7]>().prop_map(
-        |[n_tasks, bytes_read, bytes_put, bytes_moved, bytes_held_max, busy_us, elapsed_us]| Figures {
+    any::<[u64; 8]>().prop_map(
+        |[
             n_tasks,
             bytes_read,
             bytes_put,
             bytes_moved,
             bytes_held_max,
+            bytes_spilled,
+            busy_us,
+            elapsed_us,
+        ]| Figures {
+            n_tasks,
+            bytes_read,
+            bytes_put,
+            bytes_moved,
+            bytes_held_max,
+            bytes_spilled,
             busy_us,
             elapsed_us,
         },
@@ -155,12 +168,13 @@ fn updates() -> impl Strategy<Value = Update> {
 
 fn hellos() -> impl Strategy<Value = Hello> {
     let build = proptest::option::of(".*");
-    (".{1,20}", any::<(u64, u32, u64)>(), addresses(), build).prop_map(
-        |(name, (incarnation, threads, memory_bytes), addresses, build)| Hello {
+    (".{1,20}", any::<(u64, u32, u64, u64)>(), addresses(), build).prop_map(
+        |(name, (incarnation, threads, memory_bytes, spill_bytes), addresses, build)| Hello {
             name,
             incarnation,
             threads,
             memory_bytes,
+            spill_bytes,
             addresses,
             build,
         },
@@ -177,7 +191,7 @@ fn client_hellos() -> impl Strategy<Value = ClientHello> {
 }
 
 fn states() -> impl Strategy<Value = ClusterState> {
-    let worker = (any::<[u32; 4]>(), ".*", any::<[u64; 5]>(), any::<Option<bool>>(), addresses()).prop_map(
+    let worker = (any::<[u32; 4]>(), ".*", any::<[u64; 7]>(), any::<Option<bool>>(), addresses()).prop_map(
         |(n, name, b, flags, addresses)| WorkerSummary {
             worker: WorkerId(n[0]),
             build: flags.map(|_| name.clone()),
@@ -191,6 +205,8 @@ fn states() -> impl Strategy<Value = ClusterState> {
             ready: b[2] as usize,
             up_us: b[3],
             silent_us: b[4],
+            spill_bytes: b[5],
+            bytes_on_disk: b[6],
             leaving: flags.unwrap_or(true),
         },
     );

@@ -354,11 +354,12 @@ impl Scheduler {
                 .rev()
                 .find(|(_, l)| l.worker == victim && !l.fixed && !self.jobs[&l.job].is_literal(l.stage));
             let Some((&lease, l)) = last else { return };
-            if !self.workers[&thief].hello.calls(self.jobs[&l.job].build(l.stage)) {
-                continue;
-            }
             let (job, stage) = (l.job, l.stage);
             let chunks = l.chunks.end.saturating_sub(n).max(l.chunks.start)..l.chunks.end;
+            // Else they would come back at once, and be asked for again.
+            if !self.may_go(TaskKey { job, stage, chunk: ChunkIdx(chunks.start) }, thief) {
+                continue;
+            }
             self.workers.get_mut(&victim).expect("the victim was just found").revoking = Some((lease, thief));
             self.tell(victim, Instruction::Revoke { lease, tasks: TaskRange { job, stage, chunks } });
         }

@@ -21,6 +21,8 @@ pub struct Hello {
     pub threads: u32,
     /// Bytes that its chunks and tasks may take.
     pub memory_bytes: u64,
+    /// Bytes of chunks that it may write to its disk where they do not fit into memory; 0 where none.
+    pub spill_bytes: u64,
     /// Where its chunk service listens, `host:port`, tried in order.
     pub addresses: Vec<String>,
     /// The build whose functions it can call; absent where it can call any, or where that does not matter.

@@ -78,6 +78,15 @@ impl Scheduler {
         self.requeue(key);
     }
 
+    /// The holder of a chunk says that it is lost.
+    pub(crate) fn lost_by_holder(&mut self, worker: WorkerId, key: TaskKey) {
+        let holds = |s: &TaskState| matches!(s, TaskState::Held { holder, .. } if *holder == worker);
+        let held = self.exists(key.job, key.stage, key.chunk).then(|| self.task(key)).filter(holds);
+        if held.is_some() {
+            self.lose_chunks(vec![key]);
+        }
+    }
+
     /// A client cannot put a literal's chunk to the worker that waits for it: another worker gets the task. The job
     /// fails where its client could reach none of them.
     pub(crate) fn put_failed(&mut self, lease: LeaseId, key: TaskKey, why: &str) {

@@ -1,5 +1,5 @@
-//! Memory of results: how much of it roots may fill, what is dropped to make room because it can be made again, and when
-//! a job is ended because nothing can be.
+//! Memory of results: how much of it roots may fill, what is dropped to make room because it can be made again, what goes
+//! to the workers' disks because it cannot, and when a job is ended because there is no room there either.
 //!
 //! Knows bytes of chunks. Must not know queues.
 
@@ -13,11 +13,46 @@ use tilework_expr::{ChunkIdx, JobError, JobId, StageIdx, TaskKey, WorkerId};
 
 /// Of the memory that roots may fill, what is made room for at a time, per cent.
 const ROOM_PERCENT: u64 = 25;
+/// Of the same memory, what may go to the disk more at a time, per cent.
+const BEYOND_PERCENT: u64 = 25;
 
 impl Scheduler {
     /// Bytes of results that a worker may have or make before roots wait.
     pub(crate) fn root_bytes_max(&self, worker: WorkerId) -> u64 {
+        self.root_share(worker) + self.workers[&worker].bytes_beyond
+    }
+
+    /// The same, where nothing goes to the disk.
+    fn root_share(&self, worker: WorkerId) -> u64 {
         self.part_of_memory(worker, self.limits.root_memory_percent)
+    }
+
+    /// Takes back what a worker was allowed beyond its memory, as far as it is not used.
+    pub(crate) fn shrink_beyond(&mut self, worker: WorkerId) {
+        let share = self.root_share(worker);
+        let Some(w) = self.workers.get_mut(&worker) else { return };
+        if w.bytes_beyond > 0 && w.bytes_committed <= share {
+            w.bytes_beyond = 0;
+        }
+    }
+
+    /// Allows workers without anything to do more results than their memory holds, where they have a disk for them;
+    /// whether any can go on by that.
+    fn go_beyond(&mut self, hungry: &[WorkerId]) -> bool {
+        let mut any = false;
+        for &worker in hungry {
+            let share = self.root_share(worker);
+            let w = self.workers.get_mut(&worker).expect("a worker that waits lives");
+            let step = (share * BEYOND_PERCENT / 100).max(1);
+            let most = w.hello.spill_bytes;
+            if w.leaving || w.bytes_committed + step > share + most {
+                continue;
+            }
+            let before = w.bytes_beyond;
+            w.bytes_beyond = (w.bytes_committed + step).saturating_sub(share).max(before).min(most);
+            any |= w.bytes_beyond > before && self.rob_roots(worker, false);
+        }
+        any
     }
 
     fn part_of_memory(&self, worker: WorkerId, percent: u64) -> u64 {
@@ -46,12 +81,16 @@ impl Scheduler {
 
     fn free_when_stuck(&self, worker: WorkerId) -> u64 {
         let most = self.part_of_memory(worker, Limits::HELD_MEMORY_PERCENT);
+        let most = most.saturating_add(self.workers[&worker].hello.spill_bytes);
         most.saturating_sub(self.workers[&worker].bytes_committed)
     }
 
     /// Gives one root to the worker with the most free memory; where none has room for it, its job fails. Whether
     /// anything changed.
     pub(crate) fn force_root(&mut self, mut hungry: Vec<WorkerId>) -> bool {
+        if self.go_beyond(&hungry) {
+            return true;
+        }
         hungry.sort_by_key(|w| Reverse(self.free_when_stuck(*w)));
         self.refused = None;
         if hungry.into_iter().any(|w| self.rob_roots(w, true)) {
@@ -61,8 +100,10 @@ impl Scheduler {
         let operation = self.operation(key);
         let job = &self.jobs[&key.job];
         let there = self.workers.values().filter(|w| !w.leaving && job.roots_for(&w.hello));
-        let (held, limit) =
-            there.fold((0, 0), |(held, limit), w| (held + w.bytes_committed, limit + w.hello.memory_bytes));
+        let (held, limit) = there.fold((0, 0), |(held, limit), w| {
+            let room = w.hello.memory_bytes.saturating_add(w.hello.spill_bytes);
+            (held + w.bytes_committed, limit + room)
+        });
         self.failing.push((key.job, JobError::Full { operation, needed, held, limit }));
         false
     }
@@ -74,7 +115,7 @@ impl Scheduler {
         if w.leased > 0 || !w.ready.is_empty() || w.bytes_committed == 0 {
             return false;
         }
-        let target = w.bytes_committed.saturating_sub(self.root_bytes_max(worker) * ROOM_PERCENT / 100);
+        let target = w.bytes_committed.saturating_sub(self.root_share(worker) * ROOM_PERCENT / 100);
         let waits =
             |j: &Job| j.roots.n_left() > 0 && j.roots_for(&w.hello) && j.roots.remakes().next().is_some();
         let jobs: Vec<JobId> = self.jobs.iter().filter(|(_, j)| waits(j)).map(|(id, _)| *id).collect();

@@ -122,6 +122,7 @@ impl Scheduler {
         if let Some(w) = self.workers.get_mut(&worker) {
             w.bytes_committed -= bytes;
             self.dirty.insert(worker);
+            self.shrink_beyond(worker);
         }
     }
 }

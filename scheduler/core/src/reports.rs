@@ -16,9 +16,9 @@ impl Scheduler {
         self.dirty.insert(worker);
         for report in reports {
             match report {
-                Report::Alive { bytes_held } => {
+                Report::Alive { bytes_held, bytes_on_disk } => {
                     if let Some(w) = self.workers.get_mut(&worker) {
-                        w.bytes_reported = *bytes_held;
+                        w.bytes_reported = (*bytes_held, *bytes_on_disk);
                     }
                 }
                 Report::Done { lease, tasks, busy_us, bytes_fetched } => {
@@ -35,6 +35,12 @@ impl Scheduler {
                         self.failed(worker, *lease, *task, error);
                     }
                 }
+                Report::Spilled { job, bytes } => {
+                    if let Some(job) = self.jobs.get_mut(job) {
+                        job.figures.bytes_spilled = job.figures.bytes_spilled.saturating_add(*bytes);
+                    }
+                }
+                Report::Lost { task } => self.lost_by_holder(worker, *task),
                 Report::Unreachable { lease, task, input, peer } => {
                     if self.is_current(worker, *lease, *task) {
                         self.unreachable(worker, *lease, *task, (*input, *peer));
@@ -52,7 +58,7 @@ impl Scheduler {
             && self.task(key) == TaskState::Leased { lease }
     }
 
-    fn exists(&self, job: JobId, stage: StageIdx, chunk: ChunkIdx) -> bool {
+    pub(crate) fn exists(&self, job: JobId, stage: StageIdx, chunk: ChunkIdx) -> bool {
         let stage = self.jobs.get(&job).and_then(|j| j.stages.get(stage.0 as usize));
         stage.is_some_and(|s| chunk.0 < s.table.n_tasks())
     }

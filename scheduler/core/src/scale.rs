@@ -48,6 +48,7 @@ fn run(outputs: &[Expr], n_workers: u32) -> u64 {
             incarnation: 1,
             threads: 2,
             memory_bytes: 1 << 40,
+            spill_bytes: 0,
             addresses: Vec::new(),
             build: None,
         };

@@ -27,8 +27,12 @@ pub struct WorkerSummary {
     pub threads: u32,
     /// Bytes that its chunks and tasks may take.
     pub memory_bytes: u64,
-    /// Bytes that it last said it holds.
+    /// Bytes of chunks that it may write to its disk.
+    pub spill_bytes: u64,
+    /// Bytes that it last said it has in memory.
     pub bytes_held: u64,
+    /// Bytes that it last said it has on its disk.
+    pub bytes_on_disk: u64,
     /// Tasks leased to it.
     pub leased: u32,
     /// Of those, how many run at most.
@@ -173,7 +177,9 @@ impl Scheduler {
             build: w.hello.build.clone(),
             threads: w.hello.threads,
             memory_bytes: w.hello.memory_bytes,
-            bytes_held: w.bytes_reported,
+            spill_bytes: w.hello.spill_bytes,
+            bytes_held: w.bytes_reported.0,
+            bytes_on_disk: w.bytes_reported.1,
             leased: w.leased,
             running: w.leased.min(w.hello.threads),
             ready: w.ready.len(),

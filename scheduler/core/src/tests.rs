@@ -20,6 +20,7 @@ fn hello(name: &str, threads: u32, memory_bytes: u64) -> Hello {
         incarnation: 1,
         threads,
         memory_bytes,
+        spill_bytes: 0,
         addresses,
         build: Some("0f".to_owned()),
     }

@@ -21,8 +21,8 @@ pub(crate) struct WorkerState {
     pub hello: Hello,
     pub joined_us: u64,
     pub last_heard_us: u64,
-    /// What it last said that it holds.
-    pub bytes_reported: u64,
+    /// What it last said that it has in memory, and on its disk.
+    pub bytes_reported: (u64, u64),
     /// Whether it said goodbye.
     pub leaving: bool,
     /// Ready tasks that will be leased to it.
@@ -35,6 +35,8 @@ pub(crate) struct WorkerState {
     pub leased_us: u64,
     /// Bytes of results that it holds or has a lease to make.
     pub bytes_committed: u64,
+    /// Bytes of results that roots may fill beyond their share of memory, and that will then go to its disk.
+    pub bytes_beyond: u64,
     /// Jobs that it was told of.
     pub defined: BTreeSet<JobId>,
     /// A request to give back tasks, not answered yet, and for whom they are.
@@ -47,13 +49,14 @@ impl WorkerState {
             hello,
             joined_us: now_us,
             last_heard_us: now_us,
-            bytes_reported: 0,
+            bytes_reported: (0, 0),
             leaving: false,
             ready: BTreeSet::new(),
             ready_us: 0,
             leased: 0,
             leased_us: 0,
             bytes_committed: 0,
+            bytes_beyond: 0,
             defined: BTreeSet::new(),
             revoking: None,
         }

@@ -67,7 +67,15 @@ fn nothing() -> Arc<Program> {
 
 fn hello(name: &str) -> Hello {
     let (incarnation, threads, memory_bytes) = (1, 1, 1 << 30);
-    Hello { name: name.into(), incarnation, threads, memory_bytes, addresses: vec![], build: None }
+    Hello {
+        name: name.into(),
+        incarnation,
+        threads,
+        memory_bytes,
+        spill_bytes: 0,
+        addresses: vec![],
+        build: None,
+    }
 }
 
 #[tokio::test]

@@ -60,6 +60,7 @@ fn time(name: &str, outputs: &[Expr]) {
             incarnation: w,
             threads: THREADS,
             memory_bytes: 1 << 34,
+            spill_bytes: 0,
             addresses: Vec::new(),
             build: None,
         };
@@ -113,7 +114,11 @@ impl Cluster {
                 let worker = WorkerId(w as u32);
                 self.to_scheduler.push_back(scheduler::Event::WorkerReported { worker, reports });
             }
-            worker::Action::Free(_) | worker::Action::Stop(_) => {}
+            // Nothing is stopped, and there is memory for all.
+            worker::Action::Free(_)
+            | worker::Action::Stop(_)
+            | worker::Action::Spill { .. }
+            | worker::Action::Unload(_) => {}
         }
     }
 

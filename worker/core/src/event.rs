@@ -6,6 +6,19 @@ use tilework_expr::{Instruction, LeaseId, Region, Report, TaskError, TaskKey, Wo
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, PartialOrd, Ord)]
 pub struct FetchId(pub u64);
 
+/// One write of a chunk to the disk. Never used twice.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, PartialOrd, Ord)]
+pub struct SpillId(pub u64);
+
+/// Where a transfer brings a chunk from.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Whence {
+    /// Another worker.
+    Peer(WorkerId),
+    /// This worker's disk, to which it was written.
+    Disk,
+}
+
 /// Where a task finds one input chunk in the store.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, PartialOrd, Ord)]
 pub enum Source {
@@ -39,13 +52,15 @@ pub enum Event {
         key: TaskKey,
         /// Its bytes.
         bytes: u64,
+        /// Whether the client has the same bytes in this process' memory: to write them to the disk frees nothing.
+        borrowed: bool,
     },
     /// A transfer is complete and in the store.
     Fetched {
         /// Which.
         fetch: FetchId,
     },
-    /// A transfer failed: the peer does not have the chunk, or cannot be reached.
+    /// A transfer failed: the peer does not have the chunk, or cannot be reached; the disk does not give it back.
     FetchFailed {
         /// Which.
         fetch: FetchId,
@@ -63,6 +78,20 @@ pub enum Event {
         /// Time in kernels, microseconds.
         busy_us: u64,
     },
+    /// A write to the disk has ended. The chunk is in memory all the same, until [`Action::Unload`].
+    Spilled {
+        /// Which.
+        spill: SpillId,
+        /// The chunk.
+        key: TaskKey,
+        /// Whether it worked; else what is known of the reason.
+        result: Result<(), String>,
+    },
+    /// What the disk has of a chunk cannot be read, as somebody found who wanted it from this worker.
+    Damaged {
+        /// The chunk.
+        key: TaskKey,
+    },
     /// The stream to the scheduler broke: stop what runs, forget every job and chunk.
     Disconnected,
     /// Time has passed.
@@ -72,12 +101,12 @@ pub enum Event {
 /// Everything that a worker can ask its driver for.
 #[derive(Clone, PartialEq, Debug)]
 pub enum Action {
-    /// Get a chunk, or a box of it (in the coordinates of the array), from another worker.
+    /// Get a chunk, or a box of it (in the coordinates of the array), from another worker or the disk.
     Fetch {
         /// The transfer's number.
         fetch: FetchId,
-        /// From whom.
-        from: WorkerId,
+        /// From where.
+        from: Whence,
         /// Which chunk.
         key: TaskKey,
         /// Which part; all of it where absent.
@@ -94,7 +123,16 @@ pub enum Action {
     },
     /// Stop a running task between two blocks; `Finished` still comes.
     Stop(TaskKey),
-    /// Drop a chunk from the store.
+    /// Write a chunk that is held to the disk; it stays in memory.
+    Spill {
+        /// The write's number.
+        spill: SpillId,
+        /// Which chunk.
+        key: TaskKey,
+    },
+    /// Drop from memory a chunk that is on the disk.
+    Unload(TaskKey),
+    /// Drop a chunk from the store, and from the disk.
     Free(Source),
     /// Tell the scheduler.
     Report(Vec<Report>),

@@ -2,7 +2,7 @@
 //!
 //! Knows what each instruction changes. Must not know admission or memory.
 
-use crate::event::{Action, FetchId};
+use crate::event::{Action, FetchId, Whence};
 use crate::limits::Bug;
 use crate::queue::Elsewhere;
 use crate::reports::Done;
@@ -87,7 +87,7 @@ impl Worker {
     pub(crate) fn put(&mut self, lease: LeaseId, key: TaskKey, bytes: u64, out: &mut Vec<Action>) {
         if self.puts.get(&key) == Some(&lease) {
             self.puts.remove(&key);
-            self.store.insert(key, bytes);
+            self.store.insert(key, bytes, &self.limits);
             self.outgoing.done(Done::at_once(lease, key), self.now_us);
         } else if self.lease_last < Some(lease) && !self.limits.plays(Bug::EarlyPutLost) {
             self.store.early.entry(lease).or_default().push((key, bytes));
@@ -144,7 +144,8 @@ impl Worker {
         if self.limits.plays(Bug::PeerGoneIgnored) {
             return;
         }
-        let coming = |f: &crate::store::Fetch| f.from == peer && f.stage != crate::store::Stage::Here;
+        let from = Whence::Peer(peer);
+        let coming = |f: &crate::store::Fetch| f.from == from && f.stage != crate::store::Stage::Here;
         let failed: Vec<FetchId> =
             self.store.fetches.iter().filter(|(_, f)| coming(f)).map(|(id, _)| *id).collect();
         failed.into_iter().for_each(|id| self.fetch_failed(id, out));

@@ -11,6 +11,7 @@ mod pages;
 mod queue;
 mod reports;
 mod running;
+mod spill;
 mod store;
 mod tasks;
 mod worker;

@@ -9,6 +9,12 @@ pub struct Limits {
     pub threads: u32,
     /// Bytes that chunks and tasks may take together.
     pub memory_bytes: u64,
+    /// Bytes of chunks that may be on the disk; nothing is written there where 0.
+    pub spill_bytes: u64,
+    /// Chunks of fewer bytes are not written to the disk.
+    pub spill_bytes_min: u64,
+    /// How long nothing is written after a write has failed, microseconds.
+    pub spill_pause_us: u64,
     /// Transfers into this worker at a time.
     pub fetches_max: usize,
     /// Tasks that are handed to the driver at a time, for each thread, where they are short.
@@ -33,6 +39,9 @@ impl Limits {
         Limits {
             threads,
             memory_bytes,
+            spill_bytes: 0,
+            spill_bytes_min: 4096,
+            spill_pause_us: 5_000_000,
             fetches_max: 32,
             backlog_per_thread: 64,
             backlog_us: 1000,
@@ -78,4 +87,12 @@ pub enum Bug {
     StoppedChunkKept,
     /// Tasks are admitted whatever memory is left.
     MemoryIgnored,
+    /// A chunk that was written to the disk leaves memory while a task uses it.
+    UnloadedInUse,
+    /// A write that has ended is taken for that of another chunk of the same name.
+    LateSpillBelieved,
+    /// A chunk whose write failed is taken for one that is being written for ever.
+    SpillFailureForgotten,
+    /// A chunk on the disk that cannot be read is not reported.
+    DamageSwallowed,
 }

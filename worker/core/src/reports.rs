@@ -5,6 +5,7 @@
 use crate::event::Action;
 use crate::limits::Limits;
 use crate::worker::Worker;
+use std::collections::BTreeMap;
 use tilework_expr::{ChunkIdx, JobId, LeaseId, Report, TaskKey, TaskRange};
 
 /// A task that is done.
@@ -33,6 +34,8 @@ pub(crate) struct Outgoing {
     /// When the first of `done` came.
     since_us: u64,
     others: Vec<Report>,
+    /// Bytes of each job's chunks that were written to the disk.
+    spilled: BTreeMap<JobId, u64>,
     /// When a sign of life is due.
     alive_at_us: u64,
 }
@@ -46,6 +49,11 @@ impl Outgoing {
         self.done.push(done);
     }
 
+    /// A chunk was written to the disk.
+    pub fn spilled(&mut self, job: JobId, bytes: u64) {
+        *self.spilled.entry(job).or_default() += bytes;
+    }
+
     pub fn other(&mut self, report: Report) {
         self.others.push(report);
     }
@@ -53,11 +61,13 @@ impl Outgoing {
     /// What was done for a job that is over interests nobody.
     pub fn forget(&mut self, job: JobId) {
         self.done.retain(|d| d.key.job != job);
+        self.spilled.remove(&job);
     }
 
     pub fn clear(&mut self) {
         self.done.clear();
         self.others.clear();
+        self.spilled.clear();
     }
 
     /// When something has to be told at the latest.
@@ -80,7 +90,8 @@ impl Outgoing {
     /// Everything that was done, as ranges, then the rest.
     fn take(&mut self) -> Vec<Report> {
         self.done.sort_unstable();
-        let mut reports: Vec<Report> = Vec::new();
+        let spilled = std::mem::take(&mut self.spilled).into_iter();
+        let mut reports: Vec<Report> = spilled.map(|(job, bytes)| Report::Spilled { job, bytes }).collect();
         for Done { lease, key, busy_us, bytes_fetched } in self.done.drain(..) {
             match reports.last_mut() {
                 Some(Report::Done { lease: l, tasks: r, busy_us: busy, bytes_fetched: fetched })
@@ -113,7 +124,8 @@ impl Worker {
         let mut reports = self.outgoing.take();
         if self.now_us >= self.outgoing.alive_at_us {
             self.outgoing.alive_at_us = self.now_us + self.limits.alive_us;
-            reports.push(Report::Alive { bytes_held: self.store.bytes_used() });
+            let bytes_on_disk = self.store.bytes_on_disk;
+            reports.push(Report::Alive { bytes_held: self.store.bytes_used(), bytes_on_disk });
         }
         out.push(Action::Report(reports));
     }

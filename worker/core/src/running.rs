@@ -45,7 +45,9 @@ impl Worker {
     fn is_blocked(&mut self) -> bool {
         let Some((lease, key, bytes)) = self.blocked else { return false };
         let same = self.queue.first().is_some_and(|n| (n.lease, n.key) == (lease, key));
-        let blocked = same && !self.is_idle() && !self.store.could_fit(bytes, &self.limits);
+        let waits =
+            !self.store.could_fit(bytes, &self.limits) && !self.store.could_spill_for(bytes, &self.limits);
+        let blocked = same && !self.is_idle() && waits;
         if !blocked {
             self.blocked = None;
         }
@@ -54,7 +56,10 @@ impl Worker {
 
     /// Whether nothing is under way whose end would give memory back.
     pub(crate) fn is_idle(&self) -> bool {
-        self.active.is_empty() && self.stopping.is_empty() && self.store.in_flight == 0
+        self.active.is_empty()
+            && self.stopping.is_empty()
+            && self.store.in_flight == 0
+            && self.store.writes.is_empty()
     }
 
     /// Whether the driver should have one more task: it has a free thread, or its tasks are so short that it
@@ -97,7 +102,7 @@ impl Worker {
         task.feeds.iter().for_each(|f| self.store.release(f.source, &self.limits, out));
         match result {
             Ok(()) => {
-                self.store.insert(key, task.bytes);
+                self.store.insert(key, task.bytes, &self.limits);
                 self.measured(key, busy_us);
                 let (lease, bytes_fetched) = (task.answers, task.bytes_fetched);
                 self.outgoing.done(Done { lease, key, busy_us, bytes_fetched }, self.now_us);

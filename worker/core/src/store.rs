@@ -1,22 +1,39 @@
-//! What is, or will be, in the driver's store: chunks made or put here, and chunks fetched from others; who uses
-//! them, and the bytes that they take.
+//! What is, or will be, in the driver's store: chunks made or put here, and chunks fetched from others or from the
+//! disk; where they are, who uses them, and the bytes that they take.
 //!
 //! Knows keys, sizes and users. Must not know tasks' order, leases or kernels.
 
-use crate::event::{Action, FetchId, Source};
+use crate::event::{Action, FetchId, Source, SpillId, Whence};
 use crate::limits::{Bug, Limits};
 use crate::pages::Pages;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use tilework_expr::{JobId, LeaseId, Region, TaskKey, TaskRange, WorkerId};
+use tilework_expr::{JobId, LeaseId, Region, TaskKey, TaskRange};
+
+/// Where a chunk made or put here is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Place {
+    /// In memory alone.
+    Here,
+    /// In memory, and being written to the disk.
+    Leaving(SpillId),
+    /// On the disk, and in memory for those who use it.
+    Both,
+    /// On the disk alone: whoever reads it has it fetched.
+    Disk,
+}
 
 /// A chunk made or put here.
 #[derive(Debug)]
 pub(crate) struct Chunk {
+    /// Bytes that it takes, in memory or on the disk; 0 where they are the client's.
     pub bytes: u64,
+    pub place: Place,
     /// Feeds of admitted tasks that name it.
     pub users: u32,
     /// Whether it goes as soon as nobody uses it.
     pub doomed: bool,
+    /// When it was used last, in uses.
+    pub used: u64,
 }
 
 /// How far a transfer is.
@@ -30,11 +47,11 @@ pub(crate) enum Stage {
     Here,
 }
 
-/// A chunk, or a box of it, from another worker.
+/// A chunk, or a box of it, from another worker or the disk.
 #[derive(Debug)]
 pub(crate) struct Fetch {
     pub key: TaskKey,
-    pub from: WorkerId,
+    pub from: Whence,
     pub region: Option<Region>,
     pub bytes: u64,
     pub stage: Stage,
@@ -53,6 +70,17 @@ pub(crate) struct Store {
     pub chunks: Pages<Chunk>,
     /// Literal chunks that were put before their lease arrived, with their bytes.
     pub early: BTreeMap<LeaseId, Vec<(TaskKey, u64)>>,
+    /// Chunks in memory alone that nobody uses and that may be written to the disk, least recently used first.
+    pub(crate) resting: BTreeSet<(u64, TaskKey)>,
+    /// Writes to the disk that are under way.
+    pub writes: BTreeMap<SpillId, TaskKey>,
+    /// Bytes that will leave memory when those have ended.
+    pub bytes_leaving: u64,
+    /// Bytes on the disk.
+    pub bytes_on_disk: u64,
+    /// When a write has failed last, and why.
+    pub write_failed: Option<(u64, String)>,
+    pub(crate) next_spill: u64,
     pub fetches: BTreeMap<FetchId, Fetch>,
     /// Whole chunks among the fetches, which tasks share.
     pub whole: BTreeMap<TaskKey, FetchId>,
@@ -61,11 +89,12 @@ pub(crate) struct Store {
     queued: VecDeque<FetchId>,
     pub in_flight: usize,
     next_fetch: u64,
-    uses: u64,
+    pub(crate) uses: u64,
+    /// Bytes of chunks made or put here that are in memory.
     pub bytes_held: u64,
     pub bytes_reserved: u64,
     pub bytes_fetched: u64,
-    bytes_idle: u64,
+    pub(crate) bytes_idle: u64,
 }
 
 impl Store {
@@ -73,29 +102,55 @@ impl Store {
         self.bytes_held + self.bytes_reserved + self.bytes_fetched
     }
 
-    /// Whether a chunk is here to be used.
+    /// Whether a chunk is here to be used, in memory or on the disk.
     pub fn holds(&self, key: TaskKey) -> bool {
         self.chunks.get(key).is_some_and(|c| !c.doomed)
     }
 
-    /// A chunk came to be here.
-    pub fn insert(&mut self, key: TaskKey, bytes: u64) {
-        if let Some(c) = self.chunks.get_mut(key) {
-            c.doomed = false;
-            return;
+    /// Whether a chunk is here to be used, and has to be fetched from the disk before.
+    pub fn is_on_disk(&self, key: TaskKey) -> bool {
+        self.chunks.get(key).is_some_and(|c| !c.doomed && c.place == Place::Disk)
+    }
+
+    /// A chunk came to be here, in memory.
+    pub fn insert(&mut self, key: TaskKey, bytes: u64, limits: &Limits) {
+        let mut users = 0;
+        if let Some(c) = self.chunks.get(key) {
+            // The driver has it anew: what was written, or is being written, is no longer of this chunk.
+            users = c.users;
+            self.forget_place(key);
         }
         self.bytes_held += bytes;
-        self.chunks.insert(key, Chunk { bytes, users: 0, doomed: false });
+        self.uses += 1;
+        let chunk = Chunk { bytes, place: Place::Here, users, doomed: false, used: self.uses };
+        self.chunks.insert(key, chunk);
+        self.rest_held(key, limits);
     }
 
     /// Frees a chunk, now or when its last user ends.
     pub fn drop_chunk(&mut self, key: TaskKey, limits: &Limits, out: &mut Vec<Action>) {
         let Some(c) = self.chunks.get_mut(key) else { return };
         c.doomed = true;
-        if c.users == 0 || limits.plays(Bug::DropFreesInUse) {
-            self.bytes_held -= c.bytes;
+        let unused = c.users == 0;
+        // What was read back of it is of no more use either.
+        if let Some(id) = self.whole.get(&key).copied() {
+            self.doom_fetch(id, out);
+        }
+        if unused || limits.plays(Bug::DropFreesInUse) {
+            self.forget_place(key);
             self.chunks.remove(key);
             self.free_held(key, out);
+        }
+    }
+
+    fn doom_fetch(&mut self, id: FetchId, out: &mut Vec<Action>) {
+        let Some(f) = self.fetches.get_mut(&id) else { return };
+        f.doomed = true;
+        if self.whole.get(&f.key) == Some(&id) {
+            self.whole.remove(&f.key);
+        }
+        if f.users == 0 {
+            self.remove_fetch(id, out);
         }
     }
 
@@ -121,20 +176,11 @@ impl Store {
         self.chunks.keys_of(job).into_iter().for_each(|k| self.drop_chunk(k, limits, out));
         let ids: Vec<FetchId> =
             self.fetches.iter().filter(|(_, f)| f.key.job == job).map(|(id, _)| *id).collect();
-        for id in ids {
-            let f = self.fetches.get_mut(&id).expect("the fetch was just listed");
-            f.doomed = true;
-            if self.whole.get(&f.key) == Some(&id) {
-                self.whole.remove(&f.key);
-            }
-            if f.users == 0 {
-                self.remove_fetch(id, out);
-            }
-        }
+        ids.into_iter().for_each(|id| self.doom_fetch(id, out));
     }
 
     /// Begins a transfer for one task, or queues it. Whole chunks are shared.
-    pub fn fetch(&mut self, key: TaskKey, from: WorkerId, (region, bytes): (Option<Region>, u64)) -> FetchId {
+    pub fn fetch(&mut self, key: TaskKey, from: Whence, (region, bytes): (Option<Region>, u64)) -> FetchId {
         let id = FetchId(self.next_fetch);
         self.next_fetch += 1;
         if region.is_none() {
@@ -166,7 +212,9 @@ impl Store {
     pub fn acquire(&mut self, source: Source) {
         match source {
             Source::Held(key) => {
-                self.chunks.get_mut(key).expect("a feed names a chunk that is here").users += 1
+                let c = self.chunks.get_mut(key).expect("a feed names a chunk that is here");
+                c.users += 1;
+                self.resting.remove(&(c.used, key));
             }
             Source::Fetched(id) => {
                 let f = self.fetches.get_mut(&id).expect("a feed names a transfer that exists");
@@ -184,8 +232,17 @@ impl Store {
             Source::Held(key) => {
                 let Some(c) = self.chunks.get_mut(key) else { return };
                 c.users -= 1;
-                if c.users == 0 && c.doomed {
+                if c.users > 0 {
+                    return;
+                }
+                self.uses += 1;
+                c.used = self.uses;
+                if c.doomed {
                     self.drop_chunk(key, limits, out);
+                } else if c.place == Place::Both {
+                    self.unload(key, out);
+                } else {
+                    self.rest_held(key, limits);
                 }
             }
             Source::Fetched(id) => {
@@ -252,7 +309,8 @@ impl Store {
         Some(f)
     }
 
-    /// Frees idle cache until `bytes` more fit under the limit; whether they do.
+    /// Frees idle cache until `bytes` more fit under the limit; whether they do. Where they do not, chunks begin to be
+    /// written to the disk.
     pub fn make_room(&mut self, bytes: u64, limits: &Limits, out: &mut Vec<Action>) -> bool {
         if limits.plays(Bug::CacheFreedInUse) && self.bytes_used() + bytes > limits.memory_bytes {
             let here = self.fetches.iter().find(|(_, f)| f.stage == Stage::Here).map(|(id, _)| *id);
@@ -262,7 +320,10 @@ impl Store {
             return true;
         }
         while self.bytes_used() + bytes > limits.memory_bytes {
-            let Some((_, id)) = self.idle.pop_first() else { return false };
+            let Some((_, id)) = self.idle.pop_first() else {
+                self.spill_for(bytes, limits, out);
+                return false;
+            };
             self.bytes_idle -= self.fetches.get(&id).map_or(0, |f| f.bytes);
             self.remove_fetch(id, out);
         }
@@ -275,7 +336,7 @@ impl Store {
     }
 
     pub fn check(&self, limits: &Limits) {
-        assert_eq!(self.bytes_held, self.chunks.values().map(|c| c.bytes).sum::<u64>(), "bytes of chunks");
+        self.check_places(limits);
         assert_eq!(self.bytes_fetched, self.fetches.values().map(|f| f.bytes).sum::<u64>(), "bytes fetched");
         let in_flight = self.fetches.values().filter(|f| f.stage == Stage::InFlight).count();
         assert_eq!(self.in_flight, in_flight, "transfers under way");

@@ -3,7 +3,7 @@
 //!
 //! Knows inputs, sizes and who has what. Must not know how tasks are run or reported.
 
-use crate::event::{Action, Feed, FetchId, Source};
+use crate::event::{Action, Feed, FetchId, Source, Whence};
 use crate::limits::Bug;
 use crate::queue::{Elsewhere, Next};
 use crate::reports::Done;
@@ -51,7 +51,7 @@ pub(crate) struct Stopping {
 /// Where an input is to come from.
 enum Origin {
     Here(Source),
-    Peer(WorkerId, Option<Region>, u64),
+    Fetched(Whence, Option<Region>, u64),
 }
 
 /// What came of looking at the next task.
@@ -123,14 +123,15 @@ impl Worker {
             return Pulled::Taken;
         }
         let mut origins = Vec::with_capacity(inputs.len());
-        let mut new = reserved;
+        let (mut new, mut moved) = (reserved, 0);
         for &(slot, stage, chunk) in inputs {
             let made = self.made(key.job, stage, chunk);
             let part = || needed_box(plan, key, slot, (stage, chunk));
             match self.origin(made, self.jobs[&key.job].bytes(plan, stage, chunk), elsewhere, part) {
                 Ok(origin) => {
-                    if let Origin::Peer(_, _, b) = origin {
+                    if let Origin::Fetched(from, _, b) = origin {
                         new += b;
+                        moved += if from == Whence::Disk { 0 } else { b };
                     }
                     origins.push((slot, made, origin));
                 }
@@ -144,13 +145,27 @@ impl Worker {
         // What is here already must outlive the making of room.
         let here = |o: &(usize, TaskKey, Origin)| match o.2 {
             Origin::Here(source) => Some(source),
-            Origin::Peer(..) => None,
+            Origin::Fetched(..) => None,
         };
         origins.iter().filter_map(here).for_each(|s| self.store.acquire(s));
-        if !self.store.make_room(new, &self.limits, out) && !self.is_idle() {
-            origins.iter().filter_map(here).for_each(|s| self.store.release(s, &self.limits, out));
-            self.blocked = Some((lease, key, new));
-            return Pulled::Blocked;
+        if !self.store.make_room(new, &self.limits, out) {
+            let refused = self.is_idle().then(|| self.why_no_room(new));
+            if refused != Some(None) {
+                origins.iter().filter_map(here).for_each(|s| self.store.release(s, &self.limits, out));
+            }
+            match refused {
+                None => {
+                    self.blocked = Some((lease, key, new));
+                    return Pulled::Blocked;
+                }
+                Some(Some(why)) => {
+                    self.queue.pop();
+                    self.outgoing.other(Report::Failed { lease, task: key, error: TaskError::Worker(why) });
+                    return Pulled::Taken;
+                }
+                // Nothing that is held could leave memory: the task goes beyond the limit rather than never.
+                Some(None) => {}
+            }
         }
         self.queue.pop();
         let est_us = self.est_us(key);
@@ -161,7 +176,7 @@ impl Worker {
             missing: 0,
             bytes,
             reserved,
-            bytes_fetched: new - reserved,
+            bytes_fetched: moved,
             running: false,
             est_us,
         };
@@ -193,19 +208,27 @@ impl Worker {
         elsewhere: &Elsewhere,
         part: impl FnOnce() -> Option<(Region, f64)>,
     ) -> Result<Origin, WorkerId> {
-        if self.store.holds(made) {
+        let on_disk = self.store.is_on_disk(made);
+        if self.store.holds(made) && !on_disk {
             return Ok(Origin::Here(Source::Held(made)));
         }
         if let Some(id) = self.store.whole.get(&made) {
             return Ok(Origin::Here(Source::Fetched(*id)));
         }
-        let peer = elsewhere.find(made).ok_or(NOBODY)?;
-        if !self.peers.contains(&peer) {
-            return Err(peer);
-        }
+        let from = if on_disk {
+            Whence::Disk
+        } else {
+            let peer = elsewhere.find(made).ok_or(NOBODY)?;
+            if !self.peers.contains(&peer) {
+                return Err(peer);
+            }
+            Whence::Peer(peer)
+        };
         Ok(match part() {
-            Some((region, share)) => Origin::Peer(peer, Some(region), (bytes as f64 * share).ceil() as u64),
-            None => Origin::Peer(peer, None, bytes),
+            Some((region, share)) => {
+                Origin::Fetched(from, Some(region), (bytes as f64 * share).ceil() as u64)
+            }
+            None => Origin::Fetched(from, None, bytes),
         })
     }
 
@@ -218,10 +241,10 @@ impl Worker {
     ) -> Feed {
         let source = match origin {
             Origin::Here(source) => source,
-            Origin::Peer(peer, region, bytes) => {
+            Origin::Fetched(from, region, bytes) => {
                 // Another input of the same task may have begun the transfer.
                 let shared = self.store.whole.get(&key).copied().filter(|_| region.is_none());
-                let id = shared.unwrap_or_else(|| self.store.fetch(key, peer, (region, bytes)));
+                let id = shared.unwrap_or_else(|| self.store.fetch(key, from, (region, bytes)));
                 let source = Source::Fetched(id);
                 self.store.acquire(source);
                 source
@@ -262,7 +285,11 @@ impl Worker {
     /// The tasks that wait for a transfer cannot be done with what is known here.
     pub(crate) fn fetch_failed(&mut self, fetch: FetchId, out: &mut Vec<Action>) {
         let Some(f) = self.store.fetches.get_mut(&fetch) else { return };
-        let (input, peer, mut waiting) = (f.key, f.from, std::mem::take(&mut f.waiting));
+        let (input, from, mut waiting) = (f.key, f.from, std::mem::take(&mut f.waiting));
+        let peer = match from {
+            Whence::Peer(peer) => peer,
+            Whence::Disk => NOBODY,
+        };
         waiting.sort_unstable();
         waiting.dedup();
         for task in waiting {

@@ -1,6 +1,6 @@
 //! Small cases, with the exact actions that they must bring about.
 
-use crate::{Action, Event, Feed, FetchId, Limits, Source, Worker};
+use crate::{Action, Event, Feed, FetchId, Limits, Source, Whence, Worker};
 use std::sync::Arc;
 use tilework_expr::{
     AxisChunks, BinaryOp, Chunks, DType, Expr, FileKind, FileRef, Fold, Holding, Instruction, JobId, LeaseId,
@@ -102,7 +102,8 @@ fn inputs_are_fetched_once_and_shared() {
     let from = || tasks(0, 0..1);
     let actions =
         case.told(vec![lease_from(1, tasks(1, 0..1), from()), lease_from(2, tasks(2, 0..1), from())]);
-    let fetch = Action::Fetch { fetch: FetchId(0), from: WorkerId(7), key: task(0, 0), region: None };
+    let fetch =
+        Action::Fetch { fetch: FetchId(0), from: Whence::Peer(WorkerId(7)), key: task(0, 0), region: None };
     assert_eq!(actions, [fetch]);
     let actions = case.event(Event::Fetched { fetch: FetchId(0) });
     assert_eq!(actions, [run(2, task(2, 0), vec![fetched(0, task(0, 0), 0)])]);
@@ -124,7 +125,10 @@ fn only_the_box_that_is_needed_is_fetched() {
     let mut case = Case::new(Limits::new(1, 10_000), &[few]);
     let actions = case.told(vec![lease_from(1, tasks(1, 0..1), tasks(0, 0..1))]);
     let region = Some(std::iter::once(10..20).collect());
-    assert_eq!(actions, [Action::Fetch { fetch: FetchId(0), from: WorkerId(7), key: task(0, 0), region }]);
+    assert_eq!(
+        actions,
+        [Action::Fetch { fetch: FetchId(0), from: Whence::Peer(WorkerId(7)), key: task(0, 0), region }]
+    );
 }
 
 #[test]
@@ -193,7 +197,7 @@ fn literal_chunks_may_come_before_their_lease() {
     let chunks = Chunks::Axes(vec![AxisChunks::Len(1)]);
     let literal = Expr::literal(&[2], &chunks, DType::F64, 5, Arc::new(())).unwrap();
     let mut case = Case::new(Limits::new(1, 1000), &[literal]);
-    let put = |id, chunk| Event::Put { lease: LeaseId(id), key: task(0, chunk), bytes: 8 };
+    let put = |id, chunk| Event::Put { lease: LeaseId(id), key: task(0, chunk), bytes: 8, borrowed: false };
     assert_eq!(case.event(put(4, 0)), []);
     assert_eq!(case.told(vec![lease(4, tasks(0, 0..2))]), [done(4, tasks(0, 0..1), 0)]);
     assert_eq!(case.event(put(3, 1)), [Action::Free(Source::Held(task(0, 1)))]);
@@ -219,5 +223,8 @@ fn signs_of_life_come_in_time() {
     let mut case = Case::new(Limits::new(1, 1000), &[read("a", 8, 1)]);
     assert_eq!(case.worker.next_wake_us(), Some(500_001));
     case.now_us = 500_000;
-    assert_eq!(case.event(Event::Tick), [Action::Report(vec![Report::Alive { bytes_held: 0 }])]);
+    assert_eq!(
+        case.event(Event::Tick),
+        [Action::Report(vec![Report::Alive { bytes_held: 0, bytes_on_disk: 0 }])]
+    );
 }

@@ -35,8 +35,10 @@ impl Job {
 /// What a worker's memory and threads are used for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct WorkerUse {
-    /// Bytes of chunks made or put here.
+    /// Bytes of chunks made or put here that are in memory.
     pub bytes_held: u64,
+    /// Bytes of those that were written to the disk.
+    pub bytes_on_disk: u64,
     /// Bytes that results of admitted tasks will take.
     pub bytes_reserved: u64,
     /// Bytes of chunks fetched or being fetched.
@@ -121,15 +123,20 @@ impl Worker {
         self.now_us = self.now_us.max(now_us);
         match event {
             Event::Told(instructions) => instructions.into_iter().for_each(|i| self.told(i, out)),
-            Event::Put { lease, key, bytes } => self.put(lease, key, bytes, out),
+            Event::Put { lease, key, bytes, borrowed } => {
+                self.put(lease, key, if borrowed { 0 } else { bytes }, out);
+            }
             Event::Fetched { fetch } => self.fetched(fetch, out),
             Event::FetchFailed { fetch, why: _ } => self.fetch_failed(fetch, out),
             Event::Finished { lease, task, result, busy_us } => {
                 self.finished((lease, task), result, busy_us, out)
             }
+            Event::Spilled { spill, key, result } => self.spilled((spill, key), result, out),
+            Event::Damaged { key } => self.damaged(key),
             Event::Disconnected => self.disconnected(out),
             Event::Tick => {}
         }
+        self.relieve(out);
         self.advance(out);
         self.report(out);
     }
@@ -137,7 +144,8 @@ impl Worker {
     /// When [`Event::Tick`] should come at the latest, if nothing else comes before.
     #[must_use]
     pub fn next_wake_us(&self) -> Option<u64> {
-        Some(self.outgoing.wake_us(&self.limits))
+        let wake_us = self.outgoing.wake_us(&self.limits);
+        Some(self.relief_us().map_or(wake_us, |at| at.min(wake_us)))
     }
 
     /// What memory and threads are used for.
@@ -145,6 +153,7 @@ impl Worker {
     pub fn usage(&self) -> WorkerUse {
         WorkerUse {
             bytes_held: self.store.bytes_held,
+            bytes_on_disk: self.store.bytes_on_disk,
             bytes_reserved: self.store.bytes_reserved,
             bytes_fetched: self.store.bytes_fetched,
             running: self.n_running,

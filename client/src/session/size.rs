@@ -1,0 +1,37 @@
+//! What the environment says of the workers that a session starts by itself: their memory, and where chunks go that it does
+//! not hold.
+//!
+//! Owns the names of the variables. Must not know workers.
+
+use crate::error::{Error, Result};
+use std::path::PathBuf;
+use tilework_expr::quantities::bytes_in;
+use tilework_worker::Spill;
+
+/// Bytes that each worker's chunks and tasks may take.
+const MEMORY: &str = "TILEWORK_MEMORY";
+/// The directory for chunks that memory does not hold.
+const SPILL_DIR: &str = "TILEWORK_SPILL_DIR";
+/// Bytes of chunks of each worker that may be there.
+const SPILL_LIMIT: &str = "TILEWORK_SPILL_LIMIT";
+
+fn size(name: &str) -> Result<Option<u64>> {
+    let Some(text) = std::env::var_os(name).filter(|text| !text.is_empty()) else { return Ok(None) };
+    let bytes = text.to_str().and_then(bytes_in);
+    let wrong = || Error::Cluster(format!("{name} is {}, expected a size as in 4GiB", text.display()));
+    bytes.ok_or_else(wrong).map(Some)
+}
+
+/// The memory of each worker, where the environment says it.
+pub(super) fn memory_bytes() -> Result<Option<u64>> {
+    match size(MEMORY)? {
+        Some(0) => Err(Error::Cluster(format!("{MEMORY} is 0, expected a size as in 4GiB"))),
+        bytes => Ok(bytes),
+    }
+}
+
+/// Where each worker's chunks go that memory does not hold.
+pub(super) fn spill() -> Result<Spill> {
+    let dir = std::env::var_os(SPILL_DIR).filter(|dir| !dir.is_empty());
+    Ok(Spill { dir: dir.map(PathBuf::from), limit: size(SPILL_LIMIT)? })
+}
