@@ -5,5 +5,6 @@
 
 mod compute;
 mod faults;
+mod spill;
 mod support;
 mod transfers;

@@ -12,7 +12,9 @@ use tilework_expr::{
 use tilework_kernels::Chunk;
 use tilework_proto::ToClient;
 use tilework_scheduler::{ClientSession, Limits, SchedulerHandle, Transport, grpc, remote};
-use tilework_worker::{ChunkClient, ChunkService, Config, GrpcLink, LocalPeers, WorkerHandle, serve_chunks};
+use tilework_worker::{
+    ChunkClient, ChunkService, Config, GrpcLink, LocalPeers, Spill, WorkerHandle, serve_chunks,
+};
 
 /// How messages go.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -38,6 +40,8 @@ pub struct Cluster {
     chunks: Option<ChunkClient>,
     peers: Arc<LocalPeers>,
     pub literals: HashMap<u64, Fill>,
+    memory_bytes: u64,
+    spill: Spill,
 }
 
 /// Starts serving the scheduler over TLS.
@@ -48,6 +52,11 @@ pub fn serve(scheduler: &SchedulerHandle, bound: tilework_cluster::listen::Bound
 
 impl Cluster {
     pub async fn start(mode: Mode, n_workers: usize) -> Cluster {
+        Cluster::start_with(mode, n_workers, MEMORY, &Spill::default()).await
+    }
+
+    /// With so much memory for each worker, and this disk.
+    pub async fn start_with(mode: Mode, n_workers: usize, memory_bytes: u64, spill: &Spill) -> Cluster {
         let transport = if mode == Mode::Encoded { Transport::Encoded } else { Transport::Direct };
         let scheduler = SchedulerHandle::start_with(Limits::default(), transport);
         let bound = bind("localhost:0").unwrap();
@@ -67,6 +76,8 @@ impl Cluster {
             chunks,
             peers: Arc::default(),
             literals: HashMap::new(),
+            memory_bytes,
+            spill: spill.clone(),
         };
         for i in 0..n_workers {
             let worker = cluster.worker(&format!("w{i}"));
@@ -78,7 +89,8 @@ impl Cluster {
 
     /// Another worker, which may not have joined yet.
     pub fn worker(&self, name: &str) -> WorkerHandle {
-        let mut config = Config::local(name, 2, MEMORY);
+        let mut config = Config::local(name, 2, self.memory_bytes);
+        config.spill = self.spill.clone();
         config.patience = LONG;
         if self.chunks.is_none() {
             let link = Arc::new(self.scheduler.clone());
@@ -177,7 +189,7 @@ impl Cluster {
     }
 
     /// The outputs' elements; `None` where a holder is gone (the scheduler will name others).
-    async fn gather(
+    pub async fn gather(
         &self,
         program: &Program,
         outputs: &[Vec<Holding>],
