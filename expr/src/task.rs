@@ -279,9 +279,12 @@ pub enum JobError {
     },
     /// What the job has to keep does not fit into the workers' memory together.
     #[error(
-        "the workers' memory is full: {held} of their {limit} bytes are held by chunks that are still needed, and \
-         {operation} needs {needed} more; give the workers more memory or add workers, write the result to a file or \
-         reduce it instead of keeping it, or drop arrays that are persisted"
+        "the workers' memory is full: {} of their {} are held by chunks that are still needed, and {operation} needs {} \
+         more; give the workers more memory or add workers, write the result to a Zarr store or reduce it instead of \
+         keeping it, or drop arrays that are persisted",
+        bytes(*.held),
+        bytes(*.limit),
+        bytes(*.needed)
     )]
     Full {
         /// The stage that cannot go on, in words.

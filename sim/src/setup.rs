@@ -46,6 +46,7 @@ impl Planted {
             S::CancelledReadersLeft,
             S::PutFailureIgnored,
             S::GraceIgnored,
+            S::WholeInputsCounted,
         ];
         let w = [
             W::RevokeLosesTasks,
@@ -57,6 +58,7 @@ impl Planted {
             W::EarlyPutLost,
             W::StoppedChunkKept,
             W::MemoryIgnored,
+            W::WholeInputsCounted,
         ];
         let c = [C::FailureAwaitsNews, C::DeadAwaited];
         let s = s.into_iter().map(Planted::Scheduler);

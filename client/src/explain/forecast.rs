@@ -158,8 +158,8 @@ impl Run {
     }
 
     fn submit(&mut self, job: JobId, program: Program) {
-        let submitted =
-            scheduler::Event::JobSubmitted { job, client: ClientId(0), program: Arc::new(program) };
+        let prepared = scheduler::Prepared::of(job, Arc::new(program));
+        let submitted = scheduler::Event::JobSubmitted { job, client: ClientId(0), prepared };
         self.messages.push_back(Message::ToScheduler(submitted));
         self.deliver();
     }

@@ -105,7 +105,7 @@ fn what_cannot_work_is_said() {
     let plan = kept.try_explain_on(&session).unwrap();
     let error = kept.try_compute_on(&session).unwrap_err().to_string();
     assert!(
-        error.contains("the workers' memory is full: ") && error.contains(" of their 1048576 bytes"),
+        error.contains("the workers' memory is full: ") && error.contains(" of their 1.05 MB are held"),
         "{error}"
     );
     assert_eq!(plan.failure(), Some(error.as_str()));

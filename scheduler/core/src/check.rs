@@ -157,6 +157,8 @@ impl Scheduler {
             );
             let committed = tally.committed.get(id).copied().unwrap_or(0);
             assert_eq!(w.bytes_committed, committed, "{id:?}: bytes of results");
+            let of_jobs = self.jobs.values().filter_map(|j| j.committed.get(id));
+            assert_eq!(of_jobs.sum::<u64>(), committed, "{id:?}: bytes of results, job by job");
             assert_eq!(w.ready.len(), tally.ready.get(id).copied().unwrap_or(0), "{id:?}: queue");
             assert!(!w.leaving || w.ready.is_empty(), "{id:?} is leaving and has a queue");
             assert!(

@@ -128,4 +128,6 @@ pub enum Bug {
     PutFailureIgnored,
     /// Jobs that nobody is there to do are waited with for ever.
     GraceIgnored,
+    /// A task is taken to need all of the chunks of which it reads a part.
+    WholeInputsCounted,
 }

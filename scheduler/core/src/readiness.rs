@@ -118,7 +118,9 @@ impl Scheduler {
 
     /// A worker's memory is charged for a result no more.
     pub(crate) fn uncharge(&mut self, worker: WorkerId, job: JobId, stage: StageIdx, chunk: ChunkIdx) {
-        let bytes = self.jobs[&job].bytes(stage, chunk);
+        let job = self.jobs.get_mut(&job).expect("the job of a chunk");
+        let bytes = job.bytes(stage, chunk);
+        job.uncharge(worker, bytes);
         if let Some(w) = self.workers.get_mut(&worker) {
             w.bytes_committed -= bytes;
             self.dirty.insert(worker);

@@ -55,15 +55,9 @@ impl Scheduler {
             return;
         }
         let job = &self.jobs[&id];
-        for (i, stage) in job.stages.iter().enumerate() {
-            let idx = StageIdx(i as u32);
-            if stage.need.n_tasks() > 0 && !job.is_alias(idx) && stage.table.n_done() == 0 {
-                let chunk = stage.need.nth(0);
-                let (needed, most) = (job.plan.task_bytes(idx, chunk), self.memory_seen_for(id, idx));
-                if most > 0 && needed > most {
-                    return self.fail_for_memory(TaskKey { job: id, stage: idx, chunk }, needed);
-                }
-            }
+        if let Some((stage, needed)) = job.largest.first_over(|stage| self.memory_seen_for(id, stage)) {
+            let chunk = job.stage(stage).need.nth(0);
+            self.fail_for_memory(TaskKey { job: id, stage, chunk }, needed);
         }
     }
 
@@ -77,7 +71,10 @@ impl Scheduler {
         self.outbox.remove(&worker);
         let others: Vec<WorkerId> = self.workers.keys().copied().collect();
         others.into_iter().for_each(|w| self.tell(w, Instruction::PeerGone(worker)));
-        self.jobs.values_mut().for_each(|j| j.roots.orphan(worker));
+        for job in self.jobs.values_mut() {
+            job.roots.orphan(worker);
+            job.committed.remove(&worker);
+        }
         // Before anything that may follow from it: clients stop waiting for what this worker was to give or take.
         let held: Vec<JobId> = self.jobs.iter().filter(|(_, j)| j.client_holds).map(|(id, _)| *id).collect();
         held.into_iter().for_each(|id| self.update(id, Update::Lost { worker }));

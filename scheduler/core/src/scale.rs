@@ -2,7 +2,7 @@
 //! program, or with the product of its stages and outputs. And parts of deep chains, of which only what they depend on
 //! is computed.
 
-use crate::{Action, ClientId, Event, Hello, Limits, Scheduler};
+use crate::{Action, ClientId, Event, Hello, Limits, Prepared, Scheduler};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use tilework_expr::{
@@ -54,7 +54,8 @@ fn run(outputs: &[Expr], n_workers: u32) -> u64 {
         scheduler.handle(0, Event::WorkerJoined { worker: WorkerId(w), hello }, &mut actions);
     }
     let program = Arc::new(Program::new(outputs));
-    let submitted = Event::JobSubmitted { job: JobId(1), client: ClientId(1), program };
+    let prepared = Prepared::of(JobId(1), program);
+    let submitted = Event::JobSubmitted { job: JobId(1), client: ClientId(1), prepared };
     scheduler.handle(1, submitted, &mut actions);
     let (mut done, mut now_us) = (None, 1);
     while done.is_none() {

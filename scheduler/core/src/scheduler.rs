@@ -3,13 +3,14 @@
 //! Knows which theme handles which event. Must not know how a theme decides.
 
 use crate::event::{Action, ClientHello, ClientId, Event};
-use crate::job::Job;
+use crate::job::{Job, Retired};
 use crate::limits::{Bug, Limits};
 use crate::table::TaskState;
-use crate::worker::{Lease, WorkerState};
+use crate::worker::{Lease, ReadyKey, WorkerState};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
 use tilework_expr::{
-    ChunkIdx, Instruction, JobError, JobId, LeaseId, StageIdx, TaskKey, TaskRange, Update, WorkerId,
+    ChunkIdx, Instruction, JobError, JobId, LeaseId, Program, StageIdx, TaskKey, TaskRange, Update, WorkerId,
 };
 
 /// What went wrong with a task so far.
@@ -82,6 +83,24 @@ pub struct Scheduler {
     pub(crate) outbox: BTreeMap<WorkerId, Vec<Instruction>>,
     pub(crate) actions: Vec<Action>,
     pub(crate) scratch: Scratch,
+    pub(crate) leftovers: Leftovers,
+}
+
+/// What is of no use any more: jobs that are gone, and what was known of the tasks of others. To drop it takes long for
+/// large jobs, and can be done elsewhere.
+#[derive(Default)]
+pub struct Leftovers {
+    /// Of jobs that were refused.
+    pub(crate) programs: Vec<Arc<Program>>,
+    pub(crate) jobs: Vec<Job>,
+    pub(crate) retired: Vec<Retired>,
+    pub(crate) ready: Vec<BTreeSet<ReadyKey>>,
+}
+
+impl Leftovers {
+    fn is_empty(&self) -> bool {
+        self.programs.is_empty() && self.jobs.is_empty() && self.retired.is_empty() && self.ready.is_empty()
+    }
 }
 
 /// Lists that are used again and again, so that the hot path allocates none.
@@ -121,6 +140,7 @@ impl Scheduler {
             outbox: BTreeMap::new(),
             actions: Vec::new(),
             scratch: Scratch::default(),
+            leftovers: Leftovers::default(),
         }
     }
 
@@ -128,12 +148,13 @@ impl Scheduler {
     /// not exist (any more) change nothing.
     pub fn handle(&mut self, now_us: u64, event: Event, out: &mut Vec<Action>) {
         self.now_us = self.now_us.max(now_us);
+        self.leftovers = Leftovers::default();
         match event {
             Event::WorkerJoined { worker, hello } => self.join(worker, hello),
             Event::WorkerReported { worker, reports } => self.reported(worker, &reports),
             Event::WorkerLost { worker, why } => self.lose(worker, &why),
             Event::WorkerLeaving { worker } => self.leave(worker),
-            Event::JobSubmitted { job, client, program } => self.submit(job, client, program),
+            Event::JobSubmitted { job, client, prepared } => self.submit(job, client, prepared),
             Event::JobReleased { job } => self.release_job(job),
             Event::JobCancelled { job, by } => self.cancel(job, by),
             Event::ClientJoined { client, hello } => {
@@ -150,6 +171,12 @@ impl Scheduler {
         }
         self.flush();
         out.append(&mut self.actions);
+    }
+
+    /// What the last event left behind, if anything: to be dropped where nobody waits. The next event drops it otherwise.
+    #[must_use]
+    pub fn take_leftovers(&mut self) -> Option<Leftovers> {
+        Some(std::mem::take(&mut self.leftovers)).filter(|left| !left.is_empty())
     }
 
     /// When [`Event::Tick`] should come at the latest, if nothing else comes before.

@@ -1,6 +1,6 @@
 //! Small cases, with the exact actions that they must bring about.
 
-use crate::{Action, ClientHello, ClientId, Event, Hello, JobEnd, JobNumber, Limits, Scheduler};
+use crate::{Action, ClientHello, ClientId, Event, Hello, JobEnd, JobNumber, Limits, Prepared, Scheduler};
 use std::sync::Arc;
 use tilework_expr::{
     AxisChunks, BinaryOp, Chunks, DType, Expr, Figures, FileKind, FileRef, Fold, Holding, Instruction,
@@ -54,7 +54,8 @@ impl Case {
 
     fn submit(&mut self, job: u64, outputs: &[Expr]) -> Vec<Action> {
         let program = Arc::new(Program::new(outputs));
-        self.event(Event::JobSubmitted { job: JobId(job), client: ClientId(1), program })
+        let job = JobId(job);
+        self.event(Event::JobSubmitted { job, client: ClientId(1), prepared: Prepared::of(job, program) })
     }
 
     fn report(&mut self, worker: u32, report: Report) -> Vec<Action> {
@@ -406,7 +407,8 @@ fn a_picture_of_many_jobs_and_stages_is_bounded() {
     let program = Arc::new(Program::new(&[read("a", 2, 1).unary(tilework_expr::UnaryOp::Sin).unwrap()]));
     for job in 0..1100 {
         let (job, client, program) = (JobId(job), ClientId(1), program.clone());
-        case.scheduler.handle(1, Event::JobSubmitted { job, client, program }, &mut Vec::new());
+        let prepared = Prepared::of(job, program);
+        case.scheduler.handle(1, Event::JobSubmitted { job, client, prepared }, &mut Vec::new());
     }
     let state = case.scheduler.state(case.now_us);
     assert_eq!((state.n_jobs, state.jobs.len(), state.jobs[0].number), (1100, 1000, JobNumber(101)));
@@ -579,6 +581,26 @@ fn what_is_kept_is_spread_by_free_memory_and_refused_with_numbers_where_it_does_
     let Update::Failed(JobError::Full { operation, needed, held, limit }) = end else { panic!("{end:?}") };
     assert_eq!((operation.as_str(), needed, limit), ("read", 8, 1000));
     assert!((880..=900).contains(&held), "{held}");
+}
+
+#[test]
+fn a_task_needs_what_it_reads_of_chunks_and_not_the_chunks() {
+    let file = FileRef { kind: FileKind::Npy, path: "x".to_owned(), member: String::new() };
+    let chunks = |rows, columns| Chunks::Axes([rows, columns].map(AxisChunks::Len).to_vec());
+    // 6400 bytes in ten chunks of rows, which are read by two: by columns, of 640 bytes each, and by themselves.
+    let rows = Expr::read((file, Stored::Rows), &[40, 20], &chunks(4, 20), DType::F64).unwrap();
+    let rows = rows.map_blocks(function("0f")).unwrap();
+    let columns = rows.rechunk(&chunks(40, 2)).unwrap().map_blocks(function("0f")).unwrap();
+    for (workers, memory) in [(1, 8000), (2, 4500), (3, 3200), (4, 2400)] {
+        let (_, _, end) = run_to_end(memory, workers, columns.reduce_all(Fold::Sum).unwrap());
+        assert!(matches!(end, Update::Done { .. }), "{workers} workers: {end:?}");
+    }
+    // A column's parts and its result are too much for any number of workers.
+    let (_, _, end) = run_to_end(1200, 10, columns);
+    assert!(
+        matches!(end, Update::Failed(JobError::Memory { limit: 1200, needed, .. }) if needed < 2000),
+        "{end:?}"
+    );
 }
 
 fn function(build: &str) -> Kernel {

@@ -78,4 +78,6 @@ pub enum Bug {
     StoppedChunkKept,
     /// Tasks are admitted whatever memory is left.
     MemoryIgnored,
+    /// A task is taken to need all of the chunks of which it reads a part.
+    WholeInputsCounted,
 }
