@@ -167,6 +167,8 @@ pub enum Report {
     Alive {
         /// Bytes of chunks held.
         bytes_held: u64,
+        /// Bytes of memory that its process has; 0 where that is not known.
+        bytes_resident: u64,
     },
 }
 

@@ -444,7 +444,7 @@ impl Driver {
                 }
             }
             Action::Free(source) => self.shared.store.remove(&source),
-            Action::Report(reports) => self.reports.extend(reports),
+            Action::Report(reports) => self.reports.extend(reports.into_iter().map(with_memory)),
         }
     }
 
@@ -533,6 +533,24 @@ impl Driver {
         let feeds = feeds.iter().map(feed).collect::<Result<_, _>>()?;
         Ok((plan, feeds))
     }
+}
+
+/// A sign of life says what memory this process has.
+fn with_memory(report: Report) -> Report {
+    match report {
+        Report::Alive { bytes_held, .. } => {
+            let bytes_resident = bytes_resident().unwrap_or(0);
+            Report::Alive { bytes_held, bytes_resident }
+        }
+        report => report,
+    }
+}
+
+/// The memory of this process that is in use, by Linux's count.
+fn bytes_resident() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let kib = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    kib.split_whitespace().next()?.parse::<u64>().ok()?.checked_mul(1024)
 }
 
 enum Taken {

@@ -197,7 +197,10 @@ impl Run {
 
     /// Hands over messages until none is left.
     fn deliver(&mut self) {
-        while let Some(message) = self.messages.pop_front() {
+        loop {
+            let more = || self.scheduler.next_wake_us().filter(|at| *at <= self.now_us);
+            let tick = || more().map(|_| Message::ToScheduler(scheduler::Event::Tick));
+            let Some(message) = self.messages.pop_front().or_else(tick) else { return };
             match message {
                 Message::ToScheduler(event) => {
                     let mut actions = Vec::new();

@@ -65,7 +65,9 @@ fn what_the_error_for_full_memory_advises_helps() {
     assert_eq!(rows().sum_axis(Axis(0)).compute(), want.sum_axis(Axis(0)));
 
     assert!(text.contains("or drop arrays that are persisted"), "{text}");
-    let (kept, half) = (rows().slice(s![..300, ..]).persist(), rows().slice(s![..300, ..]));
+    let all = rows();
+    let half = all.slice(s![..300, ..]);
+    let kept = half.persist();
     assert!(
         half.try_compute().expect_err("it is full").to_string().starts_with("the workers' memory is full")
     );

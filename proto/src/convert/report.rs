@@ -82,7 +82,9 @@ impl Wire for Report {
             Report::Returned { lease, tasks } => {
                 Kind::Returned(wire::ReportReturned { lease: lease.0, tasks: Some(tasks.to_wire()) })
             }
-            Report::Alive { bytes_held } => Kind::Alive(wire::ReportAlive { bytes_held: *bytes_held }),
+            Report::Alive { bytes_held, bytes_resident } => {
+                Kind::Alive(wire::ReportAlive { bytes_held: *bytes_held, bytes_resident: *bytes_resident })
+            }
         };
         wire::Report { kind: Some(kind) }
     }
@@ -110,7 +112,7 @@ impl Wire for Report {
             Kind::Returned(r) => {
                 Report::Returned { lease: LeaseId(r.lease), tasks: required(r.tasks, "tasks")? }
             }
-            Kind::Alive(r) => Report::Alive { bytes_held: r.bytes_held },
+            Kind::Alive(r) => Report::Alive { bytes_held: r.bytes_held, bytes_resident: r.bytes_resident },
         })
     }
 }

@@ -428,6 +428,8 @@ pub struct ReportReturned {
 pub struct ReportAlive {
     #[prost(uint64, tag = "1")]
     pub bytes_held: u64,
+    #[prost(uint64, tag = "2")]
+    pub bytes_resident: u64,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct TaskError {

@@ -81,7 +81,8 @@ fn reports() -> impl Strategy<Value = Report> {
             Report::Unreachable { lease, task, input, peer: WorkerId(w) }
         }),
         (lease, ranges()).prop_map(|(lease, tasks)| Report::Returned { lease, tasks }),
-        any::<u64>().prop_map(|bytes_held| Report::Alive { bytes_held }),
+        any::<(u64, u64)>()
+            .prop_map(|(bytes_held, bytes_resident)| Report::Alive { bytes_held, bytes_resident }),
     ]
 }
 

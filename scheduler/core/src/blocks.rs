@@ -263,6 +263,12 @@ impl Roots {
         cleared
     }
 
+    /// Parts of root stages that are in blocks, and chunks that are to be made again.
+    pub fn n_turns(&self) -> usize {
+        let turns = self.blocks.values().chain(&self.orphans).map(|block| block.turns.len());
+        turns.sum::<usize>() + self.again.values().map(BTreeSet::len).sum::<usize>()
+    }
+
     /// The next tasks for a worker, at most `room`: of its own block, or those that are to be run again, once nothing is
     /// left of what is needed before. They stay where they are until [`Roots::take`].
     pub fn next(&self, worker: WorkerId, room: u64) -> Option<Run> {

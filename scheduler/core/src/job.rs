@@ -30,6 +30,8 @@ pub(crate) struct StageState {
     pub is_output: bool,
     /// Those of its tasks that an output depends on.
     pub need: Need,
+    /// How many tasks read one of its chunks at most, or more.
+    pub readers_max: u64,
     /// Bytes of any of its chunks, where they are all (nearly) the same.
     pub bytes_each: Option<u64>,
     /// The build whose functions its tasks call.
@@ -59,6 +61,8 @@ pub(crate) struct Job {
     n_done: u64,
     /// Tasks of its own that some output depends on.
     n_needed: u64,
+    /// Tasks that workers have.
+    n_leased: u64,
     /// Root tasks that were not handed out yet.
     pub roots: Roots,
     /// The build whose functions root tasks call.
@@ -142,6 +146,9 @@ impl Pace {
 }
 
 impl Job {
+    /// Stages of a plan that are looked at one by one for a picture of it.
+    pub const STAGES_LOOKED_AT_MAX: usize = 4096;
+
     pub fn stage(&self, stage: StageIdx) -> &StageState {
         &self.stages[stage.0 as usize]
     }
@@ -161,6 +168,8 @@ impl Job {
             (true, false) => self.bytes_held -= self.bytes(stage, chunk),
             _ => {}
         }
+        let is_leased = |s: TaskState| u64::from(matches!(s, TaskState::Leased { .. }));
+        self.n_leased = self.n_leased + is_leased(to) - is_leased(from);
         let by = i64::from(to.is_done()) - i64::from(from.is_done());
         if by != 0 {
             let own = i64::from(!self.is_alias(stage));
@@ -186,9 +195,10 @@ impl Job {
         self.bytes_held = 0;
         self.outputs_left = 0;
         self.n_done = self.n_needed;
+        self.n_leased = 0;
         self.finished = true;
         let torn = self.stages.iter_mut().map(|s| s.table.retire_all()).filter(|torn| !torn.is_empty());
-        Retired { _torn: torn.collect(), _roots: self.roots.clear() }
+        Retired { torn: torn.collect(), roots: self.roots.clear() }
     }
 
     /// Notes that a worker's memory is charged for one more of its results, or one less.
@@ -216,6 +226,11 @@ impl Job {
     /// Whether a stage's chunks come from the client.
     pub fn is_literal(&self, stage: StageIdx) -> bool {
         matches!(self.plan.stage(stage).kind, StageKind::Literal { .. })
+    }
+
+    /// Tasks that workers have.
+    pub fn n_leased(&self) -> u64 {
+        self.n_leased
     }
 
     /// Output chunks that do not exist.
@@ -274,8 +289,14 @@ impl Job {
     }
 
     /// Time that is left until all its tasks are done, microseconds: the time so far, by the share of the work that is
-    /// done. A task's work is its stage's measured time; where none was measured, the mean of those that were.
+    /// done. A task's work is its stage's measured time; where none was measured, the mean of those that were. In a plan of
+    /// very many stages, all tasks count alike.
     pub fn left_us(&self, now_us: u64) -> Option<u64> {
+        let elapsed = u128::from(now_us.saturating_sub(self.submitted_us));
+        if self.stages.len() > Self::STAGES_LOOKED_AT_MAX {
+            let left = u128::from(self.n_needed.saturating_sub(self.n_done));
+            return u64::try_from((elapsed * left).checked_div(u128::from(self.n_done))?).ok();
+        }
         let own = (0..self.stages.len()).filter(|&i| !self.is_alias(StageIdx(i as u32)));
         let stages = own.map(|i| &self.stages[i]);
         let measured = stages.clone().filter(|s| s.mean_us > 0).map(|s| (s.table.n_done().max(1), s.mean_us));
@@ -289,7 +310,6 @@ impl Job {
             let (n_done, n) = (s.table.n_done(), s.need.n_tasks());
             (done + work(s, n_done), left + work(s, n.saturating_sub(n_done)))
         });
-        let elapsed = u128::from(now_us.saturating_sub(self.submitted_us));
         u64::try_from(elapsed.saturating_mul(left).checked_div(done)?).ok()
     }
 
@@ -306,8 +326,15 @@ fn takes_memory(state: TaskState) -> bool {
 
 /// What the tasks and roots of a job that is over leave behind.
 pub(crate) struct Retired {
-    _torn: Vec<Torn>,
-    _roots: Roots,
+    torn: Vec<Torn>,
+    roots: Roots,
+}
+
+impl Retired {
+    /// Pieces of memory that it has, about.
+    pub fn n_parts(&self) -> usize {
+        self.torn.iter().map(Torn::n_pages).sum::<usize>() + self.roots.n_turns()
+    }
 }
 
 /// The job of a program that was just submitted. Takes time for what it reads of other jobs alone.
@@ -342,6 +369,7 @@ pub(crate) fn submit(
         outputs_left,
         n_done: 0,
         n_needed,
+        n_leased: 0,
         roots,
         roots_build: made.roots_build,
         functions_build: made.functions_build,

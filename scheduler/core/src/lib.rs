@@ -17,6 +17,7 @@ mod memory;
 mod order;
 mod place;
 mod prepared;
+mod publishing;
 mod readiness;
 mod recovery;
 mod reports;

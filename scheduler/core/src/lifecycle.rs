@@ -179,13 +179,12 @@ impl Scheduler {
         for &stage in &job.plan.outputs {
             let (of, made) = job.stage(stage).canonical;
             let mut list: Vec<Holding> = Vec::new();
-            for chunk in 0..job.plan.n_tasks(stage) {
-                let TaskState::Held { holder, .. } = self.jobs[&of].state(made, ChunkIdx(chunk)) else {
-                    continue;
-                };
-                holders.insert(holder);
-                push_holding(&mut list, TaskKey { job: of, stage: made, chunk: ChunkIdx(chunk) }, holder);
+            for (chunk, state) in self.jobs[&of].stage(made).table.live() {
+                if let TaskState::Held { holder, .. } = state {
+                    push_holding(&mut list, TaskKey { job: of, stage: made, chunk: ChunkIdx(chunk) }, holder);
+                }
             }
+            holders.extend(list.iter().map(|holding| holding.worker));
             outputs.push(list);
         }
         let addresses = holders.iter().map(|w| (*w, self.workers[w].hello.addresses.clone())).collect();
@@ -221,6 +220,7 @@ impl Scheduler {
             worker.ready_us = if worker.ready.is_empty() { 0 } else { worker.ready_us };
             self.dirty.insert(*w);
         }
+        self.publishing.retain(|k, _| k.job != id);
         self.unplaced.retain(|k| k.job != id);
         self.trouble.retain(|k, _| k.job != id);
         self.forget(id);

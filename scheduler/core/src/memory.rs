@@ -124,6 +124,9 @@ impl Scheduler {
 
     /// The least wave of the tasks that are yet to read a chunk, if all of those wait for something else too.
     fn awaited_by(&mut self, key: TaskKey) -> Option<u32> {
+        if self.publishing.contains_key(&key) {
+            return None;
+        }
         self.with_consumers(key, |me, consumers| {
             let mut least = None;
             for &(stage, chunk) in consumers {

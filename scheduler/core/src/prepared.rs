@@ -121,6 +121,7 @@ fn made(job: JobId, program: &Program) -> Result<Made, String> {
             aliases: Vec::new(),
             is_output: is_output[i],
             need,
+            readers_max: plan.readers_max(own.1),
             bytes_each: bytes_each(stage),
             build: stage.kernel().map(|kernel| kernel.build.as_str().into()),
             mean_us: 0,

@@ -162,7 +162,7 @@ impl Scheduler {
         if self.jobs[&key.job].stage(key.stage).is_output {
             self.unfinish(key.job);
         }
-        self.with_consumers(key, |me, consumers| {
+        let forget = |me: &mut Scheduler, consumers: &[(StageIdx, ChunkIdx)]| {
             for &(stage, chunk) in consumers {
                 let reader = TaskKey { stage, chunk, ..key };
                 match me.task(reader) {
@@ -176,7 +176,11 @@ impl Scheduler {
                     _ => {}
                 }
             }
-        });
+        };
+        match self.end_publishing(key) {
+            Some(reached) => forget(self, &reached),
+            None => self.with_consumers(key, forget),
+        }
     }
 
     /// Makes these tasks, which were done and now stand as waiting, run again; and before them what they read and
@@ -188,8 +192,9 @@ impl Scheduler {
             }
             let missing = self.with_inputs(key, |me, inputs| {
                 let mut missing = 0;
-                for &(_, stage, chunk) in inputs {
-                    missing += u32::from(!me.demand(TaskKey { stage, chunk, ..key }, &mut tasks));
+                for &(slot, stage, chunk) in inputs {
+                    let input = TaskKey { stage, chunk, ..key };
+                    missing += u32::from(!me.demand(input, (key.stage, slot, key.chunk), &mut tasks));
                 }
                 missing
             });
@@ -201,8 +206,15 @@ impl Scheduler {
     }
 
     /// One more reader for a chunk; whether the chunk exists. A dropped one is put on the list of tasks to revive.
-    fn demand(&mut self, input: TaskKey, tasks: &mut Vec<TaskKey>) -> bool {
+    fn demand(
+        &mut self,
+        input: TaskKey,
+        reader: (StageIdx, usize, ChunkIdx),
+        tasks: &mut Vec<TaskKey>,
+    ) -> bool {
         match self.task(input) {
+            // It will be told of it.
+            TaskState::Held { .. } if !self.sees(input, reader) => false,
             TaskState::Held { holder, pending } => {
                 self.set(input, TaskState::Held { holder, pending: pending + 1 });
                 true

@@ -5,6 +5,7 @@
 use crate::event::{Action, ClientHello, ClientId, Event};
 use crate::job::{Job, Retired};
 use crate::limits::{Bug, Limits};
+use crate::publishing::Publication;
 use crate::table::TaskState;
 use crate::worker::{Lease, ReadyKey, WorkerState};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -83,6 +84,8 @@ pub struct Scheduler {
     pub(crate) outbox: BTreeMap<WorkerId, Vec<Instruction>>,
     pub(crate) actions: Vec<Action>,
     pub(crate) scratch: Scratch,
+    /// Chunks whose readers are being told of them.
+    pub(crate) publishing: BTreeMap<TaskKey, Publication>,
     pub(crate) leftovers: Leftovers,
 }
 
@@ -98,8 +101,15 @@ pub struct Leftovers {
 }
 
 impl Leftovers {
-    fn is_empty(&self) -> bool {
-        self.programs.is_empty() && self.jobs.is_empty() && self.retired.is_empty() && self.ready.is_empty()
+    /// Parts beyond which it is worth to drop them elsewhere.
+    const MUCH: usize = 1024;
+
+    fn is_much(&self) -> bool {
+        let programs = self.programs.iter().map(|program| program.nodes.len());
+        let jobs = self.jobs.iter().map(|job| job.stages.len());
+        let retired = self.retired.iter().map(Retired::n_parts);
+        let ready = self.ready.iter().map(BTreeSet::len);
+        programs.chain(jobs).chain(retired).chain(ready).sum::<usize>() > Self::MUCH
     }
 }
 
@@ -140,6 +150,7 @@ impl Scheduler {
             outbox: BTreeMap::new(),
             actions: Vec::new(),
             scratch: Scratch::default(),
+            publishing: BTreeMap::new(),
             leftovers: Leftovers::default(),
         }
     }
@@ -152,7 +163,10 @@ impl Scheduler {
         match event {
             Event::WorkerJoined { worker, hello } => self.join(worker, hello),
             Event::WorkerReported { worker, reports } => self.reported(worker, &reports),
-            Event::WorkerLost { worker, why } => self.lose(worker, &why),
+            Event::WorkerLost { worker, why } => {
+                let why = self.with_memory(worker, why);
+                self.lose(worker, &why);
+            }
             Event::WorkerLeaving { worker } => self.leave(worker),
             Event::JobSubmitted { job, client, prepared } => self.submit(job, client, prepared),
             Event::JobReleased { job } => self.release_job(job),
@@ -164,6 +178,7 @@ impl Scheduler {
             Event::ClientLost { client } => self.client_lost(client),
             Event::Tick => {}
         }
+        self.publish_some();
         self.find_silent();
         self.settle();
         if self.find_alone() {
@@ -173,10 +188,11 @@ impl Scheduler {
         out.append(&mut self.actions);
     }
 
-    /// What the last event left behind, if anything: to be dropped where nobody waits. The next event drops it otherwise.
+    /// What the last event left behind, if it is much: to be dropped where nobody waits. The next event drops it
+    /// otherwise.
     #[must_use]
     pub fn take_leftovers(&mut self) -> Option<Leftovers> {
-        Some(std::mem::take(&mut self.leftovers)).filter(|left| !left.is_empty())
+        self.leftovers.is_much().then(|| std::mem::take(&mut self.leftovers))
     }
 
     /// When [`Event::Tick`] should come at the latest, if nothing else comes before.
@@ -184,7 +200,8 @@ impl Scheduler {
     pub fn next_wake_us(&self) -> Option<u64> {
         let grace = self.alone.values().min().map(|since| since.saturating_add(self.limits.grace_us));
         let silence = Some(self.silence_check_us).filter(|at| *at != u64::MAX);
-        grace.into_iter().chain(silence).min()
+        let more = self.wants_to_publish().then_some(self.now_us);
+        grace.into_iter().chain(silence).chain(more).min()
     }
 
     /// Brings everything to rest: failed and finished jobs, ready tasks, workers with room.

@@ -123,6 +123,10 @@ impl Torn {
     pub fn is_empty(&self) -> bool {
         self.sheets.is_empty()
     }
+
+    pub fn n_pages(&self) -> usize {
+        self.sheets.iter().map(Vec::len).sum()
+    }
 }
 
 impl Table {

@@ -482,6 +482,24 @@ fn a_job_that_nobody_is_there_to_do_fails_after_a_time_and_says_how_the_workers_
 }
 
 #[test]
+fn a_worker_that_was_lost_with_its_memory_full_is_said_to_be() {
+    let text = |bytes_resident| {
+        let mut case = Case::with_workers(1);
+        case.submit(0, &[read("a", 4, 1)]);
+        case.report(0, Report::Alive { bytes_held: 100, bytes_resident });
+        case.event(Event::WorkerLost { worker: WorkerId(0), why: "its connection closed".to_owned() });
+        case.now_us += Limits::default().grace_us;
+        let actions = case.event(Event::Tick);
+        let [Update::Failed(error)] = updates(&actions)[..] else { panic!("{actions:?}") };
+        error.to_string()
+    };
+    let full = "'w0' (its connection closed; its process had 950 kB when it was last heard of, and may use 1.00 MB: the \
+                system may have killed it for memory)";
+    assert!(text(950_000).ends_with(full), "{}", text(950_000));
+    assert!([0, 500_000].into_iter().all(|bytes| text(bytes).ends_with("'w0' (its connection closed)")));
+}
+
+#[test]
 fn a_task_for_a_worker_that_is_gone_fails_after_a_time_and_says_what_it_needs() {
     let mut case = Case { scheduler: Scheduler::new(Limits::in_process()), now_us: 0 };
     case.event(Event::WorkerJoined { worker: WorkerId(0), hello: hello("small", 2, 1_000_000) });

@@ -113,7 +113,8 @@ impl Worker {
         let mut reports = self.outgoing.take();
         if self.now_us >= self.outgoing.alive_at_us {
             self.outgoing.alive_at_us = self.now_us + self.limits.alive_us;
-            reports.push(Report::Alive { bytes_held: self.store.bytes_used() });
+            // What its process has, the driver knows.
+            reports.push(Report::Alive { bytes_held: self.store.bytes_used(), bytes_resident: 0 });
         }
         out.push(Action::Report(reports));
     }

@@ -219,5 +219,8 @@ fn signs_of_life_come_in_time() {
     let mut case = Case::new(Limits::new(1, 1000), &[read("a", 8, 1)]);
     assert_eq!(case.worker.next_wake_us(), Some(500_001));
     case.now_us = 500_000;
-    assert_eq!(case.event(Event::Tick), [Action::Report(vec![Report::Alive { bytes_held: 0 }])]);
+    assert_eq!(
+        case.event(Event::Tick),
+        [Action::Report(vec![Report::Alive { bytes_held: 0, bytes_resident: 0 }])]
+    );
 }
