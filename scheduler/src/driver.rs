@@ -203,9 +203,10 @@ impl Driver {
     }
 
     fn submitted(&mut self, client: ClientId, job: JobId, prepared: Prepared) {
-        let Some(line) = self.clients.get_mut(&client) else { return };
+        let Some(line) = self.clients.get_mut(&client) else { return drop_elsewhere(prepared) };
         let (owner, n) = client_of(job);
         if owner != client || u64::from(n) < line.next_job {
+            drop_elsewhere(prepared);
             return self.not_its_job(client, job);
         }
         line.next_job = u64::from(n) + 1;
@@ -227,8 +228,7 @@ impl Driver {
             let now_us = self.now_us();
             self.core.handle(now_us, event, &mut actions);
             if let Some(leftovers) = self.core.take_leftovers() {
-                // Of large jobs that takes long, and nobody waits for it.
-                tokio::task::spawn_blocking(move || drop(leftovers));
+                drop_elsewhere(leftovers);
             }
             for action in actions.drain(..) {
                 self.act(action);
@@ -329,6 +329,11 @@ impl Driver {
             let _ = line.updates.try_send(ToClient::Closing(why.clone()));
         }
     }
+}
+
+/// Drops what may be a large program or job: that takes long, and nobody waits for it.
+fn drop_elsewhere<T: Send + 'static>(what: T) {
+    tokio::task::spawn_blocking(move || drop(what));
 }
 
 /// Posts what a worker sends, until its end is dropped or its session is over.

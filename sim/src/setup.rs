@@ -216,7 +216,7 @@ fn scheduler_limits(rng: &mut Rng, planted: Option<Planted>) -> scheduler::Limit
         steal_us_min: *rng.pick(&[0, 0, 1000, 10_000]),
         unreachable_max: *rng.pick(&[1, 3]),
         root_memory_percent: *rng.pick(&[20, 60]),
-        publish_max: *rng.pick(&[1, 3, 20, 20_000]),
+        publish_max: *rng.pick(&[1, 3, 20, 5_000]),
         planted: match planted {
             Some(Planted::Scheduler(bug)) => Some(bug),
             _ => None,

@@ -36,7 +36,8 @@ pub struct Limits {
     pub bytes_per_us: u64,
     /// Time that a transfer costs however small it is, microseconds.
     pub transfer_us: u64,
-    /// Readers of chunks that are told with one event, where a chunk may have more than that: the time that others wait.
+    /// Readers of chunks that are told with one event, and inputs that are looked at for them, where a chunk may have more
+    /// readers than that: the time that others wait.
     pub publish_max: u64,
     /// Least time between two reports of a job's progress, microseconds.
     pub progress_interval_us: u64,
@@ -63,7 +64,7 @@ impl Default for Limits {
             root_memory_percent: 60,
             bytes_per_us: 1000,
             transfer_us: 300,
-            publish_max: 20_000,
+            publish_max: 5_000,
             progress_interval_us: 100_000,
             #[cfg(any(test, feature = "planted-bugs"))]
             planted: None,

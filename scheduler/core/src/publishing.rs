@@ -15,46 +15,44 @@ use tilework_expr::{ChunkIdx, Need, Plan, StageIdx, TaskKey};
 pub(crate) struct Publication {
     /// Which of the inputs is next that [`Plan::consumers`] lists for the chunk's stage.
     input: usize,
-    /// The tasks that read the chunk through that one; absent once all were reached.
+    /// The tasks that read the chunk through that one; absent before it was looked at.
     readers: Option<Need>,
     /// Those of them that were reached.
     n_reached: u64,
 }
 
+/// What is next in a publication.
+enum Step {
+    /// A reader is to be told.
+    Reader(StageIdx, ChunkIdx),
+    /// Nobody was: an input was looked at.
+    Looked,
+    /// All readers were reached.
+    Over,
+}
+
 impl Publication {
-    fn new(plan: &Plan, chunk: (StageIdx, ChunkIdx)) -> Publication {
-        let mut new = Publication { input: 0, readers: None, n_reached: 0 };
-        new.begin(plan, chunk);
-        new
+    fn new() -> Publication {
+        Publication { input: 0, readers: None, n_reached: 0 }
     }
 
-    /// Goes on to the next input that any task reads the chunk through, from the present one.
-    fn begin(&mut self, plan: &Plan, chunk: (StageIdx, ChunkIdx)) {
-        let n_inputs = plan.consumers[chunk.0.0 as usize].len();
-        self.n_reached = 0;
-        self.readers = None;
-        while self.input < n_inputs {
-            let readers = plan.readers(chunk, self.input);
-            if readers.n_tasks() > 0 {
-                self.readers = Some(readers);
-                return;
-            }
-            self.input += 1;
+    /// What is next. A reader stays so until [`Publication::advance`].
+    fn next(&mut self, plan: &Plan, (of, chunk): (StageIdx, ChunkIdx)) -> Step {
+        let Some(&(to, _)) = plan.consumers[of.0 as usize].get(self.input) else { return Step::Over };
+        let Some(readers) = &self.readers else {
+            self.readers = Some(plan.readers((of, chunk), self.input));
+            return Step::Looked;
+        };
+        if self.n_reached == readers.n_tasks() {
+            *self = Publication { input: self.input + 1, ..Publication::new() };
+            return Step::Looked;
         }
+        Step::Reader(to, readers.nth(self.n_reached))
     }
 
-    /// The reader that is next.
-    fn next(&self, plan: &Plan, of: StageIdx) -> Option<(StageIdx, ChunkIdx)> {
-        let readers = self.readers.as_ref()?;
-        Some((plan.consumers[of.0 as usize][self.input].0, readers.nth(self.n_reached)))
-    }
-
-    fn advance(&mut self, plan: &Plan, chunk: (StageIdx, ChunkIdx)) {
+    /// The next reader was told.
+    fn advance(&mut self) {
         self.n_reached += 1;
-        if self.readers.as_ref().is_some_and(|r| r.n_tasks() == self.n_reached) {
-            self.input += 1;
-            self.begin(plan, chunk);
-        }
     }
 
     /// Whether a task that reads the chunk through an input of its stage was reached.
@@ -97,7 +95,7 @@ impl Scheduler {
         if job.stage(key.stage).readers_max <= self.limits.publish_max {
             return false;
         }
-        self.publishing.insert(key, Publication::new(&job.plan, (key.stage, key.chunk)));
+        self.publishing.insert(key, Publication::new());
         true
     }
 
@@ -137,15 +135,19 @@ impl Scheduler {
 
     fn publish_some_of(&mut self, key: TaskKey, mut room: usize, left: &mut u64) {
         let plan = self.jobs[&key.job].plan.clone();
-        let at = (key.stage, key.chunk);
         let mut told = 0;
         while *left > 0 && room > 0 {
-            let next = self.publishing.get(&key).and_then(|p| p.next(&plan, key.stage));
-            let Some((stage, chunk)) = next else {
-                self.publishing.remove(&key);
-                break;
-            };
             *left -= 1;
+            let step =
+                self.publishing.get_mut(&key).map_or(Step::Over, |p| p.next(&plan, (key.stage, key.chunk)));
+            let (stage, chunk) = match step {
+                Step::Reader(stage, chunk) => (stage, chunk),
+                Step::Looked => continue,
+                Step::Over => {
+                    self.publishing.remove(&key);
+                    break;
+                }
+            };
             let reader = TaskKey { stage, chunk, ..key };
             let state = self.task(reader);
             let needed =
@@ -158,7 +160,7 @@ impl Scheduler {
             };
             told += u32::from(needed && !state.is_done());
             if let Some(p) = self.publishing.get_mut(&key) {
-                p.advance(&plan, at);
+                p.advance();
             }
             match missing {
                 0 => {}
