@@ -73,6 +73,44 @@ impl Plan {
         }
     }
 
+    /// How many chunks a task reads, or a few more where it skips some: without listing them.
+    #[must_use]
+    pub fn n_inputs_at_most(&self, stage: StageIdx, chunk: ChunkIdx) -> u64 {
+        let s = self.stage(stage);
+        let (coords, region) = (s.grid.coords(chunk), s.grid.region(chunk));
+        if s.inputs.is_empty() || region.iter().any(Range::is_empty) {
+            return 0;
+        }
+        let of_slot = |slot: usize| {
+            let input = &s.inputs[slot];
+            let from = &self.stage(input.stage).out_grid;
+            let touched = |(axis, r): (&AxisGrid, Range<usize>)| axis.chunks_touching(r).len() as u64;
+            let product = |n: u64, along: u64| n.saturating_mul(along);
+            match &input.map {
+                InputMap::View { view, .. } => {
+                    from.axes().iter().zip(view.image(&region)).map(touched).fold(1, product)
+                }
+                InputMap::Halo(halo) => {
+                    let axes = from.axes().iter().zip(&region).zip(halo);
+                    let along = axes.map(|((axis, r), h)| {
+                        h.reach(r, axis.len())
+                            .into_iter()
+                            .map(|r| touched((axis, r)))
+                            .fold(0, u64::saturating_add)
+                    });
+                    along.fold(1, product)
+                }
+                InputMap::Group { fanin } => fanin.iter().map(|&n| n as u64).fold(1, product),
+                InputMap::Flat => {
+                    let overlap = flat_overlap(&s.grid, chunk, from);
+                    overlap.end - overlap.start
+                }
+                InputMap::Take(taken) => taken.reads(coords[taken.axis]).len() as u64,
+            }
+        };
+        slots_read(s, &coords).map(of_slot).fold(0, u64::saturating_add)
+    }
+
     /// Appends the tasks that read a chunk; one that reads it through several inputs comes once for each.
     pub fn consumers_of(&self, stage: StageIdx, chunk: ChunkIdx, out: &mut Vec<(StageIdx, ChunkIdx)>) {
         let from = self.stage(stage);

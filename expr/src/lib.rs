@@ -22,6 +22,7 @@ mod op;
 mod plan;
 mod program;
 pub mod quantities;
+mod readers;
 mod rewrite;
 mod runs;
 mod share;

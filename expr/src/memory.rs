@@ -3,7 +3,7 @@
 //!
 //! Knows which kernels copy what. Must not know workers or how memory is given out.
 
-use crate::grid::{ChunkIdx, region_len};
+use crate::grid::{ChunkIdx, Region, region_len};
 use crate::kernel::Halo;
 use crate::plan::{CONTRACT_PIECE_MIN, InputMap, Plan, Stage, StageKind};
 use crate::task::StageIdx;
@@ -27,15 +27,36 @@ impl Plan {
         self.out_len(stage, chunk) as u64 * element as u64
     }
 
-    /// Bytes of a task's result, of all chunks that it reads and of its temporaries: what must be in memory while it
-    /// runs.
+    /// Bytes of a task's result, of what is fetched of the chunks that it reads where those are elsewhere, and of its
+    /// temporaries: what must be in memory while it runs, on whatever worker.
     #[must_use]
     pub fn task_bytes(&self, stage: StageIdx, chunk: ChunkIdx) -> u64 {
         let mut inputs = Vec::new();
         self.inputs_of(stage, chunk, &mut inputs);
-        let read = inputs.iter().map(|&(_, s, c)| self.out_bytes(s, c)).fold(0, u64::saturating_add);
+        let bytes = |&(slot, s, c): &(usize, StageIdx, ChunkIdx)| {
+            self.fetch_box((stage, chunk), slot, (s, c))
+                .map_or_else(|| self.out_bytes(s, c), |(_, bytes)| bytes)
+        };
+        let read = inputs.iter().map(bytes).fold(0, u64::saturating_add);
         read.saturating_add(self.out_bytes(stage, chunk))
             .saturating_add(self.scratch_bytes(stage, chunk, &inputs))
+    }
+
+    /// The box that is fetched of an input's chunk, in the coordinates of the input's `out_grid`, and its bytes, where a
+    /// task reads less than half of it; else the chunk is fetched whole, and is there for other tasks too.
+    #[must_use]
+    pub fn fetch_box(
+        &self,
+        task: (StageIdx, ChunkIdx),
+        slot: usize,
+        of: (StageIdx, ChunkIdx),
+    ) -> Option<(Region, u64)> {
+        let region = self.read_box(task, slot, of)?;
+        let from = self.stage(of.0);
+        let (part, whole) = (region_len(&region), region_len(&from.out_grid.region(of.1)));
+        let element: usize = from.planes.iter().map(|d| d.size()).sum();
+        let is_part = part > 0 && part < whole.div_ceil(2);
+        is_part.then(|| (region, (part as u64).saturating_mul(element as u64)))
     }
 
     /// Bytes of a task's temporaries, given its inputs as [`Plan::inputs_of`] lists them: an input that is read

@@ -37,6 +37,24 @@ enum Tasks {
 }
 
 impl Need {
+    /// Tasks that are in a box.
+    pub(crate) fn of_block(grid: &Grid, block: Block) -> Need {
+        let is_empty = block.iter().any(Vec::is_empty);
+        let tasks = if is_empty { Tasks::Ranges(Vec::new()) } else { Tasks::Block(block) };
+        Need { grid: grid.clone(), tasks }
+    }
+
+    /// Tasks whose numbers follow one another.
+    pub(crate) fn of_range(grid: &Grid, range: Range<u64>) -> Need {
+        let ranges = if range.is_empty() { Vec::new() } else { vec![(0, range)] };
+        Need { grid: grid.clone(), tasks: Tasks::Ranges(ranges) }
+    }
+
+    /// No tasks.
+    pub(crate) fn none(grid: &Grid) -> Need {
+        Need::of_range(grid, 0..0)
+    }
+
     /// Whether these are all tasks of the stage.
     #[must_use]
     pub fn is_all(&self) -> bool {
@@ -179,12 +197,12 @@ fn nth_of(spans: &[Range<usize>], n: usize) -> usize {
     unreachable!("there are so many positions")
 }
 
-fn one(span: Range<usize>) -> Spans {
+pub(crate) fn one(span: Range<usize>) -> Spans {
     std::iter::once(span).collect()
 }
 
 /// Makes spans of ranges in any order.
-fn spans(mut ranges: Vec<Range<usize>>) -> Spans {
+pub(crate) fn spans(mut ranges: Vec<Range<usize>>) -> Spans {
     ranges.retain(|r| !r.is_empty());
     ranges.sort_unstable_by_key(|r| r.start);
     let mut all: Spans = Vec::with_capacity(ranges.len());
@@ -418,7 +436,7 @@ fn filled(all: &[Range<usize>], axis: &AxisGrid) -> Spans {
     filled_of(all.to_vec(), axis)
 }
 
-fn filled_of(all: Vec<Range<usize>>, axis: &AxisGrid) -> Spans {
+pub(crate) fn filled_of(all: Vec<Range<usize>>, axis: &AxisGrid) -> Spans {
     match axis {
         AxisGrid::Regular { len, .. } if *len > 0 => spans(all),
         _ => {

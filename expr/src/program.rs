@@ -3,7 +3,7 @@
 //! Knows nodes and their order. Must not know how the operations are carried out.
 
 use crate::dtype::DType;
-use crate::grid::Grid;
+use crate::grid::{AxisGrid, Grid};
 use crate::op::Op;
 
 /// A node's place in its program.
@@ -40,5 +40,23 @@ impl Program {
     #[must_use]
     pub fn node(&self, idx: NodeIdx) -> &Node {
         &self.nodes[idx.0 as usize]
+    }
+
+    /// What planning it takes time for: operations, their inputs, and chunks whose lengths are listed. No more than `most`
+    /// are counted.
+    #[must_use]
+    pub fn planning_effort(&self, most: usize) -> usize {
+        let listed = |axis: &AxisGrid| match axis {
+            AxisGrid::Regular { .. } => 0,
+            AxisGrid::Explicit { bounds } => bounds.len(),
+        };
+        let mut effort = 0;
+        for node in &self.nodes {
+            effort += 1 + node.inputs.len() + node.grid.axes().iter().map(listed).sum::<usize>();
+            if effort >= most {
+                return most;
+            }
+        }
+        effort
     }
 }

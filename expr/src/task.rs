@@ -169,6 +169,8 @@ pub enum Report {
         bytes_held: u64,
         /// Bytes of chunks on the disk.
         bytes_on_disk: u64,
+        /// Bytes of memory that its process has; 0 where that is not known.
+        bytes_resident: u64,
     },
     /// A chunk that this worker held is lost: its disk does not give it back.
     Lost {
@@ -295,9 +297,12 @@ pub enum JobError {
     },
     /// What the job has to keep does not fit into the workers' memory together.
     #[error(
-        "the workers' memory is full: {held} of their {limit} bytes are held by chunks that are still needed, and \
-         {operation} needs {needed} more; give the workers more memory or add workers, write the result to a file or \
-         reduce it instead of keeping it, or drop arrays that are persisted"
+        "the workers' memory is full: {} of their {} are held by chunks that are still needed, and {operation} needs {} \
+         more; give the workers more memory or add workers, write the result to a Zarr store or reduce it instead of \
+         keeping it, or drop arrays that are persisted",
+        bytes(*.held),
+        bytes(*.limit),
+        bytes(*.needed)
     )]
     Full {
         /// The stage that cannot go on, in words.

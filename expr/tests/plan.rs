@@ -140,15 +140,23 @@ fn what_a_task_brings_together_counts_as_its_memory() {
         let mut inputs = Vec::new();
         plan.inputs_of(StageIdx(stage), ChunkIdx(0), &mut inputs);
         let bytes = plan.scratch_bytes(StageIdx(stage), ChunkIdx(0), &inputs);
-        let read: u64 = inputs.iter().map(|&(_, s, c)| plan.out_bytes(s, c)).sum();
         let out = plan.out_bytes(StageIdx(stage), ChunkIdx(0));
-        assert_eq!(plan.task_bytes(StageIdx(stage), ChunkIdx(0)), read + out + bytes);
-        (inputs.len(), bytes)
+        let read = plan.task_bytes(StageIdx(stage), ChunkIdx(0)) - out - bytes;
+        (inputs.len(), bytes, read)
     };
-    // Four chunks of x meet in the task's box and are copied together; the one of y is read where it lies.
-    assert_eq!(scratch(&chunks(&sum), 2), (5, 20 * 20 * 8));
+    // Four chunks of x meet in the task's box, a quarter of each, and are copied together; the one of y is read where it
+    // lies.
+    let box_bytes = 20 * 20 * 8;
+    assert_eq!(scratch(&chunks(&sum), 2), (5, box_bytes, 2 * box_bytes));
     // A mere copy is written to the result at once.
-    assert_eq!(scratch(&chunks(&shifted), 1), (4, 0));
+    assert_eq!(scratch(&chunks(&shifted), 1), (4, 0, box_bytes));
+    // Columns of rows: of each row what is in the column, however many there are. Where half of a chunk is read, it is
+    // fetched whole.
+    for (n, whole) in [(40_usize, 1), (4, 1), (2, 2)] {
+        let rows = literal(&[40, 40], &[40 / n as isize, 40], 1);
+        let columns = rows.rechunk(&Chunks::from(&[40isize, 40 / n as isize][..])).unwrap();
+        assert_eq!(scratch(&columns, 1), (n, 0, whole * 40 * (40 / n as u64) * 8), "{n}");
+    }
 }
 
 #[test]

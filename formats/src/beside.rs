@@ -9,6 +9,8 @@
 //! Owns these names, locks and ages. Must not know formats.
 
 use crate::file::NONBLOCK;
+#[cfg(feature = "zarr")]
+use crate::file::{self, Found};
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File, Metadata, OpenOptions, Permissions, TryLockError};
 use std::hash::{BuildHasher, RandomState};
@@ -28,6 +30,9 @@ const NAME_BYTES_MAX: usize = 150;
 const HOST_BYTES_MAX: usize = 64;
 /// Without a lock that can be relied on, what has not changed for so long has no writer any more.
 const QUIET_MAX: Duration = Duration::from_secs(24 * 60 * 60);
+/// The most bytes of the text of a lock that are read.
+#[cfg(feature = "zarr")]
+const ABOUT_BYTES_MAX: u64 = 16 * 1024;
 /// How often a new name is tried where somebody else is at the same one.
 const TRIES_MAX: usize = 16;
 
@@ -155,6 +160,26 @@ pub(crate) fn keep_attributes(file: &File, old: &Metadata) -> io::Result<()> {
 /// The file within a directory that its writer keeps locked.
 #[cfg(feature = "zarr")]
 pub(crate) const LOCK: &str = "lock";
+
+/// Between the target and who writes it, in the text of a lock.
+#[cfg(feature = "zarr")]
+const ABOUT: &str = "` is being written here by ";
+
+/// The text of a lock: what is written, and by whom.
+#[cfg(feature = "zarr")]
+pub(crate) fn about(target: &Path, by: &str) -> String {
+    format!("`{}{ABOUT}{by}", target.display())
+}
+
+/// What is written at a path that is, or leads into, a directory that is being written: its target, for people.
+#[cfg(feature = "zarr")]
+pub(crate) fn target_of(path: &Path) -> Option<PathBuf> {
+    let lock = unfinished(path)?.join(LOCK);
+    let Found::File(file, _) = file::open(&lock).ok()? else { return None };
+    let mut text = String::new();
+    io::Read::read_to_string(&mut io::Read::take(file, ABOUT_BYTES_MAX), &mut text).ok()?;
+    Some(text.strip_prefix('`')?.split_once(ABOUT)?.0.into())
+}
 
 /// The right to clear something that was left behind, as long as it lives.
 #[derive(Debug)]

@@ -5,12 +5,13 @@
 
 use crate::Transport;
 use crate::journal::Journal;
+use crate::planner::Planner;
 use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 use tilework_expr::{JobId, Update, WorkerId};
 use tilework_proto::session::{UPDATE_QUEUE_MAX, client_of};
 use tilework_proto::{FromClient, FromWorker, ToClient, ToWorker};
-use tilework_scheduler_core::{Action, ClientId, ClusterState, Event, Hello, JobNumber, Scheduler};
+use tilework_scheduler_core::{Action, ClientId, ClusterState, Event, Hello, JobNumber, Prepared, Scheduler};
 use tokio::sync::mpsc::{self, error::TrySendError};
 use tokio::sync::oneshot;
 use tracing::{debug, warn};
@@ -41,7 +42,14 @@ pub(crate) enum Post {
     },
     FromClient {
         client: ClientId,
-        message: FromClient,
+        /// The message, or why it is none.
+        message: Result<FromClient, String>,
+    },
+    /// A client submitted a program, which is planned.
+    Submitted {
+        client: ClientId,
+        job: JobId,
+        prepared: Prepared,
     },
     ClientGone {
         client: ClientId,
@@ -136,6 +144,7 @@ impl Driver {
                     .insert(client, ClientLine { updates, next_job: 0, introduced: false, _line: line });
             }
             Post::FromClient { client, message } => self.client_said(client, message),
+            Post::Submitted { client, job, prepared } => self.submitted(client, job, prepared),
             Post::ClientGone { client } => self.client_gone(client),
             // The asker may have gone; that is its business.
             Post::State(reply) => drop(reply.send(self.core.state(self.now_us()))),
@@ -162,41 +171,50 @@ impl Driver {
         }
     }
 
-    fn client_said(&mut self, client: ClientId, message: FromClient) {
+    fn client_said(&mut self, client: ClientId, message: Result<FromClient, String>) {
         let Some(line) = self.clients.get_mut(&client) else { return };
-        let (job, program) = match self.transport.carry(message) {
-            Ok(FromClient::Submit { job, program }) => (job, Some(program)),
-            Ok(FromClient::Release(job)) => (job, None),
+        match message {
+            // Programs come planned.
+            Ok(FromClient::Submit { .. }) => {}
+            Ok(FromClient::Release(job)) => {
+                let (owner, n) = client_of(job);
+                if owner != client || u64::from(n) >= line.next_job {
+                    return self.not_its_job(client, job);
+                }
+                self.handle(Event::JobReleased { job });
+            }
             Ok(FromClient::PutFailed { lease, task, why }) => {
                 if client_of(task.job).0 != client {
-                    let why = format!("job {} is not one that it may name", task.job.0);
-                    return self.close_client(client, why);
+                    return self.not_its_job(client, task.job);
                 }
                 warn!(client = client.0, ?task, why, "a chunk could not be put");
-                return self.handle(Event::PutFailed { lease, task, why });
+                self.handle(Event::PutFailed { lease, task, why });
             }
             Ok(FromClient::Hello(hello)) if !line.introduced => {
                 line.introduced = true;
                 self.journal.client_joined(client, hello.clone());
-                return self.handle(Event::ClientJoined { client, hello });
+                self.handle(Event::ClientJoined { client, hello });
             }
             Ok(FromClient::Hello(_)) => {
-                return self.close_client(client, "a second hello on one connection".into());
+                self.close_client(client, "a second hello on one connection".into());
             }
-            Err(why) => return self.close_client(client, why),
-        };
+            Err(why) => self.close_client(client, why),
+        }
+    }
+
+    fn submitted(&mut self, client: ClientId, job: JobId, prepared: Prepared) {
+        let Some(line) = self.clients.get_mut(&client) else { return drop_elsewhere(prepared) };
         let (owner, n) = client_of(job);
-        let fits = owner == client && program.is_some() == (u64::from(n) >= line.next_job);
-        if !fits {
-            return self.close_client(client, format!("job {} is not one that it may name", job.0));
+        if owner != client || u64::from(n) < line.next_job {
+            drop_elsewhere(prepared);
+            return self.not_its_job(client, job);
         }
-        match program {
-            Some(program) => {
-                line.next_job = u64::from(n) + 1;
-                self.handle(Event::JobSubmitted { job, client, program });
-            }
-            None => self.handle(Event::JobReleased { job }),
-        }
+        line.next_job = u64::from(n) + 1;
+        self.handle(Event::JobSubmitted { job, client, prepared });
+    }
+
+    fn not_its_job(&mut self, client: ClientId, job: JobId) {
+        self.close_client(client, format!("job {} is not one that it may name", job.0));
     }
 
     fn handle(&mut self, event: Event) {
@@ -209,6 +227,9 @@ impl Driver {
         while let Some(event) = self.pending.pop_front() {
             let now_us = self.now_us();
             self.core.handle(now_us, event, &mut actions);
+            if let Some(leftovers) = self.core.take_leftovers() {
+                drop_elsewhere(leftovers);
+            }
             for action in actions.drain(..) {
                 self.act(action);
             }
@@ -310,50 +331,73 @@ impl Driver {
     }
 }
 
+/// Drops what may be a large program or job: that takes long, and nobody waits for it.
+fn drop_elsewhere<T: Send + 'static>(what: T) {
+    tokio::task::spawn_blocking(move || drop(what));
+}
+
 /// Posts what a worker sends, until its end is dropped or its session is over.
 pub(crate) async fn forward_worker(
     worker: WorkerId,
-    reports: mpsc::Receiver<FromWorker>,
+    mut reports: mpsc::Receiver<FromWorker>,
     inbox: mpsc::WeakSender<Post>,
-    cut: oneshot::Receiver<()>,
+    mut cut: oneshot::Receiver<()>,
 ) {
-    let post = |message| Post::FromWorker { worker, message };
-    forward(reports, &inbox, cut, post).await;
-    if let Some(inbox) = inbox.upgrade() {
-        // Err: there is no scheduler to tell.
-        let _ = inbox.send(Post::WorkerGone { worker }).await;
+    while let Some(message) = next(&mut reports, &mut cut).await {
+        if !send(&inbox, Post::FromWorker { worker, message }).await {
+            return;
+        }
+    }
+    // Otherwise there is no scheduler to tell.
+    send(&inbox, Post::WorkerGone { worker }).await;
+}
+
+/// What becomes of a client's messages on their way to the driver.
+pub(crate) struct ClientWay {
+    pub client: ClientId,
+    pub transport: Transport,
+    pub planner: Planner,
+}
+
+impl ClientWay {
+    /// The post that a message becomes; programs are planned for it.
+    async fn post(&self, message: FromClient) -> Post {
+        let client = self.client;
+        match self.transport.carry(message) {
+            Ok(FromClient::Submit { job, program }) => {
+                Post::Submitted { client, job, prepared: self.planner.prepare(job, program).await }
+            }
+            message => Post::FromClient { client, message },
+        }
     }
 }
 
 /// Posts what a client sends, until its end is dropped or its session is over.
 pub(crate) async fn forward_client(
-    client: ClientId,
-    requests: mpsc::Receiver<FromClient>,
+    way: ClientWay,
+    mut requests: mpsc::Receiver<FromClient>,
     inbox: mpsc::WeakSender<Post>,
-    cut: oneshot::Receiver<()>,
-) {
-    let post = |message| Post::FromClient { client, message };
-    forward(requests, &inbox, cut, post).await;
-    if let Some(inbox) = inbox.upgrade() {
-        // Err: there is no scheduler to tell.
-        let _ = inbox.send(Post::ClientGone { client }).await;
-    }
-}
-
-async fn forward<T>(
-    mut messages: mpsc::Receiver<T>,
-    inbox: &mpsc::WeakSender<Post>,
     mut cut: oneshot::Receiver<()>,
-    post: impl Fn(T) -> Post,
 ) {
-    loop {
-        let message = tokio::select! {
-            message = messages.recv() => message,
-            _ = &mut cut => None,
-        };
-        let (Some(message), Some(inbox)) = (message, inbox.upgrade()) else { return };
-        if inbox.send(post(message)).await.is_err() {
+    while let Some(message) = next(&mut requests, &mut cut).await {
+        if !send(&inbox, way.post(message).await).await {
             return;
         }
     }
+    // Otherwise there is no scheduler to tell.
+    send(&inbox, Post::ClientGone { client: way.client }).await;
+}
+
+/// The next message of a session that lasts.
+async fn next<T>(messages: &mut mpsc::Receiver<T>, cut: &mut oneshot::Receiver<()>) -> Option<T> {
+    tokio::select! {
+        message = messages.recv() => message,
+        _ = cut => None,
+    }
+}
+
+/// Posts; whether there is a scheduler that takes it.
+async fn send(inbox: &mpsc::WeakSender<Post>, post: Post) -> bool {
+    let Some(inbox) = inbox.upgrade() else { return false };
+    inbox.send(post).await.is_ok()
 }

@@ -4,6 +4,7 @@
 
 use crate::Transport;
 use crate::driver::{self, Post};
+use crate::planner::Planner;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use tilework_cluster::who::Who;
@@ -41,6 +42,7 @@ pub struct SchedulerHandle {
     inbox: mpsc::Sender<Post>,
     numbers: Arc<Numbers>,
     transport: Transport,
+    planner: Planner,
     /// Where the scheduler runs; sessions may live on other runtimes, and end with them.
     runtime: Handle,
 }
@@ -70,7 +72,7 @@ impl SchedulerHandle {
         let (inbox, posts) = mpsc::channel(INBOX_MAX);
         let runtime = Handle::current();
         runtime.spawn(driver::drive(Scheduler::new(limits), posts, transport));
-        SchedulerHandle { inbox, numbers: Arc::default(), transport, runtime }
+        SchedulerHandle { inbox, numbers: Arc::default(), transport, planner: Planner::default(), runtime }
     }
 
     /// Connects a worker. Dropping the session is the loss of the worker.
@@ -107,7 +109,8 @@ impl SchedulerHandle {
         let (updates, from_scheduler) = mpsc::channel(UPDATE_QUEUE_MAX);
         let (line, cut) = oneshot::channel();
         self.post(Post::Connect { client, updates, line }).await?;
-        self.runtime.spawn(driver::forward_client(client, requests, self.inbox.downgrade(), cut));
+        let way = driver::ClientWay { client, transport: self.transport, planner: self.planner.clone() };
+        self.runtime.spawn(driver::forward_client(way, requests, self.inbox.downgrade(), cut));
         Ok((client, to_scheduler, from_scheduler))
     }
 

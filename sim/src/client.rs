@@ -9,7 +9,7 @@ use crate::world::{Ev, World};
 use std::collections::BTreeMap;
 use tilework_client_core::{Action, Event as Gathered, Gather, GetId};
 use tilework_expr::{Holding, JobError, JobId, StageKind, TaskKey, Update, WorkerId};
-use tilework_scheduler_core::{ClientId, Event};
+use tilework_scheduler_core::{ClientId, Event, Prepared};
 
 /// The longest that reading outputs may take from when they were announced last, microseconds.
 const READ_US_MAX: u64 = 3_000_000;
@@ -74,7 +74,8 @@ impl World {
         }
         let (client, program) = (ClientId(job.setup.client), job.setup.program.clone());
         self.reference.insert(id, job.setup.plan.clone());
-        self.client_sends(Event::JobSubmitted { job: id, client, program });
+        let prepared = Prepared::of(id, program);
+        self.client_sends(Event::JobSubmitted { job: id, client, prepared });
     }
 
     pub(crate) fn client_hears(&mut self, id: JobId, update: Update) {

@@ -39,9 +39,27 @@ pub(crate) fn random(rng: &mut Rng, earlier: &[Earlier]) -> (Arc<Program>, Arc<P
 /// What is needed of each stage is what is found task by task.
 fn check_needs(plan: &Plan) {
     let found = needed(plan);
+    check_readers(plan);
     for (s, need) in (0..).map(StageIdx).zip(plan.needs()) {
         for c in (0..plan.n_tasks(s)).map(ChunkIdx) {
             assert_eq!(need.contains(c), found.contains(&(s, c)), "{s:?} {c:?} of {plan:#?}");
+        }
+    }
+}
+
+/// The readers of each chunk are those that are listed.
+fn check_readers(plan: &Plan) {
+    for stage in (0..plan.stages.len() as u32).map(StageIdx) {
+        for chunk in (0..plan.n_tasks(stage)).map(ChunkIdx) {
+            let mut listed = Vec::new();
+            plan.consumers_of(stage, chunk, &mut listed);
+            let inputs = plan.consumers[stage.0 as usize].iter().enumerate();
+            let found = inputs.flat_map(|(nth, (to, _))| {
+                let readers = plan.readers((stage, chunk), nth);
+                (0..readers.n_tasks()).map(move |n| (*to, readers.nth(n))).collect::<Vec<_>>()
+            });
+            assert!(listed.iter().copied().eq(found), "{stage:?} {chunk:?} of {plan:#?}");
+            assert!(listed.len() as u64 <= plan.readers_max(stage), "{stage:?} {chunk:?} of {plan:#?}");
         }
     }
 }

@@ -46,6 +46,8 @@ impl Planted {
             S::CancelledReadersLeft,
             S::PutFailureIgnored,
             S::GraceIgnored,
+            S::WholeInputsCounted,
+            S::PublicationForgotten,
         ];
         let w = [
             W::RevokeLosesTasks,
@@ -61,6 +63,7 @@ impl Planted {
             W::LateSpillBelieved,
             W::SpillFailureForgotten,
             W::DamageSwallowed,
+            W::WholeInputsCounted,
         ];
         let c = [C::FailureAwaitsNews, C::DeadAwaited];
         let s = s.into_iter().map(Planted::Scheduler);
@@ -236,6 +239,7 @@ fn scheduler_limits(rng: &mut Rng, planted: Option<Planted>) -> scheduler::Limit
         steal_us_min: *rng.pick(&[0, 0, 1000, 10_000]),
         unreachable_max: *rng.pick(&[1, 3]),
         root_memory_percent: *rng.pick(&[20, 60]),
+        publish_max: *rng.pick(&[1, 3, 20, 5_000]),
         planted: match planted {
             Some(Planted::Scheduler(bug)) => Some(bug),
             _ => None,

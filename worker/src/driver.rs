@@ -6,6 +6,7 @@
 
 use crate::crew::{Crew, Job, finished};
 use crate::peers::{Lent, Peers, Shelf, Wanted};
+use crate::planning::{self, PlannedInstructions, Planning, planned};
 use crate::plans::Plans;
 use crate::pool::Pool;
 use crate::source::Sources;
@@ -132,6 +133,8 @@ struct Driver {
     busy_at: Instant,
     /// Reports that are not sent yet.
     reports: Vec<Report>,
+    /// Instructions whose programs are being planned; what comes behind them waits.
+    planning: Option<Planning>,
     /// Whether this connection brought an instruction.
     heard: bool,
     /// When a connection last did, or the worker began.
@@ -179,6 +182,7 @@ pub(crate) async fn drive(
         freed: FreedShare::default(),
         busy_at: Instant::now(),
         reports: Vec::new(),
+        planning: None,
         heard: false,
         heard_at: Instant::now(),
         rest: Duration::ZERO,
@@ -268,6 +272,7 @@ impl Driver {
 
     fn joined(&mut self, worker: WorkerId) {
         self.reports.clear();
+        self.planning = None;
         self.heard = false;
         self.peers.joined(worker, self.shared.shelf());
         self.shared.number.send_replace(Some(worker));
@@ -309,7 +314,7 @@ impl Driver {
                 }
             };
             tokio::select! {
-                message = from_scheduler.recv() => match message {
+                message = from_scheduler.recv(), if self.planning.is_none() => match message {
                     Some(message) => {
                         if let Some(end) = self.told(message, &mut from_scheduler) {
                             return end;
@@ -317,6 +322,7 @@ impl Driver {
                     }
                     None => return SessionEnd::Lost,
                 },
+                planned = planned(&mut self.planning) => self.instructed(planned),
                 post = posts.recv() => match self.take(post, posts) {
                     Taken::Handled => {}
                     Taken::Leave => {
@@ -346,6 +352,9 @@ impl Driver {
             if let Some(end) = self.told_one(message) {
                 return Some(end);
             }
+            if self.planning.is_some() {
+                return None;
+            }
             message = more.try_recv().ok()?;
         }
         self.told_one(message)
@@ -353,7 +362,14 @@ impl Driver {
 
     fn told_one(&mut self, message: ToWorker) -> Option<SessionEnd> {
         match message {
-            ToWorker::Instructions(instructions) => self.instructed(instructions),
+            ToWorker::Instructions(instructions) => {
+                self.heard = true;
+                self.heard_at = Instant::now();
+                match planning::of(instructions) {
+                    Ok(planned) => self.instructed(planned),
+                    Err(planning) => self.planning = Some(planning),
+                }
+            }
             ToWorker::Closing(why) => return Some(SessionEnd::Closing(why)),
             ToWorker::Ended => return Some(SessionEnd::Ended),
             ToWorker::Welcome(_) => {}
@@ -361,10 +377,19 @@ impl Driver {
         None
     }
 
-    fn instructed(&mut self, instructions: Vec<Instruction>) {
-        self.heard = true;
-        self.heard_at = Instant::now();
+    fn instructed(&mut self, PlannedInstructions { instructions, planned }: PlannedInstructions) {
+        let mut over = Vec::new();
+        for (job, planned) in &planned {
+            match planned.plan() {
+                Ok(plan) => self.shared.plans.define(*job, plan.clone()),
+                Err(error) => tracing::error!(job = job.0, error, "a program that cannot be planned"),
+            }
+        }
+        self.handle(planned.into_iter().map(|(job, planned)| Event::Planned { job, planned }));
         for instruction in &instructions {
+            if let Instruction::Forget(job) = instruction {
+                over.extend(self.shared.plans.of(*job));
+            }
             self.shared.plans.learn(instruction);
             match instruction {
                 Instruction::Forget(job) => self.sources.forget(Some(*job)),
@@ -379,6 +404,10 @@ impl Driver {
             }
         }
         self.handle([Event::Told(instructions)]);
+        if !over.is_empty() {
+            // To drop a large plan takes long, and nobody waits for it.
+            tokio::task::spawn_blocking(move || drop(over));
+        }
     }
 
     /// Handles a post and those that wait behind it.
@@ -438,7 +467,7 @@ impl Driver {
                 }
             }
             Action::Free(source) => self.shared.store.remove(&source),
-            Action::Report(reports) => self.reports.extend(reports),
+            Action::Report(reports) => self.reports.extend(reports.into_iter().map(with_memory)),
         }
     }
 
@@ -578,6 +607,24 @@ impl Driver {
         let feeds = feeds.iter().map(feed).collect::<Result<_, _>>()?;
         Ok((plan, feeds))
     }
+}
+
+/// A sign of life says what memory this process has.
+fn with_memory(report: Report) -> Report {
+    match report {
+        Report::Alive { bytes_held, bytes_on_disk, .. } => {
+            let bytes_resident = bytes_resident().unwrap_or(0);
+            Report::Alive { bytes_held, bytes_on_disk, bytes_resident }
+        }
+        report => report,
+    }
+}
+
+/// The memory of this process that is in use, by Linux's count.
+fn bytes_resident() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let kib = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    kib.split_whitespace().next()?.parse::<u64>().ok()?.checked_mul(1024)
 }
 
 enum Taken {

@@ -22,6 +22,7 @@ mod near;
 #[cfg(feature = "grpc")]
 mod peer;
 mod peers;
+mod planning;
 mod plans;
 mod pool;
 #[cfg(feature = "grpc")]

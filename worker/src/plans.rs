@@ -34,13 +34,14 @@ impl Plans {
         self.known.write().expect("nothing panics while plans are looked up")
     }
 
+    /// A job that the scheduler is about to speak of was planned.
+    pub(crate) fn define(&self, job: JobId, plan: Arc<Plan>) {
+        self.write().plans.insert(job, plan);
+    }
+
     /// Learns from what the scheduler said.
     pub(crate) fn learn(&self, instruction: &Instruction) {
         match instruction {
-            Instruction::Define { job, program } => match Plan::of(program) {
-                Ok(plan) => drop(self.write().plans.insert(*job, Arc::new(plan))),
-                Err(error) => tracing::error!(job = job.0, %error, "a program that cannot be planned"),
-            },
             Instruction::Lease { lease, tasks, .. } => {
                 let plan = self.of(tasks.job);
                 let stage = plan.as_ref().and_then(|p| p.stages.get(tasks.stage.0 as usize));

@@ -21,7 +21,7 @@ on_arrays!({ A: Element } {
             return Ok(self.here().to_owned());
         }
         let expr = Source::leaf(self)?;
-        Ok(assemble(&expr, &session::run(std::slice::from_ref(&expr))?[0]))
+        Ok(assemble(&expr, session::run(std::slice::from_ref(&expr))?.remove(0)))
     }
 
     /// Computes the array on the current session and returns it as ndarray's.
@@ -40,8 +40,8 @@ on_arrays!({ A: Element } {
     /// As `try_compute`.
     pub fn try_compute_on(&self, session: &Session) -> Result<ndarray::Array<A, D>> {
         let expr = Source::leaf(self)?;
-        let chunks = session.run(std::slice::from_ref(&expr))?;
-        Ok(assemble(&expr, &chunks[0]))
+        let mut chunks = session.run(std::slice::from_ref(&expr))?;
+        Ok(assemble(&expr, chunks.remove(0)))
     }
 
     /// Computes the array and keeps its chunks on the workers; the returned array reads them there, or fetches them
@@ -75,7 +75,7 @@ on_arrays!({ A: Element } {
 });
 
 /// Puts the chunks of a result, in order, into one ndarray array.
-fn assemble<A: Element, D: Dimension>(expr: &Expr, chunks: &[Chunk]) -> ndarray::Array<A, D> {
+fn assemble<A: Element, D: Dimension>(expr: &Expr, chunks: Vec<Chunk>) -> ndarray::Array<A, D> {
     in_shape(expr, crate::session::gather::values::<A>(expr.grid(), chunks))
 }
 
@@ -92,7 +92,7 @@ pub trait ComputeAll {
     ///
     /// # Errors
     /// A result that is not what its expression says.
-    fn gather(&self, chunks: &[Vec<Chunk>]) -> Result<Self::Output>;
+    fn gather(&self, chunks: Vec<Vec<Chunk>>) -> Result<Self::Output>;
 }
 
 impl<A: Element, D: Dimension> ComputeAll for [Array<A, D>] {
@@ -100,7 +100,7 @@ impl<A: Element, D: Dimension> ComputeAll for [Array<A, D>] {
     fn exprs(&self) -> Result<Vec<Expr>> {
         self.iter().map(Array::leaf).collect()
     }
-    fn gather(&self, chunks: &[Vec<Chunk>]) -> Result<Self::Output> {
+    fn gather(&self, chunks: Vec<Vec<Chunk>>) -> Result<Self::Output> {
         self.iter().zip(chunks).map(|(a, c)| Ok(assemble(&a.leaf()?, c))).collect()
     }
 }
@@ -110,7 +110,7 @@ impl<A: Element, D: Dimension> ComputeAll for Vec<Array<A, D>> {
     fn exprs(&self) -> Result<Vec<Expr>> {
         self.as_slice().exprs()
     }
-    fn gather(&self, chunks: &[Vec<Chunk>]) -> Result<Self::Output> {
+    fn gather(&self, chunks: Vec<Vec<Chunk>>) -> Result<Self::Output> {
         self.as_slice().gather(chunks)
     }
 }
@@ -122,8 +122,9 @@ macro_rules! compute_all_tuple {
             fn exprs(&self) -> Result<Vec<Expr>> {
                 Ok(vec![$(self.$i.leaf()?),+])
             }
-            fn gather(&self, chunks: &[Vec<Chunk>]) -> Result<Self::Output> {
-                Ok(($(assemble(&self.$i.leaf()?, &chunks[$i]),)+))
+            fn gather(&self, chunks: Vec<Vec<Chunk>>) -> Result<Self::Output> {
+                let mut chunks = chunks.into_iter();
+                Ok(($(assemble(&self.$i.leaf()?, chunks.next().unwrap_or_default()),)+))
             }
         }
     };
@@ -143,7 +144,7 @@ compute_all_tuple!(A0 D0 0, A1 D1 1, A2 D2 2, A3 D3 3, A4 D4 4, A5 D5 5, A6 D6 6
 /// As [`Array::try_compute`].
 pub fn try_compute_all<T: ComputeAll + ?Sized>(arrays: &T) -> Result<T::Output> {
     let chunks = session::run(&arrays.exprs()?)?;
-    arrays.gather(&chunks)
+    arrays.gather(chunks)
 }
 
 /// Computes several arrays in one run on the current session; what they share is computed once.

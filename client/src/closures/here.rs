@@ -71,7 +71,7 @@ pub(super) fn apply<S: Call<F, I, (), B>, F, I: Inputs, B: Element>(
     let dtypes: Vec<_> = arrays.iter().map(Expr::dtype).collect();
     assert!(matches!(I::TAKES, Takes::Each(all) if *all == *dtypes), "{dtypes:?} for {:?}", I::TAKES);
     let chunks = crate::session::run(arrays)?;
-    let values: Vec<Box<dyn Values>> = (arrays.iter().zip(&chunks))
+    let values: Vec<Box<dyn Values>> = (arrays.iter().zip(chunks))
         .map(|(array, chunks)| -> Box<dyn Values> {
             with_dtype!(array.dtype(), T => Box::new(gather::values::<T>(array.grid(), chunks)))
         })

@@ -165,8 +165,8 @@ impl Run {
     }
 
     fn submit(&mut self, job: JobId, program: Program) {
-        let submitted =
-            scheduler::Event::JobSubmitted { job, client: ClientId(0), program: Arc::new(program) };
+        let prepared = scheduler::Prepared::of(job, Arc::new(program));
+        let submitted = scheduler::Event::JobSubmitted { job, client: ClientId(0), prepared };
         self.messages.push_back(Message::ToScheduler(submitted));
         self.deliver();
     }
@@ -208,7 +208,10 @@ impl Run {
 
     /// Hands over messages until none is left.
     fn deliver(&mut self) {
-        while let Some(message) = self.messages.pop_front() {
+        loop {
+            let more = || self.scheduler.next_wake_us().filter(|at| *at <= self.now_us);
+            let tick = || more().map(|_| Message::ToScheduler(scheduler::Event::Tick));
+            let Some(message) = self.messages.pop_front().or_else(tick) else { return };
             match message {
                 Message::ToScheduler(event) => {
                     let mut actions = Vec::new();

@@ -9,6 +9,7 @@ mod files;
 mod generic;
 mod joins;
 mod kinds;
+mod memory;
 mod mistakes;
 mod misuse;
 mod printing;

@@ -210,11 +210,13 @@ impl Container {
         let first = n_there.min(levels.dirs.len() - 1);
         let dir = &levels.dirs[first];
         let name = dir.file_name().unwrap_or(OsStr::new("root"));
-        let about = format!(
-            "`{}` is being written here by process {} of this host, which keeps this file locked.\n\
-             If it has ended, the next write of the array clears this directory up.\n",
-            levels.array().display(),
-            std::process::id()
+        let about = beside::about(
+            levels.array(),
+            &format!(
+                "process {} of this host, which keeps this file locked.\n\
+                 If it has ended, the next write of the array clears this directory up.\n",
+                std::process::id()
+            ),
         );
         let make = |within: &Path| {
             let (at, lock) = beside::create_dir(within, name, &about)?;

@@ -6,7 +6,7 @@ use super::metadata::{self, Node};
 use super::store::{self, Store};
 use super::{chunk_error, codec_options, codecs, dtype_of, open_error};
 use crate::elements::{self, ByteOrder};
-use crate::{ArrayMeta, FormatError, region};
+use crate::{ArrayMeta, FormatError, beside, region};
 use std::fmt;
 use std::num::NonZeroU64;
 use std::ops::Range;
@@ -44,7 +44,8 @@ impl fmt::Debug for ZarrReader {
 impl ZarrReader {
     /// Reads the array's metadata, and no chunk.
     pub(crate) fn open(root: &Path, array: &str) -> Result<ZarrReader, FormatError> {
-        let path = store::display_name(root, array);
+        let shown = beside::target_of(root).map(|target| target.display().to_string());
+        let path = shown.unwrap_or_else(|| store::display_name(root, array));
         let dir = store::array_dir(root, array)?;
         let documents = match metadata::node(&dir, &path)? {
             Node::Array(documents) => documents,
@@ -92,7 +93,7 @@ impl ZarrReader {
         let chunks = self.array.chunks_in_array_subset(subset).ok().flatten();
         for index in chunks.iter().flat_map(|chunks| chunks.indices()) {
             if let Err(error) = self.array.retrieve_chunk_opt::<ArrayBytes>(&index, &codec_options()) {
-                let file = self.array.storage().path(&self.array.chunk_key(&index));
+                let file = self.array.storage().shown(&self.array.chunk_key(&index));
                 return chunk_error(&self.path, &format!("reading {region:?}: `{}`", file.display()), &error);
             }
         }

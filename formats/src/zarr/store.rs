@@ -25,6 +25,8 @@ use zarrs::storage::{
 #[derive(Debug)]
 pub(crate) struct Store {
     root: PathBuf,
+    /// What errors call that: of what is being written, the place that it will take.
+    shown: PathBuf,
     /// Where files are written before they get their names; beside them where there is no such directory.
     parts: Option<PathBuf>,
     /// Bytes of the largest file that is read.
@@ -34,7 +36,8 @@ pub(crate) struct Store {
 impl Store {
     pub(crate) fn new(root: PathBuf) -> Store {
         let parts = beside::unfinished(&root).map(|at| at.join(PARTS));
-        Store { root, parts, file_bytes_max: AtomicU64::new(u64::MAX) }
+        let shown = beside::target_of(&root).unwrap_or_else(|| root.clone());
+        Store { root, shown, parts, file_bytes_max: AtomicU64::new(u64::MAX) }
     }
 
     /// From now on larger files are refused.
@@ -47,13 +50,21 @@ impl Store {
         self.root.join(key.as_str())
     }
 
+    /// What errors call the file that a key names.
+    pub(crate) fn shown(&self, key: &StoreKey) -> PathBuf {
+        self.shown.join(key.as_str())
+    }
+
     fn open(&self, key: &StoreKey) -> Result<Option<(File, u64)>, StorageError> {
         let path = self.path(key);
-        let Some((file, bytes)) = open_file(&path).map_err(|e| failed(&path, e))? else { return Ok(None) };
+        let opened = open_file(&path).map_err(|e| failed(&self.shown(key), e))?;
+        let Some((file, bytes)) = opened else { return Ok(None) };
         let max = self.file_bytes_max.load(Ordering::Relaxed);
         if bytes > max {
-            let why =
-                format!("`{}` has {bytes} bytes, more than a chunk of this array can have", path.display());
+            let why = format!(
+                "`{}` has {bytes} bytes, more than a chunk of this array can have",
+                self.shown(key).display()
+            );
             return Err(StorageError::Other(why));
         }
         Ok(Some((file, bytes)))
@@ -173,7 +184,7 @@ impl ReadableStorageTraits for Store {
         let mut bytes = Vec::new();
         let read = bytes.try_reserve_exact(len as usize).map_err(io::Error::from);
         let read = read.and_then(|()| file.by_ref().take(len).read_to_end(&mut bytes));
-        read.map_err(|e| failed(&self.path(key), e))?;
+        read.map_err(|e| failed(&self.shown(key), e))?;
         Ok(Some(Bytes::from(bytes)))
     }
 
@@ -183,7 +194,7 @@ impl ReadableStorageTraits for Store {
         byte_ranges: ByteRangeIterator<'a>,
     ) -> Result<MaybeBytesIterator<'a>, StorageError> {
         let Some((file, len)) = self.open(key)? else { return Ok(None) };
-        let path = self.path(key);
+        let path = self.shown(key);
         Ok(Some(Box::new(byte_ranges.map(move |range| {
             let (start, end) = match range {
                 ByteRange::FromStart(start, None) => (start, len),
@@ -210,8 +221,7 @@ impl ReadableStorageTraits for Store {
 
 impl WritableStorageTraits for Store {
     fn set(&self, key: &StoreKey, value: Bytes) -> Result<(), StorageError> {
-        let path = self.path(key);
-        self.write(&path, &value).map_err(|e| failed(&path, e))
+        self.write(&self.path(key), &value).map_err(|e| failed(&self.shown(key), e))
     }
 
     fn set_partial_many<'a>(&'a self, _: &StoreKey, _: OffsetBytesIterator<'a>) -> Result<(), StorageError> {
@@ -222,7 +232,7 @@ impl WritableStorageTraits for Store {
         let path = self.path(key);
         match fs::remove_file(&path) {
             Err(e) if !matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
-                Err(failed(&path, e))
+                Err(failed(&self.shown(key), e))
             }
             _ => Ok(()),
         }

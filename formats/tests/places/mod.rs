@@ -50,6 +50,34 @@ fn unfinished(dir: &Path) -> PathBuf {
 const VERSIONS: [ZarrVersion; 2] = [ZarrVersion::V2, ZarrVersion::V3];
 
 #[test]
+fn a_failure_to_write_names_the_place_that_the_array_will_take() {
+    let fixture = Fixture::new();
+    for (version, chunk) in [(ZarrVersion::V2, "1"), (ZarrVersion::V3, "c/1")] {
+        for (there, array) in [(false, "g/a"), (true, "g/a"), (false, "")] {
+            let store = fixture.path(&format!("{version:?}-{there}-{}.zarr", array.len()));
+            let new = target(&store, array, version);
+            if there {
+                write(&new, IfExists::Fail, [1; 4]).unwrap();
+            }
+            let staged = new.begin(&spec(), IfExists::Replace).unwrap();
+            // A directory in the place of a file: the file system refuses, as a failing disk does.
+            fs::create_dir_all(staged.path().join(chunk).join("x")).unwrap();
+            let elsewhere = ZarrTarget { path: staged.path(), array: String::new(), version };
+            for writer in [staged.writer().unwrap(), elsewhere.open().unwrap()] {
+                writer.write_chunk(&[0..2], &[1, 2]).unwrap();
+                let error = writer.write_chunk(&[2..4], &[1, 2]).unwrap_err();
+                assert!(matches!(error, FormatError::Io { .. }), "{error}");
+                let (text, file) = (error.to_string(), store.join(array).join(chunk));
+                let at = store.join(array).components().collect::<PathBuf>();
+                let named = format!("{}: writing [2..4]: `{}`: ", at.display(), file.display());
+                assert!(text.starts_with(&named), "{text}");
+                assert!(!text.contains(".tilework-"), "{text}");
+            }
+        }
+    }
+}
+
+#[test]
 fn an_array_is_seen_when_it_is_whole() {
     let fixture = Fixture::new();
     for version in VERSIONS {

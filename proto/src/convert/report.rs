@@ -84,9 +84,11 @@ impl Wire for Report {
             Report::Returned { lease, tasks } => {
                 Kind::Returned(wire::ReportReturned { lease: lease.0, tasks: Some(tasks.to_wire()) })
             }
-            Report::Alive { bytes_held, bytes_on_disk } => {
-                Kind::Alive(wire::ReportAlive { bytes_held: *bytes_held, bytes_on_disk: *bytes_on_disk })
-            }
+            Report::Alive { bytes_held, bytes_on_disk, bytes_resident } => Kind::Alive(wire::ReportAlive {
+                bytes_held: *bytes_held,
+                bytes_on_disk: *bytes_on_disk,
+                bytes_resident: *bytes_resident,
+            }),
             Report::Lost { task } => Kind::Lost(task.to_wire()),
             Report::Spilled { job, bytes } => {
                 Kind::Spilled(wire::ReportSpilled { job: job.0, bytes: *bytes })
@@ -118,7 +120,11 @@ impl Wire for Report {
             Kind::Returned(r) => {
                 Report::Returned { lease: LeaseId(r.lease), tasks: required(r.tasks, "tasks")? }
             }
-            Kind::Alive(r) => Report::Alive { bytes_held: r.bytes_held, bytes_on_disk: r.bytes_on_disk },
+            Kind::Alive(r) => Report::Alive {
+                bytes_held: r.bytes_held,
+                bytes_on_disk: r.bytes_on_disk,
+                bytes_resident: r.bytes_resident,
+            },
             Kind::Lost(task) => Report::Lost { task: TaskKey::from_wire(task)? },
             Kind::Spilled(r) => Report::Spilled { job: JobId(r.job), bytes: r.bytes },
         })

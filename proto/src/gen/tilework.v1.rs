@@ -434,6 +434,8 @@ pub struct ReportAlive {
     #[prost(uint64, tag = "1")]
     pub bytes_held: u64,
     #[prost(uint64, tag = "2")]
+    pub bytes_resident: u64,
+    #[prost(uint64, tag = "3")]
     pub bytes_on_disk: u64,
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]

@@ -81,8 +81,10 @@ fn reports() -> impl Strategy<Value = Report> {
             Report::Unreachable { lease, task, input, peer: WorkerId(w) }
         }),
         (lease, ranges()).prop_map(|(lease, tasks)| Report::Returned { lease, tasks }),
-        any::<(u64, u64)>()
-            .prop_map(|(bytes_held, bytes_on_disk)| Report::Alive { bytes_held, bytes_on_disk }),
+        any::<(u64, u64)>().prop_map(|(bytes_held, bytes_on_disk)| {
+            let bytes_resident = bytes_held ^ bytes_on_disk;
+            Report::Alive { bytes_held, bytes_on_disk, bytes_resident }
+        }),
         keys().prop_map(|task| Report::Lost { task }),
         any::<(u64, u64)>().prop_map(|(job, bytes)| Report::Spilled { job: JobId(job), bytes }),
     ]

@@ -6,16 +6,20 @@
 use crate::lifecycle::job_bounds;
 use crate::limits::Bug;
 use crate::scheduler::Scheduler;
-use tilework_expr::{JobError, JobId, TaskKey};
+use crate::worker::WorkerState;
+use tilework_expr::quantities::bytes;
+use tilework_expr::{JobError, JobId, TaskKey, WorkerId};
 
 /// Workers of which is remembered how they ended.
 const ENDS_MAX: usize = 4;
+/// Of the memory that a worker may use, what its process must have for the end of it to look like one for memory, per cent.
+const FULL_PERCENT: u64 = 90;
 
 impl Scheduler {
     /// Notes which jobs wait for a worker, and fails those that have waited too long; whether there were any.
     pub(crate) fn find_alone(&mut self) -> bool {
         let somebody = self.workers.values().any(|w| !w.leaving);
-        let resting = self.leases.is_empty() && self.n_ready == 0;
+        let resting = self.leases.is_empty() && self.n_ready == 0 && self.publishing.is_empty();
         if somebody && !resting && self.unplaced.is_empty() && self.alone.is_empty() {
             return false;
         }
@@ -44,6 +48,24 @@ impl Scheduler {
             && self.workers.values().all(|w| w.ready.range(low..=high).next().is_none())
     }
 
+    /// Why a worker was lost, with the memory that it had where that was about as much as it may use: the system kills who
+    /// has too much, and nobody else is told.
+    pub(crate) fn with_memory(&self, worker: WorkerId, why: String) -> String {
+        let full = |w: &&WorkerState| {
+            let (has, may) = (u128::from(w.bytes_resident), u128::from(w.hello.memory_bytes));
+            has * 100 >= may * u128::from(FULL_PERCENT) && has > 0
+        };
+        match self.workers.get(&worker).filter(full) {
+            Some(w) => format!(
+                "{why}; its process had {} when it was last heard of, and may use {}: the system may have killed it for \
+                 memory",
+                bytes(w.bytes_resident),
+                bytes(w.hello.memory_bytes)
+            ),
+            None => why,
+        }
+    }
+
     /// Remembers how a worker ended.
     pub(crate) fn note_worker_end(&mut self, name: String, why: &str) {
         if self.ends.len() == ENDS_MAX {
@@ -62,8 +84,10 @@ impl Scheduler {
         if let (Some(key @ TaskKey { stage, chunk, .. }), Some(limit)) = (unplaced, largest) {
             let (operation, needed) = (self.operation(key), self.jobs[&id].plan.task_bytes(stage, chunk));
             return format!(
-                "{operation}, chunk {}, needs {needed} bytes, and the largest worker that is there may use {limit}",
-                chunk.0
+                "{operation}, chunk {}, needs {}, and the largest worker that is there may use {}",
+                chunk.0,
+                bytes(needed),
+                bytes(limit)
             );
         }
         let (done, total) = self.jobs[&id].progress();

@@ -7,8 +7,8 @@
 //!
 //! Knows counts and who may take them. Must not know what became of the tasks handed out.
 
-use crate::job::has_empty_chunks;
 use crate::order::{Order, fast_axes, waves};
+use crate::prepared::has_empty_chunks;
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
@@ -72,7 +72,7 @@ impl PartialEq for Turn {
 impl Eq for Turn {}
 
 /// What a worker may take, of all root stages of which anything is left.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Block {
     turns: BTreeSet<Turn>,
     /// For each wave, the tasks of its stages, those that are handed out included.
@@ -81,9 +81,15 @@ struct Block {
 }
 
 impl Block {
+    /// A block of these turns.
     fn of(turns: impl IntoIterator<Item = Turn>) -> Block {
         let mut block = Block::default();
-        turns.into_iter().for_each(|t| block.insert(t));
+        let counted = turns.into_iter().filter(|turn| turn.len() > 0).inspect(|turn| {
+            block.n_left += turn.len();
+            *block.waves.entry(turn.wave).or_default() += u128::from(turn.of);
+        });
+        let turns = counted.collect();
+        block.turns = turns;
         block
     }
 
@@ -132,7 +138,7 @@ impl Block {
 }
 
 /// All root tasks of a job that were not handed out.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Roots {
     stages: Vec<Root>,
     blocks: BTreeMap<WorkerId, Block>,
@@ -141,6 +147,8 @@ pub(crate) struct Roots {
     /// Numbers of chunks to be made again, by the wave that needs them and the root stage; for any worker.
     again: BTreeMap<(u32, usize), BTreeSet<u64>>,
     n_left: u64,
+    /// For each stage of the plan, how many folds must end before its tasks can run.
+    waves: Vec<u32>,
 }
 
 /// The next root tasks for a worker.
@@ -169,22 +177,27 @@ impl Roots {
                 remakes: s.inputs.is_empty()
                     && of_readers(i).min() < of_readers(i).max()
                     && !is_output.contains(&StageIdx(i as u32))
-                    && matches!(s.kind, StageKind::Read(_) | StageKind::Map(_)),
+                    && matches!(s.kind, StageKind::Read(_) | StageKind::Map(_) | StageKind::Literal { .. }),
                 order: fast[i]
                     .as_ref()
                     .filter(|_| s.inputs.is_empty() && need.is_all())
                     .and_then(|f| Order::new(&s.grid, f)),
             })
             .collect();
-        Roots::of(stages)
+        Roots::of(stages, waves)
     }
 
-    fn of(stages: Vec<Root>) -> Roots {
+    fn of(stages: Vec<Root>, waves: Vec<u32>) -> Roots {
         let turn =
             |(root, r): (usize, &Root)| Turn { root, wave: r.wave, of: r.n_tasks, tasks: 0..r.n_tasks };
         let all = Block::of(stages.iter().enumerate().map(turn));
         let (blocks, again) = (BTreeMap::new(), BTreeMap::new());
-        Roots { stages, blocks, again, n_left: all.n_left, orphans: vec![all] }
+        Roots { stages, blocks, again, n_left: all.n_left, orphans: vec![all], waves }
+    }
+
+    /// How many folds must end before the tasks of a stage can run.
+    pub fn wave_of(&self, stage: StageIdx) -> u32 {
+        self.waves[stage.0 as usize]
     }
 
     /// All root stages.
@@ -210,19 +223,29 @@ impl Roots {
     pub fn share_out(&mut self, workers: &[(WorkerId, u64)]) {
         let total: u64 = workers.iter().map(|(_, share)| share.max(&1)).sum();
         let Some(whole) = self.orphans.pop() else { return };
-        let mut blocks: Vec<Block> = workers.iter().map(|_| Block::default()).collect();
+        let mut upto = Vec::with_capacity(workers.len());
+        for (_, share) in workers {
+            upto.push(upto.last().unwrap_or(&0) + share.max(&1));
+        }
+        let mut shares: Vec<Vec<Turn>> = workers.iter().map(|_| Vec::new()).collect();
         for turn in whole.turns {
-            let cut = |at: u64| {
-                turn.tasks.start + (u128::from(turn.len()) * u128::from(at) / u128::from(total)) as u64
+            // Mostly small numbers, which are divided many times as fast.
+            let part = |at: u64| match turn.len().checked_mul(at) {
+                Some(product) => product / total,
+                None => (u128::from(turn.len()) * u128::from(at) / u128::from(total)) as u64,
             };
-            let mut before = 0;
-            for ((_, share), block) in workers.iter().zip(&mut blocks) {
-                let upto = before + share.max(&1);
-                block.insert(Turn { tasks: cut(before)..cut(upto), ..turn });
-                before = upto;
+            let cut = |at: u64| turn.tasks.start + part(at);
+            // Of few tasks most workers get none: those are not looked at.
+            let mut start = turn.tasks.start;
+            while start < turn.tasks.end {
+                let taker = upto.partition_point(|&at| cut(at) <= start);
+                let end = cut(upto[taker]);
+                shares[taker].push(Turn { tasks: start..end, ..turn });
+                start = end;
             }
         }
-        self.blocks.extend(workers.iter().map(|(w, _)| *w).zip(blocks));
+        let blocks = workers.iter().zip(shares).map(|((worker, _), share)| (*worker, Block::of(share)));
+        self.blocks.extend(blocks);
     }
 
     /// Leaves a worker's block to the others.
@@ -231,12 +254,19 @@ impl Roots {
         self.orphans.extend(block.filter(|b| b.n_left > 0));
     }
 
-    /// Forgets all tasks that were not handed out.
-    pub fn clear(&mut self) {
-        self.blocks.clear();
-        self.orphans.clear();
-        self.again.clear();
-        self.n_left = 0;
+    /// Forgets all tasks that were not handed out; returns what may be dropped elsewhere.
+    pub fn clear(&mut self) -> Roots {
+        let none = Roots { stages: Vec::new(), waves: Vec::new(), ..Roots::default() };
+        let mut cleared = std::mem::replace(self, none);
+        self.stages = std::mem::take(&mut cleared.stages);
+        self.waves = std::mem::take(&mut cleared.waves);
+        cleared
+    }
+
+    /// Parts of root stages that are in blocks, and chunks that are to be made again.
+    pub fn n_turns(&self) -> usize {
+        let turns = self.blocks.values().chain(&self.orphans).map(|block| block.turns.len());
+        turns.sum::<usize>() + self.again.values().map(BTreeSet::len).sum::<usize>()
     }
 
     /// The next tasks for a worker, at most `room`: of its own block, or those that are to be run again, once nothing is
@@ -321,23 +351,15 @@ impl Roots {
         true
     }
 
-    /// Ranges of the tasks of a root stage that were not handed out, for checks.
-    pub fn left_of(&self, stage: StageIdx) -> Vec<Range<u64>> {
-        let Some(root) = self.stages.iter().position(|r| r.stage == stage) else { return Vec::new() };
-        let turns = self.blocks.values().chain(&self.orphans).flat_map(|b| &b.turns);
-        turns.filter(|t| t.root == root).map(|t| t.tasks.clone()).collect()
-    }
-
-    /// The order of a root stage's tasks where it is not that of their numbers, for checks.
-    pub fn order_of(&self, stage: StageIdx) -> Option<&Order> {
-        self.stages.iter().find(|r| r.stage == stage)?.order.as_ref()
-    }
-
-    /// Whether a chunk of a root stage is to be made again, for checks.
-    pub fn is_again(&self, stage: StageIdx, chunk: u64) -> bool {
-        self.again
-            .iter()
-            .any(|((_, root), chunks)| self.stages[*root].stage == stage && chunks.contains(&chunk))
+    /// Whether the task of a root stage was not handed out, or is to be run again, for checks; `n_before` tasks of lower
+    /// numbers are needed.
+    pub fn is_left(&self, stage: StageIdx, chunk: u64, n_before: u64) -> bool {
+        let Some(at) = self.stages.iter().position(|r| r.stage == stage) else { return false };
+        let place = self.stages[at].order.as_ref().map_or(n_before, |order| order.position(chunk));
+        let again =
+            |((_, root), chunks): (&(u32, usize), &BTreeSet<u64>)| *root == at && chunks.contains(&chunk);
+        let mut turns = self.blocks.values().chain(&self.orphans).flat_map(|block| &block.turns);
+        self.again.iter().any(again) || turns.any(|t| t.root == at && t.tasks.contains(&place))
     }
 
     /// Whether the counts of what is left are right and only `alive` workers have blocks.
@@ -370,7 +392,13 @@ mod tests {
             remakes: false,
             order: None,
         };
-        Roots::of(n.iter().enumerate().map(stage).collect())
+        Roots::of(n.iter().enumerate().map(stage).collect(), vec![0; n.len()])
+    }
+
+    /// The tasks of the first stage that were not handed out, block by block.
+    fn left(r: &Roots) -> Vec<Range<u64>> {
+        let turns = r.blocks.values().chain(&r.orphans).flat_map(|b| &b.turns);
+        turns.filter(|t| t.root == 0).map(|t| t.tasks.clone()).collect()
     }
 
     #[test]
@@ -404,7 +432,7 @@ mod tests {
         assert!(r.rob(WorkerId(8)));
         let run = r.next(WorkerId(8), 1000).unwrap();
         assert_eq!(run.tasks, 25..50);
-        assert_eq!(r.left_of(StageIdx(0)), [50..100, 25..50, 0..25]);
+        assert_eq!(left(&r), [50..100, 25..50, 0..25]);
         r.check(|w| w != WorkerId(0));
     }
 
@@ -465,7 +493,7 @@ mod tests {
         let again = r.next(WorkerId(7), 2).unwrap();
         assert_eq!((again.tasks.clone(), again.again), (0..2, Some(1)));
         r.take(WorkerId(7), &again, 2);
-        assert!(r.is_again(StageIdx(0), 2) && !r.is_again(StageIdx(0), 1));
+        assert!(r.is_left(StageIdx(0), 2, 2) && !r.is_left(StageIdx(0), 1, 1));
         r.check(|_| true);
     }
 }

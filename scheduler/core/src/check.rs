@@ -94,17 +94,20 @@ impl Scheduler {
         for &(_, s, c) in &inputs {
             assert!(job.state(s, c) != TaskState::Released, "{key:?} reads {s:?} {c:?}, which was dropped");
         }
-        inputs.iter().filter(|(_, s, c)| !job.state(*s, *c).is_held()).count() as u32
+        let missing = |&&(slot, stage, chunk): &&(usize, StageIdx, ChunkIdx)| {
+            !self.sees(TaskKey { stage, chunk, ..key }, (key.stage, slot, key.chunk))
+        };
+        inputs.iter().filter(missing).count() as u32
     }
 
     fn check_held(&self, job: &Job, key: TaskKey, (holder, pending): (WorkerId, u32), tally: &mut Tally) {
-        let mut readers = Vec::new();
-        job.plan.consumers_of(key.stage, key.chunk, &mut readers);
+        let readers = self.told_readers(job, key);
         let open = |&&(s, c): &&(StageIdx, ChunkIdx)| !job.state(s, c).is_done() && job.needed(s, c);
         let want = readers.iter().filter(open).count() as u32;
         assert_eq!(pending, want, "{key:?}: pending readers");
         let output = job.stage(key.stage).is_output && job.wanted();
-        assert!(pending > 0 || output, "{key:?} is kept for nobody");
+        let kept = pending > 0 || output || self.publishing.contains_key(&key);
+        assert!(kept, "{key:?} is kept for nobody");
         if job.is_alias(key.stage) {
             assert_eq!(holder, NOBODY);
             assert!(self.holder(key).is_some(), "{key:?} stands for a chunk that does not exist");
@@ -112,6 +115,17 @@ impl Scheduler {
             assert!(self.workers.contains_key(&holder), "{key:?} is held by a worker that is gone");
             *tally.committed.entry(holder).or_default() += job.bytes(key.stage, key.chunk);
         }
+    }
+
+    /// The readers of a chunk that were told of it.
+    fn told_readers(&self, job: &Job, key: TaskKey) -> Vec<(StageIdx, ChunkIdx)> {
+        let mut readers = Vec::new();
+        for (nth, &(stage, slot)) in job.plan.consumers[key.stage.0 as usize].iter().enumerate() {
+            let all = job.plan.readers((key.stage, key.chunk), nth);
+            let chunks = (0..all.n_tasks()).map(|n| all.nth(n));
+            readers.extend(chunks.filter(|&c| self.sees(key, (stage, slot, c))).map(|c| (stage, c)));
+        }
+        readers
     }
 
     fn check_job(&self, id: JobId, job: &Job) {
@@ -123,6 +137,8 @@ impl Scheduler {
         let done =
             own.flat_map(|(_, s)| (0..s.need.n_tasks()).filter(|n| s.table.get(s.need.nth(*n).0).is_done()));
         assert_eq!(job.progress().0, done.count() as u64, "{id:?}: tasks done");
+        let leased = job.stages.iter().map(|s| s.table.counts().leased);
+        assert_eq!(job.n_leased(), leased.sum::<u64>(), "{id:?}: tasks leased");
         job.roots.check(|w| self.workers.get(&w).is_some_and(|w| !w.leaving));
         let referrers = self.jobs.values().filter(|j| j.refs.contains(&id));
         assert_eq!(job.n_referrers as usize, referrers.clone().count(), "{id:?}: jobs that refer to it");
@@ -157,6 +173,8 @@ impl Scheduler {
             );
             let committed = tally.committed.get(id).copied().unwrap_or(0);
             assert_eq!(w.bytes_committed, committed, "{id:?}: bytes of results");
+            let of_jobs = self.jobs.values().filter_map(|j| j.committed.get(id));
+            assert_eq!(of_jobs.sum::<u64>(), committed, "{id:?}: bytes of results, job by job");
             assert_eq!(w.ready.len(), tally.ready.get(id).copied().unwrap_or(0), "{id:?}: queue");
             assert!(!w.leaving || w.ready.is_empty(), "{id:?} is leaving and has a queue");
             assert!(
@@ -179,12 +197,14 @@ impl Scheduler {
             assert!(l.open > 0, "{id:?} is answered for and kept");
         }
         assert!(self.drops.is_empty() && self.outbox.is_empty() && self.failing.is_empty());
+        let held = |key: &TaskKey| self.task(*key).is_held();
+        assert!(self.publishing.keys().all(held), "a chunk that does not exist is being published");
     }
 
     /// Where work is left and somebody could do it, somebody is doing something.
     fn check_progress(&self) {
         let there = self.workers.values().filter(|w| !w.leaving).map(|w| w.hello.memory_bytes).max();
-        if there < Some(self.memory_seen) || !self.leases.is_empty() {
+        if there < Some(self.memory_seen) || !self.leases.is_empty() || self.wants_to_publish() {
             // Nobody is there, or the largest worker that there was is not, and tasks may wait for it.
             return;
         }

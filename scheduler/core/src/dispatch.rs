@@ -172,6 +172,7 @@ impl Scheduler {
         w.leased += n as u32;
         w.leased_us += est_us * n;
         w.bytes_committed += bytes;
+        self.jobs.get_mut(&job).expect("the job of a lease").charge(worker, bytes);
         self.leases.insert(
             lease,
             Lease { worker, job, stage, chunks: chunks.clone(), open: n as u32, est_us, fixed: false },

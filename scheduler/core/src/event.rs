@@ -1,10 +1,8 @@
 //! Everything that can wake the scheduler, and everything that it can ask for.
 
+use crate::prepared::Prepared;
 use std::fmt;
-use std::sync::Arc;
-use tilework_expr::{
-    Figures, Instruction, JobError, JobId, LeaseId, Program, Report, TaskKey, Update, WorkerId,
-};
+use tilework_expr::{Figures, Instruction, JobError, JobId, LeaseId, Report, TaskKey, Update, WorkerId};
 
 /// One connection of a client.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, PartialOrd, Ord)]
@@ -109,8 +107,8 @@ pub enum Event {
         job: JobId,
         /// Who submitted it.
         client: ClientId,
-        /// The program.
-        program: Arc<Program>,
+        /// The program, planned.
+        prepared: Prepared,
     },
     /// The client needs the job's outputs no more (also ends a job that runs).
     JobReleased {

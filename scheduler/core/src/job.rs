@@ -5,18 +5,20 @@
 
 use crate::blocks::{Roots, Run};
 use crate::event::{ClientId, Hello, JobNumber};
-use crate::table::{NOBODY, Table, TaskState};
+use crate::prepared::{Largest, Made, Prepared, is_for_callers};
+use crate::table::{NOBODY, Table, TaskState, Torn};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::sync::Arc;
 use tilework_expr::{
-    AxisGrid, ChunkIdx, Figures, Grid, JobError, JobId, Need, Plan, Program, Stage, StageIdx, StageKind,
+    ChunkIdx, Figures, JobError, JobId, Need, Plan, Program, Stage, StageIdx, StageKind, WorkerId,
 };
 
 /// Where a chunk is really made, once `Held` stages are resolved.
 pub(crate) type Canonical = (JobId, StageIdx);
 
 /// What the scheduler keeps of a stage.
+#[derive(Clone)]
 pub(crate) struct StageState {
     /// Where its tasks stand.
     pub table: Table,
@@ -28,6 +30,8 @@ pub(crate) struct StageState {
     pub is_output: bool,
     /// Those of its tasks that an output depends on.
     pub need: Need,
+    /// How many tasks read one of its chunks at most, or more.
+    pub readers_max: u64,
     /// Bytes of any of its chunks, where they are all (nearly) the same.
     pub bytes_each: Option<u64>,
     /// The build whose functions its tasks call.
@@ -47,12 +51,18 @@ pub(crate) struct Job {
     pub program: Arc<Program>,
     pub plan: Arc<Plan>,
     pub stages: Vec<StageState>,
+    /// The stages whose chunks are those of another job.
+    pub aliases: Vec<StageIdx>,
+    /// The stages whose tasks need most memory.
+    pub largest: Largest,
     /// Output chunks that do not exist.
     outputs_left: u64,
     /// Tasks of its own that are done, whatever became of their chunks.
     n_done: u64,
     /// Tasks of its own that some output depends on.
     n_needed: u64,
+    /// Tasks that workers have.
+    n_leased: u64,
     /// Root tasks that were not handed out yet.
     pub roots: Roots,
     /// The build whose functions root tasks call.
@@ -61,6 +71,8 @@ pub(crate) struct Job {
     pub functions_build: Option<Arc<str>>,
     /// Memory of the largest worker that was there meanwhile and can call them, bytes; 0 where there was none.
     pub memory_callable: u64,
+    /// Bytes that workers' memory is charged for its results, worker by worker.
+    pub committed: BTreeMap<WorkerId, u64>,
     /// The jobs whose outputs it reads.
     pub refs: BTreeSet<JobId>,
     /// Jobs that have this one in `refs`.
@@ -134,6 +146,9 @@ impl Pace {
 }
 
 impl Job {
+    /// Stages of a plan that are looked at one by one for a picture of it.
+    pub const STAGES_LOOKED_AT_MAX: usize = 4096;
+
     pub fn stage(&self, stage: StageIdx) -> &StageState {
         &self.stages[stage.0 as usize]
     }
@@ -153,6 +168,8 @@ impl Job {
             (true, false) => self.bytes_held -= self.bytes(stage, chunk),
             _ => {}
         }
+        let is_leased = |s: TaskState| u64::from(matches!(s, TaskState::Leased { .. }));
+        self.n_leased = self.n_leased + is_leased(to) - is_leased(from);
         let by = i64::from(to.is_done()) - i64::from(from.is_done());
         if by != 0 {
             let own = i64::from(!self.is_alias(stage));
@@ -173,18 +190,27 @@ impl Job {
         }
     }
 
-    /// Retires every task, and returns those that were not yet finished with, stage by stage.
-    pub fn retire(&mut self) -> Vec<(StageIdx, Vec<(u64, TaskState)>)> {
+    /// Retires every task; returns what may be dropped elsewhere.
+    pub fn retire(&mut self) -> Retired {
         self.bytes_held = 0;
         self.outputs_left = 0;
         self.n_done = self.n_needed;
-        let stages = self.stages.iter_mut().enumerate();
-        let all = stages.map(|(i, s)| {
-            let live = s.table.live().collect();
-            s.table.retire_all();
-            (StageIdx(i as u32), live)
-        });
-        all.collect()
+        self.n_leased = 0;
+        self.finished = true;
+        let torn = self.stages.iter_mut().map(|s| s.table.retire_all()).filter(|torn| !torn.is_empty());
+        Retired { torn: torn.collect(), roots: self.roots.clear() }
+    }
+
+    /// Notes that a worker's memory is charged for one more of its results, or one less.
+    pub fn charge(&mut self, worker: WorkerId, bytes: u64) {
+        *self.committed.entry(worker).or_default() += bytes;
+    }
+
+    /// See [`Job::charge`].
+    pub fn uncharge(&mut self, worker: WorkerId, bytes: u64) {
+        if let Some(committed) = self.committed.get_mut(&worker) {
+            *committed -= bytes;
+        }
     }
 
     /// Whether the output chunks must be kept.
@@ -200,6 +226,11 @@ impl Job {
     /// Whether a stage's chunks come from the client.
     pub fn is_literal(&self, stage: StageIdx) -> bool {
         matches!(self.plan.stage(stage).kind, StageKind::Literal { .. })
+    }
+
+    /// Tasks that workers have.
+    pub fn n_leased(&self) -> u64 {
+        self.n_leased
     }
 
     /// Output chunks that do not exist.
@@ -239,8 +270,7 @@ impl Job {
 
     /// Whether the tasks of a stage are for workers that can call its functions alone.
     pub fn is_for_callers(&self, stage: StageIdx) -> bool {
-        let is_root = self.plan.stage(stage).inputs.is_empty();
-        self.build(stage).is_some() || is_root && self.roots_build.is_some()
+        is_for_callers(self.plan.stage(stage), self.stage(stage), self.roots_build.is_some())
     }
 
     /// Whether a worker may have root tasks.
@@ -250,11 +280,7 @@ impl Job {
 
     /// Whether the task of a root stage was not handed out, or is to be run again, for checks.
     pub fn is_root_left(&self, stage: StageIdx, chunk: ChunkIdx) -> bool {
-        let place = match self.roots.order_of(stage) {
-            Some(order) => order.position(chunk.0),
-            None => self.stage(stage).need.n_before(chunk),
-        };
-        self.roots.is_again(stage, chunk.0) || self.roots.left_of(stage).iter().any(|r| r.contains(&place))
+        self.roots.is_left(stage, chunk.0, self.stage(stage).need.n_before(chunk))
     }
 
     /// Whether an output depends on a task.
@@ -263,8 +289,14 @@ impl Job {
     }
 
     /// Time that is left until all its tasks are done, microseconds: the time so far, by the share of the work that is
-    /// done. A task's work is its stage's measured time; where none was measured, the mean of those that were.
+    /// done. A task's work is its stage's measured time; where none was measured, the mean of those that were. In a plan of
+    /// very many stages, all tasks count alike.
     pub fn left_us(&self, now_us: u64) -> Option<u64> {
+        let elapsed = u128::from(now_us.saturating_sub(self.submitted_us));
+        if self.stages.len() > Self::STAGES_LOOKED_AT_MAX {
+            let left = u128::from(self.n_needed.saturating_sub(self.n_done));
+            return u64::try_from((elapsed * left).checked_div(u128::from(self.n_done))?).ok();
+        }
         let own = (0..self.stages.len()).filter(|&i| !self.is_alias(StageIdx(i as u32)));
         let stages = own.map(|i| &self.stages[i]);
         let measured = stages.clone().filter(|s| s.mean_us > 0).map(|s| (s.table.n_done().max(1), s.mean_us));
@@ -278,7 +310,6 @@ impl Job {
             let (n_done, n) = (s.table.n_done(), s.need.n_tasks());
             (done + work(s, n_done), left + work(s, n.saturating_sub(n_done)))
         });
-        let elapsed = u128::from(now_us.saturating_sub(self.submitted_us));
         u64::try_from(elapsed.saturating_mul(left).checked_div(done)?).ok()
     }
 
@@ -293,50 +324,39 @@ fn takes_memory(state: TaskState) -> bool {
     matches!(state, TaskState::Held { holder, .. } if holder != NOBODY)
 }
 
-/// The job of a program that was just submitted.
+/// What the tasks and roots of a job that is over leave behind.
+pub(crate) struct Retired {
+    torn: Vec<Torn>,
+    roots: Roots,
+}
+
+impl Retired {
+    /// Pieces of memory that it has, about.
+    pub fn n_parts(&self) -> usize {
+        self.torn.iter().map(Torn::n_pages).sum::<usize>() + self.roots.n_turns()
+    }
+}
+
+/// The job of a program that was just submitted. Takes time for what it reads of other jobs alone.
 ///
 /// # Errors
 /// In words, where the program cannot be planned or refers to what does not exist.
 pub(crate) fn submit(
-    job: JobId,
     client: ClientId,
-    program: Arc<Program>,
+    prepared: Prepared,
     (now_us, jobs): (u64, &BTreeMap<JobId, Job>),
 ) -> Result<Job, String> {
-    let plan = Arc::new(Plan::of(&program).map_err(|e| e.to_string())?);
-    let mut is_output = vec![false; plan.stages.len()];
-    plan.outputs.iter().for_each(|o| is_output[o.0 as usize] = true);
-    let needs = plan.needs();
-    let roots = Roots::new(&plan, &needs);
-    let mut stages = Vec::with_capacity(plan.stages.len());
+    let Prepared { program, made } = prepared;
+    let made = *made?;
+    let Made { plan, mut stages, roots, aliases, outputs_left, n_needed, largest, .. } = made;
     let mut refs = BTreeSet::new();
-    let (mut outputs_left, mut n_needed) = (0, 0);
-    for (i, (stage, need)) in plan.stages.iter().zip(needs).enumerate() {
-        let own = (job, StageIdx(i as u32));
-        let canonical = if let StageKind::Held { job: of, output } = stage.kind {
-            refs.insert(JobId(of));
-            resolve(jobs, JobId(of), output, stage)?
-        } else {
-            own
-        };
-        refs.extend((canonical != own).then_some(canonical.0));
-        outputs_left += if is_output[i] { stage.grid.n_chunks() } else { 0 };
-        n_needed += if canonical == own { need.n_tasks() } else { 0 };
-        stages.push(StageState {
-            table: Table::new(stage.grid.n_chunks()),
-            canonical,
-            aliases: Vec::new(),
-            is_output: is_output[i],
-            need,
-            bytes_each: bytes_each(stage),
-            build: stage.kernel().map(|kernel| kernel.build.as_str().into()),
-            mean_us: 0,
-        });
+    for &(stage, of, output) in &aliases {
+        refs.insert(of);
+        let canonical = resolve(jobs, of, output, plan.stage(stage))?;
+        refs.insert(canonical.0);
+        stages[stage.0 as usize].canonical = canonical;
     }
-    let functions_build = stages.iter().find_map(|s| s.build.clone());
-    let is_alias = |s: &StageIdx| matches!(plan.stage(*s).kind, StageKind::Held { .. });
-    let has_alias_outputs = plan.outputs.iter().any(is_alias);
-    let roots_build = roots.stages().find_map(|stage| stages[stage.0 as usize].build.clone());
+    let has_alias_outputs = aliases.iter().any(|(stage, ..)| stages[stage.0 as usize].is_output);
     Ok(Job {
         number: JobNumber(0),
         client,
@@ -344,13 +364,17 @@ pub(crate) fn submit(
         program,
         plan,
         stages,
+        aliases: aliases.into_iter().map(|(stage, ..)| stage).collect(),
+        largest,
         outputs_left,
         n_done: 0,
         n_needed,
+        n_leased: 0,
         roots,
-        roots_build,
-        functions_build,
+        roots_build: made.roots_build,
+        functions_build: made.functions_build,
         memory_callable: 0,
+        committed: BTreeMap::new(),
         refs,
         n_referrers: 0,
         n_readers: 0,
@@ -384,27 +408,4 @@ fn resolve(jobs: &BTreeMap<JobId, Job>, of: JobId, output: u32, stage: &Stage) -
         return Err(format!("it reads {want} chunks of output {output} of job {number}, which has {have}"));
     }
     Ok(named.stage(out).canonical)
-}
-
-/// Bytes of a stage's chunks where the grid is regular (the last ones, which may be smaller, are charged in full).
-fn bytes_each(stage: &Stage) -> Option<u64> {
-    if stage.grid.axes().iter().any(|a| matches!(a, AxisGrid::Explicit { .. })) {
-        return None;
-    }
-    if matches!(stage.kind, StageKind::Write(_)) {
-        return Some(0);
-    }
-    let folded = stage.folded_axes().unwrap_or(&[]);
-    let kept = stage.grid.axes().iter().enumerate().filter(|(a, _)| !folded.contains(a));
-    let len: usize = kept.map(|(_, a)| a.chunk_max()).product();
-    let element: usize = stage.planes.iter().map(|d| d.size()).sum();
-    Some(len as u64 * element as u64)
-}
-
-/// Whether some chunk of a grid has no elements.
-pub(crate) fn has_empty_chunks(grid: &Grid) -> bool {
-    grid.axes().iter().any(|axis| match axis {
-        AxisGrid::Regular { len, .. } => *len == 0,
-        AxisGrid::Explicit { bounds } => bounds.windows(2).any(|w| w[0] == w[1]),
-    })
 }

@@ -16,6 +16,8 @@ mod limits;
 mod memory;
 mod order;
 mod place;
+mod prepared;
+mod publishing;
 mod readiness;
 mod recovery;
 mod reports;
@@ -33,5 +35,6 @@ pub use event::*;
 #[doc(hidden)]
 pub use limits::Bug;
 pub use limits::Limits;
-pub use scheduler::Scheduler;
+pub use prepared::Prepared;
+pub use scheduler::{Leftovers, Scheduler};
 pub use state::{ClientSummary, ClusterState, JobState, StageCounts, WorkerSummary};

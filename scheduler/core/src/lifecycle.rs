@@ -8,27 +8,28 @@
 use crate::event::{Action, ClientId, JobEnd, JobNumber};
 use crate::job::{self, Canonical, StageState};
 use crate::limits::Bug;
+use crate::prepared::Prepared;
 use crate::scheduler::Scheduler;
-use crate::table::{NOBODY, TaskState};
+use crate::table::TaskState;
 use crate::worker::ReadyKey;
 use std::cmp::Reverse;
 use std::collections::BTreeSet;
-use std::sync::Arc;
 use tilework_expr::{
-    ChunkIdx, Figures, Holding, Instruction, JobError, JobId, Program, StageIdx, TaskKey, TaskRange, Update,
-    WorkerId,
+    ChunkIdx, Figures, Holding, Instruction, JobError, JobId, StageIdx, TaskKey, TaskRange, Update, WorkerId,
 };
 
 impl Scheduler {
-    pub(crate) fn submit(&mut self, id: JobId, client: ClientId, program: Arc<Program>) {
+    pub(crate) fn submit(&mut self, id: JobId, client: ClientId, prepared: Prepared) {
         if self.jobs.contains_key(&id) {
             return;
         }
         self.last_number += 1;
+        let program = prepared.program.clone();
         let number = JobNumber(self.last_number);
-        let mut job = match job::submit(id, client, program, (self.now_us, &self.jobs)) {
+        let mut job = match job::submit(client, prepared, (self.now_us, &self.jobs)) {
             Ok(job) => job,
             Err(why) => {
+                self.leftovers.programs.push(program);
                 let error = JobError::Program(why);
                 let end = JobEnd::Failed(error.clone());
                 self.actions.push(Action::Ended { number, client, end, figures: Figures::default() });
@@ -37,11 +38,8 @@ impl Scheduler {
         };
         job.number = number;
         self.actions.push(Action::Began { job: id, number, client, n_tasks: job.progress().1 });
-        for (i, stage) in job.stages.iter().enumerate() {
-            let own = (id, StageIdx(i as u32));
-            if stage.canonical != own {
-                self.aliases_mut(stage.canonical).push(own);
-            }
+        for &stage in &job.aliases {
+            self.aliases_mut(job.stage(stage).canonical).push((id, stage));
         }
         for of in &job.refs {
             self.jobs.get_mut(of).expect("what a job reads exists").n_referrers += 1;
@@ -181,13 +179,12 @@ impl Scheduler {
         for &stage in &job.plan.outputs {
             let (of, made) = job.stage(stage).canonical;
             let mut list: Vec<Holding> = Vec::new();
-            for chunk in 0..job.plan.n_tasks(stage) {
-                let TaskState::Held { holder, .. } = self.jobs[&of].state(made, ChunkIdx(chunk)) else {
-                    continue;
-                };
-                holders.insert(holder);
-                push_holding(&mut list, TaskKey { job: of, stage: made, chunk: ChunkIdx(chunk) }, holder);
+            for (chunk, state) in self.jobs[&of].stage(made).table.live() {
+                if let TaskState::Held { holder, .. } = state {
+                    push_holding(&mut list, TaskKey { job: of, stage: made, chunk: ChunkIdx(chunk) }, holder);
+                }
             }
+            holders.extend(list.iter().map(|holding| holding.worker));
             outputs.push(list);
         }
         let addresses = holders.iter().map(|w| (*w, self.workers[w].hello.addresses.clone())).collect();
@@ -202,20 +199,11 @@ impl Scheduler {
     fn drop_chunks(&mut self, id: JobId) {
         let lease_ids: Vec<_> = self.leases.iter().filter(|(_, l)| l.job == id).map(|(i, _)| *i).collect();
         let job = self.jobs.get_mut(&id).expect("the job whose chunks are dropped");
-        let stages = job.retire();
-        job.roots.clear();
-        job.finished = true;
-        for (stage, tasks) in stages {
-            for (chunk, state) in tasks {
-                match state {
-                    TaskState::Held { holder, .. } if holder != NOBODY => {
-                        self.uncharge(holder, id, stage, ChunkIdx(chunk));
-                    }
-                    TaskState::Leased { lease } => {
-                        self.uncharge(self.leases[&lease].worker, id, stage, ChunkIdx(chunk))
-                    }
-                    _ => {}
-                }
+        self.leftovers.retired.push(job.retire());
+        for (worker, bytes) in std::mem::take(&mut job.committed) {
+            if let Some(w) = self.workers.get_mut(&worker) {
+                w.bytes_committed -= bytes;
+                self.dirty.insert(worker);
             }
         }
         for lease in lease_ids {
@@ -225,14 +213,14 @@ impl Scheduler {
         }
         let (lo, hi) = job_bounds(id);
         for (w, worker) in &mut self.workers {
-            let mine: Vec<ReadyKey> = worker.ready.range(lo..=hi).copied().collect();
+            let mut mine = worker.ready.split_off(&lo);
+            worker.ready.append(&mut mine.split_off(&hi));
             self.n_ready -= mine.len();
-            mine.iter().for_each(|k| {
-                worker.ready.remove(k);
-            });
+            self.leftovers.ready.extend(Some(mine).filter(|mine| !mine.is_empty()));
             worker.ready_us = if worker.ready.is_empty() { 0 } else { worker.ready_us };
             self.dirty.insert(*w);
         }
+        self.publishing.retain(|k, _| k.job != id);
         self.unplaced.retain(|k| k.job != id);
         self.trouble.retain(|k, _| k.job != id);
         self.forget(id);
@@ -253,10 +241,10 @@ impl Scheduler {
         self.forget(id);
         let Some(job) = self.jobs.remove(&id) else { return };
         self.unsettled.remove(&id);
-        for (i, stage) in job.stages.iter().enumerate() {
-            let own = (id, StageIdx(i as u32));
-            if stage.canonical != own && self.jobs.contains_key(&stage.canonical.0) {
-                self.aliases_mut(stage.canonical).retain(|a| *a != own);
+        for &stage in &job.aliases {
+            let canonical = job.stage(stage).canonical;
+            if self.jobs.contains_key(&canonical.0) {
+                self.aliases_mut(canonical).retain(|a| *a != (id, stage));
             }
         }
         for of in &job.refs {
@@ -265,6 +253,7 @@ impl Scheduler {
                 self.unsettled.insert(*of);
             }
         }
+        self.leftovers.jobs.push(job);
     }
 
     /// Ends the jobs that cannot go on, and with them those that read their outputs.
@@ -356,7 +345,7 @@ impl Scheduler {
     }
 }
 
-/// The first and the last place that a job's tasks can have in a queue.
+/// The first place that a job's tasks can have in a queue, and one behind the last.
 pub(crate) fn job_bounds(id: JobId) -> (ReadyKey, ReadyKey) {
     ((id, Reverse(StageIdx(u32::MAX)), ChunkIdx(0)), (id, Reverse(StageIdx(0)), ChunkIdx(u64::MAX)))
 }

@@ -36,6 +36,9 @@ pub struct Limits {
     pub bytes_per_us: u64,
     /// Time that a transfer costs however small it is, microseconds.
     pub transfer_us: u64,
+    /// Readers of chunks that are told with one event, and inputs that are looked at for them, where a chunk may have more
+    /// readers than that: the time that others wait.
+    pub publish_max: u64,
     /// Least time between two reports of a job's progress, microseconds.
     pub progress_interval_us: u64,
     /// A fault to play, for the test that the simulator finds it.
@@ -61,6 +64,7 @@ impl Default for Limits {
             root_memory_percent: 60,
             bytes_per_us: 1000,
             transfer_us: 300,
+            publish_max: 5_000,
             progress_interval_us: 100_000,
             #[cfg(any(test, feature = "planted-bugs"))]
             planted: None,
@@ -128,4 +132,8 @@ pub enum Bug {
     PutFailureIgnored,
     /// Jobs that nobody is there to do are waited with for ever.
     GraceIgnored,
+    /// A task is taken to need all of the chunks of which it reads a part.
+    WholeInputsCounted,
+    /// A chunk of which some readers were told, and which those have read, is dropped before the others are told.
+    PublicationForgotten,
 }

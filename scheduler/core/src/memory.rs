@@ -5,7 +5,6 @@
 
 use crate::job::Job;
 use crate::limits::Limits;
-use crate::order::waves;
 use crate::scheduler::Scheduler;
 use crate::table::TaskState;
 use std::cmp::Reverse;
@@ -143,7 +142,6 @@ impl Scheduler {
     fn make_room_in(&mut self, id: JobId, worker: WorkerId, target: u64) -> bool {
         let job = &self.jobs[&id];
         let Some(lowest) = job.roots.lowest_wave() else { return false };
-        let waves = waves(&job.plan);
         let roots: Vec<(usize, StageIdx)> = job.roots.remakes().collect();
         let mut any = false;
         for (root, stage) in roots {
@@ -154,7 +152,7 @@ impl Scheduler {
                 && let Some(chunk) = mine.pop()
             {
                 let key = TaskKey { job: id, stage, chunk: ChunkIdx(chunk) };
-                if let Some(wave) = self.awaited_by(key, &waves).filter(|wave| *wave > lowest) {
+                if let Some(wave) = self.awaited_by(key).filter(|wave| *wave > lowest) {
                     self.put_off(key, worker);
                     let job = self.jobs.get_mut(&id).expect("a job with roots");
                     job.roots.make_again(root, wave, chunk);
@@ -166,13 +164,16 @@ impl Scheduler {
     }
 
     /// The least wave of the tasks that are yet to read a chunk, if all of those wait for something else too.
-    fn awaited_by(&mut self, key: TaskKey, waves: &[u32]) -> Option<u32> {
+    fn awaited_by(&mut self, key: TaskKey) -> Option<u32> {
+        if self.publishing.contains_key(&key) {
+            return None;
+        }
         self.with_consumers(key, |me, consumers| {
             let mut least = None;
             for &(stage, chunk) in consumers {
                 match me.task(TaskKey { stage, chunk, ..key }) {
                     TaskState::Untouched | TaskState::Waiting { .. } => {
-                        let wave = waves[stage.0 as usize];
+                        let wave = me.jobs[&key.job].roots.wave_of(stage);
                         least = Some(least.map_or(wave, |w: u32| w.min(wave)));
                     }
                     TaskState::Held { .. } | TaskState::Released => {}

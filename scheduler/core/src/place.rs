@@ -2,6 +2,7 @@
 //!
 //! Knows sizes, holders and loads. Must not know leases.
 
+use crate::limits::Bug;
 use crate::scheduler::Scheduler;
 use crate::table::TaskState;
 use crate::worker::WorkerState;
@@ -76,8 +77,8 @@ impl Scheduler {
                 }
             }
             needs.total += needs.inputs;
-            // Those are bounds; where they do not fit everywhere, the exact sizes decide.
-            if me.memory_least < needs.total {
+            // Those are bounds; where they do not fit everywhere, the parts that the task reads decide.
+            if me.memory_least < needs.total && !me.limits.plays(Bug::WholeInputsCounted) {
                 needs.total = job.plan.task_bytes(key.stage, key.chunk);
             }
             needs

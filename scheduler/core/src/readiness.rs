@@ -40,8 +40,11 @@ impl Scheduler {
     /// A task needs its inputs no more.
     pub(crate) fn read_inputs(&mut self, key: TaskKey) {
         self.with_inputs(key, |me, inputs| {
-            for &(_, stage, chunk) in inputs {
-                me.read_once(TaskKey { stage, chunk, ..key });
+            for &(slot, stage, chunk) in inputs {
+                let input = TaskKey { stage, chunk, ..key };
+                if me.sees(input, (key.stage, slot, key.chunk)) {
+                    me.read_once(input);
+                }
             }
         });
     }
@@ -51,13 +54,18 @@ impl Scheduler {
         let TaskState::Held { holder, pending } = self.task(input) else { return };
         let pending = pending.saturating_sub(1);
         self.set(input, TaskState::Held { holder, pending });
-        if pending == 0 || (pending == 1 && self.limits.plays(Bug::ReleasedTooEarly)) {
+        if (pending == 0 || (pending == 1 && self.limits.plays(Bug::ReleasedTooEarly)))
+            && !self.is_publishing(input)
+        {
             self.release_unless_kept(input);
         }
     }
 
     /// Tells the readers of a chunk that it exists, and counts those that are yet to read it.
     fn publish(&mut self, key: TaskKey) {
+        if self.begin_publishing(key) {
+            return;
+        }
         let pending = self.with_consumers(key, |me, consumers| {
             let mut pending = 0;
             for &(stage, chunk) in consumers {
@@ -89,8 +97,13 @@ impl Scheduler {
     pub(crate) fn missing_inputs(&mut self, key: TaskKey, but: Option<TaskKey>) -> u32 {
         self.with_inputs(key, |me, inputs| {
             let job = &me.jobs[&key.job];
-            let missing = |&&(_, s, c): &&(usize, StageIdx, ChunkIdx)| {
-                !job.state(s, c).is_held() || but == Some(TaskKey { job: key.job, stage: s, chunk: c })
+            let missing = |&&(slot, s, c): &&(usize, StageIdx, ChunkIdx)| {
+                let input = TaskKey { job: key.job, stage: s, chunk: c };
+                but == Some(input)
+                    || match me.publishing.is_empty() {
+                        true => !job.state(s, c).is_held(),
+                        false => !me.sees(input, (key.stage, slot, key.chunk)),
+                    }
             };
             inputs.iter().filter(missing).count() as u32
         })
@@ -102,7 +115,8 @@ impl Scheduler {
         self.unplaced.push(key);
     }
 
-    fn release_unless_kept(&mut self, key: TaskKey) {
+    pub(crate) fn release_unless_kept(&mut self, key: TaskKey) {
+        self.publishing.remove(&key);
         let job = &self.jobs[&key.job];
         if job.stage(key.stage).is_output && job.wanted() {
             return;
@@ -118,7 +132,9 @@ impl Scheduler {
 
     /// A worker's memory is charged for a result no more.
     pub(crate) fn uncharge(&mut self, worker: WorkerId, job: JobId, stage: StageIdx, chunk: ChunkIdx) {
-        let bytes = self.jobs[&job].bytes(stage, chunk);
+        let job = self.jobs.get_mut(&job).expect("the job of a chunk");
+        let bytes = job.bytes(stage, chunk);
+        job.uncharge(worker, bytes);
         if let Some(w) = self.workers.get_mut(&worker) {
             w.bytes_committed -= bytes;
             self.dirty.insert(worker);

@@ -55,15 +55,9 @@ impl Scheduler {
             return;
         }
         let job = &self.jobs[&id];
-        for (i, stage) in job.stages.iter().enumerate() {
-            let idx = StageIdx(i as u32);
-            if stage.need.n_tasks() > 0 && !job.is_alias(idx) && stage.table.n_done() == 0 {
-                let chunk = stage.need.nth(0);
-                let (needed, most) = (job.plan.task_bytes(idx, chunk), self.memory_seen_for(id, idx));
-                if most > 0 && needed > most {
-                    return self.fail_for_memory(TaskKey { job: id, stage: idx, chunk }, needed);
-                }
-            }
+        if let Some((stage, needed)) = job.largest.first_over(|stage| self.memory_seen_for(id, stage)) {
+            let chunk = job.stage(stage).need.nth(0);
+            self.fail_for_memory(TaskKey { job: id, stage, chunk }, needed);
         }
     }
 
@@ -77,7 +71,10 @@ impl Scheduler {
         self.outbox.remove(&worker);
         let others: Vec<WorkerId> = self.workers.keys().copied().collect();
         others.into_iter().for_each(|w| self.tell(w, Instruction::PeerGone(worker)));
-        self.jobs.values_mut().for_each(|j| j.roots.orphan(worker));
+        for job in self.jobs.values_mut() {
+            job.roots.orphan(worker);
+            job.committed.remove(&worker);
+        }
         // Before anything that may follow from it: clients stop waiting for what this worker was to give or take.
         let held: Vec<JobId> = self.jobs.iter().filter(|(_, j)| j.client_holds).map(|(id, _)| *id).collect();
         held.into_iter().for_each(|id| self.update(id, Update::Lost { worker }));
@@ -165,7 +162,7 @@ impl Scheduler {
         if self.jobs[&key.job].stage(key.stage).is_output {
             self.unfinish(key.job);
         }
-        self.with_consumers(key, |me, consumers| {
+        let forget = |me: &mut Scheduler, consumers: &[(StageIdx, ChunkIdx)]| {
             for &(stage, chunk) in consumers {
                 let reader = TaskKey { stage, chunk, ..key };
                 match me.task(reader) {
@@ -179,7 +176,11 @@ impl Scheduler {
                     _ => {}
                 }
             }
-        });
+        };
+        match self.end_publishing(key) {
+            Some(reached) => forget(self, &reached),
+            None => self.with_consumers(key, forget),
+        }
     }
 
     /// Makes these tasks, which were done and now stand as waiting, run again; and before them what they read and
@@ -191,8 +192,9 @@ impl Scheduler {
             }
             let missing = self.with_inputs(key, |me, inputs| {
                 let mut missing = 0;
-                for &(_, stage, chunk) in inputs {
-                    missing += u32::from(!me.demand(TaskKey { stage, chunk, ..key }, &mut tasks));
+                for &(slot, stage, chunk) in inputs {
+                    let input = TaskKey { stage, chunk, ..key };
+                    missing += u32::from(!me.demand(input, (key.stage, slot, key.chunk), &mut tasks));
                 }
                 missing
             });
@@ -204,8 +206,15 @@ impl Scheduler {
     }
 
     /// One more reader for a chunk; whether the chunk exists. A dropped one is put on the list of tasks to revive.
-    fn demand(&mut self, input: TaskKey, tasks: &mut Vec<TaskKey>) -> bool {
+    fn demand(
+        &mut self,
+        input: TaskKey,
+        reader: (StageIdx, usize, ChunkIdx),
+        tasks: &mut Vec<TaskKey>,
+    ) -> bool {
         match self.task(input) {
+            // It will be told of it.
+            TaskState::Held { .. } if !self.sees(input, reader) => false,
             TaskState::Held { holder, pending } => {
                 self.set(input, TaskState::Held { holder, pending: pending + 1 });
                 true

@@ -16,9 +16,10 @@ impl Scheduler {
         self.dirty.insert(worker);
         for report in reports {
             match report {
-                Report::Alive { bytes_held, bytes_on_disk } => {
+                Report::Alive { bytes_held, bytes_on_disk, bytes_resident } => {
                     if let Some(w) = self.workers.get_mut(&worker) {
                         w.bytes_reported = (*bytes_held, *bytes_on_disk);
+                        w.bytes_resident = *bytes_resident;
                     }
                 }
                 Report::Done { lease, tasks, busy_us, bytes_fetched } => {

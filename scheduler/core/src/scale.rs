@@ -2,7 +2,7 @@
 //! program, or with the product of its stages and outputs. And parts of deep chains, of which only what they depend on
 //! is computed.
 
-use crate::{Action, ClientId, Event, Hello, Limits, Scheduler};
+use crate::{Action, ClientId, Event, Hello, Limits, Prepared, Scheduler};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use tilework_expr::{
@@ -40,7 +40,16 @@ fn part(e: &Expr, upto: isize) -> Expr {
 
 /// Runs a program on some workers, each of which does what it is told at once; how many tasks were done.
 fn run(outputs: &[Expr], n_workers: u32) -> u64 {
-    let mut scheduler = Scheduler::new(Limits::default());
+    run_watched(outputs, (n_workers, Limits::default()), |_| {})
+}
+
+/// The same, where somebody looks after each event.
+fn run_watched(
+    outputs: &[Expr],
+    (n_workers, limits): (u32, Limits),
+    mut look: impl FnMut(&Scheduler),
+) -> u64 {
+    let mut scheduler = Scheduler::new(limits);
     let mut actions = Vec::new();
     for w in 0..n_workers {
         let hello = Hello {
@@ -55,11 +64,16 @@ fn run(outputs: &[Expr], n_workers: u32) -> u64 {
         scheduler.handle(0, Event::WorkerJoined { worker: WorkerId(w), hello }, &mut actions);
     }
     let program = Arc::new(Program::new(outputs));
-    let submitted = Event::JobSubmitted { job: JobId(1), client: ClientId(1), program };
+    let prepared = Prepared::of(JobId(1), program);
+    let submitted = Event::JobSubmitted { job: JobId(1), client: ClientId(1), prepared };
     scheduler.handle(1, submitted, &mut actions);
     let (mut done, mut now_us) = (None, 1);
     while done.is_none() {
-        assert!(!actions.is_empty(), "nothing is done");
+        if actions.is_empty() {
+            assert_eq!(scheduler.next_wake_us(), Some(now_us), "nothing is done");
+            scheduler.handle(now_us, Event::Tick, &mut actions);
+            look(&scheduler);
+        }
         let mut events = Vec::new();
         for action in actions.drain(..) {
             match action {
@@ -75,6 +89,7 @@ fn run(outputs: &[Expr], n_workers: u32) -> u64 {
         for event in events {
             now_us += 1;
             scheduler.handle(now_us, event, &mut actions);
+            look(&scheduler);
         }
     }
     scheduler.check();
@@ -171,4 +186,62 @@ fn ladders_with_stages_between() {
         e = add(&swept, &e.binary(BinaryOp::Sub, &mean).unwrap());
     }
     assert!(run(&[part(&e, 3), e.reduce_all(Fold::Max).unwrap()], 2) > SOME as u64 / 2);
+}
+
+#[test]
+fn the_readers_of_a_chunk_are_told_bit_by_bit() {
+    let (n, publish_max) = (20_000, 300);
+    let x = literal(&[n], 1, 1);
+    let mean = x.reduce_all(Fold::Mean).unwrap().broadcast_to(&[n]).unwrap();
+    let spread = x.binary(BinaryOp::Sub, &mean).unwrap().reduce_all(Fold::Max).unwrap();
+    let waiting = |s: &Scheduler| {
+        let stages = s.jobs.values().flat_map(|job| &job.stages);
+        stages.map(|stage| stage.table.counts().waiting).sum::<u64>()
+    };
+    let (mut before, mut most_waiting, mut most_told) = (0, 0, 0);
+    // No reader of the mean is ready before it is there, and then they are, a few with each event.
+    let limits = Limits { publish_max, outstanding_max: 64, ..Limits::default() };
+    run_watched(&[spread], (3, limits), |s| {
+        let now = waiting(s);
+        most_told = most_told.max(before - now.min(before));
+        most_waiting = most_waiting.max(now);
+        before = now;
+    });
+    assert!(most_waiting >= n as u64, "{most_waiting} tasks waited for the mean");
+    assert!(most_told <= publish_max + 64, "{most_told} tasks were told in one event");
+}
+
+#[test]
+fn what_is_refused_and_what_nobody_touches_take_no_time() {
+    // A chunk that is made of a million.
+    let many = Expr::full(&[1 << 20], &Chunks::from(1), tilework_expr::Scalar::new(1.0)).unwrap();
+    let one = sweep(&many).rechunk(&Chunks::from(-1)).unwrap();
+    let program = Arc::new(Program::new(&[sweep(&one)]));
+    let prepared = Prepared::of(JobId(1), program);
+    let mut actions = Vec::new();
+    let mut scheduler = Scheduler::new(Limits::default());
+    scheduler.handle(0, Event::JobSubmitted { job: JobId(1), client: ClientId(1), prepared }, &mut actions);
+    let failed = actions.iter().find_map(|a| match a {
+        Action::Update { update: Update::Failed(why), .. } => Some(why.to_string()),
+        _ => None,
+    });
+    let text = failed.expect("it is refused");
+    assert!(text.contains("one chunk of it is made of 1048576 chunks, and at most 131072 can be"), "{text}");
+    // A corner of hundreds of stages of four billion chunks each.
+    let deep = sweeps(literal(&[1 << 32], 1, 1), 200);
+    assert_eq!(run(&[part(&deep, 1)], 2), 1 + (1..=201).sum::<u64>());
+}
+
+#[test]
+fn a_picture_of_a_large_plan_shows_what_is_under_way() {
+    let outputs: Vec<Expr> = (0..SOME / 4).map(|i| sweep(&literal(&[2], 1, i as u64))).collect();
+    let mut most = (0, 0);
+    run_watched(&outputs, (2, Limits::default()), |s| {
+        let state = s.state(1);
+        let Some(job) = state.jobs.first() else { return };
+        assert!(job.stages.len() <= 256 && job.stages.iter().all(|stage| stage.leased > 0), "{job:?}");
+        assert_eq!(job.n_stages, SOME as u64 / 2);
+        most = (most.0.max(job.stages.len()), most.1.max(job.leased));
+    });
+    assert!(most.0 > 1 && most.1 > 1, "{most:?} stages and tasks were under way at most");
 }

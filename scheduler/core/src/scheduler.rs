@@ -3,13 +3,15 @@
 //! Knows which theme handles which event. Must not know how a theme decides.
 
 use crate::event::{Action, ClientHello, ClientId, Event};
-use crate::job::Job;
+use crate::job::{Job, Retired};
 use crate::limits::{Bug, Limits};
+use crate::publishing::Publication;
 use crate::table::TaskState;
-use crate::worker::{Lease, WorkerState};
+use crate::worker::{Lease, ReadyKey, WorkerState};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
 use tilework_expr::{
-    ChunkIdx, Instruction, JobError, JobId, LeaseId, StageIdx, TaskKey, TaskRange, Update, WorkerId,
+    ChunkIdx, Instruction, JobError, JobId, LeaseId, Program, StageIdx, TaskKey, TaskRange, Update, WorkerId,
 };
 
 /// What went wrong with a task so far.
@@ -82,6 +84,33 @@ pub struct Scheduler {
     pub(crate) outbox: BTreeMap<WorkerId, Vec<Instruction>>,
     pub(crate) actions: Vec<Action>,
     pub(crate) scratch: Scratch,
+    /// Chunks whose readers are being told of them.
+    pub(crate) publishing: BTreeMap<TaskKey, Publication>,
+    pub(crate) leftovers: Leftovers,
+}
+
+/// What is of no use any more: jobs that are gone, and what was known of the tasks of others. To drop it takes long for
+/// large jobs, and can be done elsewhere.
+#[derive(Default)]
+pub struct Leftovers {
+    /// Of jobs that were refused.
+    pub(crate) programs: Vec<Arc<Program>>,
+    pub(crate) jobs: Vec<Job>,
+    pub(crate) retired: Vec<Retired>,
+    pub(crate) ready: Vec<BTreeSet<ReadyKey>>,
+}
+
+impl Leftovers {
+    /// Parts beyond which it is worth to drop them elsewhere.
+    const MUCH: usize = 1024;
+
+    fn is_much(&self) -> bool {
+        let programs = self.programs.iter().map(|program| program.nodes.len());
+        let jobs = self.jobs.iter().map(|job| job.stages.len());
+        let retired = self.retired.iter().map(Retired::n_parts);
+        let ready = self.ready.iter().map(BTreeSet::len);
+        programs.chain(jobs).chain(retired).chain(ready).sum::<usize>() > Self::MUCH
+    }
 }
 
 /// Lists that are used again and again, so that the hot path allocates none.
@@ -121,6 +150,8 @@ impl Scheduler {
             outbox: BTreeMap::new(),
             actions: Vec::new(),
             scratch: Scratch::default(),
+            publishing: BTreeMap::new(),
+            leftovers: Leftovers::default(),
         }
     }
 
@@ -128,12 +159,16 @@ impl Scheduler {
     /// not exist (any more) change nothing.
     pub fn handle(&mut self, now_us: u64, event: Event, out: &mut Vec<Action>) {
         self.now_us = self.now_us.max(now_us);
+        self.leftovers = Leftovers::default();
         match event {
             Event::WorkerJoined { worker, hello } => self.join(worker, hello),
             Event::WorkerReported { worker, reports } => self.reported(worker, &reports),
-            Event::WorkerLost { worker, why } => self.lose(worker, &why),
+            Event::WorkerLost { worker, why } => {
+                let why = self.with_memory(worker, why);
+                self.lose(worker, &why);
+            }
             Event::WorkerLeaving { worker } => self.leave(worker),
-            Event::JobSubmitted { job, client, program } => self.submit(job, client, program),
+            Event::JobSubmitted { job, client, prepared } => self.submit(job, client, prepared),
             Event::JobReleased { job } => self.release_job(job),
             Event::JobCancelled { job, by } => self.cancel(job, by),
             Event::ClientJoined { client, hello } => {
@@ -143,6 +178,7 @@ impl Scheduler {
             Event::ClientLost { client } => self.client_lost(client),
             Event::Tick => {}
         }
+        self.publish_some();
         self.find_silent();
         self.settle();
         if self.find_alone() {
@@ -152,12 +188,20 @@ impl Scheduler {
         out.append(&mut self.actions);
     }
 
+    /// What the last event left behind, if it is much: to be dropped where nobody waits. The next event drops it
+    /// otherwise.
+    #[must_use]
+    pub fn take_leftovers(&mut self) -> Option<Leftovers> {
+        self.leftovers.is_much().then(|| std::mem::take(&mut self.leftovers))
+    }
+
     /// When [`Event::Tick`] should come at the latest, if nothing else comes before.
     #[must_use]
     pub fn next_wake_us(&self) -> Option<u64> {
         let grace = self.alone.values().min().map(|since| since.saturating_add(self.limits.grace_us));
         let silence = Some(self.silence_check_us).filter(|at| *at != u64::MAX);
-        grace.into_iter().chain(silence).min()
+        let more = self.wants_to_publish().then_some(self.now_us);
+        grace.into_iter().chain(silence).chain(more).min()
     }
 
     /// Brings everything to rest: failed and finished jobs, ready tasks, workers with room.

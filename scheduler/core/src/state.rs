@@ -3,10 +3,11 @@
 //! Knows what to show. Must not know how it is shown.
 
 use crate::event::{ClientHello, ClientId, JobNumber};
-use crate::job::{Job, StageState};
+use crate::job::{Canonical, Job};
 use crate::scheduler::Scheduler;
 use crate::table::{NOBODY, TaskState};
 use std::cmp::Reverse;
+use std::collections::BTreeSet;
 use tilework_expr::{ChunkIdx, JobId, StageIdx, TaskKey, WorkerId};
 
 /// Jobs that a picture shows at most: those that are not finished first, then the latest.
@@ -192,27 +193,28 @@ impl Scheduler {
             hello: hello.clone(),
             up_us: now_us - since_us,
         });
-        let mut jobs: Vec<&Job> = self.jobs.values().collect();
-        jobs.sort_unstable_by_key(|j| (j.finished, Reverse(j.number)));
+        let mut jobs: Vec<(JobId, &Job)> = self.jobs.iter().map(|(id, j)| (*id, j)).collect();
+        jobs.sort_unstable_by_key(|(_, j)| (j.finished, Reverse(j.number)));
         jobs.truncate(JOBS_SHOWN_MAX);
-        jobs.sort_unstable_by_key(|j| j.number);
+        jobs.sort_unstable_by_key(|(_, j)| j.number);
         let mut room = STAGES_SHOWN_MAX;
+        let under_way: BTreeSet<Canonical> = self.leases.values().map(|l| (l.job, l.stage)).collect();
         ClusterState {
             up_us: now_us,
             workers: workers.collect(),
             clients: clients.collect(),
             n_jobs: self.jobs.len() as u64,
-            jobs: jobs.into_iter().map(|j| j.picture(now_us, &mut room)).collect(),
+            jobs: jobs.into_iter().map(|(id, j)| j.picture(now_us, &mut room, (id, &under_way))).collect(),
         }
     }
 }
 
 impl Job {
-    /// A picture of it, with at most `room` stages, which is how many more may be shown.
-    fn picture(&self, now_us: u64, room: &mut usize) -> JobState {
+    /// A picture of it, with at most `room` stages, which is how many more may be shown. Of some stages, workers have tasks.
+    fn picture(&self, now_us: u64, room: &mut usize, under_way: (JobId, &BTreeSet<Canonical>)) -> JobState {
         let (done, total) = self.progress();
         let (late_done, late_us) = self.pace.of_late(now_us, done);
-        let stages = if self.finished { Vec::new() } else { self.stages_shown(*room) };
+        let stages = if self.finished { Vec::new() } else { self.stages_shown(*room, under_way) };
         *room -= stages.len();
         JobState {
             number: self.number,
@@ -222,7 +224,7 @@ impl Job {
             dormant: !self.wanted(),
             total,
             done,
-            leased: self.stages.iter().map(|s| s.table.counts().leased).sum(),
+            leased: self.n_leased(),
             bytes_held: self.bytes_held,
             elapsed_us: self.ended_us.unwrap_or(now_us) - self.submitted_us,
             left_us: if self.finished { None } else { self.left_us(now_us) },
@@ -233,21 +235,23 @@ impl Job {
         }
     }
 
-    fn stages_shown(&self, room: usize) -> Vec<StageCounts> {
+    fn stages_shown(&self, room: usize, (id, under_way): (JobId, &BTreeSet<Canonical>)) -> Vec<StageCounts> {
         let all = self.stages.len() <= room;
-        let shown = |s: &StageState| {
-            let c = s.table.counts();
+        let shown = |i: &StageIdx| {
+            let c = self.stage(*i).table.counts();
             all || c.leased + c.ready + c.waiting > 0
         };
-        let stages = self.stages.iter().enumerate().filter(|(_, s)| shown(s)).take(room);
-        let counts = stages.map(|(i, s)| StageCounts {
-            stage: StageIdx(i as u32),
-            operation: self.plan.describe(StageIdx(i as u32)),
-            total: s.need.n_tasks(),
-            done: s.table.n_done(),
-            leased: s.table.counts().leased,
-            held: s.table.counts().held,
-        });
-        counts.collect()
+        let counts = |i: StageIdx| {
+            let s = self.stage(i);
+            let (total, done, c) = (s.need.n_tasks(), s.table.n_done(), s.table.counts());
+            let operation = self.plan.describe(i);
+            StageCounts { stage: i, operation, total, done, leased: c.leased, held: c.held }
+        };
+        if self.stages.len() <= Job::STAGES_LOOKED_AT_MAX {
+            let stages = (0..self.stages.len() as u32).map(StageIdx);
+            return stages.filter(shown).take(room).map(counts).collect();
+        }
+        let (first, last) = ((id, StageIdx(0)), (id, StageIdx(u32::MAX)));
+        under_way.range(first..=last).take(room).map(|(_, stage)| counts(*stage)).collect()
     }
 }

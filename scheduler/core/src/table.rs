@@ -7,6 +7,8 @@ use tilework_expr::{LeaseId, WorkerId};
 
 /// Tasks of one page.
 const PAGE: u64 = 1024;
+/// Tasks of the pages that are kept together.
+const SHEET: u64 = 1024 * PAGE;
 
 /// Where a task, and with it the chunk that it makes, stands.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -86,6 +88,7 @@ impl Counts {
     }
 }
 
+#[derive(Clone, Debug)]
 enum Page {
     Untouched,
     Live {
@@ -96,17 +99,39 @@ enum Page {
     Retired,
 }
 
-/// The states of all tasks of one stage.
+/// The pages of neighbouring tasks; none before the first of those tasks is touched.
+type Sheet = Vec<Page>;
+
+/// The states of all tasks of one stage. What it takes of memory and time does not grow with the tasks that were not
+/// touched.
+#[derive(Clone, Debug)]
 pub(crate) struct Table {
     n_tasks: u64,
-    pages: Vec<Page>,
+    /// None before the first task is touched, and once all tasks are finished with.
+    sheets: Vec<Sheet>,
+    /// Whether the tasks without a page are finished with.
+    retired: bool,
     counts: Counts,
+}
+
+/// Pages that a table has no use for any more.
+pub(crate) struct Torn {
+    sheets: Vec<Sheet>,
+}
+
+impl Torn {
+    pub fn is_empty(&self) -> bool {
+        self.sheets.is_empty()
+    }
+
+    pub fn n_pages(&self) -> usize {
+        self.sheets.iter().map(Vec::len).sum()
+    }
 }
 
 impl Table {
     pub fn new(n_tasks: u64) -> Table {
-        let pages = (0..n_tasks.div_ceil(PAGE)).map(|_| Page::Untouched).collect();
-        Table { n_tasks, pages, counts: Counts::default() }
+        Table { n_tasks, sheets: Vec::new(), retired: false, counts: Counts::default() }
     }
 
     pub fn n_tasks(&self) -> u64 {
@@ -122,18 +147,38 @@ impl Table {
         self.counts.held + self.counts.released
     }
 
+    fn without_page(&self) -> TaskState {
+        if self.retired { TaskState::Released } else { TaskState::Untouched }
+    }
+
     pub fn get(&self, chunk: u64) -> TaskState {
-        match &self.pages[(chunk / PAGE) as usize] {
-            Page::Untouched => TaskState::Untouched,
-            Page::Live { tasks, .. } => tasks[(chunk % PAGE) as usize],
-            Page::Retired => TaskState::Released,
+        let sheet = self.sheets.get((chunk / SHEET) as usize);
+        match sheet.and_then(|pages| pages.get((chunk % SHEET / PAGE) as usize)) {
+            None => self.without_page(),
+            Some(Page::Untouched) => TaskState::Untouched,
+            Some(Page::Live { tasks, .. }) => tasks[(chunk % PAGE) as usize],
+            Some(Page::Retired) => TaskState::Released,
         }
+    }
+
+    /// The page of a task, which is made if there was none.
+    fn page(&mut self, chunk: u64) -> &mut Page {
+        let without = if self.retired { Page::Retired } else { Page::Untouched };
+        if self.sheets.is_empty() {
+            self.sheets.resize_with(self.n_tasks.div_ceil(SHEET) as usize, Vec::new);
+        }
+        let sheet = &mut self.sheets[(chunk / SHEET) as usize];
+        if sheet.is_empty() {
+            let n_tasks = (self.n_tasks - chunk / SHEET * SHEET).min(SHEET);
+            sheet.resize(n_tasks.div_ceil(PAGE) as usize, without);
+        }
+        &mut sheet[(chunk % SHEET / PAGE) as usize]
     }
 
     /// Moves a task and returns where it stood.
     pub fn set(&mut self, chunk: u64, to: TaskState) -> TaskState {
         let n_in_page = (self.n_tasks - chunk / PAGE * PAGE).min(PAGE);
-        let page = &mut self.pages[(chunk / PAGE) as usize];
+        let page = self.page(chunk);
         match page {
             Page::Untouched => {
                 let tasks = vec![TaskState::Untouched; n_in_page as usize].into();
@@ -155,37 +200,46 @@ impl Table {
     }
 
     /// Marks every task as finished with.
-    pub fn retire_all(&mut self) {
-        self.pages.iter_mut().for_each(|p| *p = Page::Retired);
+    pub fn retire_all(&mut self) -> Torn {
+        self.retired = true;
         self.counts = Counts { released: self.n_tasks, ..Counts::default() };
+        Torn { sheets: std::mem::take(&mut self.sheets) }
     }
 
     /// All tasks on pages that are in use, with their states.
     pub fn live(&self) -> impl Iterator<Item = (u64, TaskState)> + '_ {
-        self.pages.iter().enumerate().flat_map(|(p, page)| {
+        let sheets = self.sheets.iter().zip(0u64..);
+        let pages = sheets.flat_map(|(pages, i)| pages.iter().zip((i * SHEET..).step_by(PAGE as usize)));
+        pages.flat_map(|(page, first)| {
             let tasks: &[TaskState] = match page {
                 Page::Live { tasks, .. } => tasks,
                 _ => &[],
             };
-            tasks.iter().enumerate().map(move |(i, &s)| (p as u64 * PAGE + i as u64, s))
+            tasks.iter().zip(first..).map(|(&state, chunk)| (chunk, state))
         })
     }
 
     /// Whether the counts are those of the states.
     pub fn check(&self) {
         let mut counts = Counts::default();
-        for (p, page) in self.pages.iter().enumerate() {
-            match page {
-                Page::Untouched => {}
-                Page::Retired => counts.released += (self.n_tasks - p as u64 * PAGE).min(PAGE),
-                Page::Live { left, tasks } => {
-                    tasks.iter().for_each(|&s| counts.moved(TaskState::Untouched, s));
-                    let want = tasks.iter().filter(|s| **s != TaskState::Released).count() as u64;
-                    assert_eq!(*left, want, "tasks left on page {p}");
-                    assert!(want > 0, "page {p} is finished with and kept");
+        let mut n_paged = 0;
+        for (i, pages) in self.sheets.iter().enumerate().filter(|(_, pages)| !pages.is_empty()) {
+            let n_tasks = (self.n_tasks - i as u64 * SHEET).min(SHEET);
+            n_paged += n_tasks;
+            for (p, page) in pages.iter().enumerate() {
+                match page {
+                    Page::Untouched => {}
+                    Page::Retired => counts.released += (n_tasks - p as u64 * PAGE).min(PAGE),
+                    Page::Live { left, tasks } => {
+                        tasks.iter().for_each(|&s| counts.moved(TaskState::Untouched, s));
+                        let want = tasks.iter().filter(|s| **s != TaskState::Released).count() as u64;
+                        assert_eq!(*left, want, "tasks left on page {p}");
+                        assert!(want > 0, "page {p} is finished with and kept");
+                    }
                 }
             }
         }
+        counts.released += if self.retired { self.n_tasks - n_paged } else { 0 };
         assert_eq!(self.counts, counts, "counts of a stage");
     }
 }
@@ -210,6 +264,31 @@ mod tests {
         t.set(1025, TaskState::Waiting { missing: 1 });
         assert_eq!((t.get(1025), t.get(1024)), (TaskState::Waiting { missing: 1 }, TaskState::Released));
         t.check();
+    }
+
+    #[test]
+    fn tasks_that_nobody_touches_take_nothing() {
+        let mut t = Table::new(1 << 32);
+        assert_eq!((t.get(1 << 31), t.sheets.capacity()), (TaskState::Untouched, 0));
+        t.set((1 << 32) - 1, TaskState::Ready { worker: None });
+        t.set(5, TaskState::Released);
+        t.check();
+        let pages: usize = t.sheets.iter().map(Vec::len).sum();
+        assert_eq!((t.sheets.len(), pages, t.live().count()), (4096, 2048, 2048));
+        assert_eq!(t.live().last(), Some(((1 << 32) - 1, TaskState::Ready { worker: None })));
+        drop(t.retire_all());
+        assert_eq!(
+            (t.get(5), t.get(1 << 31), t.n_done()),
+            (TaskState::Released, TaskState::Released, 1 << 32)
+        );
+        t.check();
+        // One that is to be made again after all.
+        t.set(1 << 31, TaskState::Waiting { missing: 1 });
+        t.check();
+        assert_eq!(
+            (t.get((1 << 31) + 1), t.get(7), t.live().count()),
+            (TaskState::Released, TaskState::Released, 1024)
+        );
     }
 
     #[test]

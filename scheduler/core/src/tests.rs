@@ -1,6 +1,6 @@
 //! Small cases, with the exact actions that they must bring about.
 
-use crate::{Action, ClientHello, ClientId, Event, Hello, JobEnd, JobNumber, Limits, Scheduler};
+use crate::{Action, ClientHello, ClientId, Event, Hello, JobEnd, JobNumber, Limits, Prepared, Scheduler};
 use std::sync::Arc;
 use tilework_expr::{
     AxisChunks, BinaryOp, Chunks, DType, Expr, Figures, FileKind, FileRef, Fold, Holding, Instruction,
@@ -55,7 +55,8 @@ impl Case {
 
     fn submit(&mut self, job: u64, outputs: &[Expr]) -> Vec<Action> {
         let program = Arc::new(Program::new(outputs));
-        self.event(Event::JobSubmitted { job: JobId(job), client: ClientId(1), program })
+        let job = JobId(job);
+        self.event(Event::JobSubmitted { job, client: ClientId(1), prepared: Prepared::of(job, program) })
     }
 
     fn report(&mut self, worker: u32, report: Report) -> Vec<Action> {
@@ -407,7 +408,8 @@ fn a_picture_of_many_jobs_and_stages_is_bounded() {
     let program = Arc::new(Program::new(&[read("a", 2, 1).unary(tilework_expr::UnaryOp::Sin).unwrap()]));
     for job in 0..1100 {
         let (job, client, program) = (JobId(job), ClientId(1), program.clone());
-        case.scheduler.handle(1, Event::JobSubmitted { job, client, program }, &mut Vec::new());
+        let prepared = Prepared::of(job, program);
+        case.scheduler.handle(1, Event::JobSubmitted { job, client, prepared }, &mut Vec::new());
     }
     let state = case.scheduler.state(case.now_us);
     assert_eq!((state.n_jobs, state.jobs.len(), state.jobs[0].number), (1100, 1000, JobNumber(101)));
@@ -478,6 +480,24 @@ fn a_job_that_nobody_is_there_to_do_fails_after_a_time_and_says_how_the_workers_
         ended: "the last to end: 'w0' (it aborted), 'w1' (killed)".to_owned(),
     };
     assert_eq!(updates(&actions), [&Update::Failed(error)]);
+}
+
+#[test]
+fn a_worker_that_was_lost_with_its_memory_full_is_said_to_be() {
+    let text = |bytes_resident| {
+        let mut case = Case::with_workers(1);
+        case.submit(0, &[read("a", 4, 1)]);
+        case.report(0, Report::Alive { bytes_held: 100, bytes_resident });
+        case.event(Event::WorkerLost { worker: WorkerId(0), why: "its connection closed".to_owned() });
+        case.now_us += Limits::default().grace_us;
+        let actions = case.event(Event::Tick);
+        let [Update::Failed(error)] = updates(&actions)[..] else { panic!("{actions:?}") };
+        error.to_string()
+    };
+    let full = "'w0' (its connection closed; its process had 950 kB when it was last heard of, and may use 1.00 MB: the \
+                system may have killed it for memory)";
+    assert!(text(950_000).ends_with(full), "{}", text(950_000));
+    assert!([0, 500_000].into_iter().all(|bytes| text(bytes).ends_with("'w0' (its connection closed)")));
 }
 
 #[test]
@@ -580,6 +600,26 @@ fn what_is_kept_is_spread_by_free_memory_and_refused_with_numbers_where_it_does_
     let Update::Failed(JobError::Full { operation, needed, held, limit }) = end else { panic!("{end:?}") };
     assert_eq!((operation.as_str(), needed, limit), ("read", 8, 1000));
     assert!((880..=900).contains(&held), "{held}");
+}
+
+#[test]
+fn a_task_needs_what_it_reads_of_chunks_and_not_the_chunks() {
+    let file = FileRef { kind: FileKind::Npy, path: "x".to_owned(), member: String::new() };
+    let chunks = |rows, columns| Chunks::Axes([rows, columns].map(AxisChunks::Len).to_vec());
+    // 6400 bytes in ten chunks of rows, which are read by two: by columns, of 640 bytes each, and by themselves.
+    let rows = Expr::read((file, Stored::Rows), &[40, 20], &chunks(4, 20), DType::F64).unwrap();
+    let rows = rows.map_blocks(function("0f")).unwrap();
+    let columns = rows.rechunk(&chunks(40, 2)).unwrap().map_blocks(function("0f")).unwrap();
+    for (workers, memory) in [(1, 8000), (2, 4500), (3, 3200), (4, 2400)] {
+        let (_, _, end) = run_to_end(memory, workers, columns.reduce_all(Fold::Sum).unwrap());
+        assert!(matches!(end, Update::Done { .. }), "{workers} workers: {end:?}");
+    }
+    // A column's parts and its result are too much for any number of workers.
+    let (_, _, end) = run_to_end(1200, 10, columns);
+    assert!(
+        matches!(end, Update::Failed(JobError::Memory { limit: 1200, needed, .. }) if needed < 2000),
+        "{end:?}"
+    );
 }
 
 fn function(build: &str) -> Kernel {

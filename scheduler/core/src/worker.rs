@@ -23,6 +23,8 @@ pub(crate) struct WorkerState {
     pub last_heard_us: u64,
     /// What it last said that it has in memory, and on its disk.
     pub bytes_reported: (u64, u64),
+    /// The memory that its process last said that it has, bytes.
+    pub bytes_resident: u64,
     /// Whether it said goodbye.
     pub leaving: bool,
     /// Ready tasks that will be leased to it.
@@ -50,6 +52,7 @@ impl WorkerState {
             joined_us: now_us,
             last_heard_us: now_us,
             bytes_reported: (0, 0),
+            bytes_resident: 0,
             leaving: false,
             ready: BTreeSet::new(),
             ready_us: 0,

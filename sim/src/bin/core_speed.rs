@@ -67,7 +67,8 @@ fn time(name: &str, outputs: &[Expr]) {
         c.to_scheduler.push_back(scheduler::Event::WorkerJoined { worker: WorkerId(w as u32), hello });
     }
     let client = scheduler::ClientId(0);
-    c.to_scheduler.push_back(scheduler::Event::JobSubmitted { job: JobId(0), client, program });
+    let prepared = scheduler::Prepared::of(JobId(0), program);
+    c.to_scheduler.push_back(scheduler::Event::JobSubmitted { job: JobId(0), client, prepared });
     let start = cpu_seconds();
     c.play();
     let seconds = cpu_seconds() - start;

@@ -1,6 +1,7 @@
 //! Everything that can wake a worker, and everything that it can ask for.
 
-use tilework_expr::{Instruction, LeaseId, Region, Report, TaskError, TaskKey, WorkerId};
+use crate::planned::Planned;
+use tilework_expr::{Instruction, JobId, LeaseId, Region, Report, TaskError, TaskKey, WorkerId};
 
 /// One transfer into this worker. Never used twice.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, PartialOrd, Ord)]
@@ -44,6 +45,13 @@ pub struct Feed {
 pub enum Event {
     /// The scheduler spoke.
     Told(Vec<Instruction>),
+    /// A job that the scheduler is about to speak of was planned. One that was not is planned when it is spoken of.
+    Planned {
+        /// The job.
+        job: JobId,
+        /// Its plan.
+        planned: Planned,
+    },
     /// A client put a literal's chunk here; it is in the store under its key.
     Put {
         /// The lease that the client named.

@@ -4,6 +4,7 @@
 
 use crate::event::{Action, FetchId, Whence};
 use crate::limits::Bug;
+use crate::planned::Planned;
 use crate::queue::Elsewhere;
 use crate::reports::Done;
 use crate::tasks::Stopping;
@@ -11,8 +12,7 @@ use crate::worker::{Job, Worker};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use tilework_expr::{
-    AxisGrid, ChunkIdx, Instruction, JobId, LeaseId, Plan, Program, Report, Stage, StageIdx, StageKind,
-    TaskKey, TaskRange, WorkerId,
+    Instruction, JobId, LeaseId, Program, Report, StageIdx, StageKind, TaskKey, TaskRange, WorkerId,
 };
 
 impl Worker {
@@ -34,9 +34,11 @@ impl Worker {
 
     fn define(&mut self, id: JobId, program: &Arc<Program>) {
         if self.jobs.contains_key(&id) {
+            self.planned.remove(&id);
             return;
         }
-        let plan = Plan::of(program).map(Arc::new).map_err(|e| e.to_string());
+        let planned = self.planned.remove(&id).unwrap_or_else(|| Planned::of(program));
+        let Planned { plan, bytes_each } = planned;
         let stages = plan.as_ref().map_or(&[][..], |p| &p.stages);
         let canonical = stages.iter().enumerate().map(|(i, stage)| match stage.kind {
             StageKind::Held { job, output } => {
@@ -48,15 +50,6 @@ impl Worker {
         });
         let canonical = canonical.collect();
         let mean_us = vec![0; stages.len()];
-        let each = |(i, stage): (usize, &Stage)| {
-            let plan = plan.as_ref().ok()?;
-            let even = |a: &AxisGrid| match a {
-                AxisGrid::Regular { len, chunk } => len % chunk == 0,
-                AxisGrid::Explicit { .. } => false,
-            };
-            stage.grid.axes().iter().all(even).then(|| plan.out_bytes(StageIdx(i as u32), ChunkIdx(0)))
-        };
-        let bytes_each = stages.iter().enumerate().map(each).collect();
         self.jobs.insert(id, Job { plan, canonical, mean_us, bytes_each });
     }
 
@@ -153,6 +146,7 @@ impl Worker {
 
     /// The scheduler is gone, or takes this worker for gone: nothing that was said counts any more.
     pub(crate) fn disconnected(&mut self, out: &mut Vec<Action>) {
+        self.planned.clear();
         let jobs: Vec<JobId> = self.jobs.keys().copied().collect();
         jobs.into_iter().for_each(|id| self.forget(id, out));
         let early: BTreeSet<TaskKey> =

@@ -8,6 +8,7 @@ mod event;
 mod instructions;
 mod limits;
 mod pages;
+mod planned;
 mod queue;
 mod reports;
 mod running;
@@ -23,4 +24,5 @@ pub use event::*;
 #[doc(hidden)]
 pub use limits::Bug;
 pub use limits::Limits;
+pub use planned::Planned;
 pub use worker::{Worker, WorkerUse};

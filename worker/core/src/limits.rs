@@ -95,4 +95,6 @@ pub enum Bug {
     SpillFailureForgotten,
     /// A chunk on the disk that cannot be read is not reported.
     DamageSwallowed,
+    /// A task is taken to need all of the chunks of which it reads a part.
+    WholeInputsCounted,
 }

@@ -124,8 +124,9 @@ impl Worker {
         let mut reports = self.outgoing.take();
         if self.now_us >= self.outgoing.alive_at_us {
             self.outgoing.alive_at_us = self.now_us + self.limits.alive_us;
-            let bytes_on_disk = self.store.bytes_on_disk;
-            reports.push(Report::Alive { bytes_held: self.store.bytes_used(), bytes_on_disk });
+            let (bytes_held, bytes_on_disk) = (self.store.bytes_used(), self.store.bytes_on_disk);
+            // What its process has, the driver knows.
+            reports.push(Report::Alive { bytes_held, bytes_on_disk, bytes_resident: 0 });
         }
         out.push(Action::Report(reports));
     }

@@ -330,6 +330,13 @@ impl Store {
         true
     }
 
+    /// Frees all of the idle cache.
+    pub fn free_idle(&mut self, out: &mut Vec<Action>) {
+        while let Some((_, id)) = self.idle.first().copied() {
+            self.remove_fetch(id, out);
+        }
+    }
+
     /// Whether `bytes` more could be made to fit under the limit.
     pub fn could_fit(&self, bytes: u64, limits: &Limits) -> bool {
         self.bytes_used() - self.bytes_idle + bytes <= limits.memory_bytes

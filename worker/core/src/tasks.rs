@@ -10,9 +10,7 @@ use crate::reports::Done;
 use crate::store::Stage;
 use crate::worker::Worker;
 use std::cmp::Reverse;
-use tilework_expr::{
-    ChunkIdx, JobId, LeaseId, Plan, Region, Report, StageIdx, TaskError, TaskKey, WorkerId, region_len,
-};
+use tilework_expr::{ChunkIdx, JobId, LeaseId, Plan, Region, Report, StageIdx, TaskError, TaskKey, WorkerId};
 
 /// The peer in a report about an input that nobody is known to have.
 const NOBODY: WorkerId = WorkerId(u32::MAX);
@@ -52,6 +50,25 @@ pub(crate) struct Stopping {
 enum Origin {
     Here(Source),
     Fetched(Whence, Option<Region>, u64),
+}
+
+/// Where all inputs of a task are to come from.
+struct Found {
+    origins: Vec<(usize, TaskKey, Origin)>,
+    /// Bytes that will be reserved or fetched for it.
+    bytes: u64,
+    /// Of those, the ones that come from other workers.
+    moved: u64,
+}
+
+impl Found {
+    /// What is here already.
+    fn here(&self) -> impl Iterator<Item = Source> + '_ {
+        self.origins.iter().filter_map(|(_, _, origin)| match origin {
+            Origin::Here(source) => Some(*source),
+            Origin::Fetched(..) => None,
+        })
+    }
 }
 
 /// What came of looking at the next task.
@@ -113,60 +130,51 @@ impl Worker {
         let job = &self.jobs[&key.job];
         let bytes = job.bytes(plan, key.stage, key.chunk);
         let reserved = bytes.saturating_add(plan.scratch_bytes(key.stage, key.chunk, inputs));
-        let read = inputs.iter().map(|&(_, s, c)| job.bytes(plan, s, c)).sum::<u64>();
-        let needed = reserved.saturating_add(read);
+        let whole = inputs.iter().map(|&(_, s, c)| job.bytes(plan, s, c)).fold(reserved, u64::saturating_add);
         let limit = self.limits.memory_bytes;
+        // Of chunks that are elsewhere no more is fetched than what it reads.
+        let needed = match whole > limit && !self.limits.plays(Bug::WholeInputsCounted) {
+            true => plan.task_bytes(key.stage, key.chunk),
+            false => whole,
+        };
         if needed > limit {
             self.queue.pop();
             let error = TaskError::Memory { needed, limit };
             self.outgoing.other(Report::Failed { lease, task: key, error });
             return Pulled::Taken;
         }
-        let mut origins = Vec::with_capacity(inputs.len());
-        let (mut new, mut moved) = (reserved, 0);
-        for &(slot, stage, chunk) in inputs {
-            let made = self.made(key.job, stage, chunk);
-            let part = || needed_box(plan, key, slot, (stage, chunk));
-            match self.origin(made, self.jobs[&key.job].bytes(plan, stage, chunk), elsewhere, part) {
-                Ok(origin) => {
-                    if let Origin::Fetched(from, _, b) = origin {
-                        new += b;
-                        moved += if from == Whence::Disk { 0 } else { b };
-                    }
-                    origins.push((slot, made, origin));
-                }
-                Err(peer) => {
-                    self.queue.pop();
-                    self.outgoing.other(Report::Unreachable { lease, task: key, input: made, peer });
-                    return Pulled::Taken;
-                }
+        let mut found = self.find(plan, (key, reserved), elsewhere, inputs);
+        if let Ok(f) = &found
+            && !self.claim(f, out)
+        {
+            if self.is_idle() {
+                // What it finds here is not kept any more: where nothing else can leave memory that goes to the disk too,
+                // and the parts that it reads are read there.
+                self.store.spill_for(f.bytes, &self.limits, out);
             }
+            if !self.is_idle() {
+                self.blocked = Some((lease, key, f.bytes));
+                return Pulled::Blocked;
+            }
+            if let Some(why) = self.why_no_room(f.bytes) {
+                self.queue.pop();
+                self.outgoing.other(Report::Failed { lease, task: key, error: TaskError::Worker(why) });
+                return Pulled::Taken;
+            }
+            // Nothing is under way that would give memory back. What is kept of whole chunks makes way for the parts that
+            // it reads.
+            self.store.free_idle(out);
+            found = self.find(plan, (key, reserved), elsewhere, inputs);
+            found.iter().flat_map(Found::here).for_each(|s| self.store.acquire(s));
         }
-        // What is here already must outlive the making of room.
-        let here = |o: &(usize, TaskKey, Origin)| match o.2 {
-            Origin::Here(source) => Some(source),
-            Origin::Fetched(..) => None,
+        let Found { origins, moved, .. } = match found {
+            Ok(found) => found,
+            Err((input, peer)) => {
+                self.queue.pop();
+                self.outgoing.other(Report::Unreachable { lease, task: key, input, peer });
+                return Pulled::Taken;
+            }
         };
-        origins.iter().filter_map(here).for_each(|s| self.store.acquire(s));
-        if !self.store.make_room(new, &self.limits, out) {
-            let refused = self.is_idle().then(|| self.why_no_room(new));
-            if refused != Some(None) {
-                origins.iter().filter_map(here).for_each(|s| self.store.release(s, &self.limits, out));
-            }
-            match refused {
-                None => {
-                    self.blocked = Some((lease, key, new));
-                    return Pulled::Blocked;
-                }
-                Some(Some(why)) => {
-                    self.queue.pop();
-                    self.outgoing.other(Report::Failed { lease, task: key, error: TaskError::Worker(why) });
-                    return Pulled::Taken;
-                }
-                // Nothing that is held could leave memory: the task goes beyond the limit rather than never.
-                Some(None) => {}
-            }
-        }
         self.queue.pop();
         let est_us = self.est_us(key);
         let mut task = Active {
@@ -192,6 +200,41 @@ impl Worker {
         Pulled::Taken
     }
 
+    /// Where the inputs of a task are for which `reserved` bytes will be reserved; of the first that cannot be had, its name
+    /// and who should have had it.
+    fn find(
+        &self,
+        plan: &Plan,
+        (key, reserved): (TaskKey, u64),
+        elsewhere: &Elsewhere,
+        inputs: &[(usize, StageIdx, ChunkIdx)],
+    ) -> Result<Found, (TaskKey, WorkerId)> {
+        let mut found = Found { origins: Vec::with_capacity(inputs.len()), bytes: reserved, moved: 0 };
+        for &(slot, stage, chunk) in inputs {
+            let made = self.made(key.job, stage, chunk);
+            let part = || plan.fetch_box((key.stage, key.chunk), slot, (stage, chunk));
+            let bytes = self.jobs[&key.job].bytes(plan, stage, chunk);
+            let origin = self.origin(made, bytes, elsewhere, part).map_err(|peer| (made, peer))?;
+            if let Origin::Fetched(from, _, bytes) = origin {
+                found.bytes = found.bytes.saturating_add(bytes);
+                found.moved += if from == Whence::Disk { 0 } else { bytes };
+            }
+            found.origins.push((slot, made, origin));
+        }
+        Ok(found)
+    }
+
+    /// Makes room for what a task will take, and keeps what it finds here; nothing is kept where there is no room.
+    fn claim(&mut self, found: &Found, out: &mut Vec<Action>) -> bool {
+        // What is here already must outlive the making of room.
+        found.here().for_each(|s| self.store.acquire(s));
+        let fits = self.store.make_room(found.bytes, &self.limits, out);
+        if !fits {
+            found.here().for_each(|s| self.store.release(s, &self.limits, out));
+        }
+        fits
+    }
+
     /// The name of a stage's chunk by its maker.
     fn made(&self, job: JobId, stage: StageIdx, chunk: ChunkIdx) -> TaskKey {
         let canonical = self.jobs.get(&job).and_then(|j| j.canonical[stage.0 as usize]);
@@ -206,7 +249,7 @@ impl Worker {
         made: TaskKey,
         bytes: u64,
         elsewhere: &Elsewhere,
-        part: impl FnOnce() -> Option<(Region, f64)>,
+        part: impl FnOnce() -> Option<(Region, u64)>,
     ) -> Result<Origin, WorkerId> {
         let on_disk = self.store.is_on_disk(made);
         if self.store.holds(made) && !on_disk {
@@ -225,9 +268,7 @@ impl Worker {
             Whence::Peer(peer)
         };
         Ok(match part() {
-            Some((region, share)) => {
-                Origin::Fetched(from, Some(region), (bytes as f64 * share).ceil() as u64)
-            }
+            Some((region, bytes)) => Origin::Fetched(from, Some(region), bytes),
             None => Origin::Fetched(from, None, bytes),
         })
     }
@@ -318,17 +359,4 @@ impl Worker {
             self.store.release(feed.source, &self.limits, out);
         }
     }
-}
-
-/// The box of an input chunk that a task reads and its share of the chunk, where that is less than half.
-fn needed_box(
-    plan: &Plan,
-    key: TaskKey,
-    slot: usize,
-    (stage, chunk): (StageIdx, ChunkIdx),
-) -> Option<(Region, f64)> {
-    let region = plan.read_box((key.stage, key.chunk), slot, (stage, chunk))?;
-    let all = plan.stage(stage).out_grid.region(chunk);
-    let (part, whole) = (region_len(&region), region_len(&all));
-    (part > 0 && part * 2 < whole).then(|| (region, part as f64 / whole as f64))
 }

@@ -225,6 +225,6 @@ fn signs_of_life_come_in_time() {
     case.now_us = 500_000;
     assert_eq!(
         case.event(Event::Tick),
-        [Action::Report(vec![Report::Alive { bytes_held: 0, bytes_on_disk: 0 }])]
+        [Action::Report(vec![Report::Alive { bytes_held: 0, bytes_on_disk: 0, bytes_resident: 0 }])]
     );
 }

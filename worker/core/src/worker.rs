@@ -5,6 +5,7 @@
 use crate::event::{Action, Event};
 use crate::limits::Limits;
 use crate::pages::Pages;
+use crate::planned::Planned;
 use crate::queue::Queue;
 use crate::reports::Outgoing;
 use crate::store::Store;
@@ -67,6 +68,8 @@ pub struct Worker {
     pub(crate) limits: Limits,
     pub(crate) now_us: u64,
     pub(crate) jobs: BTreeMap<JobId, Job>,
+    /// Jobs that were planned and not spoken of yet.
+    pub(crate) planned: BTreeMap<JobId, Planned>,
     pub(crate) peers: BTreeSet<WorkerId>,
     pub(crate) queue: Queue,
     pub(crate) store: Store,
@@ -100,6 +103,7 @@ impl Worker {
             limits,
             now_us: 0,
             jobs: BTreeMap::new(),
+            planned: BTreeMap::new(),
             peers: BTreeSet::new(),
             queue: Queue::default(),
             store: Store::default(),
@@ -123,6 +127,7 @@ impl Worker {
         self.now_us = self.now_us.max(now_us);
         match event {
             Event::Told(instructions) => instructions.into_iter().for_each(|i| self.told(i, out)),
+            Event::Planned { job, planned } => drop(self.planned.insert(job, planned)),
             Event::Put { lease, key, bytes, borrowed } => {
                 self.put(lease, key, if borrowed { 0 } else { bytes }, out);
             }

@@ -18,7 +18,8 @@ fn program(turned: bool) -> Program {
     if !turned {
         return b.output(root);
     }
-    let other = b.node(Op::View(View { axes: vec![AxisMap::same(1), AxisMap::same(0)] }), &[root], &grid, DType::F64);
+    let other =
+        b.node(Op::View(View { axes: vec![AxisMap::same(1), AxisMap::same(0)] }), &[root], &grid, DType::F64);
     let sum = b.node(Op::Binary(tilework_expr::BinaryOp::Add), &[root, other], &grid, DType::F64);
     b.output(sum)
 }

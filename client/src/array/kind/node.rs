@@ -293,12 +293,12 @@ pub(crate) fn in_shape<A, D: Dimension>(expr: &Expr, values: Vec<A>) -> ndarray:
 
 /// Computes the expression on the current session.
 pub(crate) fn computed(expr: &Expr) -> Result<Owner> {
-    let chunks = session::run(std::slice::from_ref(expr))?;
-    Ok(gathered(expr, &chunks[0]))
+    let mut chunks = session::run(std::slice::from_ref(expr))?;
+    Ok(gathered(expr, chunks.remove(0)))
 }
 
 /// The values of a result from its chunks.
-pub(crate) fn gathered(expr: &Expr, chunks: &[tilework_kernels::Chunk]) -> Owner {
+pub(crate) fn gathered(expr: &Expr, chunks: Vec<tilework_kernels::Chunk>) -> Owner {
     with_dtype!(expr.dtype(), T => Owner::of(crate::session::gather::values::<T>(expr.grid(), chunks)))
 }
 

@@ -1,0 +1,54 @@
+//! What a program is to a worker: its plan, and what follows from that alone. To make it takes long for large programs,
+//! so the driver may do it beforehand.
+//!
+//! Knows plans. Must not know other jobs, or what was done.
+
+use std::sync::Arc;
+use tilework_expr::{AxisGrid, ChunkIdx, Plan, Program, Stage, StageIdx};
+
+/// A program's plan.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Planned {
+    pub(crate) plan: Result<Arc<Plan>, String>,
+    /// For each stage, the bytes of its chunks where all are the same.
+    pub(crate) bytes_each: Vec<Option<u64>>,
+}
+
+impl Planned {
+    /// Plans a program.
+    #[must_use]
+    pub fn of(program: &Program) -> Planned {
+        match Plan::of(program) {
+            Ok(plan) => {
+                let bytes_each = bytes_each(&plan);
+                Planned { plan: Ok(Arc::new(plan)), bytes_each }
+            }
+            Err(error) => Planned::failed(error.to_string()),
+        }
+    }
+
+    /// A program that could not be planned; why, in words.
+    #[must_use]
+    pub fn failed(why: String) -> Planned {
+        Planned { plan: Err(why), bytes_each: Vec::new() }
+    }
+
+    /// The plan.
+    ///
+    /// # Errors
+    /// Why there is none, in words.
+    pub fn plan(&self) -> Result<&Arc<Plan>, &str> {
+        self.plan.as_ref().map_err(String::as_str)
+    }
+}
+
+fn bytes_each(plan: &Plan) -> Vec<Option<u64>> {
+    let even = |a: &AxisGrid| match a {
+        AxisGrid::Regular { len, chunk } => len % chunk == 0,
+        AxisGrid::Explicit { .. } => false,
+    };
+    let each = |(i, stage): (usize, &Stage)| {
+        stage.grid.axes().iter().all(even).then(|| plan.out_bytes(StageIdx(i as u32), ChunkIdx(0)))
+    };
+    plan.stages.iter().enumerate().map(each).collect()
+}
