@@ -11,6 +11,7 @@ use std::str::FromStr;
 
 use tonic::transport::server::TcpIncoming;
 
+use crate::door::{Incoming, Room};
 use crate::interfaces::{InterfaceError, Interfaces};
 
 /// Why nothing listens.
@@ -128,7 +129,7 @@ impl Bound {
         self.listener
     }
 
-    /// The connections, for `serve_with_incoming`.
+    /// The connections, for `serve_with_incoming`, as many as this process has room for.
     ///
     /// That method ignores the socket options of tonic's server builder, so they are set here: without
     /// `TCP_NODELAY` small messages wait for each other.
@@ -138,11 +139,22 @@ impl Bound {
     ///
     /// # Panics
     /// Outside a tokio runtime.
-    pub fn into_incoming(self) -> Result<TcpIncoming, BindError> {
-        let listener = tokio::net::TcpListener::from_std(self.listener)?;
-        Ok(TcpIncoming::from(listener)
+    pub fn into_incoming(self) -> Result<Incoming, BindError> {
+        self.into_incoming_with(Room::of_this_process())
+    }
+
+    /// As [`Bound::into_incoming`], as many as `room` says.
+    ///
+    /// # Errors
+    /// As [`Bound::into_incoming`].
+    ///
+    /// # Panics
+    /// Outside a tokio runtime.
+    pub fn into_incoming_with(self, room: Room) -> Result<Incoming, BindError> {
+        let listener = TcpIncoming::from(tokio::net::TcpListener::from_std(self.listener)?)
             .with_nodelay(Some(true))
-            .with_keepalive(Some(crate::transport::KEEPALIVE_INTERVAL)))
+            .with_keepalive(Some(crate::transport::KEEPALIVE_INTERVAL));
+        Ok(Incoming::new(listener, room))
     }
 }
 

@@ -13,6 +13,7 @@ mod driver;
 pub mod grpc;
 mod handle;
 mod journal;
+mod leases;
 #[cfg(feature = "grpc")]
 pub mod remote;
 #[cfg(feature = "grpc")]

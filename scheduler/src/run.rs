@@ -87,6 +87,7 @@ pub async fn run(
     ready: impl FnOnce(&ConnectionFile) + Send,
     shutdown: impl Future<Output = ()> + Send,
 ) -> Result<(), RunError> {
+    tilework_cluster::limits::raise_descriptors_max();
     make_way(&config.connection_file, config.replace).await?;
     let bound = bind(&config.listen)?;
     let addresses = match &config.announce {

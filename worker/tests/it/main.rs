@@ -5,5 +5,6 @@
 
 mod compute;
 mod faults;
+mod holders;
 mod support;
 mod transfers;
