@@ -43,6 +43,9 @@ const REST_MAX: Duration = Duration::from_secs(1);
 /// Least time between two lines of the log about strangers.
 const LINE_INTERVAL: Duration = Duration::from_secs(60);
 
+/// What helps.
+const RAISE: &str = "raise the limit of descriptors of this process (ulimit -Hn)";
+
 /// How many may come, and how long they may take.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Room {
@@ -96,6 +99,8 @@ struct Inside {
     /// Strangers that were turned out since the log's last line on it.
     n_turned_out: u64,
     told: Option<Instant>,
+    /// When the log last said that all connections are of those with the token.
+    told_full: Option<Instant>,
 }
 
 impl Door {
@@ -125,6 +130,11 @@ impl Door {
             return true;
         }
         inside.waiting = Some(context.waker().clone());
+        if inside.strangers.len() <= 1 && inside.told_full.is_none_or(|at| at.elapsed() >= LINE_INTERVAL) {
+            inside.told_full = Some(Instant::now());
+            let n = inside.n_open;
+            warn!(n, "as many connections are open as there is room for, and more wait: {RAISE}");
+        }
         false
     }
 
@@ -357,7 +367,7 @@ impl Stream for Incoming {
                 // Asked again at once, the system would say the same at once.
                 Some(Err(error)) => {
                     if self.next_rest == REST_MIN {
-                        warn!(%error, "no connection can be taken for now");
+                        warn!(%error, "no connection can be taken for now: {RAISE}");
                     }
                     self.door.make_room();
                     self.rest = Some(Box::pin(tokio::time::sleep(self.next_rest)));

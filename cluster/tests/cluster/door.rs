@@ -97,7 +97,7 @@ struct Server {
 impl Server {
     fn start(bound: Bound, room: Room, identity: Identity) -> Server {
         let address = bound.addresses()[0].clone();
-        let incoming = bound.into_incoming_with(room).unwrap();
+        let incoming = bound.with_room(room).into_incoming().unwrap();
         let counted = Counted { incoming, asked: Arc::default(), came: Arc::default() };
         let (asked, came) = (counted.asked.clone(), counted.came.clone());
         let service = InterceptedService::new(Ping, TokenCheck::new(&identity));
@@ -184,6 +184,37 @@ async fn a_stranger_has_so_long_to_show_the_token() {
     // The refused one came before: its time is over too. A new connection is made by the channel itself.
     let _ = super::try_ping(wrong, Some(&token)).await;
     assert_eq!(server.n_came(), n_came + 2 + KINDS.len());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn strangers_have_what_those_with_the_token_leave() {
+    const STRANGERS: usize = 200;
+    let server = Server::new(Room { connections_max: 16, strangers_max: 12, first_request_max: LONG });
+    let mut known = Vec::new();
+    for _ in 0..12 {
+        known.push(server.known().await);
+    }
+    let (hung_up, ends) = mpsc::channel();
+    for i in 0..STRANGERS {
+        KINDS[i % KINDS.len()].come(&server.address, &server.identity, hung_up.clone());
+    }
+    // One more than there is room for is there until it is known who it is.
+    let all = tokio::task::spawn_blocking(move || {
+        for _ in 0..STRANGERS - 5 {
+            ends.recv_timeout(LONG).unwrap();
+        }
+        ends
+    });
+    let ends = all.await.unwrap();
+    for channel in &known {
+        assert!(server.answers(channel).await);
+    }
+    assert_eq!(server.n_came(), known.len() + STRANGERS);
+    let asked = server.asked.load(Ordering::Relaxed);
+    assert!(asked < 20 * (known.len() + STRANGERS), "asked {asked} times for the next connection");
+    let newcomer = server.known().await;
+    assert!(server.answers(&newcomer).await);
+    drop(ends);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

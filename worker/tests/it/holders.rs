@@ -2,6 +2,7 @@
 
 use crate::support::{Build, Cluster, LONG, Mode, f64s, of_f64s};
 use std::collections::BTreeSet;
+use tilework_cluster::door::Room;
 use tilework_cluster::security::TokenAttach;
 use tilework_cluster::transport::connect;
 use tilework_expr::{DType, Grid, LeaseId, Op, Program, TaskKey, Update};
@@ -205,6 +206,47 @@ async fn memory_that_its_owner_did_not_grant_is_not_read_for_anybody() {
     // The same client's own chunk is read in its place, or comes over the network; either is what it put.
     let owner = ChunkClient::new(&cluster.file.identity());
     for Wanted { lease, key, addresses } in wanted {
+        let chunk = fill(&program.node(program.outputs[0]).grid.region(key.chunk));
+        owner.put(&addresses, lease, key, &chunk).await.unwrap();
+    }
+    let got = cluster.finish(&program, job).await.unwrap();
+    assert!(f64s(&got[0]).iter().enumerate().all(|(i, &x)| x == i as f64));
+}
+
+/// Waits until a stranger that comes now is turned out: until everybody's time is over who came before.
+async fn time_is_over(address: &str) {
+    use tokio::io::AsyncReadExt;
+    let mut stranger = tokio::net::TcpStream::connect(address).await.unwrap();
+    let end = tokio::time::timeout(LONG, stranger.read(&mut [0; 64])).await;
+    assert!(matches!(end.unwrap(), Ok(0) | Err(_)), "a stranger is told something");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn connections_of_those_with_the_token_outlast_the_time_for_strangers() {
+    let first_request_max = std::time::Duration::from_secs(1);
+    let room = Room { connections_max: 64, strangers_max: 16, first_request_max };
+    let mut cluster = Cluster::start_with(Mode::Grpc, 1, Some(room)).await;
+    cluster.literals.insert(1, fill);
+    let program = literal(1);
+    let job = cluster.submit(&program).await;
+    let wanted = wanted(&mut cluster, 1).await;
+    let at_worker = &wanted[0].addresses;
+    // A put that goes on for longer, over a connection of its own.
+    let (sender, parts) = tokio::sync::mpsc::channel(1);
+    let mut client = raw(&cluster, at_worker).await;
+    sender.send(part(header(&wanted[0]))).await.unwrap();
+    let put =
+        tokio::spawn(async move { client.put(tokio_stream::wrappers::ReceiverStream::new(parts)).await });
+    time_is_over(&at_worker[0]).await;
+    time_is_over(&cluster.file.addresses[0]).await;
+    let chunk = fill(&program.node(program.outputs[0]).grid.region(wanted[0].key.chunk));
+    let bytes = chunk.planes[0].contiguous_bytes().unwrap().to_vec();
+    sender.send(ChunkPart { kind: Some(chunk_part::Kind::Data(bytes.into())) }).await.unwrap();
+    drop(sender);
+    put.await.unwrap().unwrap();
+    // The client's session and the worker's are the same as before.
+    let owner = ChunkClient::new(&cluster.file.identity());
+    for Wanted { lease, key, addresses } in wanted.into_iter().skip(1) {
         let chunk = fill(&program.node(program.outputs[0]).grid.region(key.chunk));
         owner.put(&addresses, lease, key, &chunk).await.unwrap();
     }
