@@ -115,7 +115,7 @@ impl ChunkService {
         let Announced { lease, key, room, place } = Announced::of(first, self.put_bytes_max)?;
         // Who has no lease gets no memory and holds up nobody; nor does who has one and sends nothing.
         self.putter.expects(lease, key, &room.dtypes, &room.shape).await.map_err(refused_put)?;
-        let (_entry, replaced) = self.underway.enter(key);
+        let (_entry, replaced) = self.underway.enter((lease, key));
         let take = async {
             let mut slot = Slot::of(self.puts.clone()).await;
             let mut writer = room.writer().map_err(|e| status_of(&e))?;
@@ -215,16 +215,17 @@ impl Slot {
     }
 }
 
-/// The chunks that are being put. One that is put again, by a client that gave the first attempt up, takes its place.
+/// The chunks that are being put. One that is put again under the same lease, by a client that gave the first attempt up,
+/// takes its place.
 #[derive(Clone, Debug, Default)]
 struct Underway(Arc<Mutex<Calls>>);
 
 /// The latest call for each chunk, by its number, and what tells it that there is a later one.
-type Calls = HashMap<TaskKey, (u64, oneshot::Sender<()>)>;
+type Calls = HashMap<(LeaseId, TaskKey), (u64, oneshot::Sender<()>)>;
 
 impl Underway {
     /// One more; the future completes when another takes its place.
-    fn enter(&self, key: TaskKey) -> (Entry, impl Future<Output = ()> + use<>) {
+    fn enter(&self, key: (LeaseId, TaskKey)) -> (Entry, impl Future<Output = ()> + use<>) {
         let (replace, replaced) = oneshot::channel();
         let mut all = self.lock();
         let number = all.get(&key).map_or(0, |(n, _)| n + 1);
@@ -241,7 +242,7 @@ impl Underway {
 /// A chunk that is being put.
 struct Entry {
     all: Underway,
-    key: TaskKey,
+    key: (LeaseId, TaskKey),
     number: u64,
 }
 
@@ -457,18 +458,21 @@ mod tests {
     #[tokio::test]
     async fn a_chunk_that_is_put_again_replaces_the_first_attempt() {
         let underway = Underway::default();
-        let key = |chunk| TaskKey {
+        let task = |chunk| TaskKey {
             job: tilework_expr::JobId(1),
             stage: tilework_expr::StageIdx(0),
             chunk: tilework_expr::ChunkIdx(chunk),
         };
-        let (first, replaced) = underway.enter(key(1));
-        let (other, untouched) = underway.enter(key(2));
-        let (second, _) = underway.enter(key(1));
+        let (first, replaced) = underway.enter((LeaseId(7), task(1)));
+        let (other, mine) = underway.enter((LeaseId(7), task(2)));
+        // The scheduler may have asked twice; then both are answered.
+        let (later, too) = underway.enter((LeaseId(8), task(2)));
+        let (second, _) = underway.enter((LeaseId(7), task(1)));
         replaced.await;
         drop(first);
-        assert_eq!(underway.lock().len(), 2);
-        assert!(now(std::pin::pin!(untouched)).is_none());
+        assert_eq!(underway.lock().len(), 3);
+        assert!(now(std::pin::pin!(mine)).is_none() && now(std::pin::pin!(too)).is_none());
+        drop(later);
         drop((second, other));
         assert!(underway.lock().is_empty());
     }
