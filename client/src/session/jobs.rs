@@ -243,7 +243,8 @@ impl Jobs {
         self.table.lock().unwrap_or_else(PoisonError::into_inner).contains_key(&job)
     }
 
-    /// Ends all jobs, and those to come.
+    /// Ends all jobs, and those to come: the session's own processes have ended.
+    #[cfg(feature = "cluster")]
     pub(super) fn close(&self, why: &str) {
         *self.closed.lock().unwrap_or_else(PoisonError::into_inner) = Some(why.to_owned());
         self.close_all(why);
