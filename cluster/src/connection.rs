@@ -212,10 +212,7 @@ impl ConnectionFile {
     /// # Errors
     /// [`ConnectionError::Io`] with the step that failed; nothing is left behind then.
     pub fn write(&self, path: &Path) -> Result<(), ConnectionError> {
-        let dir = match path.parent() {
-            Some(dir) if !dir.as_os_str().is_empty() => dir,
-            _ => Path::new("."),
-        };
+        let dir = dir_of(path);
         create_private_dir(dir)?;
         let name = path.file_name().ok_or_else(|| ConnectionError::NotAFile { path: path.into() })?;
         let mut prefix = std::ffi::OsString::from(".");
@@ -341,6 +338,37 @@ impl ConnectionFile {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
             Err(source) => Err(io_error("remove", path, source)),
         }
+    }
+}
+
+/// The turn of one that looks at a connection file and may write it: of two that start at once, the second sees what the
+/// first has written. Held until it is dropped, and by nobody who is dead.
+#[derive(Debug)]
+pub struct Turn {
+    _dir: File,
+}
+
+impl Turn {
+    /// The turn at the files of a directory, that of `path`; `None` while another has it.
+    ///
+    /// # Errors
+    /// [`ConnectionError::Io`] where the directory cannot be made or used, or its file system has no locks.
+    pub fn try_take(path: &Path) -> Result<Option<Turn>, ConnectionError> {
+        let dir = dir_of(path);
+        create_private_dir(dir)?;
+        let open = File::open(dir).map_err(|source| io_error("open directory", dir, source))?;
+        match rustix::fs::flock(&open, rustix::fs::FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => Ok(Some(Turn { _dir: open })),
+            Err(rustix::io::Errno::WOULDBLOCK) => Ok(None),
+            Err(error) => Err(io_error("lock directory", dir, error.into())),
+        }
+    }
+}
+
+fn dir_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(dir) if !dir.as_os_str().is_empty() => dir,
+        _ => Path::new("."),
     }
 }
 

@@ -2,7 +2,7 @@
 //! host.
 //!
 //! Owns: [`connection`] files, the certificate and the token ([`security`]), the settings of every
-//! connection ([`transport`]), the addresses to announce ([`interfaces`], [`listen`]), child processes
+//! connection ([`transport`]), who may come to a port ([`door`]), the addresses to announce ([`interfaces`], [`listen`]), child processes
 //! ([`process`]), processors and memory granted ([`limits`]), the log of a process ([`log`]), the wish to stop
 //! ([`signals`]), and what people call a process ([`who`]).
 //! Must not know: arrays, chunks, tasks, or any message of the protocol.
@@ -35,6 +35,8 @@
 
 #[cfg(feature = "network")]
 pub mod connection;
+#[cfg(feature = "network")]
+pub mod door;
 #[cfg(feature = "network")]
 pub mod interfaces;
 pub mod limits;

@@ -1,4 +1,4 @@
-//! How many processors and how much memory this process may use.
+//! How many processors, how much memory and how many descriptors this process may use.
 //!
 //! Owns: reading Slurm's variables, control groups' memory and the system's free memory, and taking the least; the
 //! standard library knows the affinity mask and the quota of processors. Must not know: what the processors and the
@@ -6,12 +6,18 @@
 //!
 //! A node is shared with strangers: the machine's own numbers are never the answer.
 
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::path::Path;
 
 /// The part of a memory limit that is left to what nobody counts (stacks, buffers, the allocator's slack).
 pub const MEMORY_MARGIN_PERCENT: u64 = 10;
 /// What is taken where nothing says how much memory there is.
 pub const MEMORY_UNKNOWN_BYTES: u64 = 1 << 30;
+
+/// Descriptors that a server's process asks for: connections of a large cluster, and files.
+pub const DESCRIPTORS_WANTED: u64 = 65_536;
+/// What is taken where the system sets no limit of descriptors.
+const DESCRIPTORS_UNKNOWN: u64 = 1 << 20;
 
 const CGROUP_ROOT: &str = "/sys/fs/cgroup";
 
@@ -51,6 +57,24 @@ pub fn memory_bytes() -> u64 {
 #[must_use]
 pub fn memory() -> Limit {
     with_this_host(memory_of)
+}
+
+/// How many descriptors this process may have.
+#[must_use]
+pub fn descriptors_max() -> u64 {
+    getrlimit(Resource::Nofile).current.unwrap_or(DESCRIPTORS_UNKNOWN)
+}
+
+/// Raises that to [`DESCRIPTORS_WANTED`], or as far as this process may by itself; says how many they are. For processes
+/// that are servers: what they start inherits it.
+pub fn raise_descriptors_max() -> u64 {
+    let limit = getrlimit(Resource::Nofile);
+    let wanted = limit.maximum.map_or(DESCRIPTORS_WANTED, |most| most.min(DESCRIPTORS_WANTED));
+    if limit.current.is_some_and(|now| now < wanted) {
+        // Err: it stays as it is, and is enough for smaller clusters.
+        let _ = setrlimit(Resource::Nofile, Rlimit { current: Some(wanted), ..limit });
+    }
+    descriptors_max()
 }
 
 /// The processors of a process on this host: the least of what the system allows and Slurm's grant.

@@ -11,6 +11,7 @@ use std::str::FromStr;
 
 use tonic::transport::server::TcpIncoming;
 
+use crate::door::{Incoming, Room};
 use crate::interfaces::{InterfaceError, Interfaces};
 
 /// Why nothing listens.
@@ -107,6 +108,7 @@ pub struct Bound {
     listener: TcpListener,
     port: u16,
     addresses: Vec<String>,
+    room: Option<Room>,
 }
 
 impl Bound {
@@ -128,6 +130,12 @@ impl Bound {
         self.listener
     }
 
+    /// The same socket with room for so many connections, in place of as many as this process has room for.
+    #[must_use]
+    pub fn with_room(self, room: Room) -> Bound {
+        Bound { room: Some(room), ..self }
+    }
+
     /// The connections, for `serve_with_incoming`.
     ///
     /// That method ignores the socket options of tonic's server builder, so they are set here: without
@@ -138,11 +146,12 @@ impl Bound {
     ///
     /// # Panics
     /// Outside a tokio runtime.
-    pub fn into_incoming(self) -> Result<TcpIncoming, BindError> {
-        let listener = tokio::net::TcpListener::from_std(self.listener)?;
-        Ok(TcpIncoming::from(listener)
+    pub fn into_incoming(self) -> Result<Incoming, BindError> {
+        let room = self.room.unwrap_or_else(Room::of_this_process);
+        let listener = TcpIncoming::from(tokio::net::TcpListener::from_std(self.listener)?)
             .with_nodelay(Some(true))
-            .with_keepalive(Some(crate::transport::KEEPALIVE_INTERVAL)))
+            .with_keepalive(Some(crate::transport::KEEPALIVE_INTERVAL));
+        Ok(Incoming::new(listener, room))
     }
 }
 
@@ -171,7 +180,7 @@ pub fn bind_on(listen: &Listen, interfaces: &Interfaces) -> Result<Bound, BindEr
     listener.set_nonblocking(true)?;
     let port = listener.local_addr()?.port();
     let addresses = announced.into_iter().map(|ip| SocketAddr::new(ip, port).to_string()).collect();
-    Ok(Bound { listener, port, addresses })
+    Ok(Bound { listener, port, addresses, room: None })
 }
 
 fn bind_first(ip: IpAddr, ports: &RangeInclusive<u16>) -> Result<TcpListener, BindError> {

@@ -10,11 +10,13 @@
 use std::fmt;
 use std::sync::{Arc, Once};
 
-use http::{HeaderMap, HeaderValue, header::AUTHORIZATION};
+use http::{Extensions, HeaderMap, HeaderValue, header::AUTHORIZATION};
 use subtle::ConstantTimeEq;
 use tonic::service::Interceptor;
 use tonic::transport::{Certificate, ClientTlsConfig, ServerTlsConfig};
 use tonic::{Request, Status};
+
+use crate::door::Visitor;
 
 /// The name in every cluster's certificate. Not a host name: nodes have many, and none of them matters.
 pub const TLS_NAME: &str = "tilework";
@@ -110,11 +112,19 @@ impl Identity {
     }
 }
 
-/// `N` random bytes from the operating system, in hex.
-pub(crate) fn random_hex<const N: usize>() -> Result<String, IdentityError> {
+/// `N` random bytes from the operating system.
+///
+/// # Errors
+/// [`IdentityError::NoRandomness`].
+pub fn random_bytes<const N: usize>() -> Result<[u8; N], IdentityError> {
     let mut bytes = [0u8; N];
     getrandom::fill(&mut bytes).map_err(IdentityError::NoRandomness)?;
-    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(bytes)
+}
+
+/// `N` random bytes from the operating system, in hex.
+pub(crate) fn random_hex<const N: usize>() -> Result<String, IdentityError> {
+    Ok(random_bytes::<N>()?.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
 /// Makes ring the process's cryptography, unless the program chose another already.
@@ -178,20 +188,25 @@ impl TokenCheck {
         Self { token: identity.token.as_str().into() }
     }
 
-    /// The same check for a service written by hand.
+    /// The same check for a service written by hand. Whoever passes it is no stranger any more to the port that it came
+    /// to: see [`Visitor`].
     ///
     /// # Errors
     /// [`TokenError`]; `Status::from` makes it the answer to a gRPC request.
-    pub fn check(&self, headers: &HeaderMap) -> Result<(), TokenError> {
+    pub fn check(&self, headers: &HeaderMap, extensions: &Extensions) -> Result<(), TokenError> {
         // Who has no token learns nothing, not even the release.
         check_token(headers, &self.token)?;
-        check_release(headers)
+        check_release(headers)?;
+        if let Some(visitor) = extensions.get::<Visitor>() {
+            visitor.admit();
+        }
+        Ok(())
     }
 }
 
 impl Interceptor for TokenCheck {
     fn call(&mut self, request: Request<()>) -> Result<Request<()>, Status> {
-        self.check(request.metadata().as_ref())?;
+        self.check(request.metadata().as_ref(), request.extensions())?;
         Ok(request)
     }
 }
@@ -281,18 +296,21 @@ mod tests {
         let check = TokenCheck::new(&ours);
         let mut headers = HeaderMap::new();
         TokenAttach::new(&ours).attach(&mut headers);
-        assert_eq!(check.check(&headers), Ok(()));
+        assert_eq!(check.check(&headers, &Extensions::new()), Ok(()));
         headers.insert(RELEASE_HEADER, HeaderValue::from_static("0.0.7"));
-        let refused = Status::from(check.check(&headers).unwrap_err());
+        let refused = Status::from(check.check(&headers, &Extensions::new()).unwrap_err());
         assert_eq!(refused.code(), tonic::Code::FailedPrecondition);
         let said = format!(
             "it is tilework {RELEASE}, and what connects to it is 0.0.7: use the same release everywhere"
         );
         assert_eq!(refused.message(), said);
         headers.remove(RELEASE_HEADER);
-        assert_eq!(check.check(&headers), Err(TokenError::Release { got: "an older one".to_owned() }));
+        assert_eq!(
+            check.check(&headers, &Extensions::new()),
+            Err(TokenError::Release { got: "an older one".to_owned() })
+        );
         headers.remove(AUTHORIZATION);
-        assert_eq!(check.check(&headers), Err(TokenError::Absent));
+        assert_eq!(check.check(&headers, &Extensions::new()), Err(TokenError::Absent));
     }
 
     #[test]

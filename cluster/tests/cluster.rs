@@ -18,13 +18,18 @@ use tilework_cluster::process::{LocalProcess, Spec};
 use tilework_cluster::security::{Identity, TokenAttach, TokenCheck};
 use tilework_cluster::signals::{Shutdown, shutdown_signal};
 use tilework_cluster::transport::{self, Cause, ConnectError};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpSocket;
 use tokio::sync::oneshot;
+use tokio_stream::Stream;
 use tonic::body::Body;
 use tonic::service::interceptor::InterceptedService;
-use tonic::transport::{Channel, server::TcpIncoming};
+use tonic::transport::{Channel, server::Connected, server::TcpIncoming};
 use tonic::{Code, Status};
 use tower::{Service, ServiceExt};
+
+#[path = "cluster/door.rs"]
+mod door;
 
 const LONG: Duration = Duration::from_secs(60);
 const SHORT: Duration = Duration::from_millis(300);
@@ -52,7 +57,11 @@ impl Service<Request<Body>> for Ping {
 }
 
 /// Serves until the sender is dropped.
-fn serve(incoming: TcpIncoming, identity: &Identity) -> oneshot::Sender<()> {
+fn serve<C, I>(incoming: I, identity: &Identity) -> oneshot::Sender<()>
+where
+    C: AsyncRead + AsyncWrite + Connected + Unpin + Send + 'static,
+    I: Stream<Item = std::io::Result<C>> + Send + 'static,
+{
     let (stop, stopped) = oneshot::channel::<()>();
     let service = InterceptedService::new(Ping, TokenCheck::new(identity));
     let router = transport::server_builder(identity).unwrap().add_service(service);
@@ -71,14 +80,19 @@ fn silent_port() -> (TcpSocket, String) {
 }
 
 async fn ping(channel: Channel, attach: Option<&TokenAttach>) -> Status {
+    try_ping(channel, attach).await.unwrap()
+}
+
+/// The answer; none where the connection broke.
+async fn try_ping(channel: Channel, attach: Option<&TokenAttach>) -> Option<Status> {
     let mut request = Request::new(Body::empty());
     *request.uri_mut() = Uri::from_static("/test.Ping/Ping");
     *request.method_mut() = http::Method::POST;
     if let Some(attach) = attach {
         attach.attach(request.headers_mut());
     }
-    let answer = channel.oneshot(request).await.unwrap();
-    Status::from_header_map(answer.headers()).unwrap()
+    let answer = channel.oneshot(request).await.ok()?;
+    Some(Status::from_header_map(answer.headers()).unwrap())
 }
 
 #[tokio::test]
@@ -153,7 +167,7 @@ async fn a_server_that_starts_late_is_reached() {
     let identity = Identity::create().unwrap();
     let (connected, _server) = tokio::join!(transport::connect(&addresses, &identity, LONG), async {
         // The other future is polled first: it has begun to try.
-        serve(socket.listen(16).unwrap().into(), &identity)
+        serve(TcpIncoming::from(socket.listen(16).unwrap()), &identity)
     });
     let status = ping(connected.unwrap(), Some(&TokenAttach::new(&identity))).await;
     assert_eq!(status.code(), Code::Ok);

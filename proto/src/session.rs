@@ -36,6 +36,9 @@ pub enum LinkError {
     /// sentence: [`LinkError::refused`].
     #[error("{0}")]
     Refused(String),
+    /// Another scheduler has taken the place of the one that was looked for.
+    #[error("the connection file names another scheduler by now")]
+    Replaced,
     /// The connection is closed.
     #[error("the connection to the scheduler is closed")]
     Closed,
@@ -74,7 +77,8 @@ pub trait WorkerLink: Send + Sync + 'static {
     /// Opens a connection.
     ///
     /// # Errors
-    /// [`LinkError::Unreachable`] where another try may succeed, [`LinkError::Refused`] where none will.
+    /// [`LinkError::Unreachable`] where another try may succeed, [`LinkError::Refused`] where none will,
+    /// [`LinkError::Replaced`] where one of another link may.
     fn open(&self, hello: Hello) -> BoxFuture<'_, Result<WorkerSession, LinkError>>;
 }
 

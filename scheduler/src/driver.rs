@@ -5,6 +5,7 @@
 
 use crate::Transport;
 use crate::journal::Journal;
+use crate::leases::Leases;
 use crate::planner::Planner;
 use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
@@ -92,6 +93,7 @@ struct Driver {
     /// Whether events are being handled: what arises meanwhile waits its turn.
     settling: bool,
     journal: Journal,
+    leases: Leases,
 }
 
 /// Runs until [`Post::Stop`], or until nobody can post any more.
@@ -105,6 +107,7 @@ pub(crate) async fn drive(core: Scheduler, mut posts: mpsc::Receiver<Post>, tran
         pending: VecDeque::new(),
         settling: false,
         journal: Journal::default(),
+        leases: Leases::drawn(),
     };
     let stopped_by = loop {
         let wake = driver.core.next_wake_us().map(|us| driver.started + Duration::from_micros(us));
@@ -163,7 +166,10 @@ impl Driver {
     fn worker_said(&mut self, worker: WorkerId, message: FromWorker) {
         let Some(line) = self.workers.get_mut(&worker) else { return };
         match self.transport.carry(message) {
-            Ok(FromWorker::Reports(reports)) => self.handle(Event::WorkerReported { worker, reports }),
+            Ok(FromWorker::Reports(reports)) => {
+                let reports = self.leases.reports(reports);
+                self.handle(Event::WorkerReported { worker, reports });
+            }
             Ok(FromWorker::Leaving) => self.handle(Event::WorkerLeaving { worker }),
             Ok(FromWorker::LastWords(words)) => line.last_words = Some(words),
             Ok(FromWorker::Hello(_)) => self.close_worker(worker, "a second hello on one connection".into()),
@@ -188,6 +194,7 @@ impl Driver {
                     return self.not_its_job(client, task.job);
                 }
                 warn!(client = client.0, ?task, why, "a chunk could not be put");
+                let lease = self.leases.revealed(lease);
                 self.handle(Event::PutFailed { lease, task, why });
             }
             Ok(FromClient::Hello(hello)) if !line.introduced => {
@@ -243,8 +250,10 @@ impl Driver {
 
     fn act(&mut self, action: Action) {
         match action {
-            Action::Tell { worker, instructions } => self.tell(worker, ToWorker::Instructions(instructions)),
-            Action::Update { job, update } => self.update(job, update),
+            Action::Tell { worker, instructions } => {
+                self.tell(worker, ToWorker::Instructions(self.leases.instructions(instructions)));
+            }
+            Action::Update { job, update } => self.update(job, self.leases.update(update)),
             Action::Disconnect { worker, why } => self.close_worker(worker, why),
             Action::Began { job, number, client, n_tasks } => {
                 let now_us = self.now_us();

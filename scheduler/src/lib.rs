@@ -13,6 +13,7 @@ mod driver;
 pub mod grpc;
 mod handle;
 mod journal;
+mod leases;
 mod planner;
 #[cfg(feature = "grpc")]
 pub mod remote;

@@ -7,17 +7,22 @@ use crate::remote::Monitor;
 use crate::{Limits, SchedulerHandle};
 use std::future::Future;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
-use tilework_cluster::connection::{ConnectionError, ConnectionFile};
+use std::time::{Duration, Instant};
+use tilework_cluster::connection::{ConnectionError, ConnectionFile, Turn};
 use tilework_cluster::interfaces::{InterfaceError, Interfaces};
 use tilework_cluster::listen::{BindError, bind};
 use tilework_cluster::who::Who;
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
 /// How long a scheduler that wrote the connection file before is looked for.
 const LOOK_TIMEOUT: Duration = Duration::from_secs(3);
 /// How long it may take to end.
 const STOP_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How long others that start may take to find out that they must not, or to put an end to the one that runs.
+const TURN_WAIT_MAX: Duration = Duration::from_secs(35);
+/// The pause between two looks whether they have.
+const TURN_PAUSE: Duration = Duration::from_millis(20);
 
 /// What a scheduler process needs to know.
 #[derive(Clone, Debug)]
@@ -87,6 +92,8 @@ pub async fn run(
     ready: impl FnOnce(&ConnectionFile) + Send,
     shutdown: impl Future<Output = ()> + Send,
 ) -> Result<(), RunError> {
+    tilework_cluster::limits::raise_descriptors_max();
+    let turn = turn(&config.connection_file).await;
     make_way(&config.connection_file, config.replace).await?;
     let bound = bind(&config.listen)?;
     let addresses = match &config.announce {
@@ -99,6 +106,7 @@ pub async fn run(
     let file = ConnectionFile::create(addresses, config.job.clone(), config.restart_count)?;
     let handle = SchedulerHandle::start(config.limits);
     file.write(&config.connection_file)?;
+    drop(turn);
     info!(addresses = ?file.addresses, cluster = file.cluster_id, "the scheduler listens");
     ready(&file);
     let served = serve(bound, &file.identity(), handle, shutdown).await;
@@ -106,6 +114,21 @@ pub async fn run(
         warn!(error = %e, "the connection file stays");
     }
     Ok(served?)
+}
+
+/// Waits until no other that starts looks at the connection file, or for so long that none can be at it any more.
+async fn turn(path: &Path) -> Option<Turn> {
+    let started = Instant::now();
+    loop {
+        match Turn::try_take(path) {
+            Ok(None) if started.elapsed() < TURN_WAIT_MAX => tokio::time::sleep(TURN_PAUSE).await,
+            Ok(turn) => return turn,
+            Err(error) => {
+                debug!(%error, "there are no turns at the connection file");
+                return None;
+            }
+        }
+    }
 }
 
 /// Sees to it that no other scheduler serves the connection file: whoever waits for one would find either.

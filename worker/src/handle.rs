@@ -8,8 +8,8 @@ use crate::pool::Pool;
 use crate::spill::{self, Disk, Spill, SpillError};
 use std::sync::Arc;
 use std::time::Duration;
-use tilework_expr::{LeaseId, TaskKey, WorkerId, region_shape};
-use tilework_kernels::Chunk;
+use tilework_expr::{DType, LeaseId, TaskKey, WorkerId, region_shape};
+use tilework_kernels::{Chunk, Plane};
 use tilework_proto::WorkerLink;
 use tilework_scheduler_core::Hello;
 use tilework_worker_core::{Event, Limits, Worker};
@@ -256,7 +256,26 @@ pub(crate) struct Putter {
 }
 
 impl Putter {
-    /// Checks that the lease wants the chunk, and that the chunk is what the plan says.
+    /// Checks that the lease wants a chunk of these planes; waits until the lease is known.
+    pub(crate) async fn expects(
+        &self,
+        lease: LeaseId,
+        key: TaskKey,
+        dtypes: &[DType],
+        shape: &[usize],
+    ) -> Result<(), PutError> {
+        let plan = self.shared.plans.literal_plan(lease, key).await.map_err(PutError::Refused)?;
+        let expected = region_shape(&plan.out_region(key.stage, key.chunk));
+        let planes = &plan.stage(key.stage).planes;
+        if dtypes == *planes && shape == expected {
+            return Ok(());
+        }
+        let why =
+            format!("got planes {dtypes:?} of shape {shape:?}, expected {planes:?} of shape {expected:?}");
+        Err(PutError::Refused(why))
+    }
+
+    /// Takes a chunk, if the lease wants it; `borrowed` bytes are the client's.
     pub(crate) async fn put(
         &self,
         lease: LeaseId,
@@ -265,15 +284,12 @@ impl Putter {
         borrowed: bool,
     ) -> Result<(), PutError> {
         let epoch = self.shared.store.epoch();
-        let plan = self.shared.plans.literal_plan(lease, key).await.map_err(PutError::Refused)?;
-        let (stage, shape) = (plan.stage(key.stage), region_shape(&plan.out_region(key.stage, key.chunk)));
-        let dtypes: Vec<_> = chunk.planes.iter().map(tilework_kernels::Plane::dtype).collect();
-        let fits = dtypes == stage.planes && chunk.planes.iter().all(|p| p.shape() == shape);
-        if !fits {
-            let got: Vec<_> = chunk.planes.iter().map(|p| (p.dtype(), p.shape().to_vec())).collect();
-            let why = format!("got planes {got:?}, expected {:?} of shape {shape:?}", stage.planes);
-            return Err(PutError::Refused(why));
+        let dtypes: Vec<_> = chunk.planes.iter().map(Plane::dtype).collect();
+        let shape = chunk.planes.first().map_or(&[][..], Plane::shape);
+        if chunk.planes.iter().any(|p| p.shape() != shape) {
+            return Err(PutError::Refused("its planes are of different shapes".into()));
         }
+        self.expects(lease, key, &dtypes, shape).await?;
         let bytes = chunk.bytes() as u64;
         if !self.shared.store.put(epoch, key, chunk) {
             return Err(PutError::Refused("the worker lost its scheduler".into()));

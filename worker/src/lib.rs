@@ -14,11 +14,15 @@ mod crew;
 mod driver;
 #[cfg(feature = "grpc")]
 mod frame;
+#[cfg(feature = "grpc")]
+mod grant;
 mod handle;
 #[cfg(feature = "grpc")]
 mod link;
 #[cfg(feature = "grpc")]
 mod near;
+#[cfg(feature = "grpc")]
+mod outgoing;
 #[cfg(feature = "grpc")]
 mod peer;
 mod peers;

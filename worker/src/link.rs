@@ -2,6 +2,7 @@
 //!
 //! Owns the worker's half of the `Worker` service. Must not know what is said.
 
+use std::path::PathBuf;
 use std::time::Duration;
 use tilework_cluster::connection::ConnectionFile;
 use tilework_cluster::security::TokenAttach;
@@ -26,13 +27,26 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 #[derive(Clone, Debug)]
 pub struct GrpcLink {
     file: ConnectionFile,
+    /// Where it was read.
+    path: Option<PathBuf>,
 }
 
 impl GrpcLink {
     /// A link to the scheduler of this file.
     #[must_use]
     pub fn new(file: ConnectionFile) -> GrpcLink {
-        GrpcLink { file }
+        GrpcLink { file, path: None }
+    }
+
+    /// The same link, which looks at the file again when the scheduler does not answer: another may have written it since.
+    #[must_use]
+    pub fn read_from(self, path: PathBuf) -> GrpcLink {
+        GrpcLink { path: Some(path), ..self }
+    }
+
+    fn is_replaced(&self) -> bool {
+        let there = self.path.as_ref().map(|path| ConnectionFile::read(path));
+        there.is_some_and(|there| there.is_ok_and(|there| there.cluster_id != self.file.cluster_id))
     }
 
     async fn connect(&self, hello: Hello) -> Result<WorkerSession, LinkError> {
@@ -81,10 +95,11 @@ impl WorkerLink for GrpcLink {
     fn open(&self, hello: Hello) -> BoxFuture<'_, Result<WorkerSession, LinkError>> {
         Box::pin(async move {
             let opened = tokio::time::timeout(OPEN_TIMEOUT, self.connect(hello)).await;
-            opened.unwrap_or_else(|_| {
+            let opened = opened.unwrap_or_else(|_| {
                 let at = self.file.addresses.join(" or ");
                 Err(LinkError::unreachable(&at, format_args!("no welcome in {OPEN_TIMEOUT:?}")))
-            })
+            });
+            if opened.is_err() && self.is_replaced() { Err(LinkError::Replaced) } else { opened }
         })
     }
 }

@@ -1,16 +1,17 @@
 //! Chunks of other processes of this machine and user, read straight from their memory: one copy and no network.
 //!
 //! Both sides speak over the chunk service, with its TLS and its token: the holder says where a chunk lies and keeps
-//! it there while the call lasts. The system lets the reader read where both are of one user; where it does not, the
-//! chunk goes over the network.
+//! it there while the call lasts, and that it may be read (see [`crate::grant`]). The system lets the reader read where
+//! both are of one user; where it does not, the chunk goes over the network.
 //!
 //! Owns the reading. Must not know calls or connections.
 
+use crate::grant;
 use std::io;
 use std::sync::OnceLock;
 use std::time::Duration;
 use tilework_kernels::{Chunk, ChunkWriter, Plane};
-use tilework_proto::wire::PlaneMemory;
+use tilework_proto::wire::{ChunkHeader, PlaneMemory};
 
 /// Chunks below this many bytes are sent in the reply: two messages cost more than the copies.
 pub(crate) const BYTES_MIN: usize = 64 << 10;
@@ -48,6 +49,26 @@ fn find_here() -> Option<String> {
     None
 }
 
+/// A chunk in the memory of another process.
+#[derive(Debug)]
+pub(crate) struct Place {
+    /// The machine, process space and user of that process, in its own words.
+    pub host: String,
+    process: u32,
+    /// Where it says that the chunk may be read.
+    grant: u64,
+    memory: Vec<PlaneMemory>,
+}
+
+impl Place {
+    /// The place that a header names, where no data follow it.
+    pub(crate) fn of(header: &mut ChunkHeader) -> Option<Place> {
+        let memory = std::mem::take(&mut header.memory);
+        let (host, process, grant) = (std::mem::take(&mut header.host), header.process, header.grant);
+        (!memory.is_empty()).then_some(Place { host, process, grant, memory })
+    }
+}
+
 /// Lets the siblings of this process read its memory on systems that otherwise allow only ancestors to (Yama).
 pub(crate) fn allow_siblings() {
     #[cfg(target_os = "linux")]
@@ -83,16 +104,27 @@ fn split(shape: &[usize], strides: &[i64], itemsize: usize) -> (usize, usize) {
     (run, axes)
 }
 
-/// Reads a chunk from another process. Its memory is only read; what is written is as large as `writer` says.
+/// Reads a chunk from another process, if that has granted it. Its memory is only read; what is written is as large as
+/// `writer` says.
 ///
 /// # Errors
-/// Where the system does not allow it (`PermissionDenied`, `Unsupported`), the process is gone or has no such memory.
-pub(crate) fn read(process: u32, memory: &[PlaneMemory], writer: ChunkWriter) -> io::Result<Chunk> {
+/// Where the system does not allow it (`PermissionDenied`, `Unsupported`), the process does not (`InvalidData`), or it is
+/// gone or has no such memory.
+pub(crate) fn read(place: &Place, writer: ChunkWriter) -> io::Result<Chunk> {
     let (shape, sizes) = (writer.shape().to_vec(), writer.item_sizes());
+    let memory = &place.memory;
+    let invalid = |why| io::Error::new(io::ErrorKind::InvalidData, why);
     if memory.len() != sizes.len() || memory.iter().any(|m| m.strides.len() != shape.len()) {
-        return Err(io::Error::new(io::ErrorKind::InvalidData, "the places do not fit the planes"));
+        return Err(invalid("the places do not fit the planes"));
     }
-    let process = i32::try_from(process).map_err(|_| io::Error::from(io::ErrorKind::InvalidData))?;
+    let process = i32::try_from(place.process).map_err(|_| invalid("no such process"))?;
+    let spans = memory.iter().zip(&sizes).map(|(m, &size)| grant::span(m.address, &shape, &m.strides, size));
+    let spans: Vec<_> = spans.collect::<Option<_>>().ok_or_else(|| invalid("no such memory"))?;
+    let runs = memory.iter().zip(&sizes).map(|(m, &size)| split(&shape, &m.strides, size).0);
+    if !shape.contains(&0) && runs.min().is_some_and(|run| run < RUN_BYTES_MIN) {
+        return Err(invalid("a chunk in too many pieces"));
+    }
+    grant::check(process, place.grant, &spans)?;
     let plane = |i: usize, to: *mut u8, bytes: usize| {
         if bytes == 0 {
             return Ok(());
@@ -134,7 +166,8 @@ impl Iterator for Runs<'_> {
                 self.next = Some(following);
                 break;
             }
-            following = following.wrapping_add_signed(-self.strides[axis] * self.shape[axis] as i64);
+            let back = self.strides[axis].wrapping_mul(self.shape[axis] as i64);
+            following = following.wrapping_sub(back as u64);
             self.at[axis] = 0;
         }
         Some(address)
@@ -193,12 +226,18 @@ pub(crate) fn is_closed(error: &io::Error) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::grant::Grant;
     use tilework_expr::DType;
 
     fn copy(chunk: &Chunk) -> io::Result<Chunk> {
         let dtypes: Vec<DType> = chunk.planes.iter().map(Plane::dtype).collect();
         let writer = ChunkWriter::new(&dtypes, chunk.planes[0].shape()).unwrap();
-        read(std::process::id(), &memory_of(chunk), writer)
+        let grant = Grant::of(chunk, grant::nonce().unwrap()).unwrap();
+        read(&place(std::process::id(), grant.address(), memory_of(chunk)), writer)
+    }
+
+    fn place(process: u32, grant: u64, memory: Vec<PlaneMemory>) -> Place {
+        Place { host: String::new(), process, grant, memory }
     }
 
     fn bytes(chunk: &Chunk) -> Vec<Vec<u8>> {
@@ -210,31 +249,44 @@ mod tests {
         assert!(here().is_some());
         let data: Vec<u8> = (0..3 * 700 * 5 * 9u32).map(|i| (i * 7 % 251) as u8).collect();
         let chunk = Chunk::from_bytes(&[DType::F64, DType::Bool], &[3, 700, 5], &data).unwrap();
-        let boxes = [
-            vec![0..3, 0..700, 0..5],
-            vec![1..3, 13..690, 0..5],
-            vec![0..3, 0..700, 2..3],
-            vec![0..3, 5..5, 0..5],
-        ];
+        let boxes = [vec![0..3, 0..700, 0..5], vec![1..3, 13..690, 0..5], vec![0..3, 5..5, 0..5]];
         for region in boxes {
             let part = chunk.slice(&region);
             assert_eq!(bytes(&copy(&part).unwrap()), bytes(&part), "{region:?}");
         }
-        assert!(is_readable(&chunk.planes[0]) && !is_readable(&chunk.slice(&[0..3, 0..700, 2..3]).planes[0]));
+        // Pieces too short to be read one by one are neither offered nor read.
+        let scattered = chunk.slice(&[0..3, 0..700, 2..3]);
+        assert!(is_readable(&chunk.planes[0]) && !is_readable(&scattered.planes[0]));
+        assert_eq!(copy(&scattered).unwrap_err().kind(), io::ErrorKind::InvalidData);
     }
 
     #[test]
-    fn memory_that_is_not_there_is_an_error() {
-        let writer = || ChunkWriter::new(&[DType::U8], &[100]).unwrap();
-        let place = |address, n| vec![PlaneMemory { address, strides: vec![1] }; n];
-        for (process, memory) in [
-            (std::process::id(), place(8, 1)),
-            (u32::MAX, place(8, 1)),
-            (i32::MAX as u32, place(8, 1)),
-            (std::process::id(), place(8, 2)),
-            (std::process::id(), vec![PlaneMemory { address: 8, strides: vec![] }]),
+    fn memory_that_is_not_there_or_not_granted_is_an_error() {
+        let chunk = Chunk::from_bytes(&[DType::U8], &[1000], &[3; 1000]).unwrap();
+        let grant = Grant::of(&chunk, grant::nonce().unwrap()).unwrap();
+        let (good, at) = (memory_of(&chunk), grant.address());
+        let writer = || ChunkWriter::new(&[DType::U8], &[1000]).unwrap();
+        let ours = std::process::id();
+        assert_eq!(bytes(&read(&place(ours, at, good.clone()), writer()).unwrap()), bytes(&chunk));
+        let moved = |by: i64, stride| {
+            vec![PlaneMemory { address: good[0].address.wrapping_add_signed(by), strides: vec![stride] }]
+        };
+        for (process, grant, memory) in [
+            (ours, at, moved(1, 1)),
+            (ours, at, moved(-1, 1)),
+            (ours, at, moved(0, 2)),
+            (ours, at, moved(0, i64::MIN)),
+            (ours, at, moved(i64::MIN, i64::MAX)),
+            (ours, at, [good.clone(), good.clone()].concat()),
+            (ours, at, vec![PlaneMemory { address: good[0].address, strides: vec![] }]),
+            (ours, 8, good.clone()),
+            (u32::MAX, at, good.clone()),
+            (i32::MAX as u32, at, good.clone()),
         ] {
-            assert!(!is_closed(&read(process, &memory, writer()).unwrap_err()));
+            assert!(!is_closed(&read(&place(process, grant, memory), writer()).unwrap_err()));
         }
+        drop(grant);
+        let error = read(&place(ours, at, good), writer()).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::InvalidData);
     }
 }

@@ -4,24 +4,26 @@
 //! aligned memory that kernels read. Must not know tasks or stores.
 
 use crate::frame::{self, Part, Unframer};
-use crate::near;
+use crate::grant::{self, Grant};
+use crate::near::{self, Place};
+use crate::outgoing::{ChunkBody, header_in_memory, header_of};
 use crate::peers::{Peers, Wanted};
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
+use prost::Message;
 use std::collections::HashMap;
-use std::pin::Pin;
+use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
-use std::task::{Context, Poll};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tilework_cluster::security::{Identity, TokenAttach};
 use tilework_cluster::transport::{ConnectError, connect_once};
 use tilework_expr::{DType, LeaseId, Region, TaskKey, WorkerId};
-use tilework_kernels::{Chunk, ChunkError, ChunkWriter, Plane};
+use tilework_kernels::{Chunk, ChunkError, ChunkWriter};
 use tilework_proto::convert::Wire;
 use tilework_proto::limits::PLANES_MAX;
 use tilework_proto::session::BoxFuture;
-use tilework_proto::wire::{self, ChunkHeader};
+use tilework_proto::wire::{self, ChunkHeader, IntroduceRequest, Introduction};
 use tonic::body::Body;
 use tonic::transport::Channel;
 use tonic::{Code, Status};
@@ -37,6 +39,7 @@ const CONNECTIONS_MAX: usize = 1024;
 
 pub(crate) const GET_PATH: &str = "/tilework.v1.Chunks/Get";
 pub(crate) const PUT_PATH: &str = "/tilework.v1.Chunks/Put";
+pub(crate) const INTRODUCE_PATH: &str = "/tilework.v1.Chunks/Introduce";
 
 /// Why a transfer failed.
 #[derive(Debug, thiserror::Error)]
@@ -84,7 +87,9 @@ struct Peer {
     channel: tokio::sync::OnceCell<Channel>,
     /// When the last attempt to connect failed, and why.
     failed: Mutex<Option<(Instant, Arc<ConnectError>)>>,
-    /// It cannot read this process' memory.
+    /// Its machine, and what a grant for it begins with.
+    introduced: tokio::sync::OnceCell<Introduction>,
+    /// It cannot read this process' memory, or this process its.
     is_far: AtomicBool,
 }
 
@@ -134,21 +139,33 @@ impl ChunkClient {
     ) -> Result<Chunk, TransferError> {
         let bounds = |r: &Region| r.iter().flat_map(|r| [r.start as u64, r.end as u64]).collect();
         let region = region.map(|r| wire::Box { bounds: bounds(r) });
-        let mut request = wire::ChunkRequest { key: Some(key.to_wire()), region, host: String::new() };
-        if let Some(here) = self.here() {
+        let mut request =
+            wire::ChunkRequest { key: Some(key.to_wire()), region, ..wire::ChunkRequest::default() };
+        if let (Some(here), Some(nonce)) = (self.here(addresses), grant::nonce()) {
             request.host = here.into();
+            request.nonce = Bytes::from_static(nonce);
             if let Some(chunk) = self.ask(addresses, &request, bytes_max).await? {
                 return Ok(chunk);
             }
             request.host.clear();
+            request.nonce.clear();
         }
         let got = self.ask(addresses, &request, bytes_max).await?;
         got.ok_or_else(|| TransferError::Malformed("got a place in memory, expected data".into()))
     }
 
-    /// The name of this machine, where memory of other processes can be read.
-    fn here(&self) -> Option<&'static str> {
-        near::here().filter(|_| self.reads_memory.load(Ordering::Relaxed))
+    /// The name of this machine, where memory of other processes can be read, and that worker's is not known not to be.
+    fn here(&self, addresses: &[String]) -> Option<&'static str> {
+        let is_far = || self.lock().get(addresses).is_some_and(|p| p.is_far.load(Ordering::Relaxed));
+        near::here().filter(|_| self.reads_memory.load(Ordering::Relaxed) && !is_far())
+    }
+
+    /// From now on everything goes over the network to that worker, and from it.
+    fn is_far(&self, addresses: &[String], why: &dyn std::fmt::Display) {
+        let peer = self.lock().get(addresses).cloned();
+        if peer.is_some_and(|p| !p.is_far.swap(true, Ordering::Relaxed)) {
+            tracing::info!(?addresses, %why, "chunks of this worker go over the network");
+        }
     }
 
     /// Asks for a chunk; `None` where it lies in memory that cannot be read.
@@ -161,16 +178,20 @@ impl ChunkClient {
         let asked = Instant::now();
         let message = Body::new(Full::new(frame::message(request)));
         let body = self.call(addresses, GET_PATH, message, &AtomicU64::new(0)).await?;
-        let (place, writer, mut body) = match receive(body, bytes_max).await? {
+        let Placed { place, writer, mut body } = match receive(body, bytes_max).await? {
             Received::Chunk(chunk) => return Ok(Some(chunk)),
-            Received::Place(place) => (place.header, place.writer, place.body),
+            Received::Placed(placed) => *placed,
         };
         if request.host.is_empty() || place.host != request.host {
             return Ok(None);
         }
-        let read = tokio::task::spawn_blocking(move || near::read(place.process, &place.memory, writer));
+        let read = tokio::task::spawn_blocking(move || near::read(&place, writer));
         let chunk = match read.await.map_err(|e| TransferError::Broken(e.to_string()))? {
             Ok(chunk) => chunk,
+            Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+                self.is_far(addresses, &error);
+                return Ok(None);
+            }
             Err(error) if near::is_closed(&error) => {
                 if self.reads_memory.swap(false, Ordering::Relaxed) {
                     tracing::info!(%error, "chunks of this machine go over the network");
@@ -199,20 +220,38 @@ impl ChunkClient {
         chunk: &Chunk,
     ) -> Result<(), TransferError> {
         let readable = chunk.bytes() >= near::BYTES_MIN && chunk.planes.iter().all(near::is_readable);
-        if self.here().is_some() && readable && !self.peer(addresses).is_far.load(Ordering::Relaxed) {
-            let header = ChunkHeader { lease: lease.0, key: Some(key.to_wire()), ..header_in_memory(chunk) };
-            match self.offer(addresses, header, chunk.clone()).await {
+        if readable && let Some(grant) = self.grant(addresses, chunk).await? {
+            let header =
+                ChunkHeader { lease: lease.0, key: Some(key.to_wire()), ..header_in_memory(chunk, &grant) };
+            match self.offer(addresses, header, Kept(Some((chunk.clone(), grant)))).await {
                 Err(TransferError::Refused(status)) if status.code() == Code::Unimplemented => {
-                    self.peer(addresses).is_far.store(true, Ordering::Relaxed);
+                    self.is_far(addresses, &status.message());
                 }
                 other => return other,
             }
         }
         let header = ChunkHeader { lease: lease.0, key: Some(key.to_wire()), ..header_of(chunk) };
-        let body = ChunkBody::new(header, chunk, None, None);
+        let body = ChunkBody::new(header, chunk, None);
         let progress = body.progress.clone();
         let reply = self.call(addresses, PUT_PATH, Body::new(body), &progress).await?;
         drain(reply).await
+    }
+
+    /// Lets a worker read a chunk in its place; none where it cannot.
+    async fn grant(&self, addresses: &[String], chunk: &Chunk) -> Result<Option<Grant>, TransferError> {
+        let Some(here) = self.here(addresses) else { return Ok(None) };
+        let waiting = Waiting { all: &self.connections, peer: self.peer(addresses) };
+        let ask = async || {
+            let message = Body::new(Full::new(frame::message(&IntroduceRequest {})));
+            let reply = self.call(addresses, INTRODUCE_PATH, message, &AtomicU64::new(0)).await?;
+            introduction(reply).await
+        };
+        let worker = waiting.peer.introduced.get_or_try_init(ask).await?;
+        if worker.host == here {
+            return Ok(Grant::of(chunk, &worker.nonce));
+        }
+        self.is_far(addresses, &"it is on another machine");
+        Ok(None)
     }
 
     /// Says where a chunk lies, and keeps it there until the worker has read it.
@@ -220,10 +259,9 @@ impl ChunkClient {
         &self,
         addresses: &[String],
         header: ChunkHeader,
-        chunk: Chunk,
+        kept: Kept,
     ) -> Result<(), TransferError> {
         let message = Body::new(Full::new(frame::header(header)));
-        let kept = Kept(Some(chunk));
         let reply = self.call(addresses, PUT_PATH, message, &AtomicU64::new(0)).await;
         if matches!(reply, Ok(_) | Err(TransferError::Refused(_))) {
             kept.done();
@@ -277,14 +315,17 @@ impl ChunkClient {
     fn peer(&self, addresses: &[String]) -> Arc<Peer> {
         let mut all = self.lock();
         if all.len() >= CONNECTIONS_MAX && !all.contains_key(addresses) {
-            all.retain(|_, peer| peer.channel.get().is_none());
+            // Those that somebody waits for stay; transfers under way have their channel.
+            all.retain(|_, peer| Arc::strong_count(peer) > 1);
         }
         all.entry(addresses.to_vec()).or_default().clone()
     }
 
     /// The connection to a worker. Those who want it at once share one attempt, and its failure.
     async fn channel(&self, addresses: &[String]) -> Result<Channel, TransferError> {
-        let (asked, peer) = (Instant::now(), self.peer(addresses));
+        let (asked, waiting) =
+            (Instant::now(), Waiting { all: &self.connections, peer: self.peer(addresses) });
+        let peer = &waiting.peer;
         let attempt = async || {
             if let Some((at, error)) = &*peer.failed()
                 && *at >= asked
@@ -297,17 +338,30 @@ impl ChunkClient {
                 TransferError::Connect(error)
             })
         };
-        let made = peer.channel.get_or_try_init(attempt).await;
-        if made.is_err() {
-            // Those who wait for it still have it.
-            self.lock().retain(|_, p| !Arc::ptr_eq(p, &peer));
-        }
-        made.cloned()
+        peer.channel.get_or_try_init(attempt).await.cloned()
     }
 
     /// Closes the connection to a worker once its transfers have ended.
     pub fn forget(&self, addresses: &[String]) {
         self.lock().remove(addresses);
+    }
+}
+
+/// One who waits for a connection. The last to go, also one who is told to, takes it off the map if it was not made.
+struct Waiting<'a> {
+    all: &'a Mutex<Connections>,
+    peer: Arc<Peer>,
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        if self.peer.channel.get().is_none() {
+            let mut all = self.all.lock().unwrap_or_else(PoisonError::into_inner);
+            // The map's, and this one's.
+            if Arc::strong_count(&self.peer) <= 2 {
+                all.retain(|_, p| !Arc::ptr_eq(p, &self.peer));
+            }
+        }
     }
 }
 
@@ -360,7 +414,7 @@ pub(crate) async fn next_frame(body: &mut Body) -> Result<Option<Bytes>, Transfe
 }
 
 /// A chunk that another process may be reading. Dropped before that is known to have ended, it is kept a while.
-struct Kept(Option<Chunk>);
+struct Kept(Option<(Chunk, Grant)>);
 
 impl Kept {
     /// Nobody reads it any more.
@@ -371,12 +425,12 @@ impl Kept {
 
 impl Drop for Kept {
     fn drop(&mut self) {
-        if let Some(chunk) = self.0.take()
+        if let Some(kept) = self.0.take()
             && let Ok(runtime) = tokio::runtime::Handle::try_current()
         {
             runtime.spawn(async move {
                 tokio::time::sleep(near::HOLD).await;
-                drop(chunk);
+                drop(kept);
             });
         }
     }
@@ -390,9 +444,24 @@ async fn drain(mut reply: Body) -> Result<(), TransferError> {
     Ok(())
 }
 
+/// What a worker says of itself.
+async fn introduction(mut reply: Body) -> Result<Introduction, TransferError> {
+    let (mut unframer, mut found) = (Unframer::default(), None);
+    while let Some(mut bytes) = next_frame(&mut reply).await? {
+        while let Some(part) = unframer.next(&mut bytes)? {
+            match part {
+                Part::Message(message) if found.is_none() => found = Some(message),
+                _ => return Err(TransferError::Malformed("more than an introduction".into())),
+            }
+        }
+    }
+    let found = found.ok_or_else(|| TransferError::Malformed("no introduction".into()))?;
+    Introduction::decode(found).map_err(|e| TransferError::Malformed(e.to_string()))
+}
+
 /// A chunk in another process' memory.
-struct Place {
-    header: ChunkHeader,
+struct Placed {
+    place: Place,
     /// Room for it.
     writer: ChunkWriter,
     body: Body,
@@ -402,7 +471,7 @@ struct Place {
 enum Received {
     Chunk(Chunk),
     /// It lies in another process' memory, and stays there while `body` lives.
-    Place(Box<Place>),
+    Placed(Box<Placed>),
 }
 
 /// Reads a transfer into a chunk.
@@ -413,10 +482,10 @@ async fn receive(mut body: Body, bytes_max: usize) -> Result<Received, TransferE
             match (part, &mut writer) {
                 (Part::Data(data), Some(writer)) => ChunkWriter::write(writer, &data)?,
                 (part, None) => {
-                    let header = part.header()?;
-                    let room = destination(&header, bytes_max)?;
-                    if !header.memory.is_empty() {
-                        return Ok(Received::Place(Box::new(Place { header, writer: room, body })));
+                    let mut header = part.header()?;
+                    let room = Room::of(&header, bytes_max)?.writer()?;
+                    if let Some(place) = Place::of(&mut header) {
+                        return Ok(Received::Placed(Box::new(Placed { place, writer: room, body })));
                     }
                     writer = Some(room);
                 }
@@ -431,115 +500,74 @@ async fn receive(mut body: Body, bytes_max: usize) -> Result<Received, TransferE
     Ok(Received::Chunk(writer.finish()?))
 }
 
-/// Memory for the chunk that a header announces. Nothing is allocated above `bytes_max`.
-pub(crate) fn destination(header: &ChunkHeader, bytes_max: usize) -> Result<ChunkWriter, TransferError> {
-    let malformed = |why: &str| TransferError::Malformed(why.into());
-    if header.planes.is_empty() || header.planes.len() > PLANES_MAX {
-        return Err(malformed("its number of planes"));
-    }
-    let dtypes = header.planes.iter().map(|&code| u8::try_from(code).ok().and_then(DType::from_code));
-    let dtypes: Vec<DType> =
-        dtypes.collect::<Option<_>>().ok_or_else(|| malformed("an unknown element type"))?;
-    let itemsize: usize = dtypes.iter().map(|d| d.size()).sum();
-    let shape: Vec<usize> = header.shape.iter().map(|&l| l as usize).collect();
-    let bytes = shape.iter().try_fold(itemsize, |n, &l| n.checked_mul(l)).unwrap_or(usize::MAX);
-    if bytes > bytes_max {
-        return Err(TransferError::TooLarge { bytes, limit: bytes_max });
-    }
-    Ok(ChunkWriter::new(&dtypes, &shape)?)
+/// What a header announces.
+pub(crate) struct Room {
+    pub(crate) dtypes: Vec<DType>,
+    pub(crate) shape: Vec<usize>,
 }
 
-/// The header of a chunk that is given away.
-pub(crate) fn header_of(chunk: &Chunk) -> ChunkHeader {
-    let shape = chunk.planes.first().map_or(&[][..], Plane::shape);
-    ChunkHeader {
-        planes: chunk.planes.iter().map(|p| u32::from(p.dtype().code())).collect(),
-        shape: shape.iter().map(|&l| l as u64).collect(),
-        ..ChunkHeader::default()
-    }
-}
-
-/// The header of a chunk that another process of this machine is to read where it lies.
-pub(crate) fn header_in_memory(chunk: &Chunk) -> ChunkHeader {
-    ChunkHeader {
-        host: near::here().unwrap_or_default().into(),
-        process: std::process::id(),
-        memory: near::memory_of(chunk),
-        ..header_of(chunk)
-    }
-}
-
-/// A plane's memory as the network sees it.
-struct PlaneBytes(Plane);
-
-impl AsRef<[u8]> for PlaneBytes {
-    fn as_ref(&self) -> &[u8] {
-        self.0.contiguous_bytes().expect("the plane was made contiguous")
-    }
-}
-
-/// A chunk on its way out: the header, then pieces of the chunk's own memory.
-pub(crate) struct ChunkBody {
-    header: Option<Bytes>,
-    planes: std::vec::IntoIter<Bytes>,
-    /// What is left of the plane that is being sent.
-    plane: Bytes,
-    /// The piece whose prefix was sent.
-    piece: Option<Bytes>,
-    trailers: Option<http::HeaderMap>,
-    /// Bytes handed to the network so far.
-    progress: Arc<AtomicU64>,
-    /// Held while the transfer lasts.
-    _permit: Option<tokio::sync::OwnedSemaphorePermit>,
-}
-
-impl ChunkBody {
-    /// The body that sends `chunk`. Strided planes are copied first, others are sent as they lie.
-    pub(crate) fn new(
-        header: ChunkHeader,
-        chunk: &Chunk,
-        trailers: Option<http::HeaderMap>,
-        permit: Option<tokio::sync::OwnedSemaphorePermit>,
-    ) -> ChunkBody {
-        let planes = chunk.planes.iter().map(|p| Bytes::from_owner(PlaneBytes(p.to_contiguous())));
-        ChunkBody {
-            header: Some(frame::header(header)),
-            planes: planes.collect::<Vec<_>>().into_iter(),
-            plane: Bytes::new(),
-            piece: None,
-            trailers,
-            progress: Arc::default(),
-            _permit: permit,
+impl Room {
+    /// Nothing is allocated, and nothing above `bytes_max` can be.
+    pub(crate) fn of(header: &ChunkHeader, bytes_max: usize) -> Result<Room, TransferError> {
+        let malformed = |why: &str| TransferError::Malformed(why.into());
+        if header.planes.is_empty() || header.planes.len() > PLANES_MAX {
+            return Err(malformed("its number of planes"));
         }
+        let dtypes = header.planes.iter().map(|&code| u8::try_from(code).ok().and_then(DType::from_code));
+        let dtypes: Vec<DType> =
+            dtypes.collect::<Option<_>>().ok_or_else(|| malformed("an unknown element type"))?;
+        let itemsize: usize = dtypes.iter().map(|d| d.size()).sum();
+        let shape: Vec<usize> = header.shape.iter().map(|&l| l as usize).collect();
+        let bytes = shape.iter().try_fold(itemsize, |n, &l| n.checked_mul(l)).unwrap_or(usize::MAX);
+        if bytes > bytes_max {
+            return Err(TransferError::TooLarge { bytes, limit: bytes_max });
+        }
+        Ok(Room { dtypes, shape })
     }
 
-    fn next_bytes(&mut self) -> Option<Bytes> {
-        if let Some(bytes) = self.header.take().or_else(|| self.piece.take()) {
-            self.progress.fetch_add(bytes.len() as u64, Ordering::Relaxed);
-            return Some(bytes);
-        }
-        while self.plane.is_empty() {
-            self.plane = self.planes.next()?;
-        }
-        let piece = self.plane.split_to(self.plane.len().min(frame::DATA_BYTES_MAX));
-        let prefix = frame::data_prefix(piece.len());
-        self.piece = Some(piece);
-        Some(prefix)
+    /// Memory for it.
+    pub(crate) fn writer(&self) -> Result<ChunkWriter, TransferError> {
+        Ok(ChunkWriter::new(&self.dtypes, &self.shape)?)
     }
 }
 
-impl http_body::Body for ChunkBody {
-    type Data = Bytes;
-    type Error = std::convert::Infallible;
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tilework_expr::{ChunkIdx, JobId, StageIdx};
 
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        _: &mut Context<'_>,
-    ) -> Poll<Option<Result<http_body::Frame<Bytes>, Self::Error>>> {
-        let next = match self.next_bytes() {
-            Some(bytes) => Some(http_body::Frame::data(bytes)),
-            None => self.trailers.take().map(http_body::Frame::trailers),
+    #[tokio::test]
+    async fn connections_that_were_not_made_do_not_stay() {
+        let client = ChunkClient::new(&Identity::create().unwrap());
+        let key = TaskKey { job: JobId(1), stage: StageIdx(0), chunk: ChunkIdx(0) };
+        // One that takes connections and never says a word, and one where nothing listens.
+        let mute = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let closed = tokio::net::TcpSocket::new_v4().unwrap();
+        closed.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let closed = vec![closed.local_addr().unwrap().to_string()];
+        let mute_at = vec![mute.local_addr().unwrap().to_string()];
+        let chunk = Chunk::from_bytes(&[DType::U8], &[100_000], &[1; 100_000]).unwrap();
+        assert!(client.get(&closed, key, None, 1).await.is_err());
+        assert!(client.put(&closed, LeaseId(1), key, &chunk).await.is_err());
+        assert!(client.lock().is_empty());
+        // Nor do those that somebody gave up waiting for.
+        let attempt = |put: bool| {
+            let (client, addresses, chunk) = (client.clone(), mute_at.clone(), chunk.clone());
+            tokio::spawn(async move {
+                if put {
+                    client.put(&addresses, LeaseId(1), key, &chunk).await.is_err()
+                } else {
+                    client.get(&addresses, key, None, 1).await.is_err()
+                }
+            })
         };
-        Poll::Ready(next.map(Ok))
+        let attempts = [attempt(false), attempt(true), attempt(false)];
+        let _held = mute.accept().await.unwrap();
+        assert_eq!(client.lock().len(), 1);
+        for attempt in attempts {
+            attempt.abort();
+            assert!(attempt.await.is_err());
+        }
+        assert!(client.lock().is_empty());
     }
 }

@@ -19,7 +19,8 @@ use tilework_cluster::interfaces::{InterfaceError, Interfaces};
 use tilework_cluster::listen::{BindError, bind};
 use tilework_expr::WorkerId;
 use tilework_kernels::native::build_id;
-use tracing::info;
+use tilework_proto::LinkError;
+use tracing::{info, warn};
 
 /// Allocations of at least this many bytes, such as the arrays of functions of the user's, are mapped on their own.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
@@ -75,8 +76,8 @@ pub enum RunError {
     Worker(#[from] WorkerError),
 }
 
-/// Runs a worker until `shutdown` completes, when it says goodbye first, or until the scheduler is gone. `ready` is
-/// called when it is connected.
+/// Runs a worker until `shutdown` completes, when it says goodbye first, or until the scheduler is gone and no other has
+/// taken its place. `ready` is called when it is connected for the first time.
 ///
 /// # Errors
 /// [`RunError`].
@@ -91,14 +92,33 @@ pub async fn run(
     tokio::pin!(shutdown);
     near::allow_siblings();
     give_freed_memory_back();
+    tilework_cluster::limits::raise_descriptors_max();
     let of_job = |file: &ConnectionFile| match &config.job {
         Some((job, restart)) => file.is_of_job(Some(job), *restart),
         None => true,
     };
-    let file = tokio::select! {
-        file = ConnectionFile::wait_for(&config.connection_file, config.wait, of_job) => file?,
-        () = &mut shutdown => return Ok(()),
-    };
+    let mut ready = Some(ready);
+    loop {
+        let file = tokio::select! {
+            file = ConnectionFile::wait_for(&config.connection_file, config.wait, of_job) => file?,
+            () = &mut shutdown => return Ok(()),
+        };
+        match serve(&config, file, &mut ready, shutdown.as_mut()).await {
+            Err(RunError::Worker(WorkerError::Link(LinkError::Replaced))) => {
+                warn!("another scheduler has written the connection file; joining that one");
+            }
+            ended => return ended,
+        }
+    }
+}
+
+/// Works for the scheduler of one file.
+async fn serve(
+    config: &RunConfig,
+    file: ConnectionFile,
+    ready: &mut Option<impl FnOnce(WorkerId) + Send>,
+    shutdown: std::pin::Pin<&mut (impl Future<Output = ()> + Send)>,
+) -> Result<(), RunError> {
     let bound = bind(&config.listen)?;
     let addresses = match &config.announce {
         None => bound.addresses().to_vec(),
@@ -110,17 +130,18 @@ pub async fn run(
     info!(name = config.name, ?addresses, "the worker listens");
     let identity = file.identity();
     let of_worker = Config {
-        name: config.name,
+        name: config.name.clone(),
         threads: config.threads,
         memory_bytes: config.memory_bytes,
-        spill: config.spill,
+        spill: config.spill.clone(),
         addresses,
         patience: config.patience,
         // Where the system does not tell it, no function can be called.
         build: Some(build_id().unwrap_or_default().to_owned()),
     };
+    let link = GrpcLink::new(file).read_from(config.connection_file.clone());
     let peers = Arc::new(ChunkClient::new(&identity));
-    let worker = WorkerHandle::start(&of_worker, Arc::new(GrpcLink::new(file)), peers)?;
+    let worker = WorkerHandle::start(&of_worker, Arc::new(link), peers)?;
     let bytes_max = usize::try_from(config.memory_bytes).unwrap_or(usize::MAX);
     let service = ChunkService::new(&worker, &identity, bytes_max);
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
@@ -153,11 +174,16 @@ fn give_freed_memory_back() {
 
 async fn live(
     worker: &WorkerHandle,
-    ready: impl FnOnce(WorkerId) + Send,
+    ready: &mut Option<impl FnOnce(WorkerId) + Send>,
     mut shutdown: std::pin::Pin<&mut (impl Future<Output = ()> + Send)>,
 ) -> Result<(), WorkerError> {
     tokio::select! {
-        joined = worker.joined() => ready(joined?),
+        joined = worker.joined() => {
+            let worker = joined?;
+            if let Some(ready) = ready.take() {
+                ready(worker);
+            }
+        }
         () = &mut shutdown => {
             worker.stop().await;
             return Ok(());

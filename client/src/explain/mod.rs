@@ -74,7 +74,7 @@ enum Forecast {
 impl Explain {
     /// What computing the expressions on the session does.
     pub(crate) fn of(outputs: &[Expr], session: &Session) -> Result<Explain> {
-        let program = session.program(outputs);
+        let program = session.program(outputs)?;
         let plan = Plan::of(&program)?;
         let stages = (0..plan.stages.len() as u32).map(StageIdx).zip(plan.needs());
         let workers = session.workers()?;

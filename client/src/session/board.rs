@@ -117,6 +117,14 @@ impl Board {
         self.changed.notify_all();
     }
 
+    /// Why no more news will come, where that is not the job's own failure.
+    pub(super) fn closed(&self) -> Option<String> {
+        match &self.lock().ended {
+            Some(End::Closed(why)) => Some(why.clone()),
+            _ => None,
+        }
+    }
+
     /// Waits until all outputs exist.
     pub(super) fn done(&self, progress: &mut Progress) -> Result<Arc<Located>> {
         let mut state = self.lock();

@@ -92,7 +92,7 @@ pub(super) fn start(options: &EmbeddedOptions) -> Result<Session> {
     let size = WorkerSize { threads: threads as u32, memory_bytes, spill_bytes };
     let client = wait_for(scheduler.client()).map_err(|e| failed(&e))?;
     let data: Arc<dyn DataPlane> = Arc::new(Local { workers, runtime: runtime.handle().clone() });
-    let jobs = Jobs::start(client, Arc::clone(&data), None)?;
+    let jobs = Jobs::start(client, Arc::clone(&data), None, None)?;
     drop(_entered);
     let backing = Box::new((scheduler, Running(Some(runtime))));
     let workers = Workers { at_start: vec![size; n], roster: None };

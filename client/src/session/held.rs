@@ -39,6 +39,11 @@ impl Held {
         self.kept.session.is(session)
     }
 
+    /// Why the workers do not have it any more, where that is because the connection was lost.
+    pub(super) fn lost(&self) -> Option<String> {
+        self.kept.job.board().closed()
+    }
+
     /// What takes its place on another session.
     pub(super) fn literal(&self) -> &Arc<Literal> {
         &self.literal

@@ -5,6 +5,7 @@
 use super::board::Board;
 use super::data::{DataPlane, Holder, Upload};
 use super::fetch;
+use super::line::{Line, Reconnect};
 use super::processes::Processes;
 use super::progress::Progress;
 use super::wait::wait_for;
@@ -13,16 +14,20 @@ use crate::literal::Literal;
 use std::collections::{BTreeMap, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, LazyLock, Mutex, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 use tilework_expr::{Figures, JobError, JobId, LeaseId, Plan, Program, TaskKey, TaskRange, Update};
 use tilework_kernels::Chunk;
-use tilework_proto::{ClientLink, ClientSession, ToClient};
+use tilework_proto::{ClientLink, ClientSession, LinkError, ToClient};
+use tokio::sync::mpsc;
 
 /// Times that a chunk is put to a worker before the scheduler is told that it cannot be.
 const PUT_ATTEMPTS: u32 = 4;
 /// The pause after the first of them that fails; it doubles with each.
 const PUT_PAUSE: Duration = Duration::from_millis(50);
+
+/// What is known of a connection that ended without a word.
+const LOST: &str = "the connection to the scheduler was lost";
 
 /// Jobs whose figures are kept, the latest ones.
 const RUNS_KEPT: usize = 64;
@@ -31,6 +36,8 @@ const RUNS_KEPT: usize = 64;
 pub(super) type Literals = Vec<Arc<Literal>>;
 
 struct Entry {
+    /// Over which it was submitted.
+    link: ClientLink,
     plan: Arc<Plan>,
     literals: BTreeMap<u64, Arc<Literal>>,
     board: Arc<Board>,
@@ -38,7 +45,9 @@ struct Entry {
 
 /// The table of jobs that are not released.
 pub(crate) struct Jobs {
-    link: ClientLink,
+    /// Locked before the table.
+    line: Mutex<Line>,
+    data: Arc<dyn DataPlane>,
     table: Mutex<BTreeMap<JobId, Entry>>,
     closed: Mutex<Option<String>>,
     n_tasks_done: AtomicU64,
@@ -54,34 +63,60 @@ impl Jobs {
         session: ClientSession,
         data: Arc<dyn DataPlane>,
         processes: Option<Arc<Processes>>,
+        reconnect: Option<Reconnect>,
     ) -> Result<Arc<Jobs>> {
-        let ClientSession { link, mut updates } = session;
+        let ClientSession { link, updates } = session;
         let jobs = Arc::new(Jobs {
-            link,
+            line: Mutex::new(Line::new(link, reconnect)),
+            data,
             table: Mutex::default(),
             closed: Mutex::new(None),
             n_tasks_done: AtomicU64::new(0),
             runs: Mutex::default(),
             processes,
         });
-        let weak = Arc::downgrade(&jobs);
-        let body = move || {
-            let mut why = "the connection to the scheduler was lost".to_owned();
-            while let Some(message) = updates.blocking_recv() {
-                let Some(jobs) = weak.upgrade() else { return };
-                match message {
-                    ToClient::Update { job, update } => jobs.take_in(job, update, &data),
-                    ToClient::Closing(reason) => why = reason,
-                    _ => {}
-                }
-            }
-            if let Some(jobs) = weak.upgrade() {
-                jobs.close(&why);
-            }
-        };
-        let thread = std::thread::Builder::new().name("tilework-jobs".into()).spawn(body);
-        thread.map_err(|e| Error::Cluster(format!("cannot start a thread: {e}")))?;
+        jobs.listen(0, updates)?;
         Ok(jobs)
+    }
+
+    /// Takes in what comes over a connection, on a thread of its own.
+    fn listen(self: &Arc<Self>, number: u64, updates: mpsc::Receiver<ToClient>) -> Result<()> {
+        let weak = Arc::downgrade(self);
+        let body = move || Jobs::take_all_in(&weak, number, updates);
+        let thread = std::thread::Builder::new().name("tilework-jobs".into()).spawn(body);
+        thread.map(drop).map_err(|e| Error::Cluster(format!("cannot start a thread: {e}")))
+    }
+
+    fn take_all_in(weak: &Weak<Jobs>, number: u64, mut updates: mpsc::Receiver<ToClient>) {
+        let mut why = LOST.to_owned();
+        while let Some(message) = updates.blocking_recv() {
+            let Some(jobs) = weak.upgrade() else { return };
+            match message {
+                ToClient::Update { job, update } => jobs.take_in(job, update),
+                ToClient::Closing(reason) => why = reason,
+                _ => {}
+            }
+        }
+        if let Some(jobs) = weak.upgrade() {
+            let mut line = jobs.line();
+            jobs.lose(&mut line, number, &why);
+        }
+    }
+
+    fn line(&self) -> MutexGuard<'_, Line> {
+        self.line.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A connection is no more, and with it its jobs.
+    fn lose(&self, line: &mut Line, number: u64, why: &str) {
+        if line.lose(number, why) {
+            self.close_all(why);
+        }
+    }
+
+    fn close_all(&self, why: &str) {
+        let open = std::mem::take(&mut *self.table.lock().unwrap_or_else(PoisonError::into_inner));
+        open.values().for_each(|entry| entry.board.close(why));
     }
 
     /// Submits a program. It is released when the returned job is dropped.
@@ -95,17 +130,42 @@ impl Jobs {
         super::tiny::warn(&plan);
         let board = Arc::new(Board::default());
         let literals = literals.into_iter().map(|l| (l.id, l)).collect();
-        let entry = Entry { plan: Arc::clone(&plan), literals, board: Arc::clone(&board) };
-        // The lock is held over the submission, so that no news of the job finds the table without it.
-        let mut table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(why) = &*self.closed.lock().unwrap_or_else(PoisonError::into_inner) {
-            return Err(Error::Cluster(why.clone()));
+        let entry = (Arc::clone(&plan), literals, Arc::clone(&board));
+        let (id, link) = self.send(&program, entry)?;
+        Ok(Job { id, link, jobs: Arc::clone(self), program, plan, board, progress: Mutex::new(progress) })
+    }
+
+    /// Sends a program to the scheduler, over a new connection where the one that there was is lost.
+    fn send(
+        self: &Arc<Self>,
+        program: &Arc<Program>,
+        (plan, literals, board): (Arc<Plan>, BTreeMap<u64, Arc<Literal>>, Arc<Board>),
+    ) -> Result<(JobId, ClientLink)> {
+        let mut line = self.line();
+        loop {
+            if let Some(why) = &*self.closed.lock().unwrap_or_else(PoisonError::into_inner) {
+                return Err(Error::Cluster(why.clone()));
+            }
+            if let Some(session) = line.renew()? {
+                self.listen(line.number(), session.updates)?;
+            }
+            // The lock is held over the submission, so that no news of the job finds the table without it.
+            let mut table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
+            match wait_for(line.link.submit(Arc::clone(program))) {
+                Ok(id) => {
+                    let link = line.link.clone();
+                    table.insert(id, Entry { link: link.clone(), plan, literals, board });
+                    return Ok((id, link));
+                }
+                // It is lost, and that has not been heard yet.
+                Err(LinkError::Closed) => {
+                    drop(table);
+                    let number = line.number();
+                    self.lose(&mut line, number, LOST);
+                }
+                Err(e) => return Err(Error::Cluster(e.to_string())),
+            }
         }
-        let id =
-            wait_for(self.link.submit(Arc::clone(&program))).map_err(|e| Error::Cluster(e.to_string()))?;
-        table.insert(id, entry);
-        drop(table);
-        Ok(Job { id, jobs: Arc::clone(self), program, plan, board, progress: Mutex::new(progress) })
     }
 
     /// Tasks of the jobs that ended well.
@@ -129,9 +189,9 @@ impl Jobs {
         runs.iter().rev().find(|(p, _)| **p == *program).map(|(_, figures)| *figures)
     }
 
-    fn take_in(self: &Arc<Self>, job: JobId, update: Update, data: &Arc<dyn DataPlane>) {
+    fn take_in(self: &Arc<Self>, job: JobId, update: Update) {
         if let Update::Lost { worker } = update {
-            data.lost(worker);
+            self.data.lost(worker);
         }
         let table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(entry) = table.get(&job) else { return };
@@ -141,11 +201,12 @@ impl Jobs {
             return board.tell(self.with_ends(update));
         };
         let Some(literal) = entry.literals.get(&literal).cloned() else { return };
-        let (plan, board) = (Arc::clone(&entry.plan), Arc::clone(&entry.board));
+        let (plan, board, link) = (Arc::clone(&entry.plan), Arc::clone(&entry.board), entry.link.clone());
         drop(table);
         let putting = Putting {
             jobs: Arc::clone(self),
-            data: Arc::clone(data),
+            link,
+            data: Arc::clone(&self.data),
             to: Holder { worker, addresses },
             lease,
         };
@@ -182,17 +243,18 @@ impl Jobs {
         self.table.lock().unwrap_or_else(PoisonError::into_inner).contains_key(&job)
     }
 
-    /// Ends all jobs, and those to come.
+    /// Ends all jobs, and those to come: the session's own processes have ended.
+    #[cfg(feature = "cluster")]
     pub(super) fn close(&self, why: &str) {
         *self.closed.lock().unwrap_or_else(PoisonError::into_inner) = Some(why.to_owned());
-        let open = std::mem::take(&mut *self.table.lock().unwrap_or_else(PoisonError::into_inner));
-        open.values().for_each(|entry| entry.board.close(why));
+        self.close_all(why);
     }
 }
 
 /// Chunks on their way to the worker that waits for them.
 struct Putting {
     jobs: Arc<Jobs>,
+    link: ClientLink,
     data: Arc<dyn DataPlane>,
     to: Holder,
     lease: LeaseId,
@@ -231,7 +293,7 @@ impl Putting {
             }
             if attempts == PUT_ATTEMPTS {
                 // Err: the session has ended. Where the worker is gone meanwhile, the scheduler knows that.
-                let _ = wait_for(self.jobs.link.put_failed(self.lease, key, why));
+                let _ = wait_for(self.link.put_failed(self.lease, key, why));
                 return true;
             }
             std::thread::sleep(pause);
@@ -255,6 +317,7 @@ fn chunk_threads() -> &'static rayon::ThreadPool {
 /// A submitted job, released when dropped.
 pub(super) struct Job {
     id: JobId,
+    link: ClientLink,
     jobs: Arc<Jobs>,
     program: Arc<Program>,
     plan: Arc<Plan>,
@@ -291,8 +354,8 @@ impl Job {
 impl Drop for Job {
     fn drop(&mut self) {
         self.jobs.table.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.id);
-        if let Err(job) = self.jobs.link.try_release(self.id) {
-            let link = self.jobs.link.clone();
+        if let Err(job) = self.link.try_release(self.id) {
+            let link = self.link.clone();
             // The queue is full: wait for room elsewhere than in a destructor.
             chunk_threads().spawn_fifo(move || {
                 let _ = wait_for(link.release(job));

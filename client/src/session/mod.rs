@@ -12,6 +12,7 @@ mod held;
 mod jobs;
 #[cfg(not(feature = "cluster"))]
 mod left_out;
+mod line;
 mod own;
 #[cfg(feature = "cluster")]
 mod processes;
@@ -137,7 +138,7 @@ pub(crate) fn persist(outputs: &[Expr]) -> Result<Vec<Expr>> {
 /// Computes what a user's function asks for while a task calls it: on this thread, without any session. A worker whose
 /// threads waited for arrays would have none left to compute them.
 fn run_within_task(outputs: &[Expr]) -> Result<Vec<Vec<Chunk>>> {
-    let (program, literals) = program(outputs, None);
+    let (program, literals) = program(outputs, None)?;
     Ok(at_once::compute(&Plan::of(&program)?, &literals)?.0)
 }
 
@@ -151,8 +152,11 @@ fn persist_within_task(outputs: &[Expr]) -> Result<Vec<Expr>> {
 }
 
 /// The program that computes the expressions on a session, or on none, and its literals.
-fn program(outputs: &[Expr], on: Option<&Session>) -> (Program, jobs::Literals) {
-    let mut literals = Vec::new();
+///
+/// # Errors
+/// Where an array that the session's workers kept is lost.
+fn program(outputs: &[Expr], on: Option<&Session>) -> Result<(Program, jobs::Literals)> {
+    let (mut literals, mut lost) = (Vec::new(), None);
     let has_own_workers = OnceCell::new();
     let foreign = |s: &Session| !has_own_workers.get_or_init(|| s.has_own_workers());
     let program = Program::replacing(outputs, |e| {
@@ -160,6 +164,10 @@ fn program(outputs: &[Expr], on: Option<&Session>) -> (Program, jobs::Literals) 
         let literal = match (e.op(), attachment.downcast_ref::<Held>()) {
             (Op::Held { .. }, Some(held)) if on.is_none_or(|session| !held.is_of(session)) => {
                 Arc::clone(held.literal())
+            }
+            (Op::Held { .. }, Some(held)) => {
+                lost = lost.take().or_else(|| held.lost());
+                return None;
             }
             (Op::Literal { .. }, _) => Literal::of(attachment)?,
             // A function of the index gives the same chunks here, where the workers do not have it.
@@ -173,7 +181,12 @@ fn program(outputs: &[Expr], on: Option<&Session>) -> (Program, jobs::Literals) 
         literals.push(literal);
         Some(Op::Literal { id })
     });
-    (program, literals)
+    match lost {
+        None => Ok((program, literals)),
+        Some(why) => Err(Error::Cluster(format!(
+            "an array that the workers kept (`persist`) went with the connection to the scheduler ({why}): make it again"
+        ))),
+    }
 }
 
 impl Session {
@@ -302,8 +315,8 @@ impl Session {
     }
 
     /// The program that computes the expressions on this session.
-    pub(crate) fn program(&self, outputs: &[Expr]) -> Program {
-        program(outputs, Some(self)).0
+    pub(crate) fn program(&self, outputs: &[Expr]) -> Result<Program> {
+        Ok(program(outputs, Some(self))?.0)
     }
 
     /// What the latest run of the program took; `None` where it did not run, or many others ran since.
@@ -341,7 +354,7 @@ impl Session {
         if bytes > limit {
             return Err(Error::TooLargeToGather { bytes, limit });
         }
-        let (program, literals) = program(outputs, Some(self));
+        let (program, literals) = program(outputs, Some(self))?;
         let program = Arc::new(program);
         match self.at_once(&program, &literals)? {
             Some(chunks) => Ok(chunks),
@@ -382,7 +395,7 @@ impl Session {
     }
 
     fn submit(&self, outputs: &[Expr]) -> Result<jobs::Job> {
-        let (program, literals) = program(outputs, Some(self));
+        let (program, literals) = program(outputs, Some(self))?;
         self.start(Arc::new(program), literals)
     }
 

@@ -242,7 +242,7 @@ pub(super) fn start(n: usize) -> Result<Session> {
     }
     let io = remote::Io::start()?;
     let file = io.run_while(remote::joined(file, n, START_MAX), || processes.all_run())??;
-    remote::open(file, io, Some(processes), backing)
+    remote::open(file, io, remote::Of::Processes(processes), backing)
 }
 
 fn spawn(name: String, role: &Role) -> Result<LocalProcess> {

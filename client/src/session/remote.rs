@@ -2,6 +2,7 @@
 
 use super::data::{Answer, Asked, DataPlane, Holder, Taker, Upload};
 use super::jobs::Jobs;
+use super::line::Reconnect;
 use super::processes::Processes;
 use super::{Place, Session, WorkerSize, Workers};
 use crate::error::{Error, Result, chain};
@@ -21,6 +22,8 @@ use tokio::sync::watch;
 
 /// How long the scheduler is tried.
 const CONNECT_MAX: Duration = Duration::from_secs(15);
+/// How long one that was there is tried when the connection to it was lost.
+const RECONNECT_MAX: Duration = Duration::from_secs(3);
 /// Pause between two looks at how many workers have joined.
 const JOIN_PAUSE: Duration = Duration::from_millis(20);
 /// Workers of which is remembered that they are gone: what was begun with earlier ones has ended since.
@@ -148,7 +151,7 @@ impl DataPlane for Network {
 pub(super) fn connect(path: &Path, backing: Box<dyn Send + Sync>) -> Result<Session> {
     role::is_ours()?;
     let file = ConnectionFile::read(path).map_err(|e| Error::Cluster(chain(&e)))?;
-    open(file, Io::start()?, None, backing)
+    open(file, Io::start()?, Of::Cluster(path), backing)
 }
 
 /// Waits for the file of a cluster of this executable that is starting, and for `n` workers.
@@ -170,13 +173,24 @@ pub(super) async fn joined(path: PathBuf, n: usize, timeout: Duration) -> Result
     }
 }
 
+/// Whose scheduler and workers they are.
+pub(super) enum Of<'a> {
+    /// The session's own.
+    Processes(Arc<Processes>),
+    /// Those that the connection file at this path names.
+    Cluster(&'a Path),
+}
+
 pub(super) fn open(
     file: ConnectionFile,
     io: Io,
-    processes: Option<Arc<Processes>>,
+    of: Of<'_>,
     backing: Box<dyn Send + Sync>,
 ) -> Result<Session> {
-    let place = if processes.is_some() { Place::OwnProcesses } else { Place::Cluster };
+    let (place, processes, path) = match of {
+        Of::Processes(processes) => (Place::OwnProcesses, Some(processes), None),
+        Of::Cluster(path) => (Place::Cluster, None, Some(path.to_owned())),
+    };
     let io = Arc::new(io);
     let roster = Roster { file, io: Arc::clone(&io) };
     let workers = roster.workers()?;
@@ -186,13 +200,31 @@ pub(super) fn open(
     let chunks = ChunkClient::new(&roster.file.identity());
     let data: Arc<dyn DataPlane> =
         Arc::new(Network { chunks, io: Arc::clone(&io), lost: watch::channel(VecDeque::new()).0 });
-    let jobs = Jobs::start(client, Arc::clone(&data), processes.clone())?;
+    let reconnect = reconnect(roster.file.clone(), path, Arc::clone(&io));
+    let jobs = Jobs::start(client, Arc::clone(&data), processes.clone(), Some(reconnect))?;
     if let Some(processes) = processes {
         processes.look_after(Arc::downgrade(&jobs))?;
     }
     // Dropped in this order: the processes of the session, then the runtime.
     let backing = Box::new((backing, io));
     Ok(Session::new(jobs, data, place, Workers { at_start: workers, roster: Some(roster) }, backing))
+}
+
+/// Connects to the same scheduler again; says so where the connection file, if there is one, names another by now.
+fn reconnect(file: ConnectionFile, path: Option<PathBuf>, io: Arc<Io>) -> Reconnect {
+    Box::new(move || {
+        let again = file.clone();
+        let session = io.run(async move { remote::session(&again, RECONNECT_MAX).await })?;
+        session.map_err(|error| {
+            let other = |path: &&PathBuf| {
+                ConnectionFile::read(path).is_ok_and(|there| there.cluster_id != file.cluster_id)
+            };
+            let hint = path.as_ref().filter(other).map(|path| {
+                format!("; {} names another scheduler by now: connect to that one", path.display())
+            });
+            Error::Cluster(format!("{}{}", chain(&error), hint.unwrap_or_default()))
+        })
+    })
 }
 
 /// Who works on a cluster, as its scheduler knows.

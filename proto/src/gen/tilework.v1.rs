@@ -1759,6 +1759,17 @@ pub mod worker_server {
         const NAME: &'static str = SERVICE_NAME;
     }
 }
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct IntroduceRequest {}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Introduction {
+    /// The worker's machine, process space and user; empty where it reads no memory of other processes.
+    #[prost(string, tag = "1")]
+    pub host: ::prost::alloc::string::String,
+    /// What a grant for this worker begins with.
+    #[prost(bytes = "bytes", tag = "2")]
+    pub nonce: ::prost::bytes::Bytes,
+}
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ChunkRequest {
     #[prost(message, optional, tag = "1")]
@@ -1770,6 +1781,10 @@ pub struct ChunkRequest {
     /// the same one may answer with a header alone that says where the chunk lies, and keeps it there until the call ends.
     #[prost(string, tag = "3")]
     pub host: ::prost::alloc::string::String,
+    /// What the holder must have written into its own memory, with the bounds of what may be read, before the asker reads
+    /// anything there: 32 random bytes that are the asker's.
+    #[prost(bytes = "bytes", tag = "4")]
+    pub nonce: ::prost::bytes::Bytes,
 }
 /// One range an axis.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -1817,6 +1832,9 @@ pub struct ChunkHeader {
     /// and where each plane lies in it.
     #[prost(message, repeated, tag = "7")]
     pub memory: ::prost::alloc::vec::Vec<PlaneMemory>,
+    /// And where that process has written that they may be read: a nonce and the bounds of each plane.
+    #[prost(uint64, tag = "8")]
+    pub grant: u64,
 }
 /// A plane in the memory of a process.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -1951,6 +1969,28 @@ pub mod chunks_client {
             req.extensions_mut().insert(GrpcMethod::new("tilework.v1.Chunks", "Put"));
             self.inner.client_streaming(req, path, codec).await
         }
+        /// What a client must know to have the worker read a literal's chunk from its memory.
+        pub async fn introduce(
+            &mut self,
+            request: impl tonic::IntoRequest<super::IntroduceRequest>,
+        ) -> std::result::Result<tonic::Response<super::Introduction>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/tilework.v1.Chunks/Introduce",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("tilework.v1.Chunks", "Introduce"));
+            self.inner.unary(req, path, codec).await
+        }
     }
 }
 /// Generated server implementations.
@@ -1982,6 +2022,11 @@ pub mod chunks_server {
             &self,
             request: tonic::Request<tonic::Streaming<super::ChunkPart>>,
         ) -> std::result::Result<tonic::Response<super::PutDone>, tonic::Status>;
+        /// What a client must know to have the worker read a literal's chunk from its memory.
+        async fn introduce(
+            &self,
+            request: tonic::Request<super::IntroduceRequest>,
+        ) -> std::result::Result<tonic::Response<super::Introduction>, tonic::Status>;
     }
     #[derive(Debug)]
     pub struct ChunksServer<T> {
@@ -2146,6 +2191,49 @@ pub mod chunks_server {
                                 max_encoding_message_size,
                             );
                         let res = grpc.client_streaming(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/tilework.v1.Chunks/Introduce" => {
+                    #[allow(non_camel_case_types)]
+                    struct IntroduceSvc<T: Chunks>(pub Arc<T>);
+                    impl<T: Chunks> tonic::server::UnaryService<super::IntroduceRequest>
+                    for IntroduceSvc<T> {
+                        type Response = super::Introduction;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::IntroduceRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Chunks>::introduce(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = IntroduceSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
                         Ok(res)
                     };
                     Box::pin(fut)

@@ -487,7 +487,7 @@ fn a_worker_that_was_lost_with_its_memory_full_is_said_to_be() {
     let text = |bytes_resident| {
         let mut case = Case::with_workers(1);
         case.submit(0, &[read("a", 4, 1)]);
-        case.report(0, Report::Alive { bytes_held: 100, bytes_resident });
+        case.report(0, Report::Alive { bytes_held: 100, bytes_on_disk: 0, bytes_resident });
         case.event(Event::WorkerLost { worker: WorkerId(0), why: "its connection closed".to_owned() });
         case.now_us += Limits::default().grace_us;
         let actions = case.event(Event::Tick);

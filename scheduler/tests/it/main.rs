@@ -249,6 +249,29 @@ async fn a_scheduler_process_writes_its_file_and_removes_it() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_schedulers_that_start_at_once_one_serves() {
+    for _ in 0..3 {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("new/connection.json");
+        let mut all = tokio::task::JoinSet::new();
+        for _ in 0..4 {
+            all.spawn(run(config(&path), |_| {}, std::future::pending()));
+        }
+        let mut named = Vec::new();
+        for _ in 0..3 {
+            match all.join_next().await.unwrap().unwrap() {
+                Err(RunError::Running { at, .. }) => named.push(at),
+                other => panic!("{other:?}"),
+            }
+        }
+        let file = ConnectionFile::read(&path).unwrap();
+        assert_eq!(named, vec![file.addresses[0].clone(); 3]);
+        Monitor::connect(&file, LONG).await.unwrap().stop("the test").await.unwrap();
+        all.join_next().await.unwrap().unwrap().unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_second_scheduler_is_refused_or_takes_over() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("connection.json");

@@ -5,6 +5,7 @@
 
 mod compute;
 mod faults;
+mod holders;
 mod spill;
 mod support;
 mod transfers;

@@ -35,7 +35,7 @@ async fn results_larger_than_memory_are_the_same_and_leave_nothing() {
         let program = program(turned);
         let expected = Cluster::start(Mode::Direct, 1).await.compute(&program).await.unwrap();
         for mode in MODES {
-            let mut cluster = Cluster::start_with(mode, 2, 12 * CHUNK, &on(dir.path())).await;
+            let mut cluster = Cluster::start_with(mode, 2, None, 12 * CHUNK, &on(dir.path())).await;
             let job = cluster.submit(&program).await;
             let outputs = cluster.finish(&program, job).await.unwrap();
             assert!(outputs == expected, "{mode:?}: other bits");
@@ -69,7 +69,7 @@ async fn what_the_disk_has_lost_is_made_again() {
     let expected = Cluster::start(Mode::Direct, 1).await.compute(&program).await.unwrap();
     for mode in [Mode::Direct, Mode::Grpc] {
         let dir = tempfile::tempdir().unwrap();
-        let mut cluster = Cluster::start_with(mode, 2, 12 * CHUNK, &on(dir.path())).await;
+        let mut cluster = Cluster::start_with(mode, 2, None, 12 * CHUNK, &on(dir.path())).await;
         let job = cluster.submit(&program).await;
         let mut done = None;
         while done.is_none() {
@@ -92,13 +92,13 @@ async fn what_the_disk_has_lost_is_made_again() {
 async fn a_disk_that_is_too_small_is_an_error_with_numbers() {
     let dir = tempfile::tempdir().unwrap();
     let spill = Spill { limit: Some(8 * CHUNK), ..on(dir.path()) };
-    let mut cluster = Cluster::start_with(Mode::Direct, 1, 12 * CHUNK, &spill).await;
+    let mut cluster = Cluster::start_with(Mode::Direct, 1, None, 12 * CHUNK, &spill).await;
     let error = cluster.compute(&program(false)).await.unwrap_err();
     let JobError::Full { needed, held, limit, .. } = error else { panic!("{error}") };
     assert_eq!((needed, limit), (CHUNK, 20 * CHUNK));
     assert!(held > 10 * CHUNK && held <= limit, "{held} bytes");
     let spill = Spill { limit: Some(0), ..spill };
-    let mut cluster = Cluster::start_with(Mode::Direct, 1, 12 * CHUNK, &spill).await;
+    let mut cluster = Cluster::start_with(Mode::Direct, 1, None, 12 * CHUNK, &spill).await;
     assert!(
         matches!(cluster.compute(&program(false)).await, Err(JobError::Full { limit, .. }) if limit == 12 * CHUNK)
     );

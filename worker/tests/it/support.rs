@@ -4,7 +4,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 use tilework_cluster::connection::ConnectionFile;
-use tilework_cluster::listen::bind;
+use tilework_cluster::door::Room;
+use tilework_cluster::listen::{Bound, bind};
 use tilework_cluster::security::Identity;
 use tilework_expr::{
     DType, Grid, Holding, JobError, JobId, Node, NodeIdx, Op, Program, TaskKey, Update, WorkerId,
@@ -39,6 +40,8 @@ pub struct Cluster {
     pub file: ConnectionFile,
     chunks: Option<ChunkClient>,
     peers: Arc<LocalPeers>,
+    /// Of each port.
+    room: Option<Room>,
     pub literals: HashMap<u64, Fill>,
     memory_bytes: u64,
     spill: Spill,
@@ -52,14 +55,20 @@ pub fn serve(scheduler: &SchedulerHandle, bound: tilework_cluster::listen::Bound
 
 impl Cluster {
     pub async fn start(mode: Mode, n_workers: usize) -> Cluster {
-        Cluster::start_with(mode, n_workers, MEMORY, &Spill::default()).await
+        Cluster::start_with(mode, n_workers, None, MEMORY, &Spill::default()).await
     }
 
-    /// With so much memory for each worker, and this disk.
-    pub async fn start_with(mode: Mode, n_workers: usize, memory_bytes: u64, spill: &Spill) -> Cluster {
+    /// With room for so many connections at each port, so much memory for each worker, and this disk.
+    pub async fn start_with(
+        mode: Mode,
+        n_workers: usize,
+        room: Option<Room>,
+        memory_bytes: u64,
+        spill: &Spill,
+    ) -> Cluster {
         let transport = if mode == Mode::Encoded { Transport::Encoded } else { Transport::Direct };
         let scheduler = SchedulerHandle::start_with(Limits::default(), transport);
-        let bound = bind("localhost:0").unwrap();
+        let bound = with_room(bind("localhost:0").unwrap(), room);
         let file = ConnectionFile::create(bound.addresses().to_vec(), None, 0).unwrap();
         let (session, chunks) = if mode == Mode::Grpc {
             serve(&scheduler, bound, file.identity());
@@ -75,6 +84,7 @@ impl Cluster {
             file,
             chunks,
             peers: Arc::default(),
+            room,
             literals: HashMap::new(),
             memory_bytes,
             spill: spill.clone(),
@@ -96,7 +106,7 @@ impl Cluster {
             let link = Arc::new(self.scheduler.clone());
             return WorkerHandle::start(&config, link, self.peers.clone()).unwrap();
         }
-        let bound = bind("localhost:0").unwrap();
+        let bound = with_room(bind("localhost:0").unwrap(), self.room);
         config.addresses = bound.addresses().to_vec();
         let identity = self.file.identity();
         let peers = Arc::new(ChunkClient::new(&identity));
@@ -209,6 +219,13 @@ impl Cluster {
             arrays.push(array);
         }
         Some(arrays)
+    }
+}
+
+fn with_room(bound: Bound, room: Option<Room>) -> Bound {
+    match room {
+        Some(room) => bound.with_room(room),
+        None => bound,
     }
 }
 

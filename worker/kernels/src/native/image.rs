@@ -8,7 +8,7 @@ use std::sync::OnceLock;
 /// The executable (or shared library) that holds this code, as the system has loaded it.
 #[derive(Debug)]
 pub(super) struct Image {
-    /// Addresses that can be read and, once the program runs, never written.
+    /// Addresses of constants: they can be read, and once the program runs never written, and are no code.
     pub read_only: Vec<Range<usize>>,
     /// The build, as hexadecimal digits.
     pub build: String,
@@ -83,8 +83,10 @@ mod system {
         for header in headers {
             let writable = header.p_flags & libc::PF_W != 0;
             let readable = header.p_flags & libc::PF_R != 0;
+            let executable = header.p_flags & libc::PF_X != 0;
             match header.p_type {
-                libc::PT_LOAD if readable && !writable => search.read_only.push(at(header)),
+                // Code is full of numbers that were meant for nothing of the kind.
+                libc::PT_LOAD if readable && !writable && !executable => search.read_only.push(at(header)),
                 libc::PT_GNU_RELRO => search.read_only.push(at(header)),
                 libc::PT_NOTE if search.id.is_none() => {
                     let range = at(header);
@@ -234,6 +236,8 @@ mod tests {
         assert!(image.holds(CONSTANT.as_ptr() as usize, 32));
         assert!(!image.holds(&raw const COUNTER as usize, 8));
         assert!(!image.holds(Box::new(1u64).as_ref() as *const u64 as usize, 8));
+        let code = constants_lie_in_read_only_memory_and_nothing_else_does as fn() as usize;
+        assert!(!image.holds(code, 8), "code is no place for a descriptor");
         let end = image.read_only[0].end;
         assert!(image.holds(end - 8, 8) && !image.holds(end - 7, 8));
         assert!(image.build.len() >= 16, "{}", image.build);
