@@ -246,6 +246,11 @@ pub enum Update {
         /// The worker.
         worker: WorkerId,
     },
+    /// Chunks of outputs are lost, and no worker with them: they are made again, and another `Done` follows.
+    ChunksLost {
+        /// The chunks, by their maker's name.
+        tasks: TaskRange,
+    },
     /// The job ended without its outputs.
     Failed(JobError),
 }

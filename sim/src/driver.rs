@@ -55,7 +55,8 @@ impl World {
                 let n = &mut self.nodes[node];
                 assert!(n.store.contains_key(&Source::Held(key)), "worker {node} writes {key:?}: not there");
                 n.writing.insert(key, spill);
-                let at = self.now_us + self.rng.delay_us(self.setup.task_us);
+                let slow = *self.rng.pick(&[1, 1, 30]);
+                let at = self.now_us + self.rng.delay_us(self.setup.task_us * slow);
                 self.at(at, Ev::SpillEnds { node, incarnation, spill, key });
             }
             worker::Action::Unload(key) => {
@@ -68,8 +69,7 @@ impl World {
                 let n = &mut self.nodes[node];
                 let mut freed = n.store.remove(&source).is_some();
                 if let Source::Held(key) = source {
-                    freed |= n.disk.remove(&key).is_some();
-                    n.writing.remove(&key);
+                    freed |= n.leave_disk(key);
                 }
                 assert!(freed, "worker {node} frees {source:?}, which it does not have");
             }
@@ -207,7 +207,9 @@ impl World {
             && self.counts.of(Fault::LoadFailed) < 12
             && self.rng.one_in(6);
         // None: it was dropped meanwhile, and nobody waits.
-        let value = self.nodes[node].held(key).filter(|_| !fails);
+        let n = &self.nodes[node];
+        let readable = n.store.contains_key(&Source::Held(key)) || !n.damaged.contains(&key);
+        let value = n.held(key).filter(|_| !fails && readable);
         if let Some(value) = value {
             self.nodes[node].store.insert(Source::Fetched(fetch), value);
             return self.worker_handles(node, worker::Event::Fetched { fetch });
@@ -223,10 +225,14 @@ impl World {
         let n = &self.nodes[node];
         let on_disk = !n.store.contains_key(&Source::Held(key)) && n.disk.contains_key(&key);
         let may = self.setup.faults.contains(&Fault::Damaged) && self.counts.of(Fault::Damaged) < 12;
-        if !on_disk || !may || !self.rng.one_in(6) {
+        let known = n.damaged.contains(&key);
+        if !on_disk || (!known && (!may || !self.rng.one_in(6))) {
             return false;
         }
-        self.counts.add(Fault::Damaged);
+        if !known {
+            self.counts.add(Fault::Damaged);
+            self.nodes[node].damaged.insert(key);
+        }
         self.worker_handles(node, worker::Event::Damaged { key });
         true
     }
@@ -250,6 +256,7 @@ impl World {
             if is_this {
                 let value = n.store[&Source::Held(key)];
                 n.disk.insert(key, value);
+                n.damaged.remove(&key);
             }
             Ok(())
         };

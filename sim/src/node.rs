@@ -2,7 +2,7 @@
 //!
 //! Knows what a driver does with each action. Must not know the scheduler.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use tilework_expr::{LeaseId, TaskKey, WorkerId};
 use tilework_worker_core::{Feed, Source, SpillId, Worker};
 
@@ -30,6 +30,8 @@ pub(crate) struct Node {
     pub store: BTreeMap<Source, u64>,
     /// What is on the disk.
     pub disk: BTreeMap<TaskKey, u64>,
+    /// Of what is on the disk, what cannot be read.
+    pub damaged: BTreeSet<TaskKey>,
     /// Chunks in memory that are being written to the disk.
     pub writing: BTreeMap<TaskKey, SpillId>,
     /// Tasks in the order in which they came; the first `threads` run.
@@ -59,8 +61,14 @@ impl Node {
     /// A chunk came into memory.
     pub fn keep(&mut self, key: TaskKey, value: u64) {
         self.store.insert(Source::Held(key), value);
-        self.disk.remove(&key);
+        self.leave_disk(key);
+    }
+
+    /// A chunk is no longer on the disk, nor on its way there; whether it was there.
+    pub fn leave_disk(&mut self, key: TaskKey) -> bool {
         self.writing.remove(&key);
+        self.damaged.remove(&key);
+        self.disk.remove(&key).is_some()
     }
 
     /// A chunk that is held, wherever it is.

@@ -206,6 +206,7 @@ impl World {
             core: Worker::new(limits),
             store: BTreeMap::new(),
             disk: BTreeMap::new(),
+            damaged: std::collections::BTreeSet::new(),
             writing: BTreeMap::new(),
             runs: VecDeque::new(),
             conn: None,

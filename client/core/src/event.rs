@@ -1,7 +1,7 @@
 //! Everything that can happen while a result is gathered, and everything that is asked for.
 
 use std::fmt;
-use tilework_expr::{Holding, TaskKey, WorkerId};
+use tilework_expr::{Holding, TaskKey, TaskRange, WorkerId};
 
 /// One request for a chunk. Never used twice.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, PartialOrd, Ord)]
@@ -14,6 +14,8 @@ pub enum Event {
     Located(Vec<Vec<Holding>>),
     /// The scheduler said that a worker is gone. Where it held a chunk, another `Located` follows.
     Lost(WorkerId),
+    /// The scheduler said that these chunks are lost, by their makers' names. Another `Located` follows.
+    ChunksLost(TaskRange),
     /// A request brought its chunk.
     Got(GetId),
     /// A request failed: the worker cannot be reached, or does not have the chunk.

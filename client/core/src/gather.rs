@@ -8,7 +8,7 @@
 use crate::event::{Action, Event, GetId};
 use crate::limits::{Bug, Limits};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use tilework_expr::{Holding, TaskKey, WorkerId};
+use tilework_expr::{Holding, TaskKey, TaskRange, WorkerId};
 
 /// A chunk of an output.
 type Place = (usize, u64);
@@ -95,6 +95,7 @@ impl Gather {
         match event {
             Event::Located(outputs) => self.located(&outputs, out),
             Event::Lost(worker) => self.lose(worker, out),
+            Event::ChunksLost(tasks) => self.lose_chunks(&tasks, out),
             Event::Got(get) => self.got(get),
             Event::Failed { get, why } => self.failed(get, why),
             Event::Tick => {}
@@ -166,6 +167,19 @@ impl Gather {
         self.stop(|r| r.from == worker, out);
         self.holders.remove(&worker);
         self.lost.insert(worker);
+    }
+
+    /// The same of some chunks: their holders have nothing to do with it.
+    fn lose_chunks(&mut self, tasks: &TaskRange, out: &mut Vec<Action>) {
+        let of = |key: &TaskKey| {
+            (key.job, key.stage) == (tasks.job, tasks.stage) && tasks.chunks.contains(&key.chunk.0)
+        };
+        self.stop(|r| of(&r.key), out);
+        for holder in self.holders.values_mut() {
+            holder.waiting.retain(|(_, key)| !of(key));
+            holder.failures = 0;
+        }
+        self.holders.retain(|_, h| h.open > 0 || !h.waiting.is_empty());
     }
 
     fn got(&mut self, get: GetId) {

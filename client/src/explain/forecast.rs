@@ -248,7 +248,10 @@ impl Run {
             scheduler::Action::Update { job, update: Update::Failed(error) } => {
                 self.ended.insert(job, Err(error));
             }
-            scheduler::Action::Update { update: Update::Progress { .. } | Update::Lost { .. }, .. }
+            scheduler::Action::Update {
+                update: Update::Progress { .. } | Update::Lost { .. } | Update::ChunksLost { .. },
+                ..
+            }
             | scheduler::Action::Disconnect { .. }
             | scheduler::Action::Began { .. }
             | scheduler::Action::Ended { .. } => {}

@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tilework_client_core::GetId;
-use tilework_expr::{Figures, Holding, JobError, Update, WorkerId};
+use tilework_expr::{Figures, Holding, JobError, TaskRange, Update, WorkerId};
 
 /// What the outputs of a finished job are made of.
 pub(super) struct Located {
@@ -39,6 +39,8 @@ struct State {
     n_located: u64,
     /// Workers that are gone since it was last said.
     lost: BTreeSet<WorkerId>,
+    /// Chunks that are lost since then.
+    chunks_lost: Vec<TaskRange>,
     /// Why there will be no more news.
     ended: Option<End>,
     n_fetchers: u64,
@@ -71,6 +73,7 @@ pub(super) struct Board {
 pub(super) struct News {
     pub(super) located: Option<Arc<Located>>,
     pub(super) lost: Vec<WorkerId>,
+    pub(super) chunks_lost: Vec<TaskRange>,
     pub(super) answers: Vec<(GetId, Answer)>,
 }
 
@@ -79,6 +82,7 @@ pub(super) struct Seen {
     fetcher: Fetcher,
     n_located: u64,
     lost: BTreeSet<WorkerId>,
+    n_chunks_lost: usize,
 }
 
 impl Seen {
@@ -102,7 +106,9 @@ impl Board {
                 state.located = Some(Arc::new(Located { outputs, addresses, figures }));
                 state.n_located += 1;
                 state.lost.clear();
+                state.chunks_lost.clear();
             }
+            Update::ChunksLost { tasks } => state.chunks_lost.push(tasks),
             Update::Lost { worker } => drop(state.lost.insert(worker)),
             Update::Failed(error) => drop(state.ended.get_or_insert(End::Failed(error))),
             Update::Upload { .. } => return,
@@ -156,7 +162,7 @@ impl Board {
         state.n_fetchers += 1;
         let fetcher = Fetcher(state.n_fetchers);
         state.answers.insert(fetcher, Vec::new());
-        Seen { fetcher, n_located: 0, lost: BTreeSet::new() }
+        Seen { fetcher, n_located: 0, lost: BTreeSet::new(), n_chunks_lost: 0 }
     }
 
     /// Nobody waits for answers to this one any more.
@@ -191,11 +197,15 @@ impl Board {
             if located.is_some() {
                 seen.n_located = state.n_located;
                 seen.lost.clear();
+                seen.n_chunks_lost = 0;
             }
             let lost: Vec<WorkerId> = state.lost.difference(&seen.lost).copied().collect();
             seen.lost.extend(&lost);
-            if waited || located.is_some() || !lost.is_empty() || !answers.is_empty() {
-                return Ok(News { located, lost, answers });
+            let chunks_lost = state.chunks_lost[seen.n_chunks_lost..].to_vec();
+            seen.n_chunks_lost = state.chunks_lost.len();
+            let of_others = !lost.is_empty() || !chunks_lost.is_empty();
+            if waited || located.is_some() || of_others || !answers.is_empty() {
+                return Ok(News { located, lost, chunks_lost, answers });
             }
             state = match at_most {
                 None => self.changed.wait(state).unwrap_or_else(PoisonError::into_inner),

@@ -76,6 +76,9 @@ impl<'a> Fetch<'a> {
             for worker in news.lost {
                 self.handle(Event::Lost(worker))?;
             }
+            for tasks in news.chunks_lost {
+                self.handle(Event::ChunksLost(tasks))?;
+            }
             for (get, answer) in news.answers {
                 self.answered(get, answer)?;
             }

@@ -2,7 +2,7 @@
 
 use super::{DecodeError, Wire, addresses, all_from_wire, all_to_wire, cut, required, text};
 use crate::wire::{self, job_error, update};
-use tilework_expr::{Figures, JobError, LeaseId, Update, WorkerId};
+use tilework_expr::{Figures, JobError, LeaseId, TaskRange, Update, WorkerId};
 
 impl Wire for JobError {
     type Message = wire::JobError;
@@ -143,6 +143,7 @@ impl Wire for Update {
                 figures: Some(figures.to_wire()),
             }),
             Update::Lost { worker } => Kind::Lost(worker.0),
+            Update::ChunksLost { tasks } => Kind::ChunksLost(tasks.to_wire()),
             Update::Failed(error) => Kind::Failed(error.to_wire()),
         };
         wire::Update { kind: Some(kind) }
@@ -171,6 +172,7 @@ impl Wire for Update {
                 figures: required(d.figures, "figures")?,
             },
             Kind::Lost(worker) => Update::Lost { worker: WorkerId(worker) },
+            Kind::ChunksLost(tasks) => Update::ChunksLost { tasks: TaskRange::from_wire(tasks)? },
             Kind::Failed(error) => Update::Failed(JobError::from_wire(error)?),
         })
     }

@@ -472,7 +472,7 @@ pub struct MemoryShort {
 /// News of a job.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Update {
-    #[prost(oneof = "update::Kind", tags = "1, 2, 3, 4, 5")]
+    #[prost(oneof = "update::Kind", tags = "1, 2, 3, 4, 5, 6")]
     pub kind: ::core::option::Option<update::Kind>,
 }
 /// Nested message and enum types in `Update`.
@@ -490,6 +490,9 @@ pub mod update {
         /// A worker that is gone.
         #[prost(uint32, tag = "5")]
         Lost(u32),
+        /// Chunks of outputs that are lost.
+        #[prost(message, tag = "6")]
+        ChunksLost(super::TaskRange),
     }
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]

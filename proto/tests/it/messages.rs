@@ -164,6 +164,7 @@ fn updates() -> impl Strategy<Value = Update> {
             figures
         }),
         any::<u32>().prop_map(|w| Update::Lost { worker: WorkerId(w) }),
+        ranges().prop_map(|tasks| Update::ChunksLost { tasks }),
         job_errors().prop_map(Update::Failed),
     ]
 }

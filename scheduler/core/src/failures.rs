@@ -6,7 +6,7 @@ use crate::event::Hello;
 use crate::limits::Bug;
 use crate::scheduler::{Scheduler, range_of};
 use crate::table::TaskState;
-use tilework_expr::{Instruction, JobError, LeaseId, TaskError, TaskKey, WorkerId};
+use tilework_expr::{Instruction, JobError, JobId, LeaseId, StageIdx, TaskError, TaskKey, Update, WorkerId};
 
 impl Scheduler {
     pub(crate) fn failed(&mut self, worker: WorkerId, lease: LeaseId, key: TaskKey, error: &TaskError) {
@@ -73,6 +73,7 @@ impl Scheduler {
         if holder == worker || copy.unreachable >= limits.0 {
             copy.unreachable = 0;
             self.set(key, TaskState::Waiting { missing: 0 });
+            self.tell_of_lost(input);
             self.lose_chunks(vec![input]);
         }
         self.requeue(key);
@@ -83,7 +84,21 @@ impl Scheduler {
         let holds = |s: &TaskState| matches!(s, TaskState::Held { holder, .. } if *holder == worker);
         let held = self.exists(key.job, key.stage, key.chunk).then(|| self.task(key)).filter(holds);
         if held.is_some() {
+            self.tell_of_lost(key);
             self.lose_chunks(vec![key]);
+        }
+    }
+
+    /// Clients that may be reading a chunk stop waiting for its holder.
+    fn tell_of_lost(&mut self, key: TaskKey) {
+        let stage = self.jobs[&key.job].stage(key.stage);
+        let own = (key.job, key.stage);
+        let named: Vec<(JobId, StageIdx)> = stage.aliases.iter().copied().chain([own]).collect();
+        for (id, stage) in named {
+            let job = &self.jobs[&id];
+            if job.client_holds && job.announced && job.stage(stage).is_output {
+                self.update(id, Update::ChunksLost { tasks: range_of(key) });
+            }
         }
     }
 

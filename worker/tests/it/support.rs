@@ -141,7 +141,10 @@ impl Cluster {
                     }
                 }
                 Update::Failed(error) => return Err(error),
-                Update::Progress { .. } | Update::Upload { .. } | Update::Lost { .. } => {}
+                Update::Progress { .. }
+                | Update::Upload { .. }
+                | Update::Lost { .. }
+                | Update::ChunksLost { .. } => {}
             }
         }
     }
