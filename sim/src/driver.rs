@@ -11,6 +11,8 @@ use tilework_scheduler_core as scheduler;
 use tilework_worker_core as worker;
 use tilework_worker_core::{FetchId, Source};
 
+/// Tasks that have been running for longer are told of, microseconds.
+const LONG_US: u64 = 1_000_000;
 /// Times that a chunk is put again after a failure before the scheduler is told.
 const PUT_ATTEMPTS: u32 = 1;
 
@@ -45,7 +47,7 @@ impl World {
             worker::Action::Run { lease, task, feeds } => {
                 assert!(self.reference.is_needed(task), "{task:?} is run, and no output depends on it");
                 let id = self.id();
-                let run = Run { id, lease, task, feeds, stopped: false, started: false };
+                let run = Run { id, lease, task, feeds, stopped: false, started_us: None };
                 self.nodes[node].runs.push_back(run);
             }
             worker::Action::Stop(task) => {
@@ -56,6 +58,19 @@ impl World {
                 assert!(freed.is_some(), "worker {node} frees {source:?}, which it does not have");
             }
             worker::Action::Report(reports) => self.report(node, reports),
+            worker::Action::Replace(_) => self.replace(node),
+        }
+    }
+
+    /// Tells a worker's core of the tasks that take long.
+    pub(crate) fn worker_ages(&mut self, node: usize) {
+        let (now_us, n) = (self.now_us, &mut self.nodes[node]);
+        let age = |r: &Run| r.started_us.map(|at| now_us - at).filter(|age| *age >= LONG_US);
+        let ages: Vec<_> = n.runs.iter().filter_map(|r| Some((r.lease, r.task, age(r)?))).collect();
+        let some = !ages.is_empty();
+        if some || std::mem::replace(&mut n.some_take_long, some) {
+            n.some_take_long = some;
+            self.worker_handles(node, worker::Event::Ages(ages));
         }
     }
 
@@ -79,9 +94,9 @@ impl World {
 
     /// Gives threads to the tasks that are first.
     pub(crate) fn begin_runs(&mut self, node: usize) {
-        let base = self.setup.task_us;
+        let (base, now_us) = (self.setup.task_us, self.now_us);
         while let Some(run) = self.nodes[node].begin_next() {
-            run.started = true;
+            run.started_us = Some(now_us);
             let (id, task, feeds) = (run.id, run.task, run.feeds.clone());
             let incarnation = self.nodes[node].incarnation;
             let stop = run_is_stopped(&self.nodes[node], id);
@@ -90,6 +105,10 @@ impl World {
             assert!(!foreign, "worker {node} of another program starts {task:?}");
             let missing = feeds.iter().find(|f| !self.nodes[node].store.contains_key(&f.source));
             assert!(missing.is_none(), "worker {node} starts {task:?} without {missing:?}");
+            let endless = self.jobs.get(task.job.0 as usize).and_then(|j| j.setup.endless);
+            if endless == Some((task.stage, task.chunk)) && !stop {
+                continue;
+            }
             let at = self.now_us + if stop { 1 } else { self.rng.delay_us(base) };
             self.at(at, Ev::TaskEnds { node, incarnation, run: id });
             let deadly = self.jobs.get(task.job.0 as usize).and_then(|j| j.setup.deadly);
@@ -157,6 +176,11 @@ impl World {
             // Nobody answers, and nothing says so; that the worker is gone will be heard of another way.
             return self.counts.add(Fault::FetchHung);
         }
+        let from_node = self.conns.get(&from).map(|c| c.node);
+        if from_node.is_some_and(|from| self.no_way.contains(&(node, from))) {
+            let (away, why) = (true, "no way".to_owned());
+            return self.worker_handles(node, worker::Event::FetchFailed { fetch, away, why });
+        }
         let mut value = peer.and_then(|p| p.store.get(&Source::Held(key)).copied());
         if self.setup.faults.contains(&Fault::FetchFailed)
             && self.counts.of(Fault::FetchFailed) < 12
@@ -171,7 +195,8 @@ impl World {
                 self.worker_handles(node, worker::Event::Fetched { fetch });
             }
             None => {
-                self.worker_handles(node, worker::Event::FetchFailed { fetch, why: "not there".to_owned() })
+                let (away, why) = (false, "not there".to_owned());
+                self.worker_handles(node, worker::Event::FetchFailed { fetch, away, why });
             }
         }
     }

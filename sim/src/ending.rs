@@ -4,9 +4,10 @@
 //! Knows everything. Must not change anything but counts.
 
 use crate::faults::Fault;
+use crate::node::Node;
 use crate::world::{OPERATOR, World};
-use std::collections::BTreeMap;
-use tilework_expr::{JobError, JobId, TaskKey, WorkerId};
+use std::collections::{BTreeMap, BTreeSet};
+use tilework_expr::{JobError, JobId, TaskKey, Update, WorkerId};
 use tilework_worker_core::Source;
 
 impl World {
@@ -51,6 +52,20 @@ impl World {
         }
     }
 
+    /// A job is taken for deadly: workers must have died, not fallen silent, nor come back.
+    pub(crate) fn check_deaths(&self, update: &Update) {
+        let Update::Failed(JobError::Deadly { .. }) = update else { return };
+        // Those that have come back are forgiven when the scheduler knows.
+        let known: BTreeSet<WorkerId> =
+            self.scheduler.state(self.now_us).workers.iter().map(|w| w.worker).collect();
+        let is_away = |n: &&Node| n.alive && n.conn.is_none_or(|conn| !known.contains(&conn));
+        let away = self.nodes.iter().filter(is_away).count() as u64;
+        let dead = self.counts.of(Fault::Killed) + away;
+        let deadly = self.jobs.iter().any(|j| j.setup.deadly.is_some());
+        let most = u64::from(self.setup.limits.deaths_max);
+        assert!(deadly || dead >= most, "a job was ended by {dead} deaths, of {most} that it may have");
+    }
+
     pub(crate) fn check_end(&mut self, i: usize) {
         let job = &self.jobs[i];
         let Some(error) = job.failed.clone() else {
@@ -58,6 +73,8 @@ impl World {
             let key = |(stage, chunk)| TaskKey { job: JobId(i as u64), stage, chunk };
             let bad = job.setup.bad.filter(|&at| self.reference.is_needed(key(at)));
             assert!(bad.is_none() || !job.read, "job {i} has a bad task and a result");
+            let endless = job.setup.endless.filter(|&at| self.reference.is_needed(key(at)));
+            assert!(endless.is_none() || !job.read, "job {i} has a task without end and a result");
             return;
         };
         let any_bad = self.jobs.iter().any(|j| j.setup.bad.is_some());
@@ -67,18 +84,26 @@ impl World {
                 assert!(any_bad);
                 self.counts.add(Fault::BadOperation);
             }
+            JobError::Operation { message, .. } if message.contains("it has been running for") => {
+                assert!(self.jobs[..=i].iter().any(|j| j.setup.endless.is_some()), "job {i}: {message}");
+                self.counts.add(Fault::Overran);
+            }
             JobError::Operation { message, .. } if message.contains("had released it") => {
                 assert!(
                     self.n_losses > 0
                         || self.counts.of(Fault::Left) > 0
                         || self.counts.of(Fault::FetchFailed) > 0
+                        || self.counts.of(Fault::NoWay) > 0
+                        || self.counts.of(Fault::WorkerStopped) > 0
+                        || self.counts.of(Fault::Replaced) > 0
                 );
             }
             JobError::Operation { message, .. } if message.contains("client released it before") => {
                 assert!(self.jobs.iter().any(|j| j.released));
             }
             JobError::Deadly { .. } => {
-                assert!(any_deadly || self.n_losses >= 3, "job {i} was ended by {} losses", self.n_losses);
+                let most = u64::from(self.setup.limits.deaths_max);
+                assert!(any_deadly || self.n_losses >= most, "job {i}: {} losses", self.n_losses);
                 self.counts.add(Fault::DeadlyTask);
             }
             JobError::Memory { needed, limit, .. } => {
@@ -107,7 +132,7 @@ impl World {
                 assert!(self.setup.mixed && (0..=i as u64).any(has_functions), "job {i} was refused");
                 self.counts.add(Fault::Foreign);
             }
-            JobError::Program(_) if self.jobs[..i].iter().any(|j| j.failed.is_some()) => {}
+            JobError::Program(_) if self.jobs[..i].iter().any(|j| j.failed_there) => {}
             other => panic!("job {i} failed: {other}"),
         }
     }

@@ -39,11 +39,19 @@ pub enum Fault {
     ReadHung,
     Deserted,
     MemoryFull,
+    SchedulerStopped,
+    SchedulerSlow,
+    WorkerStopped,
+    AllStopped,
+    CameBack,
+    NoWay,
+    Overran,
+    Replaced,
 }
 
 impl Fault {
     /// Every kind.
-    pub const ALL: [Fault; 31] = {
+    pub const ALL: [Fault; 39] = {
         use Fault::*;
         [
             Killed,
@@ -77,6 +85,14 @@ impl Fault {
             ReadHung,
             Deserted,
             MemoryFull,
+            SchedulerStopped,
+            SchedulerSlow,
+            WorkerStopped,
+            AllStopped,
+            CameBack,
+            NoWay,
+            Overran,
+            Replaced,
         ]
     };
 
@@ -115,13 +131,27 @@ impl Fault {
             Fault::ReadHung => "client's read of a dead worker hung",
             Fault::Deserted => "job failed without workers",
             Fault::MemoryFull => "job failed for full memory",
+            Fault::SchedulerStopped => "scheduler stopped for a while",
+            Fault::SchedulerSlow => "scheduler slow for a while",
+            Fault::WorkerStopped => "worker stopped for a while",
+            Fault::AllStopped => "everything stopped for a while",
+            Fault::CameBack => "stopped worker came back",
+            Fault::NoWay => "no way between two workers",
+            Fault::Overran => "job failed by a task without end",
+            Fault::Replaced => "worker with lost threads replaced",
         }
     }
 }
 
 /// How often each fault was played.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct FaultCounts([u64; Fault::ALL.len()]);
+
+impl Default for FaultCounts {
+    fn default() -> FaultCounts {
+        FaultCounts([0; Fault::ALL.len()])
+    }
+}
 
 impl FaultCounts {
     /// One more.

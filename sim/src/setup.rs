@@ -46,6 +46,11 @@ impl Planted {
             S::CancelledReadersLeft,
             S::PutFailureIgnored,
             S::GraceIgnored,
+            S::PauseTakenForSilence,
+            S::JudgedUnheard,
+            S::SilenceIsDeath,
+            S::ReturnIsDeath,
+            S::CutOffIgnored,
         ];
         let w = [
             W::RevokeLosesTasks,
@@ -57,6 +62,8 @@ impl Planted {
             W::EarlyPutLost,
             W::StoppedChunkKept,
             W::MemoryIgnored,
+            W::OverrunIgnored,
+            W::StuckIgnored,
         ];
         let c = [C::FailureAwaitsNews, C::DeadAwaited];
         let s = s.into_iter().map(Planted::Scheduler);
@@ -81,6 +88,8 @@ pub(crate) struct JobSetup {
     pub bad: Option<(StageIdx, ChunkIdx)>,
     /// A task that kills who runs it.
     pub deadly: Option<(StageIdx, ChunkIdx)>,
+    /// A task that never ends.
+    pub endless: Option<(StageIdx, ChunkIdx)>,
 }
 
 /// Everything that is fixed before the clock starts.
@@ -131,6 +140,11 @@ impl Setup {
             Fault::TaskFailedOnWorker,
             Fault::PutFailed,
             Fault::ReadFailed,
+            Fault::SchedulerStopped,
+            Fault::SchedulerSlow,
+            Fault::WorkerStopped,
+            Fault::AllStopped,
+            Fault::NoWay,
         ];
         let faults = all.into_iter().filter(|_| faulty && rng.one_in(2)).collect();
         Setup {
@@ -191,6 +205,7 @@ fn jobs(rng: &mut Rng, task_us: u64) -> Vec<JobSetup> {
             hold_us: if rng.one_in(2) { rng.below(task_us * 10) } else { rng.below(task_us * 200) },
             bad: if rng.one_in(20) { any(rng) } else { None },
             deadly: if rng.one_in(30) { any(rng) } else { None },
+            endless: if rng.one_in(30) { any(rng) } else { None },
             program,
             plan,
         });
@@ -212,6 +227,7 @@ fn scheduler_limits(rng: &mut Rng, planted: Option<Planted>) -> scheduler::Limit
         queue_us: *rng.pick(&[100, 5000, 75_000]),
         steal_us_min: *rng.pick(&[0, 0, 1000, 10_000]),
         unreachable_max: *rng.pick(&[1, 3]),
+        deaths_max: *rng.pick(&[1, 3, 3, 3]),
         root_memory_percent: *rng.pick(&[20, 60]),
         planted: match planted {
             Some(Planted::Scheduler(bug)) => Some(bug),
@@ -226,6 +242,8 @@ fn worker_limits(rng: &mut Rng, planted: Option<Planted>) -> worker::Limits {
         fetches_max: *rng.pick(&[1, 2, 32]),
         batch_max: *rng.pick(&[1, 8, 1024]),
         backlog_per_thread: *rng.pick(&[1, 4, 64]),
+        task_us_max: Some(15_000_000),
+        stop_us_max: Some(5_000_000),
         planted: match planted {
             Some(Planted::Worker(bug)) => Some(bug),
             _ => None,
@@ -238,6 +256,8 @@ fn client_limits(rng: &mut Rng, planted: Option<Planted>) -> client::Limits {
     client::Limits {
         gets_max: *rng.pick(&[1, 4, 32]),
         gets_per_worker_max: *rng.pick(&[1, 2, 8]),
+        // The scheduler may be stopped for long, and then tells nobody who is gone.
+        patience_us: 120_000_000,
         planted: match planted {
             Some(Planted::Client(bug)) => Some(bug),
             _ => None,

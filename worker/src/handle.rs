@@ -33,15 +33,21 @@ pub struct Config {
     pub patience: Duration,
     /// The build whose functions it can call, where programs may be of another one; absent where they cannot.
     pub build: Option<String>,
+    /// How long a task may run before its job fails; any time where absent.
+    pub task_limit: Option<Duration>,
+    /// How long a task may go on after it was told to stop before the worker ends with [`WorkerError::Stuck`], to be
+    /// replaced; any time where absent.
+    pub stop_limit: Option<Duration>,
 }
 
 impl Config {
-    /// A worker of this process, without a port.
+    /// A worker of this process, without a port, whose tasks may take any time: no other process could take its place.
     #[must_use]
     pub fn local(name: impl Into<String>, threads: usize, memory_bytes: u64) -> Config {
         let name = name.into();
         let (addresses, patience) = (Vec::new(), Duration::ZERO);
-        Config { name, threads, memory_bytes, addresses, patience, build: None }
+        let (task_limit, stop_limit) = (None, None);
+        Config { name, threads, memory_bytes, addresses, patience, build: None, task_limit, stop_limit }
     }
 }
 
@@ -120,7 +126,12 @@ impl WorkerHandle {
         };
         let shared =
             Arc::new(Shared { store: Arc::default(), plans: Arc::default(), number: watch::channel(None).0 });
-        let core = Worker::new(Limits::new(threads as u32, config.memory_bytes));
+        let us = |limit: Duration| u64::try_from(limit.as_micros()).unwrap_or(u64::MAX);
+        let core = Worker::new(Limits {
+            task_us_max: config.task_limit.map(us),
+            stop_us_max: config.stop_limit.map(us),
+            ..Limits::new(threads as u32, config.memory_bytes)
+        });
         let setup =
             Setup { core, hello, link, peers, pool, shared: shared.clone(), patience: config.patience };
         let (inbox, posts) = mpsc::channel(INBOX_MAX);

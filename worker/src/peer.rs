@@ -5,7 +5,7 @@
 
 use crate::frame::{self, Part, Unframer};
 use crate::near;
-use crate::peers::{Peers, Wanted};
+use crate::peers::{Missed, Peers, Wanted};
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use std::collections::HashMap;
@@ -312,12 +312,15 @@ impl ChunkClient {
 }
 
 impl Peers for ChunkClient {
-    fn get(&self, wanted: Wanted) -> BoxFuture<'static, Result<Chunk, String>> {
+    fn get(&self, wanted: Wanted) -> BoxFuture<'static, Result<Chunk, Missed>> {
         let client = self.clone();
         Box::pin(async move {
             let Wanted { addresses, key, region, bytes_max, .. } = wanted;
             let got = client.get(&addresses, key, region.as_ref(), bytes_max).await;
-            got.map_err(|e| format!("{}: {e}", addresses.join(" ")))
+            got.map_err(|e| Missed {
+                away: matches!(e, TransferError::Connect(_)),
+                why: format!("{}: {e}", addresses.join(" ")),
+            })
         })
     }
 

@@ -47,6 +47,11 @@ pub struct RunConfig {
     pub memory_bytes: u64,
     /// How long it tries to reach a scheduler that is gone before it ends.
     pub patience: Duration,
+    /// How long a task may run before its job fails; any time where absent.
+    pub task_limit: Option<Duration>,
+    /// How long a task may go on after it was told to stop before another process takes the worker's place; any time
+    /// where absent.
+    pub stop_limit: Option<Duration>,
 }
 
 /// Why a worker process ended.
@@ -114,6 +119,8 @@ pub async fn run(
         patience: config.patience,
         // Where the system does not tell it, no function can be called.
         build: Some(build_id().unwrap_or_default().to_owned()),
+        task_limit: config.task_limit,
+        stop_limit: config.stop_limit,
     };
     let peers = Arc::new(ChunkClient::new(&identity));
     let worker = WorkerHandle::start(&of_worker, Arc::new(GrpcLink::new(file)), peers)?;

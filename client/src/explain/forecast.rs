@@ -236,6 +236,7 @@ impl Run {
             }
             scheduler::Action::Update { update: Update::Progress { .. } | Update::Lost { .. }, .. }
             | scheduler::Action::Disconnect { .. }
+            | scheduler::Action::Refuse { .. }
             | scheduler::Action::Began { .. }
             | scheduler::Action::Ended { .. } => {}
         }
@@ -260,8 +261,8 @@ impl Run {
                     self.messages.push_back(Message::ToScheduler(event));
                 }
             }
-            // Nothing is stopped here, and no chunk has bytes to free.
-            worker::Action::Stop(_) | worker::Action::Free(_) => {}
+            // Nothing is stopped here, no chunk has bytes to free, and all tasks end.
+            worker::Action::Stop(_) | worker::Action::Free(_) | worker::Action::Replace(_) => {}
         }
     }
 

@@ -73,16 +73,23 @@ impl Wire for Report {
                 task: Some(task.to_wire()),
                 error: Some(error.to_wire()),
             }),
-            Report::Unreachable { lease, task, input, peer } => Kind::Unreachable(wire::ReportUnreachable {
-                lease: lease.0,
-                task: Some(task.to_wire()),
-                input: Some(input.to_wire()),
-                peer: peer.0,
-            }),
+            Report::Unreachable { lease, task, input, peer, away, why } => {
+                Kind::Unreachable(wire::ReportUnreachable {
+                    lease: lease.0,
+                    task: Some(task.to_wire()),
+                    input: Some(input.to_wire()),
+                    peer: peer.0,
+                    away: *away,
+                    why: cut(why),
+                })
+            }
             Report::Returned { lease, tasks } => {
                 Kind::Returned(wire::ReportReturned { lease: lease.0, tasks: Some(tasks.to_wire()) })
             }
             Report::Alive { bytes_held } => Kind::Alive(wire::ReportAlive { bytes_held: *bytes_held }),
+            Report::Threads { stuck, longest_us } => {
+                Kind::Threads(wire::ReportThreads { stuck: *stuck, longest_us: *longest_us })
+            }
         };
         wire::Report { kind: Some(kind) }
     }
@@ -106,11 +113,14 @@ impl Wire for Report {
                 task: required(r.task, "task")?,
                 input: required(r.input, "input")?,
                 peer: WorkerId(r.peer),
+                away: r.away,
+                why: text("reason", r.why)?,
             },
             Kind::Returned(r) => {
                 Report::Returned { lease: LeaseId(r.lease), tasks: required(r.tasks, "tasks")? }
             }
             Kind::Alive(r) => Report::Alive { bytes_held: r.bytes_held },
+            Kind::Threads(r) => Report::Threads { stuck: r.stuck, longest_us: r.longest_us },
         })
     }
 }

@@ -113,7 +113,7 @@ impl Cluster {
                 let worker = WorkerId(w as u32);
                 self.to_scheduler.push_back(scheduler::Event::WorkerReported { worker, reports });
             }
-            worker::Action::Free(_) | worker::Action::Stop(_) => {}
+            worker::Action::Free(_) | worker::Action::Stop(_) | worker::Action::Replace(_) => {}
         }
     }
 

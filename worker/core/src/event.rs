@@ -49,6 +49,8 @@ pub enum Event {
     FetchFailed {
         /// Which.
         fetch: FetchId,
+        /// Whether there is no connection to the peer; else it answered.
+        away: bool,
         /// What is known of the reason.
         why: String,
     },
@@ -63,6 +65,9 @@ pub enum Event {
         /// Time in kernels, microseconds.
         busy_us: u64,
     },
+    /// The tasks that threads have been at for a while, and for how long, microseconds; comes now and then where there are
+    /// any, and once when there are none any more.
+    Ages(Vec<(LeaseId, TaskKey, u64)>),
     /// The stream to the scheduler broke: stop what runs, forget every job and chunk.
     Disconnected,
     /// Time has passed.
@@ -98,4 +103,6 @@ pub enum Action {
     Free(Source),
     /// Tell the scheduler.
     Report(Vec<Report>),
+    /// Threads do not come back: leave, and let another process take the place. Why, in words.
+    Replace(String),
 }

@@ -12,6 +12,7 @@ mod queue;
 mod reports;
 mod running;
 mod store;
+mod stuck;
 mod tasks;
 mod worker;
 

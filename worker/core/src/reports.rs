@@ -114,6 +114,7 @@ impl Worker {
         if self.now_us >= self.outgoing.alive_at_us {
             self.outgoing.alive_at_us = self.now_us + self.limits.alive_us;
             reports.push(Report::Alive { bytes_held: self.store.bytes_used() });
+            reports.extend(self.threads.news());
         }
         out.push(Action::Report(reports));
     }
