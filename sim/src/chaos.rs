@@ -120,6 +120,7 @@ impl World {
             Fault::SchedulerSlow => self.slow_scheduler(),
             Fault::WorkerStopped => self.stop_worker(node),
             Fault::AllStopped => self.stop_all(),
+            Fault::ClientsStopped => self.stop_clients(),
             Fault::NoWay => {
                 let other = *self.rng.pick(&living);
                 if other != node {

@@ -7,7 +7,7 @@ use crate::faults::Fault;
 use crate::node::Node;
 use crate::world::{OPERATOR, World};
 use std::collections::{BTreeMap, BTreeSet};
-use tilework_expr::{JobError, JobId, TaskKey, Update, WorkerId};
+use tilework_expr::{ChunkIdx, JobError, JobId, StageIdx, TaskKey, Update, WorkerId};
 use tilework_worker_core::Source;
 
 impl World {
@@ -66,17 +66,21 @@ impl World {
         assert!(deadly || dead >= most, "a job was ended by {dead} deaths, of {most} that it may have");
     }
 
-    pub(crate) fn check_end(&mut self, i: usize) {
+    /// A job that did not fail has all that was wanted, or was let go of.
+    fn check_success(&self, i: usize) {
         let job = &self.jobs[i];
-        let Some(error) = job.failed.clone() else {
-            assert!(job.gather.is_none() || job.released, "job {i} is still being read");
-            let key = |(stage, chunk)| TaskKey { job: JobId(i as u64), stage, chunk };
-            let bad = job.setup.bad.filter(|&at| self.reference.is_needed(key(at)));
-            assert!(bad.is_none() || !job.read, "job {i} has a bad task and a result");
-            let endless = job.setup.endless.filter(|&at| self.reference.is_needed(key(at)));
-            assert!(endless.is_none() || !job.read, "job {i} has a task without end and a result");
-            return;
+        assert!(job.gather.is_none() || job.released, "job {i} is still being read");
+        let is_needed = |at: Option<(StageIdx, ChunkIdx)>| {
+            at.is_some_and(|(stage, chunk)| {
+                self.reference.is_needed(TaskKey { job: JobId(i as u64), stage, chunk })
+            })
         };
+        assert!(!is_needed(job.setup.bad) || !job.read, "job {i} has a bad task and a result");
+        assert!(!is_needed(job.setup.endless) || !job.read, "job {i} has a task without end and a result");
+    }
+
+    pub(crate) fn check_end(&mut self, i: usize) {
+        let Some(error) = self.jobs[i].failed.clone() else { return self.check_success(i) };
         let any_bad = self.jobs.iter().any(|j| j.setup.bad.is_some());
         let any_deadly = self.jobs.iter().any(|j| j.setup.deadly.is_some());
         match error {
@@ -120,8 +124,13 @@ impl World {
                 self.counts.add(Fault::MemoryFull);
             }
             JobError::NoWorker { .. } => {
-                assert!(self.setup.deserted, "job {i} was ended though somebody came: {error}");
-                self.counts.add(Fault::Deserted);
+                // Somebody who is stopped once is back in time.
+                let stopped_again = self.counts.of(Fault::WorkerStopped) > 1;
+                let deserted = self.setup.deserted;
+                assert!(deserted || stopped_again, "job {i} was ended though somebody came: {error}");
+                if deserted {
+                    self.counts.add(Fault::Deserted);
+                }
             }
             JobError::Operation { message, .. } if message.contains("it cannot be put") => {
                 assert!(self.counts.of(Fault::PutElsewhere) > 0, "job {i}: {message}");

@@ -43,6 +43,7 @@ pub enum Fault {
     SchedulerSlow,
     WorkerStopped,
     AllStopped,
+    ClientsStopped,
     CameBack,
     NoWay,
     Overran,
@@ -51,7 +52,7 @@ pub enum Fault {
 
 impl Fault {
     /// Every kind.
-    pub const ALL: [Fault; 39] = {
+    pub const ALL: [Fault; 40] = {
         use Fault::*;
         [
             Killed,
@@ -89,6 +90,7 @@ impl Fault {
             SchedulerSlow,
             WorkerStopped,
             AllStopped,
+            ClientsStopped,
             CameBack,
             NoWay,
             Overran,
@@ -135,6 +137,7 @@ impl Fault {
             Fault::SchedulerSlow => "scheduler slow for a while",
             Fault::WorkerStopped => "worker stopped for a while",
             Fault::AllStopped => "everything stopped for a while",
+            Fault::ClientsStopped => "clients stopped for a while",
             Fault::CameBack => "stopped worker came back",
             Fault::NoWay => "no way between two workers",
             Fault::Overran => "job failed by a task without end",

@@ -81,8 +81,10 @@ impl World {
         }
     }
 
-    /// The node for which something has to wait, because it is stopped.
+    /// Until when something has to wait, because whom it concerns is stopped.
     pub(crate) fn stopped_until(&self, ev: &Ev) -> Option<u64> {
+        let client = matches!(ev, Ev::ClientHears { .. } | Ev::ReadEnds { .. } | Ev::TickClient { .. });
+        let of_client = client.then_some(self.clients_until_us);
         let of = |conn: &WorkerId| self.conns.get(conn).map(|c| c.node);
         let nodes = match ev {
             Ev::ToWorker { conn, .. } | Ev::CloseWorker { conn } => [of(conn), None],
@@ -96,7 +98,7 @@ impl World {
         };
         let until =
             nodes.into_iter().flatten().map(|n| &self.nodes[n]).filter(|n| n.alive).map(|n| n.until_us);
-        until.max().filter(|until| *until > self.now_us)
+        until.chain(of_client).max().filter(|until| *until > self.now_us)
     }
 
     pub(crate) fn stop_scheduler(&mut self) {
@@ -136,8 +138,19 @@ impl World {
             self.counts.add(Fault::AllStopped);
             let us = *self.rng.pick(&[900_000, 1_500_000, 5_000_000, 8_000_000]);
             self.scheduler_stops(us);
-            let until_us = self.now_us + us;
-            self.nodes.iter_mut().for_each(|n| n.until_us = n.until_us.max(until_us));
+            // One that is stopped already goes on when it would: what waits for it keeps its order.
+            let (now_us, until_us) = (self.now_us, self.now_us + us);
+            self.nodes.iter_mut().filter(|n| n.until_us <= now_us).for_each(|n| n.until_us = until_us);
+        }
+    }
+
+    /// The clients stand still.
+    pub(crate) fn stop_clients(&mut self) {
+        if self.clients_until_us <= self.now_us {
+            self.counts.add(Fault::ClientsStopped);
+            let us = *self.rng.pick(&[100_000, 5_000_000, 50_000_000]);
+            self.stopped_us += us;
+            self.clients_until_us = self.now_us + us;
         }
     }
 

@@ -11,6 +11,10 @@ use tilework_expr::{ChunkIdx, Plan, Program, StageIdx, StageKind};
 use tilework_scheduler_core as scheduler;
 use tilework_worker_core as worker;
 
+/// How long clients try a worker that gives nothing, microseconds: less than they are stopped for, and longer than a
+/// scheduler that is stopped now and then tells nobody who is gone.
+const PATIENCE_US: u64 = 40_000_000;
+
 /// A bug that is played on purpose.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Planted {
@@ -65,7 +69,7 @@ impl Planted {
             W::OverrunIgnored,
             W::StuckIgnored,
         ];
-        let c = [C::FailureAwaitsNews, C::DeadAwaited];
+        let c = [C::FailureAwaitsNews, C::DeadAwaited, C::PauseTakenForFailure];
         let s = s.into_iter().map(Planted::Scheduler);
         s.chain(w.into_iter().map(Planted::Worker)).chain(c.into_iter().map(Planted::Client)).collect()
     }
@@ -144,6 +148,7 @@ impl Setup {
             Fault::SchedulerSlow,
             Fault::WorkerStopped,
             Fault::AllStopped,
+            Fault::ClientsStopped,
             Fault::NoWay,
         ];
         let faults = all.into_iter().filter(|_| faulty && rng.one_in(2)).collect();
@@ -227,7 +232,7 @@ fn scheduler_limits(rng: &mut Rng, planted: Option<Planted>) -> scheduler::Limit
         queue_us: *rng.pick(&[100, 5000, 75_000]),
         steal_us_min: *rng.pick(&[0, 0, 1000, 10_000]),
         unreachable_max: *rng.pick(&[1, 3]),
-        deaths_max: *rng.pick(&[1, 3, 3, 3]),
+        deaths_max: *rng.pick(&[1, 2, 2, 3]),
         root_memory_percent: *rng.pick(&[20, 60]),
         planted: match planted {
             Some(Planted::Scheduler(bug)) => Some(bug),
@@ -256,8 +261,7 @@ fn client_limits(rng: &mut Rng, planted: Option<Planted>) -> client::Limits {
     client::Limits {
         gets_max: *rng.pick(&[1, 4, 32]),
         gets_per_worker_max: *rng.pick(&[1, 2, 8]),
-        // The scheduler may be stopped for long, and then tells nobody who is gone.
-        patience_us: 120_000_000,
+        patience_us: PATIENCE_US,
         planted: match planted {
             Some(Planted::Client(bug)) => Some(bug),
             _ => None,

@@ -135,6 +135,8 @@ pub(crate) struct World {
     pub n_moving: u64,
     pub scheduler: Scheduler,
     pub process: Process,
+    /// The clients are stopped until then.
+    pub clients_until_us: u64,
     /// Time for which processes were stopped, one after another, microseconds.
     pub stopped_us: u64,
     /// Nodes without a way from the first to the second.
@@ -184,6 +186,7 @@ impl World {
             n_real: 0,
             n_moving: 0,
             process: Process::default(),
+            clients_until_us: 0,
             stopped_us: 0,
             no_way: BTreeSet::new(),
             tick_at_us: u64::MAX,

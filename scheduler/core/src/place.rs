@@ -102,7 +102,8 @@ impl Scheduler {
         };
         let avoided = |w: WorkerId| trouble.is_some_and(|t| t.avoid.contains(&w));
         // Where neither a worker in reach nor one that did not fail is any good, the other may be.
-        let by_turns = trouble.is_some_and(|t| t.transfers_failed % 2 == 1);
+        let attempts = trouble.map_or(0, |t| t.transfers_failed);
+        let (by_turns, from_last) = (attempts % 2 == 1, attempts / 8 % 2 == 1);
         let finish = |id: WorkerId| {
             let w = self.workers.get(&id).filter(|w| fits(w))?;
             let local = needs.at.iter().find(|(h, _)| *h == id).map_or(0, |(_, b)| *b);
@@ -110,8 +111,12 @@ impl Scheduler {
             let transfer =
                 if missing > 0 { self.limits.transfer_us + missing / self.limits.bytes_per_us } else { 0 };
             let cut_off = needs.at.iter().any(|(h, _)| self.is_cut_off(w, *h));
-            // Of those that are all cut off, always the same one.
-            let load_us = if cut_off { 0 } else { w.load_us() + transfer };
+            // Of those that are all cut off always the same one, and another where that did not help for long.
+            let load_us = match cut_off {
+                true if from_last => u64::from(u32::MAX - id.0),
+                true => id.0.into(),
+                false => w.load_us() + transfer,
+            };
             let (first, second) = if by_turns { (cut_off, avoided(id)) } else { (avoided(id), cut_off) };
             Some(((first, second, load_us), (id, cut_off)))
         };
