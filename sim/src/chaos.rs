@@ -161,6 +161,7 @@ impl World {
         self.counts.add(Fault::Cut);
         self.n_losses += 1;
         let conn = self.nodes[node].conn.take().expect("a living worker is connected");
+        self.nodes[node].was_cut = true;
         let late = self.rng.one_in(2);
         let c = self.conns.get_mut(&conn).expect("a connection is known");
         c.open = false;

@@ -58,7 +58,8 @@ impl World {
         // Those that have come back are forgiven when the scheduler knows.
         let known: BTreeSet<WorkerId> =
             self.scheduler.state(self.now_us).workers.iter().map(|w| w.worker).collect();
-        let is_away = |n: &&Node| n.alive && n.conn.is_none_or(|conn| !known.contains(&conn));
+        // One that was cut off may have been killed since.
+        let is_away = |n: &&Node| (n.alive || n.was_cut) && n.conn.is_none_or(|conn| !known.contains(&conn));
         let away = self.nodes.iter().filter(is_away).count() as u64;
         let dead = self.counts.of(Fault::Killed) + away;
         let deadly = self.jobs.iter().any(|j| j.setup.deadly.is_some());

@@ -44,6 +44,8 @@ pub(crate) struct Node {
     pub some_take_long: bool,
     /// Whether another process is to take its place.
     pub replaced: bool,
+    /// Whether a connection of it was cut.
+    pub was_cut: bool,
 }
 
 /// One connection between a worker and the scheduler.

@@ -277,6 +277,7 @@ impl World {
             was_stopped: false,
             some_take_long: false,
             replaced: false,
+            was_cut: false,
         });
         let node = self.nodes.len() - 1;
         self.at(at_us, Ev::Connect { node, incarnation });
