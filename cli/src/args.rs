@@ -172,6 +172,13 @@ pub struct WorkerArgs {
     /// How long to try to reach a scheduler that is gone.
     #[arg(long, value_name = "SECONDS")]
     pub patience: Option<String>,
+    /// How long a task may run before its job fails; `none` for any time [default: 3600].
+    #[arg(long, value_name = "SECONDS")]
+    pub task_limit: Option<String>,
+    /// How long a task may go on after its job has ended before this worker begins again without it; `none` for any time
+    /// [default: 30].
+    #[arg(long, value_name = "SECONDS")]
+    pub stop_limit: Option<String>,
     /// The program whose functions run here: your own, built with the library; `none` for this program.
     #[arg(long, value_name = "PATH")]
     pub program: Option<String>,
@@ -214,6 +221,8 @@ impl Command {
                 ("worker.spill-limit", &a.spill_limit),
                 ("worker.wait", &a.wait),
                 ("worker.patience", &a.patience),
+                ("worker.task-limit", &a.task_limit),
+                ("worker.stop-limit", &a.stop_limit),
                 ("worker.program", &a.program),
             ],
             Command::Wait(a) => vec![("connection-file", &a.connection_file)],

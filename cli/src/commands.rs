@@ -14,7 +14,7 @@ use tilework_cluster::signals::{shutdown_signal, told_to_end};
 use tilework_cluster::who::Who;
 use tilework_scheduler::remote::Monitor;
 use tilework_scheduler::{JobNumber, Limits, RunError};
-use tilework_worker::process::WorkerProcess;
+use tilework_worker::process::{Successor, WorkerProcess};
 
 /// How long a scheduler may take to answer a question.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
@@ -74,8 +74,11 @@ pub fn worker(settings: &Settings, output: &Output, check: bool) -> anyhow::Resu
             limit: settings.bytes_or_none("worker.spill-limit")?,
         },
         patience: settings.seconds("worker.patience")?,
+        task_limit: settings.limit("worker.task-limit")?,
+        stop_limit: settings.limit("worker.stop-limit")?,
     };
-    let worker = WorkerProcess { config, prints: output.prints(), log: Some(output.log().to_owned()) };
+    let (prints, log) = (output.prints(), Some(output.log().to_owned()));
+    let worker = WorkerProcess { config, prints, log, successor: Successor::Itself };
     match program {
         Some(program) => Err(program.become_worker(&worker)),
         None => Ok(worker.serve()?),

@@ -6,10 +6,13 @@ use comfy_table::{CellAlignment, ColumnConstraint, ContentArrangement, Row, Tabl
 use serde_json::{Value, json};
 use std::fmt::Write;
 use tilework_expr::quantities::{bytes, count, counted, time_us};
-use tilework_scheduler::{ClientHello, ClientId, ClusterState, JobState};
+use tilework_scheduler::{ClientHello, ClientId, ClusterState, JobState, WorkerSummary};
 
 /// Digits of a build that are shown.
 const BUILD_DIGITS: usize = 8;
+
+/// A task that has been running for longer is worth a word, microseconds.
+const LONG_US: u64 = 60_000_000;
 
 /// Columns of text that is cut, at least; a terminal that is narrower breaks the lines.
 const CUT_WIDTH_MIN: u16 = 14;
@@ -197,7 +200,7 @@ pub fn workers(state: &ClusterState, width: Option<u16>) -> String {
         vec![
             w.name.clone(),
             w.threads.to_string(),
-            count(w.running.into()),
+            running(w),
             count(u64::from(w.leased.saturating_sub(w.running)) + w.ready as u64),
             format!("{} of {}", bytes(w.bytes_held), bytes(w.memory_bytes)),
             if w.spill_bytes == 0 { "none".to_owned() } else { bytes(w.bytes_on_disk) },
@@ -218,6 +221,18 @@ pub fn workers(state: &ClusterState, width: Option<u16>) -> String {
         ("address", Column::Cut),
     ];
     table(&head, rows.collect(), width)
+}
+
+/// Tasks that run, and what is odd about them: threads that do not come back, a task that runs for long.
+fn running(worker: &WorkerSummary) -> String {
+    let mut text = count(worker.running.into());
+    if worker.longest_us >= LONG_US {
+        write!(text, ", one for {}", time_us(worker.longest_us)).expect("a string takes all");
+    }
+    if worker.stuck > 0 {
+        write!(text, ", {} stuck", counted(worker.stuck.into(), "thread")).expect("a string takes all");
+    }
+    text
 }
 
 fn hello_of(state: &ClusterState, client: ClientId) -> Option<&ClientHello> {
@@ -275,6 +290,8 @@ pub fn state_json(state: &ClusterState, at: &str) -> Value {
             "up_s": seconds(w.up_us),
             "silent_s": seconds(w.silent_us),
             "leaving": w.leaving,
+            "threads_stuck": w.stuck,
+            "task_longest_s": seconds(w.longest_us),
         })
     });
     let clients = state
@@ -326,7 +343,7 @@ pub fn state_json(state: &ClusterState, at: &str) -> Value {
 mod tests {
     use super::*;
     use tilework_expr::{StageIdx, WorkerId};
-    use tilework_scheduler::{ClientSummary, JobNumber, StageCounts, WorkerSummary};
+    use tilework_scheduler::{ClientSummary, JobNumber, StageCounts};
 
     fn cluster() -> ClusterState {
         let worker = |n: u32| WorkerSummary {
@@ -345,6 +362,8 @@ mod tests {
             up_us: 125_000_000,
             silent_us: 0,
             leaving: false,
+            stuck: 0,
+            longest_us: 0,
         };
         let hello =
             ClientHello { program: "heat".into(), pid: 5, user: "anna".into(), host: "login1".into() };
@@ -417,6 +436,17 @@ node-with-a-long-name-2        4        4        5  1.50 GB of 8.00 GB  2m 5s  0
             }
         }
         assert!(workers(&cluster, Some(80)).contains('…'), "{}", workers(&cluster, Some(80)));
+    }
+
+    #[test]
+    fn threads_that_do_not_come_back_are_shown() {
+        let mut cluster = cluster();
+        cluster.workers[0].stuck = 2;
+        cluster.workers[1].longest_us = 125_000_000;
+        let page = workers(&cluster, None);
+        assert!(page.contains(" 4, 2 threads stuck ") && page.contains(" 4, one for 2m 5s "), "{page}");
+        assert_eq!(state_json(&cluster, "h:1")["workers"][0]["threads_stuck"], 2);
+        assert_eq!(state_json(&cluster, "h:1")["workers"][1]["task_longest_s"], 125.0);
     }
 
     #[test]

@@ -10,6 +10,7 @@ use std::time::Duration;
 use tilework_cluster::connection::default_dir;
 use tilework_cluster::limits;
 use tilework_expr::quantities::bytes_in;
+use tilework_worker::process::{self, STOP_LIMIT, TASK_LIMIT};
 
 /// Where a setting came from.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -38,7 +39,7 @@ struct Known {
     default: fn() -> anyhow::Result<String>,
 }
 
-const KNOWN: [Known; 13] = [
+const KNOWN: [Known; 15] = [
     Known { key: "connection-file", variable: "TILEWORK_CONNECTION", default: default_file },
     Known { key: "scheduler.announce", variable: "TILEWORK_SCHEDULER_ANNOUNCE", default: nothing },
     Known { key: "scheduler.listen", variable: "TILEWORK_SCHEDULER_LISTEN", default: anywhere },
@@ -54,6 +55,16 @@ const KNOWN: [Known; 13] = [
     Known { key: "worker.patience", variable: "TILEWORK_WORKER_PATIENCE", default: || Ok("30".into()) },
     Known { key: "worker.spill-dir", variable: "TILEWORK_WORKER_SPILL_DIR", default: nothing },
     Known { key: "worker.spill-limit", variable: "TILEWORK_WORKER_SPILL_LIMIT", default: nothing },
+    Known {
+        key: "worker.stop-limit",
+        variable: "TILEWORK_WORKER_STOP_LIMIT",
+        default: || Ok(STOP_LIMIT.as_secs().to_string()),
+    },
+    Known {
+        key: "worker.task-limit",
+        variable: "TILEWORK_WORKER_TASK_LIMIT",
+        default: || Ok(TASK_LIMIT.as_secs().to_string()),
+    },
     Known {
         key: "worker.threads",
         variable: "TILEWORK_WORKER_THREADS",
@@ -190,6 +201,11 @@ impl Settings {
         self.parsed(key, "a number of seconds", |t| Duration::try_from_secs_f64(t.parse().ok()?).ok())
     }
 
+    /// A setting that says how many seconds at most; any number where it says `none`.
+    pub fn limit(&self, key: &str) -> anyhow::Result<Option<Duration>> {
+        self.parsed(key, "a number of seconds, or none", process::limit)
+    }
+
     fn parsed<T>(&self, key: &str, expected: &str, parse: impl Fn(&str) -> Option<T>) -> anyhow::Result<T> {
         let (text, origin) = &self.values[key];
         parse(text).ok_or_else(|| anyhow!("{key} ({origin}): got {text:?}, expected {expected}"))
@@ -293,5 +309,8 @@ mod tests {
         let settings = Settings::load(None, &[("worker.memory", "4 apples".into())], &env(&[])).unwrap();
         let error = settings.bytes("worker.memory").unwrap_err().to_string();
         assert_eq!(error, "worker.memory (flag): got \"4 apples\", expected a size as in 4GiB");
+        let settings = Settings::load(None, &[("worker.task-limit", "none".into())], &env(&[])).unwrap();
+        assert_eq!(settings.limit("worker.task-limit").unwrap(), None);
+        assert_eq!(settings.limit("worker.stop-limit").unwrap(), Some(STOP_LIMIT));
     }
 }

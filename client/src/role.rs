@@ -18,7 +18,7 @@ pub(crate) enum Role {
     /// Serve as scheduler and write this connection file.
     Scheduler { file: PathBuf },
     /// Serve as worker.
-    Worker(WorkerProcess),
+    Worker(Box<WorkerProcess>),
     /// Say that roles can be taken.
     Asked,
 }
@@ -41,7 +41,7 @@ impl Role {
             || std::env::var_os(CONNECTION_FILE).ok_or_else(|| format!("{CONNECTION_FILE} is not set"));
         match std::env::var(ROLE).ok()?.as_str() {
             ROLE_SCHEDULER => Some(file().map(|file| Role::Scheduler { file: file.into() })),
-            ROLE_WORKER => Some(worker().map(Role::Worker)),
+            ROLE_WORKER => Some(worker().map(Box::new).map(Role::Worker)),
             ROLE_ASKED => Some(Ok(Role::Asked)),
             _ => None,
         }

@@ -155,6 +155,10 @@ pub enum Report {
         input: TaskKey,
         /// Who should have had it.
         peer: WorkerId,
+        /// Whether there is no connection to it; else it answered, and did not have the chunk.
+        away: bool,
+        /// What is known of the reason.
+        why: String,
     },
     /// These tasks were not started and will not be: the answer to [`Instruction::Revoke`].
     Returned {
@@ -183,6 +187,13 @@ pub enum Report {
         job: JobId,
         /// Their bytes.
         bytes: u64,
+    },
+    /// What threads are at that do not come back, where there are any or just were.
+    Threads {
+        /// Threads that go on with tasks that they were told to stop.
+        stuck: u32,
+        /// How long the task that runs longest has been running, microseconds.
+        longest_us: u64,
     },
 }
 

@@ -26,8 +26,10 @@ pub enum ToWorker {
     Welcome(WorkerId),
     /// What to do, in order.
     Instructions(Vec<Instruction>),
-    /// The scheduler ends the connection with this worker, and why. Last.
+    /// The scheduler ends the connection with this worker, which may come back, and why. Last.
     Closing(String),
+    /// The scheduler does not take this worker as things are (its name is taken), and why. Last.
+    Refused(String),
     /// The scheduler has ended, and with it the cluster. Last.
     Ended,
 }

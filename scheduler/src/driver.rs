@@ -111,6 +111,15 @@ pub(crate) async fn drive(core: Scheduler, mut posts: mpsc::Receiver<Post>, tran
     };
     let stopped_by = loop {
         let wake = driver.core.next_wake_us().map(|us| driver.started + Duration::from_micros(us));
+        if wake.is_some_and(|at| at <= Instant::now()) {
+            // What has come is handled before: whoever said something must not be taken for silent.
+            let until_us = driver.now_us();
+            if let Some(by) = driver.catch_up(&mut posts) {
+                break by;
+            }
+            driver.handle_at(until_us, Event::Tick);
+            continue;
+        }
         let tick = async {
             match wake {
                 Some(at) => tokio::time::sleep_until(at.into()).await,
@@ -124,7 +133,7 @@ pub(crate) async fn drive(core: Scheduler, mut posts: mpsc::Receiver<Post>, tran
                 None => break None,
                 Some(post) => driver.take(post),
             },
-            () = tick => driver.handle(Event::Tick),
+            () = tick => {}
         }
     };
     posts.close();
@@ -132,6 +141,18 @@ pub(crate) async fn drive(core: Scheduler, mut posts: mpsc::Receiver<Post>, tran
 }
 
 impl Driver {
+    /// Handles the posts that are there; where one of them ends the scheduler, by whose wish.
+    fn catch_up(&mut self, posts: &mut mpsc::Receiver<Post>) -> Option<Option<String>> {
+        for _ in 0..posts.len() {
+            match posts.try_recv() {
+                Ok(Post::Stop { by }) => return Some(by),
+                Ok(post) => self.take(post),
+                Err(_) => break,
+            }
+        }
+        None
+    }
+
     fn take(&mut self, post: Post) {
         match post {
             Post::Attach { worker, hello, instructions, line } => {
@@ -172,8 +193,10 @@ impl Driver {
             }
             Ok(FromWorker::Leaving) => self.handle(Event::WorkerLeaving { worker }),
             Ok(FromWorker::LastWords(words)) => line.last_words = Some(words),
-            Ok(FromWorker::Hello(_)) => self.close_worker(worker, "a second hello on one connection".into()),
-            Err(why) => self.close_worker(worker, why),
+            Ok(FromWorker::Hello(_)) => {
+                self.close_worker(worker, "a second hello on one connection".into(), ToWorker::Closing);
+            }
+            Err(why) => self.close_worker(worker, why, ToWorker::Closing),
         }
     }
 
@@ -225,14 +248,20 @@ impl Driver {
     }
 
     fn handle(&mut self, event: Event) {
+        self.handle_at(self.now_us(), event);
+    }
+
+    fn handle_at(&mut self, now_us: u64, event: Event) {
         self.pending.push_back(event);
         if self.settling {
             return;
         }
         self.settling = true;
         let mut actions = Vec::new();
+        let mut now_us = Some(now_us);
         while let Some(event) = self.pending.pop_front() {
-            let now_us = self.now_us();
+            // Those that arise meanwhile come later.
+            let now_us = now_us.take().unwrap_or_else(|| self.now_us());
             self.core.handle(now_us, event, &mut actions);
             if let Some(leftovers) = self.core.take_leftovers() {
                 drop_elsewhere(leftovers);
@@ -254,7 +283,8 @@ impl Driver {
                 self.tell(worker, ToWorker::Instructions(self.leases.instructions(instructions)));
             }
             Action::Update { job, update } => self.update(job, self.leases.update(update)),
-            Action::Disconnect { worker, why } => self.close_worker(worker, why),
+            Action::Disconnect { worker, why } => self.close_worker(worker, why, ToWorker::Closing),
+            Action::Refuse { worker, why } => self.close_worker(worker, why, ToWorker::Refused),
             Action::Began { job, number, client, n_tasks } => {
                 let now_us = self.now_us();
                 self.journal.job_began(now_us, (number, client), n_tasks, || self.core.title(job));
@@ -312,10 +342,10 @@ impl Driver {
         }
     }
 
-    fn close_worker(&mut self, worker: WorkerId, why: String) {
+    fn close_worker(&mut self, worker: WorkerId, why: String, last: fn(String) -> ToWorker) {
         if let Some(line) = self.workers.get(&worker) {
             // Full: it learns by the end of its queue.
-            let _ = line.instructions.try_send(ToWorker::Closing(why.clone()));
+            let _ = line.instructions.try_send(last(why.clone()));
             self.worker_gone(worker, &why);
         }
     }

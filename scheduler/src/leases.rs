@@ -72,7 +72,10 @@ impl Leases {
                 | Report::Failed { lease, .. }
                 | Report::Unreachable { lease, .. }
                 | Report::Returned { lease, .. } => *lease = self.revealed(*lease),
-                Report::Alive { .. } | Report::Lost { .. } | Report::Spilled { .. } => {}
+                Report::Alive { .. }
+                | Report::Threads { .. }
+                | Report::Lost { .. }
+                | Report::Spilled { .. } => {}
             }
         }
         reports

@@ -8,6 +8,9 @@ use crate::world::{Ev, World};
 use tilework_scheduler_core as scheduler;
 use tilework_worker_core as worker;
 
+/// How long a worker that is to be replaced waits to be let go, microseconds.
+const REPLACE_US: u64 = 10_000_000;
+
 impl World {
     pub(crate) fn rejoin(&mut self, node: usize) {
         self.counts.add(Fault::Rejoined);
@@ -50,6 +53,49 @@ impl World {
         }
     }
 
+    /// A worker's core wants another process in its place: it leaves, and ends whatever comes of that.
+    pub(crate) fn replace(&mut self, node: usize) {
+        let n = &mut self.nodes[node];
+        n.replaced = true;
+        if !std::mem::replace(&mut n.leaving, true)
+            && let Some(worker) = n.conn
+        {
+            let at = self.now_us + self.setup.latency_us;
+            self.at(at, Ev::Scheduler(scheduler::Event::WorkerLeaving { worker }));
+        }
+        let (incarnation, at) = (self.nodes[node].incarnation, self.now_us + REPLACE_US);
+        self.at(at, Ev::Replaced { node, incarnation });
+    }
+
+    /// It has not been let go: it ends all the same.
+    pub(crate) fn replaced(&mut self, node: usize, incarnation: u64) {
+        if !self.nodes[node].alive || self.nodes[node].incarnation != incarnation {
+            return;
+        }
+        let conn = self.nodes[node].conn;
+        self.process_ends(node);
+        if let Some(conn) = conn {
+            self.conns.get_mut(&conn).expect("a connection is known").open = false;
+            let at = self.now_us + self.rng.delay_us(self.setup.latency_us);
+            let why = "threads did not come back".to_owned();
+            self.at(at, Ev::Scheduler(scheduler::Event::WorkerLost { worker: conn, why }));
+        }
+    }
+
+    /// A process ends by itself; another takes its place where that is wanted.
+    pub(crate) fn process_ends(&mut self, node: usize) {
+        let n = &mut self.nodes[node];
+        n.alive = false;
+        n.conn = None;
+        n.runs.clear();
+        if n.replaced {
+            self.counts.add(Fault::Replaced);
+            let (name, at) = (self.nodes[node].name.clone(), self.now_us + 1000);
+            let new = self.add_worker(at, false);
+            self.nodes[new].name = name;
+        }
+    }
+
     /// Plays one of the faults that were chosen.
     pub(crate) fn fault(&mut self) {
         let fault = *self.rng.pick(&self.setup.faults.clone());
@@ -70,6 +116,21 @@ impl World {
             eprintln!("           !! {fault:?} {node}");
         }
         match fault {
+            Fault::SchedulerStopped => self.stop_scheduler(),
+            Fault::SchedulerSlow => self.slow_scheduler(),
+            Fault::WorkerStopped => self.stop_worker(node),
+            Fault::AllStopped => self.stop_all(),
+            Fault::ClientsStopped => self.stop_clients(),
+            Fault::NoWay => {
+                let other = *self.rng.pick(&living);
+                if other != node {
+                    self.counts.add(fault);
+                    self.no_way.insert((node, other));
+                    if self.rng.one_in(2) {
+                        self.no_way.insert((other, node));
+                    }
+                }
+            }
             Fault::Killed | Fault::KilledSilently => self.kill(node, fault),
             Fault::Cut => self.cut(node),
             Fault::Partitioned => {
@@ -100,6 +161,7 @@ impl World {
         self.counts.add(Fault::Cut);
         self.n_losses += 1;
         let conn = self.nodes[node].conn.take().expect("a living worker is connected");
+        self.nodes[node].was_cut = true;
         let late = self.rng.one_in(2);
         let c = self.conns.get_mut(&conn).expect("a connection is known");
         c.open = false;

@@ -38,6 +38,8 @@ pub(crate) struct ClientJob {
     pub read: bool,
     pub released: bool,
     pub failed: Option<JobError>,
+    /// Whether it has failed for the scheduler; its client may be about to hear of it.
+    pub failed_there: bool,
     /// Literal chunks that were put, and how often.
     pub puts: BTreeMap<TaskKey, u64>,
 }
@@ -57,6 +59,7 @@ impl ClientJob {
             read: false,
             released: false,
             failed: None,
+            failed_there: false,
             puts: BTreeMap::new(),
         }
     }
@@ -230,7 +233,7 @@ impl World {
         let took_us = self.now_us - job.located_us;
         // What a disk has lost is made again, which may take the silence of a worker.
         let remade_us = if self.counts.of(Fault::Damaged) > 0 { REMADE_US_MAX } else { 0 };
-        let most_us = READ_US_MAX + remade_us;
+        let most_us = READ_US_MAX + remade_us + self.stopped_us;
         assert!(took_us <= most_us, "{id:?}: outputs were there, and were read after {took_us} us");
         let (at, n_done) = (self.now_us + job.setup.hold_us, job.n_done);
         for h in outputs.iter().flatten().flatten() {

@@ -11,6 +11,8 @@ use tilework_scheduler_core as scheduler;
 use tilework_worker_core as worker;
 use tilework_worker_core::{FetchId, Source, SpillId, Whence};
 
+/// Tasks that have been running for longer are told of, microseconds.
+const LONG_US: u64 = 1_000_000;
 /// Times that a chunk is put again after a failure before the scheduler is told.
 const PUT_ATTEMPTS: u32 = 1;
 
@@ -45,7 +47,7 @@ impl World {
             worker::Action::Run { lease, task, feeds } => {
                 assert!(self.reference.is_needed(task), "{task:?} is run, and no output depends on it");
                 let id = self.id();
-                let run = Run { id, lease, task, feeds, stopped: false, started: false };
+                let run = Run { id, lease, task, feeds, stopped: false, started_us: None };
                 self.nodes[node].runs.push_back(run);
             }
             worker::Action::Stop(task) => {
@@ -74,6 +76,19 @@ impl World {
                 assert!(freed, "worker {node} frees {source:?}, which it does not have");
             }
             worker::Action::Report(reports) => self.report(node, reports),
+            worker::Action::Replace(_) => self.replace(node),
+        }
+    }
+
+    /// Tells a worker's core of the tasks that take long.
+    pub(crate) fn worker_ages(&mut self, node: usize) {
+        let (now_us, n) = (self.now_us, &mut self.nodes[node]);
+        let age = |r: &Run| r.started_us.map(|at| now_us - at).filter(|age| *age >= LONG_US);
+        let ages: Vec<_> = n.runs.iter().filter_map(|r| Some((r.lease, r.task, age(r)?))).collect();
+        let some = !ages.is_empty();
+        if some || std::mem::replace(&mut n.some_take_long, some) {
+            n.some_take_long = some;
+            self.worker_handles(node, worker::Event::Ages(ages));
         }
     }
 
@@ -97,9 +112,9 @@ impl World {
 
     /// Gives threads to the tasks that are first.
     pub(crate) fn begin_runs(&mut self, node: usize) {
-        let base = self.setup.task_us;
+        let (base, now_us) = (self.setup.task_us, self.now_us);
         while let Some(run) = self.nodes[node].begin_next() {
-            run.started = true;
+            run.started_us = Some(now_us);
             let (id, task, feeds) = (run.id, run.task, run.feeds.clone());
             let incarnation = self.nodes[node].incarnation;
             let stop = run_is_stopped(&self.nodes[node], id);
@@ -108,6 +123,10 @@ impl World {
             assert!(!foreign, "worker {node} of another program starts {task:?}");
             let missing = feeds.iter().find(|f| !self.nodes[node].store.contains_key(&f.source));
             assert!(missing.is_none(), "worker {node} starts {task:?} without {missing:?}");
+            let endless = self.jobs.get(task.job.0 as usize).and_then(|j| j.setup.endless);
+            if endless == Some((task.stage, task.chunk)) && !stop {
+                continue;
+            }
             let at = self.now_us + if stop { 1 } else { self.rng.delay_us(base) };
             self.at(at, Ev::TaskEnds { node, incarnation, run: id });
             let deadly = self.jobs.get(task.job.0 as usize).and_then(|j| j.setup.deadly);
@@ -179,9 +198,13 @@ impl World {
             // Nobody answers, and nothing says so; that the worker is gone will be heard of another way.
             return self.counts.add(Fault::FetchHung);
         }
+        let from_node = self.conns.get(&from).map(|c| c.node);
+        if from_node.is_some_and(|from| self.no_way.contains(&(node, from))) {
+            let (away, why) = (true, "no way".to_owned());
+            return self.worker_handles(node, worker::Event::FetchFailed { fetch, away, why });
+        }
         let mut value = peer.and_then(|p| p.held(key));
-        let holder = self.conns.get(&from).map(|c| c.node);
-        if value.is_some() && holder.is_some_and(|p| self.is_damaged(p, key)) {
+        if value.is_some() && from_node.is_some_and(|p| self.is_damaged(p, key)) {
             value = None;
         }
         if self.setup.faults.contains(&Fault::FetchFailed)
@@ -197,7 +220,8 @@ impl World {
                 self.worker_handles(node, worker::Event::Fetched { fetch });
             }
             None => {
-                self.worker_handles(node, worker::Event::FetchFailed { fetch, why: "not there".to_owned() })
+                let (away, why) = (false, "not there".to_owned());
+                self.worker_handles(node, worker::Event::FetchFailed { fetch, away, why });
             }
         }
     }
@@ -217,7 +241,8 @@ impl World {
         if fails {
             self.counts.add(Fault::LoadFailed);
         }
-        self.worker_handles(node, worker::Event::FetchFailed { fetch, why: "a bad checksum".to_owned() });
+        let why = "a bad checksum".to_owned();
+        self.worker_handles(node, worker::Event::FetchFailed { fetch, away: false, why });
     }
 
     /// Whether somebody who reads a chunk from a worker's disk finds that it cannot be read.

@@ -4,9 +4,10 @@
 //! Knows everything. Must not change anything but counts.
 
 use crate::faults::Fault;
+use crate::node::Node;
 use crate::world::{OPERATOR, World};
 use std::collections::{BTreeMap, BTreeSet};
-use tilework_expr::{JobError, JobId, TaskKey, WorkerId};
+use tilework_expr::{ChunkIdx, JobError, JobId, StageIdx, TaskKey, Update, WorkerId};
 use tilework_worker_core::Source;
 
 impl World {
@@ -58,15 +59,36 @@ impl World {
         }
     }
 
-    pub(crate) fn check_end(&mut self, i: usize) {
+    /// A job is taken for deadly: workers must have died, not fallen silent, nor come back.
+    pub(crate) fn check_deaths(&self, update: &Update) {
+        let Update::Failed(JobError::Deadly { .. }) = update else { return };
+        // Those that have come back are forgiven when the scheduler knows.
+        let known: BTreeSet<WorkerId> =
+            self.scheduler.state(self.now_us).workers.iter().map(|w| w.worker).collect();
+        // One that was cut off may have been killed since.
+        let is_away = |n: &&Node| (n.alive || n.was_cut) && n.conn.is_none_or(|conn| !known.contains(&conn));
+        let away = self.nodes.iter().filter(is_away).count() as u64;
+        let dead = self.counts.of(Fault::Killed) + away;
+        let deadly = self.jobs.iter().any(|j| j.setup.deadly.is_some());
+        let most = u64::from(self.setup.limits.deaths_max);
+        assert!(deadly || dead >= most, "a job was ended by {dead} deaths, of {most} that it may have");
+    }
+
+    /// A job that did not fail has all that was wanted, or was let go of.
+    fn check_success(&self, i: usize) {
         let job = &self.jobs[i];
-        let Some(error) = job.failed.clone() else {
-            assert!(job.gather.is_none() || job.released, "job {i} is still being read");
-            let key = |(stage, chunk)| TaskKey { job: JobId(i as u64), stage, chunk };
-            let bad = job.setup.bad.filter(|&at| self.reference.is_needed(key(at)));
-            assert!(bad.is_none() || !job.read, "job {i} has a bad task and a result");
-            return;
+        assert!(job.gather.is_none() || job.released, "job {i} is still being read");
+        let is_needed = |at: Option<(StageIdx, ChunkIdx)>| {
+            at.is_some_and(|(stage, chunk)| {
+                self.reference.is_needed(TaskKey { job: JobId(i as u64), stage, chunk })
+            })
         };
+        assert!(!is_needed(job.setup.bad) || !job.read, "job {i} has a bad task and a result");
+        assert!(!is_needed(job.setup.endless) || !job.read, "job {i} has a task without end and a result");
+    }
+
+    pub(crate) fn check_end(&mut self, i: usize) {
+        let Some(error) = self.jobs[i].failed.clone() else { return self.check_success(i) };
         let any_bad = self.jobs.iter().any(|j| j.setup.bad.is_some());
         let any_deadly = self.jobs.iter().any(|j| j.setup.deadly.is_some());
         match error {
@@ -74,15 +96,28 @@ impl World {
                 assert!(any_bad);
                 self.counts.add(Fault::BadOperation);
             }
+            JobError::Operation { message, .. } if message.contains("it has been running for") => {
+                assert!(self.jobs[..=i].iter().any(|j| j.setup.endless.is_some()), "job {i}: {message}");
+                self.counts.add(Fault::Overran);
+            }
             JobError::Operation { message, .. } if message.contains("had released it") => {
-                let lossy = [Fault::Left, Fault::FetchFailed, Fault::LoadFailed, Fault::Damaged];
+                let lossy = [
+                    Fault::Left,
+                    Fault::FetchFailed,
+                    Fault::NoWay,
+                    Fault::WorkerStopped,
+                    Fault::Replaced,
+                    Fault::LoadFailed,
+                    Fault::Damaged,
+                ];
                 assert!(self.n_losses > 0 || lossy.into_iter().any(|f| self.counts.of(f) > 0));
             }
             JobError::Operation { message, .. } if message.contains("client released it before") => {
                 assert!(self.jobs.iter().any(|j| j.released));
             }
             JobError::Deadly { .. } => {
-                assert!(any_deadly || self.n_losses >= 3, "job {i} was ended by {} losses", self.n_losses);
+                let most = u64::from(self.setup.limits.deaths_max);
+                assert!(any_deadly || self.n_losses >= most, "job {i}: {} losses", self.n_losses);
                 self.counts.add(Fault::DeadlyTask);
             }
             JobError::Memory { needed, limit, .. } => {
@@ -101,8 +136,13 @@ impl World {
                 self.counts.add(Fault::MemoryFull);
             }
             JobError::NoWorker { .. } => {
-                assert!(self.setup.deserted, "job {i} was ended though somebody came: {error}");
-                self.counts.add(Fault::Deserted);
+                // Somebody who is stopped once is back in time.
+                let stopped_again = self.counts.of(Fault::WorkerStopped) > 1;
+                let deserted = self.setup.deserted;
+                assert!(deserted || stopped_again, "job {i} was ended though somebody came: {error}");
+                if deserted {
+                    self.counts.add(Fault::Deserted);
+                }
             }
             JobError::Operation { message, .. } if message.contains("it cannot be put") => {
                 assert!(self.counts.of(Fault::PutElsewhere) > 0, "job {i}: {message}");
@@ -117,7 +157,7 @@ impl World {
                 assert!(self.setup.mixed && (0..=i as u64).any(has_functions), "job {i} was refused");
                 self.counts.add(Fault::Foreign);
             }
-            JobError::Program(_) if self.jobs[..i].iter().any(|j| j.failed.is_some() || j.released) => {}
+            JobError::Program(_) if self.jobs[..i].iter().any(|j| j.failed_there) => {}
             other => panic!("job {i} failed: {other}"),
         }
     }

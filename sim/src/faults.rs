@@ -43,11 +43,20 @@ pub enum Fault {
     SpillFailed,
     LoadFailed,
     Damaged,
+    SchedulerStopped,
+    SchedulerSlow,
+    WorkerStopped,
+    AllStopped,
+    ClientsStopped,
+    CameBack,
+    NoWay,
+    Overran,
+    Replaced,
 }
 
 impl Fault {
     /// Every kind.
-    pub const ALL: [Fault; 35] = {
+    pub const ALL: [Fault; 44] = {
         use Fault::*;
         [
             Killed,
@@ -85,6 +94,15 @@ impl Fault {
             SpillFailed,
             LoadFailed,
             Damaged,
+            SchedulerStopped,
+            SchedulerSlow,
+            WorkerStopped,
+            AllStopped,
+            ClientsStopped,
+            CameBack,
+            NoWay,
+            Overran,
+            Replaced,
         ]
     };
 
@@ -127,6 +145,15 @@ impl Fault {
             Fault::SpillFailed => "write to the disk failed",
             Fault::LoadFailed => "read from the disk failed",
             Fault::Damaged => "chunk on the disk found damaged",
+            Fault::SchedulerStopped => "scheduler stopped for a while",
+            Fault::SchedulerSlow => "scheduler slow for a while",
+            Fault::WorkerStopped => "worker stopped for a while",
+            Fault::AllStopped => "everything stopped for a while",
+            Fault::ClientsStopped => "clients stopped for a while",
+            Fault::CameBack => "stopped worker came back",
+            Fault::NoWay => "no way between two workers",
+            Fault::Overran => "job failed by a task without end",
+            Fault::Replaced => "worker with lost threads replaced",
         }
     }
 }

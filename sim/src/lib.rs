@@ -10,6 +10,7 @@ mod driver;
 mod ending;
 mod faults;
 mod node;
+mod pauses;
 mod programs;
 mod reference;
 mod rng;

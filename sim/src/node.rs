@@ -13,7 +13,8 @@ pub(crate) struct Run {
     pub task: TaskKey,
     pub feeds: Vec<Feed>,
     pub stopped: bool,
-    pub started: bool,
+    /// When it began.
+    pub started_us: Option<u64>,
 }
 
 /// A worker's process.
@@ -43,6 +44,16 @@ pub(crate) struct Node {
     pub leaving: bool,
     /// The next tick that is planned.
     pub tick_at_us: u64,
+    /// It is stopped until then.
+    pub until_us: u64,
+    /// Whether it was stopped while others were not, on its connection.
+    pub was_stopped: bool,
+    /// Whether its core was told that some tasks take long.
+    pub some_take_long: bool,
+    /// Whether another process is to take its place.
+    pub replaced: bool,
+    /// Whether a connection of it was cut.
+    pub was_cut: bool,
 }
 
 /// One connection between a worker and the scheduler.
@@ -79,6 +90,6 @@ impl Node {
     /// Runs that have a thread and were not begun.
     pub fn begin_next(&mut self) -> Option<&mut Run> {
         let threads = self.threads as usize;
-        self.runs.iter_mut().take(threads).find(|r| !r.started)
+        self.runs.iter_mut().take(threads).find(|r| r.started_us.is_none())
     }
 }

@@ -11,6 +11,10 @@ use tilework_expr::{ChunkIdx, Plan, Program, StageIdx, StageKind};
 use tilework_scheduler_core as scheduler;
 use tilework_worker_core as worker;
 
+/// How long clients try a worker that gives nothing, microseconds: less than they are stopped for, and longer than a
+/// scheduler that is stopped now and then tells nobody who is gone.
+const PATIENCE_US: u64 = 40_000_000;
+
 /// A bug that is played on purpose.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Planted {
@@ -48,6 +52,11 @@ impl Planted {
             S::GraceIgnored,
             S::WholeInputsCounted,
             S::PublicationForgotten,
+            S::PauseTakenForSilence,
+            S::JudgedUnheard,
+            S::SilenceIsDeath,
+            S::ReturnIsDeath,
+            S::CutOffIgnored,
         ];
         let w = [
             W::RevokeLosesTasks,
@@ -64,8 +73,10 @@ impl Planted {
             W::SpillFailureForgotten,
             W::DamageSwallowed,
             W::WholeInputsCounted,
+            W::OverrunIgnored,
+            W::StuckIgnored,
         ];
-        let c = [C::FailureAwaitsNews, C::DeadAwaited];
+        let c = [C::FailureAwaitsNews, C::DeadAwaited, C::PauseTakenForFailure];
         let s = s.into_iter().map(Planted::Scheduler);
         s.chain(w.into_iter().map(Planted::Worker)).chain(c.into_iter().map(Planted::Client)).collect()
     }
@@ -88,6 +99,8 @@ pub(crate) struct JobSetup {
     pub bad: Option<(StageIdx, ChunkIdx)>,
     /// A task that kills who runs it.
     pub deadly: Option<(StageIdx, ChunkIdx)>,
+    /// A task that never ends.
+    pub endless: Option<(StageIdx, ChunkIdx)>,
 }
 
 /// Everything that is fixed before the clock starts.
@@ -145,6 +158,12 @@ impl Setup {
             Fault::SpillFailed,
             Fault::LoadFailed,
             Fault::Damaged,
+            Fault::SchedulerStopped,
+            Fault::SchedulerSlow,
+            Fault::WorkerStopped,
+            Fault::AllStopped,
+            Fault::ClientsStopped,
+            Fault::NoWay,
         ];
         let faults = all.into_iter().filter(|_| faulty && rng.one_in(2)).collect();
         Setup {
@@ -217,6 +236,7 @@ fn jobs(rng: &mut Rng, task_us: u64) -> Vec<JobSetup> {
             hold_us: if rng.one_in(2) { rng.below(task_us * 10) } else { rng.below(task_us * 200) },
             bad: if rng.one_in(20) { any(rng) } else { None },
             deadly: if rng.one_in(30) { any(rng) } else { None },
+            endless: if rng.one_in(30) { any(rng) } else { None },
             program,
             plan,
         });
@@ -238,6 +258,7 @@ fn scheduler_limits(rng: &mut Rng, planted: Option<Planted>) -> scheduler::Limit
         queue_us: *rng.pick(&[100, 5000, 75_000]),
         steal_us_min: *rng.pick(&[0, 0, 1000, 10_000]),
         unreachable_max: *rng.pick(&[1, 3]),
+        deaths_max: *rng.pick(&[1, 2, 2, 3]),
         root_memory_percent: *rng.pick(&[20, 60]),
         publish_max: *rng.pick(&[1, 3, 20, 5_000]),
         planted: match planted {
@@ -255,6 +276,8 @@ fn worker_limits(rng: &mut Rng, planted: Option<Planted>) -> worker::Limits {
         backlog_per_thread: *rng.pick(&[1, 4, 64]),
         spill_bytes_min: *rng.pick(&[1, 100]),
         spill_pause_us: *rng.pick(&[1000, 5_000_000]),
+        task_us_max: Some(15_000_000),
+        stop_us_max: Some(5_000_000),
         planted: match planted {
             Some(Planted::Worker(bug)) => Some(bug),
             _ => None,
@@ -267,6 +290,7 @@ fn client_limits(rng: &mut Rng, planted: Option<Planted>) -> client::Limits {
     client::Limits {
         gets_max: *rng.pick(&[1, 4, 32]),
         gets_per_worker_max: *rng.pick(&[1, 2, 8]),
+        patience_us: PATIENCE_US,
         planted: match planted {
             Some(Planted::Client(bug)) => Some(bug),
             _ => None,

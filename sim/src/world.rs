@@ -5,11 +5,12 @@
 use crate::client::ClientJob;
 use crate::faults::{Fault, FaultCounts};
 use crate::node::{Conn, Node};
+use crate::pauses::Process;
 use crate::reference::Reference;
 use crate::rng::Rng;
 use crate::setup::{Planted, Setup};
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap, VecDeque};
 use tilework_client_core as client;
 use tilework_client_core::GetId;
 use tilework_expr::{Instruction, JobId, LeaseId, Report, TaskKey, Update, WorkerId};
@@ -31,21 +32,74 @@ const EVENTS_MAX: u64 = 100_000;
 #[derive(Clone, Debug)]
 pub(crate) enum Ev {
     Scheduler(scheduler::Event),
-    FromWorker { conn: WorkerId, reports: Vec<Report> },
-    ToWorker { conn: WorkerId, instructions: Vec<Instruction> },
-    CloseWorker { conn: WorkerId },
-    Connect { node: usize, incarnation: u64 },
-    TaskEnds { node: usize, incarnation: u64, run: u64 },
-    FetchEnds { node: usize, incarnation: u64, fetch: FetchId, from: Whence, key: TaskKey },
-    SpillEnds { node: usize, incarnation: u64, spill: SpillId, key: TaskKey },
-    Put { lease: LeaseId, key: TaskKey, worker: WorkerId, attempt: u32 },
+    FromWorker {
+        conn: WorkerId,
+        reports: Vec<Report>,
+    },
+    ToWorker {
+        conn: WorkerId,
+        instructions: Vec<Instruction>,
+    },
+    CloseWorker {
+        conn: WorkerId,
+    },
+    Connect {
+        node: usize,
+        incarnation: u64,
+    },
+    TaskEnds {
+        node: usize,
+        incarnation: u64,
+        run: u64,
+    },
+    FetchEnds {
+        node: usize,
+        incarnation: u64,
+        fetch: FetchId,
+        from: Whence,
+        key: TaskKey,
+    },
+    SpillEnds {
+        node: usize,
+        incarnation: u64,
+        spill: SpillId,
+        key: TaskKey,
+    },
+    Put {
+        lease: LeaseId,
+        key: TaskKey,
+        worker: WorkerId,
+        attempt: u32,
+    },
     Submit(JobId),
-    ClientHears { job: JobId, update: Update },
-    ReadEnds { job: JobId, get: GetId, from: WorkerId, key: TaskKey },
-    TickClient { job: JobId },
-    ClientReleases { job: JobId, n_done: Option<u64> },
+    ClientHears {
+        job: JobId,
+        update: Update,
+    },
+    ReadEnds {
+        job: JobId,
+        get: GetId,
+        from: WorkerId,
+        key: TaskKey,
+    },
+    TickClient {
+        job: JobId,
+    },
+    ClientReleases {
+        job: JobId,
+        n_done: Option<u64>,
+    },
     TickScheduler,
-    TickWorker { node: usize },
+    TickWorker {
+        node: usize,
+    },
+    /// The scheduler goes on with what waits for it.
+    SchedulerWakes,
+    /// The end of a process that another one replaces.
+    Replaced {
+        node: usize,
+        incarnation: u64,
+    },
 }
 
 impl Ev {
@@ -55,7 +109,8 @@ impl Ev {
 
     /// Whether chunks may come or go by it.
     fn is_moving(&self) -> bool {
-        !self.is_tick() && !matches!(self, Ev::Submit(_) | Ev::ReadEnds { .. } | Ev::ClientReleases { .. })
+        let others = matches!(self, Ev::Submit(_) | Ev::ReadEnds { .. } | Ev::ClientReleases { .. });
+        !self.is_tick() && !others && !matches!(self, Ev::SchedulerWakes)
     }
 }
 
@@ -85,6 +140,13 @@ pub(crate) struct World {
     /// Of those, the ones that are messages, tasks or transfers.
     pub n_moving: u64,
     pub scheduler: Scheduler,
+    pub process: Process,
+    /// The clients are stopped until then.
+    pub clients_until_us: u64,
+    /// Time for which processes were stopped, one after another, microseconds.
+    pub stopped_us: u64,
+    /// Nodes without a way from the first to the second.
+    pub no_way: BTreeSet<(usize, usize)>,
     pub tick_at_us: u64,
     pub nodes: Vec<Node>,
     pub conns: BTreeMap<WorkerId, Conn>,
@@ -129,6 +191,10 @@ impl World {
             seq: 0,
             n_real: 0,
             n_moving: 0,
+            process: Process::default(),
+            clients_until_us: 0,
+            stopped_us: 0,
+            no_way: BTreeSet::new(),
             tick_at_us: u64::MAX,
             nodes: Vec::new(),
             conns: BTreeMap::new(),
@@ -175,10 +241,16 @@ impl World {
 
     pub(crate) fn at(&mut self, at_us: u64, ev: Ev) {
         self.seq += 1;
-        self.n_real += u64::from(!ev.is_tick());
-        self.n_moving += u64::from(ev.is_moving());
+        self.count(&ev, 1);
         self.heap.push(Reverse((at_us.max(self.now_us), self.seq)));
         self.pending.insert(self.seq, ev);
+    }
+
+    /// More, or less, of what is under way.
+    pub(crate) fn count(&mut self, ev: &Ev, more: i64) {
+        let add = |n: u64, counts: bool| n.checked_add_signed(if counts { more } else { 0 });
+        self.n_real = add(self.n_real, !ev.is_tick()).expect("what ends was under way");
+        self.n_moving = add(self.n_moving, ev.is_moving()).expect("what ends was under way");
     }
 
     pub(crate) fn id(&mut self) -> u64 {
@@ -213,6 +285,11 @@ impl World {
             alive: true,
             leaving: false,
             tick_at_us: u64::MAX,
+            until_us: 0,
+            was_stopped: false,
+            some_take_long: false,
+            replaced: false,
+            was_cut: false,
         });
         let node = self.nodes.len() - 1;
         self.at(at_us, Ev::Connect { node, incarnation });
@@ -223,10 +300,9 @@ impl World {
         while let Some(Reverse((at_us, seq))) = self.heap.pop() {
             let ev = self.pending.remove(&seq).expect("every entry has its event");
             let tick = ev.is_tick();
-            self.n_real -= u64::from(!tick);
-            self.n_moving -= u64::from(ev.is_moving());
+            self.count(&ev, -1);
             let over = self.jobs.iter().all(|j| j.submitted && j.is_over());
-            if over && tick && self.n_real == 0 {
+            if over && tick && self.n_real == 0 && !self.somebody_runs() {
                 return;
             }
             self.now_us = at_us;
@@ -234,6 +310,14 @@ impl World {
             assert!(at_us < DEADLINE_US, "a job does not end: {:?}", self.scheduler.state(at_us).jobs);
             if self.trace {
                 eprintln!("{at_us:>10} {ev:?}");
+            }
+            if let Some(until) = self.stopped_until(&ev) {
+                if let Ev::CloseWorker { conn } = ev {
+                    // The other end is closed all the same.
+                    self.conns.get_mut(&conn).expect("a connection is known").open = false;
+                }
+                self.at(until, ev);
+                continue;
             }
             self.happen(ev);
             if !tick && !over && !self.setup.faults.is_empty() && self.n_faults < self.setup.faults_max {
@@ -246,10 +330,30 @@ impl World {
         }
     }
 
+    /// Whether a worker has tasks that it could be told to stop.
+    fn somebody_runs(&self) -> bool {
+        self.nodes.iter().any(|n| n.alive && n.conn.is_some() && !self.deaf(n) && !n.runs.is_empty())
+    }
+
+    /// What came to the scheduler at `came_us` is handled now.
+    pub(crate) fn handle_for_scheduler(&mut self, came_us: u64, ev: Ev) {
+        match ev {
+            Ev::Scheduler(event) => self.scheduler_handles(self.now_us, event),
+            Ev::FromWorker { conn, reports } => self.worker_reports(conn, reports),
+            Ev::TickScheduler if self.tick_at_us <= self.now_us => {
+                self.tick_at_us = u64::MAX;
+                // What came before was handled before; what came since was not.
+                self.scheduler_handles(came_us, scheduler::Event::Tick);
+            }
+            _ => {}
+        }
+    }
+
     fn happen(&mut self, ev: Ev) {
         match ev {
-            Ev::Scheduler(event) => self.scheduler_handles(event),
-            Ev::FromWorker { conn, reports } => self.worker_reports(conn, reports),
+            Ev::Scheduler(_) | Ev::FromWorker { .. } | Ev::TickScheduler => self.comes_to_scheduler(ev),
+            Ev::SchedulerWakes => self.scheduler_wakes(),
+            Ev::Replaced { node, incarnation } => self.replaced(node, incarnation),
             Ev::ToWorker { conn, instructions } => {
                 let open = self.conns.get(&conn).filter(|c| c.open && !c.blackhole);
                 if let Some(node) = open.map(|c| c.node).filter(|n| self.nodes[*n].conn == Some(conn)) {
@@ -274,16 +378,11 @@ impl World {
             Ev::ReadEnds { job, get, from, key } => self.read_ends(job, get, from, key),
             Ev::TickClient { job } => self.client_gathers(job, client::Event::Tick),
             Ev::ClientReleases { job, n_done } => self.client_releases(job, n_done),
-            Ev::TickScheduler => {
-                if self.tick_at_us <= self.now_us {
-                    self.tick_at_us = u64::MAX;
-                    self.scheduler_handles(scheduler::Event::Tick);
-                }
-            }
             Ev::TickWorker { node } => {
                 if self.nodes[node].tick_at_us <= self.now_us {
                     self.nodes[node].tick_at_us = u64::MAX;
                     if self.nodes[node].alive {
+                        self.worker_ages(node);
                         self.worker_handles(node, worker::Event::Tick);
                     }
                 }
@@ -298,13 +397,13 @@ impl World {
         self.at(at, Ev::Scheduler(event));
     }
 
-    fn scheduler_handles(&mut self, event: scheduler::Event) {
+    fn scheduler_handles(&mut self, at_us: u64, event: scheduler::Event) {
         self.events += 1;
         let mut actions = Vec::new();
         let before = self.scheduler.n_dormant();
         use scheduler::Event::{ClientLost, JobCancelled, JobReleased};
         let released = matches!(event, JobReleased { .. } | JobCancelled { .. } | ClientLost { .. });
-        self.scheduler.handle(self.now_us, event, &mut actions);
+        self.scheduler.handle(at_us, event, &mut actions);
         self.scheduler.check();
         if !released && self.scheduler.n_dormant() < before {
             self.counts.add(Fault::Revived);
@@ -313,15 +412,22 @@ impl World {
             if self.trace {
                 eprintln!("           -> {action:?}");
             }
+            let is_silence =
+                matches!(&action, scheduler::Action::Disconnect { why, .. } if why.contains("heard"));
             match action {
                 scheduler::Action::Tell { worker, instructions } => self.tell(worker, instructions),
                 scheduler::Action::Update { job, update } => {
+                    self.check_deaths(&update);
+                    self.jobs[job.0 as usize].failed_there |= matches!(update, Update::Failed(_));
                     self.client_us = self.client_us.max(self.now_us + self.setup.latency_us);
                     let at = self.client_us;
                     self.at(at, Ev::ClientHears { job, update });
                 }
                 scheduler::Action::Began { .. } | scheduler::Action::Ended { .. } => {}
-                scheduler::Action::Disconnect { worker, .. } => {
+                scheduler::Action::Disconnect { worker, .. } | scheduler::Action::Refuse { worker, .. } => {
+                    if is_silence {
+                        self.check_silence(worker);
+                    }
                     let at = self.now_us + self.setup.latency_us;
                     self.at(at, Ev::CloseWorker { conn: worker });
                 }
@@ -349,7 +455,7 @@ impl World {
         if !self.conns[&conn].open {
             self.counts.add(Fault::LateReport);
         }
-        self.scheduler_handles(scheduler::Event::WorkerReported { worker: conn, reports });
+        self.scheduler_handles(self.now_us, scheduler::Event::WorkerReported { worker: conn, reports });
     }
 
     fn connect(&mut self, node: usize, incarnation: u64) {
@@ -368,10 +474,13 @@ impl World {
         };
         let worker = WorkerId(self.id() as u32);
         self.nodes[node].conn = Some(worker);
+        self.nodes[node].was_stopped = false;
         let now_us = self.now_us;
         let conn = Conn { node, open: true, blackhole: false, to_worker_us: now_us, to_scheduler_us: now_us };
         self.conns.insert(worker, conn);
-        self.scheduler_handles(scheduler::Event::WorkerJoined { worker, hello });
+        self.comes_to_scheduler(Ev::Scheduler(scheduler::Event::WorkerJoined { worker, hello }));
+        // As the driver does, so that signs of life begin.
+        self.worker_handles(node, worker::Event::Tick);
     }
 
     /// The scheduler closed a connection.
@@ -384,8 +493,10 @@ impl World {
         }
         self.nodes[node].conn = None;
         if self.nodes[node].leaving {
-            self.nodes[node].alive = false;
-            return;
+            return self.process_ends(node);
+        }
+        if self.nodes[node].was_stopped {
+            self.counts.add(Fault::CameBack);
         }
         self.worker_handles(node, worker::Event::Disconnected);
         let taken = (0..self.nodes.len()).any(|n| n != node && self.nodes[n].name == self.nodes[node].name);

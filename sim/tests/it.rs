@@ -18,6 +18,11 @@ fn every_seed_ends_well() {
         Fault::FetchFailed,
         Fault::Revoked,
         Fault::Cancelled,
+        Fault::SchedulerStopped,
+        Fault::WorkerStopped,
+        Fault::AllStopped,
+        Fault::CameBack,
+        Fault::Replaced,
     ] {
         assert!(faults.of(often) > 0, "{} never happened", often.name());
     }
@@ -41,8 +46,10 @@ fn planted_bugs_are_found() {
         S::InputsNotResurrected,
         S::UnneededReadersRun,
         S::PutFailureIgnored,
+        S::PauseTakenForSilence,
+        S::SilenceIsDeath,
     ];
-    let worker = [W::CacheFreedInUse, W::CreditLeaked, W::MemoryIgnored];
+    let worker = [W::CacheFreedInUse, W::CreditLeaked, W::MemoryIgnored, W::OverrunIgnored, W::StuckIgnored];
     std::panic::set_hook(Box::new(|_| {}));
     let found =
         |bug| (0..80).any(|seed| catch_unwind(AssertUnwindSafe(|| run(seed, Some(bug), false))).is_err());

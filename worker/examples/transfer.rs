@@ -25,6 +25,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         addresses: bound.addresses().to_vec(),
         patience: Duration::ZERO,
         build: None,
+        task_limit: None,
+        stop_limit: None,
     };
     let worker = WorkerHandle::start(&config, Arc::new(scheduler.clone()), Arc::new(LocalPeers::default()))?;
     let service = ChunkService::new(&worker, &identity, 4 << 30);

@@ -9,8 +9,9 @@ use crate::pool::{Pool, compute};
 use crate::store::{Epoch, Store, Stored};
 use std::cell::Cell;
 use std::collections::VecDeque;
-use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, Mutex};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, OnceLock};
+use std::time::{Duration, Instant};
 use tilework_expr::{LeaseId, Plan, TaskError, TaskKey};
 use tilework_kernels::Feed;
 use tilework_worker_core::{Event, Source};
@@ -22,6 +23,31 @@ const ENDS_MAX: usize = 32;
 /// another one like it begins.
 const SHORT_US: u64 = 50;
 
+/// A task that was handed over: whether a thread is at it, since when, and whether it is wanted no more.
+#[derive(Debug, Default)]
+pub(crate) struct Running {
+    began: OnceLock<Instant>,
+    stop: AtomicBool,
+}
+
+impl Running {
+    /// A thread begins with it.
+    pub(crate) fn begin(&self) {
+        // Err: it has begun, which is no matter.
+        let _ = self.began.set(Instant::now());
+    }
+
+    /// Has it stop where it can.
+    pub(crate) fn stop(&self) {
+        self.stop.store(true, Ordering::Relaxed);
+    }
+
+    /// How long a thread has been at it; nothing where none is.
+    pub(crate) fn age(&self) -> Option<Duration> {
+        self.began.get().map(Instant::elapsed)
+    }
+}
+
 /// A task, and all that it takes to compute it.
 #[derive(Debug)]
 pub(crate) struct Job {
@@ -29,8 +55,7 @@ pub(crate) struct Job {
     pub task: TaskKey,
     pub plan: Arc<Plan>,
     pub feeds: Vec<Feed>,
-    /// Set to stop it.
-    pub stop: Arc<AtomicBool>,
+    pub running: Arc<Running>,
     /// The connection under which it was asked for.
     pub epoch: Epoch,
 }
@@ -127,8 +152,9 @@ impl Queue {
 
     /// Computes a task and keeps its chunk; says how it ended, and how long it took.
     fn end_of(&self, job: Job) -> (Event, u64) {
-        let Job { lease, task, plan, feeds, stop, epoch } = job;
-        let (result, busy_us) = compute(&plan, task, &feeds, &stop);
+        let Job { lease, task, plan, feeds, running, epoch } = job;
+        running.begin();
+        let (result, busy_us) = compute(&plan, task, &feeds, &running.stop);
         drop(feeds);
         let result = result.map(|chunk| {
             self.store.insert(epoch, Source::Held(task), Stored { chunk, region: None });
@@ -168,7 +194,7 @@ mod tests {
             task: TaskKey { job: JobId(1), stage: StageIdx(0), chunk: ChunkIdx(chunk) },
             plan: plan.clone(),
             feeds: Vec::new(),
-            stop: Arc::default(),
+            running: Arc::default(),
             epoch: Epoch::default(),
         };
         (0..n).map(job).collect()

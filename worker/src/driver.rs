@@ -4,8 +4,8 @@
 //! Owns the connection to the scheduler, the clock and the timer. Decides nothing, and computes nothing: kernels run
 //! on the pool, files on blocking threads.
 
-use crate::crew::{Crew, Job, finished};
-use crate::peers::{Lent, Peers, Shelf, Wanted};
+use crate::crew::{Crew, Job, Running, finished};
+use crate::peers::{Lent, Missed, Peers, Shelf, Wanted};
 use crate::planning::{self, PlannedInstructions, Planning, planned};
 use crate::plans::Plans;
 use crate::pool::Pool;
@@ -14,7 +14,6 @@ use crate::spill::{Disk, Order, Writer};
 use crate::store::{Epoch, Store, Stored};
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use tilework_expr::{Instruction, LeaseId, Plan, Region, Report, TaskError, TaskKey, WorkerId};
 use tilework_kernels::{Feed, FreedShare};
@@ -23,7 +22,7 @@ use tilework_scheduler_core::Hello;
 use tilework_worker_core::{Action, Event, FetchId, Source, SpillId, Whence, Worker};
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::JoinSet;
-use tracing::{debug, info, warn};
+use tracing::{debug, error, info, warn};
 
 /// Events that are handled before what they led to is sent on.
 const BATCH_MAX: usize = 256;
@@ -37,13 +36,16 @@ const FREED_PART: usize = 8;
 const FREED_BYTES_MAX: usize = 1 << 30;
 /// How long a worker without anything to do keeps it.
 const FREED_IDLE: Duration = Duration::from_secs(1);
-/// How long a worker that the scheduler does not want tries again: longer than it takes to find a dead worker by its
-/// silence.
-const REFUSED_PATIENCE: Duration = Duration::from_secs(5);
-/// The pause before it does.
+/// The first pause before a worker that the scheduler does not take tries again.
 const REFUSED_PAUSE: Duration = Duration::from_millis(250);
+/// The most that one try to reach the scheduler counts for: one in which the worker itself was stopped may take any time.
+const TRY_MAX: Duration = Duration::from_secs(15);
 /// How long the scheduler may take to let a leaving worker go.
 const LEAVE_TIMEOUT: Duration = Duration::from_secs(60);
+/// The same where another process takes the worker's place: its other tasks may end, those that do not will not.
+const REPLACE_TIMEOUT: Duration = Duration::from_secs(10);
+/// A task that a thread has been at for longer is looked after.
+const LONG: Duration = Duration::from_secs(1);
 
 /// Why a worker ended.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
@@ -57,6 +59,9 @@ pub enum WorkerError {
     /// The scheduler ended the connection.
     #[error("the scheduler ended the connection: {0}")]
     Dismissed(String),
+    /// Threads of it do not come back: another process is to take its place.
+    #[error("{0}")]
+    Stuck(String),
 }
 
 /// What can be posted to the driver.
@@ -122,8 +127,10 @@ struct Driver {
     inbox: mpsc::WeakSender<Post>,
     /// Tasks that were asked for and are not handed to the crew yet.
     jobs: Vec<Job>,
-    /// Of the running tasks: set to stop one.
-    stops: HashMap<TaskKey, Arc<AtomicBool>>,
+    /// The tasks that were handed over, with those that are to stop.
+    running: HashMap<TaskKey, (LeaseId, Arc<Running>)>,
+    /// Whether the state machine was told that some take long.
+    some_take_long: bool,
     addresses: HashMap<WorkerId, Vec<String>>,
     transfers: JoinSet<Event>,
     epoch: Epoch,
@@ -135,13 +142,13 @@ struct Driver {
     reports: Vec<Report>,
     /// Instructions whose programs are being planned; what comes behind them waits.
     planning: Option<Planning>,
-    /// Whether this connection brought an instruction.
-    heard: bool,
-    /// When a connection last did, or the worker began.
-    heard_at: Instant,
+    /// How long the scheduler has not taken this worker, one try after another.
+    refused_for: Duration,
     /// The pause before the next connection.
     rest: Duration,
     leaving: bool,
+    /// Why another process is to take its place.
+    replaced: Option<String>,
 }
 
 /// Why a session ended.
@@ -150,6 +157,8 @@ enum SessionEnd {
     Lost,
     /// The scheduler closed it, and said why.
     Closing(String),
+    /// The scheduler does not take the worker as things are, and said why.
+    Refused(String),
     /// The scheduler has ended.
     Ended,
     /// The worker was told to end.
@@ -175,7 +184,8 @@ pub(crate) async fn drive(
         writer: None,
         inbox,
         jobs: Vec::new(),
-        stops: HashMap::new(),
+        running: HashMap::new(),
+        some_take_long: false,
         addresses: HashMap::new(),
         transfers: JoinSet::new(),
         epoch: shared.store.epoch(),
@@ -183,43 +193,65 @@ pub(crate) async fn drive(
         busy_at: Instant::now(),
         reports: Vec::new(),
         planning: None,
-        heard: false,
-        heard_at: Instant::now(),
+        refused_for: Duration::ZERO,
         rest: Duration::ZERO,
         leaving: false,
+        replaced: None,
         shared,
     };
-    loop {
-        let Some(session) = driver.connect(&*link, &hello, patience, &mut posts).await? else {
-            return Ok(());
-        };
-        let worker = session.worker;
-        info!(worker = worker.0, "connected to the scheduler");
-        driver.joined(worker);
-        let end = driver.serve(session, &mut posts).await;
-        driver.disconnected(worker);
-        match end {
-            SessionEnd::Stop => return Ok(()),
-            SessionEnd::Ended => {
-                info!("the scheduler has ended");
-                return Ok(());
-            }
-            SessionEnd::Closing(_) if driver.leaving => return Ok(()),
-            // It was told something before: it is known there, and may come back (it was silent for too long).
-            SessionEnd::Closing(why) if driver.heard => warn!(why, "the scheduler ended the connection"),
-            // Its name is taken, perhaps by a worker that has died and for which this one is the replacement.
-            SessionEnd::Closing(why) if driver.since_heard() < patience.min(REFUSED_PATIENCE) => {
-                warn!(why, "the scheduler ended the connection; trying again");
-                driver.rest = REFUSED_PAUSE;
-            }
-            SessionEnd::Closing(why) => return Err(WorkerError::Dismissed(why)),
-            SessionEnd::Lost if driver.leaving => return Ok(()),
-            SessionEnd::Lost => warn!("the connection to the scheduler broke"),
-        }
-    }
+    let ended = driver.live(&*link, &hello, patience, &mut posts).await;
+    driver.replaced.take().map_or(ended, |why| Err(WorkerError::Stuck(why)))
 }
 
 impl Driver {
+    /// Connects and serves, again and again.
+    async fn live(
+        &mut self,
+        link: &dyn WorkerLink,
+        hello: &Hello,
+        patience: Duration,
+        posts: &mut mpsc::Receiver<Post>,
+    ) -> Result<(), WorkerError> {
+        loop {
+            let Some(session) = self.connect(link, hello, patience, posts).await? else {
+                return Ok(());
+            };
+            let (worker, since) = (session.worker, Instant::now());
+            info!(worker = worker.0, "connected to the scheduler");
+            self.joined(worker);
+            let end = self.serve(session, posts).await;
+            self.disconnected(worker);
+            if !matches!(end, SessionEnd::Refused(_)) {
+                (self.refused_for, self.rest) = (Duration::ZERO, Duration::ZERO);
+            }
+            match end {
+                SessionEnd::Stop => return Ok(()),
+                SessionEnd::Ended => {
+                    info!("the scheduler has ended");
+                    return Ok(());
+                }
+                SessionEnd::Closing(_) | SessionEnd::Refused(_) | SessionEnd::Lost if self.leaving => {
+                    return Ok(());
+                }
+                // It was one of the workers, and may be again: nothing was heard of it for too long, perhaps.
+                SessionEnd::Closing(why) => {
+                    warn!(why, "the scheduler ended the connection; joining again");
+                    self.rest = REFUSED_PAUSE;
+                }
+                // Its name is taken, perhaps by a worker that has died and for which this one is the replacement.
+                SessionEnd::Refused(why) => {
+                    self.refused_for += since.elapsed().min(TRY_MAX) + self.rest;
+                    if self.refused_for > patience {
+                        return Err(WorkerError::Dismissed(why));
+                    }
+                    warn!(why, "the scheduler does not take this worker; trying again");
+                    self.rest = (self.rest * 2).clamp(REFUSED_PAUSE, RETRY_PAUSE_MAX);
+                }
+                SessionEnd::Lost => warn!("the connection to the scheduler broke"),
+            }
+        }
+    }
+
     /// A new connection; `None` where the worker is told to end meanwhile.
     async fn connect(
         &mut self,
@@ -228,10 +260,14 @@ impl Driver {
         patience: Duration,
         posts: &mut mpsc::Receiver<Post>,
     ) -> Result<Option<WorkerSession>, WorkerError> {
-        let started = Instant::now();
+        let mut tried_for = Duration::ZERO;
         let mut pause = RETRY_PAUSE_MIN;
-        let mut before = std::mem::take(&mut self.rest);
+        let mut before = self.rest;
         loop {
+            if self.replaced.is_some() {
+                return Ok(None);
+            }
+            let started = Instant::now();
             let rest = pause;
             let wait = std::mem::take(&mut before);
             let attempt = async {
@@ -252,13 +288,14 @@ impl Driver {
                     },
                 }
             };
+            tried_for += started.elapsed().min(TRY_MAX);
             match opened {
                 Ok(session) => return Ok(Some(session)),
-                Err(error @ LinkError::Unreachable(_)) if started.elapsed() < patience => {
+                Err(error @ LinkError::Unreachable(_)) if tried_for < patience => {
                     debug!(%error, "the scheduler is not there");
                 }
                 Err(error @ LinkError::Unreachable(_)) => {
-                    return Err(WorkerError::Alone(started.elapsed(), error));
+                    return Err(WorkerError::Alone(tried_for, error));
                 }
                 Err(error) => return Err(error.into()),
             }
@@ -266,14 +303,9 @@ impl Driver {
         }
     }
 
-    fn since_heard(&self) -> Duration {
-        self.heard_at.elapsed()
-    }
-
     fn joined(&mut self, worker: WorkerId) {
         self.reports.clear();
         self.planning = None;
-        self.heard = false;
         self.peers.joined(worker, self.shared.shelf());
         self.shared.number.send_replace(Some(worker));
     }
@@ -283,7 +315,7 @@ impl Driver {
         self.peers.left(worker, &[]);
         self.handle([Event::Disconnected]);
         self.transfers.abort_all();
-        self.stops.values().for_each(|stop| stop.store(true, Ordering::Relaxed));
+        self.running.values().for_each(|(_, task)| task.stop());
         self.shared.store.clear();
         self.shared.plans.clear();
         self.sources.forget(None);
@@ -298,8 +330,18 @@ impl Driver {
         let WorkerSession { mut from_scheduler, to_scheduler, .. } = session;
         let leave_by = tokio::time::sleep(Duration::MAX);
         tokio::pin!(leave_by);
-        self.handle([Event::Tick]);
+        self.tick();
         loop {
+            if let Some(why) = self.replaced.clone().filter(|_| !self.leaving) {
+                error!("{why}");
+                self.leaving = true;
+                leave_by.as_mut().reset(tokio::time::Instant::now() + REPLACE_TIMEOUT);
+                for message in [FromWorker::LastWords(why), FromWorker::Leaving] {
+                    if to_scheduler.send(message).await.is_err() {
+                        return ended(&mut from_scheduler).await;
+                    }
+                }
+            }
             if !self.reports.is_empty() {
                 let reports = FromWorker::Reports(std::mem::take(&mut self.reports));
                 if to_scheduler.send(reports).await.is_err() {
@@ -339,7 +381,7 @@ impl Driver {
                         self.handle([event]);
                     }
                 }
-                () = tick => self.handle([Event::Tick]),
+                () = tick => self.tick(),
                 () = &mut leave_by, if self.leaving => return SessionEnd::Stop,
             }
         }
@@ -362,19 +404,30 @@ impl Driver {
 
     fn told_one(&mut self, message: ToWorker) -> Option<SessionEnd> {
         match message {
-            ToWorker::Instructions(instructions) => {
-                self.heard = true;
-                self.heard_at = Instant::now();
-                match planning::of(instructions) {
-                    Ok(planned) => self.instructed(planned),
-                    Err(planning) => self.planning = Some(planning),
-                }
-            }
+            ToWorker::Instructions(instructions) => match planning::of(instructions) {
+                Ok(planned) => self.instructed(planned),
+                Err(planning) => self.planning = Some(planning),
+            },
             ToWorker::Closing(why) => return Some(SessionEnd::Closing(why)),
+            ToWorker::Refused(why) => return Some(SessionEnd::Refused(why)),
             ToWorker::Ended => return Some(SessionEnd::Ended),
             ToWorker::Welcome(_) => {}
         }
         None
+    }
+
+    /// Time has passed.
+    fn tick(&mut self) {
+        let long = |task: &Running| task.age().filter(|age| *age >= LONG).map(|age| age.as_micros() as u64);
+        let ages = self.running.iter().filter_map(|(task, (lease, r))| Some((*lease, *task, long(r)?)));
+        let mut ages: Vec<_> = ages.collect();
+        // In the same order whatever the map's is.
+        ages.sort_unstable();
+        let some = !ages.is_empty();
+        if some || std::mem::replace(&mut self.some_take_long, some) {
+            self.handle([Event::Ages(ages)]);
+        }
+        self.handle([Event::Tick]);
     }
 
     fn instructed(&mut self, PlannedInstructions { instructions, planned }: PlannedInstructions) {
@@ -441,7 +494,7 @@ impl Driver {
         let mut actions = Vec::new();
         for event in events {
             if let Event::Finished { task, .. } = &event {
-                self.stops.remove(task);
+                self.running.remove(task);
             }
             self.core.handle(now_us, event, &mut actions);
             actions.drain(..).for_each(|action| self.act(action));
@@ -462,10 +515,11 @@ impl Driver {
             Action::Unload(key) => self.shared.store.unload(key),
             Action::Run { lease, task, feeds } => self.run(lease, task, &feeds),
             Action::Stop(task) => {
-                if let Some(stop) = self.stops.get(&task) {
-                    stop.store(true, Ordering::Relaxed);
+                if let Some((_, running)) = self.running.get(&task) {
+                    running.stop();
                 }
             }
+            Action::Replace(why) => self.replaced = Some(why),
             Action::Free(source) => self.shared.store.remove(&source),
             Action::Report(reports) => self.reports.extend(reports.into_iter().map(with_memory)),
         }
@@ -494,9 +548,9 @@ impl Driver {
                     store.insert(epoch, Source::Fetched(fetch), Stored { chunk, region });
                     Event::Fetched { fetch }
                 }
-                Err(why) => {
+                Err(Missed { away, why }) => {
                     debug!(?key, from = from.0, why, "a transfer failed");
-                    Event::FetchFailed { fetch, why }
+                    Event::FetchFailed { fetch, away, why }
                 }
             }
         });
@@ -509,7 +563,7 @@ impl Driver {
         self.transfers.spawn_blocking(move || {
             let failed = |why: String| {
                 warn!(?key, why, "a chunk on the disk cannot be read: it will be made again");
-                Event::FetchFailed { fetch, why }
+                Event::FetchFailed { fetch, away: false, why }
             };
             let chunk = match shelf.find(key, region.as_ref()) {
                 Ok(Lent::Shared(chunk)) => chunk,
@@ -518,7 +572,7 @@ impl Driver {
                     Err(error) => return failed(error.to_string()),
                 },
                 // It was dropped meanwhile.
-                Err(why) => return Event::FetchFailed { fetch, why },
+                Err(why) => return Event::FetchFailed { fetch, away: false, why },
             };
             store.insert(epoch, Source::Fetched(fetch), Stored { chunk, region });
             Event::Fetched { fetch }
@@ -554,17 +608,18 @@ impl Driver {
     }
 
     fn run(&mut self, lease: LeaseId, task: TaskKey, feeds: &[tilework_worker_core::Feed]) {
-        let stop = Arc::new(AtomicBool::new(false));
-        self.stops.insert(task, stop.clone());
+        let running = Arc::new(Running::default());
+        self.running.insert(task, (lease, running.clone()));
         let (plan, feeds) = match self.prepare(task, feeds) {
             Ok(prepared) => prepared,
             Err(error) => return self.post(async move { finished(lease, task, Err(error), 0) }),
         };
         let epoch = self.epoch;
         if !Sources::serves(&plan.stage(task.stage).kind) {
-            return self.jobs.push(Job { lease, task, plan, feeds, stop, epoch });
+            return self.jobs.push(Job { lease, task, plan, feeds, running, epoch });
         }
-        let (performed, store) = (self.sources.clone().perform(plan, task, feeds), self.shared.store.clone());
+        let performed = self.sources.clone().perform((plan, task), feeds, running);
+        let store = self.shared.store.clone();
         self.post(async move {
             let (result, busy_us) = performed.await;
             let kept = result.map(|chunk| {
@@ -638,6 +693,7 @@ async fn ended(from_scheduler: &mut mpsc::Receiver<ToWorker>) -> SessionEnd {
     while let Some(message) = from_scheduler.recv().await {
         match message {
             ToWorker::Closing(why) => return SessionEnd::Closing(why),
+            ToWorker::Refused(why) => return SessionEnd::Refused(why),
             ToWorker::Ended => return SessionEnd::Ended,
             ToWorker::Instructions(_) | ToWorker::Welcome(_) => {}
         }

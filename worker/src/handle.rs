@@ -36,15 +36,32 @@ pub struct Config {
     pub patience: Duration,
     /// The build whose functions it can call, where programs may be of another one; absent where they cannot.
     pub build: Option<String>,
+    /// How long a task may run before its job fails; any time where absent.
+    pub task_limit: Option<Duration>,
+    /// How long a task may go on after it was told to stop before the worker ends with [`WorkerError::Stuck`], to be
+    /// replaced; any time where absent.
+    pub stop_limit: Option<Duration>,
 }
 
 impl Config {
-    /// A worker of this process, without a port.
+    /// A worker of this process, without a port, whose tasks may take any time: no other process could take its place.
     #[must_use]
     pub fn local(name: impl Into<String>, threads: usize, memory_bytes: u64) -> Config {
         let name = name.into();
         let (addresses, patience) = (Vec::new(), Duration::ZERO);
-        Config { name, threads, memory_bytes, spill: Spill::default(), addresses, patience, build: None }
+        let (task_limit, stop_limit) = (None, None);
+        let spill = Spill::default();
+        Config {
+            name,
+            threads,
+            memory_bytes,
+            spill,
+            addresses,
+            patience,
+            build: None,
+            task_limit,
+            stop_limit,
+        }
     }
 }
 

@@ -45,7 +45,7 @@ pub use handle::{Config, PutError, StartError, WorkerHandle};
 pub use link::GrpcLink;
 #[cfg(feature = "grpc")]
 pub use peer::{CONNECT_TIMEOUT, ChunkClient, STALL_TIMEOUT, TransferError};
-pub use peers::{LocalPeers, Peers, Shelf, Wanted};
+pub use peers::{LocalPeers, Missed, Peers, Shelf, Wanted};
 pub use pool::{mark_task_thread, runs_tasks};
 #[cfg(feature = "grpc")]
 pub use run::{RunConfig, RunError, run};

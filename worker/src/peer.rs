@@ -7,7 +7,7 @@ use crate::frame::{self, Part, Unframer};
 use crate::grant::{self, Grant};
 use crate::near::{self, Place};
 use crate::outgoing::{ChunkBody, header_in_memory, header_of};
-use crate::peers::{Peers, Wanted};
+use crate::peers::{Missed, Peers, Wanted};
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use prost::Message;
@@ -366,12 +366,15 @@ impl Drop for Waiting<'_> {
 }
 
 impl Peers for ChunkClient {
-    fn get(&self, wanted: Wanted) -> BoxFuture<'static, Result<Chunk, String>> {
+    fn get(&self, wanted: Wanted) -> BoxFuture<'static, Result<Chunk, Missed>> {
         let client = self.clone();
         Box::pin(async move {
             let Wanted { addresses, key, region, bytes_max, .. } = wanted;
             let got = client.get(&addresses, key, region.as_ref(), bytes_max).await;
-            got.map_err(|e| format!("{}: {e}", addresses.join(" ")))
+            got.map_err(|e| Missed {
+                away: matches!(e, TransferError::Connect(_)),
+                why: format!("{}: {e}", addresses.join(" ")),
+            })
         })
     }
 

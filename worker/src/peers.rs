@@ -136,13 +136,22 @@ fn absent(TaskKey { job, stage, chunk: ChunkIdx(chunk) }: TaskKey) -> String {
     format!("no chunk {chunk} of stage {} of job {} here", stage.0, job.0)
 }
 
+/// Why a chunk did not come.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Missed {
+    /// Whether there is no connection to that worker; else it answered.
+    pub away: bool,
+    /// The reason in words, with the worker's addresses.
+    pub why: String,
+}
+
 /// A way to the chunks of other workers.
 pub trait Peers: Send + Sync + 'static {
     /// Gets a chunk.
     ///
     /// # Errors
-    /// Why not, in words.
-    fn get(&self, wanted: Wanted) -> BoxFuture<'static, Result<Chunk, String>>;
+    /// [`Missed`].
+    fn get(&self, wanted: Wanted) -> BoxFuture<'static, Result<Chunk, Missed>>;
 
     /// This worker got that number from the scheduler, and these are its chunks.
     fn joined(&self, worker: WorkerId, shelf: Shelf) {
@@ -168,13 +177,14 @@ impl LocalPeers {
 }
 
 impl Peers for LocalPeers {
-    fn get(&self, wanted: Wanted) -> BoxFuture<'static, Result<Chunk, String>> {
+    fn get(&self, wanted: Wanted) -> BoxFuture<'static, Result<Chunk, Missed>> {
         let shelf = self.lock().get(&wanted.from).cloned();
         Box::pin(async move {
-            match shelf {
+            let got = match shelf {
                 Some(shelf) => shelf.get(wanted.key, wanted.region.as_ref()).await,
                 None => Err(format!("no worker {} in this process", wanted.from.0)),
-            }
+            };
+            got.map_err(|why| Missed { away: false, why })
         })
     }
 

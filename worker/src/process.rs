@@ -4,11 +4,14 @@
 //! the variables. Must not know command lines, or what else a process can be. No secret is among the variables: the
 //! connection file goes by its path.
 
+use crate::WorkerError;
 use crate::run::{RunConfig, RunError, run};
 use crate::spill::Spill;
 use std::ffi::{OsStr, OsString};
 use std::io::{self, Write};
+use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
+use std::process::Command;
 use std::time::Duration;
 use tilework_cluster::{log, signals};
 use tilework_expr::WorkerId;
@@ -33,9 +36,20 @@ const SPILL_DIR: &str = "TILEWORK_ROLE_SPILL_DIR";
 const SPILL_LIMIT: &str = "TILEWORK_ROLE_SPILL_LIMIT_BYTES";
 const WAIT: &str = "TILEWORK_ROLE_WAIT_MS";
 const PATIENCE: &str = "TILEWORK_ROLE_PATIENCE_MS";
+const TASK_MAX: &str = "TILEWORK_ROLE_TASK_LIMIT_MS";
+const STOP_MAX: &str = "TILEWORK_ROLE_STOP_LIMIT_MS";
+const SUCCESSOR: &str = "TILEWORK_ROLE_SUCCESSOR";
 const PRINTS: &str = "TILEWORK_ROLE_PRINTS";
 const LOG: &str = "TILEWORK_ROLE_LOG";
 
+/// How long a task may run, if nobody says otherwise.
+pub const TASK_LIMIT: Duration = Duration::from_secs(3600);
+/// How long a task may go on after it was told to stop, if nobody says otherwise.
+pub const STOP_LIMIT: Duration = Duration::from_secs(30);
+/// The exit code of a worker of whose threads some did not come back, and which whoever started it is to replace.
+pub const STUCK_EXIT_CODE: i32 = 75;
+/// This executable, even if the file it came from was built anew since.
+const SELF: &str = "/proc/self/exe";
 /// Threads that move messages and bytes; what computes has its own.
 const IO_THREADS: usize = 2;
 /// How an answer begins.
@@ -52,11 +66,38 @@ pub enum Prints {
     Nothing,
 }
 
+/// Who takes the place of a worker of whose threads some do not come back.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Successor {
+    /// The process begins again, under its number.
+    Itself,
+    /// Whoever started it starts another: the process ends with [`STUCK_EXIT_CODE`].
+    Parent,
+}
+
+/// A time limit as a setting says it: seconds, or `none`. Nothing where it is neither.
+///
+/// ```
+/// use std::time::Duration;
+/// use tilework_worker::process::limit;
+///
+/// assert_eq!(limit("1.5"), Some(Some(Duration::from_millis(1500))));
+/// assert_eq!(limit("none"), Some(None));
+/// assert_eq!(limit("soon"), None);
+/// ```
+#[must_use]
+pub fn limit(text: &str) -> Option<Option<Duration>> {
+    if text == "none" {
+        return Some(None);
+    }
+    text.parse().ok().and_then(|s| Duration::try_from_secs_f64(s).ok()).map(Some)
+}
+
 /// All that a worker process needs to know. It travels in the environment of a process that shall be one.
 ///
 /// ```
 /// use std::time::Duration;
-/// use tilework_worker::{RunConfig, Spill, process::{Prints, WorkerProcess}};
+/// use tilework_worker::{RunConfig, Spill, process::{Prints, Successor, WorkerProcess}};
 ///
 /// let config = RunConfig {
 ///     connection_file: "/home/me/connection.json".into(),
@@ -69,8 +110,11 @@ pub enum Prints {
 ///     memory_bytes: 32 << 30,
 ///     spill: Spill { dir: Some("/scratch".into()), limit: None },
 ///     patience: Duration::from_millis(1500),
+///     task_limit: None,
+///     stop_limit: Some(Duration::from_secs(30)),
 /// };
-/// let process = WorkerProcess { config, prints: Prints::Json, log: Some("warn".into()) };
+/// let (prints, successor) = (Prints::Json, Successor::Itself);
+/// let process = WorkerProcess { config, prints, log: Some("warn".into()), successor };
 /// let environment = process.environment();
 /// let read = WorkerProcess::read(|name| {
 ///     environment.iter().find(|(k, _)| k == name).map(|(_, v)| v.clone())
@@ -85,6 +129,8 @@ pub struct WorkerProcess {
     pub prints: Prints,
     /// What it logs, if the environment does not say otherwise; nothing where absent. See [`log::start`].
     pub log: Option<String>,
+    /// Who takes its place where threads do not come back.
+    pub successor: Successor,
 }
 
 /// Why a worker process ended.
@@ -122,7 +168,12 @@ impl WorkerProcess {
             Prints::Json => "json",
             Prints::Nothing => "nothing",
         };
-        let pairs: [(&str, OsString); 13] = [
+        let ms = |limit: Option<Duration>| limit.map(|l| l.as_millis().to_string()).unwrap_or_default();
+        let successor = match self.successor {
+            Successor::Itself => "itself",
+            Successor::Parent => "parent",
+        };
+        let pairs: [(&str, OsString); 16] = [
             (ROLE, ROLE_WORKER.into()),
             (CONNECTION_FILE, c.connection_file.clone().into()),
             (NAME, c.name.clone().into()),
@@ -134,6 +185,9 @@ impl WorkerProcess {
             (SPILL_LIMIT, c.spill.limit.map(|b| b.to_string()).unwrap_or_default().into()),
             (WAIT, c.wait.as_millis().to_string().into()),
             (PATIENCE, c.patience.as_millis().to_string().into()),
+            (TASK_MAX, ms(c.task_limit).into()),
+            (STOP_MAX, ms(c.stop_limit).into()),
+            (SUCCESSOR, successor.into()),
             (PRINTS, prints.into()),
             (LOG, self.log.clone().unwrap_or_default().into()),
         ];
@@ -155,6 +209,10 @@ impl WorkerProcess {
             let number = text(name)?.parse::<u64>();
             number.map_err(|_| wrong(name, var(name).as_deref(), "a number"))
         };
+        let limit = |name| match text(name)?.as_str() {
+            "" => Ok(None),
+            _ => Ok(Some(Duration::from_millis(number(name)?))),
+        };
         let file = var(CONNECTION_FILE).ok_or_else(|| wrong(CONNECTION_FILE, None, "a path"))?;
         let config = RunConfig {
             connection_file: PathBuf::from(file),
@@ -170,6 +228,13 @@ impl WorkerProcess {
                 limit: some(SPILL_LIMIT)?.map(|_| number(SPILL_LIMIT)).transpose()?,
             },
             patience: Duration::from_millis(number(PATIENCE)?),
+            task_limit: limit(TASK_MAX)?,
+            stop_limit: limit(STOP_MAX)?,
+        };
+        let successor = match text(SUCCESSOR)?.as_str() {
+            "itself" => Successor::Itself,
+            "parent" => Successor::Parent,
+            _ => return Err(wrong(SUCCESSOR, var(SUCCESSOR).as_deref(), "itself or parent")),
         };
         let prints = match text(PRINTS)?.as_str() {
             "text" => Prints::Text,
@@ -177,23 +242,48 @@ impl WorkerProcess {
             "nothing" => Prints::Nothing,
             _ => return Err(wrong(PRINTS, var(PRINTS).as_deref(), "text, json or nothing")),
         };
-        Ok(WorkerProcess { config, prints, log: some(LOG)? })
+        Ok(WorkerProcess { config, prints, log: some(LOG)?, successor })
     }
 
-    /// Is this worker until it is told to end (SIGTERM, SIGINT: it leaves first) or its scheduler is gone.
+    /// Is this worker until it is told to end (SIGTERM, SIGINT: it leaves first) or its scheduler is gone. Where threads do
+    /// not come back the process begins again, or ends with [`STUCK_EXIT_CODE`].
     ///
     /// # Errors
     /// [`ProcessError`].
     pub fn serve(self) -> Result<(), ProcessError> {
+        let successor = self.successor;
+        let again = begin_again(self.environment());
+        match self.live() {
+            Err(ProcessError::Worker(RunError::Worker(WorkerError::Stuck(_)))) => match successor {
+                // All threads end with this, also those that would not.
+                Successor::Itself => Err(ProcessError::System(again())),
+                Successor::Parent => std::process::exit(STUCK_EXIT_CODE),
+            },
+            ended => ended,
+        }
+    }
+
+    fn live(self) -> Result<(), ProcessError> {
         log::start(self.log.as_deref());
         let mut builder = tokio::runtime::Builder::new_multi_thread();
         let runtime = builder.worker_threads(IO_THREADS).thread_name("tilework-io").enable_all().build()?;
         let (name, prints) = (self.config.name.clone(), self.prints);
-        runtime.block_on(async {
+        let ended = runtime.block_on(async {
             let told = signals::told_to_end()?;
             Ok(run(self.config, |worker| joined(prints, &name, worker), told).await?)
-        })
+        });
+        // A read of a file may never return, and the process must end all the same.
+        runtime.shutdown_background();
+        ended
     }
+}
+
+/// What makes this process begin again as what it was, with these variables; it returns only where that fails.
+fn begin_again(environment: Vec<(OsString, OsString)>) -> impl FnOnce() -> io::Error {
+    let mut arguments = std::env::args_os();
+    let mut command = Command::new(SELF);
+    command.arg0(arguments.next().unwrap_or_else(|| SELF.into())).args(arguments).envs(environment);
+    move || command.exec()
 }
 
 fn wrong(name: &'static str, got: Option<&OsStr>, expected: &'static str) -> SettingError {

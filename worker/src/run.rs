@@ -51,6 +51,11 @@ pub struct RunConfig {
     pub spill: Spill,
     /// How long it tries to reach a scheduler that is gone before it ends.
     pub patience: Duration,
+    /// How long a task may run before its job fails; any time where absent.
+    pub task_limit: Option<Duration>,
+    /// How long a task may go on after it was told to stop before another process takes the worker's place; any time
+    /// where absent.
+    pub stop_limit: Option<Duration>,
 }
 
 /// Why a worker process ended.
@@ -138,6 +143,8 @@ async fn serve(
         patience: config.patience,
         // Where the system does not tell it, no function can be called.
         build: Some(build_id().unwrap_or_default().to_owned()),
+        task_limit: config.task_limit,
+        stop_limit: config.stop_limit,
     };
     let link = GrpcLink::new(file).read_from(config.connection_file.clone());
     let peers = Arc::new(ChunkClient::new(&identity));

@@ -3,6 +3,7 @@
 //! Owns the open readers and writers of each job and how many of them are at work at once. Runs on blocking threads;
 //! must not use the threads that compute.
 
+use crate::crew::Running;
 use crate::pool::{compute, guarded};
 use std::collections::HashMap;
 use std::path::Path;
@@ -93,12 +94,13 @@ impl Sources {
     /// Does one task, and says how long it took, microseconds. Waits for its turn.
     pub(crate) async fn perform(
         self: Arc<Self>,
-        plan: Arc<Plan>,
-        task: TaskKey,
+        (plan, task): (Arc<Plan>, TaskKey),
         feeds: Vec<Feed>,
+        running: Arc<Running>,
     ) -> (Result<Option<Chunk>, TaskError>, u64) {
         let permit = self.permits.clone().acquire_owned().await.expect("the semaphore is never closed");
         let done = tokio::task::spawn_blocking(move || {
+            running.begin();
             let started = Instant::now();
             let name = plan.stage(task.stage).name();
             let result = guarded(name, || self.perform_blocking(&plan, task, &feeds));

@@ -10,11 +10,15 @@ fn this_program() -> String {
 }
 
 fn own_worker(file: &str, name: &str) -> Process {
+    own_worker_with(file, name, &[])
+}
+
+/// The same with more arguments.
+pub fn own_worker_with(file: &str, name: &str, more: &[&str]) -> Process {
     let program = this_program();
     let args = ["worker", "--program", &program, "--connection-file", file, "--name", name];
-    Process::start(
-        &[&args[..], &["--listen", "localhost:0", "--threads", "1", "--memory", "256MiB"]].concat(),
-    )
+    let usual = ["--listen", "localhost:0", "--threads", "1", "--memory", "256MiB"];
+    Process::start(&[&args[..], &usual, more].concat())
 }
 
 /// Every kind of function of one's own, and what ndarray makes of them.

@@ -10,6 +10,11 @@ use crate::limits::{Bug, Limits};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use tilework_expr::{Holding, TaskKey, TaskRange, WorkerId};
 
+/// While a holder fails, the time from one look at the clock to the next, microseconds.
+const BEAT_US: u64 = 1_000_000;
+/// Whoever is woken later than planned by more than this was stopped meanwhile, microseconds.
+const LATE_US: u64 = 2_000_000;
+
 /// A chunk of an output.
 type Place = (usize, u64);
 
@@ -53,6 +58,8 @@ pub struct Gather {
     lost: BTreeSet<WorkerId>,
     open: BTreeMap<GetId, Request>,
     next_get: u64,
+    /// When it was to be woken at the latest.
+    planned_us: Option<u64>,
     over: bool,
 }
 
@@ -70,6 +77,7 @@ impl Gather {
             lost: BTreeSet::new(),
             open: BTreeMap::new(),
             next_get: 0,
+            planned_us: None,
             over: false,
         }
     }
@@ -91,7 +99,7 @@ impl Gather {
         if self.over {
             return;
         }
-        self.now_us = self.now_us.max(now_us);
+        self.move_clock(now_us);
         match event {
             Event::Located(outputs) => self.located(&outputs, out),
             Event::Lost(worker) => self.lose(worker, out),
@@ -101,19 +109,30 @@ impl Gather {
             Event::Tick => {}
         }
         self.advance(out);
+        self.planned_us = self.next_wake_us();
+    }
+
+    /// Time in which the client itself was stopped, as a suspended job is, is none in which a holder failed.
+    fn move_clock(&mut self, now_us: u64) {
+        self.now_us = self.now_us.max(now_us);
+        let late_us = self.planned_us.map_or(0, |at| self.now_us.saturating_sub(at));
+        if late_us > LATE_US && !self.limits.plays(Bug::PauseTakenForFailure) {
+            self.holders.values_mut().filter(|h| h.failures > 0).for_each(|h| h.failing_since_us += late_us);
+        }
     }
 
     /// When [`Event::Tick`] should come at the latest, if nothing else comes before.
     #[must_use]
     pub fn next_wake_us(&self) -> Option<u64> {
         let failing =
-            self.holders.values().filter(|h| h.failures > 0 && h.open == 0 && !h.waiting.is_empty());
+            self.holders.values().filter(|h| h.failures > 0 && (h.open > 0 || !h.waiting.is_empty()));
         // Where no more may be asked for, the end of a request comes first.
         let full = self.open.len() >= self.limits.gets_max;
-        if self.over || full || self.limits.plays(Bug::FailureAwaitsNews) {
+        if self.over || self.limits.plays(Bug::FailureAwaitsNews) {
             return None;
         }
-        failing.map(|h| h.retry_at_us).min()
+        let may_retry = |h: &Holder| h.open == 0 && !full;
+        failing.map(|h| if may_retry(h) { h.retry_at_us } else { self.now_us + BEAT_US }).min()
     }
 
     /// Every chunk that is missing is asked of who has it now.

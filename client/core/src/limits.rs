@@ -56,4 +56,6 @@ pub enum Bug {
     FailureAwaitsNews,
     /// Whatever the scheduler says of a worker, what was asked of it is waited for until that ends by itself.
     DeadAwaited,
+    /// The time in which the client itself was stopped counts as failure of a holder.
+    PauseTakenForFailure,
 }

@@ -119,3 +119,20 @@ fn one_chunk_of_many_can_be_asked_for() {
     assert!(matches!(&asked[..], [Action::Get { output: 1, key, from: TWO, .. }] if key.chunk.0 == 5));
     assert_eq!(b.handle(1, Event::Got(GetId(0))), [Action::Complete]);
 }
+
+#[test]
+fn time_in_which_the_client_is_stopped_is_no_failure_of_a_worker() {
+    let mut b = Bench::new();
+    b.handle(0, located(vec![holding(0..8, ONE)]));
+    b.fail(0, 0);
+    b.fail(0, 1);
+    let retry = b.0.next_wake_us().unwrap();
+    assert_eq!(b.handle(retry, Event::Tick).len(), 1);
+    // A request is under way, and so is the clock.
+    assert_eq!(b.0.next_wake_us(), Some(retry + 1_000_000));
+    let later = 3_600_000_000;
+    assert_eq!(b.fail(later, 2), []);
+    let retry = b.0.next_wake_us().unwrap();
+    assert_eq!(b.handle(retry, Event::Tick).len(), 1);
+    assert_eq!(b.handle(retry + 1, Event::Got(GetId(3))).len(), 2);
+}

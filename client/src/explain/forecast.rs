@@ -253,6 +253,7 @@ impl Run {
                 ..
             }
             | scheduler::Action::Disconnect { .. }
+            | scheduler::Action::Refuse { .. }
             | scheduler::Action::Began { .. }
             | scheduler::Action::Ended { .. } => {}
         }
@@ -281,8 +282,11 @@ impl Run {
                     self.messages.push_back(Message::ToScheduler(event));
                 }
             }
-            // Nothing is stopped here, and no chunk has bytes to free.
-            worker::Action::Stop(_) | worker::Action::Free(_) | worker::Action::Unload(_) => {}
+            // Nothing is stopped here, no chunk has bytes to free, and all tasks end.
+            worker::Action::Stop(_)
+            | worker::Action::Free(_)
+            | worker::Action::Unload(_)
+            | worker::Action::Replace(_) => {}
         }
     }
 

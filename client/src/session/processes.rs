@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 use tilework_cluster::connection;
 use tilework_cluster::process::{LocalProcess, Output, Spec};
 use tilework_worker::RunConfig;
-use tilework_worker::process::{Prints, WorkerProcess};
+use tilework_worker::process::{self, Prints, Successor, WorkerProcess};
 
 /// How long the processes may take to come up.
 const START_MAX: Duration = Duration::from_secs(60);
@@ -191,6 +191,9 @@ fn in_words(status: ExitStatus) -> String {
             "ended by signal 11: an invalid access to memory, or a stack that overflowed".to_owned()
         }
         (Some(signal), _) => format!("ended by signal {signal}"),
+        (None, Some(process::STUCK_EXIT_CODE)) => {
+            "replaced: threads of it went on with tasks that they had been told to stop".to_owned()
+        }
         (None, code) => format!("ended with exit code {}", code.unwrap_or_default()),
     }
 }
@@ -205,6 +208,8 @@ pub(super) fn start(n: usize) -> Result<Session> {
         return Err(error.into());
     }
     role::is_ours()?;
+    let task_limit = limit("TILEWORK_WORKER_TASK_LIMIT", process::TASK_LIMIT)?;
+    let stop_limit = limit("TILEWORK_WORKER_STOP_LIMIT", process::STOP_LIMIT)?;
     let dir = private_dir()?;
     let file = dir.join("connection.json");
     let state = State {
@@ -235,14 +240,25 @@ pub(super) fn start(n: usize) -> Result<Session> {
             memory_bytes,
             spill: spill.clone(),
             patience: PATIENCE,
+            task_limit,
+            stop_limit,
         };
-        let role = Role::Worker(WorkerProcess { config, prints: Prints::Nothing, log: None });
+        let (prints, successor) = (Prints::Nothing, Successor::Parent);
+        let role = Role::Worker(Box::new(WorkerProcess { config, prints, log: None, successor }));
         let process = Some(spawn(name.clone(), &role)?);
         processes.lock().workers.push(Member { name, role, process });
     }
     let io = remote::Io::start()?;
     let file = io.run_while(remote::joined(file, n, START_MAX), || processes.all_run())??;
     remote::open(file, io, remote::Of::Processes(processes), backing)
+}
+
+/// A time limit for tasks: as `tilework worker` takes it from the environment, else `default`.
+fn limit(variable: &'static str, default: Duration) -> Result<Option<Duration>> {
+    let Some(text) = std::env::var_os(variable) else { return Ok(Some(default)) };
+    text.to_str().and_then(process::limit).ok_or_else(|| {
+        Error::Cluster(format!("{variable}: got {}, expected a number of seconds, or `none`", text.display()))
+    })
 }
 
 fn spawn(name: String, role: &Role) -> Result<LocalProcess> {

@@ -75,12 +75,16 @@ impl Wire for Report {
                 task: Some(task.to_wire()),
                 error: Some(error.to_wire()),
             }),
-            Report::Unreachable { lease, task, input, peer } => Kind::Unreachable(wire::ReportUnreachable {
-                lease: lease.0,
-                task: Some(task.to_wire()),
-                input: Some(input.to_wire()),
-                peer: peer.0,
-            }),
+            Report::Unreachable { lease, task, input, peer, away, why } => {
+                Kind::Unreachable(wire::ReportUnreachable {
+                    lease: lease.0,
+                    task: Some(task.to_wire()),
+                    input: Some(input.to_wire()),
+                    peer: peer.0,
+                    away: *away,
+                    why: cut(why),
+                })
+            }
             Report::Returned { lease, tasks } => {
                 Kind::Returned(wire::ReportReturned { lease: lease.0, tasks: Some(tasks.to_wire()) })
             }
@@ -92,6 +96,9 @@ impl Wire for Report {
             Report::Lost { task } => Kind::Lost(task.to_wire()),
             Report::Spilled { job, bytes } => {
                 Kind::Spilled(wire::ReportSpilled { job: job.0, bytes: *bytes })
+            }
+            Report::Threads { stuck, longest_us } => {
+                Kind::Threads(wire::ReportThreads { stuck: *stuck, longest_us: *longest_us })
             }
         };
         wire::Report { kind: Some(kind) }
@@ -116,6 +123,8 @@ impl Wire for Report {
                 task: required(r.task, "task")?,
                 input: required(r.input, "input")?,
                 peer: WorkerId(r.peer),
+                away: r.away,
+                why: text("reason", r.why)?,
             },
             Kind::Returned(r) => {
                 Report::Returned { lease: LeaseId(r.lease), tasks: required(r.tasks, "tasks")? }
@@ -127,6 +136,7 @@ impl Wire for Report {
             },
             Kind::Lost(task) => Report::Lost { task: TaskKey::from_wire(task)? },
             Kind::Spilled(r) => Report::Spilled { job: JobId(r.job), bytes: r.bytes },
+            Kind::Threads(r) => Report::Threads { stuck: r.stuck, longest_us: r.longest_us },
         })
     }
 }

@@ -27,6 +27,8 @@ impl Wire for WorkerSummary {
             addresses: self.addresses.clone(),
             build: self.build.clone(),
             up_us: self.up_us,
+            stuck: self.stuck,
+            longest_us: self.longest_us,
         }
     }
 
@@ -46,6 +48,8 @@ impl Wire for WorkerSummary {
             up_us: message.up_us,
             silent_us: message.silent_us,
             leaving: message.leaving,
+            stuck: message.stuck,
+            longest_us: message.longest_us,
             build: message.build.map(|build| text("build", build)).transpose()?,
         })
     }

@@ -47,6 +47,7 @@ impl Wire for ToWorker {
             }
             ToWorker::Closing(why) => Kind::Closing(cut(why)),
             ToWorker::Ended => Kind::Ended(wire::Empty {}),
+            ToWorker::Refused(why) => Kind::Refused(cut(why)),
         };
         wire::SchedulerMessage { kind: Some(kind) }
     }
@@ -58,6 +59,7 @@ impl Wire for ToWorker {
             Kind::Instructions(all) => ToWorker::Instructions(all_from_wire(all.instructions)?),
             Kind::Closing(why) => ToWorker::Closing(text("reason", why)?),
             Kind::Ended(_) => ToWorker::Ended,
+            Kind::Refused(why) => ToWorker::Refused(text("reason", why)?),
             Kind::Fragment(_) => return Err(FRAGMENT),
         })
     }

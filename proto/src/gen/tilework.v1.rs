@@ -367,7 +367,7 @@ pub struct Peer {
 /// One thing a worker has to say.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Report {
-    #[prost(oneof = "report::Kind", tags = "1, 2, 3, 4, 5, 6, 7")]
+    #[prost(oneof = "report::Kind", tags = "1, 2, 3, 4, 5, 6, 7, 8")]
     pub kind: ::core::option::Option<report::Kind>,
 }
 /// Nested message and enum types in `Report`.
@@ -384,10 +384,12 @@ pub mod report {
         Returned(super::ReportReturned),
         #[prost(message, tag = "5")]
         Alive(super::ReportAlive),
-        /// A chunk that is held no more.
         #[prost(message, tag = "6")]
-        Lost(super::TaskKey),
+        Threads(super::ReportThreads),
+        /// A chunk that is held no more.
         #[prost(message, tag = "7")]
+        Lost(super::TaskKey),
+        #[prost(message, tag = "8")]
         Spilled(super::ReportSpilled),
     }
 }
@@ -411,7 +413,7 @@ pub struct ReportFailed {
     #[prost(message, optional, tag = "3")]
     pub error: ::core::option::Option<TaskError>,
 }
-#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ReportUnreachable {
     #[prost(uint64, tag = "1")]
     pub lease: u64,
@@ -421,6 +423,12 @@ pub struct ReportUnreachable {
     pub input: ::core::option::Option<TaskKey>,
     #[prost(uint32, tag = "4")]
     pub peer: u32,
+    /// Whether there is no connection to it; else it answered and did not have the chunk.
+    #[prost(bool, tag = "5")]
+    pub away: bool,
+    /// What is known of the reason.
+    #[prost(string, tag = "6")]
+    pub why: ::prost::alloc::string::String,
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ReportReturned {
@@ -444,6 +452,16 @@ pub struct ReportSpilled {
     pub job: u64,
     #[prost(uint64, tag = "2")]
     pub bytes: u64,
+}
+/// What threads are at that do not come back.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ReportThreads {
+    /// Threads that go on with tasks that they were told to stop.
+    #[prost(uint32, tag = "1")]
+    pub stuck: u32,
+    /// How long the task that runs longest has been running.
+    #[prost(uint64, tag = "2")]
+    pub longest_us: u64,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct TaskError {
@@ -788,7 +806,7 @@ pub struct Hello {
 /// To a worker.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct SchedulerMessage {
-    #[prost(oneof = "scheduler_message::Kind", tags = "1, 2, 3, 4, 15")]
+    #[prost(oneof = "scheduler_message::Kind", tags = "1, 2, 3, 4, 5, 15")]
     pub kind: ::core::option::Option<scheduler_message::Kind>,
 }
 /// Nested message and enum types in `SchedulerMessage`.
@@ -806,6 +824,9 @@ pub mod scheduler_message {
         /// Last: the scheduler has ended, and with it the cluster.
         #[prost(message, tag = "4")]
         Ended(super::Empty),
+        /// Last: why the scheduler does not take the worker as things are.
+        #[prost(string, tag = "5")]
+        Refused(::prost::alloc::string::String),
         #[prost(message, tag = "15")]
         Fragment(super::Fragment),
     }
@@ -886,9 +907,15 @@ pub struct WorkerState {
     pub build: ::core::option::Option<::prost::alloc::string::String>,
     #[prost(uint64, tag = "13")]
     pub up_us: u64,
-    #[prost(uint64, tag = "14")]
-    pub spill_bytes: u64,
+    /// Threads that go on with tasks that they were told to stop.
+    #[prost(uint32, tag = "14")]
+    pub stuck: u32,
+    /// How long the task that runs longest has been running.
     #[prost(uint64, tag = "15")]
+    pub longest_us: u64,
+    #[prost(uint64, tag = "16")]
+    pub spill_bytes: u64,
+    #[prost(uint64, tag = "17")]
     pub bytes_on_disk: u64,
 }
 /// One client that is connected.

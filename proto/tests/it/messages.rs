@@ -77,9 +77,12 @@ fn reports() -> impl Strategy<Value = Report> {
             task,
             error
         }),
-        (lease.clone(), keys(), keys(), any::<u32>()).prop_map(|(lease, task, input, w)| {
-            Report::Unreachable { lease, task, input, peer: WorkerId(w) }
-        }),
+        (lease.clone(), keys(), keys(), any::<(u32, bool)>(), ".*").prop_map(
+            |(lease, task, input, (w, away), why)| {
+                Report::Unreachable { lease, task, input, peer: WorkerId(w), away, why }
+            }
+        ),
+        any::<(u32, u64)>().prop_map(|(stuck, longest_us)| Report::Threads { stuck, longest_us }),
         (lease, ranges()).prop_map(|(lease, tasks)| Report::Returned { lease, tasks }),
         any::<(u64, u64)>().prop_map(|(bytes_held, bytes_on_disk)| {
             let bytes_resident = bytes_held ^ bytes_on_disk;
@@ -194,7 +197,7 @@ fn client_hellos() -> impl Strategy<Value = ClientHello> {
 }
 
 fn states() -> impl Strategy<Value = ClusterState> {
-    let worker = (any::<[u32; 4]>(), ".*", any::<[u64; 7]>(), any::<Option<bool>>(), addresses()).prop_map(
+    let worker = (any::<[u32; 5]>(), ".*", any::<[u64; 8]>(), any::<Option<bool>>(), addresses()).prop_map(
         |(n, name, b, flags, addresses)| WorkerSummary {
             worker: WorkerId(n[0]),
             build: flags.map(|_| name.clone()),
@@ -211,6 +214,8 @@ fn states() -> impl Strategy<Value = ClusterState> {
             spill_bytes: b[5],
             bytes_on_disk: b[6],
             leaving: flags.unwrap_or(true),
+            stuck: n[4],
+            longest_us: b[5],
         },
     );
     let client = (any::<(u64, u64)>(), client_hellos()).prop_map(|((client, up_us), hello)| ClientSummary {
@@ -260,9 +265,13 @@ fn all<T: std::fmt::Debug>(one: impl Strategy<Value = T>) -> impl Strategy<Value
 proptest! {
     #[test]
     fn to_workers(all in all(instructions()), w in any::<u32>(), why in ".*") {
-        for message in
-            [ToWorker::Instructions(all), ToWorker::Welcome(WorkerId(w)), ToWorker::Closing(why), ToWorker::Ended]
-        {
+        for message in [
+            ToWorker::Instructions(all),
+            ToWorker::Welcome(WorkerId(w)),
+            ToWorker::Closing(why.clone()),
+            ToWorker::Refused(why),
+            ToWorker::Ended,
+        ] {
             prop_assert_eq!(through_wire(&message).unwrap(), message);
         }
     }

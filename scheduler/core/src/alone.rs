@@ -16,8 +16,9 @@ const ENDS_MAX: usize = 4;
 const FULL_PERCENT: u64 = 90;
 
 impl Scheduler {
-    /// Notes which jobs wait for a worker, and fails those that have waited too long; whether there were any.
-    pub(crate) fn find_alone(&mut self) -> bool {
+    /// Notes which jobs wait for a worker, and where it is time to judge fails those that have waited too long; whether
+    /// there were any.
+    pub(crate) fn find_alone(&mut self, judges: bool) -> bool {
         let somebody = self.workers.values().any(|w| !w.leaving);
         let resting = self.leases.is_empty() && self.n_ready == 0 && self.publishing.is_empty();
         if somebody && !resting && self.unplaced.is_empty() && self.alone.is_empty() {
@@ -30,7 +31,8 @@ impl Scheduler {
         let (now_us, grace_us) = (self.now_us, self.limits.grace_us);
         for id in alone {
             let since_us = *self.alone.entry(id).or_insert(now_us);
-            if now_us - since_us >= grace_us && !self.limits.plays(Bug::GraceIgnored) {
+            if judges && now_us.saturating_sub(since_us) >= grace_us && !self.limits.plays(Bug::GraceIgnored)
+            {
                 self.alone.remove(&id);
                 let (waiting, ended) = (self.waiting(id), self.how_they_ended());
                 let error = JobError::NoWorker { waiting, waited_s: grace_us / 1_000_000, ended };

@@ -130,7 +130,7 @@ impl Scheduler {
         if w.leaving {
             return 0;
         }
-        let threads = u64::from(w.hello.threads.max(1));
+        let threads = w.threads();
         let leased = u64::from(w.leased);
         let least = (u64::from(l.outstanding_min_per_thread) * threads).saturating_sub(leased);
         let ahead = (l.queue_us * threads).saturating_sub(w.leased_us) / est_us.max(1);
@@ -357,8 +357,8 @@ impl Scheduler {
             let Some((&lease, l)) = last else { return };
             let (job, stage) = (l.job, l.stage);
             let chunks = l.chunks.end.saturating_sub(n).max(l.chunks.start)..l.chunks.end;
-            // Else they would come back at once, and be asked for again.
-            if !self.may_go(TaskKey { job, stage, chunk: ChunkIdx(chunks.start) }, thief) {
+            // What the thief may not have would come straight back, and be asked for again.
+            if !self.may_go(TaskKey { job, stage, chunk: ChunkIdx(chunks.end - 1) }, thief) {
                 continue;
             }
             self.workers.get_mut(&victim).expect("the victim was just found").revoking = Some((lease, thief));

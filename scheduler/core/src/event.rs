@@ -143,7 +143,7 @@ pub enum Event {
         /// Who.
         client: ClientId,
     },
-    /// Time has passed.
+    /// Time has passed, and all that had come was handled: whoever was to be heard of by now was.
     Tick,
 }
 
@@ -164,8 +164,16 @@ pub enum Action {
         /// What.
         update: Update,
     },
-    /// Close a worker's connection and say why (another one has its name, it was silent too long, it has left).
+    /// Close a worker's connection and say why (it was silent too long, it has left): it was one of the workers, and may
+    /// come back.
     Disconnect {
+        /// Whom.
+        worker: WorkerId,
+        /// Why, in words for its log.
+        why: String,
+    },
+    /// Close the connection of a worker that cannot be one of them as things are, and say why (another one has its name).
+    Refuse {
         /// Whom.
         worker: WorkerId,
         /// Why, in words for its log.

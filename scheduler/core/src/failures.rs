@@ -8,6 +8,17 @@ use crate::scheduler::{Scheduler, range_of};
 use crate::table::TaskState;
 use tilework_expr::{Instruction, JobError, JobId, LeaseId, StageIdx, TaskError, TaskKey, Update, WorkerId};
 
+/// What a worker says of an input that it did not get.
+pub(crate) struct Missed<'a> {
+    /// The chunk, by its maker's name.
+    pub input: TaskKey,
+    /// Who should have had it.
+    pub peer: WorkerId,
+    /// Whether there is no connection to that worker.
+    pub away: bool,
+    pub why: &'a str,
+}
+
 impl Scheduler {
     pub(crate) fn failed(&mut self, worker: WorkerId, lease: LeaseId, key: TaskKey, error: &TaskError) {
         self.close_one(lease, key);
@@ -45,32 +56,32 @@ impl Scheduler {
         self.jobs[&key.job].plan.stage(key.stage).name().to_owned()
     }
 
-    /// A task was not run because an input could not be had from `peer`. That copy is lost where its own holder
-    /// says so, or after a number of failures; else the task is tried again, rather elsewhere.
+    /// A task was not run because an input could not be had from a peer. That copy is lost where its own holder says
+    /// so, or after a number of failures; else the task is tried again, rather elsewhere. Where there is no connection
+    /// to the peer, it goes to a worker that has one, or its inputs do.
     pub(crate) fn unreachable(
         &mut self,
         worker: WorkerId,
         lease: LeaseId,
         key: TaskKey,
-        (input, peer): (TaskKey, WorkerId),
+        missed: &Missed<'_>,
     ) {
+        let Missed { input, peer, away, why } = *missed;
         self.close_one(lease, key);
-        let limits = (self.limits.unreachable_max, self.limits.transfers_failed_max);
         let holder = match self.jobs.contains_key(&input.job).then(|| self.task(input)) {
             Some(TaskState::Held { holder, .. }) if self.reads(key, input) => Some(holder),
             _ => None,
         };
         let Some(holder) = holder.filter(|h| *h == peer || *h == worker) else { return self.requeue(key) };
-        let trouble = self.trouble.entry(key).or_default();
-        trouble.transfers_failed += 1;
-        trouble.avoid(worker);
-        if trouble.transfers_failed >= limits.1 {
-            let message = format!("its inputs could not be had in {} attempts", trouble.transfers_failed);
-            self.fail_operation(key, message);
+        self.note_missed(key, worker, (peer, why));
+        if away && holder == peer {
+            self.cut_off(worker, peer, why);
+            return self.requeue(key);
         }
+        self.trouble.entry(key).or_default().avoid(worker);
         let copy = self.trouble.entry(input).or_default();
         copy.unreachable += 1;
-        if holder == worker || copy.unreachable >= limits.0 {
+        if holder == worker || copy.unreachable >= self.limits.unreachable_max {
             copy.unreachable = 0;
             self.set(key, TaskState::Waiting { missing: 0 });
             self.tell_of_lost(input);
@@ -102,6 +113,21 @@ impl Scheduler {
         }
     }
 
+    /// One more attempt in which a worker could not have the inputs of a task; its job fails after a number of them.
+    pub(crate) fn note_missed(&mut self, key: TaskKey, worker: WorkerId, (peer, why): (WorkerId, &str)) {
+        let attempts = &mut self.trouble.entry(key).or_default().transfers_failed;
+        *attempts += 1;
+        let attempts = *attempts;
+        if attempts >= self.limits.transfers_failed_max {
+            let message = format!(
+                "its inputs could not be had in {attempts} attempts; at last {} could not get one from {}: {why}",
+                self.worker_in_words(worker),
+                self.worker_in_words(peer)
+            );
+            self.fail_operation(key, message);
+        }
+    }
+
     /// A client cannot put a literal's chunk to the worker that waits for it: another worker gets the task. The job
     /// fails where its client could reach none of them.
     pub(crate) fn put_failed(&mut self, lease: LeaseId, key: TaskKey, why: &str) {
@@ -120,11 +146,18 @@ impl Scheduler {
         let avoid = &trouble.avoid;
         let left = self.workers.iter().any(|(w, s)| !s.leaving && !avoid.contains(w));
         if !left {
-            let Hello { name, addresses, .. } = &self.workers[&worker].hello;
-            let message = format!("it cannot be put to worker '{name}' at {}: {why}", addresses.join(" "));
+            let message = format!("it cannot be put to {}: {why}", self.worker_in_words(worker));
             self.fail_operation(key, message);
         }
         self.requeue(key);
+    }
+
+    /// A worker's name and addresses.
+    fn worker_in_words(&self, worker: WorkerId) -> String {
+        match self.workers.get(&worker).map(|w| &w.hello) {
+            Some(Hello { name, addresses, .. }) => format!("worker '{name}' at {}", addresses.join(" ")),
+            None => format!("worker {}, which is gone", worker.0),
+        }
     }
 
     /// Whether a chunk is one that a task reads, by its maker's name.
@@ -135,17 +168,41 @@ impl Scheduler {
     }
 
     /// Workers that died while they may have been running these tasks: some tasks kill.
-    pub(crate) fn note_deaths(&mut self, suspects: &[TaskKey], why: &str) {
+    pub(crate) fn note_deaths(&mut self, suspects: &[TaskKey], incarnation: u64, why: &str) {
         for key in suspects {
-            let trouble = self.trouble.entry(*key).or_default();
-            trouble.deaths += 1;
-            let deaths = trouble.deaths;
+            let deaths = &mut self.trouble.entry(*key).or_default().deaths;
+            deaths.push(incarnation);
+            let deaths = deaths.len() as u32;
             if deaths >= self.limits.deaths_max {
-                let operation = self.operation(*key);
-                let last_words = why.to_owned();
-                let error = JobError::Deadly { operation, chunk: key.chunk.0, deaths, last_words };
-                self.failing.push((key.job, error));
+                self.fail_as_deadly(*key, deaths, why);
             }
         }
+    }
+
+    /// The process of a worker that was lost is there: what it ran did not kill it.
+    pub(crate) fn forgive(&mut self, incarnation: u64) {
+        if !self.limits.plays(Bug::ReturnIsDeath) {
+            self.trouble.values_mut().for_each(|t| t.deaths.retain(|dead| *dead != incarnation));
+        }
+    }
+
+    /// Workers that fell silent while they may have been running these tasks. Whoever stops or suspends workers does no
+    /// wrong to their tasks, so that many more of them are borne than deaths; but a task that stops whoever runs it must
+    /// not go round for ever.
+    pub(crate) fn note_silence(&mut self, suspects: &[TaskKey], why: &str) {
+        for key in suspects {
+            let trouble = self.trouble.entry(*key).or_default();
+            trouble.silences += 1;
+            let silences = trouble.silences;
+            if silences >= self.limits.silences_max {
+                self.fail_as_deadly(*key, silences, why);
+            }
+        }
+    }
+
+    fn fail_as_deadly(&mut self, key: TaskKey, deaths: u32, why: &str) {
+        let (operation, last_words) = (self.operation(key), why.to_owned());
+        let error = JobError::Deadly { operation, chunk: key.chunk.0, deaths, last_words };
+        self.failing.push((key.job, error));
     }
 }

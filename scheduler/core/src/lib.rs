@@ -7,6 +7,7 @@
 mod alone;
 mod blocks;
 mod check;
+mod clock;
 mod dispatch;
 mod event;
 mod failures;
@@ -26,6 +27,7 @@ mod scale;
 mod scheduler;
 mod state;
 mod table;
+mod ways;
 mod worker;
 
 #[cfg(test)]

@@ -11,6 +11,8 @@ pub struct Limits {
     pub grace_us: u64,
     /// Workers that may die while they run one task before its job fails.
     pub deaths_max: u32,
+    /// Workers that may fall silent while they run one task before its job fails.
+    pub silences_max: u32,
     /// Failures of workers to do one task before its job fails.
     pub failures_max: u32,
     /// Failed transfers of one chunk from a living worker before that copy is taken for lost.
@@ -52,6 +54,7 @@ impl Default for Limits {
             silence_max_us: Some(3_000_000),
             grace_us: 30_000_000,
             deaths_max: 3,
+            silences_max: 20,
             failures_max: 3,
             unreachable_max: 3,
             transfers_failed_max: 50,
@@ -136,4 +139,14 @@ pub enum Bug {
     WholeInputsCounted,
     /// A chunk of which some readers were told, and which those have read, is dropped before the others are told.
     PublicationForgotten,
+    /// The time in which the scheduler itself was stopped counts as silence of the workers.
+    PauseTakenForSilence,
+    /// Workers are judged by their silence while what they said is yet to be read.
+    JudgedUnheard,
+    /// A worker that fell silent counts as killed by what it ran.
+    SilenceIsDeath,
+    /// A worker whose connection broke counts as killed by what it ran though it comes back.
+    ReturnIsDeath,
+    /// Tasks go on being sent where their inputs cannot be had.
+    CutOffIgnored,
 }

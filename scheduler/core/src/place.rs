@@ -36,12 +36,17 @@ impl Scheduler {
     /// Puts a ready task into the queue of the best worker; whether there is one.
     fn place(&mut self, key: TaskKey) -> bool {
         let needs = self.needs(key);
-        let worker = self.choose(key, &needs);
-        match worker {
-            Some(worker) => self.enqueue(key, worker),
-            None => self.fail_for_memory(key, needs.total),
+        match self.choose(key, &needs) {
+            Some((worker, in_reach)) if in_reach || self.limits.plays(Bug::CutOffIgnored) => {
+                self.enqueue(key, worker);
+            }
+            Some((worker, _)) => self.bring_nearer(key, worker),
+            None => {
+                self.fail_for_memory(key, needs.total);
+                return false;
+            }
         }
-        worker.is_some()
+        true
     }
 
     /// Puts a ready task into a worker's queue.
@@ -85,8 +90,8 @@ impl Scheduler {
         })
     }
 
-    /// The worker where the task would end first; none where it fits nowhere.
-    fn choose(&self, key: TaskKey, needs: &Needs) -> Option<WorkerId> {
+    /// The worker where the task would end first, and whether all inputs are in its reach; none where it fits nowhere.
+    fn choose(&self, key: TaskKey, needs: &Needs) -> Option<(WorkerId, bool)> {
         let trouble = self.trouble.get(&key);
         let build = self.jobs[&key.job].build(key.stage);
         let fits = |w: &WorkerState| {
@@ -96,32 +101,44 @@ impl Scheduler {
                 && trouble.is_none_or(|t| w.hello.memory_bytes > t.memory_over)
         };
         let avoided = |w: WorkerId| trouble.is_some_and(|t| t.avoid.contains(&w));
+        // Where neither a worker in reach nor one that did not fail is any good, the other may be.
+        let attempts = trouble.map_or(0, |t| t.transfers_failed);
+        let (by_turns, from_last) = (attempts % 2 == 1, attempts / 8 % 2 == 1);
         let finish = |id: WorkerId| {
             let w = self.workers.get(&id).filter(|w| fits(w))?;
             let local = needs.at.iter().find(|(h, _)| *h == id).map_or(0, |(_, b)| *b);
             let missing = needs.inputs - local;
             let transfer =
                 if missing > 0 { self.limits.transfer_us + missing / self.limits.bytes_per_us } else { 0 };
-            Some(((avoided(id), w.load_us() + transfer), id))
+            let cut_off = needs.at.iter().any(|(h, _)| self.is_cut_off(w, *h));
+            // Of those that are all cut off always the same one, and another where that did not help for long.
+            let load_us = match cut_off {
+                true if from_last => u64::from(u32::MAX - id.0),
+                true => id.0.into(),
+                false => w.load_us() + transfer,
+            };
+            let (first, second) = if by_turns { (cut_off, avoided(id)) } else { (avoided(id), cut_off) };
+            Some(((first, second, load_us), (id, cut_off)))
         };
         let near = needs.at.iter().map(|(w, _)| *w).chain(self.hungry.iter().copied().take(IDLE_MAX));
         let best = near.filter_map(finish).min();
         let best = match best {
-            Some(((false, _), w)) => return Some(w),
+            Some(((false, false, _), (w, _))) => return Some((w, true)),
             other => other,
         };
         // Nobody near: look at everyone.
         let all = self.workers.keys().copied().filter_map(finish).min();
-        all.or(best).map(|(_, w)| w)
+        all.or(best).map(|(_, (w, cut_off))| (w, !cut_off))
     }
 
     /// Whether a task may go to a worker at all.
     pub(crate) fn may_go(&mut self, key: TaskKey, worker: WorkerId) -> bool {
-        let needs = self.needs(key).total;
+        let needs = self.needs(key);
         let trouble = self.trouble.get(&key);
         self.workers.get(&worker).is_some_and(|w| {
             w.hello.calls(self.jobs[&key.job].build(key.stage))
-                && w.hello.memory_bytes >= needs
+                && w.hello.memory_bytes >= needs.total
+                && needs.at.iter().all(|(h, _)| !self.is_cut_off(w, *h))
                 && trouble.is_none_or(|t| w.hello.memory_bytes > t.memory_over && !t.avoid.contains(&worker))
         })
     }

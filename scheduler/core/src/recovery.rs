@@ -11,6 +11,17 @@ use crate::worker::WorkerState;
 use std::cmp::Reverse;
 use tilework_expr::{ChunkIdx, Instruction, JobId, StageIdx, TaskKey, TaskRange, Update, WorkerId};
 
+/// Why a worker is one of the workers no more.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Loss {
+    /// Its connection closed: as far as is known, it died.
+    Died,
+    /// Nothing was heard of it: it is dead, or it was stopped.
+    Silent,
+    /// It lives: it left, or has another connection.
+    Alive,
+}
+
 impl Scheduler {
     pub(crate) fn join(&mut self, worker: WorkerId, hello: Hello) {
         if self.workers.contains_key(&worker) {
@@ -20,12 +31,13 @@ impl Scheduler {
         if let Some((old, w)) = namesake.map(|(old, w)| (*old, w)) {
             if w.hello.incarnation != hello.incarnation {
                 let why = format!("another worker is called '{}'; give this one another name", hello.name);
-                return self.actions.push(Action::Disconnect { worker, why });
+                return self.actions.push(Action::Refuse { worker, why });
             }
             let why = "it came back on another connection".to_owned();
-            self.lose(old, &why);
+            self.lose(old, &why, Loss::Alive);
             self.actions.push(Action::Disconnect { worker: old, why });
         }
+        self.forgive(hello.incarnation);
         let others: Vec<WorkerId> = self.workers.keys().copied().collect();
         for other in others {
             let addresses = self.workers[&other].hello.addresses.clone();
@@ -37,9 +49,6 @@ impl Scheduler {
         self.memory_least = self.memory_least.min(hello.memory_bytes);
         self.workers.insert(worker, WorkerState::new(hello, self.now_us));
         self.dirty.insert(worker);
-        if let Some(max_us) = self.limits.silence_max_us {
-            self.silence_check_us = self.silence_check_us.min(self.now_us + max_us);
-        }
         let jobs: Vec<JobId> = self.jobs.keys().copied().collect();
         for id in jobs {
             self.note_callers(id);
@@ -62,7 +71,7 @@ impl Scheduler {
     }
 
     /// A worker is gone, and with it its chunks and what it was running.
-    pub(crate) fn lose(&mut self, worker: WorkerId, why: &str) {
+    pub(crate) fn lose(&mut self, worker: WorkerId, why: &str, loss: Loss) {
         let Some(gone) = self.workers.remove(&worker) else { return };
         self.note_worker_end(gone.hello.name.clone(), why);
         self.memory_least = self.workers.values().map(|w| w.hello.memory_bytes).min().unwrap_or(u64::MAX);
@@ -71,6 +80,7 @@ impl Scheduler {
         self.outbox.remove(&worker);
         let others: Vec<WorkerId> = self.workers.keys().copied().collect();
         others.into_iter().for_each(|w| self.tell(w, Instruction::PeerGone(worker)));
+        self.workers.values_mut().for_each(|w| drop(w.cut_off.remove(&worker)));
         for job in self.jobs.values_mut() {
             job.roots.orphan(worker);
             job.committed.remove(&worker);
@@ -94,7 +104,15 @@ impl Scheduler {
         let lost = self.held_by(worker);
         self.lose_chunks(lost);
         undone.into_iter().for_each(|key| self.requeue(key));
-        self.note_deaths(&suspects, why);
+        match loss {
+            // One that is leaving may have given up a task that does not end.
+            Loss::Died if !gone.leaving => self.note_deaths(&suspects, gone.hello.incarnation, why),
+            Loss::Silent if self.limits.plays(Bug::SilenceIsDeath) => {
+                self.note_deaths(&suspects, gone.hello.incarnation, why);
+            }
+            Loss::Silent => self.note_silence(&suspects, why),
+            Loss::Died | Loss::Alive => {}
+        }
         let hungry = std::mem::take(&mut self.hungry);
         self.dirty.extend(hungry);
     }
@@ -270,21 +288,17 @@ impl Scheduler {
         self.revive(tasks);
     }
 
-    /// Gives up the workers that were silent for too long.
-    pub(crate) fn find_silent(&mut self) {
+    /// Gives up the workers that were silent for too long, where all that had come until then is handled.
+    pub(crate) fn find_silent(&mut self, heard_until_us: u64) {
         let Some(max_us) = self.limits.silence_max_us else { return };
-        if self.now_us < self.silence_check_us || self.limits.plays(Bug::SilenceIgnored) {
+        if self.limits.plays(Bug::SilenceIgnored) {
             return;
         }
-        let heard = |w: &WorkerState| w.last_heard_us.saturating_add(max_us);
-        let silent = self.workers.iter().filter(|(_, w)| heard(w) <= self.now_us);
-        let silent: Vec<WorkerId> = silent.map(|(id, _)| *id).collect();
-        for worker in silent {
+        for worker in self.silent(max_us, heard_until_us) {
             let why = format!("nothing was heard of it for {:.1} s", max_us as f64 / 1e6);
-            self.lose(worker, &why);
+            self.lose(worker, &why, Loss::Silent);
             self.actions.push(Action::Disconnect { worker, why });
         }
-        self.silence_check_us = self.workers.values().map(heard).min().unwrap_or(u64::MAX);
     }
 
     /// A worker says goodbye: it gets nothing new and gives back what it did not start.
@@ -315,7 +329,7 @@ impl Scheduler {
     pub(crate) fn finish_leaving(&mut self) -> bool {
         let done = self.workers.iter().find(|(_, w)| w.leaving && w.leased == 0).map(|(id, _)| *id);
         let Some(worker) = done else { return false };
-        self.lose(worker, "it left");
+        self.lose(worker, "it left", Loss::Alive);
         self.actions.push(Action::Disconnect { worker, why: "it has left".to_owned() });
         true
     }

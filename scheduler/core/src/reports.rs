@@ -3,6 +3,8 @@
 //!
 //! Knows leases. Must not know how failures are dealt with, nor what follows from a task being done.
 
+use crate::clock::Term;
+use crate::failures::Missed;
 use crate::limits::Bug;
 use crate::scheduler::Scheduler;
 use crate::table::TaskState;
@@ -13,6 +15,7 @@ impl Scheduler {
         let now_us = self.now_us;
         let Some(w) = self.workers.get_mut(&worker) else { return };
         w.last_heard_us = now_us;
+        w.term = Term::new(now_us);
         self.dirty.insert(worker);
         for report in reports {
             match report {
@@ -42,9 +45,15 @@ impl Scheduler {
                     }
                 }
                 Report::Lost { task } => self.lost_by_holder(worker, *task),
-                Report::Unreachable { lease, task, input, peer } => {
+                Report::Unreachable { lease, task, input, peer, away, why } => {
                     if self.is_current(worker, *lease, *task) {
-                        self.unreachable(worker, *lease, *task, (*input, *peer));
+                        let missed = Missed { input: *input, peer: *peer, away: *away, why };
+                        self.unreachable(worker, *lease, *task, &missed);
+                    }
+                }
+                Report::Threads { stuck, longest_us } => {
+                    if let Some(w) = self.workers.get_mut(&worker) {
+                        (w.stuck, w.longest_us) = (*stuck, *longest_us);
                     }
                 }
             }

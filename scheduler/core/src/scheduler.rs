@@ -6,6 +6,7 @@ use crate::event::{Action, ClientHello, ClientId, Event};
 use crate::job::{Job, Retired};
 use crate::limits::{Bug, Limits};
 use crate::publishing::Publication;
+use crate::recovery::Loss;
 use crate::table::TaskState;
 use crate::worker::{Lease, ReadyKey, WorkerState};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -17,8 +18,10 @@ use tilework_expr::{
 /// What went wrong with a task so far.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Trouble {
-    /// Workers that died while they may have run it.
-    pub deaths: u32,
+    /// Workers that died while they may have run it, by their incarnations: one that comes back did not.
+    pub deaths: Vec<u64>,
+    /// Workers that fell silent then.
+    pub silences: u32,
     /// Workers that could not do it.
     pub failures: u32,
     /// Transfers towards it that failed.
@@ -43,7 +46,7 @@ impl Trouble {
 /// The scheduler's state machine.
 ///
 /// [`Scheduler::handle`] takes one event and appends what is to be done; [`Scheduler::next_wake_us`] says when it
-/// wants [`Event::Tick`] at the latest.
+/// wants [`Event::Tick`].
 pub struct Scheduler {
     pub(crate) limits: Limits,
     pub(crate) now_us: u64,
@@ -72,8 +75,8 @@ pub struct Scheduler {
     pub(crate) memory_seen: u64,
     /// Memory of the smallest worker that there is, bytes.
     pub(crate) memory_least: u64,
-    /// When silence is looked for next.
-    pub(crate) silence_check_us: u64,
+    /// When the scheduler wants to be awake next, while anybody's term runs.
+    pub(crate) beat_us: u64,
     /// Since when jobs wait without anybody who could do what is left of them.
     pub(crate) alone: BTreeMap<JobId, u64>,
     /// A root for which no worker has memory left, and the bytes of its result.
@@ -142,7 +145,7 @@ impl Scheduler {
             failing: Vec::new(),
             memory_seen: 0,
             memory_least: u64::MAX,
-            silence_check_us: u64::MAX,
+            beat_us: u64::MAX,
             alone: BTreeMap::new(),
             refused: None,
             ends: VecDeque::new(),
@@ -156,16 +159,18 @@ impl Scheduler {
     }
 
     /// Takes one event and appends what is to be done, in order. Events about workers, jobs and clients that do
-    /// not exist (any more) change nothing.
+    /// not exist (any more) change nothing. The time of [`Event::Tick`] is that by which all that had come is handled.
     pub fn handle(&mut self, now_us: u64, event: Event, out: &mut Vec<Action>) {
-        self.now_us = self.now_us.max(now_us);
+        self.move_clock(now_us);
         self.leftovers = Leftovers::default();
+        // Whatever came before a tick was handled before it: only then it is known who said nothing.
+        let judges = event == Event::Tick || self.limits.plays(Bug::JudgedUnheard);
         match event {
             Event::WorkerJoined { worker, hello } => self.join(worker, hello),
             Event::WorkerReported { worker, reports } => self.reported(worker, &reports),
             Event::WorkerLost { worker, why } => {
                 let why = self.with_memory(worker, why);
-                self.lose(worker, &why);
+                self.lose(worker, &why, Loss::Died);
             }
             Event::WorkerLeaving { worker } => self.leave(worker),
             Event::JobSubmitted { job, client, prepared } => self.submit(job, client, prepared),
@@ -179,11 +184,14 @@ impl Scheduler {
             Event::Tick => {}
         }
         self.publish_some();
-        self.find_silent();
+        if judges {
+            self.find_silent(now_us);
+        }
         self.settle();
-        if self.find_alone() {
+        if self.find_alone(judges) {
             self.settle();
         }
+        self.plan_beat();
         self.flush();
         out.append(&mut self.actions);
     }
@@ -195,13 +203,12 @@ impl Scheduler {
         self.leftovers.is_much().then(|| std::mem::take(&mut self.leftovers))
     }
 
-    /// When [`Event::Tick`] should come at the latest, if nothing else comes before.
+    /// When [`Event::Tick`] should come, whatever else comes before; what came before it is to be handled before it.
     #[must_use]
     pub fn next_wake_us(&self) -> Option<u64> {
-        let grace = self.alone.values().min().map(|since| since.saturating_add(self.limits.grace_us));
-        let silence = Some(self.silence_check_us).filter(|at| *at != u64::MAX);
+        let beat = Some(self.beat_us).filter(|at| *at != u64::MAX);
         let more = self.wants_to_publish().then_some(self.now_us);
-        grace.into_iter().chain(silence).chain(more).min()
+        beat.into_iter().chain(more).min()
     }
 
     /// Brings everything to rest: failed and finished jobs, ready tasks, workers with room.

@@ -46,6 +46,10 @@ pub struct WorkerSummary {
     pub silent_us: u64,
     /// Whether it said goodbye.
     pub leaving: bool,
+    /// Threads that go on with tasks that they were told to stop.
+    pub stuck: u32,
+    /// How long the task that runs longest has been running, microseconds; 0 where none has been for a while.
+    pub longest_us: u64,
     /// The build whose functions it can call; absent where it can call any.
     pub build: Option<String>,
 }
@@ -187,6 +191,8 @@ impl Scheduler {
             up_us: now_us - w.joined_us,
             silent_us: now_us - w.last_heard_us,
             leaving: w.leaving,
+            stuck: w.stuck,
+            longest_us: w.longest_us,
         });
         let clients = self.clients.iter().map(|(id, (hello, since_us))| ClientSummary {
             client: *id,

@@ -53,6 +53,28 @@ impl Case {
         out
     }
 
+    /// Lets time pass as it does for a scheduler that is awake; what it asks for at the end of it.
+    fn pass(&mut self, us: u64) -> Vec<Action> {
+        let end_us = self.now_us + us;
+        loop {
+            let at_us = self.scheduler.next_wake_us().filter(|at| *at < end_us).unwrap_or(end_us);
+            self.now_us = at_us;
+            let mut out = Vec::new();
+            self.scheduler.handle(at_us, Event::Tick, &mut out);
+            self.scheduler.check();
+            if at_us == end_us || !out.is_empty() {
+                return out;
+            }
+        }
+    }
+
+    /// How long the scheduler says nothing while nobody is heard of, to a beat, microseconds; and what it says then.
+    fn quiet(&mut self) -> (u64, Vec<Action>) {
+        let from_us = self.now_us;
+        let said = self.pass(3_600_000_000);
+        (self.now_us - from_us, said)
+    }
+
     fn submit(&mut self, job: u64, outputs: &[Expr]) -> Vec<Action> {
         let program = Arc::new(Program::new(outputs));
         let job = JobId(job);
@@ -237,7 +259,8 @@ fn a_task_that_kills_is_found() {
     let mut case = Case::with_workers(0);
     case.submit(0, &[read("a", 1, 1)]);
     for w in 0..3 {
-        case.event(Event::WorkerJoined { worker: WorkerId(w), hello: hello("w", 1, 1000) });
+        let hello = Hello { incarnation: w.into(), ..hello("w", 1, 1000) };
+        case.event(Event::WorkerJoined { worker: WorkerId(w), hello });
         let actions = case.event(Event::WorkerLost { worker: WorkerId(w), why: format!("signal {w}") });
         let failed = JobError::Deadly {
             operation: "read".to_owned(),
@@ -272,7 +295,7 @@ fn names_are_taken_once() {
     let other = Hello { incarnation: 2, ..hello("w0", 1, 1) };
     let actions = case.event(Event::WorkerJoined { worker: WorkerId(8), hello: other });
     let why = "another worker is called 'w0'; give this one another name".to_owned();
-    assert_eq!(actions, [Action::Disconnect { worker: WorkerId(8), why }]);
+    assert_eq!(actions, [Action::Refuse { worker: WorkerId(8), why }]);
     let back = hello("w0", 2, 1_000_000);
     let actions = case.event(Event::WorkerJoined { worker: WorkerId(9), hello: back });
     assert!(matches!(&actions[0], Action::Disconnect { worker: WorkerId(0), .. }));
@@ -283,11 +306,67 @@ fn names_are_taken_once() {
 #[test]
 fn silence_is_death() {
     let mut case = Case::with_workers(1);
-    assert_eq!(case.scheduler.next_wake_us(), Some(3_000_010));
-    case.now_us = 3_000_010;
-    let actions = case.event(Event::Tick);
+    let (after_us, actions) = case.quiet();
+    assert!((3_000_000..=3_250_000).contains(&after_us), "{after_us}");
     let why = "nothing was heard of it for 3.0 s".to_owned();
     assert_eq!(actions, [Action::Disconnect { worker: WorkerId(0), why }]);
+    assert_eq!(case.scheduler.next_wake_us(), None);
+}
+
+#[test]
+fn time_in_which_the_scheduler_was_stopped_is_no_silence() {
+    let mut case = Case::with_workers(1);
+    assert_eq!(case.pass(2_900_000), []);
+    // Stopped; the worker's messages wait, and so does the tick.
+    case.now_us += 60_000_000;
+    assert_eq!(case.event(Event::Tick), []);
+    let (after_us, actions) = case.quiet();
+    assert!((3_000_000..=3_250_000).contains(&after_us), "{after_us}");
+    assert!(matches!(actions[..], [Action::Disconnect { .. }]));
+    // One that is stopped again and again finds the dead in the end.
+    let mut case = Case::with_workers(1);
+    let stopped = (0..1000).find(|_| {
+        case.now_us += 5_000_000;
+        !case.event(Event::Tick).is_empty()
+    });
+    assert!(stopped.is_some());
+}
+
+#[test]
+fn nobody_is_judged_before_what_had_come_was_heard() {
+    let mut case = Case::with_workers(2);
+    // Slow: each event takes a while, and the second worker's message stands far behind.
+    for _ in 0..8 {
+        case.now_us += 600_000;
+        assert_eq!(case.report(0, Report::Alive { bytes_held: 0, bytes_on_disk: 0, bytes_resident: 0 }), []);
+    }
+    assert_eq!(case.report(1, Report::Alive { bytes_held: 0, bytes_on_disk: 0, bytes_resident: 0 }), []);
+    assert_eq!(case.event(Event::Tick), []);
+}
+
+#[test]
+fn silence_is_no_death_and_one_that_comes_back_did_not_die() {
+    let mut case = Case::with_workers(0);
+    case.submit(0, &[read("a", 1, 1)]);
+    let join = |case: &mut Case, n: u32, incarnation| {
+        let hello = Hello { incarnation, ..hello("w", 1, 1000) };
+        assert_eq!(leases(&case.event(Event::WorkerJoined { worker: WorkerId(n), hello }), n).len(), 1);
+    };
+    for n in 0..10 {
+        join(&mut case, n, 7);
+        assert!(updates(&case.quiet().1).iter().all(|u| matches!(u, Update::Lost { .. })));
+    }
+    for n in 10..20 {
+        join(&mut case, n, 7);
+        let lost = case.event(Event::WorkerLost { worker: WorkerId(n), why: "reset".to_owned() });
+        assert!(updates(&lost).iter().all(|u| matches!(u, Update::Lost { .. })), "{lost:?}");
+    }
+    // A task that stops whoever runs it does not go round for ever.
+    let failed = (20..200).find(|n| {
+        join(&mut case, *n, u64::from(*n));
+        updates(&case.quiet().1).iter().any(|u| matches!(u, Update::Failed(JobError::Deadly { .. })))
+    });
+    assert_eq!(failed, Some(29), "after 20 silences");
 }
 
 #[test]
@@ -465,15 +544,15 @@ fn a_job_that_nobody_is_there_to_do_fails_after_a_time_and_says_how_the_workers_
     let actions = case.event(Event::WorkerLost { worker: WorkerId(0), why: "it aborted".to_owned() });
     assert_eq!(updates(&actions), [&Update::Lost { worker: WorkerId(0) }]);
     // Somebody in time.
-    case.now_us += grace_us / 2;
+    assert_eq!(case.pass(grace_us / 2), []);
     case.event(Event::WorkerJoined { worker: WorkerId(1), hello: hello("w1", 2, 1_000_000) });
     case.event(Event::WorkerLost { worker: WorkerId(1), why: "killed".to_owned() });
-    let since = case.now_us;
-    case.now_us += grace_us / 2;
+    assert_eq!(case.pass(grace_us / 2), []);
+    // Nor does it count how long the scheduler itself was stopped.
+    case.now_us += 10 * grace_us;
     assert_eq!(case.event(Event::Tick), []);
-    assert_eq!(case.scheduler.next_wake_us(), Some(since + grace_us));
-    case.now_us = since + grace_us;
-    let actions = case.event(Event::Tick);
+    let (after_us, actions) = case.quiet();
+    assert!((grace_us / 2..=grace_us / 2 + 500_000).contains(&after_us), "{after_us}");
     let error = JobError::NoWorker {
         waiting: "0 of 4 tasks are done".to_owned(),
         waited_s: grace_us / 1_000_000,
@@ -507,8 +586,8 @@ fn a_task_for_a_worker_that_is_gone_fails_after_a_time_and_says_what_it_needs() 
     case.event(Event::WorkerJoined { worker: WorkerId(1), hello: hello("large", 2, 100_000_000) });
     case.event(Event::WorkerLost { worker: WorkerId(1), why: "it left".to_owned() });
     case.submit(0, &[read("a", 1_000_000, -1)]);
-    case.now_us += Limits::default().grace_us;
-    let actions = case.event(Event::Tick);
+    let (after_us, actions) = case.quiet();
+    assert!(after_us >= Limits::default().grace_us - 10, "{after_us}");
     assert!(matches!(updates(&actions)[..], [Update::Failed(JobError::NoWorker { .. })]), "{actions:?}");
 }
 
@@ -723,4 +802,98 @@ fn memory_that_only_others_have_is_none_for_functions() {
     assert!(updates(&actions).is_empty());
     play(&mut case, actions, 0..2);
     assert!(case.scheduler.state(case.now_us).jobs.iter().any(|j| j.number == JobNumber(2) && j.finished));
+}
+
+/// Two workers that have no connection to one another, each with a chunk that the same task reads.
+#[test]
+fn a_task_whose_inputs_are_out_of_reach_has_them_made_nearer() {
+    let mut case = Case::with_workers(2);
+    let sum = read("a", 2, 1).reduce_all(Fold::Sum).unwrap();
+    let mut actions = case.submit(0, &[sum]);
+    // Until the task that reads two chunks is at one of them.
+    let (mut at, mut combine) = (0, None);
+    for _ in 0..20 {
+        let next = (0..2).find_map(|w| leases(&actions, w).first().cloned().map(|l| (w, l)));
+        let Some((w, lease)) = next else { break };
+        if lease.1.stage == StageIdx(2) {
+            (at, combine) = (w, Some(lease));
+            break;
+        }
+        let others: Vec<Action> = actions.clone();
+        actions = case.done(w, &lease);
+        let rest = (0..2).flat_map(|v| leases(&others, v).into_iter().map(move |l| (v, l)));
+        for (v, l) in rest.filter(|(_, l)| *l != lease) {
+            actions.extend(case.done(v, &l));
+        }
+    }
+    let (lease, combined) = combine.expect("the states are put together");
+    let key = combined.keys().next().unwrap();
+    let elsewhere =
+        (0..2).map(|c| task(1, c)).find(|k| case.scheduler.holdings().contains(&(WorkerId(1 - at), *k)));
+    let input = elsewhere.expect("one of the states is at the other worker");
+    let missed = Report::Unreachable {
+        lease,
+        task: key,
+        input,
+        peer: WorkerId(1 - at),
+        away: true,
+        why: "refused".to_owned(),
+    };
+    let actions = case.report(at, missed);
+    // The other could reach all, for all that is known.
+    let (lease, again) = leases(&actions, 1 - at).remove(0);
+    assert_eq!(again, combined);
+    let input = (0..2).map(|c| task(1, c)).find(|k| *k != input).unwrap();
+    let missed = Report::Unreachable {
+        lease,
+        task: key,
+        input,
+        peer: WorkerId(at),
+        away: true,
+        why: "refused".to_owned(),
+    };
+    let actions = case.report(1 - at, missed);
+    let first = leases(&actions, 0);
+    assert!(
+        !first.is_empty() && leases(&actions, 1).is_empty(),
+        "all is made at the first worker: {actions:?}"
+    );
+    let mut todo = first;
+    while let Some(lease) = todo.pop() {
+        let actions = case.done(0, &lease);
+        assert!(leases(&actions, 1).is_empty());
+        todo.extend(leases(&actions, 0));
+    }
+    assert!(case.scheduler.state(case.now_us).jobs[0].finished);
+}
+
+#[test]
+fn transfers_that_fail_for_good_end_with_who_where_and_why() {
+    let mut case = Case::with_workers(2);
+    let sum = read("a", 1, 1).reduce_all(Fold::Sum).unwrap();
+    let mut actions = case.submit(0, &[sum]);
+    let mut failed = None;
+    for _ in 0..500 {
+        let all: Vec<_> = (0..2).flat_map(|w| leases(&actions, w).into_iter().map(move |l| (w, l))).collect();
+        actions.clear();
+        for (w, (lease, tasks)) in all {
+            let task = tasks.keys().next().unwrap();
+            let report = if task.stage == StageIdx(0) {
+                Report::Done { lease, tasks, busy_us: 1, bytes_fetched: 0 }
+            } else {
+                let input = TaskKey { stage: StageIdx(0), ..task };
+                let held = case.scheduler.holdings().iter().find(|(_, k)| *k == input).map(|(w, _)| *w);
+                let (peer, away, why) = (held.unwrap(), false, "it says no".to_owned());
+                Report::Unreachable { lease, task, input, peer, away, why }
+            };
+            actions.extend(case.report(w, report));
+        }
+        let mut errors = updates(&actions).into_iter().filter_map(|u| match u {
+            Update::Failed(JobError::Operation { message, .. }) => Some(message.clone()),
+            _ => None,
+        });
+        failed = failed.or(errors.next());
+    }
+    let why = failed.expect("it fails");
+    assert!(why.contains("could not get one from worker 'w") && why.ends_with(":1: it says no"), "{why}");
 }

@@ -2,9 +2,10 @@
 //!
 //! Knows counts and queues. Must not know jobs or plans.
 
+use crate::clock::Term;
 use crate::event::Hello;
 use std::cmp::Reverse;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use tilework_expr::{ChunkIdx, JobId, LeaseId, StageIdx, TaskKey, WorkerId};
 
@@ -21,12 +22,20 @@ pub(crate) struct WorkerState {
     pub hello: Hello,
     pub joined_us: u64,
     pub last_heard_us: u64,
+    /// How long it may still be silent.
+    pub term: Term,
     /// What it last said that it has in memory, and on its disk.
     pub bytes_reported: (u64, u64),
     /// The memory that its process last said that it has, bytes.
     pub bytes_resident: u64,
     /// Whether it said goodbye.
     pub leaving: bool,
+    /// Threads that go on with tasks that they were told to stop, as it last said.
+    pub stuck: u32,
+    /// How long the task that runs longest had been running then, microseconds.
+    pub longest_us: u64,
+    /// The workers that it has no connection to, since when and why.
+    pub cut_off: BTreeMap<WorkerId, (u64, String)>,
     /// Ready tasks that will be leased to it.
     pub ready: BTreeSet<ReadyKey>,
     /// Estimated time of the tasks in `ready`, microseconds.
@@ -51,9 +60,13 @@ impl WorkerState {
             hello,
             joined_us: now_us,
             last_heard_us: now_us,
+            term: Term::new(now_us),
             bytes_reported: (0, 0),
             bytes_resident: 0,
             leaving: false,
+            stuck: 0,
+            longest_us: 0,
+            cut_off: BTreeMap::new(),
             ready: BTreeSet::new(),
             ready_us: 0,
             leased: 0,
@@ -65,9 +78,14 @@ impl WorkerState {
         }
     }
 
+    /// Threads that it has for what it gets; one where all are taken, for some may come back.
+    pub fn threads(&self) -> u64 {
+        u64::from(self.hello.threads.saturating_sub(self.stuck).max(1))
+    }
+
     /// Time until it could start another task, microseconds, by estimates.
     pub fn load_us(&self) -> u64 {
-        (self.leased_us + self.ready_us) / u64::from(self.hello.threads.max(1))
+        (self.leased_us + self.ready_us) / self.threads()
     }
 
     pub fn dequeue(&mut self, key: TaskKey, est_us: u64) {

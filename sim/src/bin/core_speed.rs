@@ -118,6 +118,7 @@ impl Cluster {
             // Nothing is stopped, and there is memory for all.
             worker::Action::Free(_)
             | worker::Action::Stop(_)
+            | worker::Action::Replace(_)
             | worker::Action::Spill { .. }
             | worker::Action::Unload(_) => {}
         }

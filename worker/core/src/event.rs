@@ -72,6 +72,8 @@ pub enum Event {
     FetchFailed {
         /// Which.
         fetch: FetchId,
+        /// Whether there is no connection to the peer; else it answered.
+        away: bool,
         /// What is known of the reason.
         why: String,
     },
@@ -100,6 +102,9 @@ pub enum Event {
         /// The chunk.
         key: TaskKey,
     },
+    /// The tasks that threads have been at for a while, and for how long, microseconds; comes now and then where there are
+    /// any, and once when there are none any more.
+    Ages(Vec<(LeaseId, TaskKey, u64)>),
     /// The stream to the scheduler broke: stop what runs, forget every job and chunk.
     Disconnected,
     /// Time has passed.
@@ -144,4 +149,6 @@ pub enum Action {
     Free(Source),
     /// Tell the scheduler.
     Report(Vec<Report>),
+    /// Threads do not come back: leave, and let another process take the place. Why, in words.
+    Replace(String),
 }

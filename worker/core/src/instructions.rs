@@ -7,7 +7,7 @@ use crate::limits::Bug;
 use crate::planned::Planned;
 use crate::queue::Elsewhere;
 use crate::reports::Done;
-use crate::tasks::Stopping;
+use crate::tasks::{Active, Stopping};
 use crate::worker::{Job, Worker};
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -122,7 +122,9 @@ impl Worker {
                 let t = self.active.remove(key).expect("it was just there");
                 self.n_active_running -= 1;
                 out.push(Action::Stop(key));
-                let stopping = Stopping { feeds: t.feeds, reserved: t.reserved, est_us: t.est_us };
+                let Active { feeds, reserved, est_us, slept_us: slept_before_us, .. } = t;
+                let (since_us, slept_us) = (self.now_us, self.threads.slept_us);
+                let stopping = Stopping { since_us, slept_us, slept_before_us, feeds, reserved, est_us };
                 self.stopping.insert((t.lease, key), stopping);
             } else {
                 self.give_up(key, out);
@@ -141,7 +143,7 @@ impl Worker {
         let coming = |f: &crate::store::Fetch| f.from == from && f.stage != crate::store::Stage::Here;
         let failed: Vec<FetchId> =
             self.store.fetches.iter().filter(|(_, f)| coming(f)).map(|(id, _)| *id).collect();
-        failed.into_iter().for_each(|id| self.fetch_failed(id, out));
+        failed.into_iter().for_each(|id| self.fetch_failed(id, false, "it is gone", out));
     }
 
     /// The scheduler is gone, or takes this worker for gone: nothing that was said counts any more.
@@ -156,5 +158,6 @@ impl Worker {
         peers.into_iter().for_each(|p| self.peer_gone(p, out));
         self.lease_last = None;
         self.outgoing.clear();
+        self.threads.untold();
     }
 }

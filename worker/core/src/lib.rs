@@ -14,6 +14,7 @@ mod reports;
 mod running;
 mod spill;
 mod store;
+mod stuck;
 mod tasks;
 mod worker;
 

@@ -27,13 +27,18 @@ pub struct Limits {
     pub flush_us: u64,
     /// Time between two signs of life, microseconds.
     pub alive_us: u64,
+    /// How long a task may run before its job fails, microseconds; for ever where absent.
+    pub task_us_max: Option<u64>,
+    /// How long a task may go on after it was told to stop before the worker has itself replaced, microseconds; for ever
+    /// where absent.
+    pub stop_us_max: Option<u64>,
     /// A fault to play, for the test that the simulator finds it.
     #[cfg(any(test, feature = "planted-bugs"))]
     pub planted: Option<Bug>,
 }
 
 impl Limits {
-    /// The usual limits for so many threads and so much memory.
+    /// The usual limits for so many threads and so much memory, and for tasks that may take any time.
     #[must_use]
     pub fn new(threads: u32, memory_bytes: u64) -> Limits {
         Limits {
@@ -48,6 +53,8 @@ impl Limits {
             batch_max: 1024,
             flush_us: 2000,
             alive_us: 500_000,
+            task_us_max: None,
+            stop_us_max: None,
             #[cfg(any(test, feature = "planted-bugs"))]
             planted: None,
         }
@@ -97,4 +104,8 @@ pub enum Bug {
     DamageSwallowed,
     /// A task is taken to need all of the chunks of which it reads a part.
     WholeInputsCounted,
+    /// A task that runs for too long is waited for.
+    OverrunIgnored,
+    /// Threads that do not come back are waited for.
+    StuckIgnored,
 }

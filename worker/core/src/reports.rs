@@ -127,6 +127,7 @@ impl Worker {
             let (bytes_held, bytes_on_disk) = (self.store.bytes_used(), self.store.bytes_on_disk);
             // What its process has, the driver knows.
             reports.push(Report::Alive { bytes_held, bytes_on_disk, bytes_resident: 0 });
+            reports.extend(self.threads.news());
         }
         out.push(Action::Report(reports));
     }

@@ -75,6 +75,7 @@ impl Worker {
 
     pub(crate) fn hand_over(&mut self, key: TaskKey, task: &mut Active, out: &mut Vec<Action>) {
         task.running = true;
+        task.slept_us = self.threads.slept_us;
         self.n_active_running += 1;
         self.n_running += 1;
         self.running_us += task.est_us;

@@ -35,11 +35,21 @@ pub(crate) struct Active {
     pub running: bool,
     /// How long it was expected to run, microseconds.
     pub est_us: u64,
+    /// Time in which the worker had been stopped when the driver got it, microseconds.
+    pub slept_us: u64,
+    /// Whether its job was told that it runs for too long.
+    pub overran: bool,
 }
 
 /// A task whose job is over and which the driver still has.
 #[derive(Debug)]
 pub(crate) struct Stopping {
+    /// When it was told to stop,
+    pub since_us: u64,
+    /// and for how long the worker had been stopped then, microseconds,
+    pub slept_us: u64,
+    /// and when the driver got it.
+    pub slept_before_us: u64,
     pub feeds: Vec<Feed>,
     /// Bytes reserved while it runs.
     pub reserved: u64,
@@ -171,7 +181,8 @@ impl Worker {
             Ok(found) => found,
             Err((input, peer)) => {
                 self.queue.pop();
-                self.outgoing.other(Report::Unreachable { lease, task: key, input, peer });
+                let (away, why) = (false, "it is not among the workers".to_owned());
+                self.outgoing.other(Report::Unreachable { lease, task: key, input, peer, away, why });
                 return Pulled::Taken;
             }
         };
@@ -187,6 +198,8 @@ impl Worker {
             bytes_fetched: moved,
             running: false,
             est_us,
+            slept_us: 0,
+            overran: false,
         };
         self.store.bytes_reserved += reserved;
         task.feeds = origins.into_iter().map(|o| self.feed(key, o, &mut task.missing)).collect();
@@ -324,7 +337,7 @@ impl Worker {
     }
 
     /// The tasks that wait for a transfer cannot be done with what is known here.
-    pub(crate) fn fetch_failed(&mut self, fetch: FetchId, out: &mut Vec<Action>) {
+    pub(crate) fn fetch_failed(&mut self, fetch: FetchId, away: bool, why: &str, out: &mut Vec<Action>) {
         let Some(f) = self.store.fetches.get_mut(&fetch) else { return };
         let (input, from, mut waiting) = (f.key, f.from, std::mem::take(&mut f.waiting));
         let peer = match from {
@@ -337,7 +350,8 @@ impl Worker {
             let lease = self.active.get(task).map(|a| a.answers);
             self.give_up(task, out);
             if let Some(lease) = lease.filter(|_| !self.limits.plays(Bug::FetchFailureSwallowed)) {
-                self.outgoing.other(Report::Unreachable { lease, task, input, peer });
+                let why = why.to_owned();
+                self.outgoing.other(Report::Unreachable { lease, task, input, peer, away, why });
             }
         }
         self.store.remove_fetch(fetch, out);

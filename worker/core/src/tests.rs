@@ -136,17 +136,22 @@ fn a_failed_transfer_is_reported_and_nothing_stays() {
     let sum = read("a", 4, 4).reduce_all(Fold::Sum).unwrap();
     let mut case = Case::new(Limits::new(1, 1000), &[sum]);
     case.told(vec![lease_from(1, tasks(1, 0..1), tasks(0, 0..1))]);
-    let actions = case.event(Event::FetchFailed { fetch: FetchId(0), why: "refused".to_owned() });
-    let report = |id| {
-        let (task, input) = (task(1, 0), task(0, 0));
-        Action::Report(vec![Report::Unreachable { lease: LeaseId(id), task, input, peer: WorkerId(7) }])
+    let failed = Event::FetchFailed { fetch: FetchId(0), away: true, why: "refused".to_owned() };
+    let actions = case.event(failed);
+    let report = |id, away, why: &str| {
+        let (task, input, why) = (task(1, 0), task(0, 0), why.to_owned());
+        let (lease, peer) = (LeaseId(id), WorkerId(7));
+        Action::Report(vec![Report::Unreachable { lease, task, input, peer, away, why }])
     };
-    assert_eq!(actions, [report(1)]);
+    assert_eq!(actions, [report(1, true, "refused")]);
     assert_eq!(case.worker.usage(), crate::WorkerUse::default());
     // The same where the peer is gone, or unknown.
     case.told(vec![lease_from(2, tasks(1, 0..1), tasks(0, 0..1))]);
-    assert_eq!(case.told(vec![Instruction::PeerGone(WorkerId(7))]), [report(2)]);
-    assert_eq!(case.told(vec![lease_from(3, tasks(1, 0..1), tasks(0, 0..1))]), [report(3)]);
+    assert_eq!(case.told(vec![Instruction::PeerGone(WorkerId(7))]), [report(2, false, "it is gone")]);
+    assert_eq!(
+        case.told(vec![lease_from(3, tasks(1, 0..1), tasks(0, 0..1))]),
+        [report(3, false, "it is not among the workers")]
+    );
 }
 
 #[test]
@@ -227,4 +232,86 @@ fn signs_of_life_come_in_time() {
         case.event(Event::Tick),
         [Action::Report(vec![Report::Alive { bytes_held: 0, bytes_on_disk: 0, bytes_resident: 0 }])]
     );
+}
+
+/// A worker of one thread at a task of job 0, which stands as having run for `age_us` when it is asked.
+fn at_work(limits: Limits) -> (Case, impl Fn(u64) -> Event) {
+    let mut case = Case::new(limits, &[read("a", 4, 4)]);
+    assert_eq!(case.told(vec![lease(1, tasks(0, 0..1))]), [run(1, task(0, 0), vec![])]);
+    (case, |age_us| Event::Ages(vec![(LeaseId(1), task(0, 0), age_us)]))
+}
+
+/// The reports of some actions but for signs of life.
+fn reported(actions: &[Action]) -> Vec<Report> {
+    let reports = actions.iter().filter_map(|a| match a {
+        Action::Report(reports) => Some(reports.clone()),
+        _ => None,
+    });
+    reports.flatten().filter(|r| !matches!(r, Report::Alive { .. })).collect()
+}
+
+/// Lets time pass as it does for a worker that is not stopped.
+fn pass(case: &mut Case, us: u64) -> Vec<Report> {
+    let end_us = case.now_us + us;
+    let mut reports = Vec::new();
+    while case.now_us < end_us {
+        case.now_us = (case.now_us + 400_000).min(end_us);
+        reports.extend(reported(&case.event(Event::Tick)));
+    }
+    reports
+}
+
+#[test]
+fn a_task_that_runs_for_too_long_fails_once_and_says_so() {
+    let (mut case, aged) = at_work(Limits { task_us_max: Some(10_000_000), ..Limits::new(1, 1000) });
+    pass(&mut case, 9_000_000);
+    assert_eq!(case.event(aged(9_000_000)), []);
+    pass(&mut case, 2_000_000);
+    let actions = case.event(aged(11_000_000));
+    let [Report::Failed { lease: LeaseId(1), error: TaskError::Operation(why), .. }] =
+        &reported(&actions)[..]
+    else {
+        panic!("{actions:?}")
+    };
+    assert!(
+        why.starts_with("it has been running for 11.0 s, and the worker lets a task run for 10.0 s"),
+        "{why}"
+    );
+    assert_eq!(reported(&case.event(aged(12_000_000))), []);
+}
+
+#[test]
+fn a_thread_that_does_not_come_back_is_counted_told_and_given_up() {
+    let (mut case, aged) = at_work(Limits { stop_us_max: Some(10_000_000), ..Limits::new(1, 1000) });
+    case.told(vec![Instruction::Forget(JobId(0))]);
+    pass(&mut case, 3_000_000);
+    case.event(aged(3_000_000));
+    let told = pass(&mut case, 1_000_000);
+    assert_eq!(told, [Report::Threads { stuck: 1, longest_us: 3_000_000 }]);
+    pass(&mut case, 7_000_000);
+    let actions = case.event(aged(11_000_000));
+    let [Action::Replace(why)] = &actions[..] else { panic!("{actions:?}") };
+    assert!(
+        why.starts_with("1 thread of 1 taken by tasks that go on though they were told to stop"),
+        "{why}"
+    );
+    assert_eq!(case.event(aged(12_000_000)), []);
+    // One that ends all the same is told of, too.
+    case.finish(1, task(0, 0));
+    case.event(Event::Ages(vec![]));
+    assert_eq!(pass(&mut case, 1_000_000).last(), Some(&Report::Threads { stuck: 0, longest_us: 0 }));
+}
+
+#[test]
+fn time_in_which_the_worker_is_stopped_counts_for_no_task() {
+    let limits =
+        Limits { task_us_max: Some(10_000_000), stop_us_max: Some(10_000_000), ..Limits::new(1, 1000) };
+    let (mut case, aged) = at_work(limits.clone());
+    case.now_us += 3_600_000_000;
+    assert_eq!(reported(&case.event(aged(3_600_000_000))), []);
+    let (mut case, aged) = at_work(limits);
+    case.told(vec![Instruction::Forget(JobId(0))]);
+    case.now_us += 3_600_000_000;
+    let actions = case.event(aged(3_600_000_000));
+    assert!(!actions.iter().any(|a| matches!(a, Action::Replace(_))), "{actions:?}");
 }

@@ -9,6 +9,7 @@ use crate::planned::Planned;
 use crate::queue::Queue;
 use crate::reports::Outgoing;
 use crate::store::Store;
+use crate::stuck::Threads;
 use crate::tasks::{Active, Stopping};
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
@@ -87,6 +88,8 @@ pub struct Worker {
     pub(crate) n_running: u32,
     /// Estimated time of those, microseconds.
     pub(crate) running_us: u64,
+    /// What threads are at that do not come back.
+    pub(crate) threads: Threads,
     /// Literal chunks that a client will put.
     pub(crate) puts: BTreeMap<TaskKey, LeaseId>,
     /// The latest lease that arrived.
@@ -114,6 +117,7 @@ impl Worker {
             n_active_running: 0,
             n_running: 0,
             running_us: 0,
+            threads: Threads::default(),
             puts: BTreeMap::new(),
             lease_last: None,
             outgoing: Outgoing::default(),
@@ -124,7 +128,7 @@ impl Worker {
     /// Takes one event and appends what is to be done, in order. Events about jobs, tasks and transfers that are
     /// over free what they brought and change nothing else.
     pub fn handle(&mut self, now_us: u64, event: Event, out: &mut Vec<Action>) {
-        self.now_us = self.now_us.max(now_us);
+        self.move_clock(now_us);
         match event {
             Event::Told(instructions) => instructions.into_iter().for_each(|i| self.told(i, out)),
             Event::Planned { job, planned } => drop(self.planned.insert(job, planned)),
@@ -132,12 +136,13 @@ impl Worker {
                 self.put(lease, key, if borrowed { 0 } else { bytes }, out);
             }
             Event::Fetched { fetch } => self.fetched(fetch, out),
-            Event::FetchFailed { fetch, why: _ } => self.fetch_failed(fetch, out),
+            Event::FetchFailed { fetch, away, why } => self.fetch_failed(fetch, away, &why, out),
             Event::Finished { lease, task, result, busy_us } => {
                 self.finished((lease, task), result, busy_us, out)
             }
             Event::Spilled { spill, key, result } => self.spilled((spill, key), result, out),
             Event::Damaged { key } => self.damaged(key),
+            Event::Ages(ages) => self.aged(&ages, out),
             Event::Disconnected => self.disconnected(out),
             Event::Tick => {}
         }

@@ -3,6 +3,8 @@
 use crate::support::{Build, Cluster, LONG, Mode, f64s, of_f64s, serve, until};
 use std::ops::Range;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 use tilework_cluster::connection::ConnectionFile;
 use tilework_cluster::listen::{Bound, bind};
 use tilework_cluster::security::Identity;
@@ -11,8 +13,11 @@ use tilework_expr::{
     region_shape,
 };
 use tilework_kernels::Chunk;
+use tilework_proto::session::BoxFuture;
 use tilework_scheduler::{Limits, LinkError, SchedulerHandle, remote};
-use tilework_worker::{ChunkClient, Config, GrpcLink, LocalPeers, WorkerError, WorkerHandle};
+use tilework_worker::{
+    ChunkClient, Config, GrpcLink, LocalPeers, Missed, Peers, Wanted, WorkerError, WorkerHandle,
+};
 use tokio::runtime::Runtime;
 
 /// Chunks of the left factor of [`gated_program`].
@@ -126,7 +131,7 @@ async fn a_wrong_token_opens_nothing() {
 async fn two_workers_of_one_name_do_not_both_join() {
     for mode in [Mode::Direct, Mode::Grpc] {
         let cluster = Cluster::start(mode, 1).await;
-        let second = cluster.worker("w0");
+        let second = cluster.worker_with("w0", Duration::from_secs(1));
         let end = second.closed().await;
         let Err(WorkerError::Dismissed(why)) = end else { panic!("{mode:?}: {end:?}") };
         assert!(why.contains("w0"), "{why}");
@@ -235,4 +240,36 @@ async fn a_worker_that_leaves_hands_its_chunks_on() {
             }
         }
     }
+}
+
+/// A worker's way to others that it cannot reach, and how often it was tried.
+#[derive(Default)]
+struct NoWay(AtomicUsize);
+
+impl Peers for NoWay {
+    fn get(&self, _: Wanted) -> BoxFuture<'static, Result<Chunk, Missed>> {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        Box::pin(std::future::ready(Err(Missed { away: true, why: "h:1: connection refused".into() })))
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn workers_without_a_way_to_one_another_get_their_job_done_all_the_same() {
+    let mut cluster = Cluster::start(Mode::Direct, 0).await;
+    let no_way = Arc::new(NoWay::default());
+    for name in ["w0", "w1"] {
+        let link = Arc::new(cluster.scheduler.clone());
+        let worker = WorkerHandle::start(&Config::local(name, 1, 1 << 30), link, no_way.clone()).unwrap();
+        worker.joined().await.unwrap();
+        cluster.workers.push(worker);
+    }
+    let grid = Grid::regular(&[4000], &[10]);
+    let mut b = Build::default();
+    let index = b.node(Op::Index { axis: 0 }, &[], &grid, DType::I64);
+    let floats = b.node(Op::Cast, &[index], &grid, DType::F64);
+    let sum =
+        b.node(Op::Reduce { fold: Fold::Sum, axes: vec![0] }, &[floats], &Grid::new(vec![]), DType::F64);
+    let outputs = cluster.compute(&b.output(sum)).await.unwrap();
+    assert_eq!(f64s(&outputs[0]), [7_998_000.0]);
+    assert!(no_way.0.load(Ordering::Relaxed) > 0, "nothing was to be fetched");
 }

@@ -99,9 +99,14 @@ impl Cluster {
 
     /// Another worker, which may not have joined yet.
     pub fn worker(&self, name: &str) -> WorkerHandle {
+        self.worker_with(name, LONG)
+    }
+
+    /// The same with less patience.
+    pub fn worker_with(&self, name: &str, patience: Duration) -> WorkerHandle {
         let mut config = Config::local(name, 2, self.memory_bytes);
         config.spill = self.spill.clone();
-        config.patience = LONG;
+        config.patience = patience;
         if self.chunks.is_none() {
             let link = Arc::new(self.scheduler.clone());
             return WorkerHandle::start(&config, link, self.peers.clone()).unwrap();

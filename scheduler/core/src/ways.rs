@@ -1,0 +1,56 @@
+//! Workers that have no connection to one another: another network, a firewall, an address that is not theirs. Tasks go
+//! where all of their inputs can be had. Where no worker is in reach of them all, those that are out of reach are made
+//! again nearer to the one that is chosen, and always the same one, so that two sides do not take chunks from one
+//! another for ever.
+//!
+//! Knows who said that it cannot reach whom. Must not know what a task costs where.
+
+use crate::scheduler::Scheduler;
+use crate::worker::WorkerState;
+use tilework_expr::{TaskKey, WorkerId};
+
+/// How long a failure to connect is believed, microseconds; then it is tried again.
+const CUT_OFF_US: u64 = 30_000_000;
+
+impl Scheduler {
+    /// A worker has no connection to another.
+    pub(crate) fn cut_off(&mut self, worker: WorkerId, peer: WorkerId, why: &str) {
+        let now_us = self.now_us;
+        if let Some(w) = self.workers.get_mut(&worker) {
+            w.cut_off.insert(peer, (now_us, why.to_owned()));
+        }
+    }
+
+    /// Whether a worker is known to have no connection to another.
+    pub(crate) fn is_cut_off(&self, worker: &WorkerState, peer: WorkerId) -> bool {
+        // Empty but for rare cases, and asked for every task.
+        !worker.cut_off.is_empty()
+            && worker.cut_off.get(&peer).is_some_and(|(at, _)| self.now_us - at < CUT_OFF_US)
+    }
+
+    /// Makes the inputs of a ready task again that `worker`, which is to have it, cannot reach.
+    pub(crate) fn bring_nearer(&mut self, key: TaskKey, worker: WorkerId) {
+        let far: Vec<WorkerId> = {
+            let w = &self.workers[&worker];
+            w.cut_off.keys().copied().filter(|peer| self.is_cut_off(w, *peer)).collect()
+        };
+        let mut out_of_reach = self.with_inputs(key, |me, inputs| {
+            let made = inputs.iter().map(|&(_, stage, chunk)| me.canonical(TaskKey { stage, chunk, ..key }));
+            made.filter(|made| me.holder(*made).is_some_and(|holder| far.contains(&holder)))
+                .collect::<Vec<_>>()
+        });
+        out_of_reach.sort_unstable();
+        out_of_reach.dedup();
+        let first = out_of_reach.first().and_then(|made| self.holder(*made));
+        let cut_off =
+            first.and_then(|peer| Some((peer, self.workers[&worker].cut_off.get(&peer)?.1.clone())));
+        if let Some((peer, why)) = cut_off {
+            self.note_missed(key, worker, (peer, &why));
+        }
+        for made in &out_of_reach {
+            let trouble = self.trouble.entry(*made).or_default();
+            far.iter().for_each(|peer| trouble.avoid(*peer));
+        }
+        self.lose_chunks(out_of_reach);
+    }
+}
