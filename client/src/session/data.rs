@@ -65,4 +65,6 @@ pub(crate) trait DataPlane: Send + Sync {
     fn get(&self, from: &Holder, key: TaskKey, taker: Taker) -> Asked;
     /// A worker is gone: what is under way to it or from it ends.
     fn lost(&self, worker: WorkerId);
+    /// Whether that is known of a worker.
+    fn is_lost(&self, worker: WorkerId) -> bool;
 }

@@ -46,6 +46,10 @@ impl DataPlane for Local {
     }
 
     fn lost(&self, _: WorkerId) {}
+
+    fn is_lost(&self, worker: WorkerId) -> bool {
+        self.find(worker).is_none()
+    }
 }
 
 /// Ends with the session.

@@ -251,6 +251,15 @@ impl Jobs {
     }
 }
 
+/// What came of putting a chunk.
+enum Put {
+    Done,
+    /// The scheduler was told that it cannot be put there.
+    Failed,
+    /// There is no use in putting it, nor the next.
+    Unwanted,
+}
+
 /// Chunks on their way to the worker that waits for them.
 struct Putting {
     jobs: Arc<Jobs>,
@@ -262,20 +271,27 @@ struct Putting {
 
 impl Putting {
     fn all(&self, tasks: &TaskRange, literal: &Literal, plan: &Plan, board: &Board) {
+        let mut attempts_max = PUT_ATTEMPTS;
         for key in tasks.keys() {
+            if self.data.is_lost(self.to.worker) {
+                return;
+            }
             let chunk = match literal.chunk(key.chunk, &plan.out_region(tasks.stage, key.chunk)) {
                 Ok(chunk) => chunk,
                 Err(error) => return board.tell(Update::Failed(error)),
             };
-            if !self.one(key, &chunk) {
-                return;
+            match self.one(key, &chunk, attempts_max) {
+                Put::Done => {}
+                // A worker that could not be reached for one is not tried as long for each of the others.
+                Put::Failed => attempts_max = 1,
+                Put::Unwanted => return,
             }
         }
     }
 
     /// Puts a chunk, tries again where that fails, and tells the scheduler where it fails for good: the worker lives, as
-    /// far as the scheduler knows, and would wait for ever. Whether there is any use in putting the next.
-    fn one(&self, key: TaskKey, chunk: &Chunk) -> bool {
+    /// far as the scheduler knows, and would wait for ever.
+    fn one(&self, key: TaskKey, chunk: &Chunk, attempts_max: u32) -> Put {
         let mut pause = PUT_PAUSE;
         let mut attempts = 0;
         loop {
@@ -283,18 +299,19 @@ impl Putting {
             let upload = || Upload { lease: self.lease, key, chunk: chunk.clone() };
             let put = catch_unwind(AssertUnwindSafe(|| self.data.put(&self.to, upload())));
             let why = match put {
-                Ok(Ok(())) => return true,
+                Ok(Ok(())) => return Put::Done,
                 Ok(Err(error)) => error.to_string(),
-                Err(_) => return false,
+                Err(_) => return Put::Unwanted,
             };
             attempts += 1;
-            if !self.jobs.is_open(key.job) {
-                return false;
+            // Where the worker is gone, the scheduler has told it, and asks for the chunks again.
+            if !self.jobs.is_open(key.job) || self.data.is_lost(self.to.worker) {
+                return Put::Unwanted;
             }
-            if attempts == PUT_ATTEMPTS {
-                // Err: the session has ended. Where the worker is gone meanwhile, the scheduler knows that.
+            if attempts >= attempts_max {
+                // Err: the session has ended.
                 let _ = wait_for(self.link.put_failed(self.lease, key, why));
-                return true;
+                return Put::Failed;
             }
             std::thread::sleep(pause);
             pause *= 2;
@@ -361,5 +378,77 @@ impl Drop for Job {
                 let _ = wait_for(link.release(job));
             });
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::literal::InMemory;
+    use crate::session::data::{Asked, Taker};
+    use std::sync::atomic::AtomicUsize;
+    use tilework_expr::{DType, Expr, Grid, StageIdx, WorkerId};
+
+    const N_CHUNKS: usize = 16;
+
+    /// A worker to which nothing can be put, of which that is known after so many attempts.
+    struct Gone {
+        attempts: AtomicUsize,
+        known_after: usize,
+    }
+
+    impl DataPlane for Gone {
+        fn put(&self, _: &Holder, _: Upload) -> Result<()> {
+            self.attempts.fetch_add(1, Ordering::Relaxed);
+            Err(Error::Cluster("connection refused".into()))
+        }
+
+        fn get(&self, _: &Holder, _: TaskKey, _: Taker) -> Asked {
+            unreachable!("nothing is fetched")
+        }
+
+        fn lost(&self, _: WorkerId) {}
+
+        fn is_lost(&self, _: WorkerId) -> bool {
+            self.attempts.load(Ordering::Relaxed) >= self.known_after
+        }
+    }
+
+    /// How often it was tried to put a literal's chunks, and for how many the scheduler was told that it failed.
+    fn put_all(known_after: usize) -> (usize, usize) {
+        let grid = Grid::regular(&[N_CHUNKS], &[1]);
+        let one = Chunk::from_bytes(&[DType::U8], &[1], &[7]).unwrap();
+        let chunks = vec![one; N_CHUNKS];
+        let (id, data) = Literal::attach(InMemory { grid: grid.clone(), chunks });
+        let literal = Literal::of(&data).unwrap();
+        let chunks = crate::array::chunks_of(&grid);
+        let expr = Expr::literal(&[N_CHUNKS], &chunks, DType::U8, id, data).unwrap();
+        let program = Arc::new(Program::replacing(&[expr], |_| None));
+        let (requests, mut sent) = mpsc::channel(64);
+        let (_updates, updates) = mpsc::channel(1);
+        let link = ClientLink::new(tilework_scheduler_core::ClientId(1), requests, None);
+        let gone = Arc::new(Gone { attempts: AtomicUsize::new(0), known_after });
+        let data: Arc<dyn DataPlane> = Arc::clone(&gone) as _;
+        let session = ClientSession { link: link.clone(), updates };
+        let jobs = Jobs::start(session, Arc::clone(&data), None, None).unwrap();
+        let job = jobs
+            .submit(program, vec![Arc::clone(&literal)], Progress::new(super::super::progress::Setting::Off))
+            .unwrap();
+        let stage = (0..).map(StageIdx).find(|s| job.plan.n_tasks(*s) == N_CHUNKS as u64).unwrap();
+        let tasks = TaskRange { job: job.id, stage, chunks: 0..N_CHUNKS as u64 };
+        let to = Holder { worker: WorkerId(1), addresses: vec![] };
+        let putting = Putting { jobs: Arc::clone(&jobs), link, data, to, lease: LeaseId(1) };
+        putting.all(&tasks, &literal, &job.plan, &job.board);
+        let failed = std::iter::from_fn(|| sent.try_recv().ok());
+        let failed = failed.filter(|m| matches!(m, tilework_proto::FromClient::PutFailed { .. })).count();
+        (gone.attempts.load(Ordering::Relaxed), failed)
+    }
+
+    #[test]
+    fn a_worker_that_is_gone_is_not_tried_for_each_of_its_chunks() {
+        assert_eq!(put_all(0), (0, 0));
+        assert_eq!(put_all(1), (1, 0));
+        // Of one that is there for the scheduler, it is told of each chunk.
+        assert_eq!(put_all(usize::MAX), (PUT_ATTEMPTS as usize + N_CHUNKS - 1, N_CHUNKS));
     }
 }

@@ -135,6 +135,10 @@ impl DataPlane for Network {
         Asked::by(task.abort_handle())
     }
 
+    fn is_lost(&self, worker: WorkerId) -> bool {
+        self.lost.borrow().contains(&worker)
+    }
+
     fn lost(&self, worker: WorkerId) {
         self.lost.send_if_modified(|all| {
             let new = !all.contains(&worker);
