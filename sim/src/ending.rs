@@ -100,6 +100,13 @@ impl World {
                 assert!(self.jobs[..=i].iter().any(|j| j.setup.endless.is_some()), "job {i}: {message}");
                 self.counts.add(Fault::Overran);
             }
+            JobError::Operation { message, .. } if message.contains("its inputs could not be had") => {
+                // One way that is missing is got around; where more goes wrong it need not be, and it is said who and where.
+                let [ways, others @ ..] = [Fault::NoWay, Fault::TaskFailedOnWorker, Fault::FetchFailed]
+                    .map(|fault| self.counts.of(fault));
+                let more = ways > 1 || (ways > 0 && others.iter().any(|n| *n > 0));
+                assert!(more && message.contains(" at host"), "job {i}: {message}");
+            }
             JobError::Operation { message, .. } if message.contains("had released it") => {
                 let lossy = [
                     Fault::Left,
