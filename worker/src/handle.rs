@@ -153,7 +153,13 @@ impl WorkerHandle {
             reads: Arc::new(Semaphore::new(READ_UNITS)),
             spill_bytes,
         });
-        let limits = Limits { spill_bytes, ..Limits::new(threads as u32, config.memory_bytes) };
+        let us = |limit: Duration| u64::try_from(limit.as_micros()).unwrap_or(u64::MAX);
+        let limits = Limits {
+            spill_bytes,
+            task_us_max: config.task_limit.map(us),
+            stop_us_max: config.stop_limit.map(us),
+            ..Limits::new(threads as u32, config.memory_bytes)
+        };
         let setup = Setup {
             core: Worker::new(limits),
             hello,

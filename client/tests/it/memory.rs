@@ -40,8 +40,18 @@ fn rows_become_columns_on_workers_each_of_which_has_room_for_a_part() {
     Session::close_current();
 }
 
+/// Where this is set, the test below is the program that it runs: without a disk.
+const CHILD: &str = "TILEWORK_TEST_FULL_MEMORY";
+
 #[test]
 fn what_the_error_for_full_memory_advises_helps() {
+    if std::env::var_os(CHILD).is_none() {
+        let mut child = std::process::Command::new(std::env::current_exe().expect("this program"));
+        child.args(["--exact", "memory::what_the_error_for_full_memory_advises_helps"]);
+        child.env(CHILD, "1").env("TILEWORK_SPILL_LIMIT", "0");
+        let ended = child.output().expect("it starts");
+        return assert!(ended.status.success(), "{}", String::from_utf8_lossy(&ended.stdout));
+    }
     let _mine = crate::support::processes_are_mine();
     const MEMORY: u64 = 4_000_000;
     let small = workers(1, MEMORY);

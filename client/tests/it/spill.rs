@@ -49,9 +49,9 @@ fn bits(a: &ndarray::Array1<f64>) -> Vec<u64> {
 }
 
 #[test]
-fn the_same_bits_in_a_quarter_of_the_memory() {
-    let (roomy, tight) = (session(1, None), session(1, Some(8)));
-    let two = session(2, Some(8));
+fn the_same_bits_in_a_third_of_the_memory() {
+    let (roomy, tight) = (session(1, None), session(1, Some(12)));
+    let two = session(2, Some(12));
     for (name, expr) in workloads() {
         let want = bits(&expr.try_compute_on(&roomy).expect(name));
         assert_eq!(bits(&expr.try_compute_on(&tight).expect(name)), want, "{name}");
