@@ -59,7 +59,7 @@ pub enum Command {
     Scheduler(SchedulerArgs),
     /// Run a worker until Ctrl-C, SIGTERM or the end of its scheduler.
     #[command(after_help = WORKER_EXAMPLES)]
-    Worker(WorkerArgs),
+    Worker(Box<WorkerArgs>),
     /// Wait until so many workers have joined.
     #[command(after_help = "Example:\n  tilework wait --workers 4 --timeout 120 && ./my_program")]
     Wait(WaitArgs),

@@ -315,15 +315,17 @@ impl Driver {
         if is_progress && line.updates.capacity() < UPDATE_QUEUE_MAX / 2 {
             return; // the next one says the same and more
         }
-        let sent = self.transport.carry(ToClient::Update { job, update }).map(|m| line.updates.try_send(m));
-        match sent {
-            Ok(Ok(())) => {}
-            Ok(Err(TrySendError::Closed(_))) => self.client_gone(client),
-            Ok(Err(TrySendError::Full(_))) => {
+        let message = match self.transport.carry(ToClient::Update { job, update }) {
+            Ok(message) => message,
+            Err(why) => return self.close_client(client, why),
+        };
+        match line.updates.try_send(message) {
+            Ok(()) => {}
+            Err(TrySendError::Closed(_)) => self.client_gone(client),
+            Err(TrySendError::Full(_)) => {
                 warn!(client = client.0, "client does not take its updates: its queue is full");
                 self.client_gone(client);
             }
-            Err(why) => self.close_client(client, why),
         }
     }
 

@@ -89,39 +89,9 @@ impl World {
 
     pub(crate) fn check_end(&mut self, i: usize) {
         let Some(error) = self.jobs[i].failed.clone() else { return self.check_success(i) };
-        let any_bad = self.jobs.iter().any(|j| j.setup.bad.is_some());
         let any_deadly = self.jobs.iter().any(|j| j.setup.deadly.is_some());
         match error {
-            JobError::Operation { message, .. } if message == "it is bad" => {
-                assert!(any_bad);
-                self.counts.add(Fault::BadOperation);
-            }
-            JobError::Operation { message, .. } if message.contains("it has been running for") => {
-                assert!(self.jobs[..=i].iter().any(|j| j.setup.endless.is_some()), "job {i}: {message}");
-                self.counts.add(Fault::Overran);
-            }
-            JobError::Operation { message, .. } if message.contains("its inputs could not be had") => {
-                // One way that is missing is got around; where more goes wrong it need not be, and it is said who and where.
-                let [ways, others @ ..] = [Fault::NoWay, Fault::TaskFailedOnWorker, Fault::FetchFailed]
-                    .map(|fault| self.counts.of(fault));
-                let more = ways > 1 || (ways > 0 && others.iter().any(|n| *n > 0));
-                assert!(more && message.contains(" at host"), "job {i}: {message}");
-            }
-            JobError::Operation { message, .. } if message.contains("had released it") => {
-                let lossy = [
-                    Fault::Left,
-                    Fault::FetchFailed,
-                    Fault::NoWay,
-                    Fault::WorkerStopped,
-                    Fault::Replaced,
-                    Fault::LoadFailed,
-                    Fault::Damaged,
-                ];
-                assert!(self.n_losses > 0 || lossy.into_iter().any(|f| self.counts.of(f) > 0));
-            }
-            JobError::Operation { message, .. } if message.contains("client released it before") => {
-                assert!(self.jobs.iter().any(|j| j.released));
-            }
+            JobError::Operation { message, .. } => self.check_operation(i, &message),
             JobError::Deadly { .. } => {
                 let most = u64::from(self.setup.limits.deaths_max);
                 assert!(any_deadly || self.n_losses >= most, "job {i}: {} losses", self.n_losses);
@@ -151,13 +121,6 @@ impl World {
                     self.counts.add(Fault::Deserted);
                 }
             }
-            JobError::Operation { message, .. } if message.contains("it cannot be put") => {
-                assert!(self.counts.of(Fault::PutElsewhere) > 0, "job {i}: {message}");
-            }
-            JobError::Operation { message, .. } if message.contains("workers failed to do it") => {
-                // Two that the simulator plays, and one for want of room on the disk.
-                assert!(self.setup.spilling, "job {i}: {message}");
-            }
             JobError::Foreign { .. } => {
                 let has_functions =
                     |j: u64| self.reference.plan(JobId(j)).stages.iter().any(|s| s.kernel().is_some());
@@ -166,6 +129,44 @@ impl World {
             }
             JobError::Program(_) if self.jobs[..i].iter().any(|j| j.failed_there) => {}
             other => panic!("job {i} failed: {other}"),
+        }
+    }
+
+    /// A job was ended because of one of its tasks.
+    fn check_operation(&mut self, i: usize, message: &str) {
+        let any_bad = self.jobs.iter().any(|j| j.setup.bad.is_some());
+        if message == "it is bad" {
+            assert!(any_bad);
+            self.counts.add(Fault::BadOperation);
+        } else if message.contains("it has been running for") {
+            assert!(self.jobs[..=i].iter().any(|j| j.setup.endless.is_some()), "job {i}: {message}");
+            self.counts.add(Fault::Overran);
+        } else if message.contains("its inputs could not be had") {
+            // One way that is missing is got around; where more goes wrong it need not be, and it is said who and where.
+            let [ways, others @ ..] = [Fault::NoWay, Fault::TaskFailedOnWorker, Fault::FetchFailed]
+                .map(|fault| self.counts.of(fault));
+            let more = ways > 1 || (ways > 0 && others.iter().any(|n| *n > 0));
+            assert!(more && message.contains(" at host"), "job {i}: {message}");
+        } else if message.contains("had released it") {
+            let lossy = [
+                Fault::Left,
+                Fault::FetchFailed,
+                Fault::NoWay,
+                Fault::WorkerStopped,
+                Fault::Replaced,
+                Fault::LoadFailed,
+                Fault::Damaged,
+            ];
+            assert!(self.n_losses > 0 || lossy.into_iter().any(|f| self.counts.of(f) > 0));
+        } else if message.contains("client released it before") {
+            assert!(self.jobs.iter().any(|j| j.released));
+        } else if message.contains("it cannot be put") {
+            assert!(self.counts.of(Fault::PutElsewhere) > 0, "job {i}: {message}");
+        } else if message.contains("workers failed to do it") {
+            // Two that the simulator plays, and one for want of room on the disk.
+            assert!(self.setup.spilling, "job {i}: {message}");
+        } else {
+            panic!("job {i} failed: {message}");
         }
     }
 }

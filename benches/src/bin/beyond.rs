@@ -123,6 +123,7 @@ fn name(workload: Workload) -> String {
     workload.to_possible_value().map(|v| v.get_name().to_owned()).unwrap_or_default()
 }
 
+#[allow(clippy::reversed_empty_ranges, reason = "negative ends count from the end")]
 fn step(block: ndarray::ArrayView2<'_, f64>) -> ndarray::Array2<f64> {
     let inner = block.slice(s![1..-1, 1..-1]);
     &inner * 0.5 + &block.slice(s![..-2, 1..-1]) * 0.25 + &block.slice(s![2.., 1..-1]) * 0.25

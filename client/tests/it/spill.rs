@@ -21,6 +21,7 @@ fn staged(seed: u64) -> Array2<f64> {
     noise(seed).map_blocks(|block| block.mapv(f64::sqrt))
 }
 
+#[allow(clippy::reversed_empty_ranges, reason = "negative ends count from the end")]
 fn step(block: ndarray::ArrayView2<'_, f64>) -> ndarray::Array2<f64> {
     let inner = block.slice(s![1..-1, 1..-1]);
     &inner * 0.5 + &block.slice(s![..-2, 1..-1]) * 0.25 + &block.slice(s![2.., 1..-1]) * 0.25
