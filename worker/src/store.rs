@@ -178,6 +178,7 @@ impl Store {
     }
 
     /// Waits until there are fewer bytes in memory than these.
+    #[cfg(feature = "grpc")]
     pub(crate) async fn below(&self, bytes: u64) {
         loop {
             let less = self.less.notified();
