@@ -202,8 +202,7 @@ pub fn workers(state: &ClusterState, width: Option<u16>) -> String {
             w.threads.to_string(),
             running(w),
             count(u64::from(w.leased.saturating_sub(w.running)) + w.ready as u64),
-            format!("{} of {}", bytes(w.bytes_held), bytes(w.memory_bytes)),
-            if w.spill_bytes == 0 { "none".to_owned() } else { bytes(w.bytes_on_disk) },
+            held(w),
             if w.leaving { format!("{}, leaves", time_us(w.up_us)) } else { time_us(w.up_us) },
             w.build.as_deref().unwrap_or("any").chars().take(BUILD_DIGITS).collect(),
             w.addresses.join(" "),
@@ -215,12 +214,20 @@ pub fn workers(state: &ClusterState, width: Option<u16>) -> String {
         ("running", Column::Number),
         ("waiting", Column::Number),
         ("held", Column::Number),
-        ("on disk", Column::Number),
         ("up", Column::Number),
         ("build", Column::Text),
         ("address", Column::Cut),
     ];
     table(&head, rows.collect(), width)
+}
+
+/// What a worker has in memory, and on its disk where it has anything there.
+fn held(worker: &WorkerSummary) -> String {
+    let mut text = format!("{} of {}", bytes(worker.bytes_held), bytes(worker.memory_bytes));
+    if worker.bytes_on_disk > 0 {
+        write!(text, ", {} on disk", bytes(worker.bytes_on_disk)).expect("a string takes all");
+    }
+    text
 }
 
 /// Tasks that run, and what is odd about them: threads that do not come back, a task that runs for long.
@@ -355,7 +362,7 @@ mod tests {
             memory_bytes: 8_000_000_000,
             spill_bytes: 90_000_000_000,
             bytes_held: 1_500_000_000,
-            bytes_on_disk: 2_000_000_000,
+            bytes_on_disk: 0,
             leased: 6,
             running: 4,
             ready: 3,
@@ -436,6 +443,15 @@ node-with-a-long-name-2        4        4        5  1.50 GB of 8.00 GB  2m 5s  0
             }
         }
         assert!(workers(&cluster, Some(80)).contains('…'), "{}", workers(&cluster, Some(80)));
+    }
+
+    #[test]
+    fn what_is_on_disk_is_shown_where_there_is_something() {
+        let mut cluster = cluster();
+        cluster.workers[1].bytes_on_disk = 2_000_000_000;
+        let page = workers(&cluster, None);
+        assert!(page.contains("1.50 GB of 8.00 GB, 2.00 GB on disk"), "{page}");
+        assert_eq!(page.matches("on disk").count(), 1, "{page}");
     }
 
     #[test]

@@ -17,6 +17,7 @@ mod frame;
 #[cfg(feature = "grpc")]
 mod grant;
 mod handle;
+mod heap;
 #[cfg(feature = "grpc")]
 mod link;
 #[cfg(feature = "grpc")]
@@ -41,6 +42,7 @@ mod store;
 
 pub use driver::WorkerError;
 pub use handle::{Config, PutError, StartError, WorkerHandle};
+pub use heap::give_freed_memory_back;
 #[cfg(feature = "grpc")]
 pub use link::GrpcLink;
 #[cfg(feature = "grpc")]

@@ -4,6 +4,7 @@
 
 use crate::driver::WorkerError;
 use crate::handle::{Config, StartError, WorkerHandle};
+use crate::heap::give_freed_memory_back;
 use crate::link::GrpcLink;
 use crate::near;
 use crate::peer::ChunkClient;
@@ -22,9 +23,6 @@ use tilework_kernels::native::build_id;
 use tilework_proto::LinkError;
 use tracing::{info, warn};
 
-/// Allocations of at least this many bytes, such as the arrays of functions of the user's, are mapped on their own.
-#[cfg(all(target_os = "linux", target_env = "gnu"))]
-const MMAP_THRESHOLD_BYTES: libc::c_int = 256 << 10;
 /// How long open transfers may take to end when the worker has left.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -167,16 +165,6 @@ async fn serve(
     // Whoever still keeps a connection open loses it with the process.
     let _ = tokio::time::timeout(CLOSE_TIMEOUT, server).await;
     Ok(end?)
-}
-
-/// Has the C library give large freed allocations back to the system at once, in this process, which is the worker's own.
-/// It would otherwise take the size of what was freed for one to keep memory for, and hold on to gigabytes.
-fn give_freed_memory_back() {
-    #[cfg(all(target_os = "linux", target_env = "gnu"))]
-    // SAFETY: plain numbers; a value that the library does not take changes nothing.
-    unsafe {
-        libc::mallopt(libc::M_MMAP_THRESHOLD, MMAP_THRESHOLD_BYTES);
-    }
 }
 
 async fn live(

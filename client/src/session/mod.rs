@@ -59,7 +59,8 @@ pub struct EmbeddedOptions {
     /// Threads of each; all processors that this process may use, divided among them, where absent.
     pub threads_per_worker: Option<usize>,
     /// Bytes that each one's chunks and tasks may take; what `TILEWORK_MEMORY` says, else what this process may use,
-    /// divided, where absent.
+    /// divided, where absent. Where it is said, large allocations of this process that are freed go back to the system at
+    /// once.
     pub memory_bytes_per_worker: Option<u64>,
 }
 

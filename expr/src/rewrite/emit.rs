@@ -21,6 +21,9 @@ use std::sync::Arc;
 
 /// States that one task folds together.
 const COMBINE_FANIN: usize = 32;
+/// Bytes of states that one task folds together, where more than two are folded: states of whole chunks (a mean over
+/// years of every day and place) would be gigabytes.
+const COMBINE_BYTES_MAX: usize = 64 << 20;
 /// Bytes of inputs that one task of a matrix product reads before its inner axis is cut.
 const CONTRACT_INPUT_BYTES_MAX: usize = 512 << 20;
 
@@ -159,7 +162,7 @@ impl<'a> Emitter<'a> {
         let kept: Vec<usize> = (0..of.ndim()).filter(|a| !axes.contains(a)).collect();
         let (mut from, mut grid, mut span) = (from, of.clone(), vec![1; of.ndim()]);
         loop {
-            let fanin = combine_fanin(&grid, axes);
+            let fanin = combine_fanin(&grid, axes, self.combine_most(from));
             let next = (0..grid.ndim()).map(|a| {
                 let n = grid.axes()[a].n_chunks().div_ceil(fanin[a]);
                 if axes.contains(&a) { AxisGrid::regular(n, 1) } else { grid.axes()[a].clone() }
@@ -186,6 +189,15 @@ impl<'a> Emitter<'a> {
             }
             grid = next;
         }
+    }
+
+    /// States of a stage's chunks that one task may fold together.
+    fn combine_most(&self, of: StageIdx) -> usize {
+        let stage = self.plan.stage(of);
+        let element = stage.planes.iter().map(|d| d.size()).sum();
+        let bytes =
+            stage.out_grid.axes().iter().map(AxisGrid::chunk_max).fold(element, usize::saturating_mul);
+        (COMBINE_BYTES_MAX / bytes.max(1)).clamp(2, COMBINE_FANIN)
     }
 
     fn emit_matmul(&mut self, node: &Node) -> StageIdx {
@@ -278,10 +290,10 @@ fn inner_grid(axis: &AxisGrid, outer: usize, itemsize: usize) -> AxisGrid {
     AxisGrid::explicit(&lens)
 }
 
-/// How many states along each axis one task folds: as many as possible along the last axes first.
-fn combine_fanin(grid: &Grid, axes: &[usize]) -> Vec<usize> {
+/// How many states along each axis one task folds, so many at most: as many as possible along the last axes first.
+fn combine_fanin(grid: &Grid, axes: &[usize], most: usize) -> Vec<usize> {
     let mut fanin = vec![1; grid.ndim()];
-    let mut left = COMBINE_FANIN;
+    let mut left = most;
     for &a in axes.iter().rev() {
         fanin[a] = grid.axes()[a].n_chunks().min(left);
         left /= fanin[a];

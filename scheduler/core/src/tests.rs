@@ -568,8 +568,7 @@ fn a_worker_that_was_lost_with_its_memory_full_is_said_to_be() {
         case.submit(0, &[read("a", 4, 1)]);
         case.report(0, Report::Alive { bytes_held: 100, bytes_on_disk: 0, bytes_resident });
         case.event(Event::WorkerLost { worker: WorkerId(0), why: "its connection closed".to_owned() });
-        case.now_us += Limits::default().grace_us;
-        let actions = case.event(Event::Tick);
+        let (_, actions) = case.quiet();
         let [Update::Failed(error)] = updates(&actions)[..] else { panic!("{actions:?}") };
         error.to_string()
     };
