@@ -5,6 +5,7 @@
 //! on the pool, files on blocking threads.
 
 use crate::crew::{Crew, Job, Running, finished};
+use crate::heap;
 use crate::peers::{Lent, Missed, Peers, Shelf, Wanted};
 use crate::planning::{self, PlannedInstructions, Planning, planned};
 use crate::plans::Plans;
@@ -34,7 +35,9 @@ const RETRY_PAUSE_MAX: Duration = Duration::from_secs(2);
 const FREED_PART: usize = 8;
 /// And the most bytes of it.
 const FREED_BYTES_MAX: usize = 1 << 30;
-/// How long a worker without anything to do keeps it.
+/// The part of the worker's memory that its process may have beside what is in use before the heap is trimmed.
+const HEAP_PART: u64 = 8;
+/// How long a worker without anything to do keeps freed chunks.
 const FREED_IDLE: Duration = Duration::from_secs(1);
 /// The first pause before a worker that the scheduler does not take tries again.
 const REFUSED_PAUSE: Duration = Duration::from_millis(250);
@@ -521,7 +524,10 @@ impl Driver {
             }
             Action::Replace(why) => self.replaced = Some(why),
             Action::Free(source) => self.shared.store.remove(&source),
-            Action::Report(reports) => self.reports.extend(reports.into_iter().map(with_memory)),
+            Action::Report(reports) => {
+                let memory = self.memory_bytes as u64;
+                self.reports.extend(reports.into_iter().map(|report| with_memory(report, memory)));
+            }
         }
     }
 
@@ -664,11 +670,15 @@ impl Driver {
     }
 }
 
-/// A sign of life says what memory this process has.
-fn with_memory(report: Report) -> Report {
+/// A sign of life says what memory this process has. Where that is much more than what is in use, what is free goes back.
+fn with_memory(report: Report, memory_bytes: u64) -> Report {
     match report {
         Report::Alive { bytes_held, bytes_on_disk, .. } => {
             let bytes_resident = bytes_resident().unwrap_or(0);
+            if bytes_resident > bytes_held + memory_bytes / HEAP_PART {
+                // It takes a while, and nobody waits for it.
+                tokio::task::spawn_blocking(heap::trim);
+            }
             Report::Alive { bytes_held, bytes_on_disk, bytes_resident }
         }
         report => report,

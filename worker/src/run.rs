@@ -94,7 +94,7 @@ pub async fn run(
 ) -> Result<(), RunError> {
     tokio::pin!(shutdown);
     near::allow_siblings();
-    give_freed_memory_back();
+    give_freed_memory_back(config.memory_bytes);
     tilework_cluster::limits::raise_descriptors_max();
     let of_job = |file: &ConnectionFile| match &config.job {
         Some((job, restart)) => file.is_of_job(Some(job), *restart),

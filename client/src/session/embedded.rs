@@ -75,8 +75,8 @@ pub(super) fn start(options: &EmbeddedOptions) -> Result<Session> {
     let n = options.workers;
     let threads = options.threads_per_worker.unwrap_or_else(|| (limits::cpus() / n).max(1));
     let told = options.memory_bytes_per_worker.map_or_else(size::memory_bytes, |bytes| Ok(Some(bytes)))?;
-    if told.is_some() {
-        tilework_worker::give_freed_memory_back();
+    if let Some(bytes) = told {
+        tilework_worker::give_freed_memory_back(bytes.saturating_mul(n as u64));
     }
     let memory_bytes = told.unwrap_or_else(|| limits::memory_bytes() / n as u64);
     let spill = size::spill()?;
