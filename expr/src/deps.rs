@@ -315,13 +315,13 @@ fn view_inputs(
     for_product(&lists, |at| push(from.out_grid.index(at)));
 }
 
-fn view_consumers(
+/// The box of a stage's task grid whose positions read a chunk through a view; none where it lies beside it.
+pub(crate) fn view_outputs(
     (to, from): (&Stage, &Stage),
     view: &View,
     clip: Option<&(usize, Range<usize>)>,
     chunk: ChunkIdx,
-    push: &mut impl FnMut(ChunkIdx),
-) {
+) -> Option<Region> {
     let region = from.out_grid.region(chunk);
     let mut within: Vec<Range<usize>> = to.grid.axes().iter().map(|a| 0..a.len()).collect();
     if let Some((axis, r)) = clip {
@@ -329,13 +329,24 @@ fn view_consumers(
     }
     for (map, r) in view.axes.iter().zip(&region) {
         match *map {
-            AxisMap::At(p) if !r.contains(&p) => return,
+            AxisMap::At(p) if !r.contains(&p) => return None,
             AxisMap::At(_) => {}
             AxisMap::Along { axis, start, step } => {
                 within[axis] = outputs_within(r.clone(), start, step, within[axis].clone());
             }
         }
     }
+    Some(within)
+}
+
+fn view_consumers(
+    (to, from): (&Stage, &Stage),
+    view: &View,
+    clip: Option<&(usize, Range<usize>)>,
+    chunk: ChunkIdx,
+    push: &mut impl FnMut(ChunkIdx),
+) {
+    let Some(within) = view_outputs((to, from), view, clip, chunk) else { return };
     let lists: Vec<Vec<usize>> =
         to.grid.axes().iter().zip(within).map(|(a, r)| filled_chunks(a, r)).collect();
     for_product(&lists, |at| push(to.grid.index(at)));

@@ -3,12 +3,21 @@
 //!
 //! Knows which kernels copy what. Must not know workers or how memory is given out.
 
-use crate::grid::{ChunkIdx, Region, region_len};
+use crate::grid::{AxisGrid, ChunkIdx, Region, region_len};
 use crate::kernel::Halo;
 use crate::plan::{CONTRACT_PIECE_MIN, InputMap, Plan, Stage, StageKind};
 use crate::task::StageIdx;
 use crate::view::{AxisMap, View};
 use std::ops::Range;
+
+impl Stage {
+    /// Bytes of a chunk of this stage that is as long along each axis as any.
+    #[must_use]
+    pub fn chunk_bytes_max(&self) -> u64 {
+        let element = self.planes.iter().map(|d| d.size()).sum();
+        self.out_grid.axes().iter().map(AxisGrid::chunk_max).fold(element, usize::saturating_mul) as u64
+    }
+}
 
 impl Plan {
     /// Elements of a task's result, in each of its planes.

@@ -2,13 +2,12 @@
 //!
 //! Knows plans and geometry. Must not know workers or time.
 
-use crate::deps::chunks_of_run;
-use crate::deps::flat_range;
+use crate::deps::{chunks_of_run, flat_range, view_outputs};
 use crate::grid::{AxisGrid, ChunkIdx};
 use crate::need::{self, Need};
 use crate::plan::{InputMap, Plan, Stage};
 use crate::task::StageIdx;
-use crate::view::{AxisMap, View, outputs_within};
+use crate::view::{AxisMap, View};
 use std::ops::Range;
 
 impl Plan {
@@ -105,20 +104,7 @@ fn view_readers(
     clip: Option<&(usize, Range<usize>)>,
     chunk: ChunkIdx,
 ) -> Need {
-    let region = from.out_grid.region(chunk);
-    let mut within: Vec<Range<usize>> = to.grid.axes().iter().map(|a| 0..a.len()).collect();
-    if let Some((axis, r)) = clip {
-        within[*axis] = r.clone();
-    }
-    for (map, r) in view.axes.iter().zip(&region) {
-        match *map {
-            AxisMap::At(p) if !r.contains(&p) => return Need::none(&to.grid),
-            AxisMap::At(_) => {}
-            AxisMap::Along { axis, start, step } => {
-                within[axis] = outputs_within(r.clone(), start, step, within[axis].clone());
-            }
-        }
-    }
+    let Some(within) = view_outputs((to, from), view, clip, chunk) else { return Need::none(&to.grid) };
     let axes = to.grid.axes().iter().zip(within);
     let filled = axes.map(|(axis, r)| need::filled_of(need::one(axis.chunks_touching(r)), axis));
     Need::of_block(&to.grid, filled.collect())

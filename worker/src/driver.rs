@@ -674,8 +674,8 @@ impl Driver {
 fn with_memory(report: Report, memory_bytes: u64) -> Report {
     match report {
         Report::Alive { bytes_held, bytes_on_disk, .. } => {
-            let bytes_resident = bytes_resident().unwrap_or(0);
-            if bytes_resident > bytes_held + memory_bytes / HEAP_PART {
+            let bytes_resident = heap::bytes_resident().unwrap_or(0);
+            if heap::is_kept_small() && bytes_resident > bytes_held + memory_bytes / HEAP_PART {
                 // It takes a while, and nobody waits for it.
                 tokio::task::spawn_blocking(heap::trim);
             }
@@ -683,13 +683,6 @@ fn with_memory(report: Report, memory_bytes: u64) -> Report {
         }
         report => report,
     }
-}
-
-/// The memory of this process that is in use, by Linux's count.
-fn bytes_resident() -> Option<u64> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let kib = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
-    kib.split_whitespace().next()?.parse::<u64>().ok()?.checked_mul(1024)
 }
 
 enum Taken {

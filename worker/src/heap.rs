@@ -1,53 +1,69 @@
-//! The C library's heap, in which functions of the user's have their arrays.
+//! The memory of this process, and the C library's heap in it, in which functions of the user's have their arrays.
 //!
-//! Owns how it gives memory back. Must not know chunks, which have memory of their own.
+//! Owns how the heap gives memory back. Must not know chunks, which have memory of their own.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-
-/// Allocations of this part of the memory that may be used are mapped on their own, and go back when they are freed. Less
-/// would cost time: what is mapped anew for each task costs as much as a light function.
-#[cfg(all(target_os = "linux", target_env = "gnu"))]
-const MMAP_PART: u64 = 64;
-/// The least and the most of that, bytes: the latter is what the library would come to by itself.
-#[cfg(all(target_os = "linux", target_env = "gnu"))]
-const MMAP_BYTES: (u64, u64) = (256 << 10, 32 << 20);
-/// The same for free bytes at the end of the heap that are kept.
-#[cfg(all(target_os = "linux", target_env = "gnu"))]
-const TRIM_PART: u64 = 64;
-#[cfg(all(target_os = "linux", target_env = "gnu"))]
-const TRIM_BYTES: (u64, u64) = (1 << 20, 64 << 20);
 
 /// Whether this process' heap is to be kept small.
 static KEPT_SMALL: AtomicBool = AtomicBool::new(false);
 
 /// Has the C library give freed allocations back to the system, in all of this process: one that is a worker's own, or
-/// whose memory was limited to so many bytes. The library would otherwise keep gigabytes of them, between those that are in use.
-#[cfg_attr(
-    not(all(target_os = "linux", target_env = "gnu")),
-    allow(unused_variables, reason = "for that library")
-)]
+/// whose memory was limited to so many bytes. The library would otherwise keep gigabytes of them, between those that are
+/// in use.
 pub fn give_freed_memory_back(memory_bytes: u64) {
+    library::set_thresholds(memory_bytes);
     KEPT_SMALL.store(true, Ordering::Relaxed);
-    #[cfg(all(target_os = "linux", target_env = "gnu"))]
-    let (map_from, keep) = {
-        let map_from = (memory_bytes / MMAP_PART).clamp(MMAP_BYTES.0, MMAP_BYTES.1);
-        (map_from as libc::c_int, (memory_bytes / TRIM_PART).clamp(TRIM_BYTES.0, TRIM_BYTES.1) as libc::c_int)
-    };
-    #[cfg(all(target_os = "linux", target_env = "gnu"))]
-    // SAFETY: plain numbers; a value that the library does not take changes nothing.
-    unsafe {
-        libc::mallopt(libc::M_MMAP_THRESHOLD, map_from);
-        libc::mallopt(libc::M_TRIM_THRESHOLD, keep);
-    }
 }
 
-/// Gives back what is free in the heap, where it is to be kept small.
+/// Whether this process' heap is to be kept small.
+pub(crate) fn is_kept_small() -> bool {
+    KEPT_SMALL.load(Ordering::Relaxed)
+}
+
+/// Gives back what is free in the heap.
 pub(crate) fn trim() {
-    #[cfg(all(target_os = "linux", target_env = "gnu"))]
-    if KEPT_SMALL.load(Ordering::Relaxed) {
+    library::trim();
+}
+
+/// The memory of this process that is in use, by Linux's count.
+pub(crate) fn bytes_resident() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let kib = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    kib.split_whitespace().next()?.parse::<u64>().ok()?.checked_mul(1024)
+}
+
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+mod library {
+    /// Allocations of this part of the memory that may be used are mapped on their own, and go back when they are freed;
+    /// no more than that part stays free at the end of the heap. Less would cost time: what is mapped anew for each task
+    /// costs as much as a light function.
+    const PART: u64 = 64;
+    /// The least and the most of the former, bytes: the latter is what the library would come to by itself.
+    const MAPPED_BYTES: (u64, u64) = (256 << 10, 32 << 20);
+    /// The same of the latter.
+    const KEPT_BYTES: (u64, u64) = (1 << 20, 64 << 20);
+
+    pub(super) fn set_thresholds(memory_bytes: u64) {
+        let part = |(least, most)| (memory_bytes / PART).clamp(least, most) as libc::c_int;
+        // SAFETY: plain numbers; a value that the library does not take changes nothing.
+        unsafe {
+            libc::mallopt(libc::M_MMAP_THRESHOLD, part(MAPPED_BYTES));
+            libc::mallopt(libc::M_TRIM_THRESHOLD, part(KEPT_BYTES));
+        }
+    }
+
+    pub(super) fn trim() {
         // SAFETY: it touches nothing that is in use.
         unsafe {
             libc::malloc_trim(0);
         }
     }
+}
+
+/// Other libraries are left as they are.
+#[cfg(not(all(target_os = "linux", target_env = "gnu")))]
+mod library {
+    pub(super) fn set_thresholds(_: u64) {}
+
+    pub(super) fn trim() {}
 }

@@ -47,7 +47,7 @@ pub struct Shelf {
 pub(crate) enum Lent {
     /// From memory, shared.
     Shared(Chunk),
-    /// To be read from the disk: see [`Shelf::read`].
+    /// To be read from the disk, as [`Shelf::get`] does.
     OnDisk { spilled: Arc<Spilled>, region: Option<Region>, key: TaskKey },
 }
 

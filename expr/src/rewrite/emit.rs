@@ -23,7 +23,7 @@ use std::sync::Arc;
 const COMBINE_FANIN: usize = 32;
 /// Bytes of states that one task folds together, where more than two are folded: states of whole chunks (a mean over
 /// years of every day and place) would be gigabytes.
-const COMBINE_BYTES_MAX: usize = 64 << 20;
+const COMBINE_BYTES_MAX: u64 = 64 << 20;
 /// Bytes of inputs that one task of a matrix product reads before its inner axis is cut.
 const CONTRACT_INPUT_BYTES_MAX: usize = 512 << 20;
 
@@ -193,11 +193,8 @@ impl<'a> Emitter<'a> {
 
     /// States of a stage's chunks that one task may fold together.
     fn combine_most(&self, of: StageIdx) -> usize {
-        let stage = self.plan.stage(of);
-        let element = stage.planes.iter().map(|d| d.size()).sum();
-        let bytes =
-            stage.out_grid.axes().iter().map(AxisGrid::chunk_max).fold(element, usize::saturating_mul);
-        (COMBINE_BYTES_MAX / bytes.max(1)).clamp(2, COMBINE_FANIN)
+        let bytes = self.plan.stage(of).chunk_bytes_max().max(1);
+        ((COMBINE_BYTES_MAX / bytes) as usize).clamp(2, COMBINE_FANIN)
     }
 
     fn emit_matmul(&mut self, node: &Node) -> StageIdx {

@@ -172,11 +172,7 @@ fn bytes_each(stage: &Stage) -> Option<u64> {
     if matches!(stage.kind, StageKind::Write(_)) {
         return Some(0);
     }
-    let folded = stage.folded_axes().unwrap_or(&[]);
-    let kept = stage.grid.axes().iter().enumerate().filter(|(a, _)| !folded.contains(a));
-    let len: usize = kept.map(|(_, a)| a.chunk_max()).product();
-    let element: usize = stage.planes.iter().map(|d| d.size()).sum();
-    Some(len as u64 * element as u64)
+    Some(stage.chunk_bytes_max())
 }
 
 /// Whether some chunk of a grid has no elements.

@@ -5,7 +5,7 @@
 
 use crate::event::{Action, SpillId};
 use crate::limits::{Bug, Limits};
-use crate::store::{Place, Store};
+use crate::store::{Chunk, Place, Store};
 use crate::worker::Worker;
 use std::collections::BTreeSet;
 use tilework_expr::{Report, TaskKey};
@@ -13,13 +13,19 @@ use tilework_expr::{Report, TaskKey};
 /// Of the memory, what is made free beyond what is needed when chunks are written, so that they go in batches.
 const HEADROOM_PART: u64 = 16;
 
+impl Chunk {
+    /// Whether it may be written to the disk.
+    fn may_leave(&self, limits: &Limits) -> bool {
+        let is_large = self.bytes >= limits.spill_bytes_min.max(1);
+        limits.spill_bytes > 0 && is_large && self.place == Place::Here && self.users == 0 && !self.doomed
+    }
+}
+
 impl Store {
     /// Notes that a chunk may be written to the disk, if it may.
     pub(crate) fn rest_held(&mut self, key: TaskKey, limits: &Limits) {
         let Some(c) = self.chunks.get(key) else { return };
-        let may =
-            c.place == Place::Here && c.users == 0 && !c.doomed && c.bytes >= limits.spill_bytes_min.max(1);
-        if may && limits.spill_bytes > 0 {
+        if c.may_leave(limits) {
             self.resting.insert((c.used, key));
         }
     }
@@ -91,7 +97,7 @@ impl Store {
             return;
         }
         let believed = limits.plays(Bug::LateSpillBelieved);
-        let is_this = |c: &&mut crate::store::Chunk| match c.place {
+        let is_this = |c: &&mut Chunk| match c.place {
             Place::Leaving(s) => s == spill,
             Place::Here => believed && c.users == 0,
             _ => false,
@@ -147,10 +153,7 @@ impl Store {
             self.bytes_on_disk + self.bytes_leaving <= limits.spill_bytes,
             "more on the disk than may be"
         );
-        let rests = |c: &crate::store::Chunk| {
-            c.place == Place::Here && c.users == 0 && !c.doomed && c.bytes >= limits.spill_bytes_min.max(1)
-        };
-        let resting = self.chunks.iter().filter(|(_, c)| limits.spill_bytes > 0 && rests(c));
+        let resting = self.chunks.iter().filter(|(_, c)| c.may_leave(limits));
         let resting: BTreeSet<(u64, TaskKey)> = resting.map(|(k, c)| (c.used, k)).collect();
         assert_eq!(self.resting, resting, "chunks that rest in memory");
         for (key, c) in self.chunks.iter() {
