@@ -25,8 +25,8 @@ pub(crate) struct Process {
     slow: Option<(u64, u64)>,
     /// What waits, and when it came.
     inbox: VecDeque<(u64, Ev)>,
-    /// Whether it was stopped, and does not know yet.
-    was_stopped: bool,
+    /// Since when it was stopped, and does not know yet.
+    stopped_us: Option<u64>,
     /// When it goes on with what waits.
     wakes: bool,
 }
@@ -55,12 +55,10 @@ impl World {
         if self.process.until_us > self.now_us {
             return self.plan_waking();
         }
-        if std::mem::take(&mut self.process.was_stopped) && self.rng.one_in(2) {
-            // Its timer is looked at before its connections.
-            let tick = self.process.inbox.iter().position(|(_, ev)| matches!(ev, Ev::TickScheduler));
-            if let Some((_, tick)) = tick.and_then(|i| self.process.inbox.remove(i)) {
-                self.process.inbox.push_front((self.now_us, tick));
-            }
+        if let Some(since_us) = self.process.stopped_us.take()
+            && self.rng.one_in(2)
+        {
+            self.look_at_timer_first(since_us);
         }
         if let Some((came_us, ev)) = self.process.inbox.pop_front() {
             self.count(&ev, -1);
@@ -68,6 +66,20 @@ impl World {
         }
         if !self.process.inbox.is_empty() {
             self.plan_waking();
+        }
+    }
+
+    /// The scheduler looks at its timer before its connections: what it had read before it was stopped comes first all the
+    /// same.
+    fn look_at_timer_first(&mut self, stopped_us: u64) {
+        let inbox = &mut self.process.inbox;
+        let tick = inbox.iter().position(|(_, ev)| matches!(ev, Ev::TickScheduler));
+        let unread = inbox.iter().position(|(came_us, _)| *came_us >= stopped_us);
+        if let (Some(at), Some(unread)) = (tick, unread)
+            && unread < at
+            && let Some((_, tick)) = inbox.remove(at)
+        {
+            inbox.insert(unread, (self.now_us, tick));
         }
     }
 
@@ -114,7 +126,7 @@ impl World {
     fn scheduler_stops(&mut self, us: u64) {
         self.stopped_us += us;
         self.process.until_us = self.process.until_us.max(self.now_us + us);
-        self.process.was_stopped = true;
+        self.process.stopped_us.get_or_insert(self.now_us);
     }
 
     pub(crate) fn slow_scheduler(&mut self) {
