@@ -5,7 +5,7 @@
 use comfy_table::{CellAlignment, ColumnConstraint, ContentArrangement, Row, Table, Width};
 use serde_json::{Value, json};
 use std::fmt::Write;
-use tilework_expr::quantities::{bytes, count, counted, time_us};
+use tilework_plan::quantities::{bytes, count, counted, time_us};
 use tilework_scheduler::{ClientHello, ClientId, ClusterState, JobState, WorkerSummary};
 
 /// Digits of a build that are shown.
@@ -349,7 +349,7 @@ pub fn state_json(state: &ClusterState, at: &str) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tilework_expr::{StageIdx, WorkerId};
+    use tilework_plan::{StageIdx, WorkerId};
     use tilework_scheduler::{ClientSummary, JobNumber, StageCounts};
 
     fn cluster() -> ClusterState {

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tilework_cluster::connection::default_dir;
 use tilework_cluster::limits;
-use tilework_expr::quantities::bytes_in;
+use tilework_plan::quantities::bytes_in;
 use tilework_worker::process::{self, STOP_LIMIT, TASK_LIMIT};
 
 /// Where a setting came from.

@@ -1,7 +1,8 @@
 //! What can go wrong for the user of arrays: a mistake in the expression, a file, or the cluster.
 
 use std::path::{Path, PathBuf};
-use tilework_expr::{DType, ExprError, JobError, debug_is_display, quantities};
+use tilework_expr::{DType, ExprError};
+use tilework_plan::{JobError, debug_is_display, quantities};
 
 /// Why an array could not be built or computed.
 #[derive(thiserror::Error)]

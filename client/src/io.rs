@@ -10,10 +10,9 @@ use ndarray::Dimension;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
-use tilework_expr::{
-    AUTO_CHUNK_BYTES, AxisChunks, ChunkIdx, Chunks, Element, Expr, FileKind, FileRef, Grid, run_grid,
-};
+use tilework_expr::{AUTO_CHUNK_BYTES, AxisChunks, Chunks, Element, Expr, FileKind, FileRef, run_grid};
 use tilework_formats::{ArrayMeta, ArraySource, ZarrSpec, ZarrTarget};
+use tilework_plan::{ChunkIdx, Grid};
 
 pub use tilework_formats::{IfExists, ZarrCodec, ZarrVersion};
 
@@ -281,7 +280,8 @@ fn zarr_chunks(meta: &ArrayMeta, elements: usize) -> Vec<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tilework_expr::{DType, Stored};
+    use tilework_expr::DType;
+    use tilework_plan::Stored;
 
     #[test]
     fn zarr_is_read_in_multiples_of_its_chunks() {

@@ -66,9 +66,8 @@ pub use ndarray::{
 };
 pub use role::init;
 pub use session::{EmbeddedOptions, GATHER_BYTES_MAX, Session};
-pub use tilework_expr::{
-    AxisChunks, Boundary, Chunks, Complex, DType, Element, ExprError, Figures, JobError,
-};
+pub use tilework_expr::{AxisChunks, Boundary, Chunks, Complex, DType, Element, ExprError};
+pub use tilework_plan::{Figures, JobError};
 
 /// Products of arrays, as ndarray's module of this name.
 pub mod linalg {

@@ -7,8 +7,9 @@ use std::any::Any;
 use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use tilework_expr::{Attachment, ChunkIdx, Grid, JobError, Region};
+use tilework_expr::Attachment;
 use tilework_kernels::{Chunk, panic_text};
+use tilework_plan::{ChunkIdx, Grid, JobError, Region};
 
 /// Gives the chunks of a literal, each as often as it is asked for (a chunk that is lost is asked for again).
 pub(crate) trait Provider: Send + Sync + 'static {

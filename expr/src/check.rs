@@ -4,13 +4,11 @@
 
 use crate::dtype::DType;
 use crate::error::ExprError;
-use crate::grid::{AxisGrid, Grid};
 use crate::kernel::{ARGUMENTS_MAX, Boundary, Halo, Kernel, PARAMS_BYTES_MAX};
 use crate::op::{Dist, Op};
 use crate::program::{Node, Program};
 use crate::runs::is_run_grid;
-use crate::stored::Stored;
-use crate::view::{AxisMap, View};
+use tilework_plan::{AxisGrid, AxisMap, Grid, Stored, View};
 
 /// Dimensions that an array may have.
 pub const NDIM_MAX: usize = 32;

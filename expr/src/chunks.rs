@@ -6,8 +6,8 @@ use crate::check::checked_grid;
 use crate::dtype::DType;
 use crate::error::ExprError;
 use crate::graph::Expr;
-use crate::grid::{AxisGrid, Grid};
 use std::fmt;
+use tilework_plan::{AxisGrid, Grid};
 
 /// Bytes that an automatic chunk has at most. `benches/` compares sizes: from 4 to 64 MiB it hardly matters.
 pub const AUTO_CHUNK_BYTES: usize = 16 << 20;
@@ -184,7 +184,7 @@ impl fmt::Display for Chunks {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Chunks::Auto => f.write_str("auto"),
-            Chunks::Bytes(n) => write!(f, "of {}", crate::quantities::bytes(*n as u64)),
+            Chunks::Bytes(n) => write!(f, "of {}", tilework_plan::quantities::bytes(*n as u64)),
             Chunks::Every(each) => write!(f, "{each}"),
             Chunks::Axes(axes) => {
                 let axes: Vec<String> = axes.iter().map(AxisChunks::to_string).collect();

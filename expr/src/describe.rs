@@ -2,17 +2,14 @@
 //!
 //! Knows plans. Must not know where they run or how they are laid out on a page.
 
+use crate::UnaryOp;
 use crate::dtype::DType;
 use crate::fused::{Def, Fused, ValueIdx};
-use crate::grid::region_len;
 use crate::kernel::Kernel;
-use crate::need::Need;
+use crate::lowered::{Lowered, StageKind};
 use crate::op::{BinaryOp, Dist, FileRef, Fold};
-use crate::plan::{Input, InputMap, Plan, Stage, StageKind};
-use crate::task::StageIdx;
-use crate::view::{AxisMap, View};
-use crate::{ChunkIdx, UnaryOp};
 use std::fmt::{self, Debug};
+use tilework_plan::{AxisMap, Input, InputMap, Origin, Scratch, Stage, StageIdx, View};
 
 /// Characters of a fused program's formula; a longer one is cut.
 const FORMULA_CHARS_MAX: usize = 72;
@@ -22,23 +19,23 @@ const WRITTEN_CHARS_MAX: usize = 2000;
 const WRITTEN_DEPTH_MAX: u8 = 100;
 /// How a formula ends whose results are brought together by other stages.
 const OF_EACH_CHUNK: &str = " of each chunk";
-/// Tasks whose reading is added up one by one; of more, so many are looked at and the sum is scaled.
-const READERS_COUNTED_MAX: u64 = 20_000;
 
-impl Plan {
+impl Lowered {
     /// What a stage does, as a formula; `#3` is stage 3.
     ///
     /// # Panics
     /// If there is no such stage.
     #[must_use]
     pub fn describe(&self, stage: StageIdx) -> String {
-        let s = self.stage(stage);
+        let (s, work) = (self.plan.stage(stage), self.work(stage));
         let first = || s.inputs.first().map(|i| self.input(s, i)).unwrap_or_default();
-        match &s.kind {
-            StageKind::Literal { .. } => format!("array of the client, {}", s.dtype()),
-            StageKind::Read(reading) if reading.is_whole() => format!("read {}", place(&reading.file)),
-            StageKind::Read(reading) => format!("read a part of {}", place(&reading.file)),
-            StageKind::Held { .. } => "held by the workers".to_owned(),
+        match &work.kind {
+            StageKind::Literal => format!("array of the client, {}", work.dtype()),
+            StageKind::Read(file) => match &s.origin {
+                Origin::File(extent) if !extent.is_whole() => format!("read a part of {}", place(file)),
+                _ => format!("read {}", place(file)),
+            },
+            StageKind::Held => "held by the workers".to_owned(),
             StageKind::Map(program) if program.is_passthrough() => first(),
             StageKind::Map(program) => self.formula(s, program),
             StageKind::Reduce { program, fold, axes, finish } => {
@@ -64,14 +61,12 @@ impl Plan {
                 }
                 _ => first(),
             },
-            StageKind::Blocks(kernel) => match &s.inputs[0].map {
-                InputMap::Halo(halo) => {
-                    let depths: Vec<String> = halo.iter().map(|h| h.depth.to_string()).collect();
-                    let depths = depths.join(", ");
-                    format!("map_overlap({}, depth [{depths}], {})", first(), function_name(kernel))
-                }
-                _ => format!("map_blocks({}, {})", first(), function_name(kernel)),
-            },
+            StageKind::Blocks(kernel) => format!("map_blocks({}, {})", first(), function_name(kernel)),
+            StageKind::Overlap { kernel, halo } => {
+                let depths: Vec<String> = halo.iter().map(|h| h.depth.to_string()).collect();
+                let depths = depths.join(", ");
+                format!("map_overlap({}, depth [{depths}], {})", first(), function_name(kernel))
+            }
             StageKind::FoldAxis { kernel, axes } => {
                 format!("fold_axis({}, {}){}", first(), function_name(kernel), over(axes))
             }
@@ -82,70 +77,25 @@ impl Plan {
     /// What the plan is for, in a line: the operation that makes its first output, and how many others there are.
     #[must_use]
     pub fn title(&self) -> String {
-        let Some(&output) = self.outputs.first() else { return "nothing".to_owned() };
+        let Some(&output) = self.plan.outputs.first() else { return "nothing".to_owned() };
         let mut at = output;
         // The tree of partial results says less than what it is over.
-        while let StageKind::Combine { .. } = self.stage(at).kind {
-            let Some(input) = self.stage(at).inputs.first() else { break };
+        while let StageKind::Combine { .. } = self.work(at).kind {
+            let Some(input) = self.plan.stage(at).inputs.first() else { break };
             at = input.stage;
         }
         let what = self.describe(at);
         let what = what.strip_suffix(OF_EACH_CHUNK).unwrap_or(&what);
-        match self.outputs.len() - 1 {
+        match self.plan.outputs.len() - 1 {
             0 => what.to_owned(),
             more => format!("{what} and {more} more"),
         }
     }
 
-    /// Bytes that those of a stage's tasks read which are needed, all together: of chunks of other stages, or of a file.
-    /// Exact up to 20,000 tasks, and above that from as many of them.
-    ///
-    /// # Panics
-    /// If there is no such stage.
-    #[must_use]
-    pub fn bytes_read(&self, stage: StageIdx, need: &Need) -> u64 {
-        let mut inputs = Vec::new();
-        over_tasks(need, |chunk| {
-            inputs.clear();
-            self.inputs_of(stage, chunk, &mut inputs);
-            let bytes = |&(slot, from, of): &(usize, StageIdx, ChunkIdx)| match self.read_box(
-                (stage, chunk),
-                slot,
-                (from, of),
-            ) {
-                Some(part) => region_len(&part) as u64 * self.stage(from).dtype().size() as u64,
-                None => self.out_bytes(from, of),
-            };
-            inputs.iter().map(bytes).fold(self.file_bytes(stage, chunk), u64::saturating_add)
-        })
-    }
-
-    /// Bytes that a task reads from a file, decoded: of stored chunks, all that it must decode.
-    ///
-    /// # Panics
-    /// If there is no such stage.
-    #[must_use]
-    pub fn file_bytes(&self, stage: StageIdx, chunk: ChunkIdx) -> u64 {
-        let s = self.stage(stage);
-        match &s.kind {
-            StageKind::Read(reading) => reading.bytes(&s.out_grid.region(chunk), s.dtype().size()),
-            _ => 0,
-        }
-    }
-
-    /// Bytes that those of a stage's tasks make which are needed, all together; exact as [`Plan::bytes_read`] is.
-    ///
-    /// # Panics
-    /// If there is no such stage.
-    #[must_use]
-    pub fn bytes_made(&self, stage: StageIdx, need: &Need) -> u64 {
-        over_tasks(need, |chunk| self.out_bytes(stage, chunk))
-    }
-
     /// An input as it is read: `#3`, or what is done to it on the way.
     fn input(&self, to: &Stage, input: &Input) -> String {
         let name = format!("#{}", input.stage.0);
-        let from = self.stage(input.stage);
+        let from = self.plan.stage(input.stage);
         match &input.map {
             InputMap::View { view, .. } if view.is_identity(to.grid.ndim()) => {
                 if from.out_grid == to.grid {
@@ -154,7 +104,7 @@ impl Plan {
                     format!("rechunk({name})")
                 }
             }
-            InputMap::View { .. } if matches!(to.kind, StageKind::Contract) => name,
+            InputMap::View { .. } if to.scratch == Scratch::Product => name,
             InputMap::View { view, .. } => format!("{}({name})", view_name(view, to, from)),
             InputMap::Halo(_) | InputMap::Group { .. } | InputMap::Flat | InputMap::Take(_) => name,
         }
@@ -163,23 +113,14 @@ impl Plan {
     fn formula(&self, stage: &Stage, program: &Fused) -> String {
         let mut text = String::new();
         let last = ValueIdx(program.values.len() as u32 - 1);
-        Writer { plan: self, stage, program, depth: 0 }.write(last, 0, &mut text);
+        Writer { lowered: self, stage, program, depth: 0 }.write(last, 0, &mut text);
         cut(text)
     }
 }
 
-/// The sum of `bytes` over the tasks that are needed of a stage; of many, over some and scaled.
-fn over_tasks(need: &Need, bytes: impl FnMut(ChunkIdx) -> u64) -> u64 {
-    let n = need.n_tasks();
-    let step = n.div_ceil(READERS_COUNTED_MAX).max(1);
-    let sum: u128 = (0..n).step_by(step as usize).map(|i| need.nth(i)).map(bytes).map(u128::from).sum();
-    let counted = u128::from(n.div_ceil(step).max(1));
-    u64::try_from(sum * u128::from(n) / counted).unwrap_or(u64::MAX)
-}
-
 /// Writes a fused program as a formula.
 struct Writer<'a> {
-    plan: &'a Plan,
+    lowered: &'a Lowered,
     stage: &'a Stage,
     program: &'a Fused,
     /// How far within the formula a value is written.
@@ -203,7 +144,7 @@ impl Writer<'_> {
     fn write_value(&mut self, at: ValueIdx, binding: u8, out: &mut String) {
         let value = self.program.value(at);
         match &value.def {
-            Def::Input { slot } => out.push_str(&self.plan.input(self.stage, &self.stage.inputs[*slot])),
+            Def::Input { slot } => out.push_str(&self.lowered.input(self.stage, &self.stage.inputs[*slot])),
             Def::Const(c) if matches!(c.dtype(), DType::F64 | DType::I64) => {
                 out.push_str(&c.as_f64().to_string());
             }

@@ -5,12 +5,12 @@
 use crate::check::checked_grid;
 use crate::dtype::DType;
 use crate::error::ExprError;
-use crate::grid::{AxisGrid, Grid};
 use crate::op::Op;
 use crate::program::{Node, NodeIdx, Program};
 use std::any::Any;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use tilework_plan::{AxisGrid, Grid};
 
 /// One array expression. Cheap to clone; clones are the same expression.
 #[derive(Clone)]

@@ -4,7 +4,7 @@
 //! Knows names, offsets and geometry. Must not know how a function is found again or called.
 
 use crate::dtype::{DType, Element, Scalar};
-use std::ops::Range;
+use tilework_plan::{Edge, Reach};
 
 /// The most bytes of parameters that travel with a function.
 pub const PARAMS_BYTES_MAX: usize = 64 << 10;
@@ -64,64 +64,14 @@ pub struct Halo {
 }
 
 impl Halo {
-    /// The positions of an axis of `len` that are within this halo of `range`, which is not empty: those around it,
-    /// and where the boundary is periodic those at the other end. The ranges may overlap, and some may be empty.
-    ///
-    /// The relation is symmetric: these are also the positions whose halo meets the range.
+    /// How far it reaches.
     #[must_use]
-    pub fn reach(&self, range: &Range<usize>, len: usize) -> [Range<usize>; 3] {
-        let d = self.depth;
-        let around = range.start.saturating_sub(d)..(range.end + d).min(len);
-        if !matches!(self.boundary, Boundary::Periodic) {
-            return [around, 0..0, 0..0];
-        }
-        let before = d.saturating_sub(range.start).min(len);
-        let behind = (range.end + d).saturating_sub(len).min(len);
-        [around, len - before..len, 0..behind]
-    }
-
-    /// The length of a block over `range` of an axis of `len`, with its halo.
-    #[must_use]
-    pub fn padded_len(&self, range: &Range<usize>, len: usize) -> usize {
-        match self.boundary {
-            Boundary::None => (range.end + self.depth).min(len) - range.start.saturating_sub(self.depth),
-            _ => range.len() + 2 * self.depth,
-        }
-    }
-
-    /// How many positions of a block over `range` come before the range's own.
-    #[must_use]
-    pub fn before(&self, range: &Range<usize>) -> usize {
-        match self.boundary {
-            Boundary::None => self.depth.min(range.start),
-            _ => self.depth,
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn reach_is_symmetric_and_what_brute_force_says() {
-        for boundary in [Boundary::None, Boundary::Periodic, Boundary::Reflect] {
-            for (len, depth) in [(1, 1), (5, 0), (5, 2), (7, 7), (9, 4)] {
-                let halo = Halo { depth, boundary };
-                let near = |p: usize, q: usize| {
-                    let wraps = matches!(boundary, Boundary::Periodic) && p.abs_diff(q) + depth >= len;
-                    p.abs_diff(q) <= depth || wraps
-                };
-                for start in 0..len {
-                    for end in start + 1..=len {
-                        let reach = halo.reach(&(start..end), len);
-                        for q in 0..len {
-                            let got = reach.iter().any(|r| r.contains(&q));
-                            assert_eq!(got, (start..end).any(|p| near(p, q)), "{halo:?} {start}..{end} {q}");
-                        }
-                    }
-                }
-            }
-        }
+    pub fn reach(&self) -> Reach {
+        let edge = match self.boundary {
+            Boundary::None => Edge::Cut,
+            Boundary::Periodic => Edge::Wrapped,
+            Boundary::Reflect | Boundary::Nearest | Boundary::Constant(_) => Edge::Filled,
+        };
+        Reach { depth: self.depth, edge }
     }
 }

@@ -3,12 +3,12 @@
 //!
 //! Knows plans, and what reading costs. Must not know how anything is read, nor how stages came about.
 
-use crate::grid::{AxisGrid, ChunkIdx, Grid};
-use crate::plan::{Input, InputMap, Plan, Stage, StageKind};
-use crate::stored::{Reading, Steps, Stored, in_boxes};
-use crate::task::StageIdx;
-use crate::view::{AxisMap, View, chunks_read};
+use crate::lowered::Work;
 use std::collections::{BTreeMap, BTreeSet};
+use tilework_plan::{
+    AxisGrid, AxisMap, ChunkIdx, Extent, Grid, Input, InputMap, Origin, Plan, Stage, StageIdx, Steps, Stored,
+    View, chunks_read, in_boxes,
+};
 
 /// Parts of one array that stages of their own read, at most.
 const PARTS_MAX: usize = 1024;
@@ -27,8 +27,8 @@ struct Part {
 }
 
 /// Puts stages that read parts in the place of those that read whole chunks, where that is less.
-pub(crate) fn narrow(plan: &mut Plan) {
-    let is_read = |stage: &Stage| matches!(stage.kind, StageKind::Read(_));
+pub(crate) fn narrow(plan: &mut Plan, works: &mut Vec<Work>) {
+    let is_read = |stage: &Stage| matches!(stage.origin, Origin::File(_));
     if !plan.stages.iter().any(is_read) {
         return;
     }
@@ -50,14 +50,14 @@ pub(crate) fn narrow(plan: &mut Plan) {
         }
     }
     if !parts.is_empty() {
-        replace(plan, parts);
+        replace(plan, works, parts);
     }
 }
 
 /// The parts of an array that its readers see, if all of them together are less than what they would read of chunks.
 fn parts_of(plan: &Plan, at: usize, readers: &[Slot]) -> Option<Vec<Part>> {
     let stage = &plan.stages[at];
-    let StageKind::Read(reading) = &stage.kind else { return None };
+    let Origin::File(extent) = &stage.origin else { return None };
     if stage.grid.axes().iter().any(|axis| axis.n_chunks() > CHUNKS_LISTED_MAX) {
         return None;
     }
@@ -76,9 +76,9 @@ fn parts_of(plan: &Plan, at: usize, readers: &[Slot]) -> Option<Vec<Part>> {
         }
         parts[part].readers.push(((to, slot), view));
     }
-    let size = stage.dtype().size();
-    let of_parts = parts.iter().map(|p| part_bytes(reading, p, size)).fold(0, u128::saturating_add);
-    (of_parts < chunk_bytes(stage, reading, &parts)).then_some(parts)
+    let size = stage.element_bytes;
+    let of_parts = parts.iter().map(|p| part_bytes(extent, p, size)).fold(0, u128::saturating_add);
+    (of_parts < chunk_bytes(stage, extent, &parts)).then_some(parts)
 }
 
 /// The positions of a file that an input shows, the part's grid, and the view through which the part is read; `None`
@@ -126,12 +126,12 @@ fn seen(reader: &Stage, input: &Input) -> Option<(Vec<Steps>, Grid, View)> {
 }
 
 /// Bytes that reading a part chunk by chunk takes from the file.
-fn part_bytes(reading: &Reading, part: &Part, itemsize: usize) -> u128 {
-    let Stored::Boxes(lens) = &reading.stored else {
-        return reading.stored.bytes(&reading.shape, &part.steps, itemsize).into();
+fn part_bytes(extent: &Extent, part: &Part, itemsize: usize) -> u128 {
+    let Stored::Boxes(lens) = &extent.stored else {
+        return extent.stored.bytes(&extent.shape, &part.steps, itemsize).into();
     };
     // What is read of boxes is a product over the axes, chunk by chunk and so for all chunks.
-    let axes = part.steps.iter().zip(part.grid.axes()).zip(lens.iter().zip(&reading.shape));
+    let axes = part.steps.iter().zip(part.grid.axes()).zip(lens.iter().zip(&extent.shape));
     let along = |((steps, grid), (&len, &axis_len)): ((&Steps, &AxisGrid), (&usize, &usize))| {
         let chunks = (0..grid.n_chunks()).map(|c| in_boxes(steps.part(&grid.range(c)), len, axis_len));
         chunks.fold(0, u128::saturating_add)
@@ -141,8 +141,8 @@ fn part_bytes(reading: &Reading, part: &Part, itemsize: usize) -> u128 {
 
 /// Bytes that reading the chunks that hold the parts takes from the file; the least that it may be, where there are too
 /// many of them to look.
-fn chunk_bytes(stage: &Stage, reading: &Reading, parts: &[Part]) -> u128 {
-    let (grid, size) = (&stage.grid, stage.dtype().size());
+fn chunk_bytes(stage: &Stage, extent: &Extent, parts: &[Part]) -> u128 {
+    let (grid, size) = (&stage.grid, stage.element_bytes);
     let of_axis = |(s, axis): (&Steps, &AxisGrid)| chunks_read(axis, s.start, s.step as isize, 0..s.len);
     let touched: Vec<Vec<Vec<usize>>> =
         parts.iter().map(|p| p.steps.iter().zip(grid.axes()).map(of_axis).collect()).collect();
@@ -158,29 +158,26 @@ fn chunk_bytes(stage: &Stage, reading: &Reading, parts: &[Part]) -> u128 {
     }
     let mut chunks: BTreeSet<ChunkIdx> = BTreeSet::new();
     for lists in &touched {
-        crate::deps::for_product(lists, |at| _ = chunks.insert(grid.index(at)));
+        tilework_plan::for_product(lists, |at| _ = chunks.insert(grid.index(at)));
     }
-    chunks.iter().map(|&c| u128::from(reading.bytes(&grid.region(c), size))).sum()
+    chunks.iter().map(|&c| u128::from(extent.bytes(&grid.region(c), size))).sum()
 }
 
 /// The plan with these stages' parts in their place.
-fn replace(plan: &mut Plan, mut parts: BTreeMap<usize, Vec<Part>>) {
-    let stages = std::mem::take(&mut plan.stages);
+fn replace(plan: &mut Plan, works: &mut Vec<Work>, mut parts: BTreeMap<usize, Vec<Part>>) {
+    let (stages, does) = (std::mem::take(&mut plan.stages), std::mem::take(works));
     let mut now: Vec<StageIdx> = Vec::with_capacity(stages.len());
     let mut redirected: BTreeMap<Slot, (StageIdx, View)> = BTreeMap::new();
-    for (i, mut stage) in stages.into_iter().enumerate() {
+    for (i, (mut stage, work)) in stages.into_iter().zip(does).enumerate() {
         let of_stage = parts.remove(&i);
-        if let (Some(of_stage), StageKind::Read(reading)) = (of_stage, &stage.kind) {
+        if let (Some(of_stage), Origin::File(extent)) = (of_stage, &stage.origin) {
             for part in of_stage {
                 let at = StageIdx(plan.stages.len() as u32);
                 redirected.extend(part.readers.into_iter().map(|(slot, view)| (slot, (at, view))));
-                let reading = Reading { steps: part.steps, ..reading.clone() };
-                plan.stages.push(Stage {
-                    kind: StageKind::Read(reading),
-                    grid: part.grid.clone(),
-                    out_grid: part.grid,
-                    ..stage.clone()
-                });
+                let origin = Origin::File(Extent { steps: part.steps, ..extent.clone() });
+                let (grid, out_grid) = (part.grid.clone(), part.grid);
+                plan.stages.push(Stage { origin, grid, out_grid, ..stage.clone() });
+                works.push(work.clone());
             }
         } else {
             for (slot, input) in stage.inputs.iter_mut().enumerate() {
@@ -192,6 +189,7 @@ fn replace(plan: &mut Plan, mut parts: BTreeMap<usize, Vec<Part>>) {
                 }
             }
             plan.stages.push(stage);
+            works.push(work);
         }
         // Nobody reads a stage whose parts are read by others.
         now.push(StageIdx(plan.stages.len() as u32 - 1));

@@ -4,10 +4,9 @@
 
 use crate::dtype::{DType, Scalar};
 use crate::kernel::{Halo, Kernel};
-use crate::stored::Stored;
-use crate::view::View;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
+use tilework_plan::{Stored, View};
 
 /// An elementwise function of one value.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]

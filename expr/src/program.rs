@@ -3,8 +3,8 @@
 //! Knows nodes and their order. Must not know how the operations are carried out.
 
 use crate::dtype::DType;
-use crate::grid::{AxisGrid, Grid};
 use crate::op::Op;
+use tilework_plan::{AxisGrid, Grid};
 
 /// A node's place in its program.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, PartialOrd, Ord)]

@@ -2,7 +2,7 @@
 //!
 //! Knows geometry. Must not know operations.
 
-use crate::grid::{AxisGrid, Grid};
+use tilework_plan::{AxisGrid, Grid};
 
 /// Whether every chunk is one run of row-major positions: chunks of length 1 before the cut axis, whole axes
 /// behind it.
@@ -44,8 +44,8 @@ pub fn run_grid_like(grid: &Grid) -> Grid {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::deps::flat_range;
-    use crate::grid::ChunkIdx;
+    use tilework_plan::ChunkIdx;
+    use tilework_plan::flat_range;
 
     #[test]
     fn run_grids_cover_positions_in_order() {

@@ -3,10 +3,10 @@
 //! Knows when nodes are equal. Must not know what they do.
 
 use crate::dtype::DType;
-use crate::grid::AxisGrid;
 use crate::op::Op;
 use crate::program::{Node, NodeIdx, Program};
 use std::collections::HashMap;
+use tilework_plan::AxisGrid;
 
 /// What tells one node from another; axes by their numbers.
 #[derive(PartialEq, Eq, Hash)]

@@ -6,10 +6,12 @@
 mod scale;
 
 use proptest::prelude::*;
+use std::sync::Arc;
 use tilework_expr::{
-    BinaryOp, Boundary, ChunkIdx, Chunks, DType, Dist, Expr, ExprError, FileKind, FileRef, Fold, Halo,
-    Kernel, Op, Plan, Program, Reading, Scalar, SliceArg, StageIdx, StageKind, Steps, Stored, UnaryOp,
+    BinaryOp, Boundary, Chunks, DType, Dist, Expr, ExprError, FileKind, FileRef, Fold, Halo, Kernel, Lowered,
+    Op, Program, Scalar, SliceArg, StageKind, UnaryOp,
 };
+use tilework_plan::{ChunkIdx, Extent, Origin, Plan, Stage, StageIdx, Steps, Stored};
 
 fn literal(shape: &[usize], chunks: &[isize], id: u64) -> Expr {
     Expr::literal(shape, &Chunks::from(chunks), DType::F64, id, std::sync::Arc::new(())).expect("a literal")
@@ -48,12 +50,16 @@ fn halo_of(depth: usize, ndim: usize) -> Vec<Halo> {
     vec![Halo { depth, boundary: Boundary::Periodic }; ndim]
 }
 
-fn plan(outputs: &[Expr]) -> Plan {
-    Plan::of(&Program::new(outputs)).expect("a plan")
+fn lowered(outputs: &[Expr]) -> Lowered {
+    Lowered::of(&Program::new(outputs)).expect("a plan")
+}
+
+fn plan(outputs: &[Expr]) -> Arc<Plan> {
+    lowered(outputs).plan
 }
 
 fn kinds(plan: &Plan) -> Vec<&'static str> {
-    plan.stages.iter().map(tilework_expr::Stage::name).collect()
+    plan.stages.iter().map(|stage| stage.name).collect()
 }
 
 /// For every task: each input names it as a consumer, as often as it is read, and the other way round.
@@ -215,7 +221,7 @@ fn what_no_output_depends_on_has_no_stage() {
     let blocks = joined.map_blocks(kernel(1)).unwrap();
     let mut program = Program::new(&[x, blocks]);
     program.outputs.truncate(1);
-    assert_eq!(Plan::of(&program).unwrap().stages.len(), 1);
+    assert_eq!(Lowered::of(&program).unwrap().works.len(), 1);
 }
 
 #[test]
@@ -225,19 +231,19 @@ fn equal_and_dead_nodes_are_shared_and_dropped() {
     let b = x.unary(UnaryOp::Exp).unwrap();
     let _dead = a.unary(UnaryOp::Ln).unwrap();
     let sum = a.binary(BinaryOp::Add, &b).unwrap();
-    let plan = plan(std::slice::from_ref(&sum));
-    let StageKind::Map(p) = &plan.stages[1].kind else { panic!("{plan:?}") };
-    assert_eq!((plan.stages.len(), p.values.len()), (2, 3));
+    let lowered = lowered(std::slice::from_ref(&sum));
+    let StageKind::Map(p) = &lowered.works[1].kind else { panic!("{lowered:?}") };
+    assert_eq!((lowered.works.len(), p.values.len()), (2, 3));
 }
 
-fn readings(plan: &Plan) -> Vec<&Reading> {
-    let reading = |s: &'_ tilework_expr::Stage| matches!(s.kind, StageKind::Read(_));
-    (plan.stages.iter().filter(|s| reading(s)))
-        .map(|s| match &s.kind {
-            StageKind::Read(reading) => reading,
-            other => panic!("{other:?}"),
-        })
-        .collect()
+fn readings(plan: &Plan) -> Vec<&Extent> {
+    fn extent(stage: &Stage) -> Option<&Extent> {
+        match &stage.origin {
+            Origin::File(extent) => Some(extent),
+            _ => None,
+        }
+    }
+    plan.stages.iter().filter_map(extent).collect()
 }
 
 #[test]
@@ -373,7 +379,7 @@ fn functions_of_elements_are_fused_and_of_blocks_are_not() {
     assert_eq!(kinds(&p), ["elementwise"]);
     let own =
         Program::replacing(std::slice::from_ref(&at), |e| e.attachment().map(|_| Op::Literal { id: 3 }));
-    assert_eq!(kinds(&Plan::of(&own).unwrap()), ["literal"]);
+    assert_eq!(kinds(&Lowered::of(&own).unwrap().plan), ["literal"]);
     let blocks = x.unary(UnaryOp::Neg).unwrap().map_blocks(kernel(1)).unwrap();
     let p = plan(&[blocks
         .rechunk(&Chunks::from(7))
@@ -461,7 +467,7 @@ proptest! {
             }
         }
         let program = Program::new(&[e.clone(), e]);
-        let plan = Plan::of(&program).expect("a plan");
+        let plan = Lowered::of(&program).expect("a plan").plan;
         check_both_directions(&plan);
         check_needs(&plan);
     }

@@ -5,7 +5,8 @@
 use std::io;
 use std::ops::Range;
 use thiserror::Error;
-use tilework_expr::{DType, debug_is_display};
+use tilework_expr::DType;
+use tilework_plan::debug_is_display;
 
 /// A failure to open, read or write an array file; `path` is the file, with the member or the array inside it.
 #[derive(Error)]

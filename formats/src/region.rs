@@ -4,7 +4,7 @@
 
 use crate::FormatError;
 use std::ops::Range;
-use tilework_expr::Steps;
+use tilework_plan::Steps;
 
 /// The bytes of an array of this shape, in `usize` and with every length in `usize`.
 pub(crate) fn checked_shape(

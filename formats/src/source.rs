@@ -8,7 +8,8 @@ use crate::zarr::ZarrReader;
 use crate::{FormatError, beside, npz, region};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
-use tilework_expr::{DType, Steps, Stored};
+use tilework_expr::DType;
+use tilework_plan::{Steps, Stored};
 
 /// Where an array is stored: plain data, so that it can travel and be opened by whoever reads the array.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]

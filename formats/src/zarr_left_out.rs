@@ -4,7 +4,7 @@ use crate::{ArrayMeta, FormatError, IfExists, ZarrSpec, ZarrTarget};
 use std::convert::Infallible;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
-use tilework_expr::Steps;
+use tilework_plan::Steps;
 
 fn left_out(path: &Path) -> FormatError {
     FormatError::LeftOut { path: path.display().to_string() }

@@ -15,11 +15,12 @@ mod support;
 
 use std::fs;
 use support::{Fixture, boxes, dtypes, pattern, slice, whole};
-use tilework_expr::{DType, Steps};
+use tilework_expr::DType;
 use tilework_formats::{
     ArraySource, FormatError, IfExists, NpyWriter, ZarrCodec, ZarrSpec, ZarrTarget, ZarrVersion, npz_members,
     write_npy,
 };
+use tilework_plan::Steps;
 
 /// Reads many boxes of `source` and compares each with the slice of the whole array.
 fn check(source: &ArraySource, shape: &[usize], dtype: DType, expected: &[u8]) {

@@ -3,8 +3,10 @@
 //! Owns the four closed lists of what one side can say to the other. Must not know transports.
 
 use std::sync::Arc;
-use tilework_expr::{Instruction, JobId, LeaseId, Program, Report, TaskKey, Update, WorkerId};
-use tilework_scheduler_core::{ClientHello, ClientId, Hello};
+use tilework_expr::Program;
+use tilework_plan::{
+    ClientHello, ClientId, Hello, Instruction, JobId, LeaseId, Report, TaskKey, Update, WorkerId,
+};
 
 /// From a worker to the scheduler.
 #[derive(Clone, PartialEq, Debug)]
@@ -24,8 +26,13 @@ pub enum FromWorker {
 pub enum ToWorker {
     /// Its number. First, and once.
     Welcome(WorkerId),
-    /// What to do, in order.
-    Instructions(Vec<Instruction>),
+    /// What to do.
+    Instructions {
+        /// What the jobs are made of that are defined.
+        programs: Vec<(JobId, Arc<Program>)>,
+        /// The instructions, in order.
+        instructions: Vec<Instruction>,
+    },
     /// The scheduler ends the connection with this worker, which may come back, and why. Last.
     Closing(String),
     /// The scheduler does not take this worker as things are (its name is taken), and why. Last.

@@ -10,8 +10,8 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use tilework_expr::{JobId, LeaseId, Program, TaskKey, WorkerId};
-use tilework_scheduler_core::{ClientHello, ClientId, Hello};
+use tilework_expr::Program;
+use tilework_plan::{ClientHello, ClientId, Hello, JobId, LeaseId, TaskKey, WorkerId};
 use tokio::sync::mpsc;
 
 /// Messages of one worker that wait for the scheduler; the worker then waits too.

@@ -6,13 +6,14 @@
 use crate::Transport;
 use crate::journal::Journal;
 use crate::leases::Leases;
-use crate::planner::Planner;
+use crate::planner::{Planned, Planner};
+use crate::works::{Work, Works};
 use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
-use tilework_expr::{JobId, Update, WorkerId};
+use tilework_plan::{ClientId, ClusterState, Hello, JobId, JobNumber, Update, WorkerId};
 use tilework_proto::session::{UPDATE_QUEUE_MAX, client_of};
 use tilework_proto::{FromClient, FromWorker, ToClient, ToWorker};
-use tilework_scheduler_core::{Action, ClientId, ClusterState, Event, Hello, JobNumber, Prepared, Scheduler};
+use tilework_scheduler_core::{Action, Event, Scheduler};
 use tokio::sync::mpsc::{self, error::TrySendError};
 use tokio::sync::oneshot;
 use tracing::{debug, warn};
@@ -46,11 +47,11 @@ pub(crate) enum Post {
         /// The message, or why it is none.
         message: Result<FromClient, String>,
     },
-    /// A client submitted a program, which is planned.
+    /// A client submitted a program, which was planned.
     Submitted {
         client: ClientId,
         job: JobId,
-        prepared: Prepared,
+        planned: Planned,
     },
     ClientGone {
         client: ClientId,
@@ -94,6 +95,7 @@ struct Driver {
     settling: bool,
     journal: Journal,
     leases: Leases,
+    works: Works,
 }
 
 /// Runs until [`Post::Stop`], or until nobody can post any more.
@@ -108,6 +110,7 @@ pub(crate) async fn drive(core: Scheduler, mut posts: mpsc::Receiver<Post>, tran
         settling: false,
         journal: Journal::default(),
         leases: Leases::drawn(),
+        works: Works::default(),
     };
     let stopped_by = loop {
         let wake = driver.core.next_wake_us().map(|us| driver.started + Duration::from_micros(us));
@@ -168,12 +171,16 @@ impl Driver {
                     .insert(client, ClientLine { updates, next_job: 0, introduced: false, _line: line });
             }
             Post::FromClient { client, message } => self.client_said(client, message),
-            Post::Submitted { client, job, prepared } => self.submitted(client, job, prepared),
+            Post::Submitted { client, job, planned } => self.submitted(client, job, planned),
             Post::ClientGone { client } => self.client_gone(client),
             // The asker may have gone; that is its business.
-            Post::State(reply) => drop(reply.send(self.core.state(self.now_us()))),
+            Post::State(reply) => {
+                let mut state = self.core.state(self.now_us());
+                self.works.describe(&mut state);
+                drop(reply.send(state));
+            }
             Post::Cancel { number, by, reply } => {
-                let job = self.core.job_numbered(number);
+                let job = self.works.numbered(number);
                 if let Some(job) = job {
                     self.handle(Event::JobCancelled { job, by });
                 }
@@ -232,14 +239,16 @@ impl Driver {
         }
     }
 
-    fn submitted(&mut self, client: ClientId, job: JobId, prepared: Prepared) {
-        let Some(line) = self.clients.get_mut(&client) else { return drop_elsewhere(prepared) };
+    fn submitted(&mut self, client: ClientId, job: JobId, planned: Planned) {
+        let Some(line) = self.clients.get_mut(&client) else { return drop_elsewhere(planned) };
         let (owner, n) = client_of(job);
         if owner != client || u64::from(n) < line.next_job {
-            drop_elsewhere(prepared);
+            drop_elsewhere(planned);
             return self.not_its_job(client, job);
         }
         line.next_job = u64::from(n) + 1;
+        let Planned { work, prepared } = planned;
+        self.works.insert(job, work);
         self.handle(Event::JobSubmitted { job, client, prepared });
     }
 
@@ -280,14 +289,22 @@ impl Driver {
     fn act(&mut self, action: Action) {
         match action {
             Action::Tell { worker, instructions } => {
-                self.tell(worker, ToWorker::Instructions(self.leases.instructions(instructions)));
+                let programs = self.works.defined(&instructions);
+                let instructions = self.leases.instructions(instructions);
+                self.tell(worker, ToWorker::Instructions { programs, instructions });
             }
             Action::Update { job, update } => self.update(job, self.leases.update(update)),
             Action::Disconnect { worker, why } => self.close_worker(worker, why, ToWorker::Closing),
             Action::Refuse { worker, why } => self.close_worker(worker, why, ToWorker::Refused),
+            Action::Forget(job) => {
+                if let Some(work) = self.works.remove(job).filter(Work::is_large) {
+                    drop_elsewhere(work);
+                }
+            }
             Action::Began { job, number, client, n_tasks } => {
+                self.works.number(job, number);
                 let now_us = self.now_us();
-                self.journal.job_began(now_us, (number, client), n_tasks, || self.core.title(job));
+                self.journal.job_began(now_us, (number, client), n_tasks, || self.works.title(job));
             }
             Action::Ended { number, end, figures, .. } => {
                 let now_us = self.now_us();
@@ -406,7 +423,7 @@ impl ClientWay {
         let client = self.client;
         match self.transport.carry(message) {
             Ok(FromClient::Submit { job, program }) => {
-                Post::Submitted { client, job, prepared: self.planner.prepare(job, program).await }
+                Post::Submitted { client, job, planned: self.planner.plan(job, program).await }
             }
             message => Post::FromClient { client, message },
         }

@@ -8,12 +8,12 @@ use crate::planner::Planner;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use tilework_cluster::who::Who;
-use tilework_expr::WorkerId;
+use tilework_plan::{ClientHello, ClientId, ClusterState, Hello, JobNumber, WorkerId};
 use tilework_proto::session::{
     BoxFuture, INSTRUCTION_QUEUE_MAX, REPORT_QUEUE_MAX, REQUEST_QUEUE_MAX, UPDATE_QUEUE_MAX,
 };
 use tilework_proto::{ClientLink, ClientSession, FromClient, LinkError, ToClient, WorkerLink, WorkerSession};
-use tilework_scheduler_core::{ClientHello, ClientId, ClusterState, Hello, JobNumber, Limits, Scheduler};
+use tilework_scheduler_core::{Limits, Scheduler};
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
 

@@ -4,9 +4,9 @@
 //! anything.
 
 use std::collections::BTreeMap;
-use tilework_expr::quantities::{bytes, count, counted, time_us};
-use tilework_expr::{Figures, JobError, WorkerId};
-use tilework_scheduler_core::{ClientHello, ClientId, Hello, JobEnd, JobNumber};
+use tilework_plan::quantities::{bytes, count, counted, time_us};
+use tilework_plan::{ClientHello, ClientId, Figures, Hello, JobError, JobNumber, WorkerId};
+use tilework_scheduler_core::JobEnd;
 use tracing::{Level, info, warn};
 
 /// Lines about jobs in a minute; what would be more is counted.

@@ -4,7 +4,7 @@
 //! Owns the key. The state machine counts its leases and relies on their order; must not know what a lease is for.
 
 use std::hash::{BuildHasher, DefaultHasher, Hash, Hasher, RandomState};
-use tilework_expr::{Instruction, LeaseId, Report, Update};
+use tilework_plan::{Instruction, LeaseId, Report, Update};
 
 /// Rounds of the permutation; four suffice against whoever sees some of its values.
 const ROUNDS: u32 = 4;

@@ -20,13 +20,15 @@ pub mod remote;
 #[cfg(feature = "grpc")]
 mod run;
 mod transport;
+mod works;
 
 pub use handle::{SchedulerHandle, StoppedError};
 #[cfg(feature = "grpc")]
 pub use run::{Config, RunError, run};
-pub use tilework_proto::{ClientLink, ClientSession, LinkError, WorkerLink, WorkerSession};
-pub use tilework_scheduler_core::{
-    ClientHello, ClientId, ClientSummary, ClusterState, Hello, JobNumber, JobState, Limits, StageCounts,
+pub use tilework_plan::{
+    ClientHello, ClientId, ClientSummary, ClusterState, Hello, JobNumber, JobState, StageCounts,
     WorkerSummary,
 };
+pub use tilework_proto::{ClientLink, ClientSession, LinkError, WorkerLink, WorkerSession};
+pub use tilework_scheduler_core::Limits;
 pub use transport::Transport;

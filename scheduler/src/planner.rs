@@ -3,8 +3,10 @@
 //!
 //! Owns how many are planned at once. Must not know what becomes of plans.
 
+use crate::works::Work;
 use std::sync::Arc;
-use tilework_expr::{JobId, Program};
+use tilework_expr::{Lowered, Program};
+use tilework_plan::JobId;
 use tilework_scheduler_core::Prepared;
 use tokio::sync::Semaphore;
 
@@ -26,15 +28,43 @@ impl Default for Planner {
 }
 
 impl Planner {
-    /// A program with its plan.
-    pub(crate) async fn prepare(&self, job: JobId, program: Arc<Program>) -> Prepared {
+    /// A program that is to be submitted as `job`, planned.
+    pub(crate) async fn plan(&self, job: JobId, program: Arc<Program>) -> Planned {
         if program.planning_effort(SMALL_MAX) < SMALL_MAX {
-            return Prepared::of(job, program);
+            return Planned::of(job, program);
         }
         let permit = self.permits.acquire().await.expect("the semaphore is never closed");
-        let planned = Arc::clone(&program);
-        let prepared = tokio::task::spawn_blocking(move || Prepared::of(job, planned)).await;
+        let planned = tokio::task::spawn_blocking({
+            let program = Arc::clone(&program);
+            move || Planned::of(job, program)
+        });
+        let planned = planned.await;
         drop(permit);
-        prepared.unwrap_or_else(|error| Prepared::refused(program, format!("it cannot be planned: {error}")))
+        planned.unwrap_or_else(|error| {
+            let prepared = Prepared::refused(format!("it cannot be planned: {error}"));
+            Planned { work: Work { program, lowered: None }, prepared }
+        })
+    }
+}
+
+/// A program that was planned.
+#[derive(Debug)]
+pub(crate) struct Planned {
+    pub work: Work,
+    pub prepared: Prepared,
+}
+
+impl Planned {
+    fn of(job: JobId, program: Arc<Program>) -> Planned {
+        match Lowered::of(&program).map(Arc::new) {
+            Ok(lowered) => {
+                let prepared = Prepared::of(job, lowered.plan.clone());
+                Planned { work: Work { program, lowered: Some(lowered) }, prepared }
+            }
+            Err(why) => {
+                let prepared = Prepared::refused(why.to_string());
+                Planned { work: Work { program, lowered: None }, prepared }
+            }
+        }
     }
 }

@@ -8,8 +8,8 @@ use crate::setup::JobSetup;
 use crate::world::{Ev, World};
 use std::collections::BTreeMap;
 use tilework_client_core::{Action, Event as Gathered, Gather, GetId};
-use tilework_expr::{Holding, JobError, JobId, StageKind, TaskKey, Update, WorkerId};
-use tilework_scheduler_core::{ClientId, Event, Prepared};
+use tilework_plan::{ClientId, Holding, JobError, JobId, Origin, TaskKey, Update, WorkerId};
+use tilework_scheduler_core::{Event, Prepared};
 
 /// The longest that reading outputs may take from when they were announced last, microseconds.
 const READ_US_MAX: u64 = 3_000_000;
@@ -77,9 +77,9 @@ impl World {
         if job.released {
             return;
         }
-        let (client, program) = (ClientId(job.setup.client), job.setup.program.clone());
-        self.reference.insert(id, job.setup.plan.clone());
-        let prepared = Prepared::of(id, program);
+        let (client, plan) = (ClientId(job.setup.client), job.setup.plan.clone());
+        self.reference.insert(id, plan.clone());
+        let prepared = Prepared::of(id, plan);
         self.client_sends(Event::JobSubmitted { job: id, client, prepared });
     }
 
@@ -90,8 +90,8 @@ impl World {
         match update {
             Update::Progress { done, total } => assert!(done <= total, "{done} of {total} tasks are done"),
             Update::Upload { lease, tasks, literal, worker, .. } => {
-                let kind = &self.reference.plan(id).stage(tasks.stage).kind.clone();
-                assert_eq!(*kind, StageKind::Literal { id: literal }, "an upload of the wrong literal");
+                let origin = self.reference.plan(id).stage(tasks.stage).origin.clone();
+                assert_eq!(origin, Origin::Client { id: literal }, "an upload of the wrong literal");
                 for key in tasks.keys() {
                     let n = self.jobs[id.0 as usize].puts.entry(key).or_default();
                     *n += 1;
@@ -132,7 +132,7 @@ impl World {
             let all = (0..plan.n_tasks(stage)).map(|c| TaskKey {
                 job: id,
                 stage,
-                chunk: tilework_expr::ChunkIdx(c),
+                chunk: tilework_plan::ChunkIdx(c),
             });
             let want: Vec<TaskKey> = all.map(|k| self.reference.canonical(k)).collect();
             assert_eq!(got, want, "{id:?}: chunks announced");

@@ -7,7 +7,7 @@ use crate::faults::Fault;
 use crate::node::Node;
 use crate::world::{OPERATOR, World};
 use std::collections::{BTreeMap, BTreeSet};
-use tilework_expr::{ChunkIdx, JobError, JobId, StageIdx, TaskKey, Update, WorkerId};
+use tilework_plan::{ChunkIdx, JobError, JobId, StageIdx, TaskKey, Update, WorkerId};
 use tilework_worker_core::Source;
 
 impl World {
@@ -123,7 +123,7 @@ impl World {
             }
             JobError::Foreign { .. } => {
                 let has_functions =
-                    |j: u64| self.reference.plan(JobId(j)).stages.iter().any(|s| s.kernel().is_some());
+                    |j: u64| self.reference.plan(JobId(j)).stages.iter().any(|s| s.calls.is_some());
                 assert!(self.setup.mixed && (0..=i as u64).any(has_functions), "job {i} was refused");
                 self.counts.add(Fault::Foreign);
             }

@@ -3,7 +3,7 @@
 //! Knows what a driver does with each action. Must not know the scheduler.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use tilework_expr::{LeaseId, TaskKey, WorkerId};
+use tilework_plan::{LeaseId, TaskKey, WorkerId};
 use tilework_worker_core::{Feed, Source, SpillId, Worker};
 
 /// A task that the driver was given.

@@ -6,7 +6,7 @@
 use crate::faults::Fault;
 use crate::world::{Ev, World};
 use std::collections::VecDeque;
-use tilework_expr::WorkerId;
+use tilework_plan::WorkerId;
 use tilework_worker_core::Whence;
 
 /// What a slow scheduler does not take longer for than a stopped one would be noticed, microseconds.

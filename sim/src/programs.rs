@@ -6,9 +6,10 @@ use crate::rng::Rng;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use tilework_expr::{
-    AxisChunks, BinaryOp, Boundary, ChunkIdx, Chunks, DType, Dist, Expr, FileKind, FileRef, Fold, Grid, Halo,
-    Kernel, Plan, Program, SliceArg, StageIdx, Stored, UnaryOp,
+    AxisChunks, BinaryOp, Boundary, Chunks, DType, Dist, Expr, FileKind, FileRef, Fold, Halo, Kernel,
+    Lowered, Program, SliceArg, UnaryOp,
 };
+use tilework_plan::{ChunkIdx, Grid, Plan, StageIdx, Stored};
 
 /// Tasks of a program, at most.
 const TASKS_MAX: u64 = 70;
@@ -22,16 +23,17 @@ pub(crate) struct Earlier {
     pub dtype: DType,
 }
 
-/// A random program and its plan.
-pub(crate) fn random(rng: &mut Rng, earlier: &[Earlier]) -> (Arc<Program>, Arc<Plan>) {
+/// A random program, lowered.
+pub(crate) fn random(rng: &mut Rng, earlier: &[Earlier]) -> Lowered {
     loop {
         let outputs = expressions(rng, earlier);
         let program = Program::new(&outputs);
-        let plan = Plan::of(&program).expect("built expressions can be planned");
+        let lowered = Lowered::of(&program).expect("built expressions can be planned");
+        let plan = &lowered.plan;
         let tasks: u64 = plan.stages.iter().map(|s| s.grid.n_chunks()).sum();
         if (1..=TASKS_MAX).contains(&tasks) {
-            check_needs(&plan);
-            return (Arc::new(program), Arc::new(plan));
+            check_needs(plan);
+            return lowered;
         }
     }
 }

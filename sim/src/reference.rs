@@ -6,7 +6,7 @@ use crate::programs::needed;
 use crate::rng::mix;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use tilework_expr::{ChunkIdx, JobId, Plan, StageIdx, StageKind, TaskKey};
+use tilework_plan::{ChunkIdx, JobId, Origin, Plan, StageIdx, TaskKey};
 
 /// The plans of all jobs, and the contents of their chunks as far as they were asked for.
 #[derive(Default)]
@@ -34,10 +34,10 @@ impl Reference {
 
     /// A chunk's name by its maker.
     pub fn canonical(&self, key: TaskKey) -> TaskKey {
-        match self.plans[&key.job].stage(key.stage).kind {
-            StageKind::Held { job, output } => {
-                let stage = self.plans[&JobId(job)].outputs[output as usize];
-                self.canonical(TaskKey { job: JobId(job), stage, chunk: key.chunk })
+        match self.plans[&key.job].stage(key.stage).origin {
+            Origin::Earlier { job, output } => {
+                let stage = self.plans[&job].outputs[output as usize];
+                self.canonical(TaskKey { job, stage, chunk: key.chunk })
             }
             _ => key,
         }

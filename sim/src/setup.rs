@@ -7,7 +7,7 @@ use crate::programs::{self, Earlier};
 use crate::rng::Rng;
 use std::sync::Arc;
 use tilework_client_core as client;
-use tilework_expr::{ChunkIdx, Plan, Program, StageIdx, StageKind};
+use tilework_plan::{ChunkIdx, Plan, StageIdx};
 use tilework_scheduler_core as scheduler;
 use tilework_worker_core as worker;
 
@@ -85,7 +85,6 @@ impl Planted {
 /// A job to submit.
 pub(crate) struct JobSetup {
     pub client: u64,
-    pub program: Arc<Program>,
     pub plan: Arc<Plan>,
     /// When it is submitted.
     pub at_us: u64,
@@ -214,17 +213,16 @@ fn jobs(rng: &mut Rng, task_us: u64) -> Vec<JobSetup> {
     let mut earlier: Vec<Earlier> = Vec::new();
     let mut at_us = 0;
     for id in 0..*rng.pick(&[1, 1, 1, 2, 2, 3]) {
-        let (program, plan) = programs::random(rng, &earlier);
+        let lowered = programs::random(rng, &earlier);
+        let plan = lowered.plan.clone();
         for (output, &stage) in plan.outputs.iter().enumerate() {
             let s = plan.stage(stage);
-            let (grid, dtype) = (s.out_grid.clone(), s.dtype());
+            let (grid, dtype) = (s.out_grid.clone(), lowered.dtype(stage));
             earlier.push(Earlier { job: id, output: output as u32, grid, dtype });
         }
         let any = |rng: &mut Rng| {
             let own = plan.stages.iter().enumerate();
-            let own: Vec<_> = own
-                .filter(|(_, s)| !matches!(s.kind, StageKind::Held { .. } | StageKind::Literal { .. }))
-                .collect();
+            let own: Vec<_> = own.filter(|(_, s)| !s.is_alias() && !s.is_upload()).collect();
             let (i, s) = own.get(rng.below(own.len() as u64) as usize)?;
             Some((StageIdx(*i as u32), ChunkIdx(rng.below(s.grid.n_chunks()))))
         };
@@ -237,7 +235,6 @@ fn jobs(rng: &mut Rng, task_us: u64) -> Vec<JobSetup> {
             bad: if rng.one_in(20) { any(rng) } else { None },
             deadly: if rng.one_in(30) { any(rng) } else { None },
             endless: if rng.one_in(30) { any(rng) } else { None },
-            program,
             plan,
         });
         at_us += rng.below(task_us * 30);

@@ -13,9 +13,9 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap, VecDeque};
 use tilework_client_core as client;
 use tilework_client_core::GetId;
-use tilework_expr::{Instruction, JobId, LeaseId, Report, TaskKey, Update, WorkerId};
+use tilework_plan::{Hello, Instruction, JobId, LeaseId, Report, TaskKey, Update, WorkerId};
 use tilework_scheduler_core as scheduler;
-use tilework_scheduler_core::{Hello, Scheduler};
+use tilework_scheduler_core::Scheduler;
 use tilework_worker_core as worker;
 use tilework_worker_core::{FetchId, SpillId, Whence, Worker};
 
@@ -150,6 +150,8 @@ pub(crate) struct World {
     pub tick_at_us: u64,
     pub nodes: Vec<Node>,
     pub conns: BTreeMap<WorkerId, Conn>,
+    /// Jobs of which nobody is to be told again.
+    pub(crate) forgotten: BTreeSet<JobId>,
     pub jobs: Vec<ClientJob>,
     pub reference: Reference,
     pub counts: FaultCounts,
@@ -198,6 +200,7 @@ impl World {
             tick_at_us: u64::MAX,
             nodes: Vec::new(),
             conns: BTreeMap::new(),
+            forgotten: BTreeSet::new(),
             jobs,
             reference: Reference::default(),
             counts: FaultCounts::default(),
@@ -360,6 +363,10 @@ impl World {
                     if instructions.iter().any(|i| matches!(i, Instruction::Revoke { .. })) {
                         self.counts.add(Fault::Revoked);
                     }
+                    for job in instructions.iter().filter_map(Instruction::defines) {
+                        let planned = worker::Planned::of(self.reference.plan(job));
+                        self.worker_handles(node, worker::Event::Planned { job, planned });
+                    }
                     self.worker_handles(node, worker::Event::Told(instructions));
                 }
             }
@@ -423,6 +430,9 @@ impl World {
                     let at = self.client_us;
                     self.at(at, Ev::ClientHears { job, update });
                 }
+                scheduler::Action::Forget(job) => {
+                    assert!(self.forgotten.insert(job), "{job:?} is forgotten a second time");
+                }
                 scheduler::Action::Began { .. } | scheduler::Action::Ended { .. } => {}
                 scheduler::Action::Disconnect { worker, .. } | scheduler::Action::Refuse { worker, .. } => {
                     if is_silence {
@@ -440,6 +450,9 @@ impl World {
     }
 
     fn tell(&mut self, conn: WorkerId, instructions: Vec<Instruction>) {
+        let late =
+            instructions.iter().filter_map(Instruction::defines).find(|job| self.forgotten.contains(job));
+        assert!(late.is_none(), "{conn:?} is told of {late:?}, which was forgotten");
         let delay = self.rng.delay_us(self.setup.latency_us);
         let now_us = self.now_us;
         let Some(c) = self.conns.get_mut(&conn) else { return };

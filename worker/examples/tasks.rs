@@ -3,7 +3,8 @@
 
 use std::sync::Arc;
 use std::time::Instant;
-use tilework_expr::{DType, Fold, Grid, Node, NodeIdx, Op, Program, Scalar, Update};
+use tilework_expr::{DType, Fold, Node, NodeIdx, Op, Program, Scalar};
+use tilework_plan::{Grid, Update};
 use tilework_proto::ToClient;
 use tilework_scheduler::{Limits, SchedulerHandle};
 use tilework_worker::{Config, LocalPeers, WorkerHandle};

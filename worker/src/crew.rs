@@ -12,8 +12,9 @@ use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
-use tilework_expr::{LeaseId, Plan, TaskError, TaskKey};
+use tilework_expr::Lowered;
 use tilework_kernels::Feed;
+use tilework_plan::{LeaseId, TaskError, TaskKey};
 use tilework_worker_core::{Event, Source};
 use tokio::sync::mpsc;
 
@@ -53,7 +54,7 @@ impl Running {
 pub(crate) struct Job {
     pub lease: LeaseId,
     pub task: TaskKey,
-    pub plan: Arc<Plan>,
+    pub lowered: Arc<Lowered>,
     pub feeds: Vec<Feed>,
     pub running: Arc<Running>,
     /// The connection under which it was asked for.
@@ -152,9 +153,9 @@ impl Queue {
 
     /// Computes a task and keeps its chunk; says how it ended, and how long it took.
     fn end_of(&self, job: Job) -> (Event, u64) {
-        let Job { lease, task, plan, feeds, running, epoch } = job;
+        let Job { lease, task, lowered, feeds, running, epoch } = job;
         running.begin();
-        let (result, busy_us) = compute(&plan, task, &feeds, &running.stop);
+        let (result, busy_us) = compute(&lowered, task, &feeds, &running.stop);
         drop(feeds);
         let result = result.map(|chunk| {
             self.store.insert(epoch, Source::Held(task), Stored { chunk, region: None });
@@ -180,7 +181,8 @@ pub(crate) fn finished(lease: LeaseId, task: TaskKey, result: Result<(), TaskErr
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tilework_expr::{ChunkIdx, Chunks, DType, Expr, Fold, JobId, Program, Scalar, StageIdx};
+    use tilework_expr::{Chunks, DType, Expr, Fold, Program, Scalar};
+    use tilework_plan::{ChunkIdx, JobId, StageIdx};
 
     /// The tasks of the first stage of a sum over so many chunks.
     fn jobs(n: u64) -> Vec<Job> {
@@ -188,11 +190,11 @@ mod tests {
         let ones = Expr::full(&[n as usize], &cut, Scalar::new(1.0)).unwrap();
         assert_eq!(ones.dtype(), DType::F64);
         let sum = ones.reduce_all(Fold::Sum).unwrap();
-        let plan = Arc::new(Plan::of(&Program::new(&[sum])).unwrap());
+        let lowered = Arc::new(Lowered::of(&Program::new(&[sum])).unwrap());
         let job = |chunk| Job {
             lease: LeaseId(1),
             task: TaskKey { job: JobId(1), stage: StageIdx(0), chunk: ChunkIdx(chunk) },
-            plan: plan.clone(),
+            lowered: lowered.clone(),
             feeds: Vec::new(),
             running: Arc::default(),
             epoch: Epoch::default(),

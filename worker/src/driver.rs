@@ -16,11 +16,11 @@ use crate::store::{Epoch, Store, Stored};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use tilework_expr::{Instruction, LeaseId, Plan, Region, Report, TaskError, TaskKey, WorkerId};
+use tilework_expr::Lowered;
 use tilework_kernels::{Feed, FreedShare};
+use tilework_plan::{Hello, Instruction, LeaseId, Region, Report, TaskError, TaskKey, WorkerId};
 use tilework_proto::{FromWorker, LinkError, ToWorker, WorkerLink, WorkerSession};
-use tilework_scheduler_core::Hello;
-use tilework_worker_core::{Action, Event, FetchId, Source, SpillId, Whence, Worker};
+use tilework_worker_core::{Action, Event, FetchId, Planned, Source, SpillId, Whence, Worker};
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::JoinSet;
 use tracing::{debug, error, info, warn};
@@ -407,7 +407,7 @@ impl Driver {
 
     fn told_one(&mut self, message: ToWorker) -> Option<SessionEnd> {
         match message {
-            ToWorker::Instructions(instructions) => match planning::of(instructions) {
+            ToWorker::Instructions { programs, instructions } => match planning::of(programs, instructions) {
                 Ok(planned) => self.instructed(planned),
                 Err(planning) => self.planning = Some(planning),
             },
@@ -433,15 +433,22 @@ impl Driver {
         self.handle([Event::Tick]);
     }
 
-    fn instructed(&mut self, PlannedInstructions { instructions, planned }: PlannedInstructions) {
+    fn instructed(&mut self, PlannedInstructions { instructions, made }: PlannedInstructions) {
         let mut over = Vec::new();
-        for (job, planned) in &planned {
-            match planned.plan() {
-                Ok(plan) => self.shared.plans.define(*job, plan.clone()),
-                Err(error) => tracing::error!(job = job.0, error, "a program that cannot be planned"),
-            }
+        for (job, made) in made {
+            let planned = match made {
+                Ok(lowered) => {
+                    let plan = lowered.plan.clone();
+                    self.shared.plans.define(job, lowered);
+                    Planned::of(plan)
+                }
+                Err(error) => {
+                    error!(job = job.0, error, "a program that cannot be planned");
+                    Planned::failed(error)
+                }
+            };
+            self.handle([Event::Planned { job, planned }]);
         }
-        self.handle(planned.into_iter().map(|(job, planned)| Event::Planned { job, planned }));
         for instruction in &instructions {
             if let Instruction::Forget(job) = instruction {
                 over.extend(self.shared.plans.of(*job));
@@ -616,15 +623,15 @@ impl Driver {
     fn run(&mut self, lease: LeaseId, task: TaskKey, feeds: &[tilework_worker_core::Feed]) {
         let running = Arc::new(Running::default());
         self.running.insert(task, (lease, running.clone()));
-        let (plan, feeds) = match self.prepare(task, feeds) {
+        let (lowered, feeds) = match self.prepare(task, feeds) {
             Ok(prepared) => prepared,
             Err(error) => return self.post(async move { finished(lease, task, Err(error), 0) }),
         };
         let epoch = self.epoch;
-        if !Sources::serves(&plan.stage(task.stage).kind) {
-            return self.jobs.push(Job { lease, task, plan, feeds, running, epoch });
+        if !Sources::serves(&lowered.work(task.stage).kind) {
+            return self.jobs.push(Job { lease, task, lowered, feeds, running, epoch });
         }
-        let performed = self.sources.clone().perform((plan, task), feeds, running);
+        let performed = self.sources.clone().perform((lowered, task), feeds, running);
         let store = self.shared.store.clone();
         self.post(async move {
             let (result, busy_us) = performed.await;
@@ -649,15 +656,15 @@ impl Driver {
         });
     }
 
-    /// The plan of a task and its inputs' elements.
+    /// What a task is one of, and its inputs' elements.
     fn prepare(
         &self,
         task: TaskKey,
         feeds: &[tilework_worker_core::Feed],
-    ) -> Result<(Arc<Plan>, Vec<Feed>), TaskError> {
+    ) -> Result<(Arc<Lowered>, Vec<Feed>), TaskError> {
         let missing = |what: String| TaskError::Worker(format!("{what} is not on this worker"));
-        let plan = self.shared.plans.of(task.job).ok_or_else(|| missing(format!("job {}", task.job.0)))?;
-        let stage = plan.stage(task.stage);
+        let lowered = self.shared.plans.of(task.job).ok_or_else(|| missing(format!("job {}", task.job.0)))?;
+        let (plan, stage) = (&lowered.plan, lowered.plan.stage(task.stage));
         let feed = |f: &tilework_worker_core::Feed| {
             let stored =
                 self.shared.store.get(&f.source).ok_or_else(|| missing(format!("chunk {:?}", f.key)))?;
@@ -666,7 +673,7 @@ impl Driver {
             Ok(Feed { slot: f.slot, chunk_idx: f.key.chunk, region, chunk: stored.chunk })
         };
         let feeds = feeds.iter().map(feed).collect::<Result<_, _>>()?;
-        Ok((plan, feeds))
+        Ok((lowered, feeds))
     }
 }
 
@@ -698,7 +705,7 @@ async fn ended(from_scheduler: &mut mpsc::Receiver<ToWorker>) -> SessionEnd {
             ToWorker::Closing(why) => return SessionEnd::Closing(why),
             ToWorker::Refused(why) => return SessionEnd::Refused(why),
             ToWorker::Ended => return SessionEnd::Ended,
-            ToWorker::Instructions(_) | ToWorker::Welcome(_) => {}
+            ToWorker::Instructions { .. } | ToWorker::Welcome(_) => {}
         }
     }
     SessionEnd::Lost

@@ -8,10 +8,10 @@ use crate::pool::Pool;
 use crate::spill::{self, Disk, Spill, SpillError};
 use std::sync::Arc;
 use std::time::Duration;
-use tilework_expr::{DType, LeaseId, TaskKey, WorkerId, region_shape};
+use tilework_expr::DType;
 use tilework_kernels::{Chunk, Plane};
+use tilework_plan::{Hello, LeaseId, TaskKey, WorkerId, region_shape};
 use tilework_proto::WorkerLink;
-use tilework_scheduler_core::Hello;
 use tilework_worker_core::{Event, Limits, Worker};
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::JoinHandle;
@@ -287,9 +287,9 @@ impl Putter {
         dtypes: &[DType],
         shape: &[usize],
     ) -> Result<(), PutError> {
-        let plan = self.shared.plans.literal_plan(lease, key).await.map_err(PutError::Refused)?;
-        let expected = region_shape(&plan.out_region(key.stage, key.chunk));
-        let planes = &plan.stage(key.stage).planes;
+        let job = self.shared.plans.literal_plan(lease, key).await.map_err(PutError::Refused)?;
+        let expected = region_shape(&job.plan.out_region(key.stage, key.chunk));
+        let planes = &job.work(key.stage).planes;
         if dtypes == *planes && shape == expected {
             return Ok(());
         }

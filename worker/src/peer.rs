@@ -18,8 +18,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tilework_cluster::security::{Identity, TokenAttach};
 use tilework_cluster::transport::{ConnectError, connect_once};
-use tilework_expr::{DType, LeaseId, Region, TaskKey, WorkerId};
+use tilework_expr::DType;
 use tilework_kernels::{Chunk, ChunkError, ChunkWriter};
+use tilework_plan::{LeaseId, Region, TaskKey, WorkerId};
 use tilework_proto::convert::Wire;
 use tilework_proto::limits::PLANES_MAX;
 use tilework_proto::session::BoxFuture;
@@ -537,7 +538,7 @@ impl Room {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tilework_expr::{ChunkIdx, JobId, StageIdx};
+    use tilework_plan::{ChunkIdx, JobId, StageIdx};
 
     #[tokio::test]
     async fn connections_that_were_not_made_do_not_stay() {

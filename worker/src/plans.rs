@@ -5,7 +5,8 @@
 use std::collections::HashMap;
 use std::sync::{Arc, RwLock};
 use std::time::Duration;
-use tilework_expr::{Instruction, JobId, LeaseId, Plan, Region, StageKind, TaskKey, TaskRange};
+use tilework_expr::Lowered;
+use tilework_plan::{Instruction, JobId, LeaseId, Region, Stage, TaskKey, TaskRange};
 use tokio::sync::Notify;
 
 /// How long a put waits for the lease that it names.
@@ -13,7 +14,7 @@ const LEASE_WAIT_MAX: Duration = Duration::from_secs(5);
 
 #[derive(Debug, Default)]
 struct Known {
-    plans: HashMap<JobId, Arc<Plan>>,
+    plans: HashMap<JobId, Arc<Lowered>>,
     /// Leases of literals.
     literals: HashMap<LeaseId, TaskRange>,
 }
@@ -35,17 +36,17 @@ impl Plans {
     }
 
     /// A job that the scheduler is about to speak of was planned.
-    pub(crate) fn define(&self, job: JobId, plan: Arc<Plan>) {
-        self.write().plans.insert(job, plan);
+    pub(crate) fn define(&self, job: JobId, lowered: Arc<Lowered>) {
+        self.write().plans.insert(job, lowered);
     }
 
     /// Learns from what the scheduler said.
     pub(crate) fn learn(&self, instruction: &Instruction) {
         match instruction {
             Instruction::Lease { lease, tasks, .. } => {
-                let plan = self.of(tasks.job);
-                let stage = plan.as_ref().and_then(|p| p.stages.get(tasks.stage.0 as usize));
-                if stage.is_some_and(|s| matches!(s.kind, StageKind::Literal { .. })) {
+                let job = self.of(tasks.job);
+                let stage = job.as_ref().and_then(|job| job.plan.stages.get(tasks.stage.0 as usize));
+                if stage.is_some_and(Stage::is_upload) {
                     self.write().literals.insert(*lease, tasks.clone());
                     self.grown.notify_waiters();
                 }
@@ -64,19 +65,19 @@ impl Plans {
         *self.write() = Known::default();
     }
 
-    /// The plan of a job.
-    pub(crate) fn of(&self, job: JobId) -> Option<Arc<Plan>> {
+    /// The plan of a job, and what its tasks do.
+    pub(crate) fn of(&self, job: JobId) -> Option<Arc<Lowered>> {
         self.read().plans.get(&job).cloned()
     }
 
     /// The box of a chunk in the coordinates of its array.
     pub(crate) fn out_region(&self, key: TaskKey) -> Option<Region> {
-        let plan = self.of(key.job)?;
+        let plan = &self.of(key.job)?.plan;
         let exists = (key.stage.0 as usize) < plan.stages.len() && key.chunk.0 < plan.n_tasks(key.stage);
         exists.then(|| plan.out_region(key.stage, key.chunk))
     }
 
-    fn literal(&self, lease: LeaseId, key: TaskKey) -> Option<Result<Arc<Plan>, String>> {
+    fn literal(&self, lease: LeaseId, key: TaskKey) -> Option<Result<Arc<Lowered>, String>> {
         let known = self.read();
         let tasks = known.literals.get(&lease)?;
         let inside = tasks.job == key.job && tasks.stage == key.stage && tasks.chunks.contains(&key.chunk.0);
@@ -88,7 +89,7 @@ impl Plans {
     ///
     /// # Errors
     /// In words, where there is no such lease or the chunk is not of it.
-    pub(crate) async fn literal_plan(&self, lease: LeaseId, key: TaskKey) -> Result<Arc<Plan>, String> {
+    pub(crate) async fn literal_plan(&self, lease: LeaseId, key: TaskKey) -> Result<Arc<Lowered>, String> {
         let known = async {
             loop {
                 let grown = self.grown.notified();

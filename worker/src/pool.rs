@@ -6,8 +6,9 @@ use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
-use tilework_expr::{Plan, TaskError, TaskKey};
+use tilework_expr::Lowered;
 use tilework_kernels::{Chunk, Feed, KernelError, execute, panic_text};
+use tilework_plan::{TaskError, TaskKey};
 
 thread_local! {
     static RUNS_TASKS: Cell<bool> = const { Cell::new(false) };
@@ -56,14 +57,14 @@ impl Pool {
 
 /// Computes one task and says how long it took, microseconds. A panic is an error of the operation.
 pub(crate) fn compute(
-    plan: &Plan,
+    lowered: &Lowered,
     task: TaskKey,
     feeds: &[Feed],
     stop: &AtomicBool,
 ) -> (Result<Chunk, TaskError>, u64) {
-    let name = plan.stage(task.stage).name();
+    let name = lowered.plan.stage(task.stage).name;
     let started = Instant::now();
-    let result = guarded(name, || execute(plan, task.stage, task.chunk, feeds, stop).map_err(of_kernel));
+    let result = guarded(name, || execute(lowered, task.stage, task.chunk, feeds, stop).map_err(of_kernel));
     (result, started.elapsed().as_micros() as u64)
 }
 

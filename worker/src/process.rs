@@ -14,7 +14,7 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 use tilework_cluster::{log, signals};
-use tilework_expr::WorkerId;
+use tilework_plan::WorkerId;
 
 /// Names what a process is to be instead of what its `main` would be; the settings come with it.
 pub const ROLE: &str = "TILEWORK_ROLE";

@@ -18,8 +18,8 @@ use std::time::Duration;
 use tilework_cluster::connection::{ConnectionError, ConnectionFile};
 use tilework_cluster::interfaces::{InterfaceError, Interfaces};
 use tilework_cluster::listen::{BindError, bind};
-use tilework_expr::WorkerId;
 use tilework_kernels::native::build_id;
+use tilework_plan::WorkerId;
 use tilework_proto::LinkError;
 use tracing::{info, warn};
 

@@ -22,8 +22,8 @@ use std::time::{Duration, Instant};
 use tilework_cluster::listen::Bound;
 use tilework_cluster::security::{Identity, TokenCheck};
 use tilework_cluster::transport::server_builder;
-use tilework_expr::{LeaseId, Region, TaskKey};
 use tilework_kernels::Chunk;
+use tilework_plan::{LeaseId, Region, TaskKey};
 use tilework_proto::convert::Wire;
 use tilework_proto::session::BoxFuture;
 use tilework_proto::wire::{ChunkRequest, Introduction, PutDone};
@@ -466,9 +466,9 @@ mod tests {
     async fn a_chunk_that_is_put_again_replaces_the_first_attempt() {
         let underway = Underway::default();
         let task = |chunk| TaskKey {
-            job: tilework_expr::JobId(1),
-            stage: tilework_expr::StageIdx(0),
-            chunk: tilework_expr::ChunkIdx(chunk),
+            job: tilework_plan::JobId(1),
+            stage: tilework_plan::StageIdx(0),
+            chunk: tilework_plan::ChunkIdx(chunk),
         };
         let (first, replaced) = underway.enter((LeaseId(7), task(1)));
         let (other, mine) = underway.enter((LeaseId(7), task(2)));

@@ -10,12 +10,10 @@ use std::path::Path;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Instant;
-use tilework_expr::{
-    DType, FileKind, FileRef, JobId, Plan, Reading, Region, StageKind, Steps, TaskError, TaskKey, region_len,
-    region_shape,
-};
+use tilework_expr::{DType, FileKind, FileRef, Lowered, StageKind};
 use tilework_formats::{ArrayReader, ArraySource, ArrayWriter, FormatError, ZarrTarget, ZarrVersion};
 use tilework_kernels::{Buffer, Chunk, Feed};
+use tilework_plan::{Extent, JobId, Origin, Region, Steps, TaskError, TaskKey, region_len, region_shape};
 use tokio::sync::Semaphore;
 
 type Opened<T> = Arc<OnceLock<Result<T, TaskError>>>;
@@ -94,7 +92,7 @@ impl Sources {
     /// Does one task, and says how long it took, microseconds. Waits for its turn.
     pub(crate) async fn perform(
         self: Arc<Self>,
-        (plan, task): (Arc<Plan>, TaskKey),
+        (lowered, task): (Arc<Lowered>, TaskKey),
         feeds: Vec<Feed>,
         running: Arc<Running>,
     ) -> (Result<Option<Chunk>, TaskError>, u64) {
@@ -102,8 +100,8 @@ impl Sources {
         let done = tokio::task::spawn_blocking(move || {
             running.begin();
             let started = Instant::now();
-            let name = plan.stage(task.stage).name();
-            let result = guarded(name, || self.perform_blocking(&plan, task, &feeds));
+            let name = lowered.plan.stage(task.stage).name;
+            let result = guarded(name, || self.perform_blocking(&lowered, task, &feeds));
             drop(permit);
             (result, started.elapsed().as_micros() as u64)
         });
@@ -115,39 +113,38 @@ impl Sources {
     ///
     /// # Errors
     /// A task that cannot be done, as a worker would report it; a panic in it is one.
-    pub fn perform_here(&self, plan: &Plan, task: TaskKey, feeds: &[Feed]) -> Result<Chunk, TaskError> {
-        let stage = plan.stage(task.stage);
-        if !Sources::serves(&stage.kind) {
-            return compute(plan, task, feeds, &AtomicBool::new(false)).0;
+    pub fn perform_here(&self, lowered: &Lowered, task: TaskKey, feeds: &[Feed]) -> Result<Chunk, TaskError> {
+        let kind = &lowered.work(task.stage).kind;
+        if !Sources::serves(kind) {
+            return compute(lowered, task, feeds, &AtomicBool::new(false)).0;
         }
-        let done = guarded(stage.name(), || self.perform_blocking(plan, task, feeds))?;
+        let done = guarded(kind.name(), || self.perform_blocking(lowered, task, feeds))?;
         Ok(done.unwrap_or(Chunk { planes: Vec::new() }))
     }
 
     fn perform_blocking(
         &self,
-        plan: &Plan,
+        lowered: &Lowered,
         task: TaskKey,
         feeds: &[Feed],
     ) -> Result<Option<Chunk>, TaskError> {
-        let stage = plan.stage(task.stage);
-        match &stage.kind {
-            StageKind::Read(reading) => {
-                let file = &reading.file;
+        let (stage, work) = (lowered.plan.stage(task.stage), lowered.work(task.stage));
+        match (&work.kind, &stage.origin) {
+            (StageKind::Read(file), Origin::File(extent)) => {
                 let slot = self.readers.slot(task.job, file);
                 let reader = slot.get_or_init(|| source_of(file).open().map_err(of_format)).as_ref();
                 let reader = reader.map_err(Clone::clone)?;
-                check_unchanged(reading, reader, stage.dtype())?;
+                check_unchanged((file, extent), reader, work.dtype())?;
                 let region = stage.out_grid.region(task.chunk);
-                read(reader, stage.dtype(), (&region, &reading.steps_of(&region))).map(Some)
+                read(reader, work.dtype(), (&region, &extent.steps_of(&region))).map(Some)
             }
-            StageKind::Write(file) => {
+            (StageKind::Write(file), _) => {
                 let slot = self.writers.slot(task.job, file);
                 let writer = slot.get_or_init(|| target_of(file)?.open().map_err(of_format)).as_ref();
                 let writer = writer.map_err(Clone::clone)?;
                 write(writer, feeds, &stage.grid.region(task.chunk)).map(|()| None)
             }
-            _ => Err(TaskError::Operation(format!("a {} task reads and writes no file", stage.name()))),
+            _ => Err(TaskError::Operation(format!("a {} task reads and writes no file", stage.name))),
         }
     }
 }
@@ -173,14 +170,18 @@ fn target_of(file: &FileRef) -> Result<ZarrTarget, TaskError> {
 }
 
 /// The file may have been replaced since the program was built.
-fn check_unchanged(reading: &Reading, reader: &ArrayReader, dtype: DType) -> Result<(), TaskError> {
+fn check_unchanged(
+    (file, extent): (&FileRef, &Extent),
+    reader: &ArrayReader,
+    dtype: DType,
+) -> Result<(), TaskError> {
     let meta = reader.meta();
-    if meta.shape == reading.shape && meta.dtype == dtype {
+    if meta.shape == extent.shape && meta.dtype == dtype {
         return Ok(());
     }
     Err(TaskError::Operation(format!(
         "{}: got shape {:?} of {}, expected {:?} of {dtype}: the file has changed",
-        reading.file.path, meta.shape, meta.dtype, reading.shape
+        file.path, meta.shape, meta.dtype, extent.shape
     )))
 }
 

@@ -13,8 +13,9 @@ use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
-use tilework_expr::{DType, TaskKey};
+use tilework_expr::DType;
 use tilework_kernels::Chunk;
+use tilework_plan::TaskKey;
 use tilework_worker_core::SpillId;
 
 /// Bytes that are checked together: what is read for the sake of a few bytes.
@@ -140,7 +141,7 @@ impl Writer {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tilework_expr::Region;
+    use tilework_plan::Region;
 
     fn disk() -> (tempfile::TempDir, Disk) {
         let dir = tempfile::tempdir().unwrap();

@@ -6,8 +6,8 @@
 use crate::spill::Spilled;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
-use tilework_expr::{Region, TaskKey};
 use tilework_kernels::Chunk;
+use tilework_plan::{Region, TaskKey};
 use tilework_worker_core::{Source, SpillId};
 use tokio::sync::Notify;
 
@@ -196,7 +196,8 @@ impl Store {
 mod tests {
     use super::*;
     use crate::spill::{Disk, Spill, open};
-    use tilework_expr::{ChunkIdx, DType, JobId, StageIdx};
+    use tilework_expr::DType;
+    use tilework_plan::{ChunkIdx, JobId, StageIdx};
     use tilework_worker_core::FetchId;
 
     const KEY: TaskKey = TaskKey { job: JobId(1), stage: StageIdx(0), chunk: ChunkIdx(0) };

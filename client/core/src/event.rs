@@ -1,7 +1,7 @@
 //! Everything that can happen while a result is gathered, and everything that is asked for.
 
 use std::fmt;
-use tilework_expr::{Holding, TaskKey, TaskRange, WorkerId};
+use tilework_plan::{Holding, TaskKey, TaskRange, WorkerId};
 
 /// One request for a chunk. Never used twice.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, PartialOrd, Ord)]

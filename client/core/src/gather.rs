@@ -8,7 +8,7 @@
 use crate::event::{Action, Event, GetId};
 use crate::limits::{Bug, Limits};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use tilework_expr::{Holding, TaskKey, TaskRange, WorkerId};
+use tilework_plan::{Holding, TaskKey, TaskRange, WorkerId};
 
 /// While a holder fails, the time from one look at the clock to the next, microseconds.
 const BEAT_US: u64 = 1_000_000;

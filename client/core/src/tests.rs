@@ -1,7 +1,7 @@
 //! Lists of what is asked for after each event.
 
 use super::*;
-use tilework_expr::{ChunkIdx, Holding, JobId, StageIdx, TaskKey, TaskRange, WorkerId};
+use tilework_plan::{ChunkIdx, Holding, JobId, StageIdx, TaskKey, TaskRange, WorkerId};
 
 const ONE: WorkerId = WorkerId(1);
 const TWO: WorkerId = WorkerId(2);

@@ -9,7 +9,8 @@ use crate::error::Result;
 use ndarray::Dimension;
 use std::cell::RefCell;
 use std::fmt;
-use tilework_expr::{AxisGrid, Element, Expr, SliceArg};
+use tilework_expr::{Element, Expr, SliceArg};
+use tilework_plan::AxisGrid;
 
 /// Axes that are cut in the middle, at most: of more, as many corners would be computed as they have together.
 const CUT_AXES_MAX: usize = 6;

@@ -14,8 +14,9 @@ use std::marker::PhantomData;
 use std::mem::MaybeUninit;
 use std::panic::Location;
 use std::sync::Arc;
-use tilework_expr::{Chunks, Element, Expr, ExprError, JobError, Region, region_len, region_shape};
+use tilework_expr::{Chunks, Element, Expr, ExprError};
 use tilework_kernels::{Buffer, Chunk, Plane};
+use tilework_plan::{JobError, Region, region_len, region_shape};
 
 /// A function of the index.
 struct Function<A, D, F> {

@@ -9,7 +9,8 @@ use super::{Array, ArrayBase, DataOwned, chunks_of, lazily};
 use crate::error::Result;
 use ndarray::{Ix1, Ix2};
 use num_traits::Zero;
-use tilework_expr::{BinaryOp, Element, Expr, Grid};
+use tilework_expr::{BinaryOp, Element, Expr};
+use tilework_plan::Grid;
 
 impl<A, S: DataOwned<Elem = A>> ArrayBase<S, Ix2, A> {
     /// The matrix with these elements on its diagonal and zeros elsewhere; lazily in the vector's chunks along both

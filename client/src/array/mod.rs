@@ -43,7 +43,8 @@ mod zip;
 
 use crate::error::{Result, or_panic};
 use ndarray::{Dimension, ShapeBuilder};
-use tilework_expr::{AxisChunks, AxisGrid, Chunks, Element, Expr, Grid};
+use tilework_expr::{AxisChunks, Chunks, Element, Expr};
+use tilework_plan::{AxisGrid, Grid};
 
 pub use compare::{try_where, where_};
 pub use compute::{ComputeAll, compute_all, try_compute_all};

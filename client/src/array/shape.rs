@@ -10,7 +10,8 @@ use super::twins::twins;
 use super::{Array, ArrayView, CowArray};
 use crate::error::{Error, Result, or_panic};
 use ndarray::{Axis, Dimension, ErrorKind, IntoDimension, Ix0, Ix1, Order, RemoveAxis, ShapeArg, ShapeError};
-use tilework_expr::{Chunks, Element, Expr, Grid};
+use tilework_expr::{Chunks, Element, Expr};
+use tilework_plan::Grid;
 
 on_arrays!({ A: Element } {
     /// The lengths of the chunks along each axis; of an array in this process, those that an expression which reads
@@ -23,7 +24,7 @@ on_arrays!({ A: Element } {
             // An array of more dimensions than expressions have is in one piece.
             None => default_chunks(shape).grid(shape, A::DTYPE).unwrap_or_else(|_| Grid::whole(shape)),
         };
-        grid.axes().iter().map(tilework_expr::AxisGrid::chunk_lens).collect()
+        grid.axes().iter().map(tilework_plan::AxisGrid::chunk_lens).collect()
     }
 
     twins! {

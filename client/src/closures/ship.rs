@@ -9,7 +9,7 @@ use std::ptr::NonNull;
 use tilework_expr::{DType, Kernel, PARAMS_BYTES_MAX};
 use tilework_kernels::native::{Descriptor, Refusal, kernel_of};
 
-tilework_expr::debug_is_display!(FunctionError);
+tilework_plan::debug_is_display!(FunctionError);
 
 /// Why a function does not travel to the workers.
 #[derive(Clone, PartialEq, Eq, thiserror::Error)]

@@ -8,11 +8,12 @@ use crate::session::WorkerSize;
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap, VecDeque};
 use std::sync::Arc;
-use tilework_expr::{
-    DType, Figures, Grid, JobError, JobId, LeaseId, Node, NodeIdx, Op, Plan, Program, Report, TaskKey,
-    Update, WorkerId, region_len,
+use tilework_expr::{DType, Lowered, Node, NodeIdx, Op, Program};
+use tilework_plan::{
+    ClientId, Figures, Grid, Hello, Instruction, JobError, JobId, LeaseId, Plan, Report, TaskKey, Update,
+    WorkerId, region_len,
 };
-use tilework_scheduler_core::{self as scheduler, ClientId, Hello, Scheduler};
+use tilework_scheduler_core::{self as scheduler, Scheduler};
 use tilework_worker_core::{self as worker, FetchId, SpillId, Worker};
 
 /// Tasks of a plan up to which it is played; a million take about three seconds.
@@ -73,8 +74,8 @@ struct Run {
 /// What running a program on such workers takes.
 pub(super) fn forecast(program: &Program, workers: &[WorkerSize], events_per_task_max: u64) -> Forecast {
     let (before, program) = with_stand_ins(program);
-    let (of_before, of_program) = match (Plan::of(&before), Plan::of(&program)) {
-        (Ok(before), Ok(program)) => (Arc::new(before), Arc::new(program)),
+    let (of_before, of_program) = match (Lowered::of(&before), Lowered::of(&program)) {
+        (Ok(before), Ok(program)) => (before.plan, program.plan),
         (Err(error), _) | (_, Err(error)) => {
             return Forecast::Fails(JobError::Program(error.to_string()).to_string());
         }
@@ -102,10 +103,10 @@ pub(super) fn forecast(program: &Program, workers: &[WorkerSize], events_per_tas
     workers.iter().for_each(|w| run.join(w));
     let events_max = (n_tasks + 100) * events_per_task_max;
     if !before.outputs.is_empty() {
-        run.submit(BEFORE, before);
+        run.submit(BEFORE);
         run.until(BEFORE, events_max);
     }
-    run.submit(JOB, program);
+    run.submit(JOB);
     run.until(JOB, events_max);
     match run.ended.remove(&JOB) {
         Some(Ok(figures)) => Forecast::Figures(figures),
@@ -164,8 +165,8 @@ impl Run {
         self.deliver();
     }
 
-    fn submit(&mut self, job: JobId, program: Program) {
-        let prepared = scheduler::Prepared::of(job, Arc::new(program));
+    fn submit(&mut self, job: JobId) {
+        let prepared = scheduler::Prepared::of(job, self.plans[&job].clone());
         let submitted = scheduler::Event::JobSubmitted { job, client: ClientId(0), prepared };
         self.messages.push_back(Message::ToScheduler(submitted));
         self.deliver();
@@ -232,6 +233,11 @@ impl Run {
     fn scheduler_asks(&mut self, action: scheduler::Action) {
         match action {
             scheduler::Action::Tell { worker, instructions } => {
+                for job in instructions.iter().filter_map(Instruction::defines) {
+                    let planned = worker::Planned::of(self.plans[&job].clone());
+                    let planned = worker::Event::Planned { job, planned };
+                    self.messages.push_back(Message::ToWorker(worker.0 as usize, planned));
+                }
                 let told = worker::Event::Told(instructions);
                 self.messages.push_back(Message::ToWorker(worker.0 as usize, told));
             }
@@ -254,6 +260,7 @@ impl Run {
             }
             | scheduler::Action::Disconnect { .. }
             | scheduler::Action::Refuse { .. }
+            | scheduler::Action::Forget(_)
             | scheduler::Action::Began { .. }
             | scheduler::Action::Ended { .. } => {}
         }
@@ -264,7 +271,7 @@ impl Run {
             worker::Action::Fetch { fetch, key, region, .. } => {
                 let plan = &self.plans[&key.job];
                 let bytes = match region {
-                    Some(r) => region_len(&r) as u64 * plan.stage(key.stage).dtype().size() as u64,
+                    Some(r) => region_len(&r) as u64 * plan.stage(key.stage).element_bytes as u64,
                     None => plan.out_bytes(key.stage, key.chunk),
                 };
                 self.at(self.now_us + bytes / FETCH_BYTES_PER_US + 1, Ev::Fetched { node, fetch });

@@ -10,7 +10,8 @@ use crate::array::kind::source::Source;
 use crate::array::kinds::on_arrays;
 use crate::error::{Result, or_panic};
 use crate::session::{Session, WorkerSize};
-use tilework_expr::{Element, Expr, Figures, Grid, Need, Plan, StageIdx, StageKind};
+use tilework_expr::{Element, Expr, Lowered};
+use tilework_plan::{Figures, Grid, Need, StageIdx};
 
 /// What is computed for an array, or for several at once: its stages, what a run is expected to take, and what the
 /// latest run on the session took. `println!("{explain}")` shows it as a table.
@@ -75,14 +76,15 @@ impl Explain {
     /// What computing the expressions on the session does.
     pub(crate) fn of(outputs: &[Expr], session: &Session) -> Result<Explain> {
         let program = session.program(outputs)?;
-        let plan = Plan::of(&program)?;
+        let lowered = Lowered::of(&program)?;
+        let plan = &lowered.plan;
         let stages = (0..plan.stages.len() as u32).map(StageIdx).zip(plan.needs());
         let workers = session.workers()?;
         Ok(Explain {
             outputs: (outputs.iter().zip(&plan.outputs))
                 .map(|(e, &stage)| Output { dtype: e.dtype(), grid: e.grid().clone(), stage })
                 .collect(),
-            stages: stages.map(|(s, need)| stage(&plan, s, &need)).collect(),
+            stages: stages.map(|(s, need)| stage(&lowered, s, &need)).collect(),
             forecast: forecast::forecast(&program, &workers, forecast::EVENTS_PER_TASK_MAX),
             workers,
             run: session.figures_of(&program),
@@ -123,12 +125,13 @@ impl Explain {
     }
 }
 
-fn stage(plan: &Plan, at: StageIdx, need: &Need) -> StageExplain {
+fn stage(lowered: &Lowered, at: StageIdx, need: &Need) -> StageExplain {
+    let plan = &lowered.plan;
     let grid = &plan.stage(at).grid;
     // What is held already is not made again.
-    let is_held = matches!(plan.stage(at).kind, StageKind::Held { .. });
+    let is_held = plan.stage(at).is_alias();
     StageExplain {
-        operation: plan.describe(at),
+        operation: lowered.describe(at),
         n_tasks: if is_held { 0 } else { need.n_tasks() },
         shape: grid.shape(),
         chunk: grid.chunk_shape_max(),

@@ -4,8 +4,8 @@
 
 use super::{Explain, Forecast, Output, forecast};
 use std::fmt;
-use tilework_expr::Figures;
-use tilework_expr::quantities::{bytes, count, counted, time_us};
+use tilework_plan::Figures;
+use tilework_plan::quantities::{bytes, count, counted, time_us};
 
 /// A row of figures: its name, and how its figure is shown.
 type Row = (&'static str, fn(&Figures) -> String);

@@ -9,10 +9,9 @@ use super::jobs::Literals;
 use crate::error::Result;
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
-use tilework_expr::{
-    ChunkIdx, JobError, JobId, Node, Op, Plan, Program, StageIdx, StageKind, TaskError, TaskKey,
-};
+use tilework_expr::{Lowered, Node, Op, Program};
 use tilework_kernels::{Chunk, Feed, alone};
+use tilework_plan::{ChunkIdx, JobError, JobId, Origin, Plan, StageIdx, TaskError, TaskKey};
 use tilework_worker::Sources;
 
 /// Bytes of all arrays of a program together, if there are not fewer that are computed eagerly. Kernels share no work
@@ -24,28 +23,29 @@ const NODES_MAX: usize = 64;
 const TASKS_MAX: u64 = 4;
 
 /// The plan of a program that is worth no worker: all of it is small, and it calls nothing of the user's and no file.
-pub(super) fn small(program: &Program) -> Option<Plan> {
+pub(super) fn small(program: &Program) -> Option<Lowered> {
     let within = |node: &Node| {
         !matches!(node.op, Op::Read(..) | Op::Write(_) | Op::Held { .. }) && node.op.kernel().is_none()
     };
     let bytes = |node: &Node| {
-        let lens = node.grid.axes().iter().map(tilework_expr::AxisGrid::len);
+        let lens = node.grid.axes().iter().map(tilework_plan::AxisGrid::len);
         lens.fold(node.dtype.size() as u64, |n, len| n.saturating_mul(len as u64))
     };
     let limit = BYTES_MAX.min(crate::array::eager_bytes_max() as u64);
     let is_small = program.nodes.len() <= NODES_MAX
         && program.nodes.iter().all(within)
         && program.nodes.iter().map(bytes).fold(0, u64::saturating_add) <= limit;
-    let plan = is_small.then(|| Plan::of(program).ok()).flatten();
-    plan.filter(|p| p.n_tasks_in_all() <= TASKS_MAX)
+    let lowered = is_small.then(|| Lowered::of(program).ok()).flatten();
+    lowered.filter(|l| l.plan.n_tasks_in_all() <= TASKS_MAX)
 }
 
 /// The chunks of each output and how many tasks were done. What a task made is dropped when all that read it are done.
 ///
 /// # Errors
 /// The first task that fails, one that makes the elements of a literal included.
-pub(super) fn compute(plan: &Plan, literals: &Literals) -> Result<(Vec<Vec<Chunk>>, u64)> {
-    let mut run = Run { plan, literals, files: Sources::new(1), tasks: BTreeMap::new() };
+pub(super) fn compute(lowered: &Lowered, literals: &Literals) -> Result<(Vec<Vec<Chunk>>, u64)> {
+    let plan = &*lowered.plan;
+    let mut run = Run { lowered, plan, literals, files: Sources::new(1), tasks: BTreeMap::new() };
     let order = run.order();
     let n_tasks = order.len() as u64;
     alone(|| order.into_iter().try_for_each(|(task, inputs)| run.make(task, inputs)))?;
@@ -67,6 +67,7 @@ struct Task {
 }
 
 struct Run<'a> {
+    lowered: &'a Lowered,
     plan: &'a Plan,
     literals: &'a Literals,
     files: Sources,
@@ -113,11 +114,11 @@ impl Run<'_> {
             Feed { slot, chunk_idx, region, chunk: self.read((from, chunk_idx)) }
         };
         let feeds: Vec<Feed> = inputs.into_iter().map(feed).collect();
-        let made = match self.plan.stage(stage).kind {
-            StageKind::Literal { id } => self.literal(at, id)?,
+        let made = match self.plan.stage(stage).origin {
+            Origin::Client { id } => self.literal(at, id)?,
             _ => {
                 let key = TaskKey { job: JobId(0), stage, chunk };
-                self.files.perform_here(self.plan, key, &feeds).map_err(|error| self.failed(at, error))?
+                self.files.perform_here(self.lowered, key, &feeds).map_err(|error| self.failed(at, error))?
             }
         };
         self.task(at).made = Some(made);
@@ -144,7 +145,7 @@ impl Run<'_> {
 
     /// As the scheduler says it.
     fn failed(&self, (stage, chunk): At, error: TaskError) -> JobError {
-        let operation = self.plan.stage(stage).name().to_owned();
+        let operation = self.plan.stage(stage).name.to_owned();
         let message = match error {
             TaskError::Operation(message) | TaskError::Worker(message) => message,
             TaskError::Memory { needed, limit } => format!("it needs {needed} bytes of {limit}"),

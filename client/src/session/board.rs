@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tilework_client_core::GetId;
-use tilework_expr::{Figures, Holding, JobError, TaskRange, Update, WorkerId};
+use tilework_plan::{Figures, Holding, JobError, TaskRange, Update, WorkerId};
 
 /// What the outputs of a finished job are made of.
 pub(super) struct Located {

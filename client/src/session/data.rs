@@ -1,8 +1,8 @@
 //! How chunks travel between the client and the workers. Never through the scheduler.
 
 use crate::error::{Error, Result};
-use tilework_expr::{LeaseId, TaskKey, WorkerId};
 use tilework_kernels::Chunk;
+use tilework_plan::{LeaseId, TaskKey, WorkerId};
 
 /// A worker and the addresses of its chunk service.
 #[derive(Clone, Debug)]

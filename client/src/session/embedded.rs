@@ -8,7 +8,7 @@ use crate::error::{Error, Result};
 use crate::role;
 use std::sync::Arc;
 use tilework_cluster::limits;
-use tilework_expr::{TaskKey, WorkerId};
+use tilework_plan::{TaskKey, WorkerId};
 use tilework_scheduler::{Limits, SchedulerHandle};
 use tilework_worker::{Config, LocalPeers, WorkerHandle};
 use tokio::runtime::Runtime;

@@ -9,8 +9,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tilework_client_core::{Action, Event, Gather, GetId, Limits};
-use tilework_expr::{ChunkIdx, TaskKey, WorkerId};
 use tilework_kernels::Chunk;
+use tilework_plan::{ChunkIdx, TaskKey, WorkerId};
 
 /// A request under way.
 struct Request {

@@ -1,7 +1,9 @@
 //! From the chunks of a result to its values in row-major order.
 
-use tilework_expr::{ChunkIdx, Element, Grid};
+use tilework_expr::Element;
+
 use tilework_kernels::Chunk;
+use tilework_plan::{ChunkIdx, Grid};
 
 /// The elements of an array on `grid`, row-major, from its chunks in order. Each chunk is dropped when it was copied, so
 /// that a result is not there twice: the memory of its elements is taken as they are written.
@@ -20,7 +22,7 @@ pub(crate) fn values<A: Element>(grid: &Grid, chunks: Vec<Chunk>) -> Vec<A> {
         let region = grid.region(ChunkIdx(i as u64));
         let plane = chunk.planes[0].to_contiguous();
         let values = plane.as_slice::<A>().expect("a result has its expression's dtype");
-        let view = ndarray::ArrayView::from_shape(tilework_expr::region_shape(&region), values);
+        let view = ndarray::ArrayView::from_shape(tilework_plan::region_shape(&region), values);
         let view = view.expect("a chunk has as many elements as its box");
         let slice = |a: ndarray::AxisDescription| {
             let r = &region[a.axis.index()];

@@ -8,8 +8,8 @@ use super::jobs::Job;
 use crate::error::{Error, Result};
 use crate::literal::{Literal, Provider, chunk_at};
 use std::sync::Arc;
-use tilework_expr::{Grid, Region};
 use tilework_kernels::Chunk;
+use tilework_plan::{Grid, Region};
 
 /// A job whose outputs stay on the workers of a session as long as this lives. So does the session.
 struct Kept {

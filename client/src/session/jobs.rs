@@ -16,8 +16,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
-use tilework_expr::{Figures, JobError, JobId, LeaseId, Plan, Program, TaskKey, TaskRange, Update};
+use tilework_expr::{Lowered, Program};
 use tilework_kernels::Chunk;
+use tilework_plan::{Figures, JobError, JobId, LeaseId, Plan, TaskKey, TaskRange, Update};
 use tilework_proto::{ClientLink, ClientSession, LinkError, ToClient};
 use tokio::sync::mpsc;
 
@@ -126,8 +127,9 @@ impl Jobs {
         literals: Literals,
         progress: Progress,
     ) -> Result<Job> {
-        let plan = Arc::new(Plan::of(&program)?);
-        super::tiny::warn(&plan);
+        let lowered = Lowered::of(&program)?;
+        super::tiny::warn(&lowered);
+        let plan = lowered.plan;
         let board = Arc::new(Board::default());
         let literals = literals.into_iter().map(|l| (l.id, l)).collect();
         let entry = (Arc::clone(&plan), literals, Arc::clone(&board));
@@ -387,7 +389,8 @@ mod tests {
     use crate::literal::InMemory;
     use crate::session::data::{Asked, Taker};
     use std::sync::atomic::AtomicUsize;
-    use tilework_expr::{DType, Expr, Grid, StageIdx, WorkerId};
+    use tilework_expr::{DType, Expr};
+    use tilework_plan::{Grid, StageIdx, WorkerId};
 
     const N_CHUNKS: usize = 16;
 
@@ -426,7 +429,7 @@ mod tests {
         let program = Arc::new(Program::replacing(&[expr], |_| None));
         let (requests, mut sent) = mpsc::channel(64);
         let (_updates, updates) = mpsc::channel(1);
-        let link = ClientLink::new(tilework_scheduler_core::ClientId(1), requests, None);
+        let link = ClientLink::new(tilework_plan::ClientId(1), requests, None);
         let gone = Arc::new(Gone { attempts: AtomicUsize::new(0), known_after });
         let data: Arc<dyn DataPlane> = Arc::clone(&gone) as _;
         let session = ClientSession { link: link.clone(), updates };

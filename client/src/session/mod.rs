@@ -37,9 +37,10 @@ use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
-use tilework_expr::quantities::counted;
-use tilework_expr::{Expr, Figures, Op, Plan, Program};
+use tilework_expr::{Expr, Lowered, Op, Program};
 use tilework_kernels::Chunk;
+use tilework_plan::Figures;
+use tilework_plan::quantities::counted;
 use tilework_worker::runs_tasks;
 
 /// Results above this many bytes are not gathered into the client unless it says so: see
@@ -140,7 +141,7 @@ pub(crate) fn persist(outputs: &[Expr]) -> Result<Vec<Expr>> {
 /// threads waited for arrays would have none left to compute them.
 fn run_within_task(outputs: &[Expr]) -> Result<Vec<Vec<Chunk>>> {
     let (program, literals) = program(outputs, None)?;
-    Ok(at_once::compute(&Plan::of(&program)?, &literals)?.0)
+    Ok(at_once::compute(&Lowered::of(&program)?, &literals)?.0)
 }
 
 /// The same, kept in this process.
@@ -370,8 +371,8 @@ impl Session {
             return Ok(None);
         }
         let started = Instant::now();
-        let Some(plan) = at_once::small(program) else { return Ok(None) };
-        let (chunks, n_tasks) = at_once::compute(&plan, literals)?;
+        let Some(lowered) = at_once::small(program) else { return Ok(None) };
+        let (chunks, n_tasks) = at_once::compute(&lowered, literals)?;
         let elapsed_us = started.elapsed().as_micros() as u64;
         let figures = Figures { n_tasks, elapsed_us, busy_us: elapsed_us, ..Figures::default() };
         self.0.jobs.ran(program, figures);

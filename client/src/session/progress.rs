@@ -6,7 +6,7 @@ use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::io::IsTerminal;
 use std::sync::LazyLock;
 use std::time::{Duration, Instant};
-use tilework_expr::quantities::{count, time};
+use tilework_plan::quantities::{count, time};
 
 /// Time between two lines in a log file.
 const LOG_EVERY: Duration = Duration::from_secs(5);

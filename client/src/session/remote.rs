@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::{Duration, Instant};
 use tilework_cluster::connection::ConnectionFile;
-use tilework_expr::{TaskKey, WorkerId};
+use tilework_plan::{TaskKey, WorkerId};
 use tilework_scheduler::{WorkerSummary, remote};
 use tilework_worker::{ChunkClient, TransferError};
 use tokio::runtime::Runtime;

@@ -5,7 +5,7 @@
 
 use crate::error::{Error, Result};
 use std::path::PathBuf;
-use tilework_expr::quantities::bytes_in;
+use tilework_plan::quantities::bytes_in;
 use tilework_worker::Spill;
 
 /// Bytes that each worker's chunks and tasks may take.

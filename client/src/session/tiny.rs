@@ -4,8 +4,8 @@
 
 use std::collections::BTreeSet;
 use std::sync::{Mutex, PoisonError};
-use tilework_expr::quantities::{bytes, count, time_us};
-use tilework_expr::{Chunks, Plan, Stage, StageKind};
+use tilework_expr::{Chunks, Lowered};
+use tilework_plan::quantities::{bytes, count, time_us};
 
 /// Tasks of one stage above which its chunks are looked at.
 const TASKS_MANY: u64 = 100_000;
@@ -17,9 +17,9 @@ const TASK_US: u64 = 4;
 const SEEN_MAX: usize = 1000;
 
 /// Says on stderr that a plan has far too many chunks, and which would do. Once for each shape and chunk.
-pub(super) fn warn(plan: &Plan) {
+pub(super) fn warn(lowered: &Lowered) {
     static SEEN: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
-    if let Some(text) = advice(plan) {
+    if let Some(text) = advice(lowered) {
         let mut seen = SEEN.lock().unwrap_or_else(PoisonError::into_inner);
         if seen.len() < SEEN_MAX && seen.insert(text.clone()) {
             eprintln!("tilework: {text}");
@@ -28,14 +28,15 @@ pub(super) fn warn(plan: &Plan) {
 }
 
 /// What is to be said of the stage with the most tasks.
-fn advice(plan: &Plan) -> Option<String> {
-    let made = plan.stages.iter().filter(|s| !matches!(s.kind, StageKind::Held { .. }));
-    let stage = made.max_by_key(|s| s.grid.n_chunks())?;
-    let (n, each) = (stage.grid.n_chunks(), chunk_bytes(stage));
+fn advice(lowered: &Lowered) -> Option<String> {
+    let made = lowered.plan.stages.iter().zip(&lowered.works).filter(|(s, _)| !s.is_alias());
+    let (stage, work) = made.max_by_key(|(s, _)| s.grid.n_chunks())?;
+    let dtype = work.dtype();
+    let n = stage.grid.n_chunks();
+    let each = stage.grid.chunk_len_max().saturating_mul(dtype.size());
     if n <= TASKS_MANY || each >= BYTES_TINY {
         return None;
     }
-    let dtype = stage.dtype();
     let better = Chunks::Auto.grid(&stage.grid.shape(), dtype).ok()?;
     let by = |lens: &[usize]| lens.iter().map(usize::to_string).collect::<Vec<_>>().join(" × ");
     Some(format!(
@@ -51,10 +52,6 @@ fn advice(plan: &Plan) -> Option<String> {
     ))
 }
 
-fn chunk_bytes(stage: &Stage) -> usize {
-    stage.grid.chunk_len_max().saturating_mul(stage.dtype().size())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -62,7 +59,7 @@ mod tests {
 
     fn said(shape: &[usize], chunk: isize) -> Option<String> {
         let ones = Expr::full(shape, &chunk.into(), Scalar::new(1.0)).unwrap();
-        advice(&Plan::of(&Program::new(&[ones.unary(UnaryOp::Sin).unwrap()])).unwrap())
+        advice(&Lowered::of(&Program::new(&[ones.unary(UnaryOp::Sin).unwrap()])).unwrap())
     }
 
     #[test]

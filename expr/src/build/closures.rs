@@ -5,10 +5,10 @@ use crate::chunks::{AUTO_CHUNK_BYTES, Chunks};
 use crate::dtype::DType;
 use crate::error::ExprError;
 use crate::graph::{Attachment, Expr};
-use crate::grid::Grid;
 use crate::kernel::{Boundary, Halo, Kernel};
 use crate::op::Op;
 use std::sync::Arc;
+use tilework_plan::Grid;
 
 impl Expr {
     /// A function of the elements of arrays of one shape.
@@ -122,7 +122,7 @@ impl Expr {
         let rest: Vec<usize> = (0..self.ndim()).filter(|&a| a != axis).map(|a| self.shape()[a]).collect();
         let others = Chunks::Bytes((target / along.max(1)).max(1) * size).grid(&rest, self.dtype())?;
         let mut axes = others.axes().to_vec();
-        axes.insert(axis, crate::grid::AxisGrid::whole(self.shape()[axis]));
+        axes.insert(axis, tilework_plan::AxisGrid::whole(self.shape()[axis]));
         self.on_grid(Grid::new(axes))
     }
 }

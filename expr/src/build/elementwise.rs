@@ -4,9 +4,8 @@ use crate::chunks::bounded_grid;
 use crate::dtype::DType;
 use crate::error::ExprError;
 use crate::graph::Expr;
-use crate::grid::{AxisGrid, Grid};
 use crate::op::{BinaryOp, Op, UnaryOp};
-use crate::view::View;
+use tilework_plan::{AxisGrid, Grid, View};
 
 impl Expr {
     /// A function of each element.

@@ -5,10 +5,9 @@ use crate::check::{LISTED_CHUNKS_MAX, checked_bytes};
 use crate::chunks::merged_lens;
 use crate::error::ExprError;
 use crate::graph::Expr;
-use crate::grid::{AxisGrid, Grid};
 use crate::op::Op;
-use crate::view::AxisMap;
 use std::ops::Range;
+use tilework_plan::{AxisGrid, AxisMap, Grid};
 
 /// Pieces whose chunks are listed one by one for the grid of their concatenation.
 const PIECES_LISTED: usize = 64;
@@ -221,8 +220,9 @@ fn grouped(axis: usize, parts: Vec<Expr>) -> Result<Vec<Expr>, ExprError> {
 mod tests {
     use super::*;
     use crate::chunks::JOINED_CHUNKS_MAX;
-    use crate::{Chunks, DType, Plan, Program};
+    use crate::{Chunks, DType, Lowered, Program};
     use std::sync::Arc;
+    use tilework_plan::Plan;
 
     fn literal(len: usize, chunk: isize, id: u64) -> Expr {
         Expr::literal(&[len], &Chunks::from(chunk), DType::I64, id, Arc::new(())).unwrap()
@@ -232,8 +232,8 @@ mod tests {
         of.slice(&[SliceArg::Range { start, end: Some(end), step: 1 }]).unwrap()
     }
 
-    fn plan(of: &Expr) -> Plan {
-        Plan::of(&Program::new(std::slice::from_ref(of))).unwrap()
+    fn plan(of: &Expr) -> Arc<Plan> {
+        Lowered::of(&Program::new(std::slice::from_ref(of))).unwrap().plan
     }
 
     #[test]

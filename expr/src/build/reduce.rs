@@ -4,8 +4,8 @@ use crate::chunks::bounded_grid;
 use crate::dtype::DType;
 use crate::error::ExprError;
 use crate::graph::Expr;
-use crate::grid::Grid;
 use crate::op::{BinaryOp, Fold, Op};
+use tilework_plan::Grid;
 
 impl Expr {
     /// A fold over `axes` (in any order), which the result does not have.

@@ -3,9 +3,9 @@
 use crate::chunks::{AUTO_CHUNK_BYTES, Chunks};
 use crate::error::ExprError;
 use crate::graph::Expr;
-use crate::grid::Grid;
 use crate::op::Op;
 use crate::runs::run_grid;
+use tilework_plan::Grid;
 
 impl Expr {
     /// The same elements in other chunks.

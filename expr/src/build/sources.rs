@@ -4,9 +4,8 @@ use crate::chunks::Chunks;
 use crate::dtype::{DType, Scalar};
 use crate::error::ExprError;
 use crate::graph::{Attachment, Expr};
-use crate::grid::Grid;
 use crate::op::{Dist, FileRef, Op};
-use crate::stored::Stored;
+use tilework_plan::{Grid, Stored};
 
 impl Expr {
     /// Every element is `value`.

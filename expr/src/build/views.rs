@@ -3,9 +3,8 @@
 use crate::check::LISTED_CHUNKS_MAX;
 use crate::error::ExprError;
 use crate::graph::Expr;
-use crate::grid::{AxisGrid, Grid};
 use crate::op::Op;
-use crate::view::{AxisMap, View, outputs_within};
+use tilework_plan::{AxisGrid, AxisMap, Grid, View, outputs_within};
 
 /// Positions of an axis that are listed one by one, at most.
 const POSITIONS_MAX: usize = 1 << 24;

@@ -6,18 +6,18 @@ use super::fuse::Fuser;
 use super::stages::Stages;
 use crate::DType;
 use crate::fused::Fused;
-use crate::grid::{AxisGrid, Grid};
+use crate::kernel::Halo;
+use crate::lowered::{Lowered, StageKind, Work};
 use crate::narrow::narrow;
 use crate::op::{Fold, Op};
-use crate::plan::{Input, InputMap, Plan, Stage, StageKind};
 use crate::program::{Node, NodeIdx, Program};
 use crate::runs::{is_run_grid, run_grid_like};
-use crate::stored::Reading;
-use crate::take::Taken;
-use crate::task::StageIdx;
-use crate::view::{AxisMap, View};
 use std::ops::Range;
 use std::sync::Arc;
+use tilework_plan::{
+    AxisGrid, AxisMap, Extent, Function, Grid, Input, InputMap, JobId, Origin, Plan, Scratch, Stage,
+    StageIdx, Taken, View,
+};
 
 /// States that one task folds together.
 const COMBINE_FANIN: usize = 32;
@@ -33,21 +33,22 @@ pub(super) struct Emitter<'a> {
     stages: Stages,
     stage_of: Vec<Option<StageIdx>>,
     plan: Plan,
+    works: Vec<Work>,
 }
 
 impl<'a> Emitter<'a> {
     pub fn new(program: &'a Program, stages: Stages) -> Emitter<'a> {
         let stage_of = vec![None; program.nodes.len()];
-        Emitter { program, stages, stage_of, plan: Plan::default() }
+        Emitter { program, stages, stage_of, plan: Plan::default(), works: Vec::new() }
     }
 
-    /// The plan, when all stages were written.
-    pub fn finish(mut self) -> Plan {
+    /// The lowered program, when all stages were written.
+    pub fn finish(mut self) -> Lowered {
         // Every output was given a stage, so none is lost here.
         self.plan.outputs = self.program.outputs.iter().filter_map(|o| self.stage_of[o.0 as usize]).collect();
-        narrow(&mut self.plan);
+        narrow(&mut self.plan, &mut self.works);
         self.plan.link();
-        self.plan
+        Lowered { plan: Arc::new(self.plan), works: self.works }
     }
 
     /// Writes the stages of a node; those of the nodes before it are there.
@@ -56,28 +57,47 @@ impl<'a> Emitter<'a> {
         self.stage_of[idx.0 as usize] = Some(stage);
     }
 
-    fn push(&mut self, stage: Stage) -> StageIdx {
-        self.plan.stages.push(stage);
+    /// Writes a stage of such a shape that does this; what follows from what it does is filled in.
+    fn push(&mut self, shape: Stage, work: Work) -> StageIdx {
+        let calls = work.kernel().map(|kernel| Arc::new(Function::from(&**kernel)));
+        let element_bytes = match work.kind {
+            StageKind::Write(_) => 0,
+            _ => work.planes.iter().map(|d| d.size()).sum(),
+        };
+        let (scratch, remade) = (scratch(&work.kind), is_remade(&work.kind));
+        self.plan.stages.push(Stage {
+            name: work.kind.name(),
+            element_bytes,
+            scratch,
+            remade,
+            calls,
+            ..shape
+        });
+        self.works.push(work);
         StageIdx(self.plan.stages.len() as u32 - 1)
+    }
+
+    /// Writes a stage over the grid of its node.
+    fn push_on(&mut self, node: &Node, (origin, inputs): (Origin, Vec<Input>), kind: StageKind) -> StageIdx {
+        let shape = Stage { inputs, ..Stage::source("", origin, &node.grid, 0) };
+        self.push(shape, Work { kind, planes: vec![node.dtype] })
     }
 
     fn emit_node(&mut self, idx: NodeIdx) -> StageIdx {
         let program = self.program;
         let node = program.node(idx);
-        let source = |kind| Stage {
-            kind,
-            grid: node.grid.clone(),
-            out_grid: node.grid.clone(),
-            inputs: Vec::new(),
-            planes: vec![node.dtype],
-        };
         match &node.op {
-            Op::Literal { id } => self.push(source(StageKind::Literal { id: *id })),
-            Op::Read(file, stored) => {
-                let reading = Reading::whole(file.clone(), stored.clone(), &node.grid);
-                self.push(source(StageKind::Read(reading)))
+            Op::Literal { id } => {
+                self.push_on(node, (Origin::Client { id: *id }, Vec::new()), StageKind::Literal)
             }
-            Op::Held { job, output } => self.push(source(StageKind::Held { job: *job, output: *output })),
+            Op::Read(file, stored) => {
+                let origin = Origin::File(Extent::whole(stored.clone(), &node.grid));
+                self.push_on(node, (origin, Vec::new()), StageKind::Read(file.clone()))
+            }
+            Op::Held { job, output } => {
+                let origin = Origin::Earlier { job: JobId(*job), output: *output };
+                self.push_on(node, (origin, Vec::new()), StageKind::Held)
+            }
             Op::Reduce { fold, axes } => self.emit_reduce(idx, *fold, axes),
             Op::MatMul => self.emit_matmul(node),
             Op::Reshape => self.emit_reshape(idx),
@@ -86,25 +106,27 @@ impl<'a> Emitter<'a> {
                 let of = &self.program.node(node.inputs[0]).grid.axes()[*axis];
                 let taken = Taken::new(*axis, positions.clone(), of, &node.grid.axes()[*axis]);
                 let input = Input { map: InputMap::Take(Arc::new(taken)), ..self.input_itself(node) };
-                self.push(Stage { inputs: vec![input], ..source(StageKind::Take) })
+                self.push_on(node, (Origin::Computed, vec![input]), StageKind::Take)
             }
-            Op::Write(file) => {
-                let input = self.input_itself(node);
-                self.push(Stage { inputs: vec![input], ..source(StageKind::Write(file.clone())) })
-            }
-            Op::MapBlocks(kernel) => {
-                let input = self.input_itself(node);
-                self.push(Stage { inputs: vec![input], ..source(StageKind::Blocks(kernel.clone())) })
-            }
+            Op::Write(file) => self.emit_of_input(node, StageKind::Write(file.clone())),
+            Op::MapBlocks(kernel) => self.emit_of_input(node, StageKind::Blocks(kernel.clone())),
             Op::MapOverlap { kernel, halo } => {
-                let input = Input { map: InputMap::Halo(halo.clone()), ..self.input_itself(node) };
-                self.push(Stage { inputs: vec![input], ..source(StageKind::Blocks(kernel.clone())) })
+                let reaches = halo.iter().map(Halo::reach).collect();
+                let input = Input { map: InputMap::Halo(reaches), ..self.input_itself(node) };
+                let kind = StageKind::Overlap { kernel: kernel.clone(), halo: halo.clone() };
+                self.push_on(node, (Origin::Computed, vec![input]), kind)
             }
             Op::FoldAxis { kernel, axis } => {
                 let input = self.input_itself(node);
-                let kind = StageKind::FoldAxis { kernel: kernel.clone(), axes: [*axis] };
                 let grid = self.program.node(node.inputs[0]).grid.clone();
-                self.push(Stage { inputs: vec![input], grid, ..source(kind) })
+                let kind = StageKind::FoldAxis { kernel: kernel.clone(), axes: [*axis] };
+                let shape = Stage {
+                    out_grid: node.grid.clone(),
+                    folded: vec![*axis],
+                    inputs: vec![input],
+                    ..Stage::source("", Origin::Computed, &grid, 0)
+                };
+                self.push(shape, Work { kind, planes: vec![node.dtype] })
             }
             Op::Full(_)
             | Op::Index { .. }
@@ -119,16 +141,17 @@ impl<'a> Emitter<'a> {
         }
     }
 
+    /// Writes a stage whose tasks read the chunks of the node's input as they are.
+    fn emit_of_input(&mut self, node: &Node, kind: StageKind) -> StageIdx {
+        let input = self.input_itself(node);
+        self.push_on(node, (Origin::Computed, vec![input]), kind)
+    }
+
     fn emit_map(&mut self, idx: NodeIdx, grid: &Grid) -> StageIdx {
         let (program, inputs) = self.fuse(idx, grid.ndim());
         let planes = vec![program.dtype()];
-        self.push(Stage {
-            kind: StageKind::Map(program),
-            grid: grid.clone(),
-            out_grid: grid.clone(),
-            inputs,
-            planes,
-        })
+        let shape = Stage { inputs, ..Stage::source("", Origin::Computed, grid, 0) };
+        self.push(shape, Work { kind: StageKind::Map(program), planes })
     }
 
     /// The fused program of a node's stage, over a space of `ndim` axes.
@@ -146,8 +169,13 @@ impl<'a> Emitter<'a> {
         let planes = if finish { vec![node.dtype] } else { fold.state(dtype) };
         let kind = StageKind::Reduce { program, fold, axes: axes.to_vec(), finish };
         let kept: Vec<usize> = (0..of.ndim()).filter(|a| !axes.contains(a)).collect();
-        let out_grid = of.select(&kept);
-        let stage = self.push(Stage { kind, grid: of.clone(), out_grid, inputs, planes });
+        let shape = Stage {
+            out_grid: of.select(&kept),
+            folded: axes.to_vec(),
+            inputs,
+            ..Stage::source("", Origin::Computed, &of, 0)
+        };
+        let stage = self.push(shape, Work { kind, planes });
         if finish { stage } else { self.emit_combine(stage, (fold, dtype), axes, node.dtype) }
     }
 
@@ -179,8 +207,13 @@ impl<'a> Emitter<'a> {
                 finish,
             };
             let inputs = vec![Input { stage: from, map: InputMap::Group { fanin: fanin.clone() } }];
-            from =
-                self.push(Stage { kind, grid: next.clone(), out_grid: next.select(&kept), inputs, planes });
+            let shape = Stage {
+                out_grid: next.select(&kept),
+                folded: axes.to_vec(),
+                inputs,
+                ..Stage::source("", Origin::Computed, &next, 0)
+            };
+            from = self.push(shape, Work { kind, planes });
             if finish {
                 return from;
             }
@@ -208,9 +241,13 @@ impl<'a> Emitter<'a> {
             vec![self.viewed(node.inputs[0], &left, None), self.viewed(node.inputs[1], &right, None)];
         let partial = inner.n_chunks() > 1;
         let grid = Grid::new(vec![rows, cols, inner]);
-        let out_grid = grid.select(&[0, 1]);
-        let stage =
-            self.push(Stage { kind: StageKind::Contract, grid, out_grid, inputs, planes: vec![node.dtype] });
+        let shape = Stage {
+            out_grid: grid.select(&[0, 1]),
+            folded: vec![2],
+            inputs,
+            ..Stage::source("", Origin::Computed, &grid, 0)
+        };
+        let stage = self.push(shape, Work { kind: StageKind::Contract, planes: vec![node.dtype] });
         if partial { self.emit_combine(stage, (Fold::Sum, node.dtype), &[2], node.dtype) } else { stage }
     }
 
@@ -225,14 +262,7 @@ impl<'a> Emitter<'a> {
             }
         };
         let inputs = vec![Input { stage: from, map: InputMap::Flat }];
-        let grid = node.grid.clone();
-        self.push(Stage {
-            kind: StageKind::Reshape,
-            out_grid: grid.clone(),
-            grid,
-            inputs,
-            planes: vec![node.dtype],
-        })
+        self.push_on(node, (Origin::Computed, inputs), StageKind::Reshape)
     }
 
     fn emit_concat(&mut self, node: &Node, axis: usize) -> StageIdx {
@@ -248,14 +278,7 @@ impl<'a> Emitter<'a> {
             }
             at += len;
         }
-        let grid = node.grid.clone();
-        self.push(Stage {
-            kind: StageKind::Concat,
-            out_grid: grid.clone(),
-            grid,
-            inputs,
-            planes: vec![node.dtype],
-        })
+        self.push_on(node, (Origin::Computed, inputs), StageKind::Concat)
     }
 
     /// The only input of a node, as it is, on whatever grid its stage has.
@@ -271,6 +294,30 @@ impl<'a> Emitter<'a> {
         let view = self.stages.view(inner).after(view);
         Input { stage, map: InputMap::View { view, clip } }
     }
+}
+
+/// What a task of such a stage takes of memory besides.
+fn scratch(kind: &StageKind) -> Scratch {
+    match kind {
+        StageKind::Map(program) if program.values.len() > 1 => Scratch::Gathered,
+        StageKind::Reduce { .. } => Scratch::Gathered,
+        StageKind::Contract => Scratch::Product,
+        StageKind::Blocks(_) | StageKind::Overlap { .. } | StageKind::FoldAxis { .. } => Scratch::Blocks,
+        StageKind::Map(_)
+        | StageKind::Literal
+        | StageKind::Read(_)
+        | StageKind::Held
+        | StageKind::Combine { .. }
+        | StageKind::Reshape
+        | StageKind::Concat
+        | StageKind::Take
+        | StageKind::Write(_) => Scratch::None,
+    }
+}
+
+/// Whether chunks of such a stage, where it reads nothing, cost no more to make again than to write and read them.
+fn is_remade(kind: &StageKind) -> bool {
+    matches!(kind, StageKind::Literal | StageKind::Read(_) | StageKind::Map(_))
 }
 
 /// The inner axis of a matrix product, cut so that one task's inputs stay within bounds.

@@ -6,12 +6,10 @@ use super::stages::{Seen, Stages};
 use super::views::ViewIdx;
 use crate::fused::{Def, Fused, Value, ValueIdx};
 use crate::op::Op;
-use crate::plan::{Input, InputMap};
 use crate::program::{Node, NodeIdx, Program};
-use crate::task::StageIdx;
-use crate::view::{AxisMap, View};
 use crate::{DType, Scalar};
 use std::collections::HashMap;
+use tilework_plan::{AxisMap, Input, InputMap, StageIdx, View};
 
 /// Writes down the values of one stage.
 pub(super) struct Fuser<'a> {

@@ -13,18 +13,18 @@ mod stages;
 mod views;
 
 use crate::error::ExprError;
+use crate::lowered::Lowered;
 use crate::op::Op;
-use crate::plan::Plan;
 use crate::program::{NodeIdx, Program};
 use emit::Emitter;
 use stages::Stages;
 
-impl Plan {
+impl Lowered {
     /// Lowers a program.
     ///
     /// # Errors
     /// If the program is not well formed: inputs out of order, shapes or dtypes that do not fit the operations.
-    pub fn of(program: &Program) -> Result<Plan, ExprError> {
+    pub fn of(program: &Program) -> Result<Lowered, ExprError> {
         program.check()?;
         let program = &program.shared();
         let stages = Stages::choose(program);

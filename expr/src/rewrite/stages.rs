@@ -9,10 +9,9 @@
 use super::sizes::Sizes;
 use super::views::{ViewIdx, Views};
 use super::{evaluates_inputs, is_inline};
-use crate::grid::AxisGrid;
 use crate::op::Op;
 use crate::program::{Node, NodeIdx, Program};
-use crate::view::{AxisMap, View};
+use tilework_plan::{AxisGrid, AxisMap, View};
 
 /// Values made for the sake of one alone beyond which that one gets a stage.
 const FUSED_VALUES_MAX: usize = 400;

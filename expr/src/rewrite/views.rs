@@ -2,8 +2,8 @@
 //!
 //! Knows views. Must not know nodes.
 
-use crate::view::View;
 use std::collections::HashMap;
+use tilework_plan::View;
 
 /// A view's number.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, PartialOrd, Ord)]

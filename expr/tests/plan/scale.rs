@@ -3,10 +3,12 @@
 //! for each node of a chain. What the plans are made of is bounded by the nodes.
 
 use super::{halo_of, kernel, literal, plan};
+use std::sync::Arc;
 use tilework_expr::{
-    BinaryOp, Chunks, DType, Dist, EDGES_MAX, Expr, Fold, NODES_MAX, Plan, Program, Scalar, SliceArg,
-    StageIdx, StageKind, UnaryOp,
+    BinaryOp, Chunks, DType, Dist, EDGES_MAX, Expr, Fold, Lowered, NODES_MAX, Program, Scalar, SliceArg,
+    StageKind, UnaryOp,
 };
+use tilework_plan::{Plan, StageIdx};
 
 /// Nodes of the largest program of each kind, about.
 const N: usize = 100_000;
@@ -43,28 +45,29 @@ fn repeat<T>(start: T, n: usize, step: impl Fn(T) -> T) -> T {
 }
 
 /// Values of all fused programs together, and the most of one.
-fn values(plan: &Plan) -> (usize, usize) {
+fn values(lowered: &Lowered) -> (usize, usize) {
     let of = |kind: &StageKind| match kind {
         StageKind::Map(p) | StageKind::Reduce { program: p, .. } => p.values.len(),
         _ => 0,
     };
-    let each = || plan.stages.iter().map(|s| of(&s.kind));
+    let each = || lowered.works.iter().map(|work| of(&work.kind));
     (each().sum(), each().max().unwrap_or(0))
 }
 
 /// Does to a program what is done to every one, and returns its plan and how many nodes it has.
-fn planned(outputs: Vec<Expr>) -> (Plan, usize) {
+fn planned(outputs: Vec<Expr>) -> (Arc<Plan>, usize) {
     let program = Program::new(&outputs);
     drop(outputs);
     program.check().unwrap();
     let n_nodes = program.nodes.len();
     assert!(n_nodes > SOME / 2, "{n_nodes} nodes");
-    let plan = Plan::of(&program).unwrap();
-    let words: usize = (0..plan.stages.len() as u32).map(|s| plan.describe(StageIdx(s)).len()).sum();
+    let lowered = Lowered::of(&program).unwrap();
+    let plan = lowered.plan.clone();
+    let words: usize = (0..plan.stages.len() as u32).map(|s| lowered.describe(StageIdx(s)).len()).sum();
     assert!(words < 200 * plan.stages.len());
     let needs = plan.needs();
     assert!(plan.outputs.iter().all(|o| needs[o.0 as usize].is_all()));
-    let (all, most) = values(&plan);
+    let (all, most) = values(&lowered);
     assert!(all <= 4 * n_nodes && most <= 1300, "{n_nodes} nodes: {all} values, {most} in one program");
     (plan, n_nodes)
 }
@@ -184,9 +187,11 @@ fn fans() {
     let x = line(1);
     let made = mul(&x.unary(UnaryOp::Exp).unwrap(), &x);
     let scaled = |i: usize| mul(&made, &Expr::full(&[], &Chunks::Auto, Scalar::new(i as f64)).unwrap());
-    let (plan, _) = planned((0..N / 4).map(|i| sum(&scaled(i))).collect());
+    let sums: Vec<Expr> = (0..N / 4).map(|i| sum(&scaled(i))).collect();
     // What all read is made once.
-    assert_eq!(values(&plan).0, 3 + 3 * (N / 4));
+    let lowered = Lowered::of(&Program::new(&sums)).unwrap();
+    assert_eq!(values(&lowered).0, 3 + 3 * (N / 4));
+    planned(sums);
     let (plan, _) =
         planned(vec![Expr::concatenate(0, &(0..SOME / 4).map(scaled).collect::<Vec<_>>()).unwrap()]);
     // The parts, and their chunks brought together.
@@ -232,7 +237,7 @@ fn scattered_parts_need_what_they_depend_on() {
         let needs = plan.needs();
         let distinct: std::collections::BTreeSet<_> = places.iter().collect();
         assert!(
-            places.iter().all(|&(i, j)| needs[1].contains(tilework_expr::ChunkIdx((i * 400 + j) as u64)))
+            places.iter().all(|&(i, j)| needs[1].contains(tilework_plan::ChunkIdx((i * 400 + j) as u64)))
         );
         // Of some, exactly those; of very many, not more than the least box around them.
         let most = if n < 1000 { distinct.len() as u64 } else { 397 * 389 };
@@ -254,7 +259,7 @@ fn what_is_too_large_to_be_planned_is_refused() {
     let one = Expr::full(&[], &Chunks::Auto, Scalar::new(1.0)).unwrap();
     let program = Program::new(std::slice::from_ref(&one));
     let many = Program { nodes: vec![program.nodes[0].clone(); NODES_MAX + 1], ..program };
-    let text = Plan::of(&many).unwrap_err().to_string();
+    let text = Lowered::of(&many).unwrap_err().to_string();
     assert!(text.contains("131073") && text.contains("persist a part"), "{text}");
     // As many inputs, of few operations.
     let mut joined = Program::new(&[Expr::concatenate(0, &[line(1), line(2)]).unwrap()]);

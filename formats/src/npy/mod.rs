@@ -16,7 +16,8 @@ use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
-use tilework_expr::{GAP_BYTES_MAX, Steps, Stored, run_grid};
+use tilework_expr::run_grid;
+use tilework_plan::{GAP_BYTES_MAX, Steps, Stored};
 
 /// Bytes of a deflated array that are counted as read together: marks to start from are no nearer to each other.
 const DEFLATED_BYTES: usize = 1024 * 1024;

@@ -12,7 +12,7 @@ use std::num::NonZeroU64;
 use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
-use tilework_expr::{Steps, Stored};
+use tilework_plan::{Steps, Stored};
 use unsafe_cell_slice::UnsafeCellSlice;
 use zarrs::array::codec::api::ArrayToBytesCodecTraits;
 use zarrs::array::{

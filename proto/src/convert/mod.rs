@@ -95,7 +95,7 @@ pub fn encoded_len<T: Wire>(value: &T) -> usize {
 /// What the bytes say.
 ///
 /// ```
-/// use tilework_expr::JobError;
+/// use tilework_plan::JobError;
 ///
 /// let bytes = tilework_proto::encode(&JobError::Program("it is empty".into()));
 /// let error = tilework_proto::decode::<JobError>(&bytes).unwrap();

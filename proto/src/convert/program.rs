@@ -8,9 +8,9 @@ use crate::wire::{self, node, random};
 use std::collections::HashMap;
 use std::sync::Arc;
 use tilework_expr::{
-    AxisGrid, AxisMap, BinaryOp, Dist, FileKind, FileRef, Fold, Grid, Kernel, NDIM_MAX, Node, NodeIdx, Op,
-    Program, Scalar, Stored, UnaryOp, View,
+    BinaryOp, Dist, FileKind, FileRef, Fold, Kernel, NDIM_MAX, Node, NodeIdx, Op, Program, Scalar, UnaryOp,
 };
+use tilework_plan::{AxisGrid, AxisMap, Grid, Stored, View};
 
 /// A file format's place is its wire code.
 const FILE_KINDS: [FileKind; 4] = [FileKind::Npy, FileKind::Npz, FileKind::Zarr2, FileKind::Zarr3];

@@ -2,8 +2,7 @@
 
 use super::{DecodeError, Wire, addresses, cut, required, text};
 use crate::wire::{self, report, task_error};
-use tilework_expr::{JobId, LeaseId, Report, TaskError, TaskKey, WorkerId};
-use tilework_scheduler_core::Hello;
+use tilework_plan::{Hello, JobId, LeaseId, Report, TaskError, TaskKey, WorkerId};
 
 impl Wire for Hello {
     type Message = wire::Hello;

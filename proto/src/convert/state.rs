@@ -2,9 +2,9 @@
 
 use super::{DecodeError, Wire, addresses, all_from_wire, all_to_wire, cut, required, text};
 use crate::wire;
-use tilework_expr::{StageIdx, WorkerId};
-use tilework_scheduler_core::{
-    ClientId, ClientSummary, ClusterState, JobNumber, JobState, StageCounts, WorkerSummary,
+use tilework_plan::{
+    ClientId, ClientSummary, ClusterState, JobNumber, JobState, StageCounts, StageIdx, WorkerId,
+    WorkerSummary,
 };
 
 impl Wire for WorkerSummary {

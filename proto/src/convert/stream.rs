@@ -4,8 +4,8 @@ use super::{DecodeError, Wire, all_from_wire, all_to_wire, cut, required, text};
 use crate::message::{FromClient, FromWorker, ToClient, ToWorker};
 use crate::wire::{self, client_message, client_update, scheduler_message, worker_message};
 use std::sync::Arc;
-use tilework_expr::{JobId, LeaseId, Program, Update, WorkerId};
-use tilework_scheduler_core::{ClientHello, ClientId, Hello};
+use tilework_expr::Program;
+use tilework_plan::{ClientHello, ClientId, Hello, JobId, LeaseId, Update, WorkerId};
 
 const FRAGMENT: DecodeError = DecodeError::Unexpected { got: "a fragment", expected: "a whole message" };
 
@@ -42,9 +42,10 @@ impl Wire for ToWorker {
         use scheduler_message::Kind;
         let kind = match self {
             ToWorker::Welcome(worker) => Kind::Welcome(worker.0),
-            ToWorker::Instructions(all) => {
-                Kind::Instructions(wire::Instructions { instructions: all_to_wire(all) })
-            }
+            ToWorker::Instructions { programs, instructions } => Kind::Instructions(wire::Instructions {
+                programs: programs.iter().map(program_to_wire).collect(),
+                instructions: all_to_wire(instructions),
+            }),
             ToWorker::Closing(why) => Kind::Closing(cut(why)),
             ToWorker::Ended => Kind::Ended(wire::Empty {}),
             ToWorker::Refused(why) => Kind::Refused(cut(why)),
@@ -56,13 +57,24 @@ impl Wire for ToWorker {
         use scheduler_message::Kind;
         Ok(match message.kind.ok_or(DecodeError::Missing("message"))? {
             Kind::Welcome(worker) => ToWorker::Welcome(WorkerId(worker)),
-            Kind::Instructions(all) => ToWorker::Instructions(all_from_wire(all.instructions)?),
+            Kind::Instructions(all) => ToWorker::Instructions {
+                programs: all.programs.into_iter().map(program_from_wire).collect::<Result<_, _>>()?,
+                instructions: all_from_wire(all.instructions)?,
+            },
             Kind::Closing(why) => ToWorker::Closing(text("reason", why)?),
             Kind::Ended(_) => ToWorker::Ended,
             Kind::Refused(why) => ToWorker::Refused(text("reason", why)?),
             Kind::Fragment(_) => return Err(FRAGMENT),
         })
     }
+}
+
+fn program_to_wire((job, program): &(JobId, Arc<Program>)) -> wire::JobProgram {
+    wire::JobProgram { job: job.0, program: Some(program.to_wire()) }
+}
+
+fn program_from_wire(message: wire::JobProgram) -> Result<(JobId, Arc<Program>), DecodeError> {
+    Ok((JobId(message.job), Arc::new(required(message.program, "program")?)))
 }
 
 impl Wire for ClientHello {

@@ -2,10 +2,7 @@
 
 use super::{DecodeError, Wire, addresses, all_from_wire, all_to_wire, required};
 use crate::wire::{self, instruction};
-use std::sync::Arc;
-use tilework_expr::{
-    ChunkIdx, Holding, Instruction, JobId, LeaseId, Program, StageIdx, TaskKey, TaskRange, WorkerId,
-};
+use tilework_plan::{ChunkIdx, Holding, Instruction, JobId, LeaseId, StageIdx, TaskKey, TaskRange, WorkerId};
 
 impl Wire for TaskRange {
     type Message = wire::TaskRange;
@@ -55,9 +52,7 @@ impl Wire for Instruction {
     fn to_wire(&self) -> wire::Instruction {
         use instruction::Kind;
         let kind = match self {
-            Instruction::Define { job, program } => {
-                Kind::Define(wire::Define { job: job.0, program: Some(program.to_wire()) })
-            }
+            Instruction::Define(job) => Kind::Define(job.0),
             Instruction::Lease { lease, tasks, elsewhere } => Kind::Lease(wire::Lease {
                 lease: lease.0,
                 tasks: Some(tasks.to_wire()),
@@ -79,10 +74,7 @@ impl Wire for Instruction {
     fn from_wire(message: wire::Instruction) -> Result<Instruction, DecodeError> {
         use instruction::Kind;
         Ok(match message.kind.ok_or(DecodeError::Missing("instruction"))? {
-            Kind::Define(d) => Instruction::Define {
-                job: JobId(d.job),
-                program: Arc::new(required::<Program>(d.program, "program")?),
-            },
+            Kind::Define(job) => Instruction::Define(JobId(job)),
             Kind::Lease(l) => Instruction::Lease {
                 lease: LeaseId(l.lease),
                 tasks: required(l.tasks, "tasks")?,

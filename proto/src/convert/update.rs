@@ -2,7 +2,7 @@
 
 use super::{DecodeError, Wire, addresses, all_from_wire, all_to_wire, cut, required, text};
 use crate::wire::{self, job_error, update};
-use tilework_expr::{Figures, JobError, LeaseId, TaskRange, Update, WorkerId};
+use tilework_plan::{Figures, JobError, LeaseId, TaskRange, Update, WorkerId};
 
 impl Wire for JobError {
     type Message = wire::JobError;

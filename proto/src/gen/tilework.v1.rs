@@ -318,8 +318,8 @@ pub struct Instruction {
 pub mod instruction {
     #[derive(Clone, PartialEq, ::prost::Oneof)]
     pub enum Kind {
-        #[prost(message, tag = "1")]
-        Define(super::Define),
+        #[prost(uint64, tag = "1")]
+        Define(u64),
         #[prost(message, tag = "2")]
         Lease(super::Lease),
         #[prost(message, tag = "3")]
@@ -333,13 +333,6 @@ pub mod instruction {
         #[prost(uint32, tag = "7")]
         PeerGone(u32),
     }
-}
-#[derive(Clone, PartialEq, ::prost::Message)]
-pub struct Define {
-    #[prost(uint64, tag = "1")]
-    pub job: u64,
-    #[prost(message, optional, tag = "2")]
-    pub program: ::core::option::Option<Program>,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Lease {
@@ -835,6 +828,16 @@ pub mod scheduler_message {
 pub struct Instructions {
     #[prost(message, repeated, tag = "1")]
     pub instructions: ::prost::alloc::vec::Vec<Instruction>,
+    /// What the jobs are made of that are defined.
+    #[prost(message, repeated, tag = "2")]
+    pub programs: ::prost::alloc::vec::Vec<JobProgram>,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct JobProgram {
+    #[prost(uint64, tag = "1")]
+    pub job: u64,
+    #[prost(message, optional, tag = "2")]
+    pub program: ::core::option::Option<Program>,
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct StateRequest {}

@@ -1,9 +1,10 @@
 //! Messages above the limit of one are cut and put together; above the limit of all they are refused.
 
-use tilework_expr::{
-    AxisGrid, ChunkIdx, DType, Figures, Grid, Holding, JobId, Node, NodeIdx, Op, Program, StageIdx, Update,
+use tilework_expr::{DType, Node, NodeIdx, Op, Program};
+
+use tilework_plan::{
+    AxisGrid, ChunkIdx, Figures, Grid, Holding, JobId, StageIdx, TaskRange, Update, WorkerId,
 };
-use tilework_expr::{TaskRange, WorkerId};
 use tilework_proto::fragment::through_wire;
 use tilework_proto::limits::{ASSEMBLED_BYTES_MAX, FRAGMENT_BYTES_MAX, MESSAGE_BYTES_MAX};
 use tilework_proto::{Assembler, DecodeError, FromClient, ToClient, split, wire};

@@ -2,16 +2,13 @@
 
 use crate::programs::programs;
 use proptest::prelude::*;
-use tilework_expr::{
-    ChunkIdx, Figures, Holding, Instruction, JobError, JobId, LeaseId, Report, StageIdx, TaskError, TaskKey,
-    TaskRange, Update, WorkerId,
+use tilework_plan::{
+    ChunkIdx, ClientHello, ClientId, ClientSummary, ClusterState, Figures, Hello, Holding, Instruction,
+    JobError, JobId, JobNumber, JobState, LeaseId, Report, StageCounts, StageIdx, TaskError, TaskKey,
+    TaskRange, Update, WorkerId, WorkerSummary,
 };
 use tilework_proto::fragment::through_wire;
 use tilework_proto::{FromClient, FromWorker, ToClient, ToWorker, decode, encode};
-use tilework_scheduler_core::{
-    ClientHello, ClientId, ClientSummary, ClusterState, Hello, JobNumber, JobState, StageCounts,
-    WorkerSummary,
-};
 
 fn keys() -> impl Strategy<Value = TaskKey> {
     any::<(u64, u32, u64)>().prop_map(|(j, s, c)| TaskKey {
@@ -41,7 +38,7 @@ fn addresses() -> impl Strategy<Value = Vec<String>> {
 fn instructions() -> impl Strategy<Value = Instruction> {
     let lease = any::<u64>().prop_map(LeaseId);
     prop_oneof![
-        (any::<u64>(), programs()).prop_map(|(j, program)| Instruction::Define { job: JobId(j), program }),
+        any::<u64>().prop_map(|job| Instruction::Define(JobId(job))),
         (lease.clone(), ranges(), holdings()).prop_map(|(lease, tasks, elsewhere)| Instruction::Lease {
             lease,
             tasks,
@@ -264,9 +261,14 @@ fn all<T: std::fmt::Debug>(one: impl Strategy<Value = T>) -> impl Strategy<Value
 
 proptest! {
     #[test]
-    fn to_workers(all in all(instructions()), w in any::<u32>(), why in ".*") {
+    fn to_workers(
+        instructions in all(instructions()),
+        programs in all((any::<u64>().prop_map(JobId), programs())),
+        w in any::<u32>(),
+        why in ".*",
+    ) {
         for message in [
-            ToWorker::Instructions(all),
+            ToWorker::Instructions { programs, instructions },
             ToWorker::Welcome(WorkerId(w)),
             ToWorker::Closing(why.clone()),
             ToWorker::Refused(why),

@@ -3,9 +3,10 @@
 use proptest::prelude::*;
 use std::sync::Arc;
 use tilework_expr::{
-    AxisGrid, AxisMap, BinaryOp, Boundary, DType, Dist, FileKind, FileRef, Fold, Grid, Halo, Kernel, Node,
-    NodeIdx, Op, Program, Scalar, Stored, UnaryOp, View, run_grid,
+    BinaryOp, Boundary, DType, Dist, FileKind, FileRef, Fold, Halo, Kernel, Node, NodeIdx, Op, Program,
+    Scalar, UnaryOp, run_grid,
 };
+use tilework_plan::{AxisGrid, AxisMap, Grid, Stored, View};
 use tilework_proto::{decode, encode};
 
 /// Numbers drawn from one number.
@@ -222,7 +223,7 @@ proptest! {
             bytes[at] = byte;
             if let Ok(program) = decode::<Program>(&bytes) {
                 // What is accepted can be planned, or refused with a reason.
-                let _ = tilework_expr::Plan::of(&program);
+                let _ = tilework_expr::Lowered::of(&program);
             }
         }
     }

@@ -1,7 +1,8 @@
 //! What is refused, and in which words.
 
 use prost::Message;
-use tilework_expr::{Halo, Kernel, Program, Report, TaskRange};
+use tilework_expr::{Halo, Kernel, Program};
+use tilework_plan::{Report, TaskRange};
 use tilework_proto::{Wire, decode, wire};
 
 fn program(axis: wire::Axis, node: wire::Node) -> String {

@@ -7,8 +7,8 @@ use crate::lifecycle::job_bounds;
 use crate::limits::Bug;
 use crate::scheduler::Scheduler;
 use crate::worker::WorkerState;
-use tilework_expr::quantities::bytes;
-use tilework_expr::{JobError, JobId, TaskKey, WorkerId};
+use tilework_plan::quantities::bytes;
+use tilework_plan::{JobError, JobId, TaskKey, WorkerId};
 
 /// Workers of which is remembered how they ended.
 const ENDS_MAX: usize = 4;

@@ -12,7 +12,7 @@ use crate::prepared::has_empty_chunks;
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
-use tilework_expr::{Need, Plan, StageIdx, StageKind, WorkerId};
+use tilework_plan::{Need, Plan, StageIdx, WorkerId};
 
 /// A stage whose tasks nothing triggers: they have no inputs.
 #[derive(Clone, Debug)]
@@ -177,7 +177,7 @@ impl Roots {
                 remakes: s.inputs.is_empty()
                     && of_readers(i).min() < of_readers(i).max()
                     && !is_output.contains(&StageIdx(i as u32))
-                    && matches!(s.kind, StageKind::Read(_) | StageKind::Map(_) | StageKind::Literal { .. }),
+                    && s.remade,
                 order: fast[i]
                     .as_ref()
                     .filter(|_| s.inputs.is_empty() && need.is_all())

@@ -7,7 +7,7 @@ use crate::scheduler::Scheduler;
 use crate::table::{NOBODY, TaskState};
 use crate::worker::ready_key;
 use std::collections::BTreeMap;
-use tilework_expr::{ChunkIdx, JobId, LeaseId, StageIdx, TaskKey, WorkerId};
+use tilework_plan::{ChunkIdx, JobId, LeaseId, StageIdx, TaskKey, WorkerId};
 
 /// What the tables say of workers and leases.
 #[derive(Default)]

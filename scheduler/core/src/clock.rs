@@ -8,7 +8,7 @@
 use crate::limits::Bug;
 use crate::scheduler::Scheduler;
 use crate::worker::WorkerState;
-use tilework_expr::WorkerId;
+use tilework_plan::WorkerId;
 
 /// Time from one beat to the next, microseconds.
 const BEAT_US: u64 = 250_000;

@@ -11,8 +11,8 @@ use crate::table::TaskState;
 use crate::worker::Lease;
 use std::cmp::Reverse;
 use std::ops::Range;
-use tilework_expr::{
-    ChunkIdx, Holding, Instruction, JobId, LeaseId, StageIdx, StageKind, TaskKey, TaskRange, Update, WorkerId,
+use tilework_plan::{
+    ChunkIdx, Holding, Instruction, JobId, LeaseId, Origin, StageIdx, TaskKey, TaskRange, Update, WorkerId,
 };
 
 impl Scheduler {
@@ -181,7 +181,7 @@ impl Scheduler {
         let tasks = TaskRange { job, stage, chunks };
         let elsewhere = coalesced(elsewhere);
         self.tell(worker, Instruction::Lease { lease, tasks: tasks.clone(), elsewhere });
-        if let StageKind::Literal { id } = self.jobs[&job].plan.stage(stage).kind {
+        if let Origin::Client { id } = self.jobs[&job].plan.stage(stage).origin {
             let addresses = self.workers[&worker].hello.addresses.clone();
             self.update(job, Update::Upload { lease, tasks, literal: id, worker, addresses });
         }

@@ -2,11 +2,12 @@
 //!
 //! Knows what went wrong with which task. Must not know how lost chunks are made again.
 
-use crate::event::Hello;
 use crate::limits::Bug;
 use crate::scheduler::{Scheduler, range_of};
 use crate::table::TaskState;
-use tilework_expr::{Instruction, JobError, JobId, LeaseId, StageIdx, TaskError, TaskKey, Update, WorkerId};
+use tilework_plan::{
+    Hello, Instruction, JobError, JobId, LeaseId, StageIdx, TaskError, TaskKey, Update, WorkerId,
+};
 
 /// What a worker says of an input that it did not get.
 pub(crate) struct Missed<'a> {
@@ -53,7 +54,7 @@ impl Scheduler {
     }
 
     pub(crate) fn operation(&self, key: TaskKey) -> String {
-        self.jobs[&key.job].plan.stage(key.stage).name().to_owned()
+        self.jobs[&key.job].plan.stage(key.stage).name.to_owned()
     }
 
     /// A task was not run because an input could not be had from a peer. That copy is lost where its own holder says

@@ -4,14 +4,14 @@
 //! Knows one job. Must not know workers' records, other jobs' tasks, or who is told what.
 
 use crate::blocks::{Roots, Run};
-use crate::event::{ClientId, Hello, JobNumber};
 use crate::prepared::{Largest, Made, Prepared, is_for_callers};
 use crate::table::{NOBODY, Table, TaskState, Torn};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::sync::Arc;
-use tilework_expr::{
-    ChunkIdx, Figures, JobError, JobId, Need, Plan, Program, Stage, StageIdx, StageKind, WorkerId,
+use tilework_plan::{
+    ChunkIdx, ClientId, Figures, Hello, JobError, JobId, JobNumber, Need, Origin, Plan, Stage, StageIdx,
+    WorkerId,
 };
 
 /// Where a chunk is really made, once `Held` stages are resolved.
@@ -40,7 +40,7 @@ pub(crate) struct StageState {
     pub mean_us: u64,
 }
 
-/// A submitted program and all that became of it.
+/// A submitted plan and all that became of it.
 pub(crate) struct Job {
     /// Its name for people.
     pub number: JobNumber,
@@ -48,7 +48,6 @@ pub(crate) struct Job {
     pub client: ClientId,
     /// Whether the client still wants its outputs.
     pub client_holds: bool,
-    pub program: Arc<Program>,
     pub plan: Arc<Plan>,
     pub stages: Vec<StageState>,
     /// The stages whose chunks are those of another job.
@@ -183,10 +182,10 @@ impl Job {
     /// Notes that a task was done: its chunk came to exist.
     fn count_done(&mut self, stage: StageIdx, chunk: ChunkIdx) {
         self.figures.n_tasks += 1;
-        match self.plan.stage(stage).kind {
-            StageKind::Read(_) => self.figures.bytes_read += self.plan.file_bytes(stage, chunk),
-            StageKind::Literal { .. } => self.figures.bytes_put += self.bytes(stage, chunk),
-            _ => {}
+        match self.plan.stage(stage).origin {
+            Origin::File(_) => self.figures.bytes_read += self.plan.file_bytes(stage, chunk),
+            Origin::Client { .. } => self.figures.bytes_put += self.bytes(stage, chunk),
+            Origin::Computed | Origin::Earlier { .. } => {}
         }
     }
 
@@ -220,12 +219,12 @@ impl Job {
 
     /// Whether a stage's chunks are those of another job.
     pub fn is_alias(&self, stage: StageIdx) -> bool {
-        matches!(self.plan.stage(stage).kind, StageKind::Held { .. })
+        self.plan.stage(stage).is_alias()
     }
 
     /// Whether a stage's chunks come from the client.
     pub fn is_literal(&self, stage: StageIdx) -> bool {
-        matches!(self.plan.stage(stage).kind, StageKind::Literal { .. })
+        self.plan.stage(stage).is_upload()
     }
 
     /// Tasks that workers have.
@@ -337,17 +336,16 @@ impl Retired {
     }
 }
 
-/// The job of a program that was just submitted. Takes time for what it reads of other jobs alone.
+/// The job of a plan that was just submitted. Takes time for what it reads of other jobs alone.
 ///
 /// # Errors
-/// In words, where the program cannot be planned or refers to what does not exist.
+/// In words, where the plan cannot be run or refers to what does not exist.
 pub(crate) fn submit(
     client: ClientId,
     prepared: Prepared,
     (now_us, jobs): (u64, &BTreeMap<JobId, Job>),
 ) -> Result<Job, String> {
-    let Prepared { program, made } = prepared;
-    let made = *made?;
+    let made = *prepared.made?;
     let Made { plan, mut stages, roots, aliases, outputs_left, n_needed, largest, .. } = made;
     let mut refs = BTreeSet::new();
     for &(stage, of, output) in &aliases {
@@ -361,7 +359,6 @@ pub(crate) fn submit(
         number: JobNumber(0),
         client,
         client_holds: true,
-        program,
         plan,
         stages,
         aliases: aliases.into_iter().map(|(stage, ..)| stage).collect(),

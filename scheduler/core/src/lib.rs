@@ -33,10 +33,9 @@ mod worker;
 #[cfg(test)]
 mod tests;
 
-pub use event::*;
+pub use event::{Action, Event, JobEnd};
 #[doc(hidden)]
 pub use limits::Bug;
 pub use limits::Limits;
 pub use prepared::Prepared;
 pub use scheduler::{Leftovers, Scheduler};
-pub use state::{ClientSummary, ClusterState, JobState, StageCounts, WorkerSummary};

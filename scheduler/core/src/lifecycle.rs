@@ -5,7 +5,7 @@
 //!
 //! Knows jobs as wholes. Must not know how tasks become ready or where they run.
 
-use crate::event::{Action, ClientId, JobEnd, JobNumber};
+use crate::event::{Action, JobEnd};
 use crate::job::{self, Canonical, StageState};
 use crate::limits::Bug;
 use crate::prepared::Prepared;
@@ -14,8 +14,9 @@ use crate::table::TaskState;
 use crate::worker::ReadyKey;
 use std::cmp::Reverse;
 use std::collections::BTreeSet;
-use tilework_expr::{
-    ChunkIdx, Figures, Holding, Instruction, JobError, JobId, StageIdx, TaskKey, TaskRange, Update, WorkerId,
+use tilework_plan::{
+    ChunkIdx, ClientId, Figures, Holding, Instruction, JobError, JobId, JobNumber, StageIdx, TaskKey,
+    TaskRange, Update, WorkerId,
 };
 
 impl Scheduler {
@@ -24,16 +25,15 @@ impl Scheduler {
             return;
         }
         self.last_number += 1;
-        let program = prepared.program.clone();
         let number = JobNumber(self.last_number);
         let mut job = match job::submit(client, prepared, (self.now_us, &self.jobs)) {
             Ok(job) => job,
             Err(why) => {
-                self.leftovers.programs.push(program);
                 let error = JobError::Program(why);
                 let end = JobEnd::Failed(error.clone());
                 self.actions.push(Action::Ended { number, client, end, figures: Figures::default() });
-                return self.update(id, Update::Failed(error));
+                self.update(id, Update::Failed(error));
+                return self.actions.push(Action::Forget(id));
             }
         };
         job.number = number;
@@ -254,6 +254,7 @@ impl Scheduler {
             }
         }
         self.leftovers.jobs.push(job);
+        self.actions.push(Action::Forget(id));
     }
 
     /// Ends the jobs that cannot go on, and with them those that read their outputs.
@@ -315,13 +316,12 @@ impl Scheduler {
         stack.extend(refs);
         while let Some(&top) = stack.last() {
             let known = &self.workers[&worker].defined;
-            let job = &self.jobs[&top];
-            let before: Vec<JobId> = job.refs.iter().filter(|r| !known.contains(r)).copied().collect();
+            let before: Vec<JobId> =
+                self.jobs[&top].refs.iter().filter(|r| !known.contains(r)).copied().collect();
             if known.contains(&top) || before.is_empty() {
                 stack.pop();
-                let program = job.program.clone();
                 if self.workers.get_mut(&worker).is_some_and(|w| w.defined.insert(top)) {
-                    self.tell(worker, Instruction::Define { job: top, program });
+                    self.tell(worker, Instruction::Define(top));
                 }
             } else {
                 stack.extend(before);

@@ -8,7 +8,7 @@ use crate::limits::Limits;
 use crate::scheduler::Scheduler;
 use crate::table::TaskState;
 use std::cmp::Reverse;
-use tilework_expr::{ChunkIdx, JobError, JobId, StageIdx, TaskKey, WorkerId};
+use tilework_plan::{ChunkIdx, JobError, JobId, StageIdx, TaskKey, WorkerId};
 
 /// Of the memory that roots may fill, what is made room for at a time, per cent.
 const ROOM_PERCENT: u64 = 25;

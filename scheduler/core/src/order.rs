@@ -4,7 +4,7 @@
 //!
 //! Knows plans. Must not know which tasks were handed out.
 
-use tilework_expr::{AxisMap, Grid, InputMap, Plan, StageIdx};
+use tilework_plan::{AxisMap, Grid, InputMap, Plan, StageIdx};
 
 /// An order other than that of the chunks' numbers.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -52,7 +52,7 @@ impl Order {
 pub(crate) fn waves(plan: &Plan) -> Vec<u32> {
     let mut waves = vec![0u32; plan.stages.len()];
     for (i, stage) in plan.stages.iter().enumerate() {
-        let of = |input: &tilework_expr::Input| {
+        let of = |input: &tilework_plan::Input| {
             let from = input.stage.0 as usize;
             waves[from] + u32::from(matches!(input.map, InputMap::Group { .. }))
         };
@@ -76,7 +76,7 @@ pub(crate) fn fast_axes(plan: &Plan, waves: &[u32]) -> Vec<Option<Vec<bool>>> {
         // What is folded at once, of the same chunks.
         let folds = readers.iter().filter(|(s, _)| !later(*s));
         let folded = folds.filter_map(|&(s, slot)| {
-            let axes = plan.stage(s).folded_axes()?;
+            let axes = Some(&plan.stage(s).folded).filter(|axes| !axes.is_empty())?;
             let is_folded = |a: usize| axes.contains(&a);
             through(plan, (s, slot), ndim, is_folded)
         });
@@ -136,7 +136,7 @@ fn through(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tilework_expr::AxisGrid;
+    use tilework_plan::AxisGrid;
 
     #[test]
     fn positions_and_chunks_are_each_others_inverse() {

@@ -6,7 +6,7 @@ use crate::limits::Bug;
 use crate::scheduler::Scheduler;
 use crate::table::TaskState;
 use crate::worker::WorkerState;
-use tilework_expr::{JobError, JobId, Stage, StageIdx, TaskKey, WorkerId, region_len};
+use tilework_plan::{JobError, JobId, StageIdx, TaskKey, WorkerId, region_len};
 
 /// Idle workers that are looked at for one task.
 const IDLE_MAX: usize = 4;
@@ -154,8 +154,9 @@ impl Scheduler {
         if job.memory_callable > 0 || self.workers.is_empty() {
             return;
         }
-        let kernel = job.plan.stages.iter().find_map(Stage::kernel).expect("the job has functions");
-        let (function, build) = (kernel.name.clone(), kernel.build.clone());
+        let called = job.plan.stages.iter().find_map(|s| s.calls.as_ref());
+        let function = called.expect("the job has functions");
+        let (function, build) = (function.name.to_string(), function.build.to_string());
         self.failing.push((id, JobError::Foreign { function, build, workers: self.workers.len() as u32 }));
     }
 
@@ -177,7 +178,7 @@ impl Scheduler {
         let stage = job.plan.stage(key.stage);
         let len = region_len(&stage.grid.region(key.chunk)) as u128;
         let fits = (len * u128::from(limit) / u128::from(needed.max(1))) as u64;
-        let operation = stage.name().to_owned();
+        let operation = stage.name.to_owned();
         self.failing.push((key.job, JobError::Memory { operation, needed, limit, fits }));
     }
 }

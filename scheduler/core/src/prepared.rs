@@ -1,5 +1,5 @@
-//! What a program is to the scheduler before it is submitted: its plan, and all that follows from that alone. To make it
-//! takes long for large programs, so whoever takes programs in does it, while the scheduler serves others.
+//! What a plan is to the scheduler before it is submitted: all that follows from the plan alone. To make it takes long for
+//! large plans, so whoever takes them in does it, while the scheduler serves others.
 //!
 //! Knows plans. Must not know workers, other jobs, or what was done.
 
@@ -8,19 +8,18 @@ use crate::job::StageState;
 use crate::table::Table;
 use std::fmt;
 use std::sync::Arc;
-use tilework_expr::{AxisGrid, Grid, JobId, Plan, Program, Stage, StageIdx, StageKind};
+use tilework_plan::{AxisGrid, Grid, JobId, Origin, Plan, Stage, StageIdx};
 
 /// Chunks that a task may read at most: who has them is said one by one.
 const INPUTS_MAX: u64 = 1 << 17;
 
-/// A program with its plan, ready to be submitted as [`Event::JobSubmitted`](crate::Event::JobSubmitted).
+/// A plan, ready to be submitted as [`Event::JobSubmitted`](crate::Event::JobSubmitted).
 #[derive(Clone)]
 pub struct Prepared {
-    pub(crate) program: Arc<Program>,
     pub(crate) made: Result<Box<Made>, String>,
 }
 
-/// What is made of a program that can be run.
+/// What is made of a plan that can be run.
 #[derive(Clone)]
 pub(crate) struct Made {
     pub plan: Arc<Plan>,
@@ -43,7 +42,7 @@ pub(crate) struct Made {
 /// The stages each of whose first tasks needs more memory than that of any stage before it, with the bytes.
 #[derive(Clone, Default)]
 pub(crate) struct Largest {
-    /// Of those for workers that can call the program's functions.
+    /// Of those for workers that can call the job's functions.
     callers: Vec<(StageIdx, u64)>,
     /// Of the others.
     anybody: Vec<(StageIdx, u64)>,
@@ -70,18 +69,17 @@ impl Largest {
 }
 
 impl Prepared {
-    /// Plans a program that is to be submitted as `job`. A program that cannot be run is prepared too: it is refused when
-    /// it is submitted.
+    /// Prepares a plan that is to be submitted as `job`. One that cannot be run is prepared too: it is refused when it is
+    /// submitted.
     #[must_use]
-    pub fn of(job: JobId, program: Arc<Program>) -> Prepared {
-        let made = made(job, &program).map(Box::new);
-        Prepared { program, made }
+    pub fn of(job: JobId, plan: Arc<Plan>) -> Prepared {
+        Prepared { made: made(job, plan).map(Box::new) }
     }
 
-    /// A program that will be refused when it is submitted; why, in words.
+    /// What has no plan, and will be refused when it is submitted; why, in words.
     #[must_use]
-    pub fn refused(program: Arc<Program>, why: String) -> Prepared {
-        Prepared { program, made: Err(why) }
+    pub fn refused(why: String) -> Prepared {
+        Prepared { made: Err(why) }
     }
 }
 
@@ -93,14 +91,17 @@ impl fmt::Debug for Prepared {
 }
 
 impl PartialEq for Prepared {
-    /// Everything else follows from the program.
+    /// Everything else follows from the plan.
     fn eq(&self, other: &Prepared) -> bool {
-        self.program == other.program
+        match (&self.made, &other.made) {
+            (Ok(a), Ok(b)) => a.plan == b.plan,
+            (Err(a), Err(b)) => a == b,
+            _ => false,
+        }
     }
 }
 
-fn made(job: JobId, program: &Program) -> Result<Made, String> {
-    let plan = Arc::new(Plan::of(program).map_err(|e| e.to_string())?);
+fn made(job: JobId, plan: Arc<Plan>) -> Result<Made, String> {
     let mut is_output = vec![false; plan.stages.len()];
     plan.outputs.iter().for_each(|o| is_output[o.0 as usize] = true);
     let needs = plan.needs();
@@ -110,8 +111,8 @@ fn made(job: JobId, program: &Program) -> Result<Made, String> {
     let (mut outputs_left, mut n_needed) = (0, 0);
     for (i, (stage, need)) in plan.stages.iter().zip(needs).enumerate() {
         let own = (job, StageIdx(i as u32));
-        match stage.kind {
-            StageKind::Held { job: of, output } => aliases.push((own.1, JobId(of), output)),
+        match stage.origin {
+            Origin::Earlier { job: of, output } => aliases.push((own.1, of, output)),
             _ => n_needed += need.n_tasks(),
         }
         outputs_left += if is_output[i] { stage.grid.n_chunks() } else { 0 };
@@ -123,7 +124,7 @@ fn made(job: JobId, program: &Program) -> Result<Made, String> {
             need,
             readers_max: plan.readers_max(own.1),
             bytes_each: bytes_each(stage),
-            build: stage.kernel().map(|kernel| kernel.build.as_str().into()),
+            build: stage.build().cloned(),
             mean_us: 0,
         });
     }
@@ -141,7 +142,7 @@ fn largest(plan: &Plan, stages: &[StageState], roots_call: bool) -> Result<Large
     let mut largest = Largest::default();
     for (i, state) in stages.iter().enumerate() {
         let (idx, stage) = (StageIdx(i as u32), &plan.stages[i]);
-        if state.need.n_tasks() == 0 || matches!(stage.kind, StageKind::Held { .. }) {
+        if state.need.n_tasks() == 0 || stage.is_alias() {
             continue;
         }
         let chunk = state.need.nth(0);
@@ -149,7 +150,7 @@ fn largest(plan: &Plan, stages: &[StageState], roots_call: bool) -> Result<Large
         if n > INPUTS_MAX {
             return Err(format!(
                 "{}: one chunk of it is made of {n} chunks, and at most {INPUTS_MAX} can be; larger ones would do",
-                stage.name()
+                stage.name
             ));
         }
         let for_callers = is_for_callers(stage, state, roots_call);
@@ -168,9 +169,6 @@ pub(crate) fn is_for_callers(stage: &Stage, state: &StageState, roots_call: bool
 fn bytes_each(stage: &Stage) -> Option<u64> {
     if stage.grid.axes().iter().any(|a| matches!(a, AxisGrid::Explicit { .. })) {
         return None;
-    }
-    if matches!(stage.kind, StageKind::Write(_)) {
-        return Some(0);
     }
     Some(stage.chunk_bytes_max())
 }

@@ -9,7 +9,7 @@
 use crate::limits::Bug;
 use crate::scheduler::Scheduler;
 use crate::table::TaskState;
-use tilework_expr::{ChunkIdx, Need, Plan, StageIdx, TaskKey};
+use tilework_plan::{ChunkIdx, Need, Plan, StageIdx, TaskKey};
 
 /// How far the publication of a chunk is.
 pub(crate) struct Publication {

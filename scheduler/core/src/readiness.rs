@@ -5,7 +5,7 @@
 use crate::limits::Bug;
 use crate::scheduler::Scheduler;
 use crate::table::{NOBODY, TaskState};
-use tilework_expr::{ChunkIdx, JobId, StageIdx, TaskKey, WorkerId};
+use tilework_plan::{ChunkIdx, JobId, StageIdx, TaskKey, WorkerId};
 
 impl Scheduler {
     /// A task was done and its chunk is at `holder`.

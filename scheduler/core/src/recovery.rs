@@ -3,13 +3,13 @@
 //!
 //! Knows which task reads which. Must not know where tasks will run.
 
-use crate::event::{Action, Hello};
+use crate::event::Action;
 use crate::limits::Bug;
 use crate::scheduler::Scheduler;
 use crate::table::{NOBODY, TaskState};
 use crate::worker::WorkerState;
 use std::cmp::Reverse;
-use tilework_expr::{ChunkIdx, Instruction, JobId, StageIdx, TaskKey, TaskRange, Update, WorkerId};
+use tilework_plan::{ChunkIdx, Hello, Instruction, JobId, StageIdx, TaskKey, TaskRange, Update, WorkerId};
 
 /// Why a worker is one of the workers no more.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

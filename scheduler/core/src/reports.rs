@@ -8,7 +8,7 @@ use crate::failures::Missed;
 use crate::limits::Bug;
 use crate::scheduler::Scheduler;
 use crate::table::TaskState;
-use tilework_expr::{ChunkIdx, JobId, LeaseId, Report, StageIdx, TaskKey, TaskRange, WorkerId};
+use tilework_plan::{ChunkIdx, JobId, LeaseId, Report, StageIdx, TaskKey, TaskRange, WorkerId};
 
 impl Scheduler {
     pub(crate) fn reported(&mut self, worker: WorkerId, reports: &[Report]) {

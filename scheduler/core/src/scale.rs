@@ -2,13 +2,14 @@
 //! program, or with the product of its stages and outputs. And parts of deep chains, of which only what they depend on
 //! is computed.
 
-use crate::{Action, ClientId, Event, Hello, Limits, Prepared, Scheduler};
+use crate::{Action, Event, Limits, Prepared, Scheduler};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use tilework_expr::{
-    BinaryOp, Boundary, ChunkIdx, Chunks, DType, Expr, Fold, Halo, Instruction, JobId, Kernel, Plan, Program,
-    Report, SliceArg, StageIdx, UnaryOp, Update, WorkerId,
+    BinaryOp, Boundary, Chunks, DType, Expr, Fold, Halo, Kernel, Lowered, Program, SliceArg, UnaryOp,
 };
+use tilework_plan::{ChunkIdx, Instruction, JobId, Report, StageIdx, Update, WorkerId};
+use tilework_plan::{ClientId, Hello};
 
 /// Operations of the deepest program, about.
 const N: usize = 100_000;
@@ -63,8 +64,8 @@ fn run_watched(
         };
         scheduler.handle(0, Event::WorkerJoined { worker: WorkerId(w), hello }, &mut actions);
     }
-    let program = Arc::new(Program::new(outputs));
-    let prepared = Prepared::of(JobId(1), program);
+    let lowered = Lowered::of(&Program::new(outputs)).unwrap();
+    let prepared = Prepared::of(JobId(1), lowered.plan);
     let submitted = Event::JobSubmitted { job: JobId(1), client: ClientId(1), prepared };
     scheduler.handle(1, submitted, &mut actions);
     let (mut done, mut now_us) = (None, 1);
@@ -110,7 +111,7 @@ fn answer(instruction: Instruction) -> Option<Report> {
 
 /// The tasks that the outputs depend on, found from the outputs task by task.
 fn n_needed(outputs: &[Expr]) -> u64 {
-    let plan = Plan::of(&Program::new(outputs)).unwrap();
+    let plan = Lowered::of(&Program::new(outputs)).unwrap().plan;
     let tasks = |s: StageIdx| (0..plan.n_tasks(s)).map(move |c| (s, ChunkIdx(c)));
     let mut stack: Vec<(StageIdx, ChunkIdx)> = plan.outputs.iter().flat_map(|s| tasks(*s)).collect();
     let (mut found, mut inputs) = (BTreeSet::new(), Vec::new());
@@ -135,7 +136,7 @@ fn a_part_of_a_chain_of_stencils_computes_what_it_depends_on() {
         for n_workers in [1, 3] {
             assert_eq!(run(&outputs, n_workers), n);
         }
-        let all = Plan::of(&Program::new(&outputs)).unwrap().n_tasks_in_all();
+        let all = Lowered::of(&Program::new(&outputs)).unwrap().plan.n_tasks_in_all();
         assert!(n < all / 2, "{n} of {all}");
     }
 }
@@ -216,8 +217,8 @@ fn what_is_refused_and_what_nobody_touches_take_no_time() {
     // A chunk that is made of a million.
     let many = Expr::full(&[1 << 20], &Chunks::from(1), tilework_expr::Scalar::new(1.0)).unwrap();
     let one = sweep(&many).rechunk(&Chunks::from(-1)).unwrap();
-    let program = Arc::new(Program::new(&[sweep(&one)]));
-    let prepared = Prepared::of(JobId(1), program);
+    let lowered = Lowered::of(&Program::new(&[sweep(&one)])).unwrap();
+    let prepared = Prepared::of(JobId(1), lowered.plan);
     let mut actions = Vec::new();
     let mut scheduler = Scheduler::new(Limits::default());
     scheduler.handle(0, Event::JobSubmitted { job: JobId(1), client: ClientId(1), prepared }, &mut actions);

@@ -2,7 +2,7 @@
 //!
 //! Knows which theme handles which event. Must not know how a theme decides.
 
-use crate::event::{Action, ClientHello, ClientId, Event};
+use crate::event::{Action, Event};
 use crate::job::{Job, Retired};
 use crate::limits::{Bug, Limits};
 use crate::publishing::Publication;
@@ -10,9 +10,9 @@ use crate::recovery::Loss;
 use crate::table::TaskState;
 use crate::worker::{Lease, ReadyKey, WorkerState};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::sync::Arc;
-use tilework_expr::{
-    ChunkIdx, Instruction, JobError, JobId, LeaseId, Program, StageIdx, TaskKey, TaskRange, Update, WorkerId,
+use tilework_plan::{
+    ChunkIdx, ClientHello, ClientId, Instruction, JobError, JobId, LeaseId, StageIdx, TaskKey, TaskRange,
+    Update, WorkerId,
 };
 
 /// What went wrong with a task so far.
@@ -96,8 +96,6 @@ pub struct Scheduler {
 /// large jobs, and can be done elsewhere.
 #[derive(Default)]
 pub struct Leftovers {
-    /// Of jobs that were refused.
-    pub(crate) programs: Vec<Arc<Program>>,
     pub(crate) jobs: Vec<Job>,
     pub(crate) retired: Vec<Retired>,
     pub(crate) ready: Vec<BTreeSet<ReadyKey>>,
@@ -108,11 +106,10 @@ impl Leftovers {
     const MUCH: usize = 1024;
 
     fn is_much(&self) -> bool {
-        let programs = self.programs.iter().map(|program| program.nodes.len());
         let jobs = self.jobs.iter().map(|job| job.stages.len());
         let retired = self.retired.iter().map(Retired::n_parts);
         let ready = self.ready.iter().map(BTreeSet::len);
-        programs.chain(jobs).chain(retired).chain(ready).sum::<usize>() > Self::MUCH
+        jobs.chain(retired).chain(ready).sum::<usize>() > Self::MUCH
     }
 }
 

@@ -2,135 +2,20 @@
 //!
 //! Knows what to show. Must not know how it is shown.
 
-use crate::event::{ClientHello, ClientId, JobNumber};
 use crate::job::{Canonical, Job};
 use crate::scheduler::Scheduler;
 use crate::table::{NOBODY, TaskState};
 use std::cmp::Reverse;
 use std::collections::BTreeSet;
-use tilework_expr::{ChunkIdx, JobId, StageIdx, TaskKey, WorkerId};
+use tilework_plan::{
+    ChunkIdx, ClientSummary, ClusterState, JobId, JobState, StageCounts, StageIdx, TaskKey, WorkerId,
+    WorkerSummary,
+};
 
 /// Jobs that a picture shows at most: those that are not finished first, then the latest.
 const JOBS_SHOWN_MAX: usize = 1000;
 /// Stages of all jobs together that a picture shows at most.
 const STAGES_SHOWN_MAX: usize = 256;
-
-/// A living worker.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct WorkerSummary {
-    /// Its number.
-    pub worker: WorkerId,
-    /// Its name.
-    pub name: String,
-    /// Where its chunk service listens.
-    pub addresses: Vec<String>,
-    /// Threads that run tasks.
-    pub threads: u32,
-    /// Bytes that its chunks and tasks may take.
-    pub memory_bytes: u64,
-    /// Bytes of chunks that it may write to its disk.
-    pub spill_bytes: u64,
-    /// Bytes that it last said it has in memory.
-    pub bytes_held: u64,
-    /// Bytes that it last said it has on its disk.
-    pub bytes_on_disk: u64,
-    /// Tasks leased to it.
-    pub leased: u32,
-    /// Of those, how many run at most.
-    pub running: u32,
-    /// Ready tasks that wait for it.
-    pub ready: usize,
-    /// How long ago it joined, microseconds.
-    pub up_us: u64,
-    /// How long ago it was last heard of, microseconds.
-    pub silent_us: u64,
-    /// Whether it said goodbye.
-    pub leaving: bool,
-    /// Threads that go on with tasks that they were told to stop.
-    pub stuck: u32,
-    /// How long the task that runs longest has been running, microseconds; 0 where none has been for a while.
-    pub longest_us: u64,
-    /// The build whose functions it can call; absent where it can call any.
-    pub build: Option<String>,
-}
-
-/// A client that is connected.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct ClientSummary {
-    /// Its number.
-    pub client: ClientId,
-    /// What it says of itself.
-    pub hello: ClientHello,
-    /// How long ago it connected, microseconds.
-    pub up_us: u64,
-}
-
-/// Tasks of one stage.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct StageCounts {
-    /// Its place in the plan.
-    pub stage: StageIdx,
-    /// What it does, as a formula in which `#3` is stage 3.
-    pub operation: String,
-    /// Tasks that some output depends on.
-    pub total: u64,
-    /// Tasks done, whatever became of their chunks.
-    pub done: u64,
-    /// Tasks that workers have.
-    pub leased: u64,
-    /// Chunks that exist.
-    pub held: u64,
-}
-
-/// A job.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct JobState {
-    /// Its number for people.
-    pub number: JobNumber,
-    /// Who submitted it.
-    pub client: ClientId,
-    /// What it computes, in a line.
-    pub title: String,
-    /// Whether all its outputs exist.
-    pub finished: bool,
-    /// Whether its client let go of it, and it is kept for jobs that read it.
-    pub dormant: bool,
-    /// Tasks in all.
-    pub total: u64,
-    /// Tasks done.
-    pub done: u64,
-    /// Tasks that workers have.
-    pub leased: u64,
-    /// Bytes that its chunks take on workers.
-    pub bytes_held: u64,
-    /// Time from its submission until now, or until it ended, microseconds.
-    pub elapsed_us: u64,
-    /// Time that is left by what was measured, microseconds, where anything was.
-    pub left_us: Option<u64>,
-    /// Tasks done of late,
-    pub late_done: u64,
-    /// and in how many microseconds.
-    pub late_us: u64,
-    /// Stages of its plan.
-    pub n_stages: u64,
-    /// Its stages, but for those of a finished job, and for a large plan only those under way.
-    pub stages: Vec<StageCounts>,
-}
-
-/// The cluster at one moment.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct ClusterState {
-    /// How long the scheduler has been there, microseconds.
-    pub up_us: u64,
-    /// The living workers.
-    pub workers: Vec<WorkerSummary>,
-    /// The clients that are connected.
-    pub clients: Vec<ClientSummary>,
-    /// Jobs in all.
-    pub n_jobs: u64,
-    /// The jobs, by their numbers; of very many, those that are not finished, and the latest.
-    pub jobs: Vec<JobState>,
-}
 
 impl Scheduler {
     /// Every chunk that is taken to exist, and where; for tests that compare it with what workers really have.
@@ -159,19 +44,8 @@ impl Scheduler {
         self.jobs.values().filter(|j| !j.wanted()).count()
     }
 
-    /// The job that people call by this number.
-    #[must_use]
-    pub fn job_numbered(&self, number: JobNumber) -> Option<JobId> {
-        self.jobs.iter().find(|(_, j)| j.number == number).map(|(id, _)| *id)
-    }
-
-    /// What a job computes, in a line.
-    #[must_use]
-    pub fn title(&self, job: JobId) -> Option<String> {
-        self.jobs.get(&job).map(|j| j.plan.title())
-    }
-
-    /// A picture of all workers, clients and jobs.
+    /// A picture of all workers, clients and jobs. Operations have their stages' names, and jobs those of what makes their
+    /// first output: whoever knows what jobs are made of can say more.
     #[must_use]
     pub fn state(&self, now_us: u64) -> ClusterState {
         let now_us = self.now_us.max(now_us);
@@ -225,7 +99,7 @@ impl Job {
         JobState {
             number: self.number,
             client: self.client,
-            title: self.plan.title(),
+            title: self.plan.outputs.first().map_or("nothing", |o| self.plan.stage(*o).name).to_owned(),
             finished: self.finished,
             dormant: !self.wanted(),
             total,
@@ -250,7 +124,7 @@ impl Job {
         let counts = |i: StageIdx| {
             let s = self.stage(i);
             let (total, done, c) = (s.need.n_tasks(), s.table.n_done(), s.table.counts());
-            let operation = self.plan.describe(i);
+            let operation = self.plan.stage(i).name.to_owned();
             StageCounts { stage: i, operation, total, done, leased: c.leased, held: c.held }
         };
         if self.stages.len() <= Job::STAGES_LOOKED_AT_MAX {

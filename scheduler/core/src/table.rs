@@ -3,7 +3,7 @@
 //!
 //! Knows states and counts them. Must not know plans, workers' records or what a transition entails.
 
-use tilework_expr::{LeaseId, WorkerId};
+use tilework_plan::{LeaseId, WorkerId};
 
 /// Tasks of one page.
 const PAGE: u64 = 1024;

@@ -1,11 +1,14 @@
 //! Small cases, with the exact actions that they must bring about.
 
-use crate::{Action, ClientHello, ClientId, Event, Hello, JobEnd, JobNumber, Limits, Prepared, Scheduler};
+use crate::{Action, Event, JobEnd, Limits, Prepared, Scheduler};
 use std::sync::Arc;
 use tilework_expr::{
-    AxisChunks, BinaryOp, Chunks, DType, Expr, Figures, FileKind, FileRef, Fold, Holding, Instruction,
-    JobError, JobId, Kernel, LeaseId, Program, Report, StageIdx, Stored, TaskError, TaskKey, TaskRange,
-    Update, WorkerId,
+    AxisChunks, BinaryOp, Chunks, DType, Expr, FileKind, FileRef, Fold, Kernel, Lowered, Program,
+};
+use tilework_plan::{ClientHello, ClientId, Hello, JobNumber};
+use tilework_plan::{
+    Figures, Holding, Instruction, JobError, JobId, LeaseId, Report, StageIdx, Stored, TaskError, TaskKey,
+    TaskRange, Update, WorkerId,
 };
 
 fn read(name: &str, len: usize, chunk: isize) -> Expr {
@@ -76,9 +79,13 @@ impl Case {
     }
 
     fn submit(&mut self, job: u64, outputs: &[Expr]) -> Vec<Action> {
-        let program = Arc::new(Program::new(outputs));
+        let lowered = Lowered::of(&Program::new(outputs)).unwrap();
         let job = JobId(job);
-        self.event(Event::JobSubmitted { job, client: ClientId(1), prepared: Prepared::of(job, program) })
+        self.event(Event::JobSubmitted {
+            job,
+            client: ClientId(1),
+            prepared: Prepared::of(job, lowered.plan),
+        })
     }
 
     fn report(&mut self, worker: u32, report: Report) -> Vec<Action> {
@@ -133,7 +140,7 @@ fn a_sum_runs_drops_and_ends() {
     let sum = read("a", 4, 1).reduce_all(Fold::Sum).unwrap();
     let actions = case.submit(0, &[sum]);
     let instructions = told(&actions, 0);
-    assert!(matches!(instructions[0], Instruction::Define { job: JobId(0), .. }));
+    assert!(matches!(instructions[0], Instruction::Define(JobId(0))));
     let first = (LeaseId(0), tasks(0, 0..4));
     assert_eq!(leases(&actions, 0), std::slice::from_ref(&first));
     let reduce = leases(&case.done(0, &first), 0);
@@ -433,7 +440,7 @@ fn a_cancelled_job_ends_with_those_that_read_it_and_says_by_whom() {
     let held = Expr::held(7, 0, grid, DType::F64, Arc::new(())).unwrap();
     let sum = held.reduce_all(Fold::Sum).unwrap();
     case.submit(8, std::slice::from_ref(&sum));
-    let job = case.scheduler.job_numbered(JobNumber(1)).unwrap();
+    let job = JobId(7);
     let actions = case.event(Event::JobCancelled { job, by: "anna".to_owned() });
     let error = JobError::Cancelled { by: "anna".to_owned() };
     assert_eq!(error.to_string(), "the job was cancelled by anna");
@@ -443,7 +450,6 @@ fn a_cancelled_job_ends_with_those_that_read_it_and_says_by_whom() {
     assert_eq!(said(&actions), [(1, end.clone()), (2, end)]);
     assert!(told(&actions, 0).contains(&Instruction::Forget(JobId(7))));
     assert!(case.scheduler.state(case.now_us).jobs.is_empty());
-    assert_eq!(case.scheduler.job_numbered(JobNumber(1)), None);
     let actions = case.submit(9, &[sum]);
     let gone = "it reads an array of an earlier job, which does not exist any more";
     assert_eq!(updates(&actions), [&Update::Failed(JobError::Program(gone.to_owned()))]);
@@ -465,12 +471,12 @@ fn a_picture_tells_whose_job_does_what_how_fast_and_for_how_long() {
     let state = case.scheduler.state(case.now_us + 1_000_000);
     assert_eq!((state.clients[0].client, &state.clients[0].hello), (ClientId(1), &hello));
     let (job, stages) = (&state.jobs[0], &state.jobs[0].stages);
-    assert_eq!((job.number, job.client, &*job.title), (JobNumber(1), ClientId(1), "sum(#0) over axis 0"));
+    assert_eq!((job.number, job.client, &*job.title), (JobNumber(1), ClientId(1), "combine"));
     assert_eq!(
         (job.done, job.total, job.n_stages),
         (2, stages.iter().map(|s| s.total).sum(), stages.len() as u64)
     );
-    assert_eq!((&*stages[0].operation, stages[0].done), ("read a", 2));
+    assert_eq!((&*stages[0].operation, stages[0].done), ("read", 2));
     assert_eq!((job.late_done, job.late_us / 1_000_000), (2, 3));
     assert_eq!(job.elapsed_us / 1_000_000, 4);
     // Two tasks took two seconds of four; the other tasks are taken to be as long.
@@ -484,10 +490,11 @@ fn a_picture_tells_whose_job_does_what_how_fast_and_for_how_long() {
 #[test]
 fn a_picture_of_many_jobs_and_stages_is_bounded() {
     let mut case = Case::with_workers(0);
-    let program = Arc::new(Program::new(&[read("a", 2, 1).unary(tilework_expr::UnaryOp::Sin).unwrap()]));
+    let program = Program::new(&[read("a", 2, 1).unary(tilework_expr::UnaryOp::Sin).unwrap()]);
+    let plan = Lowered::of(&program).unwrap().plan;
     for job in 0..1100 {
-        let (job, client, program) = (JobId(job), ClientId(1), program.clone());
-        let prepared = Prepared::of(job, program);
+        let (job, client) = (JobId(job), ClientId(1));
+        let prepared = Prepared::of(job, plan.clone());
         case.scheduler.handle(1, Event::JobSubmitted { job, client, prepared }, &mut Vec::new());
     }
     let state = case.scheduler.state(case.now_us);

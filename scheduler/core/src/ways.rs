@@ -7,7 +7,7 @@
 
 use crate::scheduler::Scheduler;
 use crate::worker::WorkerState;
-use tilework_expr::{TaskKey, WorkerId};
+use tilework_plan::{TaskKey, WorkerId};
 
 /// How long a failure to connect is believed, microseconds; then it is tried again.
 const CUT_OFF_US: u64 = 30_000_000;

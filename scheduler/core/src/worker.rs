@@ -3,11 +3,10 @@
 //! Knows counts and queues. Must not know jobs or plans.
 
 use crate::clock::Term;
-use crate::event::Hello;
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
-use tilework_expr::{ChunkIdx, JobId, LeaseId, StageIdx, TaskKey, WorkerId};
+use tilework_plan::{ChunkIdx, Hello, JobId, LeaseId, StageIdx, TaskKey, WorkerId};
 
 /// A ready task in a worker's queue: earlier jobs first, then later stages, then lower chunks.
 pub(crate) type ReadyKey = (JobId, Reverse<StageIdx>, ChunkIdx);

@@ -9,7 +9,8 @@ use tilework_cluster::connection::ConnectionFile;
 use tilework_cluster::listen::bind;
 use tilework_cluster::security::TokenAttach;
 use tilework_cluster::transport::connect;
-use tilework_expr::{DType, Grid, JobError, Node, NodeIdx, Op, Program, UnaryOp, Update};
+use tilework_expr::{DType, Node, NodeIdx, Op, Program, UnaryOp};
+use tilework_plan::{Grid, JobError, Update};
 use tilework_proto::wire::scheduler_client::SchedulerClient;
 use tilework_proto::wire::worker_client::WorkerClient;
 use tilework_proto::{FromClient, FromWorker, ToClient, ToWorker, Wire, wire};
@@ -110,7 +111,7 @@ async fn a_job_of_nothing_is_done_and_a_bad_one_says_why() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn messages_that_are_not_allowed_end_the_session_with_the_reason() {
     let server = Server::start();
-    let foreign = FromClient::Submit { job: tilework_expr::JobId(7), program: nothing() };
+    let foreign = FromClient::Submit { job: tilework_plan::JobId(7), program: nothing() };
     let replies = server.session(vec![foreign.to_wire()]).await.unwrap();
     assert_eq!(replies.last(), Some(&ToClient::Closing("job 7 is not one that it may name".into())));
 
@@ -121,7 +122,7 @@ async fn messages_that_are_not_allowed_end_the_session_with_the_reason() {
         dtype: DType::F64,
     };
     let program = Arc::new(Program { nodes: vec![node], outputs: vec![] });
-    let malformed = FromClient::Submit { job: tilework_expr::JobId(1 << 32), program };
+    let malformed = FromClient::Submit { job: tilework_plan::JobId(1 << 32), program };
     let status = server.session(vec![malformed.to_wire()]).await.unwrap_err();
     assert_eq!(status.code(), Code::InvalidArgument);
     assert_eq!(status.message(), "node 0 of the program: an input does not come before it");
@@ -316,7 +317,8 @@ async fn clients_are_seen_and_jobs_are_cancelled_by_their_numbers() {
         }
     };
     assert_eq!((own.client, own.hello.pid), (session.link.client(), std::process::id()));
-    assert_eq!((seen.client, seen.number), (own.client, JobNumber(1)));
+    assert_eq!((seen.client, seen.number, &*seen.title), (own.client, JobNumber(1), "1"));
+    assert_eq!(seen.stages[0].operation, "1");
     assert!(!monitor.cancel(JobNumber(2), "anna").await.unwrap());
     assert!(monitor.cancel(JobNumber(1), "anna\n on login1").await.unwrap());
     let by = "anna on login1".to_owned();

@@ -5,9 +5,8 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use tilework_expr::{
-    BinaryOp, Chunks, DType, Expr, FileKind, FileRef, Fold, JobId, Program, Scalar, Stored, Update, WorkerId,
-};
+use tilework_expr::{BinaryOp, Chunks, DType, Expr, FileKind, FileRef, Fold, Lowered, Program, Scalar};
+use tilework_plan::{ClientId, Hello, Instruction, JobId, Plan, Stored, Update, WorkerId};
 use tilework_scheduler_core as scheduler;
 use tilework_worker_core as worker;
 
@@ -40,10 +39,10 @@ struct Cluster {
     tasks: u64,
     events: u64,
     done: bool,
+    plan: Arc<Plan>,
 }
 
 fn time(name: &str, outputs: &[Expr]) {
-    let program = Arc::new(Program::new(outputs));
     let mut c = Cluster {
         scheduler: scheduler::Scheduler::new(scheduler::Limits::in_process()),
         workers: (0..2).map(|_| worker::Worker::new(worker::Limits::new(THREADS, 1 << 34))).collect(),
@@ -53,9 +52,10 @@ fn time(name: &str, outputs: &[Expr]) {
         tasks: 0,
         events: 0,
         done: false,
+        plan: Lowered::of(&Program::new(outputs)).expect("built expressions can be planned").plan,
     };
     for w in 0..2 {
-        let hello = scheduler::Hello {
+        let hello = Hello {
             name: format!("w{w}"),
             incarnation: w,
             threads: THREADS,
@@ -66,8 +66,8 @@ fn time(name: &str, outputs: &[Expr]) {
         };
         c.to_scheduler.push_back(scheduler::Event::WorkerJoined { worker: WorkerId(w as u32), hello });
     }
-    let client = scheduler::ClientId(0);
-    let prepared = scheduler::Prepared::of(JobId(0), program);
+    let client = ClientId(0);
+    let prepared = scheduler::Prepared::of(JobId(0), c.plan.clone());
     c.to_scheduler.push_back(scheduler::Event::JobSubmitted { job: JobId(0), client, prepared });
     let start = cpu_seconds();
     c.play();
@@ -127,7 +127,12 @@ impl Cluster {
     fn scheduler_acts(&mut self, action: scheduler::Action) {
         match action {
             scheduler::Action::Tell { worker, instructions } => {
-                self.to_workers.push_back((worker.0 as usize, worker::Event::Told(instructions)));
+                let w = worker.0 as usize;
+                for job in instructions.iter().filter_map(Instruction::defines) {
+                    let planned = worker::Planned::of(self.plan.clone());
+                    self.to_workers.push_back((w, worker::Event::Planned { job, planned }));
+                }
+                self.to_workers.push_back((w, worker::Event::Told(instructions)));
             }
             scheduler::Action::Update { update: Update::Done { .. }, .. } => self.done = true,
             scheduler::Action::Update { update: Update::Failed(why), .. } => panic!("{why}"),

@@ -7,10 +7,11 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use tilework_expr::{
-    BinaryOp, Boundary, Chunks, DType, EDGES_MAX, Expr, FileKind, FileRef, Fold, Halo, Instruction, JobId,
-    Kernel, NODES_MAX, Program, Report, Scalar, Stored, Update, WorkerId,
+    BinaryOp, Boundary, Chunks, DType, EDGES_MAX, Expr, FileKind, FileRef, Fold, Halo, Kernel, Lowered,
+    NODES_MAX, Program, Scalar,
 };
-use tilework_scheduler_core::{Action, ClientId, Event, Hello, Limits, Prepared, Scheduler};
+use tilework_plan::{ClientId, Hello, Instruction, JobId, Report, Stored, Update, WorkerId};
+use tilework_scheduler_core::{Action, Event, Limits, Prepared, Scheduler};
 
 /// Workers of the cluster.
 const WORKERS: u32 = 16;
@@ -124,7 +125,10 @@ fn measure(name: &str, program: Arc<Program>, end: End) {
     }
     let (job, client) = (JobId(1), ClientId(1));
     let (mut now_us, mut tasks, mut over) = (1, 0, false);
-    let prepared = longest.time("planned (not in the loop)", || Prepared::of(job, program));
+    let prepared = longest.time("planned (not in the loop)", || {
+        let lowered = Lowered::of(&program).expect("built expressions can be planned");
+        Prepared::of(job, lowered.plan)
+    });
     let submitted = Event::JobSubmitted { job, client, prepared };
     longest.time("submitted", || scheduler.handle(1, submitted, &mut actions));
     let mut last = "released";

@@ -7,7 +7,7 @@ use crate::store::Stage;
 use crate::tasks::runnable_key;
 use crate::worker::Worker;
 use std::collections::BTreeMap;
-use tilework_expr::TaskKey;
+use tilework_plan::TaskKey;
 
 impl Worker {
     /// Checks all invariants. The cost grows with the tasks admitted and the chunks held.

@@ -1,7 +1,7 @@
 //! Everything that can wake a worker, and everything that it can ask for.
 
 use crate::planned::Planned;
-use tilework_expr::{Instruction, JobId, LeaseId, Region, Report, TaskError, TaskKey, WorkerId};
+use tilework_plan::{Instruction, JobId, LeaseId, Region, Report, TaskError, TaskKey, WorkerId};
 
 /// One transfer into this worker. Never used twice.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, PartialOrd, Ord)]
@@ -45,7 +45,7 @@ pub struct Feed {
 pub enum Event {
     /// The scheduler spoke.
     Told(Vec<Instruction>),
-    /// A job that the scheduler is about to speak of was planned. One that was not is planned when it is spoken of.
+    /// A job that the scheduler is about to speak of was planned.
     Planned {
         /// The job.
         job: JobId,

@@ -10,15 +10,12 @@ use crate::reports::Done;
 use crate::tasks::{Active, Stopping};
 use crate::worker::{Job, Worker};
 use std::collections::BTreeSet;
-use std::sync::Arc;
-use tilework_expr::{
-    Instruction, JobId, LeaseId, Program, Report, StageIdx, StageKind, TaskKey, TaskRange, WorkerId,
-};
+use tilework_plan::{Instruction, JobId, LeaseId, Origin, Report, StageIdx, TaskKey, TaskRange, WorkerId};
 
 impl Worker {
     pub(crate) fn told(&mut self, instruction: Instruction, out: &mut Vec<Action>) {
         match instruction {
-            Instruction::Define { job, program } => self.define(job, &program),
+            Instruction::Define(job) => self.define(job),
             Instruction::Lease { lease, tasks, elsewhere } => {
                 self.lease(lease, &tasks, Elsewhere::new(elsewhere), out);
             }
@@ -32,17 +29,17 @@ impl Worker {
         }
     }
 
-    fn define(&mut self, id: JobId, program: &Arc<Program>) {
+    fn define(&mut self, id: JobId) {
+        let planned = self.planned.remove(&id);
         if self.jobs.contains_key(&id) {
-            self.planned.remove(&id);
             return;
         }
-        let planned = self.planned.remove(&id).unwrap_or_else(|| Planned::of(program));
+        let planned = planned.unwrap_or_else(|| Planned::failed("it came without a plan".to_owned()));
         let Planned { plan, bytes_each } = planned;
         let stages = plan.as_ref().map_or(&[][..], |p| &p.stages);
-        let canonical = stages.iter().enumerate().map(|(i, stage)| match stage.kind {
-            StageKind::Held { job, output } => {
-                let named = self.jobs.get(&JobId(job))?;
+        let canonical = stages.iter().enumerate().map(|(i, stage)| match stage.origin {
+            Origin::Earlier { job, output } => {
+                let named = self.jobs.get(&job)?;
                 let out = *named.plan.as_ref().ok()?.outputs.get(output as usize)?;
                 named.canonical[out.0 as usize]
             }
@@ -55,7 +52,7 @@ impl Worker {
 
     fn is_literal(&self, job: JobId, stage: StageIdx) -> bool {
         let plan = self.jobs.get(&job).and_then(|j| j.plan.as_ref().ok());
-        plan.is_some_and(|p| matches!(p.stage(stage).kind, StageKind::Literal { .. }))
+        plan.is_some_and(|p| p.stage(stage).is_upload())
     }
 
     fn lease(&mut self, lease: LeaseId, tasks: &TaskRange, elsewhere: Elsewhere, out: &mut Vec<Action>) {

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::ops::Range;
-use tilework_expr::{ChunkIdx, JobId, StageIdx, TaskKey};
+use tilework_plan::{ChunkIdx, JobId, StageIdx, TaskKey};
 
 /// Chunks of one page.
 const PAGE: u64 = 128;

@@ -1,12 +1,11 @@
-//! What a program is to a worker: its plan, and what follows from that alone. To make it takes long for large programs,
-//! so the driver may do it beforehand.
+//! What a job is to a worker: its plan, and what follows from that alone. It is there before the job is spoken of.
 //!
 //! Knows plans. Must not know other jobs, or what was done.
 
 use std::sync::Arc;
-use tilework_expr::{AxisGrid, ChunkIdx, Plan, Program, Stage, StageIdx};
+use tilework_plan::{AxisGrid, ChunkIdx, Plan, Stage, StageIdx};
 
-/// A program's plan.
+/// A job's plan.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Planned {
     pub(crate) plan: Result<Arc<Plan>, String>,
@@ -15,19 +14,14 @@ pub struct Planned {
 }
 
 impl Planned {
-    /// Plans a program.
+    /// Takes a plan.
     #[must_use]
-    pub fn of(program: &Program) -> Planned {
-        match Plan::of(program) {
-            Ok(plan) => {
-                let bytes_each = bytes_each(&plan);
-                Planned { plan: Ok(Arc::new(plan)), bytes_each }
-            }
-            Err(error) => Planned::failed(error.to_string()),
-        }
+    pub fn of(plan: Arc<Plan>) -> Planned {
+        let bytes_each = bytes_each(&plan);
+        Planned { plan: Ok(plan), bytes_each }
     }
 
-    /// A program that could not be planned; why, in words.
+    /// What could not be planned; why, in words.
     #[must_use]
     pub fn failed(why: String) -> Planned {
         Planned { plan: Err(why), bytes_each: Vec::new() }

@@ -6,7 +6,7 @@ use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
-use tilework_expr::{ChunkIdx, Holding, JobId, LeaseId, StageIdx, TaskKey, TaskRange, WorkerId};
+use tilework_plan::{ChunkIdx, Holding, JobId, LeaseId, StageIdx, TaskKey, TaskRange, WorkerId};
 
 /// Earlier jobs first, then later stages, then earlier arrivals.
 type Place = (JobId, Reverse<StageIdx>, u64);

@@ -6,7 +6,7 @@ use crate::event::Action;
 use crate::limits::Limits;
 use crate::worker::Worker;
 use std::collections::BTreeMap;
-use tilework_expr::{ChunkIdx, JobId, LeaseId, Report, TaskKey, TaskRange};
+use tilework_plan::{ChunkIdx, JobId, LeaseId, Report, TaskKey, TaskRange};
 
 /// A task that is done.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]

@@ -8,7 +8,7 @@ use crate::reports::Done;
 use crate::tasks::{Active, Pulled, Stopping};
 use crate::worker::Worker;
 use std::cmp::Reverse;
-use tilework_expr::{LeaseId, Report, TaskError, TaskKey};
+use tilework_plan::{LeaseId, Report, TaskError, TaskKey};
 
 impl Worker {
     /// Starts what can be started: tasks, transfers, and looks at queued tasks while it is worth it.

@@ -8,7 +8,7 @@ use crate::limits::{Bug, Limits};
 use crate::store::{Chunk, Place, Store};
 use crate::worker::Worker;
 use std::collections::BTreeSet;
-use tilework_expr::{Report, TaskKey};
+use tilework_plan::{Report, TaskKey};
 
 /// Of the memory, what is made free beyond what is needed when chunks are written, so that they go in batches.
 const HEADROOM_PART: u64 = 16;

@@ -7,7 +7,7 @@ use crate::event::{Action, FetchId, Source, SpillId, Whence};
 use crate::limits::{Bug, Limits};
 use crate::pages::Pages;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use tilework_expr::{JobId, LeaseId, Region, TaskKey, TaskRange};
+use tilework_plan::{JobId, LeaseId, Region, TaskKey, TaskRange};
 
 /// Where a chunk made or put here is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

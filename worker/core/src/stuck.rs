@@ -6,8 +6,8 @@
 use crate::event::Action;
 use crate::limits::Bug;
 use crate::worker::Worker;
-use tilework_expr::quantities::{counted, time_us};
-use tilework_expr::{LeaseId, Report, TaskError, TaskKey};
+use tilework_plan::quantities::{counted, time_us};
+use tilework_plan::{LeaseId, Report, TaskError, TaskKey};
 
 /// A longer time between two events, microseconds, is one in which the worker itself was stopped.
 const GAP_US: u64 = 2_000_000;

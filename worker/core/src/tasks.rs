@@ -10,7 +10,7 @@ use crate::reports::Done;
 use crate::store::Stage;
 use crate::worker::Worker;
 use std::cmp::Reverse;
-use tilework_expr::{ChunkIdx, JobId, LeaseId, Plan, Region, Report, StageIdx, TaskError, TaskKey, WorkerId};
+use tilework_plan::{ChunkIdx, JobId, LeaseId, Plan, Region, Report, StageIdx, TaskError, TaskKey, WorkerId};
 
 /// The peer in a report about an input that nobody is known to have.
 const NOBODY: WorkerId = WorkerId(u32::MAX);

@@ -1,10 +1,12 @@
 //! Small cases, with the exact actions that they must bring about.
 
-use crate::{Action, Event, Feed, FetchId, Limits, Source, Whence, Worker};
+use crate::{Action, Event, Feed, FetchId, Limits, Planned, Source, Whence, Worker};
 use std::sync::Arc;
 use tilework_expr::{
-    AxisChunks, BinaryOp, Chunks, DType, Expr, FileKind, FileRef, Fold, Holding, Instruction, JobId, LeaseId,
-    Program, Report, SliceArg, StageIdx, Stored, TaskError, TaskKey, TaskRange, WorkerId,
+    AxisChunks, BinaryOp, Chunks, DType, Expr, FileKind, FileRef, Fold, Lowered, Program, SliceArg,
+};
+use tilework_plan::{
+    Holding, Instruction, JobId, LeaseId, Report, StageIdx, Stored, TaskError, TaskKey, TaskRange, WorkerId,
 };
 
 fn read(name: &str, len: usize, chunk: isize) -> Expr {
@@ -39,9 +41,11 @@ impl Case {
     /// A worker that knows job 0 and worker 7.
     fn new(limits: Limits, outputs: &[Expr]) -> Case {
         let mut case = Case { worker: Worker::new(limits), now_us: 0 };
-        let program = Arc::new(Program::new(outputs));
+        let lowered = Lowered::of(&Program::new(outputs)).unwrap();
+        let planned = Planned::of(lowered.plan);
+        case.event(Event::Planned { job: JobId(0), planned });
         case.told(vec![
-            Instruction::Define { job: JobId(0), program },
+            Instruction::Define(JobId(0)),
             Instruction::Peer { worker: WorkerId(7), addresses: vec![] },
         ]);
         case

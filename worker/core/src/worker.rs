@@ -14,7 +14,7 @@ use crate::tasks::{Active, Stopping};
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use tilework_expr::{ChunkIdx, JobId, LeaseId, Plan, StageIdx, TaskKey, WorkerId};
+use tilework_plan::{ChunkIdx, JobId, LeaseId, Plan, StageIdx, TaskKey, WorkerId};
 
 /// A job as the worker knows it.
 pub(crate) struct Job {

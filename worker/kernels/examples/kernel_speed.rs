@@ -8,10 +8,11 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 use tilework_expr::{
-    AxisChunks, BinaryOp, ChunkIdx, Chunks, Complex, DType, Dist, Expr, Fold, Plan, Program, Scalar,
-    SliceArg, StageIdx, StageKind, UnaryOp,
+    AxisChunks, BinaryOp, Chunks, Complex, DType, Dist, Expr, Fold, Lowered, Program, Scalar, SliceArg,
+    UnaryOp,
 };
 use tilework_kernels::{Chunk, Feed, execute, here};
+use tilework_plan::{ChunkIdx, Origin, StageIdx};
 
 const SIDE: usize = 2000;
 const CHUNKS: usize = 4;
@@ -31,7 +32,8 @@ fn run(name: &str, expr: &Expr, bytes: f64, flops: f64) {
     if std::env::args().nth(1).is_some_and(|only| !name.contains(&only)) {
         return;
     }
-    let plan = Plan::of(&Program::new(std::slice::from_ref(expr))).expect("a program");
+    let lowered = Lowered::of(&Program::new(std::slice::from_ref(expr))).expect("a program");
+    let plan = &*lowered.plan;
     let mut made: Vec<Vec<Chunk>> = Vec::new();
     let (mut best, mut least) = (f64::INFINITY, f64::INFINITY);
     for _ in 0..7 {
@@ -40,13 +42,13 @@ fn run(name: &str, expr: &Expr, bytes: f64, flops: f64) {
         for (i, s) in plan.stages.iter().enumerate() {
             let stage = StageIdx(i as u32);
             let tasks = 0..plan.n_tasks(stage);
-            if let StageKind::Literal { id } = s.kind {
-                let made_of = (id, s.dtype());
+            if let Origin::Client { id } = s.origin {
+                let made_of = (id, lowered.dtype(stage));
                 made.push(tasks.map(|c| literal_chunk(made_of, c, &s.grid.region(ChunkIdx(c)))).collect());
                 continue;
             }
             let (start, before) = (Instant::now(), busy());
-            let chunks = tasks.into_par_iter().map(|c| task(&plan, stage, ChunkIdx(c), &made)).collect();
+            let chunks = tasks.into_par_iter().map(|c| task(&lowered, stage, ChunkIdx(c), &made)).collect();
             spent += start.elapsed().as_secs_f64();
             worked += busy() - before;
             made.push(chunks);
@@ -64,8 +66,9 @@ fn run(name: &str, expr: &Expr, bytes: f64, flops: f64) {
     );
 }
 
-fn task(plan: &Plan, stage: StageIdx, chunk: ChunkIdx, made: &[Vec<Chunk>]) -> Chunk {
+fn task(lowered: &Lowered, stage: StageIdx, chunk: ChunkIdx, made: &[Vec<Chunk>]) -> Chunk {
     let mut inputs = Vec::new();
+    let plan = &lowered.plan;
     plan.inputs_of(stage, chunk, &mut inputs);
     let feed = |(slot, from, idx): (usize, StageIdx, ChunkIdx)| Feed {
         slot,
@@ -74,7 +77,7 @@ fn task(plan: &Plan, stage: StageIdx, chunk: ChunkIdx, made: &[Vec<Chunk>]) -> C
         chunk: made[from.0 as usize][idx.0 as usize].clone(),
     };
     let feeds: Vec<Feed> = inputs.into_iter().map(feed).collect();
-    execute(plan, stage, chunk, &feeds, &AtomicBool::new(false)).expect("a task")
+    execute(lowered, stage, chunk, &feeds, &AtomicBool::new(false)).expect("a task")
 }
 
 /// Chunks of literals are made once and kept.

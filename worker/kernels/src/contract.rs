@@ -16,7 +16,7 @@ use crate::task::KernelError;
 use panel::{Matrix, PanelFn, panel_fn};
 use std::ops::Range;
 use std::sync::Arc;
-use tilework_expr::{AxisMap, CONTRACT_PIECE_MIN, ChunkIdx, Region, View, outputs_within, region_shape};
+use tilework_plan::{AxisMap, CONTRACT_PIECE_MIN, ChunkIdx, Region, View, outputs_within, region_shape};
 
 /// Inner positions that are summed before they are added to the result: as many as the product crate packs at once
 /// on any processor.
@@ -42,9 +42,9 @@ struct Side {
 
 /// Computes a matrix product task.
 pub(crate) fn contract(task: &Task<'_>, chunk: ChunkIdx) -> Result<Chunk, KernelError> {
-    let stage = task.plan.stage(task.stage);
+    let stage = task.shape();
     let region = stage.grid.region(chunk);
-    let dtype = stage.dtype();
+    let dtype = task.dtype();
     let lens = region_shape(&region);
     let &[rows, cols, inner] = lens.as_slice() else {
         return Err(KernelError::Operation(format!("a matrix product over {} axes, expected 3", lens.len())));

@@ -10,14 +10,15 @@ use crate::task::{Feed, KernelError};
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use tilework_expr::{
-    AxisMap, DType, InputMap, Plan, Region, StageIdx, View, outputs_within, region_len, region_shape,
+use tilework_expr::{DType, Lowered, Work};
+use tilework_plan::{
+    AxisMap, InputMap, Region, Stage, StageIdx, View, outputs_within, region_len, region_shape,
 };
 
 /// What one task works on.
 #[derive(Clone, Copy)]
 pub(crate) struct Task<'a> {
-    pub plan: &'a Plan,
+    pub lowered: &'a Lowered,
     pub stage: StageIdx,
     pub feeds: &'a [Feed],
     pub stop: &'a AtomicBool,
@@ -42,14 +43,29 @@ impl Operand {
 }
 
 impl<'a> Task<'a> {
+    /// The stage that it is one of.
+    pub(crate) fn shape(&self) -> &'a Stage {
+        self.lowered.plan.stage(self.stage)
+    }
+
+    /// What it does.
+    pub(crate) fn work(&self) -> &'a Work {
+        self.lowered.work(self.stage)
+    }
+
+    /// The dtype of its result.
+    pub(crate) fn dtype(&self) -> DType {
+        self.work().dtype()
+    }
+
     /// The stage's name, for messages.
     pub(crate) fn name(&self) -> &'static str {
-        self.plan.stage(self.stage).name()
+        self.shape().name
     }
 
     /// The view through which input `slot` is read.
     pub(crate) fn view(&self, slot: usize) -> Result<&'a View, KernelError> {
-        match self.plan.stage(self.stage).inputs.get(slot).map(|i| &i.map) {
+        match self.shape().inputs.get(slot).map(|i| &i.map) {
             Some(InputMap::View { view, .. }) => Ok(view),
             other => {
                 Err(self.bad(slot, format!("got {other:?}, expected an input that is read through a view")))
@@ -63,14 +79,14 @@ impl<'a> Task<'a> {
 
     /// The feeds of input `slot` with their only plane, checked against the input's dtype.
     pub(crate) fn planes(&self, slot: usize) -> Result<Vec<(&'a Region, &'a Plane)>, KernelError> {
-        let stage = self.plan.stage(self.stage);
+        let stage = self.shape();
         let input =
             stage.inputs.get(slot).ok_or_else(|| self.bad(slot, "the stage has no such input".into()))?;
-        let dtype = self.plan.stage(input.stage).dtype();
+        let dtype = self.lowered.dtype(input.stage);
         let of_slot = self.feeds.iter().filter(|f| f.slot == slot);
         let planes = of_slot.map(|f| self.plane(f, dtype).map(|p| (&f.region, p)));
         let planes: Vec<(&Region, &Plane)> = planes.collect::<Result<_, _>>()?;
-        let ndim = self.plan.stage(input.stage).out_grid.ndim();
+        let ndim = self.lowered.plan.stage(input.stage).out_grid.ndim();
         if let Some((r, _)) = planes.iter().find(|(r, _)| r.len() != ndim) {
             return Err(self.bad(slot, format!("got a box of {} axes, expected {ndim}", r.len())));
         }
@@ -116,8 +132,8 @@ impl<'a> Task<'a> {
         region: &Region,
         planes: &[(&Region, &Plane)],
     ) -> Result<Operand, KernelError> {
-        let input = &self.plan.stage(self.stage).inputs[slot];
-        let dtype = self.plan.stage(input.stage).dtype();
+        let input = &self.shape().inputs[slot];
+        let dtype = self.lowered.dtype(input.stage);
         // The temporary has the input's axes in the input's order, so that rows stay rows.
         let shape: Vec<usize> = view.axes.iter().map(|m| read_len(*m, region)).collect();
         let strides = row_major(&shape);

@@ -10,28 +10,32 @@ use crate::pool::check;
 use crate::task::KernelError;
 use std::ops::Range;
 use std::sync::Arc;
-use tilework_expr::{Boundary, ChunkIdx, Halo, InputMap, Kernel, Region, Scalar, region_len, region_shape};
+use tilework_expr::{Boundary, Halo, Kernel, Scalar};
+use tilework_plan::{ChunkIdx, Region, region_len, region_shape};
 
-/// Computes a task whose chunk a function makes of the input's box.
-pub(crate) fn blocks(task: &Task<'_>, kernel: &Arc<Kernel>, region: &Region) -> Result<Chunk, KernelError> {
+/// Computes a task whose chunk a function makes of the input's box, with what it sees of the neighbours.
+pub(crate) fn blocks(
+    task: &Task<'_>,
+    kernel: &Arc<Kernel>,
+    (region, halo): (&Region, Option<&[Halo]>),
+) -> Result<Chunk, KernelError> {
     if region_len(region) == 0 {
         return Ok(empty(kernel, region_shape(region)));
     }
     let shape = region_shape(region);
-    let inputs = &task.plan.stage(task.stage).inputs;
-    let Some(InputMap::Halo(halo)) = inputs.first().map(|i| &i.map) else {
+    let Some(halo) = halo else {
         let input = materialise(task, 0, region)?;
         let made = call_block(kernel, &input, 0)?;
         return fits(kernel, made, &[&shape]);
     };
-    let shape_of_all = task.plan.stage(task.stage).grid.shape();
+    let shape_of_all = task.shape().grid.shape();
     let input = padded(task, region, halo, &shape_of_all)?;
     let made = call_block(kernel, &input, 0)?;
     let chunk = fits(kernel, made, &[&shape, input.shape()])?;
     if chunk.planes[0].shape() == shape {
         return Ok(chunk);
     }
-    let own = halo.iter().zip(region).map(|(h, r)| h.before(r)..h.before(r) + r.len());
+    let own = halo.iter().zip(region).map(|(h, r)| h.reach().before(r)..h.reach().before(r) + r.len());
     // A copy, so that the halo's memory does not live as long as the chunk.
     Ok(Chunk { planes: vec![chunk.planes[0].slice(&own.collect::<Vec<_>>()).to_contiguous()] })
 }
@@ -43,8 +47,8 @@ pub(crate) fn fold_axis(
     axis: usize,
     chunk: ChunkIdx,
 ) -> Result<Chunk, KernelError> {
-    let shape = region_shape(&task.plan.out_region(task.stage, chunk));
-    let region = task.plan.stage(task.stage).grid.region(chunk);
+    let shape = region_shape(&task.lowered.plan.out_region(task.stage, chunk));
+    let region = task.shape().grid.region(chunk);
     if shape.contains(&0) {
         return Ok(empty(kernel, shape));
     }
@@ -89,9 +93,9 @@ struct Piece {
 
 /// The parts of a block over `range` that are elements of the array.
 fn pieces(halo: &Halo, range: &Range<usize>, len: usize) -> Vec<Piece> {
-    let [around, before, behind] = halo.reach(range, len);
-    let start = halo.before(range);
-    let end = halo.padded_len(range, len);
+    let [around, before, behind] = halo.reach().within(range, len);
+    let start = halo.reach().before(range);
+    let end = halo.reach().padded_len(range, len);
     let at = start - (range.start - around.start);
     let all = [
         Piece { at: 0, from: before },
@@ -104,10 +108,10 @@ fn pieces(halo: &Halo, range: &Range<usize>, len: usize) -> Vec<Piece> {
 /// The only input over a box with its halo.
 fn padded(task: &Task<'_>, region: &Region, halo: &[Halo], whole: &[usize]) -> Result<Plane, KernelError> {
     let planes = task.planes(0)?;
-    let dtype = task.plan.stage(task.plan.stage(task.stage).inputs[0].stage).dtype();
+    let dtype = task.lowered.dtype(task.shape().inputs[0].stage);
     let (size, axes) = (dtype.size(), halo.iter().zip(region).zip(whole));
     let by_axis: Vec<Vec<Piece>> = axes.clone().map(|((h, r), &l)| pieces(h, r, l)).collect();
-    let shape: Vec<usize> = axes.map(|((h, r), &l)| h.padded_len(r, l)).collect();
+    let shape: Vec<usize> = axes.map(|((h, r), &l)| h.reach().padded_len(r, l)).collect();
     let strides = row_major(&shape);
     let inside = by_axis.iter().map(|p| p.iter().map(|p| p.from.len()).sum::<usize>());
     let (expected, mut got) = (inside.product::<usize>(), 0);
@@ -194,7 +198,7 @@ impl Room<'_> {
     /// The block has room for its shape; its positions are filled but for those beyond the ends along this axis and
     /// later ones.
     unsafe fn fill_beyond(&self, axis: usize, halo: &Halo, (range, len): (&Range<usize>, usize)) {
-        let (before, d) = (halo.before(range), halo.depth);
+        let (before, d) = (halo.reach().before(range), halo.depth);
         let first = before as isize - range.start as isize;
         for p in 0..self.shape[axis] {
             let at = p as isize - first;

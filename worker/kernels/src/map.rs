@@ -9,7 +9,8 @@ use crate::program::{BLOCK, Bound, Program};
 use crate::task::KernelError;
 use std::ops::Range;
 use std::sync::Arc;
-use tilework_expr::{Def, Fused, Region, region_len, region_shape};
+use tilework_expr::{Def, Fused};
+use tilework_plan::{Region, region_len, region_shape};
 
 /// Elements that one thread computes between two looks at the stop flag.
 pub(crate) const PIECE: usize = 64 << 10;

@@ -12,7 +12,8 @@ use crate::pairs::{Pair, arguments, pairs};
 use crate::random::Stream;
 use crate::task::KernelError;
 use std::ops::Range;
-use tilework_expr::{ARGUMENTS_MAX, DType, Def, Fused, Region, Scalar, Value, region_shape};
+use tilework_expr::{ARGUMENTS_MAX, DType, Def, Fused, Scalar, Value};
+use tilework_plan::{Region, region_shape};
 
 /// The most elements of a block: registers of so many stay in the L1 cache.
 pub(crate) const BLOCK: usize = 1024;

@@ -8,19 +8,19 @@ use crate::pool::{SendPtr, check, for_each};
 use crate::task::KernelError;
 use std::ops::Range;
 use std::sync::Arc;
-use tilework_expr::{ChunkIdx, Region, flat_range, region_len, region_shape};
+use tilework_plan::{ChunkIdx, Region, flat_range, region_len, region_shape};
 
 /// Bytes that one thread copies at a time.
 const PIECE_BYTES: usize = 256 << 10;
 
 /// Computes a task that reads the row-major run of its chunk from the runs of others.
 pub(crate) fn reshape(task: &Task<'_>, chunk: ChunkIdx) -> Result<Chunk, KernelError> {
-    let stage = task.plan.stage(task.stage);
+    let stage = task.shape();
     let want = flat_range(&stage.grid, chunk);
     let shape = region_shape(&stage.grid.region(chunk));
-    let dtype = stage.dtype();
+    let dtype = task.dtype();
     let Some(input) = stage.inputs.first() else { return Err(task.bad(0, "the stage has no input".into())) };
-    let from_shape = task.plan.stage(input.stage).out_grid.shape();
+    let from_shape = task.lowered.plan.stage(input.stage).out_grid.shape();
     let planes = task.planes(0)?;
     let size = dtype.size();
     if let [(covers, plane)] = planes.as_slice()
@@ -92,11 +92,11 @@ fn runs(region: &Region, shape: &[usize]) -> Vec<(usize, usize)> {
 
 /// Computes a task whose chunk is a part of one of the inputs.
 pub(crate) fn concat(task: &Task<'_>, chunk: ChunkIdx) -> Result<Chunk, KernelError> {
-    let stage = task.plan.stage(task.stage);
+    let stage = task.shape();
     let region = stage.grid.region(chunk);
     let shape = region_shape(&region);
     if region_len(&region) == 0 {
-        let empty = Plane::row_major_at(stage.dtype(), shape, Arc::new(Buffer::zeroed(0).freeze()), 0);
+        let empty = Plane::row_major_at(task.dtype(), shape, Arc::new(Buffer::zeroed(0).freeze()), 0);
         return Ok(Chunk { planes: vec![empty] });
     }
     let Some(feed) = task.feeds.first() else {
@@ -104,8 +104,8 @@ pub(crate) fn concat(task: &Task<'_>, chunk: ChunkIdx) -> Result<Chunk, KernelEr
         return Err(KernelError::MissingInput { stage: task.name(), slot: 0, got: 0, expected });
     };
     let plane = materialise(task, feed.slot, &region)?;
-    if plane.dtype() != stage.dtype() {
-        return Err(task.bad(feed.slot, format!("got {}, expected {}", plane.dtype(), stage.dtype())));
+    if plane.dtype() != task.dtype() {
+        return Err(task.bad(feed.slot, format!("got {}, expected {}", plane.dtype(), task.dtype())));
     }
     Ok(Chunk { planes: vec![plane] })
 }

@@ -9,18 +9,18 @@ use crate::pool::check;
 use crate::task::KernelError;
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use tilework_expr::{ChunkIdx, InputMap, Region, region_len, region_shape};
+use tilework_plan::{ChunkIdx, InputMap, Region, region_len, region_shape};
 
 /// Copies between two looks at whether the task is to stop.
 const COPIES_UNCHECKED: usize = 1024;
 
 /// Computes a task that takes positions of an axis.
 pub(crate) fn take(task: &Task<'_>, chunk: ChunkIdx) -> Result<Chunk, KernelError> {
-    let stage = task.plan.stage(task.stage);
+    let stage = task.shape();
     let Some(InputMap::Take(taken)) = stage.inputs.first().map(|i| &i.map) else {
         return Err(task.bad(0, "expected an input of which positions are taken".into()));
     };
-    let (region, axis, dtype) = (stage.grid.region(chunk), taken.axis, stage.dtype());
+    let (region, axis, dtype) = (stage.grid.region(chunk), taken.axis, task.dtype());
     let (shape, size) = (region_shape(&region), dtype.size());
     let strides = row_major(&shape);
     let expected = region_len(&region);

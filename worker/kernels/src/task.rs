@@ -13,7 +13,8 @@ use crate::reshape::{concat, reshape};
 use crate::take::take;
 use std::any::Any;
 use std::sync::atomic::AtomicBool;
-use tilework_expr::{ChunkIdx, Plan, Region, StageIdx, StageKind};
+use tilework_expr::{Lowered, StageKind};
+use tilework_plan::{ChunkIdx, Region, StageIdx};
 
 /// One input of a task: a chunk of the stage that `slot` reads, or a part of one.
 #[derive(Clone, Debug)]
@@ -82,16 +83,16 @@ pub fn panic_text(panic: &(dyn Any + Send)) -> &str {
 /// # Panics
 /// If the plan has no such stage.
 pub fn execute(
-    plan: &Plan,
+    lowered: &Lowered,
     stage: StageIdx,
     chunk: ChunkIdx,
     feeds: &[Feed],
     stop: &AtomicBool,
 ) -> Result<Chunk, KernelError> {
-    let task = Task { plan, stage, feeds, stop };
+    let task = Task { lowered, stage, feeds, stop };
     check(stop)?;
-    let s = plan.stage(stage);
-    match &s.kind {
+    let (s, kind) = (task.shape(), &lowered.work(stage).kind);
+    match kind {
         StageKind::Map(fused) => map(&task, fused, &s.grid.region(chunk)),
         StageKind::Reduce { program, fold, axes, finish } => {
             reduce(&task, program, *fold, axes, (chunk, *finish))
@@ -101,10 +102,11 @@ pub fn execute(
         StageKind::Reshape => reshape(&task, chunk),
         StageKind::Concat => concat(&task, chunk),
         StageKind::Take => take(&task, chunk),
-        StageKind::Blocks(kernel) => blocks(&task, kernel, &s.grid.region(chunk)),
+        StageKind::Blocks(kernel) => blocks(&task, kernel, (&s.grid.region(chunk), None)),
+        StageKind::Overlap { kernel, halo } => blocks(&task, kernel, (&s.grid.region(chunk), Some(halo))),
         StageKind::FoldAxis { kernel, axes: [axis] } => fold_axis(&task, kernel, *axis, chunk),
-        StageKind::Literal { .. } | StageKind::Read(_) | StageKind::Held { .. } | StageKind::Write(_) => {
-            Err(KernelError::NoKernel(s.name()))
+        StageKind::Literal | StageKind::Read(_) | StageKind::Held | StageKind::Write(_) => {
+            Err(KernelError::NoKernel(s.name))
         }
     }
 }

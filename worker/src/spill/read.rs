@@ -6,8 +6,8 @@ use super::{BLOCK_BYTES, PlaneAt, Spilled};
 use std::io;
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
-use tilework_expr::Region;
 use tilework_kernels::{Chunk, ChunkWriter};
+use tilework_plan::Region;
 
 /// Blocks that are read by one call of the system, at most.
 const SPAN_BLOCKS: usize = 256;

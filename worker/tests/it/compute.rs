@@ -1,12 +1,10 @@
 //! Right results over every transport, and errors that say what is wrong.
 
 use crate::support::{Build, Cluster, MODES, Mode, f64s, of_f64s};
-use tilework_expr::{
-    BinaryOp, DType, FileKind, FileRef, Fold, Grid, JobError, NodeIdx, Op, Program, Scalar, Stored, UnaryOp,
-    region_shape,
-};
+use tilework_expr::{BinaryOp, DType, FileKind, FileRef, Fold, NodeIdx, Op, Program, Scalar, UnaryOp};
 use tilework_formats::{ArraySource, IfExists, ZarrSpec, ZarrTarget, ZarrVersion, write_npy};
 use tilework_kernels::Chunk;
+use tilework_plan::{Grid, JobError, Stored, region_shape};
 
 fn sum_of(build: &mut Build, node: NodeIdx) -> NodeIdx {
     let ndim = build.0.node(node).grid.ndim();
@@ -107,8 +105,8 @@ async fn a_store_is_written_by_chunks() {
     let job = cluster.submit(&program).await;
     loop {
         match cluster.next_update(&program, job).await {
-            tilework_expr::Update::Done { .. } => break,
-            tilework_expr::Update::Failed(error) => panic!("{error}"),
+            tilework_plan::Update::Done { .. } => break,
+            tilework_plan::Update::Failed(error) => panic!("{error}"),
             _ => {}
         }
     }

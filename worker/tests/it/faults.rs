@@ -8,11 +8,9 @@ use std::time::Duration;
 use tilework_cluster::connection::ConnectionFile;
 use tilework_cluster::listen::{Bound, bind};
 use tilework_cluster::security::Identity;
-use tilework_expr::{
-    DType, Dist, FileKind, FileRef, Fold, Grid, JobId, Node, Op, Program, Stored, UnaryOp, Update,
-    region_shape,
-};
+use tilework_expr::{DType, Dist, FileKind, FileRef, Fold, Node, Op, Program, UnaryOp};
 use tilework_kernels::Chunk;
+use tilework_plan::{Grid, JobId, Stored, Update, region_shape};
 use tilework_proto::session::BoxFuture;
 use tilework_scheduler::{Limits, LinkError, SchedulerHandle, remote};
 use tilework_worker::{

@@ -2,7 +2,8 @@
 
 use crate::support::{Build, Cluster, MODES, Mode};
 use std::os::unix::fs::FileExt;
-use tilework_expr::{AxisMap, DType, Dist, Grid, JobError, Op, Program, UnaryOp, Update, View};
+use tilework_expr::{DType, Dist, Op, Program, UnaryOp};
+use tilework_plan::{AxisMap, Grid, JobError, Update, View};
 use tilework_worker::Spill;
 
 /// Bytes of each chunk of [`program`], of which there are 64.

@@ -7,10 +7,9 @@ use tilework_cluster::connection::ConnectionFile;
 use tilework_cluster::door::Room;
 use tilework_cluster::listen::{Bound, bind};
 use tilework_cluster::security::Identity;
-use tilework_expr::{
-    DType, Grid, Holding, JobError, JobId, Node, NodeIdx, Op, Program, TaskKey, Update, WorkerId,
-};
+use tilework_expr::{DType, Node, NodeIdx, Op, Program};
 use tilework_kernels::Chunk;
+use tilework_plan::{Grid, Holding, JobError, JobId, TaskKey, Update, WorkerId};
 use tilework_proto::ToClient;
 use tilework_scheduler::{ClientSession, Limits, SchedulerHandle, Transport, grpc, remote};
 use tilework_worker::{

@@ -3,8 +3,9 @@
 use crate::support::{Build, Cluster, Mode};
 use tilework_cluster::security::TokenAttach;
 use tilework_cluster::transport::connect;
-use tilework_expr::{ChunkIdx, DType, Grid, JobId, LeaseId, Op, StageIdx, TaskKey, Update};
+use tilework_expr::{DType, Op};
 use tilework_kernels::Chunk;
+use tilework_plan::{ChunkIdx, Grid, JobId, LeaseId, StageIdx, TaskKey, Update};
 use tilework_proto::Wire;
 use tilework_proto::wire::{ChunkHeader, ChunkPart, ChunkRequest, chunk_part, chunks_client::ChunksClient};
 use tilework_worker::{ChunkClient, TransferError};

@@ -6,8 +6,9 @@ use super::choice::dtype_of;
 use crate::error::Result;
 use crate::literal::{Literal, Provider};
 use std::sync::Arc;
-use tilework_expr::{Chunks, DType, Element, Expr, Region, with_dtype};
+use tilework_expr::{Chunks, DType, Element, Expr, with_dtype};
 use tilework_kernels::{Buffer, Chunk, Plane};
+use tilework_plan::Region;
 
 /// A vector of elements of a dtype, its type forgotten.
 pub struct Owner {

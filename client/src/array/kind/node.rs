@@ -13,7 +13,8 @@ use ndarray::Dimension;
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-use tilework_expr::{AxisMap, Expr, Op, with_dtype};
+use tilework_expr::{Expr, Op, with_dtype};
+use tilework_plan::AxisMap;
 
 /// Slices kept of one lazy array; beyond it, the whole array is computed and slices are views of its values.
 const SLICES_MAX: usize = 4096;

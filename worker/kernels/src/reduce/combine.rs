@@ -8,7 +8,8 @@ use crate::chunk::{Chunk, Plane};
 use crate::gather::Task;
 use crate::pool::{SendPtr, check, for_each};
 use crate::task::KernelError;
-use tilework_expr::{ChunkIdx, Grid, InputMap, StageKind, region_shape};
+use tilework_expr::StageKind;
+use tilework_plan::{ChunkIdx, Grid, InputMap, region_shape};
 
 /// States that one thread folds at a time.
 const PIECE: usize = 8 << 10;
@@ -21,12 +22,11 @@ struct Group {
 
 /// Computes a task that combines partial states.
 pub(crate) fn combine(task: &Task<'_>, chunk: ChunkIdx) -> Result<Chunk, KernelError> {
-    let stage = task.plan.stage(task.stage);
-    let StageKind::Combine { fold, dtype, axes, span, of, finish } = &stage.kind else {
+    let StageKind::Combine { fold, dtype, axes, span, of, finish } = &task.work().kind else {
         return Err(KernelError::NoKernel(task.name()));
     };
     let (fns, dtypes) = (find(*fold, *dtype)?, fold.state(*dtype));
-    let shape = region_shape(&task.plan.out_region(task.stage, chunk));
+    let shape = region_shape(&task.lowered.plan.out_region(task.stage, chunk));
     let groups = groups(task, chunk, (axes, span, of), &shape)?;
     let count = groups.iter().map(|g| g.count).sum();
     let len: usize = shape.iter().product();
@@ -59,11 +59,11 @@ fn groups(
     (axes, span, of): (&[usize], &[usize], &Grid),
     shape: &[usize],
 ) -> Result<Vec<Group>, KernelError> {
-    let stage = task.plan.stage(task.stage);
+    let stage = task.shape();
     let Some(input) = stage.inputs.first() else {
         return Err(task.bad(0, "the stage has no input".into()));
     };
-    let from = task.plan.stage(input.stage);
+    let from = task.lowered.plan.stage(input.stage);
     let InputMap::Group { fanin } = &input.map else {
         return Err(task.bad(0, format!("got {:?}, expected a group", input.map)));
     };
@@ -77,7 +77,7 @@ fn groups(
     if feeds.len() != expected {
         return Err(KernelError::MissingInput { stage: task.name(), slot: 0, got: feeds.len(), expected });
     }
-    let dtypes = &from.planes;
+    let dtypes = &task.lowered.work(input.stage).planes;
     let group = |feed: &&crate::Feed| {
         if region_shape(&feed.region) != shape || feed.chunk.planes.len() != dtypes.len() {
             let got = format!("{} planes of shape {:?}", feed.chunk.planes.len(), region_shape(&feed.region));

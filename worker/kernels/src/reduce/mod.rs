@@ -22,7 +22,8 @@ use crate::program::{BLOCK, Bound};
 use crate::task::KernelError;
 use fold::{FoldFns, fold_fns};
 use states::{Outcome, States};
-use tilework_expr::{ChunkIdx, DType, Fold, Fused, Region, region_len, region_shape};
+use tilework_expr::{DType, Fold, Fused};
+use tilework_plan::{ChunkIdx, Region, region_len, region_shape};
 use tree::Tree;
 
 /// Work per kept position below which positions of separate kept axes are folded side by side.
@@ -82,7 +83,7 @@ pub(crate) fn reduce(
     axes: &[usize],
     (chunk, finish): (ChunkIdx, bool),
 ) -> Result<Chunk, KernelError> {
-    let grid = &task.plan.stage(task.stage).grid;
+    let grid = &task.shape().grid;
     let region = grid.region(chunk);
     let dtype = fused.dtype();
     let fns = find(fold, dtype)?;

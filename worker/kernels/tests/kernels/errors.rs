@@ -4,8 +4,9 @@ use crate::harness::{Lay, POOLS, literal, plane_of, run};
 use crate::views::chunks;
 use ndarray::{ArrayD, IxDyn};
 use std::sync::atomic::AtomicBool;
-use tilework_expr::{BinaryOp, ChunkIdx, Fold, Plan, Program, StageIdx};
+use tilework_expr::{BinaryOp, Fold, Lowered, Program};
 use tilework_kernels::{Chunk, Feed, KernelError, execute};
+use tilework_plan::{ChunkIdx, StageIdx};
 
 fn ints(n: usize, f: impl Fn(usize) -> i64) -> ArrayD<i64> {
     ArrayD::from_shape_fn(IxDyn(&[n]), |i| f(i[0]))
@@ -32,15 +33,15 @@ fn feeds_must_cover_and_fit() {
     let x = ints(10, |i| i as i64);
     let e = literal(&x, &chunks(&[5]));
     let sum = e.binary(BinaryOp::Add, &e).unwrap().rechunk(&chunks(&[10])).unwrap();
-    let plan = Plan::of(&Program::new(&[sum])).unwrap();
-    let stage = plan.outputs[0];
+    let lowered = Lowered::of(&Program::new(&[sum])).unwrap();
+    let stage = lowered.plan.outputs[0];
     let feed = |range: std::ops::Range<usize>| Feed {
         slot: 0,
         chunk_idx: ChunkIdx(0),
         region: vec![range.clone()],
         chunk: Chunk { planes: vec![plane_of(&x).slice(&[range])] },
     };
-    let go = |feeds: &[Feed]| execute(&plan, stage, ChunkIdx(0), feeds, &AtomicBool::new(false));
+    let go = |feeds: &[Feed]| execute(&lowered, stage, ChunkIdx(0), feeds, &AtomicBool::new(false));
     assert!(go(&[feed(0..5), feed(5..10)]).is_ok());
     let missing = go(&[feed(0..5), feed(5..9)]).unwrap_err();
     assert!(matches!(missing, KernelError::MissingInput { got: 9, expected: 10, .. }), "{missing}");
@@ -52,8 +53,8 @@ fn feeds_must_cover_and_fit() {
     wrong.region[0].end = 11;
     assert!(matches!(go(&[wrong]).unwrap_err(), KernelError::BadFeed { .. }));
     assert!(matches!(go(&[]).unwrap_err(), KernelError::MissingInput { .. }));
-    let stopped = execute(&plan, stage, ChunkIdx(0), &[feed(0..10)], &AtomicBool::new(true)).unwrap_err();
+    let stopped = execute(&lowered, stage, ChunkIdx(0), &[feed(0..10)], &AtomicBool::new(true)).unwrap_err();
     assert_eq!(stopped, KernelError::Stopped);
-    let literal = execute(&plan, StageIdx(0), ChunkIdx(0), &[], &AtomicBool::new(false)).unwrap_err();
+    let literal = execute(&lowered, StageIdx(0), ChunkIdx(0), &[], &AtomicBool::new(false)).unwrap_err();
     assert_eq!(literal, KernelError::NoKernel("literal"));
 }

@@ -5,8 +5,9 @@ use crate::harness::{Lay, POOLS, array_of, check, check_near, floats, literal, r
 use crate::views::chunks;
 use ndarray::{ArrayD, IxDyn};
 use std::sync::atomic::AtomicBool;
-use tilework_expr::{ChunkIdx, DType, Element, Expr, Fold, Plan, Program};
+use tilework_expr::{DType, Element, Expr, Fold, Lowered, Program};
 use tilework_kernels::{Chunk, Feed, execute};
+use tilework_plan::ChunkIdx;
 
 const VAR: Fold = Fold::Var { ddof: 0.0 };
 
@@ -163,11 +164,12 @@ fn means_of_integers_do_not_wrap() {
 fn partial_products_of_f32_are_added_up_in_f64() {
     let parts = [1e8f32, 1.0, -1e8];
     let e = literal(&ArrayD::from_elem(IxDyn(&[3]), 0f32), &chunks(&[1]));
-    let mut plan = Plan::of(&Program::new(&[e.reduce_all(Fold::Sum).unwrap()])).unwrap();
+    let mut lowered = Lowered::of(&Program::new(&[e.reduce_all(Fold::Sum).unwrap()])).unwrap();
+    let plan = lowered.plan.clone();
     let combine = plan.outputs[0];
     let from = plan.stage(combine).inputs[0].stage;
-    assert_eq!(plan.stage(from).planes, [DType::F64]);
-    plan.stages[from.0 as usize].planes = vec![DType::F32];
+    assert_eq!(lowered.work(from).planes, [DType::F64]);
+    lowered.works[from.0 as usize].planes = vec![DType::F32];
     let feeds = parts.iter().zip(0..).map(|(x, c)| Feed {
         slot: 0,
         chunk_idx: ChunkIdx(c),
@@ -175,6 +177,6 @@ fn partial_products_of_f32_are_added_up_in_f64() {
         chunk: Chunk::from_bytes(&[DType::F32], &[], &x.to_le_bytes()).unwrap(),
     });
     let feeds: Vec<Feed> = feeds.collect();
-    let sum = execute(&plan, combine, ChunkIdx(0), &feeds, &AtomicBool::new(false)).unwrap();
+    let sum = execute(&lowered, combine, ChunkIdx(0), &feeds, &AtomicBool::new(false)).unwrap();
     assert_eq!(sum.planes[0].as_slice::<f32>(), Some(&[1.0][..]));
 }

@@ -5,10 +5,9 @@ use rayon::{ThreadPool, ThreadPoolBuilder};
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock};
-use tilework_expr::{
-    ChunkIdx, Chunks, DType, Element, Expr, Op, Plan, Program, Region, StageIdx, StageKind, region_shape,
-};
+use tilework_expr::{Chunks, DType, Element, Expr, Lowered, Op, Program};
 use tilework_kernels::{Buffer, Chunk, Feed, KernelError, Plane, execute};
+use tilework_plan::{ChunkIdx, Origin, Plan, Region, StageIdx, region_shape};
 
 /// How chunks lie in memory when tasks read them.
 #[derive(Clone, Copy, PartialEq, Debug)]
@@ -116,36 +115,37 @@ pub fn run(expr: &Expr, lay: Lay, pool: &ThreadPool) -> Result<Plane, KernelErro
             sources.insert(*id, data.downcast_ref::<Plane>().unwrap().clone());
         }
     });
-    let plan = Plan::of(&Program::new(std::slice::from_ref(expr))).unwrap();
+    let lowered = Lowered::of(&Program::new(std::slice::from_ref(expr))).unwrap();
+    let plan = &*lowered.plan;
     let mut made: HashMap<(StageIdx, ChunkIdx), Chunk> = HashMap::new();
     let stop = AtomicBool::new(false);
-    for (i, s) in plan.stages.iter().enumerate() {
+    for (i, (s, work)) in plan.stages.iter().zip(&lowered.works).enumerate() {
         let stage = StageIdx(i as u32);
         for c in 0..plan.n_tasks(stage) {
             let idx = ChunkIdx(c);
-            let chunk = match &s.kind {
-                StageKind::Literal { id } => Chunk { planes: vec![sources[id].slice(&s.grid.region(idx))] },
+            let chunk = match &s.origin {
+                Origin::Client { id } => Chunk { planes: vec![sources[id].slice(&s.grid.region(idx))] },
                 _ => {
-                    let feeds = feeds(&plan, stage, idx, &made, lay);
-                    pool.install(|| execute(&plan, stage, idx, &feeds, &stop))?
+                    let feeds = feeds(plan, stage, idx, &made, lay);
+                    pool.install(|| execute(&lowered, stage, idx, &feeds, &stop))?
                 }
             };
             let shape = region_shape(&plan.out_region(stage, idx));
-            assert_eq!(chunk.planes.len(), s.planes.len(), "{}", s.name());
-            for (plane, &d) in chunk.planes.iter().zip(&s.planes) {
-                assert_eq!((plane.shape(), plane.dtype()), (shape.as_slice(), d), "{}", s.name());
+            assert_eq!(chunk.planes.len(), work.planes.len(), "{}", s.name);
+            for (plane, &d) in chunk.planes.iter().zip(&work.planes) {
+                assert_eq!((plane.shape(), plane.dtype()), (shape.as_slice(), d), "{}", s.name);
             }
             assert_eq!(chunk.bytes() as u64, plan.out_bytes(stage, idx));
             made.insert((stage, idx), chunk);
         }
     }
-    Ok(assemble(&plan, plan.outputs[0], &made))
+    Ok(assemble(&lowered, plan.outputs[0], &made))
 }
 
 /// All chunks of a stage as one plane.
-fn assemble(plan: &Plan, stage: StageIdx, made: &HashMap<(StageIdx, ChunkIdx), Chunk>) -> Plane {
-    let grid = &plan.stage(stage).out_grid;
-    let (shape, d) = (grid.shape(), plan.stage(stage).dtype());
+fn assemble(lowered: &Lowered, stage: StageIdx, made: &HashMap<(StageIdx, ChunkIdx), Chunk>) -> Plane {
+    let grid = &lowered.plan.stage(stage).out_grid;
+    let (shape, d) = (grid.shape(), lowered.dtype(stage));
     let mut bytes = vec![0u8; shape.iter().product::<usize>() * d.size()];
     for c in 0..grid.n_chunks() {
         let region = grid.region(ChunkIdx(c));

@@ -4,36 +4,33 @@
 //! Knows which kernels copy what. Must not know workers or how memory is given out.
 
 use crate::grid::{AxisGrid, ChunkIdx, Region, region_len};
-use crate::kernel::Halo;
-use crate::plan::{CONTRACT_PIECE_MIN, InputMap, Plan, Stage, StageKind};
+use crate::need::Need;
+use crate::reach::Reach;
+use crate::stage::{CONTRACT_PIECE_MIN, InputMap, Origin, Plan, Scratch, Stage};
 use crate::task::StageIdx;
 use crate::view::{AxisMap, View};
 use std::ops::Range;
+
+/// Tasks whose reading is added up one by one; of more, so many are looked at and the sum is scaled.
+const READERS_COUNTED_MAX: u64 = 20_000;
 
 impl Stage {
     /// Bytes of a chunk of this stage that is as long along each axis as any.
     #[must_use]
     pub fn chunk_bytes_max(&self) -> u64 {
-        let element = self.planes.iter().map(|d| d.size()).sum();
-        self.out_grid.axes().iter().map(AxisGrid::chunk_max).fold(element, usize::saturating_mul) as u64
+        let axes = self.out_grid.axes().iter();
+        axes.map(AxisGrid::chunk_max).fold(self.element_bytes, usize::saturating_mul) as u64
     }
 }
 
 impl Plan {
-    /// Elements of a task's result, in each of its planes.
-    #[must_use]
-    pub fn out_len(&self, stage: StageIdx, chunk: ChunkIdx) -> usize {
-        match self.stage(stage).kind {
-            StageKind::Write(_) => 0,
-            _ => region_len(&self.out_region(stage, chunk)),
-        }
-    }
-
     /// Bytes of a task's result.
     #[must_use]
     pub fn out_bytes(&self, stage: StageIdx, chunk: ChunkIdx) -> u64 {
-        let element: usize = self.stage(stage).planes.iter().map(|d| d.size()).sum();
-        self.out_len(stage, chunk) as u64 * element as u64
+        match self.stage(stage).element_bytes {
+            0 => 0,
+            element => region_len(&self.out_region(stage, chunk)) as u64 * element as u64,
+        }
     }
 
     /// Bytes of a task's result, of what is fetched of the chunks that it reads where those are elsewhere, and of its
@@ -63,9 +60,8 @@ impl Plan {
         let region = self.read_box(task, slot, of)?;
         let from = self.stage(of.0);
         let (part, whole) = (region_len(&region), region_len(&from.out_grid.region(of.1)));
-        let element: usize = from.planes.iter().map(|d| d.size()).sum();
         let is_part = part > 0 && part < whole.div_ceil(2);
-        is_part.then(|| (region, (part as u64).saturating_mul(element as u64)))
+        is_part.then(|| (region, (part as u64).saturating_mul(from.element_bytes as u64)))
     }
 
     /// Bytes of a task's temporaries, given its inputs as [`Plan::inputs_of`] lists them: an input that is read
@@ -80,14 +76,11 @@ impl Plan {
         inputs: &[(usize, StageIdx, ChunkIdx)],
     ) -> u64 {
         let s = self.stage(stage);
-        let gathers = match &s.kind {
-            StageKind::Map(program) => program.values.len() > 1,
-            StageKind::Reduce { .. } => true,
-            StageKind::Contract => gathers_product(s, chunk, inputs.len()),
-            StageKind::Blocks(_) | StageKind::FoldAxis { .. } => {
-                return self.block_bytes(s, chunk, inputs);
-            }
-            _ => false,
+        let gathers = match s.scratch {
+            Scratch::None => false,
+            Scratch::Gathered => true,
+            Scratch::Product => gathers_product(s, chunk, inputs.len()),
+            Scratch::Blocks => return self.block_bytes(s, chunk, inputs),
         };
         if !gathers || inputs.len() < 2 {
             return 0;
@@ -102,6 +95,51 @@ impl Plan {
         (0..s.inputs.len()).map(bytes).fold(0, u64::saturating_add)
     }
 
+    /// Bytes that those of a stage's tasks read which are needed, all together: of chunks of other stages, or of a file.
+    /// Exact up to 20,000 tasks, and above that from as many of them.
+    ///
+    /// # Panics
+    /// If there is no such stage.
+    #[must_use]
+    pub fn bytes_read(&self, stage: StageIdx, need: &Need) -> u64 {
+        let mut inputs = Vec::new();
+        over_tasks(need, |chunk| {
+            inputs.clear();
+            self.inputs_of(stage, chunk, &mut inputs);
+            let bytes = |&(slot, from, of): &(usize, StageIdx, ChunkIdx)| match self.read_box(
+                (stage, chunk),
+                slot,
+                (from, of),
+            ) {
+                Some(part) => region_len(&part) as u64 * self.stage(from).element_bytes as u64,
+                None => self.out_bytes(from, of),
+            };
+            inputs.iter().map(bytes).fold(self.file_bytes(stage, chunk), u64::saturating_add)
+        })
+    }
+
+    /// Bytes that a task reads from a file, decoded: of stored chunks, all that it must decode.
+    ///
+    /// # Panics
+    /// If there is no such stage.
+    #[must_use]
+    pub fn file_bytes(&self, stage: StageIdx, chunk: ChunkIdx) -> u64 {
+        let s = self.stage(stage);
+        match &s.origin {
+            Origin::File(extent) => extent.bytes(&s.out_grid.region(chunk), s.element_bytes),
+            _ => 0,
+        }
+    }
+
+    /// Bytes that those of a stage's tasks make which are needed, all together; exact as [`Plan::bytes_read`] is.
+    ///
+    /// # Panics
+    /// If there is no such stage.
+    #[must_use]
+    pub fn bytes_made(&self, stage: StageIdx, need: &Need) -> u64 {
+        over_tasks(need, |chunk| self.out_bytes(stage, chunk))
+    }
+
     /// Bytes of the blocks that a user's function is given and gives, beyond the chunks that they are.
     fn block_bytes(&self, s: &Stage, chunk: ChunkIdx, inputs: &[(usize, StageIdx, ChunkIdx)]) -> u64 {
         let region = s.grid.region(chunk);
@@ -112,7 +150,7 @@ impl Plan {
             InputMap::Halo(halo) => {
                 let shape = s.grid.shape();
                 let padded = padded_len(halo, &region, &shape);
-                let gives = if padded == len { 0 } else { s.dtype().size() as u64 };
+                let gives = if padded == len { 0 } else { s.element_bytes as u64 };
                 padded.saturating_mul(size + gives)
             }
             InputMap::View { view, .. } => {
@@ -120,8 +158,7 @@ impl Plan {
                 let gathered = if inputs.len() > 1 { read * size } else { 0 };
                 // A client's chunk may be a part of larger memory, and is then copied.
                 let in_place = |&(_, from, c): &(usize, StageIdx, ChunkIdx)| {
-                    let literal = matches!(self.stage(from).kind, StageKind::Literal { .. });
-                    !literal && self.out_len(from, c) as u64 == len
+                    !self.stage(from).is_upload() && region_len(&self.out_region(from, c)) as u64 == len
                 };
                 let as_it_lies = read == len && (inputs.len() > 1 || inputs.iter().all(in_place));
                 if as_it_lies { gathered } else { gathered.saturating_add(len * size) }
@@ -132,8 +169,17 @@ impl Plan {
 
     /// Bytes of an element of an input.
     fn input_size(&self, s: &Stage, slot: usize) -> u64 {
-        self.stage(s.inputs[slot].stage).dtype().size() as u64
+        self.stage(s.inputs[slot].stage).element_bytes as u64
     }
+}
+
+/// The sum of `bytes` over the tasks that are needed of a stage; of many, over some and scaled.
+fn over_tasks(need: &Need, bytes: impl FnMut(ChunkIdx) -> u64) -> u64 {
+    let n = need.n_tasks();
+    let step = n.div_ceil(READERS_COUNTED_MAX).max(1);
+    let sum: u128 = (0..n).step_by(step as usize).map(|i| need.nth(i)).map(bytes).map(u128::from).sum();
+    let counted = u128::from(n.div_ceil(step).max(1));
+    u64::try_from(sum * u128::from(n) / counted).unwrap_or(u64::MAX)
 }
 
 /// Elements that a box shows of an input through a view, repeated ones once.
@@ -146,7 +192,7 @@ fn view_len(view: &View, region: &[Range<usize>]) -> u64 {
 }
 
 /// Elements of a block with its halo.
-fn padded_len(halo: &[Halo], region: &[Range<usize>], shape: &[usize]) -> u64 {
+fn padded_len(halo: &[Reach], region: &[Range<usize>], shape: &[usize]) -> u64 {
     let axes = halo.iter().zip(region).zip(shape);
     axes.map(|((h, r), &len)| h.padded_len(r, len) as u64).fold(1, u64::saturating_mul)
 }

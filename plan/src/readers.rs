@@ -5,7 +5,7 @@
 use crate::deps::{chunks_of_run, flat_range, view_outputs};
 use crate::grid::{AxisGrid, ChunkIdx};
 use crate::need::{self, Need};
-use crate::plan::{InputMap, Plan, Stage};
+use crate::stage::{InputMap, Plan, Stage};
 use crate::task::StageIdx;
 use crate::view::{AxisMap, View};
 use std::ops::Range;
@@ -26,7 +26,7 @@ impl Plan {
                 let region = from.out_grid.region(chunk);
                 let axes = region.iter().zip(halo).zip(to.grid.axes());
                 let along = axes.map(|((r, h), axis)| {
-                    let touched = h.reach(r, axis.len()).into_iter().map(|r| axis.chunks_touching(r));
+                    let touched = h.within(r, axis.len()).into_iter().map(|r| axis.chunks_touching(r));
                     need::filled_of(touched.collect(), axis)
                 });
                 match region.iter().any(Range::is_empty) {
@@ -84,7 +84,7 @@ impl Plan {
                     seen.into_iter().fold(1, product)
                 }
                 InputMap::Halo(halo) => {
-                    let reach = |(a, h): (usize, &crate::kernel::Halo)| {
+                    let reach = |(a, h): (usize, &crate::reach::Reach)| {
                         along(a, chunk_max(a).saturating_add(h.depth.saturating_mul(2)))
                     };
                     halo.iter().enumerate().map(reach).fold(1, product)

@@ -5,7 +5,7 @@
 
 use crate::deps::flat_range;
 use crate::grid::{AxisGrid, ChunkIdx, Grid};
-use crate::plan::{InputMap, Plan, Stage};
+use crate::stage::{InputMap, Plan, Stage};
 use crate::view::{AxisMap, View, outputs_within};
 use std::ops::Range;
 
@@ -393,7 +393,7 @@ fn read((to, from): (&Stage, &Stage), map: &InputMap, block: &Block, out: &mut V
         InputMap::Halo(halo) => filled().map(|block| {
             let axes = block.iter().zip(to.grid.axes()).zip(halo).zip(from.out_grid.axes());
             axes.map(|(((s, axis), halo), of)| {
-                let reach = positions(s, axis).flat_map(|r| halo.reach(&r, axis.len()));
+                let reach = positions(s, axis).flat_map(|r| halo.within(&r, axis.len()));
                 filled_of(reach.map(|r| of.chunks_touching(r)).collect(), of)
             })
             .collect()
@@ -420,7 +420,7 @@ fn read((to, from): (&Stage, &Stage), map: &InputMap, block: &Block, out: &mut V
 /// A box over the axes that readers see as one over the stage's own: what is folded is in one chunk.
 fn with_folded(from: &Stage, seen: Block) -> Block {
     let mut block = seen;
-    for &axis in from.folded_axes().unwrap_or(&[]) {
+    for &axis in &from.folded {
         block.insert(axis, one(0..1));
     }
     block

@@ -2,15 +2,12 @@
 //!
 //! Knows plans and geometry. Must not know workers, time or kernels.
 
-use crate::dtype::DType;
-use crate::fused::Def;
 use crate::grid::{AxisGrid, ChunkIdx, Grid, Region, region_len};
-use crate::kernel::{Halo, Kernel};
-use crate::plan::{Input, InputMap, Plan, Stage, StageKind};
+use crate::reach::Reach;
+use crate::stage::{Input, InputMap, Plan, Stage};
 use crate::task::StageIdx;
 use crate::view::{AxisMap, View, chunks_read, outputs_within};
 use std::ops::Range;
-use std::sync::Arc;
 
 impl Plan {
     /// The stage at `idx`.
@@ -93,7 +90,7 @@ impl Plan {
                 InputMap::Halo(halo) => {
                     let axes = from.axes().iter().zip(&region).zip(halo);
                     let along = axes.map(|((axis, r), h)| {
-                        h.reach(r, axis.len())
+                        h.within(r, axis.len())
                             .into_iter()
                             .map(|r| touched((axis, r)))
                             .fold(0, u64::saturating_add)
@@ -161,7 +158,7 @@ impl Plan {
             InputMap::Halo(halo) => {
                 let out = to.grid.region(chunk);
                 let axes = all.iter().zip(&out).zip(halo).zip(to.grid.axes());
-                Some(axes.map(|(((a, r), h), axis)| hull(a, &h.reach(r, axis.len()))).collect())
+                Some(axes.map(|(((a, r), h), axis)| hull(a, &h.within(r, axis.len()))).collect())
             }
             InputMap::Group { .. } | InputMap::Flat | InputMap::Take(_) => None,
         }
@@ -171,14 +168,12 @@ impl Plan {
     #[must_use]
     pub fn out_region(&self, stage: StageIdx, chunk: ChunkIdx) -> Region {
         let s = self.stage(stage);
-        match s.folded_axes() {
-            None => s.out_grid.region(chunk),
-            Some(axes) => {
-                let coords = s.grid.coords(chunk);
-                let kept = (0..s.grid.ndim()).filter(|a| !axes.contains(a));
-                kept.map(|a| s.grid.axes()[a].range(coords[a])).collect()
-            }
+        if s.folded.is_empty() {
+            return s.out_grid.region(chunk);
         }
+        let coords = s.grid.coords(chunk);
+        let kept = (0..s.grid.ndim()).filter(|a| !s.folded.contains(a));
+        kept.map(|a| s.grid.axes()[a].range(coords[a])).collect()
     }
 
     /// Whether a stage makes an output of the program.
@@ -186,76 +181,10 @@ impl Plan {
     pub fn is_output(&self, stage: StageIdx) -> bool {
         self.outputs.contains(&stage)
     }
-
-    /// Fills [`Plan::consumers`] from the stages' inputs.
-    pub(crate) fn link(&mut self) {
-        self.consumers = vec![Vec::new(); self.stages.len()];
-        for (i, stage) in self.stages.iter().enumerate() {
-            for (slot, input) in stage.inputs.iter().enumerate() {
-                self.consumers[input.stage.0 as usize].push((StageIdx(i as u32), slot));
-            }
-        }
-    }
-}
-
-impl Stage {
-    /// A function of the user's that its tasks call; any, for all of a program's are of one executable.
-    #[must_use]
-    pub fn kernel(&self) -> Option<&Arc<Kernel>> {
-        match &self.kind {
-            StageKind::Map(program) | StageKind::Reduce { program, .. } => {
-                program.values.iter().find_map(|value| match &value.def {
-                    Def::Apply(kernel, _) => Some(kernel),
-                    _ => None,
-                })
-            }
-            StageKind::Blocks(kernel) | StageKind::FoldAxis { kernel, .. } => Some(kernel),
-            _ => None,
-        }
-    }
-
-    /// The axes of `grid` that the result does not have.
-    #[must_use]
-    pub fn folded_axes(&self) -> Option<&[usize]> {
-        match &self.kind {
-            StageKind::Reduce { axes, .. } | StageKind::Combine { axes, .. } => Some(axes),
-            StageKind::FoldAxis { axes, .. } => Some(axes),
-            StageKind::Contract => Some(&[2]),
-            _ => None,
-        }
-    }
-
-    /// The dtype of the result (its first plane).
-    #[must_use]
-    pub fn dtype(&self) -> DType {
-        self.planes[0]
-    }
-
-    /// The operation in a word, for messages and plans.
-    #[must_use]
-    pub fn name(&self) -> &'static str {
-        match &self.kind {
-            StageKind::Literal { .. } => "literal",
-            StageKind::Read(_) => "read",
-            StageKind::Held { .. } => "held",
-            StageKind::Map(p) if p.is_passthrough() => "rechunk",
-            StageKind::Map(_) => "elementwise",
-            StageKind::Reduce { .. } => "reduce",
-            StageKind::Combine { .. } => "combine",
-            StageKind::Contract => "matrix product",
-            StageKind::Reshape => "reshape",
-            StageKind::Concat => "concatenate",
-            StageKind::Take => "select",
-            StageKind::Blocks(_) if matches!(self.inputs[0].map, InputMap::Halo(_)) => "map_overlap",
-            StageKind::Blocks(_) => "map_blocks",
-            StageKind::FoldAxis { .. } => "fold_axis",
-            StageKind::Write(_) => "write",
-        }
-    }
 }
 
 /// Calls `f` with every combination of one entry of each list, the last list fastest.
-pub(crate) fn for_product(lists: &[Vec<usize>], mut f: impl FnMut(&[usize])) {
+pub fn for_product(lists: &[Vec<usize>], mut f: impl FnMut(&[usize])) {
     if lists.iter().any(Vec::is_empty) {
         return;
     }
@@ -283,9 +212,7 @@ pub(crate) fn for_product(lists: &[Vec<usize>], mut f: impl FnMut(&[usize])) {
 /// The inputs that a task may read: one part of a concatenation, else any.
 fn slots_read(stage: &Stage, coords: &[usize]) -> Range<usize> {
     let part = |input: &Input| match &input.map {
-        InputMap::View { clip: Some((axis, r)), .. } if stage.kind == StageKind::Concat => {
-            Some((*axis, r.clone()))
-        }
+        InputMap::View { clip: Some((axis, r)), .. } => Some((*axis, r.clone())),
         _ => None,
     };
     let Some((axis, _)) = stage.inputs.first().and_then(part) else { return 0..stage.inputs.len() };
@@ -354,13 +281,13 @@ fn view_consumers(
 
 /// The chunks of `grid` that hold a position within the halo of a box; in both directions, for the relation is
 /// symmetric.
-fn halo_chunks(region: &Region, halo: &[Halo], grid: &Grid, push: &mut impl FnMut(ChunkIdx)) {
+fn halo_chunks(region: &Region, halo: &[Reach], grid: &Grid, push: &mut impl FnMut(ChunkIdx)) {
     if region.iter().any(Range::is_empty) {
         return;
     }
     let lists: Vec<Vec<usize>> = (region.iter().zip(halo).zip(grid.axes()))
         .map(|((r, h), axis)| {
-            let reach = h.reach(r, axis.len());
+            let reach = h.within(r, axis.len());
             let mut chunks: Vec<usize> = reach.into_iter().flat_map(|r| filled_chunks(axis, r)).collect();
             chunks.sort_unstable();
             chunks.dedup();

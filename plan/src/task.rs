@@ -3,10 +3,8 @@
 //! Plain data. Must not know how either side decides, nor how these travel.
 
 use crate::grid::ChunkIdx;
-use crate::program::Program;
 use crate::quantities::{bytes, count};
 use std::ops::Range;
-use std::sync::Arc;
 
 /// One submitted program. Never used twice by a scheduler.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, PartialOrd, Ord)]
@@ -66,13 +64,9 @@ pub struct Holding {
 /// What a scheduler tells a worker.
 #[derive(Clone, PartialEq, Debug)]
 pub enum Instruction {
-    /// A job's program; the worker derives the same plan from it as the scheduler. Comes before its first lease.
-    Define {
-        /// The job.
-        job: JobId,
-        /// The program.
-        program: Arc<Program>,
-    },
+    /// A job that is spoken of from now on. What it is made of travels beside this; the worker derives the same plan from
+    /// that as the scheduler.
+    Define(JobId),
     /// Run these tasks. All inputs exist: on this worker, or as `elsewhere` says. Tasks of a literal stage are not
     /// run: the client puts their chunks here under this lease.
     Lease {
@@ -103,6 +97,17 @@ pub enum Instruction {
     },
     /// That worker is gone.
     PeerGone(WorkerId),
+}
+
+impl Instruction {
+    /// The job that it defines.
+    #[must_use]
+    pub fn defines(&self) -> Option<JobId> {
+        match self {
+            Instruction::Define(job) => Some(*job),
+            _ => None,
+        }
+    }
 }
 
 /// Why a task could not be done.

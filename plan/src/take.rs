@@ -42,7 +42,8 @@ impl Links {
 
 impl Taken {
     /// These positions of an axis that is cut as `from`, for a result that is cut as `to`.
-    pub(crate) fn new(axis: usize, positions: Arc<[usize]>, from: &AxisGrid, to: &AxisGrid) -> Taken {
+    #[must_use]
+    pub fn new(axis: usize, positions: Arc<[usize]>, from: &AxisGrid, to: &AxisGrid) -> Taken {
         let mut pairs: Vec<(usize, usize)> = Vec::new();
         for chunk in 0..to.n_chunks() {
             let first = pairs.len();

@@ -3,7 +3,6 @@
 //! Knows positions and lengths. Must not know formats, nor how anything is read.
 
 use crate::grid::Grid;
-use crate::op::FileRef;
 use std::ops::Range;
 
 /// Bytes between two pieces of a file that are read along with both: less than another request would cost.
@@ -70,8 +69,9 @@ impl Stored {
     }
 }
 
-/// Positions of an axis of `axis_len` in boxes of `len` that hold one of these.
-pub(crate) fn in_boxes(steps: Steps, len: usize, axis_len: usize) -> u128 {
+/// How many positions of an axis of `axis_len` lie in boxes of `len` that hold one of these.
+#[must_use]
+pub fn in_boxes(steps: Steps, len: usize, axis_len: usize) -> u128 {
     let (hull, len) = (steps.hull(), len.max(1));
     if hull.is_empty() {
         return 0;
@@ -107,9 +107,7 @@ fn in_runs<'a>(axes: impl Iterator<Item = (&'a Steps, &'a usize)>, itemsize: usi
 
 /// What the tasks of a stage read of a file: evenly spaced positions along each axis.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Reading {
-    /// The array.
-    pub file: FileRef,
+pub struct Extent {
     /// How the file holds it.
     pub stored: Stored,
     /// The shape of the array in the file.
@@ -118,13 +116,13 @@ pub struct Reading {
     pub steps: Vec<Steps>,
 }
 
-impl Reading {
+impl Extent {
     /// All of an array on this grid.
     #[must_use]
-    pub fn whole(file: FileRef, stored: Stored, grid: &Grid) -> Reading {
+    pub fn whole(stored: Stored, grid: &Grid) -> Extent {
         let shape = grid.shape();
         let steps = shape.iter().map(|&len| Steps::all(&(0..len))).collect();
-        Reading { file, stored, shape, steps }
+        Extent { stored, shape, steps }
     }
 
     /// Whether nothing of the array is left out.

@@ -1,0 +1,180 @@
+//! The shape of a plan: stages of tasks, and which results of one stage a task of another reads. A task's inputs and
+//! consumers are functions of its number; nothing is stored for each of them. What the tasks do is not in it: whoever
+//! lowers something to a plan keeps that beside it, stage by stage.
+//!
+//! Knows geometry and bytes. Must not know workers, time, or any kind of work.
+
+use crate::grid::Grid;
+use crate::reach::Reach;
+use crate::stored::Extent;
+use crate::take::Taken;
+use crate::task::{JobId, StageIdx};
+use crate::view::View;
+use std::ops::Range;
+use std::sync::Arc;
+
+/// Mean length of the pieces of a matrix product's inner axis below which its inputs are brought together first.
+pub const CONTRACT_PIECE_MIN: usize = 64;
+
+/// Where the results of a stage come from.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Origin {
+    /// Its tasks make them of what they read, or of nothing.
+    Computed,
+    /// The client puts them.
+    Client {
+        /// The client's name for them.
+        id: u64,
+    },
+    /// Its tasks read them from a file.
+    File(Extent),
+    /// They are those of an earlier job's output.
+    Earlier {
+        /// The job.
+        job: JobId,
+        /// Which of the job's outputs.
+        output: u32,
+    },
+}
+
+/// What a task takes of memory besides its result and what it reads.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Scratch {
+    /// Nothing that counts.
+    None,
+    /// Inputs that are read through a view and lie in several chunks are brought together first.
+    Gathered,
+    /// The same, where the pieces of a matrix product's inner axis are short.
+    Product,
+    /// A function of blocks gets a copy of what is not a chunk by itself, or a block with its halo, and may give one as
+    /// large.
+    Blocks,
+}
+
+/// A function of the user's own executable that tasks call.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Function {
+    /// Its type, as the compiler names it.
+    pub name: Arc<str>,
+    /// Which executable it is part of.
+    pub build: Arc<str>,
+}
+
+/// Which chunks of an input a task reads.
+#[derive(Clone, PartialEq, Debug)]
+pub enum InputMap {
+    /// Those that its box touches through a view.
+    View {
+        /// From the stage's grid to the input's.
+        view: View,
+        /// Only for tasks whose box lies in this range of this axis (the parts of a concatenation). Where the first
+        /// input of a stage has one all have, in the order of their ranges, and a task reads one of them.
+        clip: Option<(usize, Range<usize>)>,
+    },
+    /// Those that its box touches with a margin around it; the shapes are equal.
+    Halo(Vec<Reach>),
+    /// Blocks of neighbours: `fanin[a]` along axis `a` of the input's task grid.
+    Group {
+        /// Inputs along each axis.
+        fanin: Vec<usize>,
+    },
+    /// Those that share a row-major position.
+    Flat,
+    /// Those that hold one of the listed positions of an axis; the other axes are cut alike.
+    Take(Arc<Taken>),
+}
+
+/// An input of a stage.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Input {
+    /// The stage that makes it.
+    pub stage: StageIdx,
+    /// Which of its chunks.
+    pub map: InputMap,
+}
+
+/// One operation over all chunks of its grid.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Stage {
+    /// The operation in a word, for messages.
+    pub name: &'static str,
+    /// Where its results come from.
+    pub origin: Origin,
+    /// One task a chunk. For reductions this is the space that is folded, not the result's.
+    pub grid: Grid,
+    /// The grid that consumers see: `grid` without the folded axes.
+    pub out_grid: Grid,
+    /// The axes of `grid` that the result does not have, rising.
+    pub folded: Vec<usize>,
+    /// What it reads.
+    pub inputs: Vec<Input>,
+    /// Bytes of an element of the result, of all its planes together; 0 where tasks leave nothing on their worker.
+    pub element_bytes: usize,
+    /// What its tasks take besides.
+    pub scratch: Scratch,
+    /// Whether its chunks may be dropped and made again where it reads nothing: to make them costs no more than to write
+    /// and read them.
+    pub remade: bool,
+    /// A function of the user's that its tasks call; any, for all of a job's are of one executable.
+    pub calls: Option<Arc<Function>>,
+}
+
+impl Stage {
+    /// A stage without inputs that nothing is folded in.
+    #[must_use]
+    pub fn source(name: &'static str, origin: Origin, grid: &Grid, element_bytes: usize) -> Stage {
+        Stage {
+            name,
+            origin,
+            grid: grid.clone(),
+            out_grid: grid.clone(),
+            folded: Vec::new(),
+            inputs: Vec::new(),
+            element_bytes,
+            scratch: Scratch::None,
+            remade: false,
+            calls: None,
+        }
+    }
+
+    /// Whether its results are those of an earlier job.
+    #[must_use]
+    pub fn is_alias(&self) -> bool {
+        matches!(self.origin, Origin::Earlier { .. })
+    }
+
+    /// Whether its results come from the client.
+    #[must_use]
+    pub fn is_upload(&self) -> bool {
+        matches!(self.origin, Origin::Client { .. })
+    }
+
+    /// The build whose functions its tasks call.
+    #[must_use]
+    pub fn build(&self) -> Option<&Arc<str>> {
+        self.calls.as_ref().map(|function| &function.build)
+    }
+}
+
+/// The shape of a lowered program.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct Plan {
+    /// The stages; inputs come first.
+    pub stages: Vec<Stage>,
+    /// The stage of each output, in the program's order.
+    pub outputs: Vec<StageIdx>,
+    /// For each stage, who reads it: (consumer, position in the consumer's inputs).
+    pub consumers: Vec<Vec<(StageIdx, usize)>>,
+}
+
+impl Plan {
+    /// Fills [`Plan::consumers`] from the stages' inputs.
+    pub fn link(&mut self) {
+        self.consumers = vec![Vec::new(); self.stages.len()];
+        for (i, stage) in self.stages.iter().enumerate() {
+            for (slot, input) in stage.inputs.iter().enumerate() {
+                self.consumers[input.stage.0 as usize].push((StageIdx(i as u32), slot));
+            }
+        }
+    }
+}
