@@ -44,8 +44,9 @@ pub use array::{
     EAGER_BYTES_MAX, InChunks, Meshgrid, NdProducer, Operand, Ours, OwnedArcRepr, OwnedRepr, Producer,
     RawData, RawDataClone, RawDataMut, RawDataSubst, Real, ScalarOperand, SignedMath, Source, ViewRepr,
     Widen, Zip, arr0, arr1, arr2, arr3, aview_mut1, aview_mut2, aview0, aview1, aview2, compute_all,
-    concatenate, eager_bytes_max, indices_of, iter, meshgrid, rcarr1, rcarr2, rcarr3, set_default_chunk_len,
-    set_eager_bytes_max, stack, try_compute_all, try_concatenate, try_stack, try_where, where_,
+    concatenate, eager_bytes_max, indices_of, iter, meshgrid, persist_all, rcarr1, rcarr2, rcarr3,
+    set_default_chunk_len, set_eager_bytes_max, stack, try_compute_all, try_concatenate, try_persist_all,
+    try_stack, try_where, where_,
 };
 pub use closures::{
     Boundaries, Depths, FunctionError, Params, Traced, ZipArrays, map_collect, try_map_collect,

@@ -11,8 +11,8 @@ pub use crate::{
     ArrayViewMut, ArrayViewMut0, ArrayViewMut1, ArrayViewMut2, ArrayViewMut3, ArrayViewMut4, ArrayViewMut5,
     ArrayViewMut6, ArrayViewMutD, AsArray, AxisChunks, Boundary, Chunks, Complex, ComplexMath, CowArray,
     DType, Element, EmbeddedOptions, Session, SignedMath, arr0, arr1, arr2, array, aview_mut1, aview0,
-    aview1, aview2, compute_all, concatenate, explain_all, map_collect, random, stack, try_compute_all,
-    where_,
+    aview1, aview2, compute_all, concatenate, explain_all, map_collect, persist_all, random, stack,
+    try_compute_all, try_persist_all, where_,
 };
 pub use ndarray::{
     Axis, Dim, Dimension, Ix0, Ix1, Ix2, Ix3, Ix4, Ix5, Ix6, IxDyn, LayoutRef, NdFloat, NewAxis,

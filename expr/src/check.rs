@@ -2,6 +2,7 @@
 //!
 //! Knows what each operation asks of its inputs. Must not know stages.
 
+use crate::calls::check_values;
 use crate::dtype::DType;
 use crate::error::ExprError;
 use crate::kernel::{ARGUMENTS_MAX, Boundary, Halo, Kernel, PARAMS_BYTES_MAX};
@@ -79,6 +80,10 @@ impl Program {
             }
             checked_grid(&node.grid, node.dtype)?;
             let inputs: Vec<&Node> = node.inputs.iter().map(|&j| self.node(j)).collect();
+            let is_call = matches!(node.op, Op::Calls(_));
+            if !is_call && inputs.iter().any(|n| matches!(n.op, Op::Calls(_) | Op::Values(_))) {
+                return Err(bad("values are read by calls alone".into()));
+            }
             if inputs.iter().any(|n| matches!(n.op, Op::Write(_))) {
                 return Err(bad("a written array has no elements to read".into()));
             }
@@ -118,15 +123,20 @@ fn check_node(node: &Node, inputs: &[&Node]) -> Result<(), String> {
         | Op::Random { .. }
         | Op::Literal { .. }
         | Op::Read(..)
-        | Op::Held { .. } => 0,
+        | Op::Held { .. }
+        | Op::Values(_) => 0,
         Op::Binary(_) | Op::MatMul => 2,
         Op::Select => 3,
         Op::Concat { .. } => inputs.len().max(1),
         Op::Apply(kernel) => kernel.inputs.len(),
+        Op::Calls(_) => inputs.len(),
         _ => 1,
     };
     if inputs.len() != n_inputs {
         return Err(format!("{} inputs, expected {n_inputs}", inputs.len()));
+    }
+    if let Op::Calls(calls) = &node.op {
+        return calls.check(node, inputs);
     }
     if let Some(kernel) = node.op.kernel() {
         check_kernel(kernel, node, inputs)?;
@@ -143,6 +153,7 @@ fn check_node(node: &Node, inputs: &[&Node]) -> Result<(), String> {
             Err(format!("stored in boxes of {lens:?}, expected a length for each axis"))
         }
         Op::Full(_) | Op::Index { .. } | Op::Literal { .. } | Op::Read(..) | Op::Held { .. } => Ok(()),
+        Op::Values(_) => check_values(node),
         Op::Unary(_) | Op::Binary(_) | Op::Cast | Op::Select | Op::Apply(_) => {
             check_elementwise(node, inputs)
         }

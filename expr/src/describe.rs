@@ -71,6 +71,12 @@ impl Lowered {
                 format!("fold_axis({}, {}){}", first(), function_name(kernel), over(axes))
             }
             StageKind::Write(file) => format!("write {} to {}", first(), place(file)),
+            StageKind::Calls(calls) => {
+                let inputs: Vec<String> = s.inputs.iter().map(|i| format!("#{}", i.stage.0)).collect();
+                cut(format!("{}({})", function_name(&calls.kernel), inputs.join(", ")))
+            }
+            StageKind::Values if s.is_alias() => "held by the workers".to_owned(),
+            StageKind::Values => "values of the client".to_owned(),
         }
     }
 
@@ -106,7 +112,11 @@ impl Lowered {
             }
             InputMap::View { .. } if to.scratch == Scratch::Product => name,
             InputMap::View { view, .. } => format!("{}({name})", view_name(view, to, from)),
-            InputMap::Halo(_) | InputMap::Group { .. } | InputMap::Flat | InputMap::Take(_) => name,
+            InputMap::Halo(_)
+            | InputMap::Group { .. }
+            | InputMap::Flat
+            | InputMap::Take(_)
+            | InputMap::Listed(_) => name,
         }
     }
 

@@ -4,6 +4,7 @@
 //! Pure: no I/O, no clock, no randomness, no runtime.
 
 mod build;
+mod calls;
 mod check;
 mod chunks;
 mod describe;
@@ -21,6 +22,7 @@ mod runs;
 mod share;
 
 pub use build::SliceArg;
+pub use calls::{Calls, VALUE_BYTES_GUESS, Values};
 pub use check::{EDGES_MAX, NDIM_MAX, NODES_MAX, checked_bytes};
 pub use chunks::{AUTO_CHUNK_BYTES, AxisChunks, Chunks};
 pub use dtype::{DType, Element, Scalar};

@@ -2,6 +2,7 @@
 //!
 //! Knows operations on chunks. Must not know workers, time or how kernels are run.
 
+use crate::calls::Calls;
 use crate::dtype::DType;
 use crate::fused::{Def, Fused};
 use crate::kernel::{Halo, Kernel};
@@ -73,6 +74,10 @@ pub enum StageKind {
     },
     /// The input's chunk is written to a file.
     Write(FileRef),
+    /// A function of the user's is called with values.
+    Calls(Arc<Calls>),
+    /// Values come from the client, or from an earlier job.
+    Values,
 }
 
 /// What the tasks of a stage do, and what they leave.
@@ -101,6 +106,7 @@ impl Work {
                     _ => None,
                 })
             }
+            StageKind::Calls(calls) => Some(&calls.kernel),
             StageKind::Blocks(kernel)
             | StageKind::Overlap { kernel, .. }
             | StageKind::FoldAxis { kernel, .. } => Some(kernel),
@@ -112,6 +118,7 @@ impl Work {
             | StageKind::Reshape
             | StageKind::Concat
             | StageKind::Take
+            | StageKind::Values
             | StageKind::Write(_) => None,
         }
     }
@@ -137,6 +144,8 @@ impl StageKind {
             StageKind::Blocks(_) => "map_blocks",
             StageKind::FoldAxis { .. } => "fold_axis",
             StageKind::Write(_) => "write",
+            StageKind::Calls(_) => "call",
+            StageKind::Values => "values",
         }
     }
 }

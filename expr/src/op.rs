@@ -2,6 +2,7 @@
 //!
 //! Knows what each operation is called and which dtypes it takes. Must not know graphs, grids or kernels.
 
+use crate::calls::{Calls, Values};
 use crate::dtype::{DType, Scalar};
 use crate::kernel::{Halo, Kernel};
 use std::hash::{Hash, Hasher};
@@ -440,6 +441,10 @@ pub enum Op {
     MatMul,
     /// Writes the input's chunks to a file; the result has the input's grid and no bytes.
     Write(FileRef),
+    /// A batch of calls of a function of the user's, each of which gives one value.
+    Calls(Arc<Calls>),
+    /// Values that calls may read.
+    Values(Values),
 }
 
 impl Op {
@@ -451,6 +456,7 @@ impl Op {
             | Op::MapBlocks(kernel)
             | Op::MapOverlap { kernel, .. }
             | Op::FoldAxis { kernel, .. } => Some(kernel),
+            Op::Calls(calls) => Some(&calls.kernel),
             _ => None,
         }
     }

@@ -52,7 +52,12 @@ impl Program {
         };
         let mut effort = 0;
         for node in &self.nodes {
-            effort += 1 + node.inputs.len() + node.grid.axes().iter().map(listed).sum::<usize>();
+            let called = match &node.op {
+                Op::Calls(calls) => calls.len() + calls.args.len(),
+                _ => 0,
+            };
+            effort += 1 + called + node.inputs.len();
+            effort += node.grid.axes().iter().map(listed).sum::<usize>();
             if effort >= most {
                 return most;
             }

@@ -66,6 +66,9 @@ impl Plan {
                     }
                 }
                 InputMap::Take(_) => {}
+                InputMap::Listed(listed) => {
+                    listed.reads(chunk.0 as usize).iter().for_each(|&c| push(ChunkIdx(c as u64)));
+                }
             }
         }
     }
@@ -103,6 +106,7 @@ impl Plan {
                     overlap.end - overlap.start
                 }
                 InputMap::Take(taken) => taken.reads(coords[taken.axis]).len() as u64,
+                InputMap::Listed(listed) => listed.reads(chunk.0 as usize).len() as u64,
             }
         };
         slots_read(s, &coords).map(of_slot).fold(0, u64::saturating_add)
@@ -135,6 +139,9 @@ impl Plan {
                     }
                 }
                 InputMap::Take(_) => {}
+                InputMap::Listed(listed) => {
+                    listed.readers(chunk.0 as usize).iter().for_each(|&c| push(ChunkIdx(c as u64)));
+                }
             }
         }
     }
@@ -160,7 +167,7 @@ impl Plan {
                 let axes = all.iter().zip(&out).zip(halo).zip(to.grid.axes());
                 Some(axes.map(|(((a, r), h), axis)| hull(a, &h.within(r, axis.len()))).collect())
             }
-            InputMap::Group { .. } | InputMap::Flat | InputMap::Take(_) => None,
+            InputMap::Group { .. } | InputMap::Flat | InputMap::Take(_) | InputMap::Listed(_) => None,
         }
     }
 

@@ -163,7 +163,7 @@ impl Plan {
                 let as_it_lies = read == len && (inputs.len() > 1 || inputs.iter().all(in_place));
                 if as_it_lies { gathered } else { gathered.saturating_add(len * size) }
             }
-            InputMap::Group { .. } | InputMap::Flat | InputMap::Take(_) => 0,
+            InputMap::Group { .. } | InputMap::Flat | InputMap::Take(_) | InputMap::Listed(_) => 0,
         }
     }
 

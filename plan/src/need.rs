@@ -413,6 +413,11 @@ fn read((to, from): (&Stage, &Stage), map: &InputMap, block: &Block, out: &mut V
             block[taken.axis] = spans(chosen.collect());
             block
         }),
+        InputMap::Listed(listed) => {
+            let tasks = block.iter().flatten().cloned().flatten();
+            let read = tasks.flat_map(|task| listed.reads(task)).map(|&c| c..c + 1);
+            Some(vec![spans(read.collect())])
+        }
     };
     out.extend(read.filter(|b| b.iter().all(|s| !s.is_empty())).map(|b| with_folded(from, b)));
 }

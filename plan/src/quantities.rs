@@ -29,7 +29,7 @@ const UNITS: [(&str, u64); 14] = [
 /// Bytes in decimal units, with three digits: `999 B`, `8.00 kB`, `16.8 MB`.
 ///
 /// ```
-/// assert_eq!(tilework_expr::quantities::bytes(16 << 20), "16.8 MB");
+/// assert_eq!(tilework_plan::quantities::bytes(16 << 20), "16.8 MB");
 /// ```
 #[must_use]
 pub fn bytes(n: u64) -> String {
@@ -44,7 +44,7 @@ pub fn bytes(n: u64) -> String {
 /// A count with its thousands apart: `1,234,567`.
 ///
 /// ```
-/// assert_eq!(tilework_expr::quantities::count(1_234_567), "1,234,567");
+/// assert_eq!(tilework_plan::quantities::count(1_234_567), "1,234,567");
 /// ```
 #[must_use]
 pub fn count(n: u64) -> String {
@@ -62,7 +62,7 @@ pub fn count(n: u64) -> String {
 /// A count and what is counted: `1 worker`, `1,200 tasks`.
 ///
 /// ```
-/// assert_eq!(tilework_expr::quantities::counted(2, "worker"), "2 workers");
+/// assert_eq!(tilework_plan::quantities::counted(2, "worker"), "2 workers");
 /// ```
 #[must_use]
 pub fn counted(n: u64, what: &str) -> String {
@@ -72,7 +72,7 @@ pub fn counted(n: u64, what: &str) -> String {
 /// A time given in microseconds: `7 µs`, `1.5 ms`, `2.35 s`, `2m 5s`, `3h 20m 7s`.
 ///
 /// ```
-/// assert_eq!(tilework_expr::quantities::time_us(2_345_678), "2.35 s");
+/// assert_eq!(tilework_plan::quantities::time_us(2_345_678), "2.35 s");
 /// ```
 #[must_use]
 pub fn time_us(us: u64) -> String {
@@ -95,7 +95,7 @@ pub fn time(span: Duration) -> String {
 /// The bytes of a size as people and Slurm write it: `4GiB`, `1.5G`, `800 MB`, `1073741824`; none where it is no size.
 ///
 /// ```
-/// assert_eq!(tilework_expr::quantities::bytes_in("1.5 GiB"), Some(3 << 29));
+/// assert_eq!(tilework_plan::quantities::bytes_in("1.5 GiB"), Some(3 << 29));
 /// ```
 #[must_use]
 pub fn bytes_in(text: &str) -> Option<u64> {

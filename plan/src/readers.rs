@@ -54,6 +54,10 @@ impl Plan {
                     false => Need::of_block(&to.grid, block),
                 }
             }
+            InputMap::Listed(listed) => {
+                let readers = listed.readers(chunk.0 as usize).iter().map(|&c| c..c + 1);
+                Need::of_block(&to.grid, vec![need::spans(readers.collect())])
+            }
         }
     }
 
@@ -92,6 +96,7 @@ impl Plan {
                 InputMap::Group { .. } => 1,
                 InputMap::Flat => to.grid.n_chunks(),
                 InputMap::Take(taken) => to.grid.axes()[taken.axis].n_chunks() as u64,
+                InputMap::Listed(listed) => listed.readers_max() as u64,
             }
         };
         self.consumers[stage.0 as usize].iter().map(of_input).fold(0, u64::saturating_add)

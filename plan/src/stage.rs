@@ -4,7 +4,8 @@
 //!
 //! Knows geometry and bytes. Must not know workers, time, or any kind of work.
 
-use crate::grid::Grid;
+use crate::grid::{AxisGrid, Grid};
+use crate::listed::Listed;
 use crate::reach::Reach;
 use crate::stored::Extent;
 use crate::take::Taken;
@@ -51,6 +52,15 @@ pub enum Scratch {
     Blocks,
 }
 
+/// When the bytes of a result are known.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Sizes {
+    /// Before its task runs.
+    Exact,
+    /// When it is made. Until then those of its elements are a guess.
+    Measured,
+}
+
 /// A function of the user's own executable that tasks call.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Function {
@@ -82,6 +92,8 @@ pub enum InputMap {
     Flat,
     /// Those that hold one of the listed positions of an axis; the other axes are cut alike.
     Take(Arc<Taken>),
+    /// Those that are listed for it, by their numbers. Some tasks may read none.
+    Listed(Arc<Listed>),
 }
 
 /// An input of a stage.
@@ -110,6 +122,10 @@ pub struct Stage {
     pub inputs: Vec<Input>,
     /// Bytes of an element of the result, of all its planes together; 0 where tasks leave nothing on their worker.
     pub element_bytes: usize,
+    /// Whether that is so before a task has run.
+    pub sizes: Sizes,
+    /// Whether a task that fails fails those that read its result, and not its job.
+    pub fails_alone: bool,
     /// What its tasks take besides.
     pub scratch: Scratch,
     /// Whether its chunks may be dropped and made again where it reads nothing: to make them costs no more than to write
@@ -131,6 +147,8 @@ impl Stage {
             folded: Vec::new(),
             inputs: Vec::new(),
             element_bytes,
+            sizes: Sizes::Exact,
+            fails_alone: false,
             scratch: Scratch::None,
             remade: false,
             calls: None,
@@ -147,6 +165,23 @@ impl Stage {
     #[must_use]
     pub fn is_upload(&self) -> bool {
         matches!(self.origin, Origin::Client { .. })
+    }
+
+    /// Whether the bytes of its results are known only when they are made.
+    #[must_use]
+    pub fn is_measured(&self) -> bool {
+        self.sizes == Sizes::Measured
+    }
+
+    /// Whether some of its tasks may read nothing though it has inputs.
+    #[must_use]
+    pub fn is_mixed(&self) -> bool {
+        let empty = |axis: &AxisGrid| match axis {
+            AxisGrid::Regular { len, .. } => *len == 0,
+            AxisGrid::Explicit { bounds } => bounds.windows(2).any(|w| w[0] == w[1]),
+        };
+        let listed = |input: &Input| matches!(input.map, InputMap::Listed(_));
+        !self.inputs.is_empty() && (self.grid.axes().iter().any(empty) || self.inputs.iter().any(listed))
     }
 
     /// The build whose functions its tasks call.

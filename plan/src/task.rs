@@ -140,6 +140,8 @@ pub enum Report {
         busy_us: u64,
         /// Bytes that were fetched from other workers for them.
         bytes_fetched: u64,
+        /// Bytes of each of their results, where those were not known before.
+        sizes: Vec<u64>,
     },
     /// A task failed.
     Failed {
@@ -247,7 +249,7 @@ pub enum Update {
         /// Where its chunk service listens (tried in order).
         addresses: Vec<String>,
     },
-    /// All outputs exist. Comes again, with new holders, where chunks were lost and made again.
+    /// All outputs exist, but for those that have failed alone. Comes again, with new holders, where chunks were lost and made again.
     Done {
         /// For each output, in the program's order: its chunks (with the stage that made them) and their holders.
         outputs: Vec<Vec<Holding>>,
@@ -255,6 +257,23 @@ pub enum Update {
         addresses: Vec<(WorkerId, Vec<String>)>,
         /// What the job took so far.
         figures: Figures,
+    },
+    /// Results of outputs whose tasks fail alone came to exist since that was last said. Comes again for what was lost and
+    /// made again.
+    Made {
+        /// For each output, in the program's order: its chunks (with the stage that made them) and their holders.
+        outputs: Vec<Vec<Holding>>,
+        /// The holders' addresses.
+        addresses: Vec<(WorkerId, Vec<String>)>,
+    },
+    /// Results of outputs whose tasks fail alone will not come.
+    TasksFailed {
+        /// Which output.
+        output: u32,
+        /// Their numbers.
+        values: Range<u64>,
+        /// Why: of the first task that failed, where these are of tasks that read what it should have made.
+        error: JobError,
     },
     /// A worker is gone. What was to be put to it or is to be had from it will be elsewhere: another `Upload` or `Done`
     /// says where.

@@ -6,9 +6,9 @@
 use crate::faults::Fault;
 use crate::setup::JobSetup;
 use crate::world::{Ev, World};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use tilework_client_core::{Action, Event as Gathered, Gather, GetId};
-use tilework_plan::{ClientId, Holding, JobError, JobId, Origin, TaskKey, Update, WorkerId};
+use tilework_plan::{ClientId, Holding, JobError, JobId, Origin, TaskKey, TaskRange, Update, WorkerId};
 use tilework_scheduler_core::{Event, Prepared};
 
 /// The longest that reading outputs may take from when they were announced last, microseconds.
@@ -42,6 +42,10 @@ pub(crate) struct ClientJob {
     pub failed_there: bool,
     /// Literal chunks that were put, and how often.
     pub puts: BTreeMap<TaskKey, u64>,
+    /// Values of outputs that it was told will not come.
+    pub failed_values: BTreeSet<TaskKey>,
+    /// Values that it was told came to exist, before all had.
+    pub made_values: BTreeSet<TaskKey>,
 }
 
 impl ClientJob {
@@ -61,6 +65,8 @@ impl ClientJob {
             failed: None,
             failed_there: false,
             puts: BTreeMap::new(),
+            failed_values: BTreeSet::new(),
+            made_values: BTreeSet::new(),
         }
     }
 
@@ -111,8 +117,19 @@ impl World {
                 job.outputs = Some(outputs.clone());
                 job.located_us = self.now_us;
                 self.check_coverage(id);
-                self.gather_begins(id);
-                self.client_gathers(id, Gathered::Located(outputs));
+                if self.jobs[id.0 as usize].failed_values.is_empty() {
+                    self.gather_begins(id);
+                    self.client_gathers(id, Gathered::Located(outputs));
+                } else {
+                    self.client_has_some(id);
+                }
+            }
+            Update::Made { outputs, .. } => self.client_hears_of_made(id, &outputs),
+            Update::TasksFailed { output, values, error } => {
+                let stage = self.reference.plan(id).outputs[output as usize];
+                let failed = TaskRange { job: id, stage, chunks: values };
+                failed.keys().for_each(|key| self.check_lone_failure(key, &error));
+                self.jobs[id.0 as usize].failed_values.extend(failed.keys());
             }
             Update::Lost { worker } => self.client_gathers(id, Gathered::Lost(worker)),
             Update::ChunksLost { tasks } => self.client_gathers(id, Gathered::ChunksLost(tasks)),
@@ -134,9 +151,53 @@ impl World {
                 stage,
                 chunk: tilework_plan::ChunkIdx(c),
             });
-            let want: Vec<TaskKey> = all.map(|k| self.reference.canonical(k)).collect();
+            let failed = &self.jobs[id.0 as usize].failed_values;
+            let there = all.filter(|key| !failed.contains(key));
+            let want: Vec<TaskKey> = there.map(|k| self.reference.canonical(k)).collect();
             assert_eq!(got, want, "{id:?}: chunks announced");
+            got.iter().for_each(|key| self.check_may_exist(*key));
         }
+    }
+
+    fn client_hears_of_made(&mut self, id: JobId, outputs: &[Vec<Holding>]) {
+        let plan = self.reference.plan(id);
+        assert_eq!(outputs.len(), plan.outputs.len(), "{id:?}: outputs with news");
+        for (list, &stage) in outputs.iter().zip(&plan.outputs) {
+            for key in list.iter().flat_map(|h| h.chunks.keys()) {
+                assert_eq!((key.job, key.stage), (id, stage), "a value that is not the job's");
+                self.check_may_exist(key);
+                let job = &mut self.jobs[id.0 as usize];
+                assert!(!job.failed_values.contains(&key), "{key:?} was said to have failed");
+                job.made_values.insert(key);
+            }
+        }
+    }
+
+    /// What depends on a task that always fails does not exist.
+    fn check_may_exist(&self, key: TaskKey) {
+        assert!(
+            !self.reference.depends_on(key, &self.bad_tasks()),
+            "{key:?} depends on a bad task, and exists"
+        );
+    }
+
+    /// All tasks that always fail.
+    pub(crate) fn bad_tasks(&self) -> BTreeSet<TaskKey> {
+        let bad = (0..).zip(&self.jobs).filter_map(|(job, j)| {
+            j.setup.bad.map(|(stage, chunk)| TaskKey { job: JobId(job), stage, chunk })
+        });
+        bad.collect()
+    }
+
+    /// Some values of a job have failed, and the others are there: its client has nothing more to wait for.
+    fn client_has_some(&mut self, id: JobId) {
+        let job = &mut self.jobs[id.0 as usize];
+        if std::mem::replace(&mut job.read, true) {
+            return;
+        }
+        job.gather = None;
+        let (at, n_done) = (self.now_us + job.setup.hold_us, job.n_done);
+        self.at(at, Ev::ClientReleases { job: id, n_done: Some(n_done) });
     }
 
     fn gather_begins(&mut self, id: JobId) {

@@ -156,7 +156,7 @@ impl World {
             Err(TaskError::Worker("a disk is full".to_owned()))
         } else {
             self.compute(node, &run);
-            Ok(())
+            Ok(self.reference.bytes(run.task))
         };
         self.tasks += 1;
         let (lease, task) = (run.lease, run.task);
@@ -217,13 +217,20 @@ impl World {
         match value {
             Some(v) => {
                 self.nodes[node].store.insert(Source::Fetched(fetch), v);
-                self.worker_handles(node, worker::Event::Fetched { fetch });
+                let bytes = self.fetched_bytes(key);
+                self.worker_handles(node, worker::Event::Fetched { fetch, bytes });
             }
             None => {
                 let (away, why) = (false, "not there".to_owned());
                 self.worker_handles(node, worker::Event::FetchFailed { fetch, away, why });
             }
         }
+    }
+
+    /// Bytes that a transfer brought, where those were not known before.
+    fn fetched_bytes(&mut self, key: TaskKey) -> u64 {
+        let is_measured = self.reference.plan(key.job).stage(key.stage).is_measured();
+        if is_measured { self.reference.bytes(key) } else { 0 }
     }
 
     fn load_ends(&mut self, node: usize, fetch: FetchId, key: TaskKey) {
@@ -236,7 +243,8 @@ impl World {
         let value = n.held(key).filter(|_| !fails && readable);
         if let Some(value) = value {
             self.nodes[node].store.insert(Source::Fetched(fetch), value);
-            return self.worker_handles(node, worker::Event::Fetched { fetch });
+            let bytes = self.fetched_bytes(key);
+            return self.worker_handles(node, worker::Event::Fetched { fetch, bytes });
         }
         if fails {
             self.counts.add(Fault::LoadFailed);
@@ -303,7 +311,7 @@ impl World {
             self.put_again(lease, key, worker, attempt);
         }
         let value = self.reference.value(key);
-        let bytes = self.reference.plan(key.job).out_bytes(key.stage, key.chunk);
+        let bytes = self.reference.bytes(key);
         // What is in memory stays; what is on the disk may be what was lost.
         self.nodes[node].store.entry(Source::Held(key)).or_insert(value);
         let borrowed = self.setup.borrowing;

@@ -78,9 +78,11 @@ impl World {
     fn check_success(&self, i: usize) {
         let job = &self.jobs[i];
         assert!(job.gather.is_none() || job.released, "job {i} is still being read");
+        // Of tasks that fail alone, the client was told.
         let is_needed = |at: Option<(StageIdx, ChunkIdx)>| {
             at.is_some_and(|(stage, chunk)| {
-                self.reference.is_needed(TaskKey { job: JobId(i as u64), stage, chunk })
+                let alone = job.setup.plan.stage(stage).fails_alone;
+                !alone && self.reference.is_needed(TaskKey { job: JobId(i as u64), stage, chunk })
             })
         };
         assert!(!is_needed(job.setup.bad) || !job.read, "job {i} has a bad task and a result");
@@ -88,7 +90,24 @@ impl World {
     }
 
     pub(crate) fn check_end(&mut self, i: usize) {
-        let Some(error) = self.jobs[i].failed.clone() else { return self.check_success(i) };
+        match self.jobs[i].failed.clone() {
+            Some(error) => self.check_error(i, error),
+            None => self.check_success(i),
+        }
+    }
+
+    /// A task has failed alone: it is one of those that fail, or reads what one should have made.
+    pub(crate) fn check_lone_failure(&mut self, key: TaskKey, error: &JobError) {
+        if matches!(error, JobError::Operation { message, .. } if message == "it is bad") {
+            let bad = self.bad_tasks();
+            assert!(self.reference.depends_on(key, &bad), "{key:?} has failed with what it does not read");
+            let itself = bad.contains(&self.reference.canonical(key));
+            self.counts.add(if itself { Fault::FailedAlone } else { Fault::FailedWithInput });
+        }
+        self.check_error(key.job.0 as usize, error.clone());
+    }
+
+    fn check_error(&mut self, i: usize, error: JobError) {
         let any_deadly = self.jobs.iter().any(|j| j.setup.deadly.is_some());
         match error {
             JobError::Operation { message, .. } => self.check_operation(i, &message),
@@ -98,7 +117,13 @@ impl World {
                 self.counts.add(Fault::DeadlyTask);
             }
             JobError::Memory { needed, limit, .. } => {
-                assert!(self.setup.uneven && needed > limit, "job {i}: {needed} of {limit} bytes");
+                // What is measured may turn out to be larger than any worker.
+                let plan = &self.jobs[i].setup.plan;
+                let measured = plan.stages.iter().any(tilework_plan::Stage::is_measured);
+                assert!(
+                    (self.setup.uneven || measured) && needed > limit,
+                    "job {i}: {needed} of {limit} bytes"
+                );
                 self.counts.add(Fault::TooLarge);
             }
             JobError::Cancelled { by } => {

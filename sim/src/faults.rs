@@ -52,11 +52,13 @@ pub enum Fault {
     NoWay,
     Overran,
     Replaced,
+    FailedAlone,
+    FailedWithInput,
 }
 
 impl Fault {
     /// Every kind.
-    pub const ALL: [Fault; 44] = {
+    pub const ALL: [Fault; 46] = {
         use Fault::*;
         [
             Killed,
@@ -103,6 +105,8 @@ impl Fault {
             NoWay,
             Overran,
             Replaced,
+            FailedAlone,
+            FailedWithInput,
         ]
     };
 
@@ -154,6 +158,8 @@ impl Fault {
             Fault::NoWay => "no way between two workers",
             Fault::Overran => "job failed by a task without end",
             Fault::Replaced => "worker with lost threads replaced",
+            Fault::FailedAlone => "task failed alone",
+            Fault::FailedWithInput => "task failed with what it reads",
         }
     }
 }

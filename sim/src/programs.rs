@@ -6,7 +6,7 @@ use crate::rng::Rng;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use tilework_expr::{
-    AxisChunks, BinaryOp, Boundary, Chunks, DType, Dist, Expr, FileKind, FileRef, Fold, Halo, Kernel,
+    AxisChunks, BinaryOp, Boundary, Calls, Chunks, DType, Dist, Expr, FileKind, FileRef, Fold, Halo, Kernel,
     Lowered, Program, SliceArg, UnaryOp,
 };
 use tilework_plan::{ChunkIdx, Grid, Plan, StageIdx, Stored};
@@ -21,6 +21,8 @@ pub(crate) struct Earlier {
     pub output: u32,
     pub grid: Grid,
     pub dtype: DType,
+    /// Whether it has values.
+    pub has_values: bool,
 }
 
 /// A random program, lowered.
@@ -85,7 +87,7 @@ fn expressions(rng: &mut Rng, earlier: &[Earlier]) -> Vec<Expr> {
     for id in 0..rng.within(1, 2) {
         pool.push(source(rng, id));
     }
-    for e in earlier {
+    for e in earlier.iter().filter(|e| !e.has_values) {
         if rng.one_in(2) || pool.is_empty() {
             let held = Expr::held(e.job, e.output, e.grid.clone(), e.dtype, Arc::new(()));
             pool.push(held.expect("a held output can be named"));
@@ -100,10 +102,58 @@ fn expressions(rng: &mut Rng, earlier: &[Earlier]) -> Vec<Expr> {
     }
     let n = if rng.one_in(3) { 2 } else { 1 };
     let mut outputs: Vec<Expr> = pool.iter().rev().take(n).cloned().collect();
+    let values = values(rng, earlier);
+    if !values.is_empty() {
+        let n = rng.within(1, 2) as usize;
+        let arrays = if rng.one_in(3) { outputs } else { Vec::new() };
+        outputs = values.into_iter().rev().take(n).chain(arrays).collect();
+    }
     if rng.one_in(12) {
         outputs.push(outputs[0].clone());
     }
     outputs
+}
+
+/// Batches of calls, some of which read what others give; none more often than not.
+fn values(rng: &mut Rng, earlier: &[Earlier]) -> Vec<Expr> {
+    let mut pool: Vec<Expr> = Vec::new();
+    if !rng.one_in(3) {
+        return pool;
+    }
+    if rng.one_in(2) {
+        let n = rng.within(1, 4) as usize;
+        pool.push(Expr::values(n, 100, Arc::new(())).expect("a few values"));
+    }
+    for e in earlier.iter().filter(|e| e.has_values) {
+        if rng.one_in(2) {
+            let n = e.grid.n_chunks() as usize;
+            pool.push(Expr::held_values(e.job, e.output, n, Arc::new(())).expect("values that were there"));
+        }
+    }
+    for _ in 0..rng.within(1, 4) {
+        let n_inputs = rng.within(0, 2.min(pool.len() as u64)) as usize;
+        let inputs: Vec<Expr> = (0..n_inputs).map(|_| rng.pick(&pool).clone()).collect();
+        let n = rng.within(1, 8);
+        let (mut args, mut arg_ends) = (Vec::new(), Vec::new());
+        for _ in 0..n {
+            for (i, input) in (0..).zip(&inputs) {
+                for _ in 0..rng.below(4) {
+                    args.push((i, rng.below(input.grid().n_chunks())));
+                }
+            }
+            arg_ends.push(args.len() as u64);
+        }
+        let kernel = Kernel { inputs: vec![], output: DType::U8, ..function() };
+        let calls = Calls {
+            kernel: Arc::new(kernel),
+            params: Arc::from([]),
+            ends: vec![0; n as usize].into(),
+            args: args.into(),
+            arg_ends: arg_ends.into(),
+        };
+        pool.push(Expr::calls(calls, &inputs).expect("calls of what is there"));
+    }
+    pool
 }
 
 fn source(rng: &mut Rng, id: u64) -> Expr {

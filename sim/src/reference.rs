@@ -8,6 +8,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use tilework_plan::{ChunkIdx, JobId, Origin, Plan, StageIdx, TaskKey};
 
+/// Bytes of values are fewer.
+const VALUE_BYTES_MAX: u64 = 1500;
+
 /// The plans of all jobs, and the contents of their chunks as far as they were asked for.
 #[derive(Default)]
 pub(crate) struct Reference {
@@ -41,6 +44,21 @@ impl Reference {
             }
             _ => key,
         }
+    }
+
+    /// Bytes that a chunk has once it is made.
+    pub fn bytes(&mut self, key: TaskKey) -> u64 {
+        let plan = self.plan(key.job);
+        match plan.stage(key.stage).is_measured() {
+            true => self.value(key) % VALUE_BYTES_MAX,
+            false => plan.out_bytes(key.stage, key.chunk),
+        }
+    }
+
+    /// Whether a task is one of some, or depends on one.
+    pub fn depends_on(&self, key: TaskKey, any_of: &BTreeSet<TaskKey>) -> bool {
+        let key = self.canonical(key);
+        any_of.contains(&key) || self.inputs(key).iter().any(|(_, input)| self.depends_on(*input, any_of))
     }
 
     /// The names, by their makers, of what a task reads, with the position among the stage's inputs.

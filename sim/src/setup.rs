@@ -57,6 +57,9 @@ impl Planted {
             S::SilenceIsDeath,
             S::ReturnIsDeath,
             S::CutOffIgnored,
+            S::MeasureForgotten,
+            S::FailedReadersKept,
+            S::FailureStaysInJob,
         ];
         let w = [
             W::RevokeLosesTasks,
@@ -218,7 +221,8 @@ fn jobs(rng: &mut Rng, task_us: u64) -> Vec<JobSetup> {
         for (output, &stage) in plan.outputs.iter().enumerate() {
             let s = plan.stage(stage);
             let (grid, dtype) = (s.out_grid.clone(), lowered.dtype(stage));
-            earlier.push(Earlier { job: id, output: output as u32, grid, dtype });
+            let has_values = s.fails_alone;
+            earlier.push(Earlier { job: id, output: output as u32, grid, dtype, has_values });
         }
         let any = |rng: &mut Rng| {
             let own = plan.stages.iter().enumerate();

@@ -158,7 +158,9 @@ impl Queue {
         let (result, busy_us) = compute(&lowered, task, &feeds, &running.stop);
         drop(feeds);
         let result = result.map(|chunk| {
+            let bytes = chunk.bytes() as u64;
             self.store.insert(epoch, Source::Held(task), Stored { chunk, region: None });
+            bytes
         });
         (finished(lease, task, result, busy_us), busy_us)
     }
@@ -174,7 +176,7 @@ impl Queue {
 }
 
 /// What the state machine is told of the end of a task.
-pub(crate) fn finished(lease: LeaseId, task: TaskKey, result: Result<(), TaskError>, busy_us: u64) -> Event {
+pub(crate) fn finished(lease: LeaseId, task: TaskKey, result: Result<u64, TaskError>, busy_us: u64) -> Event {
     Event::Finished { lease, task, result, busy_us }
 }
 
@@ -213,7 +215,7 @@ mod tests {
         while chunks.len() < n {
             let Some(Post::Events(events)) = posts.blocking_recv() else { panic!("no post") };
             for event in events {
-                let Event::Finished { task, result: Ok(()), .. } = event else { panic!("{event:?}") };
+                let Event::Finished { task, result: Ok(_), .. } = event else { panic!("{event:?}") };
                 chunks.push(task.chunk.0);
             }
         }

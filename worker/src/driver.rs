@@ -558,8 +558,9 @@ impl Driver {
         self.transfers.spawn(async move {
             match get.await {
                 Ok(chunk) => {
+                    let bytes = chunk.bytes() as u64;
                     store.insert(epoch, Source::Fetched(fetch), Stored { chunk, region });
-                    Event::Fetched { fetch }
+                    Event::Fetched { fetch, bytes }
                 }
                 Err(Missed { away, why }) => {
                     debug!(?key, from = from.0, why, "a transfer failed");
@@ -587,8 +588,9 @@ impl Driver {
                 // It was dropped meanwhile.
                 Err(why) => return Event::FetchFailed { fetch, away: false, why },
             };
+            let bytes = chunk.bytes() as u64;
             store.insert(epoch, Source::Fetched(fetch), Stored { chunk, region });
-            Event::Fetched { fetch }
+            Event::Fetched { fetch, bytes }
         });
     }
 
@@ -636,9 +638,11 @@ impl Driver {
         self.post(async move {
             let (result, busy_us) = performed.await;
             let kept = result.map(|chunk| {
+                let bytes = chunk.as_ref().map_or(0, |chunk| chunk.bytes() as u64);
                 if let Some(chunk) = chunk {
                     store.insert(epoch, Source::Held(task), Stored { chunk, region: None });
                 }
+                bytes
             });
             finished(lease, task, kept, busy_us)
         });

@@ -97,6 +97,29 @@ fn beside_plain_workers_functions_go_to_those_that_have_them() {
 }
 
 #[test]
+fn a_function_of_the_index_waits_for_the_first_worker_to_see_whether_it_has_it() {
+    let _mine = current_is_mine();
+    let dir = Dir::new();
+    let _scheduler = scheduler(dir.file());
+    let session = Session::connect(dir.file()).unwrap();
+    let x = Array1::<f64>::in_chunks(7).from_shape_fn(40, |i| (i * i % 13) as f64);
+    // Looked at, it waits for nobody.
+    let plan = x.try_explain_on(&session).unwrap();
+    assert!(plan.run().is_none(), "{plan}");
+    let sum = std::thread::scope(|scope| {
+        let sum = scope.spawn(|| x.sum_axis(Axis(0)).try_compute_on(&session).unwrap());
+        let mut own = own_worker(dir.file(), "late");
+        assert_eq!(own.line(), "worker late joined");
+        let sum = sum.join().unwrap();
+        let run = x.sum_axis(Axis(0)).try_explain_on(&session).unwrap();
+        assert_eq!(run.run().map(|run| run.bytes_put), Some(0), "made by the client: {run}");
+        sum
+    });
+    assert_eq!(sum[()], (0..40).map(|i| (i * i % 13) as f64).sum::<f64>());
+    Session::close_current();
+}
+
+#[test]
 fn a_program_that_is_no_worker_is_told_apart_without_being_run() {
     let (ok, said, error) = output(&["worker", "--program", &this_program(), "--check"]);
     assert!(ok && said.is_empty(), "{said} {error}");

@@ -47,7 +47,7 @@ use tilework_expr::{AxisChunks, Chunks, Element, Expr};
 use tilework_plan::{AxisGrid, Grid};
 
 pub use compare::{try_where, where_};
-pub use compute::{ComputeAll, compute_all, try_compute_all};
+pub use compute::{ComputeAll, compute_all, persist_all, try_compute_all, try_persist_all};
 pub use convert::AsArray;
 pub use in_chunks::InChunks;
 pub use iterate::{Ours, Producer, indices_of, iter};

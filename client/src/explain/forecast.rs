@@ -36,7 +36,7 @@ const JOB: JobId = JobId(1);
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 enum Ev {
     Ends { node: usize, lease: LeaseId, task: TaskKey, busy_us: u64 },
-    Fetched { node: usize, fetch: FetchId },
+    Fetched { node: usize, fetch: FetchId, bytes: u64 },
     Spilled { node: usize, spill: SpillId, key: TaskKey },
     Tick { node: usize },
 }
@@ -181,11 +181,13 @@ impl Run {
             match ev {
                 Ev::Ends { node, lease, task, busy_us } => {
                     self.nodes[node].running -= 1;
-                    let finished = worker::Event::Finished { lease, task, result: Ok(()), busy_us };
+                    let bytes = self.plans[&task.job].out_bytes(task.stage, task.chunk);
+                    let finished = worker::Event::Finished { lease, task, result: Ok(bytes), busy_us };
                     self.messages.push_back(Message::ToWorker(node, finished));
                 }
-                Ev::Fetched { node, fetch } => {
-                    self.messages.push_back(Message::ToWorker(node, worker::Event::Fetched { fetch }));
+                Ev::Fetched { node, fetch, bytes } => {
+                    let fetched = worker::Event::Fetched { fetch, bytes };
+                    self.messages.push_back(Message::ToWorker(node, fetched));
                 }
                 Ev::Spilled { node, spill, key } => {
                     let spilled = worker::Event::Spilled { spill, key, result: Ok(()) };
@@ -255,7 +257,12 @@ impl Run {
                 self.ended.insert(job, Err(error));
             }
             scheduler::Action::Update {
-                update: Update::Progress { .. } | Update::Lost { .. } | Update::ChunksLost { .. },
+                update:
+                    Update::Progress { .. }
+                    | Update::Lost { .. }
+                    | Update::ChunksLost { .. }
+                    | Update::Made { .. }
+                    | Update::TasksFailed { .. },
                 ..
             }
             | scheduler::Action::Disconnect { .. }
@@ -274,7 +281,7 @@ impl Run {
                     Some(r) => region_len(&r) as u64 * plan.stage(key.stage).element_bytes as u64,
                     None => plan.out_bytes(key.stage, key.chunk),
                 };
-                self.at(self.now_us + bytes / FETCH_BYTES_PER_US + 1, Ev::Fetched { node, fetch });
+                self.at(self.now_us + bytes / FETCH_BYTES_PER_US + 1, Ev::Fetched { node, fetch, bytes });
             }
             worker::Action::Spill { spill, key } => {
                 let bytes = self.plans[&key.job].out_bytes(key.stage, key.chunk);

@@ -111,7 +111,7 @@ impl Board {
             Update::ChunksLost { tasks } => state.chunks_lost.push(tasks),
             Update::Lost { worker } => drop(state.lost.insert(worker)),
             Update::Failed(error) => drop(state.ended.get_or_insert(End::Failed(error))),
-            Update::Upload { .. } => return,
+            Update::Upload { .. } | Update::Made { .. } | Update::TasksFailed { .. } => return,
         }
         drop(state);
         self.changed.notify_all();

@@ -36,7 +36,7 @@ use std::cell::OnceCell;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use tilework_expr::{Expr, Lowered, Op, Program};
 use tilework_kernels::Chunk;
 use tilework_plan::Figures;
@@ -140,7 +140,7 @@ pub(crate) fn persist(outputs: &[Expr]) -> Result<Vec<Expr>> {
 /// Computes what a user's function asks for while a task calls it: on this thread, without any session. A worker whose
 /// threads waited for arrays would have none left to compute them.
 fn run_within_task(outputs: &[Expr]) -> Result<Vec<Vec<Chunk>>> {
-    let (program, literals) = program(outputs, None)?;
+    let (program, literals) = program(outputs, None, Duration::ZERO)?;
     Ok(at_once::compute(&Lowered::of(&program)?, &literals)?.0)
 }
 
@@ -153,14 +153,15 @@ fn persist_within_task(outputs: &[Expr]) -> Result<Vec<Expr>> {
     kept.collect()
 }
 
-/// The program that computes the expressions on a session, or on none, and its literals.
+/// The program that computes the expressions on a session, or on none, and its literals. Where no worker is there of whom it
+/// depends what becomes of functions, it waits so long for one.
 ///
 /// # Errors
 /// Where an array that the session's workers kept is lost.
-fn program(outputs: &[Expr], on: Option<&Session>) -> Result<(Program, jobs::Literals)> {
+fn program(outputs: &[Expr], on: Option<&Session>, wait: Duration) -> Result<(Program, jobs::Literals)> {
     let (mut literals, mut lost) = (Vec::new(), None);
     let has_own_workers = OnceCell::new();
-    let foreign = |s: &Session| !has_own_workers.get_or_init(|| s.has_own_workers());
+    let foreign = |s: &Session| !has_own_workers.get_or_init(|| s.has_own_workers(wait));
     let program = Program::replacing(outputs, |e| {
         let attachment = e.attachment()?;
         let literal = match (e.op(), attachment.downcast_ref::<Held>()) {
@@ -318,7 +319,7 @@ impl Session {
 
     /// The program that computes the expressions on this session.
     pub(crate) fn program(&self, outputs: &[Expr]) -> Result<Program> {
-        Ok(program(outputs, Some(self))?.0)
+        Ok(program(outputs, Some(self), Duration::ZERO)?.0)
     }
 
     /// What the latest run of the program took; `None` where it did not run, or many others ran since.
@@ -356,7 +357,7 @@ impl Session {
         if bytes > limit {
             return Err(Error::TooLargeToGather { bytes, limit });
         }
-        let (program, literals) = program(outputs, Some(self))?;
+        let (program, literals) = program(outputs, Some(self), own::FIRST_WORKER_WAIT)?;
         let program = Arc::new(program);
         match self.at_once(&program, &literals)? {
             Some(chunks) => Ok(chunks),
@@ -397,7 +398,7 @@ impl Session {
     }
 
     fn submit(&self, outputs: &[Expr]) -> Result<jobs::Job> {
-        let (program, literals) = program(outputs, Some(self))?;
+        let (program, literals) = program(outputs, Some(self), own::FIRST_WORKER_WAIT)?;
         self.start(Arc::new(program), literals)
     }
 

@@ -6,6 +6,7 @@ use super::{Place, Session};
 use crate::closures::warn_of_index;
 use crate::literal::CalledHere;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 use tilework_kernels::native::build_id;
 
 /// Says how workers come to have this program's functions.
@@ -19,15 +20,31 @@ pub(super) struct Own {
     seen: AtomicBool,
 }
 
+/// How long a run waits for the first worker, where there is none, to see whether it is this program. No task could begin
+/// meanwhile.
+pub(super) const FIRST_WORKER_WAIT: Duration = Duration::from_secs(10);
+/// Time between two looks.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
+
 impl Session {
-    /// Whether some worker has, or had, the functions of this program. Where the cluster cannot be asked, none has.
-    pub(super) fn has_own_workers(&self) -> bool {
+    /// Whether some worker has, or had, the functions of this program. Where the cluster cannot be asked, none has; where
+    /// nobody is there for so long, those that come may.
+    pub(super) fn has_own_workers(&self, wait: Duration) -> bool {
         if self.0.place != Place::Cluster || self.0.own.seen.load(Ordering::Relaxed) {
             return true;
         }
-        let builds = self.0.workers.roster.as_ref().and_then(|roster| roster.builds().ok());
+        let Some(roster) = &self.0.workers.roster else { return false };
+        let until = Instant::now() + wait;
+        let builds = loop {
+            match roster.builds() {
+                Ok(builds) if builds.is_empty() && Instant::now() < until => std::thread::sleep(LOOK_EVERY),
+                Ok(builds) if builds.is_empty() => return true,
+                Ok(builds) => break builds,
+                Err(_) => return false,
+            }
+        };
         let own = |build: Option<String>| build.is_none_or(|build| Some(build.as_str()) == build_id());
-        let found = builds.is_some_and(|builds| builds.into_iter().any(own));
+        let found = builds.into_iter().any(own);
         self.0.own.seen.store(found, Ordering::Relaxed);
         found
     }

@@ -143,6 +143,23 @@ fn coupled_variables_are_solved_to_the_bits_of_a_loop() {
 }
 
 #[test]
+fn what_is_kept_after_each_step_is_not_computed_again() {
+    let from: [Vec<f64>; 3] = std::array::from_fn(|i| starts(i as f64 * 0.5));
+    let mut kept: [Array1<f64>; 3] = std::array::from_fn(|i| array(&from[i]));
+    let stages = |v: &[Array1<f64>; 3]| explain_all(&lorenz(1, v.clone())[..]).stages().len();
+    let first = stages(&kept);
+    for _ in 0..10 {
+        kept = persist_all(&lorenz(1, kept)[..]).try_into().expect("three arrays");
+        assert_eq!(stages(&kept), first);
+    }
+    let (x, y, z) = persist_all(&(&kept[0], &(&kept[1] * 2.0), &kept[2].lazy_sum()));
+    assert_eq!((x.to_vec(), y.to_vec()), (kept[0].to_vec(), (&kept[1] * 2.0).to_vec()));
+    assert_eq!(z.compute()[()], kept[2].sum());
+    let want = lorenz(10, std::array::from_fn(|i| from[i][500]));
+    assert_eq!(kept.map(|v| v[500].to_bits()), want.map(f64::to_bits));
+}
+
+#[test]
 fn sums_of_sums_are_planned_once_each() {
     let fibonacci = |n: usize| {
         let (mut a, mut b) =

@@ -5,6 +5,7 @@
 use super::fuse::Fuser;
 use super::stages::Stages;
 use crate::DType;
+use crate::calls::{Calls, VALUE_BYTES_GUESS, Values};
 use crate::fused::Fused;
 use crate::kernel::Halo;
 use crate::lowered::{Lowered, StageKind, Work};
@@ -15,7 +16,7 @@ use crate::runs::{is_run_grid, run_grid_like};
 use std::ops::Range;
 use std::sync::Arc;
 use tilework_plan::{
-    AxisGrid, AxisMap, Extent, Function, Grid, Input, InputMap, JobId, Origin, Plan, Scratch, Stage,
+    AxisGrid, AxisMap, Extent, Function, Grid, Input, InputMap, JobId, Origin, Plan, Scratch, Sizes, Stage,
     StageIdx, Taken, View,
 };
 
@@ -60,14 +61,18 @@ impl<'a> Emitter<'a> {
     /// Writes a stage of such a shape that does this; what follows from what it does is filled in.
     fn push(&mut self, shape: Stage, work: Work) -> StageIdx {
         let calls = work.kernel().map(|kernel| Arc::new(Function::from(&**kernel)));
+        let is_values = matches!(work.kind, StageKind::Calls(_) | StageKind::Values);
         let element_bytes = match work.kind {
             StageKind::Write(_) => 0,
+            StageKind::Calls(_) | StageKind::Values => VALUE_BYTES_GUESS,
             _ => work.planes.iter().map(|d| d.size()).sum(),
         };
         let (scratch, remade) = (scratch(&work.kind), is_remade(&work.kind));
         self.plan.stages.push(Stage {
             name: work.kind.name(),
             element_bytes,
+            sizes: if is_values { Sizes::Measured } else { Sizes::Exact },
+            fails_alone: is_values,
             scratch,
             remade,
             calls,
@@ -97,6 +102,14 @@ impl<'a> Emitter<'a> {
             Op::Held { job, output } => {
                 let origin = Origin::Earlier { job: JobId(*job), output: *output };
                 self.push_on(node, (origin, Vec::new()), StageKind::Held)
+            }
+            Op::Calls(calls) => self.emit_calls(node, calls),
+            Op::Values(Values::Client { id }) => {
+                self.push_on(node, (Origin::Client { id: *id }, Vec::new()), StageKind::Values)
+            }
+            Op::Values(Values::Job { job, output }) => {
+                let origin = Origin::Earlier { job: JobId(*job), output: *output };
+                self.push_on(node, (origin, Vec::new()), StageKind::Values)
             }
             Op::Reduce { fold, axes } => self.emit_reduce(idx, *fold, axes),
             Op::MatMul => self.emit_matmul(node),
@@ -281,6 +294,16 @@ impl<'a> Emitter<'a> {
         self.push_on(node, (Origin::Computed, inputs), StageKind::Concat)
     }
 
+    fn emit_calls(&mut self, node: &Node, calls: &Arc<Calls>) -> StageIdx {
+        let mut inputs = Vec::with_capacity(node.inputs.len());
+        for (i, &of) in node.inputs.iter().enumerate() {
+            let stage = self.stage_of[of.0 as usize].expect("values have a stage");
+            let listed = calls.reads(i, self.program.node(of).grid.n_chunks() as usize);
+            inputs.push(Input { stage, map: InputMap::Listed(Arc::new(listed)) });
+        }
+        self.push_on(node, (Origin::Computed, inputs), StageKind::Calls(calls.clone()))
+    }
+
     /// The only input of a node, as it is, on whatever grid its stage has.
     fn input_itself(&mut self, node: &Node) -> Input {
         let ndim = self.program.node(node.inputs[0]).grid.ndim();
@@ -311,6 +334,8 @@ fn scratch(kind: &StageKind) -> Scratch {
         | StageKind::Reshape
         | StageKind::Concat
         | StageKind::Take
+        | StageKind::Calls(_)
+        | StageKind::Values
         | StageKind::Write(_) => Scratch::None,
     }
 }

@@ -94,7 +94,9 @@ impl<'a> Fuser<'a> {
             | Op::Concat { .. }
             | Op::Reduce { .. }
             | Op::MatMul
-            | Op::Write(_) => unreachable!("these have a stage, which comes before those that read it"),
+            | Op::Write(_)
+            | Op::Calls(_)
+            | Op::Values(_) => unreachable!("these have a stage, which comes before those that read it"),
         };
         self.value(def, node.dtype)
     }

@@ -4,11 +4,12 @@
 
 use super::{DecodeError, Wire, bounded, dtype, of_code, position, required, text};
 use crate::limits::{CHUNKS_MAX, NODES_MAX, POSITIONS_MAX};
-use crate::wire::{self, node, random};
+use crate::wire::{self, node, random, values};
 use std::collections::HashMap;
 use std::sync::Arc;
 use tilework_expr::{
-    BinaryOp, Dist, FileKind, FileRef, Fold, Kernel, NDIM_MAX, Node, NodeIdx, Op, Program, Scalar, UnaryOp,
+    BinaryOp, Calls, Dist, FileKind, FileRef, Fold, Kernel, NDIM_MAX, Node, NodeIdx, Op, Program, Scalar,
+    UnaryOp, Values,
 };
 use tilework_plan::{AxisGrid, AxisMap, Grid, Stored, View};
 
@@ -266,6 +267,48 @@ fn reduce_from_wire(message: wire::Reduce) -> Result<Op, DecodeError> {
     Ok(Op::Reduce { fold, axes: message.axes.into_iter().map(|a| a as usize).collect() })
 }
 
+fn calls_to_wire(calls: &Calls) -> wire::Calls {
+    let Calls { kernel, params, ends, args, arg_ends } = calls;
+    wire::Calls {
+        function: Some(kernel.to_wire()),
+        params: params.to_vec().into(),
+        ends: ends.to_vec(),
+        arg_inputs: args.iter().map(|(input, _)| *input).collect(),
+        arg_values: args.iter().map(|(_, value)| *value).collect(),
+        arg_ends: arg_ends.to_vec(),
+    }
+}
+
+fn calls_from_wire(message: wire::Calls) -> Result<Op, DecodeError> {
+    let wire::Calls { function, params, ends, arg_inputs, arg_values, arg_ends } = message;
+    if arg_inputs.len() != arg_values.len() {
+        let why = format!("{} inputs of {} values", arg_inputs.len(), arg_values.len());
+        return Err(DecodeError::Invalid { what: "calls", why });
+    }
+    Ok(Op::Calls(Arc::new(Calls {
+        kernel: Arc::new(required(function, "function")?),
+        params: params.as_ref().into(),
+        ends: ends.into(),
+        args: arg_inputs.into_iter().zip(arg_values).collect(),
+        arg_ends: arg_ends.into(),
+    })))
+}
+
+fn values_to_wire(values: &Values) -> wire::Values {
+    let of = match values {
+        Values::Client { id } => values::Of::Client(*id),
+        Values::Job { job, output } => values::Of::Held(wire::Held { job: *job, output: *output }),
+    };
+    wire::Values { of: Some(of) }
+}
+
+fn values_from_wire(message: &wire::Values) -> Result<Op, DecodeError> {
+    Ok(Op::Values(match message.of.as_ref().ok_or(DecodeError::Missing("values"))? {
+        values::Of::Client(id) => Values::Client { id: *id },
+        values::Of::Held(held) => Values::Job { job: held.job, output: held.output },
+    }))
+}
+
 fn op_to_wire(op: &Op) -> node::Op {
     match op {
         Op::Full(s) => node::Op::Full(s.to_wire()),
@@ -289,6 +332,8 @@ fn op_to_wire(op: &Op) -> node::Op {
         Op::Reduce { fold, axes } => node::Op::Reduce(reduce_to_wire(*fold, axes)),
         Op::MatMul => node::Op::Matmul(wire::Empty {}),
         Op::Write(file) => node::Op::Write(file.to_wire()),
+        Op::Calls(calls) => node::Op::Calls(calls_to_wire(calls)),
+        Op::Values(values) => node::Op::Values(values_to_wire(values)),
         Op::Apply(kernel) => node::Op::Apply(kernel.to_wire()),
         Op::MapBlocks(kernel) => node::Op::MapBlocks(kernel.to_wire()),
         Op::MapOverlap { kernel, halo } => node::Op::MapOverlap(wire::MapOverlap {
@@ -325,6 +370,8 @@ fn op_from_wire(op: node::Op) -> Result<Op, DecodeError> {
         node::Op::Reduce(r) => reduce_from_wire(r)?,
         node::Op::Matmul(_) => Op::MatMul,
         node::Op::Write(file) => Op::Write(FileRef::from_wire(file)?),
+        node::Op::Calls(calls) => calls_from_wire(calls)?,
+        node::Op::Values(values) => values_from_wire(&values)?,
         node::Op::Apply(kernel) => Op::Apply(Arc::new(Kernel::from_wire(kernel)?)),
         node::Op::MapBlocks(kernel) => Op::MapBlocks(Arc::new(Kernel::from_wire(kernel)?)),
         node::Op::MapOverlap(m) => {

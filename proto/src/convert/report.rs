@@ -63,11 +63,12 @@ impl Wire for Report {
     fn to_wire(&self) -> wire::Report {
         use report::Kind;
         let kind = match self {
-            Report::Done { lease, tasks, busy_us, bytes_fetched } => Kind::Done(wire::ReportDone {
+            Report::Done { lease, tasks, busy_us, bytes_fetched, sizes } => Kind::Done(wire::ReportDone {
                 lease: lease.0,
                 tasks: Some(tasks.to_wire()),
                 busy_us: *busy_us,
                 bytes_fetched: *bytes_fetched,
+                sizes: sizes.clone(),
             }),
             Report::Failed { lease, task, error } => Kind::Failed(wire::ReportFailed {
                 lease: lease.0,
@@ -111,6 +112,7 @@ impl Wire for Report {
                 tasks: required(r.tasks, "tasks")?,
                 busy_us: r.busy_us,
                 bytes_fetched: r.bytes_fetched,
+                sizes: r.sizes,
             },
             Kind::Failed(r) => Report::Failed {
                 lease: LeaseId(r.lease),

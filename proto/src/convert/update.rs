@@ -2,7 +2,7 @@
 
 use super::{DecodeError, Wire, addresses, all_from_wire, all_to_wire, cut, required, text};
 use crate::wire::{self, job_error, update};
-use tilework_plan::{Figures, JobError, LeaseId, TaskRange, Update, WorkerId};
+use tilework_plan::{Figures, Holding, JobError, LeaseId, TaskRange, Update, WorkerId};
 
 impl Wire for JobError {
     type Message = wire::JobError;
@@ -121,6 +121,25 @@ impl Wire for Figures {
     }
 }
 
+/// Where workers listen.
+type Addresses = Vec<(WorkerId, Vec<String>)>;
+
+fn outputs_to_wire(outputs: &[Vec<Holding>], addresses: &Addresses) -> wire::Outputs {
+    wire::Outputs {
+        outputs: outputs.iter().map(|o| wire::Output { holdings: all_to_wire(o) }).collect(),
+        addresses: (addresses.iter())
+            .map(|(worker, addresses)| wire::Peer { worker: worker.0, addresses: addresses.clone() })
+            .collect(),
+        figures: None,
+    }
+}
+
+fn outputs_from_wire(message: wire::Outputs) -> Result<(Vec<Vec<Holding>>, Addresses), DecodeError> {
+    let outputs = message.outputs.into_iter().map(|o| all_from_wire(o.holdings)).collect::<Result<_, _>>()?;
+    let peers = message.addresses.into_iter().map(|p| Ok((WorkerId(p.worker), addresses(p.addresses)?)));
+    Ok((outputs, peers.collect::<Result<_, DecodeError>>()?))
+}
+
 impl Wire for Update {
     type Message = wire::Update;
 
@@ -135,12 +154,16 @@ impl Wire for Update {
                 worker: worker.0,
                 addresses: addresses.clone(),
             }),
-            Update::Done { outputs, addresses, figures } => Kind::Done(wire::Outputs {
-                outputs: outputs.iter().map(|o| wire::Output { holdings: all_to_wire(o) }).collect(),
-                addresses: (addresses.iter())
-                    .map(|(worker, addresses)| wire::Peer { worker: worker.0, addresses: addresses.clone() })
-                    .collect(),
-                figures: Some(figures.to_wire()),
+            Update::Done { outputs, addresses, figures } => {
+                let figures = Some(figures.to_wire());
+                Kind::Done(wire::Outputs { figures, ..outputs_to_wire(outputs, addresses) })
+            }
+            Update::Made { outputs, addresses } => Kind::Made(outputs_to_wire(outputs, addresses)),
+            Update::TasksFailed { output, values, error } => Kind::TasksFailed(wire::TasksFailed {
+                output: *output,
+                start: values.start,
+                end: values.end,
+                error: Some(error.to_wire()),
             }),
             Update::Lost { worker } => Kind::Lost(worker.0),
             Update::ChunksLost { tasks } => Kind::ChunksLost(tasks.to_wire()),
@@ -160,17 +183,23 @@ impl Wire for Update {
                 worker: WorkerId(u.worker),
                 addresses: addresses(u.addresses)?,
             },
-            Kind::Done(d) => Update::Done {
-                outputs: d
-                    .outputs
-                    .into_iter()
-                    .map(|o| all_from_wire(o.holdings))
-                    .collect::<Result<_, _>>()?,
-                addresses: (d.addresses.into_iter())
-                    .map(|p| Ok((WorkerId(p.worker), addresses(p.addresses)?)))
-                    .collect::<Result<_, DecodeError>>()?,
-                figures: required(d.figures, "figures")?,
-            },
+            Kind::Done(mut d) => {
+                let figures = required(d.figures.take(), "figures")?;
+                let (outputs, addresses) = outputs_from_wire(d)?;
+                Update::Done { outputs, addresses, figures }
+            }
+            Kind::Made(made) => {
+                let (outputs, addresses) = outputs_from_wire(made)?;
+                Update::Made { outputs, addresses }
+            }
+            Kind::TasksFailed(f) => {
+                if f.start > f.end {
+                    let why = format!("{} to {}", f.start, f.end);
+                    return Err(DecodeError::Invalid { what: "values", why });
+                }
+                let error = required(f.error, "error")?;
+                Update::TasksFailed { output: f.output, values: f.start..f.end, error }
+            }
             Kind::Lost(worker) => Update::Lost { worker: WorkerId(worker) },
             Kind::ChunksLost(tasks) => Update::ChunksLost { tasks: TaskRange::from_wire(tasks)? },
             Kind::Failed(error) => Update::Failed(JobError::from_wire(error)?),

@@ -40,7 +40,7 @@ pub struct Node {
     /// How it is made.
     #[prost(
         oneof = "node::Op",
-        tags = "10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31"
+        tags = "10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31, 32, 33"
     )]
     pub op: ::core::option::Option<node::Op>,
 }
@@ -93,6 +93,10 @@ pub mod node {
         FoldAxis(super::FoldAxis),
         #[prost(message, tag = "31")]
         Take(super::Take),
+        #[prost(message, tag = "32")]
+        Calls(super::Calls),
+        #[prost(message, tag = "33")]
+        Values(super::Values),
     }
 }
 /// A function of the user's program: where it stands in the executable.
@@ -277,6 +281,42 @@ pub struct Reduce {
     #[prost(uint32, repeated, tag = "3")]
     pub axes: ::prost::alloc::vec::Vec<u32>,
 }
+/// A batch of calls of a function of the user's program, each of which gives one value.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Calls {
+    #[prost(message, optional, tag = "1")]
+    pub function: ::core::option::Option<Kernel>,
+    /// The bytes that calls are called with, one call after another, and where those of each end.
+    #[prost(bytes = "bytes", tag = "2")]
+    pub params: ::prost::bytes::Bytes,
+    #[prost(uint64, repeated, tag = "3")]
+    pub ends: ::prost::alloc::vec::Vec<u64>,
+    /// The values that calls are called with, in order, one call after another: which input of the node, and which of its
+    /// values; and where those of each call end.
+    #[prost(uint32, repeated, tag = "4")]
+    pub arg_inputs: ::prost::alloc::vec::Vec<u32>,
+    #[prost(uint64, repeated, tag = "5")]
+    pub arg_values: ::prost::alloc::vec::Vec<u64>,
+    #[prost(uint64, repeated, tag = "6")]
+    pub arg_ends: ::prost::alloc::vec::Vec<u64>,
+}
+/// Values that calls read.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Values {
+    #[prost(oneof = "values::Of", tags = "1, 2")]
+    pub of: ::core::option::Option<values::Of>,
+}
+/// Nested message and enum types in `Values`.
+pub mod values {
+    #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Oneof)]
+    pub enum Of {
+        /// The client's name for those that it puts.
+        #[prost(uint64, tag = "1")]
+        Client(u64),
+        #[prost(message, tag = "2")]
+        Held(super::Held),
+    }
+}
 /// Neighbouring tasks of one stage.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct TaskRange {
@@ -386,7 +426,7 @@ pub mod report {
         Spilled(super::ReportSpilled),
     }
 }
-#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ReportDone {
     #[prost(uint64, tag = "1")]
     pub lease: u64,
@@ -396,6 +436,9 @@ pub struct ReportDone {
     pub busy_us: u64,
     #[prost(uint64, tag = "4")]
     pub bytes_fetched: u64,
+    /// Bytes of each result, where they were not known before.
+    #[prost(uint64, repeated, tag = "5")]
+    pub sizes: ::prost::alloc::vec::Vec<u64>,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ReportFailed {
@@ -483,7 +526,7 @@ pub struct MemoryShort {
 /// News of a job.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Update {
-    #[prost(oneof = "update::Kind", tags = "1, 2, 3, 4, 5, 6")]
+    #[prost(oneof = "update::Kind", tags = "1, 2, 3, 4, 5, 6, 7, 8")]
     pub kind: ::core::option::Option<update::Kind>,
 }
 /// Nested message and enum types in `Update`.
@@ -504,7 +547,24 @@ pub mod update {
         /// Chunks of outputs that are lost.
         #[prost(message, tag = "6")]
         ChunksLost(super::TaskRange),
+        /// What came to exist since that was last said; without figures.
+        #[prost(message, tag = "7")]
+        Made(super::Outputs),
+        #[prost(message, tag = "8")]
+        TasksFailed(super::TasksFailed),
     }
+}
+/// Results of an output that will not come.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct TasksFailed {
+    #[prost(uint32, tag = "1")]
+    pub output: u32,
+    #[prost(uint64, tag = "2")]
+    pub start: u64,
+    #[prost(uint64, tag = "3")]
+    pub end: u64,
+    #[prost(message, optional, tag = "4")]
+    pub error: ::core::option::Option<JobError>,
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Progress {

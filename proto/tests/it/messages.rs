@@ -64,9 +64,9 @@ fn task_errors() -> impl Strategy<Value = TaskError> {
 fn reports() -> impl Strategy<Value = Report> {
     let lease = any::<u64>().prop_map(LeaseId);
     prop_oneof![
-        (lease.clone(), ranges(), any::<(u64, u64)>()).prop_map(
-            |(lease, tasks, (busy_us, bytes_fetched))| {
-                Report::Done { lease, tasks, busy_us, bytes_fetched }
+        (lease.clone(), ranges(), any::<(u64, u64)>(), any::<Vec<u64>>()).prop_map(
+            |(lease, tasks, (busy_us, bytes_fetched), sizes)| {
+                Report::Done { lease, tasks, busy_us, bytes_fetched, sizes }
             }
         ),
         (lease.clone(), keys(), task_errors()).prop_map(|(lease, task, error)| Report::Failed {
@@ -149,8 +149,8 @@ fn figures() -> impl Strategy<Value = Figures> {
 }
 
 fn updates() -> impl Strategy<Value = Update> {
-    let outputs = proptest::collection::vec(holdings(), 0..3);
-    let workers = proptest::collection::vec((any::<u32>().prop_map(WorkerId), addresses()), 0..3);
+    let outputs = || proptest::collection::vec(holdings(), 0..3);
+    let workers = || proptest::collection::vec((any::<u32>().prop_map(WorkerId), addresses()), 0..3);
     prop_oneof![
         any::<(u64, u64)>().prop_map(|(done, total)| Update::Progress { done, total }),
         (any::<(u64, u64, u32)>(), ranges(), addresses()).prop_map(
@@ -158,7 +158,13 @@ fn updates() -> impl Strategy<Value = Update> {
                 Update::Upload { lease: LeaseId(lease), tasks, literal, worker: WorkerId(w), addresses }
             }
         ),
-        (outputs, workers, figures()).prop_map(|(outputs, addresses, figures)| Update::Done {
+        (outputs(), workers()).prop_map(|(outputs, addresses)| Update::Made { outputs, addresses }),
+        (any::<u32>(), ranges(), job_errors()).prop_map(|(output, tasks, error)| Update::TasksFailed {
+            output,
+            values: tasks.chunks,
+            error
+        }),
+        (outputs(), workers(), figures()).prop_map(|(outputs, addresses, figures)| Update::Done {
             outputs,
             addresses,
             figures

@@ -3,8 +3,8 @@
 use proptest::prelude::*;
 use std::sync::Arc;
 use tilework_expr::{
-    BinaryOp, Boundary, DType, Dist, FileKind, FileRef, Fold, Halo, Kernel, Node, NodeIdx, Op, Program,
-    Scalar, UnaryOp, run_grid,
+    BinaryOp, Boundary, Calls, DType, Dist, FileKind, FileRef, Fold, Halo, Kernel, Node, NodeIdx, Op,
+    Program, Scalar, UnaryOp, Values, run_grid,
 };
 use tilework_plan::{AxisGrid, AxisMap, Grid, Stored, View};
 use tilework_proto::{decode, encode};
@@ -68,6 +68,9 @@ impl Draw {
 /// A node without inputs.
 fn source(draw: &mut Draw) -> Node {
     let (grid, dtype) = (draw.grid(), draw.dtype());
+    if draw.below(8) == 0 {
+        return values(draw);
+    }
     let (op, dtype) = match draw.below(6) {
         0 => {
             let bits = u128::from(draw.0) << 64 | u128::from(draw.0 ^ 7);
@@ -98,6 +101,9 @@ fn operation(draw: &mut Draw, nodes: &[Node]) -> Option<Node> {
     let at = draw.below(nodes.len());
     let (idx, input) = (NodeIdx(at as u32), &nodes[at]);
     let Node { grid, dtype, .. } = input.clone();
+    if matches!(input.op, Op::Calls(_) | Op::Values(_)) {
+        return Some(calls(draw, idx, grid.n_chunks()));
+    }
     let node = |op, inputs, grid, dtype| Some(Node { op, inputs, grid, dtype });
     match draw.below(16) {
         0 => {
@@ -151,6 +157,38 @@ fn operation(draw: &mut Draw, nodes: &[Node]) -> Option<Node> {
         }
         _ => node(Op::Write(draw.file()), vec![idx], grid, dtype),
     }
+}
+
+/// Values of the client, or of an earlier job.
+fn values(draw: &mut Draw) -> Node {
+    let of = match draw.below(2) {
+        0 => Values::Client { id: draw.0 },
+        _ => Values::Job { job: draw.0, output: draw.below(9) as u32 },
+    };
+    let grid = Grid::new(vec![AxisGrid::regular(1 + draw.below(5), 1)]);
+    Node { op: Op::Values(of), inputs: vec![], grid, dtype: DType::U8 }
+}
+
+/// Calls that read some of `n` values.
+fn calls(draw: &mut Draw, idx: NodeIdx, n: u64) -> Node {
+    let n_calls = 1 + draw.below(5);
+    let (mut args, mut arg_ends, mut params, mut ends) = (vec![], vec![], vec![], vec![]);
+    for _ in 0..n_calls {
+        args.extend((0..draw.below(4)).map(|_| (0, draw.below(n as usize) as u64)));
+        arg_ends.push(args.len() as u64);
+        params.extend(vec![7; draw.below(4)]);
+        ends.push(params.len() as u64);
+    }
+    let kernel = Arc::new(Kernel { params: vec![], ..draw.kernel(vec![], DType::U8) });
+    let calls = Calls {
+        kernel,
+        params: params.into(),
+        ends: ends.into(),
+        args: args.into(),
+        arg_ends: arg_ends.into(),
+    };
+    let grid = Grid::new(vec![AxisGrid::regular(n_calls, 1)]);
+    Node { op: Op::Calls(Arc::new(calls)), inputs: vec![idx], grid, dtype: DType::U8 }
 }
 
 /// A node that calls a function of the user's.
@@ -238,7 +276,7 @@ fn every_operation_is_among_the_random_programs() {
             seen.insert(name.split(['(', ' ', '{']).next().unwrap().to_owned());
         }
     }
-    let n_ops = 22;
+    let n_ops = 24;
     assert_eq!(seen.len(), n_ops, "{seen:?}");
 }
 

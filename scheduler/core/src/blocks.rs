@@ -8,7 +8,6 @@
 //! Knows counts and who may take them. Must not know what became of the tasks handed out.
 
 use crate::order::{Order, fast_axes, waves};
-use crate::prepared::has_empty_chunks;
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
@@ -168,7 +167,7 @@ impl Roots {
         let of_readers = |i: usize| plan.consumers[i].iter().map(|&(c, _)| waves[c.0 as usize]);
         let is_output: BTreeSet<StageIdx> = plan.outputs.iter().copied().collect();
         let stages: Vec<Root> = (plan.stages.iter().zip(needs).enumerate())
-            .filter(|(_, (s, _))| s.inputs.is_empty() || has_empty_chunks(&s.grid))
+            .filter(|(_, (s, _))| s.inputs.is_empty() || s.is_mixed())
             .map(|(i, (s, need))| Root {
                 stage: StageIdx(i as u32),
                 n_tasks: need.n_tasks(),

@@ -56,6 +56,11 @@ impl Scheduler {
     fn check_task(&self, job: &Job, key: TaskKey, state: TaskState, tally: &mut Tally) {
         match state {
             TaskState::Untouched | TaskState::Released => return,
+            TaskState::Failed => {
+                let why = job.singles.why(key.stage, key.chunk);
+                assert!(why.is_some(), "{key:?} has failed for no reason");
+                return;
+            }
             TaskState::Waiting { missing } => self.check_waiting(job, key, missing),
             TaskState::Ready { worker: None } => {
                 assert!(self.unplaced.contains(&key), "{key:?} is ready nowhere")
@@ -92,7 +97,8 @@ impl Scheduler {
         let mut inputs = Vec::new();
         job.plan.inputs_of(key.stage, key.chunk, &mut inputs);
         for &(_, s, c) in &inputs {
-            assert!(job.state(s, c) != TaskState::Released, "{key:?} reads {s:?} {c:?}, which was dropped");
+            let gone = matches!(job.state(s, c), TaskState::Released | TaskState::Failed);
+            assert!(!gone, "{key:?} reads {s:?} {c:?}, which is {:?}", job.state(s, c));
         }
         let missing = |&&(slot, stage, chunk): &&(usize, StageIdx, ChunkIdx)| {
             !self.sees(TaskKey { stage, chunk, ..key }, (key.stage, slot, key.chunk))
@@ -197,6 +203,7 @@ impl Scheduler {
             assert!(l.open > 0, "{id:?} is answered for and kept");
         }
         assert!(self.drops.is_empty() && self.outbox.is_empty() && self.failing.is_empty());
+        assert!(self.untold.is_empty(), "a client is not told");
         let held = |key: &TaskKey| self.task(*key).is_held();
         assert!(self.publishing.keys().all(held), "a chunk that does not exist is being published");
     }

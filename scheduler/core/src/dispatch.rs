@@ -225,9 +225,11 @@ impl Scheduler {
     }
 
     fn lease_roots_of(&mut self, id: JobId, worker: WorkerId, force: bool) -> bool {
+        let mut passed_over = false;
         loop {
             let job = &self.jobs[&id];
-            let Some(run) = job.roots.next(worker, u64::MAX) else { return false };
+            // Where all that was left of its block was passed over, there may be more in others'.
+            let Some(run) = job.roots.next(worker, u64::MAX) else { return passed_over };
             let root = job.roots.root(run.root);
             let (stage, mixed) = (root.stage, root.mixed);
             let mut chunks = job.root_chunks(&run);
@@ -240,6 +242,7 @@ impl Scheduler {
                 }
                 if end == chunks.start {
                     self.take_roots(worker, id, &run, 1);
+                    passed_over = true;
                     continue;
                 }
                 chunks.end = end;
@@ -313,7 +316,8 @@ impl Scheduler {
         self.workers[&worker].hello.memory_bytes >= needed
     }
 
-    /// Moves ready tasks from the queue of the busiest worker to one that has nothing.
+    /// Moves ready tasks from the queue of the busiest worker to one that has nothing, as long as what they read is there
+    /// before they would begin where they are.
     fn steal_ready(&mut self, thief: WorkerId) -> bool {
         let queues = self.workers.iter().filter(|(w, s)| **w != thief && !s.ready.is_empty());
         let Some((_, Reverse(victim))) = queues.map(|(w, s)| (s.load_us(), Reverse(*w))).max() else {
@@ -323,9 +327,16 @@ impl Scheduler {
         if v.load_us() < self.limits.steal_us_min {
             return false;
         }
+        let mut left_us = v.load_us();
         let n = v.ready.len().div_ceil(2).min(self.room(thief, self.limits.task_us_guess) as usize);
         let mut keys: Vec<_> = v.ready.iter().rev().take(n).copied().collect();
-        keys.retain(|&(job, Reverse(stage), chunk)| self.may_go(TaskKey { job, stage, chunk }, thief));
+        keys.retain(|&(job, Reverse(stage), chunk)| {
+            let key = TaskKey { job, stage, chunk };
+            let detour_us = self.detour_us(key, victim, thief);
+            let gains = detour_us < left_us && self.may_go(key, thief);
+            left_us -= if gains { detour_us } else { 0 };
+            gains
+        });
         for &(job, Reverse(stage), chunk) in &keys {
             let key = TaskKey { job, stage, chunk };
             self.dequeue(key, Some(victim));
@@ -334,7 +345,8 @@ impl Scheduler {
         !keys.is_empty()
     }
 
-    /// Asks the busiest worker for tasks back where another has none.
+    /// Asks the busiest worker for tasks back where another has none, unless what they read takes longer to come there than
+    /// they wait.
     fn revoke_for_idle(&mut self) {
         let idle: Vec<WorkerId> =
             self.hungry.iter().copied().filter(|w| self.workers[w].leased == 0).collect();
@@ -348,19 +360,25 @@ impl Scheduler {
                 return;
             }
             let v = &self.workers[&victim];
-            let n = u64::from(v.leased - v.hello.threads).div_ceil(2);
+            let (threads, waiting) = (v.threads(), u64::from(v.leased - v.hello.threads));
             let last = self
                 .leases
                 .iter()
                 .rev()
                 .find(|(_, l)| l.worker == victim && !l.fixed && !self.jobs[&l.job].is_literal(l.stage));
             let Some((&lease, l)) = last else { return };
-            let (job, stage) = (l.job, l.stage);
-            let chunks = l.chunks.end.saturating_sub(n).max(l.chunks.start)..l.chunks.end;
+            let (job, stage, leased) = (l.job, l.stage, l.chunks.clone());
+            let key = TaskKey { job, stage, chunk: ChunkIdx(leased.end - 1) };
+            // What the tasks take may be known by now; it was not when they were handed out.
+            let over_us = l.est_us.saturating_sub(self.est_us(job, stage)) * u64::from(l.open) / threads;
+            let wait_us = load.saturating_sub(over_us);
+            let detour_us = self.detour_us(key, victim, thief);
             // What the thief may not have would come straight back, and be asked for again.
-            if !self.may_go(TaskKey { job, stage, chunk: ChunkIdx(chunks.end - 1) }, thief) {
+            if detour_us >= wait_us || !self.may_go(key, thief) {
                 continue;
             }
+            let n = waiting.div_ceil(2).min(wait_us.checked_div(detour_us).unwrap_or(u64::MAX));
+            let chunks = leased.end.saturating_sub(n).max(leased.start)..leased.end;
             self.workers.get_mut(&victim).expect("the victim was just found").revoking = Some((lease, thief));
             self.tell(victim, Instruction::Revoke { lease, tasks: TaskRange { job, stage, chunks } });
         }

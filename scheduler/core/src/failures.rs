@@ -50,7 +50,7 @@ impl Scheduler {
     /// Ends a job because of one of its tasks.
     pub(crate) fn fail_operation(&mut self, key: TaskKey, message: String) {
         let operation = self.operation(key);
-        self.failing.push((key.job, JobError::Operation { operation, chunk: key.chunk.0, message }));
+        self.fail_task(key, JobError::Operation { operation, chunk: key.chunk.0, message });
     }
 
     pub(crate) fn operation(&self, key: TaskKey) -> String {
@@ -108,7 +108,7 @@ impl Scheduler {
         let named: Vec<(JobId, StageIdx)> = stage.aliases.iter().copied().chain([own]).collect();
         for (id, stage) in named {
             let job = &self.jobs[&id];
-            if job.client_holds && job.announced && job.stage(stage).is_output {
+            if job.client_holds && (job.announced || self.tells_each(id)) && job.stage(stage).is_output {
                 self.update(id, Update::ChunksLost { tasks: range_of(key) });
             }
         }
@@ -203,7 +203,6 @@ impl Scheduler {
 
     fn fail_as_deadly(&mut self, key: TaskKey, deaths: u32, why: &str) {
         let (operation, last_words) = (self.operation(key), why.to_owned());
-        let error = JobError::Deadly { operation, chunk: key.chunk.0, deaths, last_words };
-        self.failing.push((key.job, error));
+        self.fail_task(key, JobError::Deadly { operation, chunk: key.chunk.0, deaths, last_words });
     }
 }

@@ -5,6 +5,7 @@
 
 use crate::blocks::{Roots, Run};
 use crate::prepared::{Largest, Made, Prepared, is_for_callers};
+use crate::single::Singles;
 use crate::table::{NOBODY, Table, TaskState, Torn};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
@@ -38,6 +39,8 @@ pub(crate) struct StageState {
     pub build: Option<Arc<str>>,
     /// Measured time of a task, microseconds; 0 before one was measured.
     pub mean_us: u64,
+    /// Bytes of each chunk, where those are known only when it is made; empty before the first one was.
+    pub sizes: Vec<u64>,
 }
 
 /// A submitted plan and all that became of it.
@@ -92,6 +95,8 @@ pub(crate) struct Job {
     pub bytes_held: u64,
     /// What it took so far.
     pub figures: Figures,
+    /// What is known of its tasks one by one, where they fail alone.
+    pub singles: Singles,
     /// When it was submitted.
     pub submitted_us: u64,
     /// When it first ended for its client.
@@ -244,7 +249,22 @@ impl Job {
 
     /// Bytes of a chunk.
     pub fn bytes(&self, stage: StageIdx, chunk: ChunkIdx) -> u64 {
-        self.stage(stage).bytes_each.unwrap_or_else(|| self.plan.out_bytes(stage, chunk))
+        let s = self.stage(stage);
+        match s.sizes.get(chunk.0 as usize) {
+            Some(measured) => *measured,
+            None => s.bytes_each.unwrap_or_else(|| self.plan.out_bytes(stage, chunk)),
+        }
+    }
+
+    /// Notes the bytes of a chunk that was made; what it was taken to have before.
+    pub fn measure(&mut self, stage: StageIdx, chunk: ChunkIdx, bytes: u64) -> u64 {
+        let before = self.bytes(stage, chunk);
+        let s = &mut self.stages[stage.0 as usize];
+        if s.sizes.is_empty() {
+            s.sizes = vec![before; s.table.n_tasks() as usize];
+        }
+        s.sizes[chunk.0 as usize] = bytes;
+        before
     }
 
     /// The numbers of the first of some root tasks: of one at least, and of more where they follow one another.
@@ -382,6 +402,7 @@ pub(crate) fn submit(
         has_alias_outputs,
         bytes_held: 0,
         figures: Figures::default(),
+        singles: Singles::default(),
         submitted_us: now_us,
         ended_us: None,
         pace: Pace::new(now_us),

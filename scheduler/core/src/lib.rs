@@ -25,6 +25,7 @@ mod reports;
 #[cfg(test)]
 mod scale;
 mod scheduler;
+mod single;
 mod state;
 mod table;
 mod ways;

@@ -33,7 +33,7 @@ impl Scheduler {
                 let end = JobEnd::Failed(error.clone());
                 self.actions.push(Action::Ended { number, client, end, figures: Figures::default() });
                 self.update(id, Update::Failed(error));
-                return self.actions.push(Action::Forget(id));
+                return self.forgotten.push(id);
             }
         };
         job.number = number;
@@ -112,7 +112,10 @@ impl Scheduler {
         };
         if let Some((i, _)) = job.stages.iter().enumerate().find(unput) {
             let key = TaskKey { job: id, stage: StageIdx(i as u32), chunk: ChunkIdx(0) };
-            self.fail_operation(key, "the client released it before all chunks were put".to_owned());
+            let (operation, message) =
+                (self.operation(key), "the client released it before all chunks were put");
+            let error = JobError::Operation { operation, chunk: key.chunk.0, message: message.to_owned() };
+            self.failing.push((id, error));
         }
     }
 
@@ -172,7 +175,12 @@ impl Scheduler {
     }
 
     fn announce(&mut self, id: JobId) {
-        self.jobs.get_mut(&id).expect("the job that is announced").announced = true;
+        // All that exists is told of at once, those that failed before.
+        self.tell_of_failed(id);
+        self.untold.remove(&id);
+        let job = self.jobs.get_mut(&id).expect("the job that is announced");
+        job.announced = true;
+        job.singles.forget_made();
         let job = &self.jobs[&id];
         let mut holders = BTreeSet::new();
         let mut outputs = Vec::with_capacity(job.plan.outputs.len());
@@ -254,7 +262,7 @@ impl Scheduler {
             }
         }
         self.leftovers.jobs.push(job);
-        self.actions.push(Action::Forget(id));
+        self.forgotten.push(id);
     }
 
     /// Ends the jobs that cannot go on, and with them those that read their outputs.
@@ -281,6 +289,11 @@ impl Scheduler {
     /// Ends the work that is still under way for a job whose outputs all exist: after a loss, some of what is made
     /// again turns out not to be needed.
     fn trim(&mut self, id: JobId) {
+        let job = self.jobs.get_mut(&id).expect("the job that is finished");
+        if job.roots.n_left() > 0 {
+            // All that would have read what they make has failed.
+            job.roots.clear();
+        }
         let job = &self.jobs[&id];
         let mut undone = Vec::new();
         for (i, s) in job.stages.iter().enumerate() {
@@ -302,6 +315,14 @@ impl Scheduler {
             }
             self.set(key, TaskState::Released);
             self.read_inputs(key);
+        }
+        // Nobody is left to be told of a chunk: what waited for it has failed.
+        let told: Vec<TaskKey> = self.publishing.keys().filter(|key| key.job == id).copied().collect();
+        for key in told {
+            self.publishing.remove(&key);
+            if matches!(self.task(key), TaskState::Held { pending: 0, .. }) {
+                self.release_unless_kept(key);
+            }
         }
     }
 

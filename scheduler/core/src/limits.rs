@@ -103,6 +103,12 @@ impl Limits {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[cfg_attr(not(any(test, feature = "planted-bugs")), allow(dead_code, reason = "played in tests only"))]
 pub enum Bug {
+    /// What was charged for a result by a guess is not put right when its bytes are known.
+    MeasureForgotten,
+    /// A task that fails because something that it reads has failed keeps what else it reads.
+    FailedReadersKept,
+    /// A task that fails alone is waited for by other jobs.
+    FailureStaysInJob,
     /// A lost chunk does not count as missing again for the tasks that wait for it.
     MissingNotRestored,
     /// A chunk is dropped when all but one of its readers are done.

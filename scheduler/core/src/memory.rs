@@ -176,7 +176,7 @@ impl Scheduler {
                         let wave = me.jobs[&key.job].roots.wave_of(stage);
                         least = Some(least.map_or(wave, |w: u32| w.min(wave)));
                     }
-                    TaskState::Held { .. } | TaskState::Released => {}
+                    TaskState::Held { .. } | TaskState::Released | TaskState::Failed => {}
                     TaskState::Ready { .. } | TaskState::Leased { .. } => return None,
                 }
             }

@@ -106,10 +106,7 @@ impl Scheduler {
         let (by_turns, from_last) = (attempts % 2 == 1, attempts / 8 % 2 == 1);
         let finish = |id: WorkerId| {
             let w = self.workers.get(&id).filter(|w| fits(w))?;
-            let local = needs.at.iter().find(|(h, _)| *h == id).map_or(0, |(_, b)| *b);
-            let missing = needs.inputs - local;
-            let transfer =
-                if missing > 0 { self.limits.transfer_us + missing / self.limits.bytes_per_us } else { 0 };
+            let transfer = self.transfer_us(needs, id);
             let cut_off = needs.at.iter().any(|(h, _)| self.is_cut_off(w, *h));
             // Of those that are all cut off always the same one, and another where that did not help for long.
             let load_us = match cut_off {
@@ -129,6 +126,21 @@ impl Scheduler {
         // Nobody near: look at everyone.
         let all = self.workers.keys().copied().filter_map(finish).min();
         all.or(best).map(|(_, (w, cut_off))| (w, !cut_off))
+    }
+
+    /// How long what a task reads is under way to a worker, microseconds.
+    fn transfer_us(&self, needs: &Needs, worker: WorkerId) -> u64 {
+        let local = needs.at.iter().find(|(h, _)| *h == worker).map_or(0, |(_, b)| *b);
+        match needs.inputs - local {
+            0 => 0,
+            missing => self.limits.transfer_us + missing / self.limits.bytes_per_us,
+        }
+    }
+
+    /// How much longer what a task reads is under way to `thief` than to the worker that has the task, microseconds.
+    pub(crate) fn detour_us(&mut self, key: TaskKey, victim: WorkerId, thief: WorkerId) -> u64 {
+        let needs = self.needs(key);
+        self.transfer_us(&needs, thief).saturating_sub(self.transfer_us(&needs, victim))
     }
 
     /// Whether a task may go to a worker at all.
@@ -179,6 +191,11 @@ impl Scheduler {
         let len = region_len(&stage.grid.region(key.chunk)) as u128;
         let fits = (len * u128::from(limit) / u128::from(needed.max(1))) as u64;
         let operation = stage.name.to_owned();
-        self.failing.push((key.job, JobError::Memory { operation, needed, limit, fits }));
+        let error = JobError::Memory { operation, needed, limit, fits };
+        // A root that is still to be handed out would be.
+        match self.task(key) {
+            TaskState::Untouched => self.failing.push((key.job, error)),
+            _ => self.fail_task(key, error),
+        }
     }
 }

@@ -8,7 +8,7 @@ use crate::job::StageState;
 use crate::table::Table;
 use std::fmt;
 use std::sync::Arc;
-use tilework_plan::{AxisGrid, Grid, JobId, Origin, Plan, Stage, StageIdx};
+use tilework_plan::{AxisGrid, JobId, Origin, Plan, Stage, StageIdx};
 
 /// Chunks that a task may read at most: who has them is said one by one.
 const INPUTS_MAX: u64 = 1 << 17;
@@ -126,6 +126,7 @@ fn made(job: JobId, plan: Arc<Plan>) -> Result<Made, String> {
             bytes_each: bytes_each(stage),
             build: stage.build().cloned(),
             mean_us: 0,
+            sizes: Vec::new(),
         });
     }
     let functions_build = stages.iter().find_map(|s| s.build.clone());
@@ -171,12 +172,4 @@ fn bytes_each(stage: &Stage) -> Option<u64> {
         return None;
     }
     Some(stage.chunk_bytes_max())
-}
-
-/// Whether some chunk of a grid has no elements.
-pub(crate) fn has_empty_chunks(grid: &Grid) -> bool {
-    grid.axes().iter().any(|axis| match axis {
-        AxisGrid::Regular { len, .. } => *len == 0,
-        AxisGrid::Explicit { bounds } => bounds.windows(2).any(|w| w[0] == w[1]),
-    })
 }

@@ -9,8 +9,12 @@ use tilework_plan::{ChunkIdx, JobId, StageIdx, TaskKey, WorkerId};
 
 impl Scheduler {
     /// A task was done and its chunk is at `holder`.
-    pub(crate) fn complete(&mut self, key: TaskKey, holder: WorkerId) {
+    pub(crate) fn complete(&mut self, key: TaskKey, holder: WorkerId, bytes: Option<u64>) {
+        if let Some(bytes) = bytes.filter(|_| self.jobs[&key.job].plan.stage(key.stage).is_measured()) {
+            self.measure(key, holder, bytes);
+        }
         self.set(key, TaskState::Held { holder, pending: 0 });
+        self.note_made(key, holder);
         if !self.trouble.is_empty() {
             self.trouble.remove(&key);
         }
@@ -24,6 +28,20 @@ impl Scheduler {
             let alias = TaskKey { job, stage, chunk: key.chunk };
             if matches!(self.task(alias), TaskState::Waiting { .. }) {
                 self.promote(alias);
+            }
+        }
+    }
+
+    /// The bytes of a result are known: what was charged for it was a guess.
+    fn measure(&mut self, key: TaskKey, holder: WorkerId, bytes: u64) {
+        let job = self.jobs.get_mut(&key.job).expect("the job of a chunk");
+        let before = job.measure(key.stage, key.chunk, bytes);
+        job.charge(holder, bytes);
+        job.uncharge(holder, before);
+        if let Some(w) = self.workers.get_mut(&holder) {
+            w.bytes_committed = w.bytes_committed + bytes - before;
+            if self.limits.plays(Bug::MeasureForgotten) {
+                w.bytes_committed = w.bytes_committed + before - bytes;
             }
         }
     }

@@ -11,6 +11,9 @@ use crate::worker::WorkerState;
 use std::cmp::Reverse;
 use tilework_plan::{ChunkIdx, Hello, Instruction, JobId, StageIdx, TaskKey, TaskRange, Update, WorkerId};
 
+/// Open tasks that are looked at for each thread of a worker that died, to find what it was running.
+const SUSPECTS_PER_THREAD: usize = 4;
+
 /// Why a worker is one of the workers no more.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Loss {
@@ -90,8 +93,7 @@ impl Scheduler {
         held.into_iter().for_each(|id| self.update(id, Update::Lost { worker }));
         let mut undone = self.take_leased(worker);
         let threads = gone.hello.threads as usize;
-        let not_literal = undone.iter().filter(|k| !self.jobs[&k.job].is_literal(k.stage));
-        let suspects: Vec<TaskKey> = not_literal.take(threads).copied().collect();
+        let suspects = self.suspects(&undone, threads);
         self.n_ready -= gone.ready.len();
         if !self.limits.plays(Bug::ReadyTasksStranded) {
             undone.extend(gone.ready.iter().map(|&(job, Reverse(stage), chunk)| TaskKey {
@@ -115,6 +117,19 @@ impl Scheduler {
         }
         let hungry = std::mem::take(&mut self.hungry);
         self.dirty.extend(hungry);
+    }
+
+    /// The open tasks of a worker that is gone, in the order in which they were granted, that it may have been running: as many
+    /// as it had threads. A job's functions come before its operations: how those ended may only not have been heard of.
+    fn suspects(&self, open: &[TaskKey], threads: usize) -> Vec<TaskKey> {
+        let not_literal = open.iter().filter(|k| !self.jobs[&k.job].is_literal(k.stage));
+        let mut suspects: Vec<TaskKey> = not_literal.take(threads * SUSPECTS_PER_THREAD).copied().collect();
+        let first: Vec<JobId> = suspects.iter().take(threads).map(|k| k.job).collect();
+        let calls =
+            |k: &TaskKey| first.contains(&k.job) && self.jobs[&k.job].plan.stage(k.stage).calls.is_some();
+        suspects.sort_by_key(|k| !calls(k));
+        suspects.truncate(threads);
+        suspects
     }
 
     /// Ends a worker's leases; returns their open tasks in the order in which they were granted.
@@ -208,6 +223,9 @@ impl Scheduler {
             if self.jobs[&key.job].is_literal(key.stage) && !self.jobs[&key.job].client_holds {
                 self.fail_operation(key, "its chunk was lost after the client had released it".to_owned());
             }
+            if self.task(key) == TaskState::Failed || self.fail_with_inputs(key) {
+                continue;
+            }
             let missing = self.with_inputs(key, |me, inputs| {
                 let mut missing = 0;
                 for &(slot, stage, chunk) in inputs {
@@ -283,6 +301,9 @@ impl Scheduler {
             return self.promote(alias);
         }
         self.set(alias, TaskState::Waiting { missing: 1 });
+        if self.fail_with_inputs(alias) {
+            return;
+        }
         let mut tasks = Vec::new();
         self.demand_made(alias.job, made, &mut tasks);
         self.revive(tasks);

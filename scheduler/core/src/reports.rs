@@ -25,13 +25,13 @@ impl Scheduler {
                         w.bytes_resident = *bytes_resident;
                     }
                 }
-                Report::Done { lease, tasks, busy_us, bytes_fetched } => {
+                Report::Done { lease, tasks, busy_us, bytes_fetched, sizes } => {
                     if let Some(job) = self.jobs.get_mut(&tasks.job) {
                         let figures = &mut job.figures;
                         figures.bytes_moved = figures.bytes_moved.saturating_add(*bytes_fetched);
                         figures.busy_us = figures.busy_us.saturating_add(*busy_us);
                     }
-                    self.done(worker, *lease, tasks, *busy_us);
+                    self.done(worker, (*lease, tasks), *busy_us, sizes);
                 }
                 Report::Returned { lease, tasks } => self.returned(worker, *lease, tasks),
                 Report::Failed { lease, task, error } => {
@@ -73,17 +73,18 @@ impl Scheduler {
         stage.is_some_and(|s| chunk.0 < s.table.n_tasks())
     }
 
-    fn done(&mut self, worker: WorkerId, lease: LeaseId, tasks: &TaskRange, busy_us: u64) {
+    fn done(&mut self, worker: WorkerId, (lease, tasks): (LeaseId, &TaskRange), busy_us: u64, sizes: &[u64]) {
         let mut n = 0;
-        for key in tasks.keys() {
+        for (i, key) in tasks.keys().enumerate() {
+            let bytes = sizes.get(i).copied();
             if !self.exists(key.job, key.stage, key.chunk) {
                 return;
             }
             if self.is_current(worker, lease, key) {
-                self.complete(key, worker);
+                self.complete(key, worker, bytes);
                 n += 1;
             } else {
-                self.late(worker, key);
+                self.late(worker, key, bytes);
             }
         }
         if n > 0 {
@@ -94,7 +95,7 @@ impl Scheduler {
     }
 
     /// A chunk came to exist under a lease that is not the task's: it is dropped there unless it is needed there.
-    fn late(&mut self, worker: WorkerId, key: TaskKey) {
+    fn late(&mut self, worker: WorkerId, key: TaskKey, bytes: Option<u64>) {
         match self.task(key) {
             TaskState::Held { holder, .. } if holder == worker => {
                 if self.limits.plays(Bug::DuplicateReportCounted) {
@@ -103,7 +104,7 @@ impl Scheduler {
             }
             TaskState::Leased { lease } if self.leases[&lease].worker == worker => {}
             TaskState::Leased { lease } if self.limits.plays(Bug::StaleReportAccepted) => {
-                self.complete(key, worker);
+                self.complete(key, worker, bytes);
                 self.answer(lease, 1);
             }
             _ if self.limits.plays(Bug::StaleCopyKept) => {}
@@ -147,11 +148,17 @@ impl Scheduler {
         }
     }
 
-    /// A task that was leased or queued stands where its inputs allow.
+    /// A task that was leased or queued stands where its inputs allow; one that has failed with them meanwhile stays so.
     pub(crate) fn requeue(&mut self, key: TaskKey) {
+        if self.task(key) == TaskState::Failed {
+            return;
+        }
         match self.missing_inputs(key, None) {
             0 => self.ready(key),
-            missing => self.set(key, TaskState::Waiting { missing }),
+            missing => {
+                self.set(key, TaskState::Waiting { missing });
+                self.fail_with_inputs(key);
+            }
         }
     }
 }

@@ -102,7 +102,7 @@ fn run_watched(
 fn answer(instruction: Instruction) -> Option<Report> {
     match instruction {
         Instruction::Lease { lease, tasks, .. } => {
-            Some(Report::Done { lease, tasks, busy_us: 100, bytes_fetched: 0 })
+            Some(Report::Done { lease, tasks, busy_us: 100, bytes_fetched: 0, sizes: vec![] })
         }
         Instruction::Revoke { lease, tasks } => Some(Report::Returned { lease, tasks }),
         _ => None,

@@ -69,6 +69,8 @@ pub struct Scheduler {
     pub(crate) hungry: BTreeSet<WorkerId>,
     /// Jobs whose end may have come, or gone again.
     pub(crate) unsettled: BTreeSet<JobId>,
+    /// Jobs whose clients are to be told of single results.
+    pub(crate) untold: BTreeSet<JobId>,
     /// Jobs that are to fail.
     pub(crate) failing: Vec<(JobId, JobError)>,
     /// Memory of the largest worker that ever joined, bytes.
@@ -86,6 +88,8 @@ pub struct Scheduler {
     pub(crate) drops: Vec<(WorkerId, TaskKey)>,
     pub(crate) outbox: BTreeMap<WorkerId, Vec<Instruction>>,
     pub(crate) actions: Vec<Action>,
+    /// Jobs of which nobody will be told again, once all is told that was said before.
+    pub(crate) forgotten: Vec<JobId>,
     pub(crate) scratch: Scratch,
     /// Chunks whose readers are being told of them.
     pub(crate) publishing: BTreeMap<TaskKey, Publication>,
@@ -139,6 +143,7 @@ impl Scheduler {
             dirty: BTreeSet::new(),
             hungry: BTreeSet::new(),
             unsettled: BTreeSet::new(),
+            untold: BTreeSet::new(),
             failing: Vec::new(),
             memory_seen: 0,
             memory_least: u64::MAX,
@@ -149,6 +154,7 @@ impl Scheduler {
             drops: Vec::new(),
             outbox: BTreeMap::new(),
             actions: Vec::new(),
+            forgotten: Vec::new(),
             scratch: Scratch::default(),
             publishing: BTreeMap::new(),
             leftovers: Leftovers::default(),
@@ -188,6 +194,7 @@ impl Scheduler {
         if self.find_alone(judges) {
             self.settle();
         }
+        self.tell_of_singles();
         self.plan_beat();
         self.flush();
         out.append(&mut self.actions);
@@ -261,6 +268,7 @@ impl Scheduler {
                 self.actions.push(Action::Tell { worker, instructions });
             }
         }
+        self.actions.extend(self.forgotten.drain(..).map(Action::Forget));
     }
 
     /// Where a task stands; finished with, where its job is gone.

@@ -39,6 +39,8 @@ pub(crate) enum TaskState {
     },
     /// Its chunk existed and is needed no more.
     Released,
+    /// It failed alone: its chunk will not exist.
+    Failed,
 }
 
 /// The holder in the record of a chunk that another job made.
@@ -47,7 +49,7 @@ pub(crate) const NOBODY: WorkerId = WorkerId(u32::MAX);
 impl TaskState {
     /// Whether the task is done, whatever became of its chunk.
     pub fn is_done(self) -> bool {
-        matches!(self, TaskState::Held { .. } | TaskState::Released)
+        matches!(self, TaskState::Held { .. } | TaskState::Released | TaskState::Failed)
     }
 
     /// Whether the chunk exists.
@@ -64,6 +66,7 @@ pub(crate) struct Counts {
     pub leased: u64,
     pub held: u64,
     pub released: u64,
+    pub failed: u64,
 }
 
 impl Counts {
@@ -75,6 +78,7 @@ impl Counts {
             TaskState::Leased { .. } => Some(&mut self.leased),
             TaskState::Held { .. } => Some(&mut self.held),
             TaskState::Released => Some(&mut self.released),
+            TaskState::Failed => Some(&mut self.failed),
         }
     }
 
@@ -144,7 +148,7 @@ impl Table {
 
     /// Tasks that are done, whatever became of their chunks.
     pub fn n_done(&self) -> u64 {
-        self.counts.held + self.counts.released
+        self.counts.held + self.counts.released + self.counts.failed
     }
 
     fn without_page(&self) -> TaskState {

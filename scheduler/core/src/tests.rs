@@ -3,7 +3,7 @@
 use crate::{Action, Event, JobEnd, Limits, Prepared, Scheduler};
 use std::sync::Arc;
 use tilework_expr::{
-    AxisChunks, BinaryOp, Chunks, DType, Expr, FileKind, FileRef, Fold, Kernel, Lowered, Program,
+    AxisChunks, BinaryOp, Calls, Chunks, DType, Expr, FileKind, FileRef, Fold, Kernel, Lowered, Program,
 };
 use tilework_plan::{ClientHello, ClientId, Hello, JobNumber};
 use tilework_plan::{
@@ -95,7 +95,7 @@ impl Case {
     fn done(&mut self, worker: u32, (lease, tasks): &(LeaseId, TaskRange)) -> Vec<Action> {
         self.report(
             worker,
-            Report::Done { lease: *lease, tasks: tasks.clone(), busy_us: 1, bytes_fetched: 0 },
+            Report::Done { lease: *lease, tasks: tasks.clone(), busy_us: 1, bytes_fetched: 0, sizes: vec![] },
         )
     }
 }
@@ -280,6 +280,29 @@ fn a_task_that_kills_is_found() {
 }
 
 #[test]
+fn a_function_that_kills_is_found_though_an_operation_is_open_too() {
+    let mut case = Case::with_workers(0);
+    case.submit(0, &[read("a", 2, 1).map_blocks(function("own")).unwrap()]);
+    for w in 0..3 {
+        let hello =
+            Hello { incarnation: w.into(), build: Some("own".to_owned()), ..hello("w", 1, 1_000_000) };
+        let actions = case.event(Event::WorkerJoined { worker: WorkerId(w), hello });
+        let (lease, reads) = leases(&actions, w).remove(0);
+        assert_eq!(reads, tasks(0, 0..2));
+        let actions = case.done(w, &(lease, tasks(0, 0..1)));
+        assert_eq!(leases(&actions, w)[0].1, tasks(1, 0..1));
+        let actions = case.event(Event::WorkerLost { worker: WorkerId(w), why: "signal 6".to_owned() });
+        let failed = JobError::Deadly {
+            operation: "map_blocks".to_owned(),
+            chunk: 0,
+            deaths: 3,
+            last_words: "signal 6".to_owned(),
+        };
+        assert_eq!(updates(&actions).contains(&&Update::Failed(failed)), w == 2, "{actions:?}");
+    }
+}
+
+#[test]
 fn failures_of_workers_are_tried_elsewhere() {
     let mut case = Case::with_workers(2);
     let actions = case.submit(0, &[read("a", 1, 1)]);
@@ -387,6 +410,44 @@ fn idle_workers_get_tasks_back_from_busy_ones() {
 }
 
 #[test]
+fn idle_workers_leave_tasks_that_end_before_what_they_read_could_come() {
+    // Elements of a chunk and time of a task, microseconds, beside whether another worker takes some over.
+    for (len, busy_us, taken) in
+        [(4_000_000, 1_000, false), (4_000_000, 100_000, true), (1_000, 10_000, true)]
+    {
+        let mut case = Case { scheduler: Scheduler::new(Limits::default()), now_us: 0 };
+        for w in 0..2 {
+            let hello = hello(&format!("w{w}"), 2, 1 << 40);
+            case.event(Event::WorkerJoined { worker: WorkerId(w), hello });
+        }
+        let finish = |case: &mut Case, workers: &[u32], actions: &[Action], busy_us: u64| {
+            let leases_of = |actions: &[Action], w: u32| {
+                leases(actions, w).into_iter().map(move |lease| (w, lease)).collect::<Vec<_>>()
+            };
+            let mut open: Vec<_> = workers.iter().flat_map(|w| leases_of(actions, *w)).collect();
+            let mut revoked = false;
+            while let Some((worker, (lease, tasks))) = open.pop() {
+                let busy_us = busy_us * (tasks.chunks.end - tasks.chunks.start);
+                let done = Report::Done { lease, tasks, busy_us, bytes_fetched: 0, sizes: vec![] };
+                let actions = case.report(worker, done);
+                let all = (0..2).flat_map(|w| told(&actions, w));
+                revoked |= all.into_iter().any(|i| matches!(i, Instruction::Revoke { .. }));
+                open.extend(workers.iter().flat_map(|w| leases_of(&actions, *w)));
+            }
+            revoked
+        };
+        let a = read("a", 16 * len, len as isize);
+        let actions = case.submit(0, std::slice::from_ref(&a));
+        finish(&mut case, &[0, 1], &actions, 10_000);
+        let held = Expr::held(0, 0, a.grid().clone(), DType::F64, Arc::new(())).unwrap();
+        let actions = case.submit(1, &[held.reduce_all(Fold::Sum).unwrap()]);
+        assert!(leases(&actions, 0).len() + leases(&actions, 1).len() >= 2, "{actions:?}");
+        // One does all that it has while the other reports nothing.
+        assert_eq!(finish(&mut case, &[1], &actions, busy_us), taken, "{len} elements, {busy_us} us");
+    }
+}
+
+#[test]
 fn a_worker_that_leaves_gives_back_and_goes() {
     let mut case = Case::with_workers(2);
     let actions = case.submit(0, &[read("a", 2, 1)]);
@@ -466,7 +527,8 @@ fn a_picture_tells_whose_job_does_what_how_fast_and_for_how_long() {
     let half = TaskRange { chunks: tasks.chunks.start..tasks.chunks.start + 2, ..tasks.clone() };
     case.now_us += 3_000_000;
     let busy_us = 2_000_000;
-    let actions = case.report(0, Report::Done { lease, tasks: half, busy_us, bytes_fetched: 0 });
+    let actions =
+        case.report(0, Report::Done { lease, tasks: half, busy_us, bytes_fetched: 0, sizes: vec![] });
     assert!(said(&actions).is_empty());
     let state = case.scheduler.state(case.now_us + 1_000_000);
     assert_eq!((state.clients[0].client, &state.clients[0].hello), (ClientId(1), &hello));
@@ -644,7 +706,8 @@ fn run_to_end(memory_bytes: u64, n_workers: u32, output: Expr) -> (Vec<u64>, u64
         let (worker, (lease, tasks)) = open.pop_front().expect("something is under way until the job ends");
         // So long that few are handed out ahead of need.
         let busy_us = 10_000 * (tasks.chunks.end - tasks.chunks.start);
-        actions = case.report(worker, Report::Done { lease, tasks, busy_us, bytes_fetched: 0 });
+        actions =
+            case.report(worker, Report::Done { lease, tasks, busy_us, bytes_fetched: 0, sizes: vec![] });
     }
 }
 
@@ -885,7 +948,7 @@ fn transfers_that_fail_for_good_end_with_who_where_and_why() {
         for (w, (lease, tasks)) in all {
             let task = tasks.keys().next().unwrap();
             let report = if task.stage == StageIdx(0) {
-                Report::Done { lease, tasks, busy_us: 1, bytes_fetched: 0 }
+                Report::Done { lease, tasks, busy_us: 1, bytes_fetched: 0, sizes: vec![] }
             } else {
                 let input = TaskKey { stage: StageIdx(0), ..task };
                 let held = case.scheduler.holdings().iter().find(|(_, k)| *k == input).map(|(w, _)| *w);
@@ -902,4 +965,111 @@ fn transfers_that_fail_for_good_end_with_who_where_and_why() {
     }
     let why = failed.expect("it fails");
     assert!(why.contains("could not get one from worker 'w") && why.ends_with(":1: it says no"), "{why}");
+}
+
+/// Calls, each of which reads some values of the inputs.
+fn calls(inputs: &[Expr], args: &[&[(u32, u64)]]) -> Expr {
+    let kernel = Kernel {
+        offset: 8,
+        build: "0f".into(),
+        name: "f".into(),
+        params: vec![],
+        inputs: vec![],
+        output: DType::U8,
+    };
+    let arg_ends = (1..=args.len()).map(|n| args[..n].iter().map(|a| a.len() as u64).sum());
+    let calls = Calls {
+        kernel: Arc::new(kernel),
+        params: Arc::from([]),
+        ends: vec![0; args.len()].into(),
+        args: args.concat().into(),
+        arg_ends: arg_ends.collect(),
+    };
+    Expr::calls(calls, inputs).unwrap()
+}
+
+fn measured(worker: &(LeaseId, TaskRange), sizes: &[u64]) -> Report {
+    let (lease, tasks) = worker.clone();
+    Report::Done { lease, tasks, busy_us: 1, bytes_fetched: 0, sizes: sizes.to_vec() }
+}
+
+#[test]
+fn a_call_that_fails_fails_those_that_read_its_value_and_nothing_else() {
+    let mut case = Case::with_workers(1);
+    let first = calls(&[], &[&[], &[], &[]]);
+    let second = calls(std::slice::from_ref(&first), &[&[(0, 0)], &[(0, 1), (0, 0)], &[]]);
+    let actions = case.submit(0, &[first, second]);
+    let mut open = leases(&actions, 0);
+    let mut failed = Vec::new();
+    let mut made = 0;
+    while let Some((lease, tasks)) = open.pop() {
+        for key in tasks.keys() {
+            let report = match (key.stage.0, key.chunk.0) {
+                (0, 1) => {
+                    let error = TaskError::Operation("no".into());
+                    Report::Failed { lease, task: key, error }
+                }
+                _ => measured(
+                    &(lease, TaskRange { chunks: key.chunk.0..key.chunk.0 + 1, ..tasks.clone() }),
+                    &[7],
+                ),
+            };
+            let actions = case.report(0, report);
+            open.extend(leases(&actions, 0));
+            for update in updates(&actions) {
+                match update {
+                    Update::TasksFailed { output, values, error } => {
+                        assert_eq!(error.to_string(), "call, chunk 1: no");
+                        failed.push((*output, values.clone()));
+                    }
+                    Update::Made { outputs, .. } => made += outputs.iter().map(Vec::len).sum::<usize>(),
+                    Update::Done { outputs, .. } => {
+                        let n = |o: &Vec<Holding>| o.iter().map(|h| h.chunks.keys().count()).sum::<usize>();
+                        assert_eq!(outputs.iter().map(n).collect::<Vec<_>>(), [2, 2]);
+                    }
+                    other => assert!(matches!(other, Update::Progress { .. }), "{other:?}"),
+                }
+            }
+        }
+    }
+    failed.sort_by_key(|(output, _)| *output);
+    assert_eq!(failed, [(0, 1..2), (1, 1..2)]);
+    // The last value comes with the announcement of all.
+    assert_eq!(made, 3);
+    assert_eq!(case.scheduler.holdings().len(), 4);
+}
+
+#[test]
+fn results_are_charged_by_what_they_turn_out_to_be() {
+    let mut case = Case::with_workers(1);
+    let actions = case.submit(0, &[calls(&[], &[&[], &[]])]);
+    let [lease] = &leases(&actions, 0)[..] else { panic!("{actions:?}") };
+    let actions = case.report(0, measured(lease, &[1_000_000, 3]));
+    assert!(updates(&actions).iter().any(|u| matches!(u, Update::Done { .. })));
+    assert_eq!(case.scheduler.state(case.now_us).jobs[0].bytes_held, 1_000_003);
+    // The sums of what workers hold are checked after each event.
+    case.event(Event::JobReleased { job: JobId(0) });
+}
+
+#[test]
+fn a_job_that_reads_values_of_another_that_failed_is_told_which() {
+    let mut case = Case::with_workers(1);
+    let actions = case.submit(0, &[calls(&[], &[&[], &[]])]);
+    let [(lease, _)] = leases(&actions, 0)[..] else { panic!("{actions:?}") };
+    let error = TaskError::Operation("no".into());
+    case.report(0, Report::Failed { lease, task: task(0, 1), error });
+    let held = Expr::held_values(0, 0, 2, Arc::new(())).unwrap();
+    let mut actions = case.submit(1, &[calls(&[held], &[&[(0, 1)], &[(0, 0)]])]);
+    actions.extend(case.report(0, measured(&(lease, tasks(0, 0..1)), &[7])));
+    let failed: Vec<_> = updates(&actions)
+        .into_iter()
+        .filter_map(|u| match u {
+            Update::TasksFailed { values, error, .. } => Some((values.clone(), error.to_string())),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(failed, [(0..1, "call, chunk 1: no".to_owned())]);
+    let [of_second] = &leases(&actions, 0)[..] else { panic!("{actions:?}") };
+    let actions = case.report(0, measured(of_second, &[9]));
+    assert!(updates(&actions).iter().any(|u| matches!(u, Update::Done { .. })), "{actions:?}");
 }

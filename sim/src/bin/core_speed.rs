@@ -105,11 +105,11 @@ impl Cluster {
         match action {
             worker::Action::Run { lease, task, .. } => {
                 self.tasks += 1;
-                let event = worker::Event::Finished { lease, task, result: Ok(()), busy_us: BUSY_US };
+                let event = worker::Event::Finished { lease, task, result: Ok(0), busy_us: BUSY_US };
                 self.to_workers.push_back((w, event));
             }
             worker::Action::Fetch { fetch, .. } => {
-                self.to_workers.push_back((w, worker::Event::Fetched { fetch }))
+                self.to_workers.push_back((w, worker::Event::Fetched { fetch, bytes: 0 }))
             }
             worker::Action::Report(reports) => {
                 let worker = WorkerId(w as u32);

@@ -179,7 +179,7 @@ fn answer(instruction: Instruction, tasks: &mut u64) -> Option<Report> {
     match instruction {
         Instruction::Lease { lease, tasks: of, .. } => {
             *tasks += of.chunks.end - of.chunks.start;
-            Some(Report::Done { lease, tasks: of, busy_us: 100, bytes_fetched: 0 })
+            Some(Report::Done { lease, tasks: of, busy_us: 100, bytes_fetched: 0, sizes: vec![] })
         }
         Instruction::Revoke { lease, tasks } => Some(Report::Returned { lease, tasks }),
         _ => None,

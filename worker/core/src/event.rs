@@ -67,6 +67,8 @@ pub enum Event {
     Fetched {
         /// Which.
         fetch: FetchId,
+        /// Bytes that it brought.
+        bytes: u64,
     },
     /// A transfer failed: the peer does not have the chunk, or cannot be reached; the disk does not give it back.
     FetchFailed {
@@ -83,8 +85,8 @@ pub enum Event {
         lease: LeaseId,
         /// The task.
         task: TaskKey,
-        /// Whether it worked.
-        result: Result<(), TaskError>,
+        /// The bytes of its chunk, where it worked.
+        result: Result<u64, TaskError>,
         /// Time in kernels, microseconds.
         busy_us: u64,
     },

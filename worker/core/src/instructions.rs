@@ -60,7 +60,7 @@ impl Worker {
         if self.is_literal(tasks.job, tasks.stage) {
             for key in tasks.keys() {
                 if self.store.holds(key) {
-                    self.outgoing.done(Done::at_once(lease, key), self.now_us);
+                    self.outgoing.done(Done::at_once(lease, key, self.measured_bytes(key)), self.now_us);
                 } else {
                     self.puts.insert(key, lease);
                 }
@@ -78,7 +78,7 @@ impl Worker {
         if self.puts.get(&key) == Some(&lease) {
             self.puts.remove(&key);
             self.store.insert(key, bytes, &self.limits);
-            self.outgoing.done(Done::at_once(lease, key), self.now_us);
+            self.outgoing.done(Done::at_once(lease, key, self.measured_bytes(key)), self.now_us);
         } else if self.lease_last < Some(lease) && !self.limits.plays(Bug::EarlyPutLost) {
             self.store.early.entry(lease).or_default().push((key, bytes));
         } else {
@@ -115,20 +115,27 @@ impl Worker {
         self.puts.retain(|k, _| k.job != id);
         self.outgoing.forget(id);
         for key in self.active.keys_of(id) {
-            if self.active.get(key).is_some_and(|a| a.running) {
-                let t = self.active.remove(key).expect("it was just there");
-                self.n_active_running -= 1;
-                out.push(Action::Stop(key));
-                let Active { feeds, reserved, est_us, slept_us: slept_before_us, .. } = t;
-                let (since_us, slept_us) = (self.now_us, self.threads.slept_us);
-                let stopping = Stopping { since_us, slept_us, slept_before_us, feeds, reserved, est_us };
-                self.stopping.insert((t.lease, key), stopping);
-            } else {
+            if !self.stop(key, out) {
                 self.give_up(key, out);
             }
         }
         self.store.forget(id, &self.limits, out);
         self.jobs.remove(&id);
+    }
+
+    /// Stops a task that the driver has, and wants nothing of it any more; whether it has it.
+    pub(crate) fn stop(&mut self, key: TaskKey, out: &mut Vec<Action>) -> bool {
+        if !self.active.get(key).is_some_and(|a| a.running) {
+            return false;
+        }
+        let t = self.active.remove(key).expect("it was just there");
+        self.n_active_running -= 1;
+        out.push(Action::Stop(key));
+        let Active { feeds, reserved, est_us, slept_us: slept_before_us, .. } = t;
+        let (since_us, slept_us) = (self.now_us, self.threads.slept_us);
+        let stopping = Stopping { since_us, slept_us, slept_before_us, feeds, reserved, est_us };
+        self.stopping.insert((t.lease, key), stopping);
+        true
     }
 
     fn peer_gone(&mut self, peer: WorkerId, out: &mut Vec<Action>) {

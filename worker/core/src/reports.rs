@@ -18,12 +18,14 @@ pub(crate) struct Done {
     pub busy_us: u64,
     /// Bytes that were fetched for it.
     pub bytes_fetched: u64,
+    /// Bytes of its chunk, where those were not known before.
+    pub bytes: Option<u64>,
 }
 
 impl Done {
     /// A task whose chunk was here already, or was put here.
-    pub fn at_once(lease: LeaseId, key: TaskKey) -> Done {
-        Done { lease, key, busy_us: 0, bytes_fetched: 0 }
+    pub fn at_once(lease: LeaseId, key: TaskKey, bytes: Option<u64>) -> Done {
+        Done { lease, key, busy_us: 0, bytes_fetched: 0, bytes }
     }
 }
 
@@ -92,16 +94,20 @@ impl Outgoing {
         self.done.sort_unstable();
         let spilled = std::mem::take(&mut self.spilled).into_iter();
         let mut reports: Vec<Report> = spilled.map(|(job, bytes)| Report::Spilled { job, bytes }).collect();
-        for Done { lease, key, busy_us, bytes_fetched } in self.done.drain(..) {
+        for Done { lease, key, busy_us, bytes_fetched, bytes } in self.done.drain(..) {
             match reports.last_mut() {
-                Some(Report::Done { lease: l, tasks: r, busy_us: busy, bytes_fetched: fetched })
+                Some(Report::Done { lease: l, tasks: r, busy_us: busy, bytes_fetched: fetched, sizes })
                     if (*l, r.job, r.stage) == (lease, key.job, key.stage) && r.chunks.end == key.chunk.0 =>
                 {
                     r.chunks.end += 1;
                     *busy += busy_us;
                     *fetched += bytes_fetched;
+                    sizes.extend(bytes);
                 }
-                _ => reports.push(Report::Done { lease, tasks: one(key), busy_us, bytes_fetched }),
+                _ => {
+                    let sizes = bytes.into_iter().collect();
+                    reports.push(Report::Done { lease, tasks: one(key), busy_us, bytes_fetched, sizes });
+                }
             }
         }
         reports.append(&mut self.others);
@@ -115,6 +121,12 @@ fn one(key: TaskKey) -> TaskRange {
 }
 
 impl Worker {
+    /// Bytes of a chunk that is here, where those were not known before it was made.
+    pub(crate) fn measured_bytes(&self, key: TaskKey) -> Option<u64> {
+        let plan = self.jobs.get(&key.job)?.plan.as_ref().ok()?;
+        self.store.bytes_of(key).filter(|_| plan.stage(key.stage).is_measured())
+    }
+
     /// Tells the scheduler what is due.
     pub(crate) fn report(&mut self, out: &mut Vec<Action>) {
         let needs_work = self.n_running < self.limits.threads;

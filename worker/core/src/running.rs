@@ -85,7 +85,7 @@ impl Worker {
     pub(crate) fn finished(
         &mut self,
         (lease, key): (LeaseId, TaskKey),
-        result: Result<(), TaskError>,
+        result: Result<u64, TaskError>,
         busy_us: u64,
         out: &mut Vec<Action>,
     ) {
@@ -102,17 +102,25 @@ impl Worker {
         self.store.bytes_reserved -= task.reserved;
         task.feeds.iter().for_each(|f| self.store.release(f.source, &self.limits, out));
         match result {
-            Ok(()) => {
-                self.store.insert(key, task.bytes, &self.limits);
-                self.measured(key, busy_us);
+            Ok(made) => {
+                let bytes = if self.is_measured(key) { made } else { task.bytes };
+                self.store.insert(key, bytes, &self.limits);
+                self.timed(key, busy_us);
                 let (lease, bytes_fetched) = (task.answers, task.bytes_fetched);
-                self.outgoing.done(Done { lease, key, busy_us, bytes_fetched }, self.now_us);
+                let bytes = self.measured_bytes(key);
+                self.outgoing.done(Done { lease, key, busy_us, bytes_fetched, bytes }, self.now_us);
             }
             Err(error) => self.outgoing.other(Report::Failed { lease: task.answers, task: key, error }),
         }
     }
 
-    fn measured(&mut self, key: TaskKey, busy_us: u64) {
+    /// Whether the bytes of a task's chunk are known only when it is made.
+    fn is_measured(&self, key: TaskKey) -> bool {
+        let plan = self.jobs.get(&key.job).and_then(|job| job.plan.as_ref().ok());
+        plan.is_some_and(|plan| plan.stage(key.stage).is_measured())
+    }
+
+    fn timed(&mut self, key: TaskKey, busy_us: u64) {
         if let Some(job) = self.jobs.get_mut(&key.job) {
             let mean = &mut job.mean_us[key.stage.0 as usize];
             *mean = if *mean == 0 { busy_us } else { (7 * *mean + busy_us) / 8 }.max(1);

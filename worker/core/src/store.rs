@@ -54,6 +54,8 @@ pub(crate) struct Fetch {
     pub from: Whence,
     pub region: Option<Region>,
     pub bytes: u64,
+    /// Of those, the ones that were not foreseen when it began.
+    pub unforeseen: u64,
     pub stage: Stage,
     pub users: u32,
     /// Tasks that wait for it, once for each feed.
@@ -105,6 +107,11 @@ impl Store {
     /// Whether a chunk is here to be used, in memory or on the disk.
     pub fn holds(&self, key: TaskKey) -> bool {
         self.chunks.get(key).is_some_and(|c| !c.doomed)
+    }
+
+    /// Bytes of a chunk that is here.
+    pub fn bytes_of(&self, key: TaskKey) -> Option<u64> {
+        self.chunks.get(key).map(|c| c.bytes)
     }
 
     /// Whether a chunk is here to be used, and has to be fetched from the disk before.
@@ -191,8 +198,10 @@ impl Store {
         self.queued.push_back(id);
         let used = self.uses;
         let waiting = Vec::new();
-        self.fetches
-            .insert(id, Fetch { key, from, region, bytes, stage, users: 0, waiting, doomed: false, used });
+        self.fetches.insert(
+            id,
+            Fetch { key, from, region, bytes, unforeseen: 0, stage, users: 0, waiting, doomed: false, used },
+        );
         id
     }
 
@@ -274,8 +283,9 @@ impl Store {
         }
     }
 
-    /// A transfer is complete; returns the tasks that waited for it. One that nobody knows is freed.
-    pub fn arrived(&mut self, id: FetchId, out: &mut Vec<Action>) -> Vec<TaskKey> {
+    /// A transfer is complete and brought so many bytes; returns the tasks that waited for it. One that nobody knows is
+    /// freed.
+    pub fn arrived(&mut self, (id, bytes): (FetchId, u64), out: &mut Vec<Action>) -> Vec<TaskKey> {
         let Some(f) = self.fetches.get_mut(&id).filter(|f| f.stage == Stage::InFlight) else {
             if !self.fetches.contains_key(&id) {
                 out.push(Action::Free(Source::Fetched(id)));
@@ -283,6 +293,9 @@ impl Store {
             return Vec::new();
         };
         f.stage = Stage::Here;
+        f.unforeseen = bytes.saturating_sub(f.bytes);
+        f.bytes += f.unforeseen;
+        self.bytes_fetched += f.unforeseen;
         self.in_flight -= 1;
         let waiting = std::mem::take(&mut f.waiting);
         if f.users == 0 {
@@ -359,7 +372,8 @@ impl Store {
         assert!(self.chunks.values().all(|c| c.users > 0 || !c.doomed), "a dropped chunk is kept");
         let whole = |(k, id): (&TaskKey, &FetchId)| self.fetches.get(id).is_some_and(|f| f.key == *k);
         assert!(self.whole.iter().all(whole), "the cache names a transfer that is over");
-        let running = self.bytes_reserved + self.bytes_fetched;
+        let unforeseen = self.fetches.values().map(|f| f.unforeseen).sum::<u64>();
+        let running = self.bytes_reserved + self.bytes_fetched - unforeseen;
         assert!(running <= limits.memory_bytes, "tasks take {running} bytes of {}", limits.memory_bytes);
     }
 }

@@ -68,7 +68,7 @@ impl Worker {
                 let age_us = awake(age_us, task.slept_us);
                 self.threads.longest_us = self.threads.longest_us.max(age_us);
                 if self.limits.task_us_max.is_some_and(|max| age_us >= max) {
-                    self.overran(key, age_us);
+                    self.overran(key, age_us, out);
                 }
             }
         }
@@ -80,11 +80,10 @@ impl Worker {
         }
     }
 
-    /// A task has been running for longer than it may: its job fails, and it is told to stop with that.
-    fn overran(&mut self, key: TaskKey, age_us: u64) {
-        let first = self.active.get_mut(key).filter(|a| !a.overran);
-        let Some(task) = first.filter(|_| !self.limits.plays(Bug::OverrunIgnored)) else { return };
-        task.overran = true;
+    /// A task has been running for longer than it may: it fails, and is told to stop.
+    fn overran(&mut self, key: TaskKey, age_us: u64, out: &mut Vec<Action>) {
+        let task = self.active.get(key).filter(|_| !self.limits.plays(Bug::OverrunIgnored));
+        let Some(task) = task else { return };
         let (lease, limit) = (task.answers, self.limits.task_us_max.unwrap_or_default());
         let message = format!(
             "it has been running for {}, and the worker lets a task run for {}: does the function return at all? \
@@ -93,12 +92,12 @@ impl Worker {
             time_us(limit)
         );
         self.outgoing.other(Report::Failed { lease, task: key, error: TaskError::Operation(message) });
+        self.stop(key, out);
     }
 
     fn why_replaced(&self, for_us: u64, key: TaskKey) -> String {
         format!(
-            "{} of {} taken by tasks that go on though they were told to stop, one of them for {} (stage {}, chunk {} of \
-             a job that is over): another process takes this worker's place",
+            "{} of {} taken by tasks that go on though they were told to stop, one of them for {} (stage {}, chunk {}): another process takes this worker's place",
             counted(self.threads.stuck.into(), "thread"),
             self.limits.threads,
             time_us(for_us),

@@ -37,8 +37,6 @@ pub(crate) struct Active {
     pub est_us: u64,
     /// Time in which the worker had been stopped when the driver got it, microseconds.
     pub slept_us: u64,
-    /// Whether its job was told that it runs for too long.
-    pub overran: bool,
 }
 
 /// A task whose job is over and which the driver still has.
@@ -101,7 +99,7 @@ impl Worker {
         let Next { lease, key, elsewhere } = next;
         if self.store.holds(key) {
             self.queue.pop();
-            self.outgoing.done(Done::at_once(lease, key), self.now_us);
+            self.outgoing.done(Done::at_once(lease, key, self.measured_bytes(key)), self.now_us);
             return Pulled::Taken;
         }
         if let Some(active) = self.active.get_mut(key) {
@@ -199,7 +197,6 @@ impl Worker {
             running: false,
             est_us,
             slept_us: 0,
-            overran: false,
         };
         self.store.bytes_reserved += reserved;
         task.feeds = origins.into_iter().map(|o| self.feed(key, o, &mut task.missing)).collect();
@@ -320,7 +317,7 @@ impl Worker {
         }
     }
 
-    pub(crate) fn fetched(&mut self, fetch: FetchId, out: &mut Vec<Action>) {
+    pub(crate) fn fetched(&mut self, fetch: (FetchId, u64), out: &mut Vec<Action>) {
         for task in self.store.arrived(fetch, out) {
             self.one_came(task);
         }

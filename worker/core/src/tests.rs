@@ -64,7 +64,7 @@ impl Case {
     }
 
     fn finish(&mut self, id: u64, task: TaskKey) -> Vec<Action> {
-        self.event(Event::Finished { lease: LeaseId(id), task, result: Ok(()), busy_us: 5 })
+        self.event(Event::Finished { lease: LeaseId(id), task, result: Ok(0), busy_us: 5 })
     }
 }
 
@@ -73,7 +73,7 @@ fn run(id: u64, task: TaskKey, feeds: Vec<Feed>) -> Action {
 }
 
 fn done(id: u64, tasks: TaskRange, busy_us: u64) -> Action {
-    Action::Report(vec![Report::Done { lease: LeaseId(id), tasks, busy_us, bytes_fetched: 0 }])
+    Action::Report(vec![Report::Done { lease: LeaseId(id), tasks, busy_us, bytes_fetched: 0, sizes: vec![] }])
 }
 
 fn fetched(slot: usize, key: TaskKey, id: u64) -> Feed {
@@ -92,6 +92,7 @@ fn as_many_run_as_there_are_threads_and_are_reported_together() {
         tasks: tasks(0, chunks),
         busy_us,
         bytes_fetched: 0,
+        sizes: vec![],
     };
     assert_eq!(case.finish(1, task(0, 3)), [Action::Report(vec![one(0..2, 10), one(3..4, 5)])]);
     assert_eq!(case.finish(1, task(0, 2)), [done(1, tasks(0, 2..3), 5)]);
@@ -109,7 +110,7 @@ fn inputs_are_fetched_once_and_shared() {
     let fetch =
         Action::Fetch { fetch: FetchId(0), from: Whence::Peer(WorkerId(7)), key: task(0, 0), region: None };
     assert_eq!(actions, [fetch]);
-    let actions = case.event(Event::Fetched { fetch: FetchId(0) });
+    let actions = case.event(Event::Fetched { fetch: FetchId(0), bytes: 0 });
     assert_eq!(actions, [run(2, task(2, 0), vec![fetched(0, task(0, 0), 0)])]);
     let actions = case.finish(2, task(2, 0));
     assert_eq!(actions, [run(1, task(1, 0), vec![fetched(0, task(0, 0), 0)])]);

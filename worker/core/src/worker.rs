@@ -135,7 +135,7 @@ impl Worker {
             Event::Put { lease, key, bytes, borrowed } => {
                 self.put(lease, key, if borrowed { 0 } else { bytes }, out);
             }
-            Event::Fetched { fetch } => self.fetched(fetch, out),
+            Event::Fetched { fetch, bytes } => self.fetched((fetch, bytes), out),
             Event::FetchFailed { fetch, away, why } => self.fetch_failed(fetch, away, &why, out),
             Event::Finished { lease, task, result, busy_us } => {
                 self.finished((lease, task), result, busy_us, out)

@@ -3,6 +3,7 @@
 //! Knows arithmetic, memory and rayon. Must not know where chunks come from, where they go, or who asked.
 
 mod affine;
+mod calls;
 mod chunk;
 pub mod complex;
 mod contract;

@@ -2,6 +2,7 @@
 //!
 //! Owns the dispatch over kinds of stages. Must not know how any of them computes.
 
+use crate::calls::call;
 use crate::chunk::{Chunk, ChunkError};
 use crate::contract::contract;
 use crate::gather::Task;
@@ -105,8 +106,11 @@ pub fn execute(
         StageKind::Blocks(kernel) => blocks(&task, kernel, (&s.grid.region(chunk), None)),
         StageKind::Overlap { kernel, halo } => blocks(&task, kernel, (&s.grid.region(chunk), Some(halo))),
         StageKind::FoldAxis { kernel, axes: [axis] } => fold_axis(&task, kernel, *axis, chunk),
-        StageKind::Literal | StageKind::Read(_) | StageKind::Held | StageKind::Write(_) => {
-            Err(KernelError::NoKernel(s.name))
-        }
+        StageKind::Calls(calls) => call(&task, calls, chunk),
+        StageKind::Literal
+        | StageKind::Read(_)
+        | StageKind::Held
+        | StageKind::Values
+        | StageKind::Write(_) => Err(KernelError::NoKernel(s.name)),
     }
 }

@@ -148,6 +148,8 @@ impl Cluster {
                 Update::Progress { .. }
                 | Update::Upload { .. }
                 | Update::Lost { .. }
+                | Update::Made { .. }
+                | Update::TasksFailed { .. }
                 | Update::ChunksLost { .. } => {}
             }
         }

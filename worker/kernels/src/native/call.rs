@@ -1,14 +1,14 @@
-//! Calling a function of the user's: for runs of elements, and for whole blocks. Its panic is an error that says whose
+//! Calling a function of the user's: for runs of elements, for whole blocks, and for values. Its panic is an error that says whose
 //! it is.
 //!
 //! Must not know where blocks come from.
 
 use super::descriptor::{Descriptor, Entry, Refusal, resolve};
+use super::panics::caught;
 use crate::chunk::Plane;
-use crate::task::{KernelError, panic_text};
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use crate::task::KernelError;
 use std::sync::Arc;
-use tilework_expr::Kernel;
+use tilework_expr::{DType, Kernel};
 
 /// Elements of one input: neighbours in memory, or the same one for all.
 #[derive(Clone, Copy, Debug)]
@@ -43,6 +43,15 @@ pub struct BlockCall<'a> {
     pub axis: usize,
 }
 
+/// What a function of values is called with.
+#[derive(Debug)]
+pub struct ValuesCall<'a> {
+    /// The bytes of this one call.
+    pub params: &'a [u8],
+    /// The bytes of each value that it reads, in order.
+    pub values: &'a [&'a [u8]],
+}
+
 /// A function of elements, found and ready to be called.
 #[derive(Clone, Debug)]
 pub(crate) struct Elements {
@@ -57,7 +66,7 @@ impl Elements {
         let descriptor = resolve(kernel).map_err(refused)?;
         match descriptor.entry() {
             Entry::Elements(f) => Ok(Elements { descriptor, f, kernel: kernel.clone() }),
-            Entry::Block(_) => Err(other_kind(kernel)),
+            Entry::Block(_) | Entry::Values(_) => Err(other_kind(kernel)),
         }
     }
 
@@ -85,6 +94,23 @@ pub fn call_block(kernel: &Arc<Kernel>, input: &Plane, axis: usize) -> Result<Pl
     result.map_err(|why| KernelError::Operation(format!("{}: {why}", descriptor.name())))
 }
 
+/// Calls a function of values, which gives a value's bytes: a plane of one axis.
+///
+/// # Errors
+/// [`KernelError::Operation`], where this process does not have the function, it panics, or it gives an error.
+pub fn call_values(kernel: &Arc<Kernel>, call: &ValuesCall<'_>) -> Result<Plane, KernelError> {
+    let descriptor = resolve(kernel).map_err(refused)?;
+    let Entry::Values(f) = descriptor.entry() else { return Err(other_kind(kernel)) };
+    let result = guarded(descriptor, || f(call))?;
+    let value = result.map_err(|why| KernelError::Operation(format!("{}: {why}", descriptor.name())))?;
+    if value.dtype() != DType::U8 || value.shape().len() != 1 {
+        let (name, dtype, shape) = (descriptor.name(), value.dtype(), value.shape());
+        let text = format!("{name} gave {dtype} of shape {shape:?}, expected bytes on one axis");
+        return Err(KernelError::Operation(text));
+    }
+    Ok(value)
+}
+
 fn refused(refusal: Refusal) -> KernelError {
     KernelError::Operation(refusal.to_string())
 }
@@ -94,11 +120,7 @@ fn other_kind(kernel: &Kernel) -> KernelError {
 }
 
 fn guarded<T>(descriptor: &Descriptor, f: impl FnOnce() -> T) -> Result<T, KernelError> {
-    catch_unwind(AssertUnwindSafe(f)).map_err(|panic| {
-        KernelError::Operation(format!(
-            "panic in the function {}: {}",
-            descriptor.name(),
-            panic_text(&*panic)
-        ))
+    caught(f).map_err(|panic| {
+        KernelError::Operation(format!("panic in the function {}: {panic}", descriptor.name()))
     })
 }

@@ -2,7 +2,7 @@
 //!
 //! Owns every check before a call. Must not know how blocks are computed.
 
-use super::call::{BlockCall, Lanes};
+use super::call::{BlockCall, Lanes, ValuesCall};
 use super::image::Image;
 use crate::chunk::Plane;
 use tilework_expr::{DType, Kernel};
@@ -62,6 +62,8 @@ pub enum Entry {
     Elements(unsafe fn(&Lanes<'_>)),
     /// For the elements of a whole chunk; an error in words.
     Block(fn(&BlockCall<'_>) -> Result<Plane, String>),
+    /// For the bytes of values, giving a value's bytes; an error in words.
+    Values(fn(&ValuesCall<'_>) -> Result<Plane, String>),
 }
 
 /// One function of the user's, compiled for the types that it is used with: a constant of the executable.
@@ -82,7 +84,7 @@ impl Descriptor {
     /// # Safety
     /// For inputs of the dtypes that `takes` tells, and parameters that `accepts` lets pass, `entry` may be called in
     /// any process of this executable, from any thread; a function of elements reads `n` elements of each input (or
-    /// its first, where the step is 0) and writes `n` of `output`; one of blocks gives a plane of `output`.
+    /// its first, where the step is 0) and writes `n` of `output`; one of blocks, or of values, gives a plane of `output`.
     #[must_use]
     pub const unsafe fn new(
         name: fn() -> &'static str,

@@ -10,8 +10,9 @@
 mod call;
 mod descriptor;
 mod image;
+mod panics;
 
 pub(crate) use call::Elements;
-pub use call::{BlockCall, Lane, Lanes, call_block};
+pub use call::{BlockCall, Lane, Lanes, ValuesCall, call_block, call_values};
 pub use descriptor::{Descriptor, Entry, Gives, Refusal, Takes, kernel_of, resolve};
 pub use image::build_id;

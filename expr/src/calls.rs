@@ -1,0 +1,165 @@
+//! Batches of calls of a function of the user's: one task, and one value, for each call. A value is bytes, of which only
+//! those who make and use it know what they mean, and how many there are is known when it is made.
+//!
+//! In a program, values stand as one axis of one chunk each. Knows which call reads which values. Must not know what
+//! values are, nor how a function is called.
+
+use crate::dtype::DType;
+use crate::error::ExprError;
+use crate::graph::{Attachment, Expr};
+use crate::kernel::Kernel;
+use crate::op::Op;
+use crate::program::Node;
+use std::ops::Range;
+use std::sync::Arc;
+use tilework_plan::{AxisGrid, Grid, Listed};
+
+/// Bytes that a value is taken to have before it is made.
+pub const VALUE_BYTES_GUESS: usize = 256;
+
+/// A batch of calls of one function. Each is called with bytes of its own, and with values that others have made.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Calls {
+    /// The function. It has no inputs or parameters of its own, and gives bytes.
+    pub kernel: Arc<Kernel>,
+    /// The bytes that calls are called with, one call after another.
+    pub params: Arc<[u8]>,
+    /// Where those of each call end: as many as there are calls.
+    pub ends: Arc<[u64]>,
+    /// The values that calls are called with, in order, one call after another: which input of the node, and which of its
+    /// values.
+    pub args: Arc<[(u32, u64)]>,
+    /// Where those of each call end: as many as there are calls.
+    pub arg_ends: Arc<[u64]>,
+}
+
+/// Who makes values.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub enum Values {
+    /// The client puts them.
+    Client {
+        /// The client's name for them.
+        id: u64,
+    },
+    /// They are an output of an earlier job.
+    Job {
+        /// The job.
+        job: u64,
+        /// Which of the job's outputs.
+        output: u32,
+    },
+}
+
+/// What of a list is one call's, by where each call's ends.
+fn range_of(ends: &[u64], call: usize) -> Range<usize> {
+    let start = call.checked_sub(1).map_or(0, |before| ends[before]);
+    start as usize..ends[call] as usize
+}
+
+impl Calls {
+    /// How many there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.ends.len()
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.ends.is_empty()
+    }
+
+    /// The bytes that one of them is called with.
+    ///
+    /// # Panics
+    /// If there is no such call.
+    #[must_use]
+    pub fn params_of(&self, call: usize) -> &[u8] {
+        &self.params[range_of(&self.ends, call)]
+    }
+
+    /// The values that one of them is called with: which input, and which of its values.
+    ///
+    /// # Panics
+    /// If there is no such call.
+    #[must_use]
+    pub fn args_of(&self, call: usize) -> &[(u32, u64)] {
+        &self.args[range_of(&self.arg_ends, call)]
+    }
+
+    /// Which call reads which of an input's `n` values.
+    pub(crate) fn reads(&self, input: usize, n: usize) -> Listed {
+        let of_call = |call: usize| self.args_of(call).iter().map(move |arg| (call, arg));
+        let mine = (0..self.len()).flat_map(of_call).filter(|(_, (slot, _))| *slot as usize == input);
+        Listed::new(mine.map(|(call, &(_, value))| (call, value as usize)).collect(), (self.len(), n))
+    }
+
+    /// Whether they fit a node and what it reads.
+    pub(crate) fn check(&self, node: &Node, inputs: &[&Node]) -> Result<(), String> {
+        let ends = [("bytes", &self.ends, self.params.len()), ("values", &self.arg_ends, self.args.len())];
+        for (what, ends, len) in ends {
+            let rising = ends.windows(2).all(|w| w[0] <= w[1]);
+            if ends.len() != self.len() || !rising || ends.last().copied().unwrap_or(0) != len as u64 {
+                return Err(format!("the {what} of its calls end elsewhere than where they are"));
+            }
+        }
+        if self.is_empty() || node.grid != values_grid(self.len()) || node.dtype != DType::U8 {
+            return Err(format!("{} calls are not one axis of so many values", self.len()));
+        }
+        if !self.kernel.inputs.is_empty() || !self.kernel.params.is_empty() || self.kernel.output != DType::U8
+        {
+            return Err("a function that is not one of values".to_owned());
+        }
+        if let Some(other) = inputs.iter().position(|n| !matches!(n.op, Op::Calls(_) | Op::Values(_))) {
+            return Err(format!("input {other} has no values"));
+        }
+        let exists = |&(input, value): &(u32, u64)| {
+            let of = inputs.get(input as usize).map(|n| n.grid.n_chunks());
+            of.is_some_and(|n| value < n)
+        };
+        match self.args.iter().find(|arg| !exists(arg)) {
+            Some((input, value)) => Err(format!("value {value} of input {input}, which does not exist")),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Whether a node is one of values.
+pub(crate) fn check_values(node: &Node) -> Result<(), String> {
+    let n = node.grid.n_chunks() as usize;
+    let fits = n > 0 && node.grid == values_grid(n) && node.dtype == DType::U8;
+    if fits { Ok(()) } else { Err("values that are not one axis of one each".to_owned()) }
+}
+
+fn values_grid(n: usize) -> Grid {
+    Grid::new(vec![AxisGrid::regular(n, 1)])
+}
+
+impl Expr {
+    /// The values that calls give.
+    ///
+    /// # Errors
+    /// [`ExprError::Program`] where the calls do not fit what they read.
+    pub fn calls(calls: Calls, inputs: &[Expr]) -> Result<Expr, ExprError> {
+        let grid = values_grid(calls.len());
+        let expr = Expr::make(Op::Calls(Arc::new(calls)), inputs.to_vec(), grid, DType::U8)?;
+        crate::program::Program::new(std::slice::from_ref(&expr)).check()?;
+        Ok(expr)
+    }
+
+    /// So many values that the client provides on demand under the name `id`, from what is attached.
+    ///
+    /// # Errors
+    /// Too many values.
+    pub fn values(n: usize, id: u64, data: Attachment) -> Result<Expr, ExprError> {
+        Expr::source(Op::Values(Values::Client { id }), values_grid(n), DType::U8, data)
+    }
+
+    /// The values of an earlier job's output that the cluster still holds, as long as `guard` lives.
+    ///
+    /// # Errors
+    /// Too many values.
+    pub fn held_values(job: u64, output: u32, n: usize, guard: Attachment) -> Result<Expr, ExprError> {
+        Expr::source(Op::Values(Values::Job { job, output }), values_grid(n), DType::U8, guard)
+    }
+}
