@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use tilework_expr::{DType, ExprError};
 use tilework_plan::{JobError, debug_is_display, quantities};
 
-/// Why an array could not be built or computed.
+/// Why an array could not be built or computed, or a task's value not be had.
 #[derive(thiserror::Error)]
 pub enum Error {
     /// A mistake in the expression: shapes, axes, dtypes, chunks.
@@ -66,6 +66,9 @@ pub enum Error {
     /// A function that does not travel to the workers.
     #[error(transparent)]
     Function(#[from] crate::closures::FunctionError),
+    /// An own task, or its value.
+    #[error(transparent)]
+    Future(#[from] crate::futures::FutureError),
     /// Something that this program was built without.
     #[error(
         "{what} needs the feature `{feature}` of the crate tilework, which this program was built without"

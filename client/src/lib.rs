@@ -23,6 +23,7 @@ mod array;
 mod closures;
 mod error;
 mod explain;
+mod futures;
 pub mod io;
 mod literal;
 pub mod prelude;
@@ -53,6 +54,10 @@ pub use closures::{
 };
 pub use error::{Error, Result};
 pub use explain::{Explain, StageExplain, explain_all, try_explain_all};
+pub use futures::{
+    Argument, Arguments, AsCompleted, Awaited, Future, FutureError, TaskFn, Waited, When, as_completed,
+    gather, map, map_with, scatter, scatter_all, submit, try_map, try_submit, wait,
+};
 /// The ndarray whose types this crate takes and returns.
 pub use ndarray;
 #[doc(no_inline)]

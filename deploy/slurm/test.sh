@@ -16,7 +16,7 @@ examples=$(dirname "$demo")
 data=$(realpath "$here/../../examples/data/land_mask.zarr")
 cd "$here"
 . testbed/slurm-common.sh
-for f in "$bin" "$demo" "$examples"/{heat,land_area,life,monte_carlo}; do
+for f in "$bin" "$demo" "$examples"/{futures,heat,land_area,life,monte_carlo}; do
     [ -x "$f" ] || { echo "no program $f: build it first, or set TILEWORK_BIN and TILEWORK_DEMO"; exit 2; }
 done
 [ "$(id -u)" = 0 ] || { echo "must be root, to make a cluster of network namespaces"; exit 2; }
@@ -30,7 +30,7 @@ export SLURM_CONF=$DIR/etc/slurm.conf
 work=$(getent passwd "$TESTUSER" | cut -d: -f6)/tilework-test
 rm -rf "$work"; install -d -o "$TESTUSER" "$work"
 install -m 755 "$bin" "$work/tilework"; install -m 755 "$demo" "$work/slurm_demo"
-install -m 755 tilework.sbatch "$examples"/{heat,land_area,life,monte_carlo} "$work/"
+install -m 755 tilework.sbatch "$examples"/{futures,heat,land_area,life,monte_carlo} "$work/"
 cp -r "$data" "$work/"; chmod -R a+rX "$work/land_mask.zarr"
 as() { (cd "$work" && setpriv --reuid="$TESTUSER" --regid="$TESTUSER" --init-groups env HOME="$work" "$@"); }
 
@@ -76,7 +76,7 @@ workers() { procs slurm_demo tilework-worker; } # the program itself, as a worke
 mid_run() { [ "$(workers | wc -l)" = 3 ] && [ "$(n_procs slurm_demo)" = 4 ] && output | grep -q '^started'; }
 none_left() {
     local name
-    for name in tilework slurm_demo heat life monte_carlo land_area; do [ -z "$(procs $name)" ] || return 1; done
+    for name in tilework slurm_demo futures heat life monte_carlo land_area; do [ -z "$(procs $name)" ] || return 1; done
 }
 left() {
     echo "$(n_procs tilework) tilework, $(n_procs slurm_demo) slurm_demo," \
@@ -167,6 +167,7 @@ compare() { # compare NAME PROGRAM [ARGUMENT...]: a job whose program says the s
 compare heat ./heat --n 128 --chunk 32 --steps 10
 compare life ./life --n 128 --chunk 32 --generations 10
 compare monte_carlo ./monte_carlo --n 4000000
+compare futures ./futures --width 400 --steps 500
 compare land_area ./land_area --data land_mask.zarr --rows 1200
 
 # A program that is on the first node alone; and one that starts it, and says so.

@@ -6,7 +6,7 @@ use std::process::{Command, Output};
 use std::sync::LazyLock;
 use std::time::SystemTime;
 
-const NAMES: [&str; 5] = ["heat", "land_area", "life", "monte_carlo", "slurm_demo"];
+const NAMES: [&str; 6] = ["futures", "heat", "land_area", "life", "monte_carlo", "slurm_demo"];
 
 /// The examples' programs, built where they are older than the sources.
 static PROGRAMS: LazyLock<PathBuf> = LazyLock::new(|| {
@@ -30,7 +30,7 @@ static PROGRAMS: LazyLock<PathBuf> = LazyLock::new(|| {
 fn newest_source(root: &Path) -> SystemTime {
     let mut newest = SystemTime::UNIX_EPOCH;
     let mut dirs: Vec<PathBuf> =
-        ["client", "cluster", "examples", "expr", "formats", "proto/src", "scheduler", "worker"]
+        ["client", "cluster", "examples", "expr", "formats", "plan", "proto/src", "scheduler", "worker"]
             .map(|dir| root.join(dir))
             .into();
     while let Some(dir) = dirs.pop() {
@@ -90,6 +90,15 @@ fn same_everywhere(name: &str, args: &[&str]) {
     let (cluster, error) = result(name, &[args, &["--connect", dir.file()]].concat());
     assert_eq!(cluster, here, "{name} on a cluster");
     assert!(!error.contains("called in this process"), "{error}");
+}
+
+#[test]
+fn the_mandelbrot_set_is_the_same_everywhere() {
+    let dir = tempfile::tempdir().unwrap();
+    let picture = dir.path().join("picture.png");
+    let path = picture.to_str().unwrap();
+    same_everywhere("futures", &["--width", "200", "--steps", "300", "--picture", path]);
+    assert!(std::fs::read(picture).unwrap().starts_with(b"\x89PNG"));
 }
 
 #[test]

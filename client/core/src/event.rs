@@ -12,6 +12,22 @@ pub struct GetId(pub u64);
 pub enum Event {
     /// The scheduler said, perhaps again, where all chunks of all outputs are.
     Located(Vec<Vec<Holding>>),
+    /// A chunk is wanted, or still is, and the scheduler has said where it is now.
+    Wanted {
+        /// The output.
+        output: usize,
+        /// The chunk, as its holder calls it; its number is that of the output's.
+        key: TaskKey,
+        /// The holder.
+        from: WorkerId,
+    },
+    /// A chunk is wanted no more.
+    Unwanted {
+        /// The output.
+        output: usize,
+        /// The chunk's number.
+        chunk: u64,
+    },
     /// The scheduler said that a worker is gone. Where it held a chunk, another `Located` follows.
     Lost(WorkerId),
     /// The scheduler said that these chunks are lost, by their makers' names. Another `Located` follows.
@@ -47,7 +63,8 @@ pub enum Action {
     Stop(GetId),
     /// Every chunk is here.
     Complete,
-    /// A worker that is there for the scheduler has given nothing for too long.
+    /// A worker that is there for the scheduler has given nothing for too long. Where chunks are wanted one by one, those
+    /// that it is to have are so no more.
     GiveUp {
         /// The worker.
         from: WorkerId,

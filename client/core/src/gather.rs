@@ -51,9 +51,10 @@ struct Request {
 pub struct Gather {
     limits: Limits,
     now_us: u64,
-    /// For each output, which chunks are here.
-    found: Vec<Vec<bool>>,
-    n_missing: u64,
+    /// What is to be had.
+    missing: BTreeSet<Place>,
+    /// Whether more may be wanted when all is here.
+    lasts: bool,
     holders: BTreeMap<WorkerId, Holder>,
     lost: BTreeSet<WorkerId>,
     open: BTreeMap<GetId, Request>,
@@ -67,12 +68,28 @@ impl Gather {
     /// A machine for outputs of so many chunks, of which it has none and knows no holder.
     #[must_use]
     pub fn new(limits: Limits, n_chunks: &[usize]) -> Gather {
-        let n_missing = n_chunks.iter().map(|&n| n as u64).sum();
+        let chunks = n_chunks.iter().enumerate().flat_map(|(o, &n)| (0..n as u64).map(move |c| (o, c)));
+        Gather::of(limits, chunks.collect(), false)
+    }
+
+    /// A machine for one chunk of one output; the others count as here.
+    #[must_use]
+    pub fn of_one(limits: Limits, place: (usize, u64)) -> Gather {
+        Gather::of(limits, BTreeSet::from([place]), false)
+    }
+
+    /// A machine for chunks that are wanted one by one ([`Event::Wanted`]), without an end.
+    #[must_use]
+    pub fn of_wanted(limits: Limits) -> Gather {
+        Gather::of(limits, BTreeSet::new(), true)
+    }
+
+    fn of(limits: Limits, missing: BTreeSet<Place>, lasts: bool) -> Gather {
         Gather {
             limits,
             now_us: 0,
-            found: n_chunks.iter().map(|&n| vec![false; n]).collect(),
-            n_missing,
+            missing,
+            lasts,
             holders: BTreeMap::new(),
             lost: BTreeSet::new(),
             open: BTreeMap::new(),
@@ -80,17 +97,6 @@ impl Gather {
             planned_us: None,
             over: false,
         }
-    }
-
-    /// A machine for one chunk of one output; the others count as here.
-    #[must_use]
-    pub fn of_one(limits: Limits, (output, chunk): (usize, u64)) -> Gather {
-        let mut gather = Gather::new(limits, &[]);
-        gather.found = vec![Vec::new(); output + 1];
-        gather.found[output] = vec![true; chunk as usize + 1];
-        gather.found[output][chunk as usize] = false;
-        gather.n_missing = 1;
-        gather
     }
 
     /// Takes one event and appends what is to be done, in order. Events of requests that are over change nothing, and
@@ -102,6 +108,8 @@ impl Gather {
         self.move_clock(now_us);
         match event {
             Event::Located(outputs) => self.located(&outputs, out),
+            Event::Wanted { output, key, from } => self.want((output, key.chunk.0), (key, from), out),
+            Event::Unwanted { output, chunk } => self.forget((output, chunk), out),
             Event::Lost(worker) => self.lose(worker, out),
             Event::ChunksLost(tasks) => self.lose_chunks(&tasks, out),
             Event::Got(get) => self.got(get),
@@ -157,8 +165,35 @@ impl Gather {
         self.holders.retain(|_, h| h.open > 0 || !h.waiting.is_empty());
     }
 
-    fn is_missing(&self, (output, chunk): Place) -> bool {
-        self.found.get(output).and_then(|o| o.get(chunk as usize)).is_some_and(|here| !here)
+    /// One more chunk is asked of who has it now, or one that is missing of another.
+    fn want(&mut self, place: Place, at: (TaskKey, WorkerId), out: &mut Vec<Action>) {
+        if !self.missing.insert(place) {
+            let here = |r: &Request| r.place == place && (r.key, r.from) == at;
+            let waits = |h: &Holder| h.waiting.iter().any(|(p, key)| *p == place && *key == at.0);
+            if self.open.values().any(here) || self.holders.get(&at.1).is_some_and(waits) {
+                return;
+            }
+            self.leave(place, out);
+        }
+        self.holders.entry(at.1).or_default().waiting.push_back((place, at.0));
+    }
+
+    /// A chunk is not to be had any more.
+    fn forget(&mut self, place: Place, out: &mut Vec<Action>) {
+        if self.missing.remove(&place) {
+            self.leave(place, out);
+        }
+    }
+
+    /// A chunk is asked of nobody.
+    fn leave(&mut self, place: Place, out: &mut Vec<Action>) {
+        self.stop(|r| r.place == place, out);
+        self.holders.values_mut().for_each(|h| h.waiting.retain(|(p, _)| *p != place));
+        self.holders.retain(|_, h| h.open > 0 || !h.waiting.is_empty());
+    }
+
+    fn is_missing(&self, place: Place) -> bool {
+        self.missing.contains(&place)
     }
 
     /// Stops the requests of a kind.
@@ -202,9 +237,8 @@ impl Gather {
     }
 
     fn got(&mut self, get: GetId) {
-        let Some(Request { place: (output, chunk), from, .. }) = self.close(get) else { return };
-        self.found[output][chunk as usize] = true;
-        self.n_missing -= 1;
+        let Some(Request { place, from, .. }) = self.close(get) else { return };
+        self.missing.remove(&place);
         if let Some(holder) = self.holders.get_mut(&from) {
             holder.failures = 0;
         }
@@ -230,11 +264,12 @@ impl Gather {
 
     /// Asks for what can be asked for now.
     fn advance(&mut self, out: &mut Vec<Action>) {
-        if self.n_missing == 0 {
+        if self.missing.is_empty() && !self.lasts {
             self.over = true;
             return out.push(Action::Complete);
         }
-        self.holders.retain(|w, _| !self.lost.contains(w));
+        self.holders
+            .retain(|w, h| !self.lost.contains(w) && (!self.lasts || h.open > 0 || !h.waiting.is_empty()));
         let (now_us, limits) = (self.now_us, &self.limits);
         let impatient = self.holders.iter().find(|(_, h)| {
             h.failures > 0 && h.open == 0 && now_us - h.failing_since_us >= limits.patience_us
@@ -243,9 +278,16 @@ impl Gather {
             && let Some(&(_, key)) = holder.waiting.front()
         {
             let tried_us = now_us - holder.failing_since_us;
-            self.over = true;
             let why = holder.why.clone();
-            self.stop(|_| true, out);
+            if self.lasts {
+                let given_up = self.holders.remove(&from).map(|h| h.waiting).unwrap_or_default();
+                for (place, _) in given_up {
+                    self.missing.remove(&place);
+                }
+            } else {
+                self.over = true;
+                self.stop(|_| true, out);
+            }
             return out.push(Action::GiveUp { from, key, tried_us, why });
         }
         let mut n_open = self.open.len();
@@ -274,8 +316,6 @@ impl Gather {
     /// # Panics
     /// If one does not hold.
     pub fn check(&self) {
-        let missing = self.found.iter().flatten().filter(|here| !**here).count() as u64;
-        assert_eq!(self.n_missing, missing, "chunks that are missing");
         let mut open: BTreeMap<WorkerId, usize> = BTreeMap::new();
         self.open.values().for_each(|r| *open.entry(r.from).or_default() += 1);
         for (worker, holder) in &self.holders {
@@ -284,6 +324,8 @@ impl Gather {
             assert!(wanted, "{worker:?} is to be asked for what is here");
         }
         assert!(open.is_empty(), "requests to nobody: {open:?}");
+        let asked = self.open.values().all(|r| self.is_missing(r.place));
+        assert!(asked, "what is here is asked for");
         assert!(self.open.len() <= self.limits.gets_max, "too many requests");
     }
 }

@@ -136,3 +136,71 @@ fn time_in_which_the_client_is_stopped_is_no_failure_of_a_worker() {
     assert_eq!(b.handle(retry, Event::Tick).len(), 1);
     assert_eq!(b.handle(retry + 1, Event::Got(GetId(3))).len(), 2);
 }
+
+fn wanted(chunk: u64, from: WorkerId) -> Event {
+    let key = TaskKey { job: JobId(1), stage: StageIdx(0), chunk: ChunkIdx(chunk) };
+    Event::Wanted { output: 0, key, from }
+}
+
+/// Two requests a worker, for chunks that are wanted one by one.
+fn of_wanted() -> Bench {
+    Bench(Gather::of_wanted(Limits { gets_per_worker_max: 2, ..Limits::default() }))
+}
+
+#[test]
+fn chunks_that_are_wanted_one_by_one_are_asked_for_as_often_as_they_are_wanted() {
+    let mut b = of_wanted();
+    assert_eq!(b.handle(0, Event::Tick), []);
+    assert_eq!(b.handle(0, wanted(3, ONE)), [get(0, 3, ONE)]);
+    assert_eq!(b.handle(1, wanted(3, ONE)), [], "it is asked for");
+    assert_eq!(b.handle(1, wanted(4, ONE)), [get(1, 4, ONE)]);
+    assert_eq!(b.handle(1, wanted(5, ONE)), []);
+    assert_eq!(b.handle(1, wanted(5, ONE)), [], "it will be");
+    assert_eq!(b.handle(2, Event::Got(GetId(0))), [get(2, 5, ONE)]);
+    assert_eq!(b.handle(2, wanted(3, ONE)), [], "again, when there is room");
+    assert_eq!(
+        b.handle(3, Event::Unwanted { output: 0, chunk: 4 }),
+        [Action::Stop(GetId(1)), get(3, 3, ONE)]
+    );
+    assert_eq!(b.handle(4, Event::Got(GetId(2))), []);
+    assert_eq!(b.handle(4, Event::Got(GetId(3))), []);
+    assert_eq!(b.handle(5, Event::Unwanted { output: 0, chunk: 7 }), []);
+    assert_eq!(b.handle(5, wanted(7, TWO)), [get(4, 7, TWO)]);
+}
+
+#[test]
+fn a_wanted_chunk_that_is_lost_is_asked_of_its_next_holder() {
+    let mut b = of_wanted();
+    (0..3).for_each(|chunk| drop(b.handle(0, wanted(chunk, ONE))));
+    let stopped = b.handle(1, Event::Lost(ONE));
+    assert_eq!(stopped, [Action::Stop(GetId(0)), Action::Stop(GetId(1))]);
+    assert_eq!(b.handle(2, wanted(1, TWO)), [get(2, 1, TWO)]);
+    // Without a word of the loss, too.
+    let elsewhere = WorkerId(3);
+    assert_eq!(b.handle(3, wanted(1, elsewhere)), [Action::Stop(GetId(2)), get(3, 1, elsewhere)]);
+    assert_eq!(b.handle(3, wanted(2, TWO)), [get(4, 2, TWO)]);
+}
+
+#[test]
+fn a_holder_that_is_given_up_is_tried_again_for_what_is_wanted_later() {
+    let mut b = of_wanted();
+    (0..3).for_each(|chunk| drop(b.handle(0, wanted(chunk, ONE))));
+    let other = b.handle(0, wanted(8, TWO));
+    assert_eq!(other, [get(2, 8, TWO)]);
+    b.fail(10, 0);
+    assert_eq!(b.fail(10, 1), []);
+    let patience_us = Limits::default().patience_us;
+    let mut now_us = 10;
+    let given_up = loop {
+        now_us = b.0.next_wake_us().expect("one holder fails");
+        match &b.handle(now_us, Event::Tick)[..] {
+            [Action::Get { get, .. }] => drop(b.fail(now_us, get.0)),
+            [] => {}
+            [Action::GiveUp { from: ONE, .. }] => break now_us,
+            other => panic!("{other:?}"),
+        }
+    };
+    assert!(given_up >= patience_us, "{given_up} after {now_us}");
+    assert_eq!(b.handle(given_up, Event::Got(GetId(2))), [], "the other one goes on");
+    assert!(matches!(b.handle(given_up, wanted(1, ONE))[..], [Action::Get { from: ONE, .. }]));
+}

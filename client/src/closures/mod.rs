@@ -20,6 +20,6 @@ pub(crate) use elements::{from_index, on_each};
 pub(crate) use here::{warn, warn_of_index, warn_of_method};
 pub use params::Params;
 pub use ship::FunctionError;
-pub(crate) use ship::conjure;
+pub(crate) use ship::{conjure, ship};
 pub use traced::Traced;
 pub use zip::{ZipArrays, map_collect, try_map_collect};

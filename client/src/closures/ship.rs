@@ -17,7 +17,7 @@ pub enum FunctionError {
     /// It captures variables, or is a pointer to a function.
     #[error(
         "the function {name} captures {bytes} bytes of variables, which stay in this process: pass the values as \
-         parameters (`mapv_with(params, |x, p| ..)` and its like), or trace the function with `map_expr`"
+         parameters (`mapv_with(params, |x, p| ..)` and its like, or further arguments of a task), or trace the function with `map_expr`"
     )]
     Captures {
         /// The function's type.
@@ -49,7 +49,7 @@ pub enum FunctionError {
 }
 
 /// Names a function with its parameters, for inputs of these dtypes.
-pub(super) fn ship<F, P: Params>(
+pub(crate) fn ship<F, P: Params>(
     descriptor: &'static Descriptor,
     _f: &F,
     inputs: Vec<DType>,

@@ -36,12 +36,38 @@ const RUNS_KEPT: usize = 64;
 /// The literals of a program.
 pub(super) type Literals = Vec<Arc<Literal>>;
 
+/// Who takes in the news of a job.
+pub(super) trait Audience: Send + Sync {
+    /// Takes in what the scheduler says.
+    fn tell(&self, update: Update);
+    /// No more news will come.
+    fn close(&self, why: &str);
+    /// Whether somebody waits for the job's end and notes what it took.
+    fn is_waited_for(&self) -> bool;
+}
+
+impl Audience for Board {
+    fn tell(&self, update: Update) {
+        Board::tell(self, update);
+    }
+
+    fn close(&self, why: &str) {
+        Board::close(self, why);
+    }
+
+    fn is_waited_for(&self) -> bool {
+        true
+    }
+}
+
 struct Entry {
     /// Over which it was submitted.
     link: ClientLink,
     plan: Arc<Plan>,
     literals: BTreeMap<u64, Arc<Literal>>,
-    board: Arc<Board>,
+    audience: Arc<dyn Audience>,
+    /// What was submitted, until it is noted what it took, where nobody waits for that.
+    unnoted: Option<Arc<Program>>,
 }
 
 /// The table of jobs that are not released.
@@ -117,7 +143,7 @@ impl Jobs {
 
     fn close_all(&self, why: &str) {
         let open = std::mem::take(&mut *self.table.lock().unwrap_or_else(PoisonError::into_inner));
-        open.values().for_each(|entry| entry.board.close(why));
+        open.values().for_each(|entry| entry.audience.close(why));
     }
 
     /// Submits a program. It is released when the returned job is dropped.
@@ -127,21 +153,33 @@ impl Jobs {
         literals: Literals,
         progress: Progress,
     ) -> Result<Job> {
-        let lowered = Lowered::of(&program)?;
-        super::tiny::warn(&lowered);
-        let plan = lowered.plan;
         let board = Arc::new(Board::default());
+        let submitted = self.submit_to(Arc::clone(&board) as _, program, literals)?;
+        Ok(Job { submitted, board, progress: Mutex::new(progress) })
+    }
+
+    /// Submits a program of whose news others take care. It is released when what is returned is dropped.
+    pub(super) fn submit_to(
+        self: &Arc<Self>,
+        audience: Arc<dyn Audience>,
+        program: Arc<Program>,
+        literals: Literals,
+    ) -> Result<Submitted> {
+        let lowered = Lowered::of(&program)?;
+        if audience.is_waited_for() {
+            super::tiny::warn(&lowered);
+        }
+        let plan = lowered.plan;
         let literals = literals.into_iter().map(|l| (l.id, l)).collect();
-        let entry = (Arc::clone(&plan), literals, Arc::clone(&board));
-        let (id, link) = self.send(&program, entry)?;
-        Ok(Job { id, link, jobs: Arc::clone(self), program, plan, board, progress: Mutex::new(progress) })
+        let (id, link) = self.send(&program, (Arc::clone(&plan), literals, audience))?;
+        Ok(Submitted { id, link, jobs: Arc::clone(self), program, plan })
     }
 
     /// Sends a program to the scheduler, over a new connection where the one that there was is lost.
     fn send(
         self: &Arc<Self>,
         program: &Arc<Program>,
-        (plan, literals, board): (Arc<Plan>, BTreeMap<u64, Arc<Literal>>, Arc<Board>),
+        (plan, literals, audience): (Arc<Plan>, BTreeMap<u64, Arc<Literal>>, Arc<dyn Audience>),
     ) -> Result<(JobId, ClientLink)> {
         let mut line = self.line();
         loop {
@@ -156,7 +194,9 @@ impl Jobs {
             match wait_for(line.link.submit(Arc::clone(program))) {
                 Ok(id) => {
                     let link = line.link.clone();
-                    table.insert(id, Entry { link: link.clone(), plan, literals, board });
+                    let unnoted = (!audience.is_waited_for()).then(|| Arc::clone(program));
+                    let link_of_job = link.clone();
+                    table.insert(id, Entry { link: link_of_job, plan, literals, audience, unnoted });
                     return Ok((id, link));
                 }
                 // It is lost, and that has not been heard yet.
@@ -195,15 +235,21 @@ impl Jobs {
         if let Update::Lost { worker } = update {
             self.data.lost(worker);
         }
-        let table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(entry) = table.get(&job) else { return };
+        let mut table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(entry) = table.get_mut(&job) else { return };
+        if let Update::Done { figures, .. } = &update
+            && let Some(program) = entry.unnoted.take()
+        {
+            self.ran(&program, *figures);
+        }
         let Update::Upload { lease, tasks, literal, worker, addresses } = update else {
-            let board = Arc::clone(&entry.board);
+            let audience = Arc::clone(&entry.audience);
             drop(table);
-            return board.tell(self.with_ends(update));
+            return audience.tell(self.with_ends(update));
         };
         let Some(literal) = entry.literals.get(&literal).cloned() else { return };
-        let (plan, board, link) = (Arc::clone(&entry.plan), Arc::clone(&entry.board), entry.link.clone());
+        let (plan, audience, link) =
+            (Arc::clone(&entry.plan), Arc::clone(&entry.audience), entry.link.clone());
         drop(table);
         let putting = Putting {
             jobs: Arc::clone(self),
@@ -212,8 +258,8 @@ impl Jobs {
             to: Holder { worker, addresses },
             lease,
         };
-        let (waits, told, first) = (literal.waits(), Arc::clone(&board), tasks.chunks.start);
-        let upload = move || putting.all(&tasks, &literal, &plan, &board);
+        let (waits, told, first) = (literal.waits(), Arc::clone(&audience), tasks.chunks.start);
+        let upload = move || putting.all(&tasks, &literal, &plan, &*audience);
         if waits {
             // The threads that make chunks would all wait, and none be left to make what they wait for.
             let thread = std::thread::Builder::new().name("tilework-fetch".into()).spawn(upload);
@@ -272,7 +318,7 @@ struct Putting {
 }
 
 impl Putting {
-    fn all(&self, tasks: &TaskRange, literal: &Literal, plan: &Plan, board: &Board) {
+    fn all(&self, tasks: &TaskRange, literal: &Literal, plan: &Plan, audience: &dyn Audience) {
         let mut attempts_max = PUT_ATTEMPTS;
         for key in tasks.keys() {
             if self.data.is_lost(self.to.worker) {
@@ -280,7 +326,7 @@ impl Putting {
             }
             let chunk = match literal.chunk(key.chunk, &plan.out_region(tasks.stage, key.chunk)) {
                 Ok(chunk) => chunk,
-                Err(error) => return board.tell(Update::Failed(error)),
+                Err(error) => return audience.tell(Update::Failed(error)),
             };
             match self.one(key, &chunk, attempts_max) {
                 Put::Done => {}
@@ -334,19 +380,48 @@ fn chunk_threads() -> &'static rayon::ThreadPool {
 }
 
 /// A submitted job, released when dropped.
-pub(super) struct Job {
+pub(super) struct Submitted {
     id: JobId,
     link: ClientLink,
     jobs: Arc<Jobs>,
     program: Arc<Program>,
     plan: Arc<Plan>,
+}
+
+impl Submitted {
+    pub(super) fn id(&self) -> JobId {
+        self.id
+    }
+
+    /// Notes what it took.
+    pub(super) fn ran(&self, figures: Figures) {
+        self.jobs.ran(&self.program, figures);
+    }
+}
+
+impl Drop for Submitted {
+    fn drop(&mut self) {
+        self.jobs.table.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.id);
+        if let Err(job) = self.link.try_release(self.id) {
+            let link = self.link.clone();
+            // The queue is full: wait for room elsewhere than in a destructor.
+            chunk_threads().spawn_fifo(move || {
+                let _ = wait_for(link.release(job));
+            });
+        }
+    }
+}
+
+/// A submitted job of arrays, released when dropped.
+pub(super) struct Job {
+    submitted: Submitted,
     board: Arc<Board>,
     progress: Mutex<Progress>,
 }
 
 impl Job {
     pub(super) fn id(&self) -> JobId {
-        self.id
+        self.submitted.id
     }
 
     /// The news of it.
@@ -358,28 +433,16 @@ impl Job {
     pub(super) fn wait(&self) -> Result<()> {
         let mut progress = self.progress.lock().unwrap_or_else(PoisonError::into_inner);
         let located = self.board.done(&mut progress)?;
-        self.jobs.ran(&self.program, located.figures);
+        self.submitted.ran(located.figures);
         Ok(())
     }
 
     /// Waits until all outputs exist and gets their chunks.
     pub(super) fn gather(&self, data: &dyn DataPlane) -> Result<Vec<Vec<Chunk>>> {
         self.wait()?;
-        let n_chunks: Vec<usize> = self.plan.outputs.iter().map(|s| self.plan.n_tasks(*s) as usize).collect();
+        let plan = &self.submitted.plan;
+        let n_chunks: Vec<usize> = plan.outputs.iter().map(|s| plan.n_tasks(*s) as usize).collect();
         fetch::all(&self.board, data, &n_chunks)
-    }
-}
-
-impl Drop for Job {
-    fn drop(&mut self) {
-        self.jobs.table.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.id);
-        if let Err(job) = self.link.try_release(self.id) {
-            let link = self.link.clone();
-            // The queue is full: wait for room elsewhere than in a destructor.
-            chunk_threads().spawn_fifo(move || {
-                let _ = wait_for(link.release(job));
-            });
-        }
     }
 }
 
@@ -437,11 +500,12 @@ mod tests {
         let job = jobs
             .submit(program, vec![Arc::clone(&literal)], Progress::new(super::super::progress::Setting::Off))
             .unwrap();
-        let stage = (0..).map(StageIdx).find(|s| job.plan.n_tasks(*s) == N_CHUNKS as u64).unwrap();
-        let tasks = TaskRange { job: job.id, stage, chunks: 0..N_CHUNKS as u64 };
+        let plan = &job.submitted.plan;
+        let stage = (0..).map(StageIdx).find(|s| plan.n_tasks(*s) == N_CHUNKS as u64).unwrap();
+        let tasks = TaskRange { job: job.id(), stage, chunks: 0..N_CHUNKS as u64 };
         let to = Holder { worker: WorkerId(1), addresses: vec![] };
         let putting = Putting { jobs: Arc::clone(&jobs), link, data, to, lease: LeaseId(1) };
-        putting.all(&tasks, &literal, &job.plan, &job.board);
+        putting.all(&tasks, &literal, plan, &*job.board);
         let failed = std::iter::from_fn(|| sent.try_recv().ok());
         let failed = failed.filter(|m| matches!(m, tilework_proto::FromClient::PutFailed { .. })).count();
         (gone.attempts.load(Ordering::Relaxed), failed)

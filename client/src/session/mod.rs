@@ -21,10 +21,12 @@ mod progress;
 mod remote;
 mod size;
 mod tiny;
+mod values;
 mod wait;
 
 use crate::array::chunks_of;
 use crate::error::{Error, Result};
+use crate::futures::Desk;
 use crate::literal::{InMemory, Literal};
 use data::DataPlane;
 use held::Held;
@@ -35,13 +37,14 @@ use progress::{Progress, Setting};
 use std::cell::OnceCell;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 use tilework_expr::{Expr, Lowered, Op, Program};
 use tilework_kernels::Chunk;
 use tilework_plan::Figures;
 use tilework_plan::quantities::counted;
 use tilework_worker::runs_tasks;
+pub(crate) use values::{Failure, Interest, Values, ValuesJob, What};
 
 /// Results above this many bytes are not gathered into the client unless it says so: see
 /// [`Session::gather_bytes_max`].
@@ -78,6 +81,15 @@ impl Default for EmbeddedOptions {
 #[derive(Clone)]
 pub struct Session(Arc<Inner>);
 
+/// A session that does not live by this.
+pub(crate) struct WeakSession(Weak<Inner>);
+
+impl WeakSession {
+    pub(crate) fn upgrade(&self) -> Option<Session> {
+        self.0.upgrade().map(Session)
+    }
+}
+
 pub(crate) struct Inner {
     jobs: Arc<Jobs>,
     data: Arc<dyn DataPlane>,
@@ -86,6 +98,7 @@ pub(crate) struct Inner {
     workers: Workers,
     place: Place,
     own: own::Own,
+    desk: Desk,
     /// Dropped last: ends what the session started.
     _backing: Box<dyn Send + Sync>,
 }
@@ -342,6 +355,7 @@ impl Session {
             workers,
             place,
             own: own::Own::default(),
+            desk: Desk::default(),
             _backing: backing,
         }))
     }
@@ -382,12 +396,12 @@ impl Session {
 
     /// Computes the expressions for their effect (files written) alone.
     fn execute(&self, outputs: &[Expr]) -> Result<()> {
-        self.submit(outputs)?.wait()
+        self.submit_all(outputs)?.wait()
     }
 
     /// Computes the expressions, leaves their chunks on the workers, and returns expressions that read them there.
     pub(crate) fn persist(&self, outputs: &[Expr]) -> Result<Vec<Expr>> {
-        let job = self.submit(outputs)?;
+        let job = self.submit_all(outputs)?;
         job.wait()?;
         let id = job.id();
         let held = Held::outputs(job, self, outputs.iter().map(|e| e.grid().clone()));
@@ -397,7 +411,7 @@ impl Session {
         held.collect()
     }
 
-    fn submit(&self, outputs: &[Expr]) -> Result<jobs::Job> {
+    fn submit_all(&self, outputs: &[Expr]) -> Result<jobs::Job> {
         let (program, literals) = program(outputs, Some(self), own::FIRST_WORKER_WAIT)?;
         self.start(Arc::new(program), literals)
     }
@@ -407,8 +421,18 @@ impl Session {
         self.0.jobs.submit(program, literals, progress)
     }
 
-    fn is(&self, other: &Session) -> bool {
+    pub(crate) fn is(&self, other: &Session) -> bool {
         Arc::ptr_eq(&self.0, &other.0)
+    }
+
+    /// Where its tasks are submitted.
+    pub(crate) fn desk(&self) -> &Desk {
+        &self.0.desk
+    }
+
+    /// The session, as long as others hold it.
+    pub(crate) fn downgrade(&self) -> WeakSession {
+        WeakSession(Arc::downgrade(&self.0))
     }
 }
 

@@ -6,6 +6,7 @@ mod construct;
 mod elementwise;
 mod explain;
 mod files;
+mod futures;
 mod generic;
 mod joins;
 mod kinds;

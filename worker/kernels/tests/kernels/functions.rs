@@ -3,9 +3,12 @@
 use crate::harness::{Lay, POOLS, array_of, check, digits, floats, literal, plane_of, run};
 use crate::views::chunks;
 use ndarray::{ArrayD, Axis, Dimension, IxDyn, Slice};
+use std::sync::Arc;
 use tilework_expr::{BinaryOp, Boundary, Chunks, DType, Expr, Fold, Halo, Kernel, Scalar, SliceArg, UnaryOp};
-use tilework_kernels::native::{BlockCall, Descriptor, Entry, Gives, Lanes, Takes, kernel_of};
-use tilework_kernels::{KernelError, Plane};
+use tilework_kernels::native::{
+    BlockCall, Descriptor, Entry, Gives, Lanes, Takes, ValuesCall, call_block, call_values, kernel_of,
+};
+use tilework_kernels::{Chunk, KernelError, Plane};
 
 fn any(_: &[u8]) -> bool {
     true
@@ -277,4 +280,36 @@ fn an_axis_is_folded_in_the_order_of_its_positions() {
             check(&literal(&x, &chunks(&cut)).fold_axis(kernel(), axis).unwrap(), &want);
         }
     }
+}
+
+fn bytes(values: &[u8]) -> Plane {
+    Chunk::from_bytes(&[DType::U8], &[values.len()], values).unwrap().planes.remove(0)
+}
+
+/// The parameters and, after each, what is read there; the number of bytes says what goes wrong.
+fn joined(call: &ValuesCall<'_>) -> Result<Plane, String> {
+    let all = [&[call.params][..], call.values].concat().concat();
+    match all.len() {
+        13 => panic!("thirteen bytes"),
+        14 => Err("fourteen".into()),
+        15 => Ok(plane_of(&ArrayD::<i64>::zeros(IxDyn(&[15])))),
+        _ => Ok(bytes(&all)),
+    }
+}
+
+#[test]
+fn functions_of_values_get_the_bytes_of_their_call() {
+    let kernel = Arc::new(kernel!("joined", [] -> U8, Entry::Values(joined), vec![]));
+    let call = |params: &[u8], values: &[&[u8]]| call_values(&kernel, &ValuesCall { params, values });
+    let text = |n: usize| call(&vec![0; n], &[]).unwrap_err().to_string();
+    assert_eq!(call(&[1, 2], &[&[3], &[], &[4, 5]]).unwrap().contiguous_bytes(), Some(&[1, 2, 3, 4, 5][..]));
+    assert_eq!(call(&[], &[]).unwrap().shape(), [0]);
+    assert!(text(13).starts_with("panic in the function joined: thirteen bytes ("), "{}", text(13));
+    assert!(text(13).contains("functions.rs:"), "{}", text(13));
+    assert_eq!(text(14), "joined: fourteen");
+    assert_eq!(text(15), "joined gave i64 of shape [15], expected bytes on one axis");
+    assert!(call_block(&kernel, &bytes(&[1]), 0).unwrap_err().to_string().contains("called in another way"));
+    let block = Arc::new(reversing(0));
+    let wrong = call_values(&block, &ValuesCall { params: &[], values: &[] }).unwrap_err();
+    assert!(wrong.to_string().contains("called in another way"), "{wrong}");
 }

@@ -1,0 +1,281 @@
+//! The arguments of a task: values that travel with its call, and values that other tasks make. How they are written by
+//! who submits, and read by who runs.
+//!
+//! Must not know functions, nor jobs.
+
+use super::bytes;
+use super::error::FutureError;
+use super::future::{Future, Shared};
+use crate::error::Result;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use std::sync::Arc;
+use tilework_kernels::Plane;
+use tilework_kernels::native::ValuesCall;
+
+/// Bytes of an argument above which it goes to a worker by itself, and not through the scheduler with its call.
+const PLAIN_BYTES_MAX: usize = 1 << 20;
+
+/// Marks an argument that follows: its length and bytes.
+const PLAIN: u8 = 0;
+/// Bytes before those of such an argument.
+const PLAIN_HEAD: usize = 5;
+/// Marks an argument that is the next of the call's values.
+const VALUE: u8 = 1;
+/// Marks an argument that is a list of the next values: how many.
+const LIST: u8 = 2;
+
+/// Bytes of an argument of all calls of a batch above which it goes to a worker once, and not with each call.
+const SHARED_BYTES_MAX: usize = 256;
+
+/// A value that a task gets from elsewhere.
+#[derive(Clone)]
+pub(super) enum Given {
+    /// Of a future.
+    Future(Arc<Shared>),
+    /// From this process.
+    Put(Plane),
+}
+
+/// The arguments of one call as they are written.
+#[derive(Default)]
+pub struct Written {
+    pub(super) params: Vec<u8>,
+    pub(super) given: Vec<Given>,
+    /// How many arguments were written.
+    n: usize,
+}
+
+impl Written {
+    fn cannot(&self, why: String) -> FutureError {
+        FutureError::Serialise { what: format!("argument {}", self.n + 1), why }
+    }
+
+    fn plain<T: Serialize>(&mut self, value: &T) -> Result<()> {
+        let head = self.params.len();
+        self.params.extend([PLAIN, 0, 0, 0, 0]);
+        debug_assert_eq!(self.params.len(), head + PLAIN_HEAD);
+        let from = self.params.len();
+        bytes::write(value, &mut self.params).map_err(|why| self.cannot(why))?;
+        let len = self.params.len() - from;
+        if len > PLAIN_BYTES_MAX {
+            let value = bytes::plane(&self.params[from..]).map_err(|why| self.cannot(why))?;
+            self.params.truncate(head);
+            self.params.push(VALUE);
+            self.given.push(Given::Put(value));
+        } else {
+            self.params[head + 1..from].copy_from_slice(&(len as u32).to_le_bytes());
+        }
+        self.n += 1;
+        Ok(())
+    }
+
+    /// An argument that is written by itself becomes a value of this process, where it is not small.
+    pub(super) fn put_apart(&mut self) -> Result<()> {
+        if self.params.first() == Some(&PLAIN) && self.params.len() > SHARED_BYTES_MAX {
+            let value = bytes::plane(&self.params[PLAIN_HEAD..]).map_err(|why| self.cannot(why))?;
+            self.params = vec![VALUE];
+            self.given = vec![Given::Put(value)];
+        }
+        Ok(())
+    }
+
+    /// Appends arguments that were written before.
+    pub(super) fn append(&mut self, arguments: &Written) {
+        self.params.extend_from_slice(&arguments.params);
+        self.given.extend_from_slice(&arguments.given);
+        self.n += arguments.n;
+    }
+
+    /// The arguments that follow are those of the next call.
+    pub(super) fn end_call(&mut self) {
+        self.n = 0;
+    }
+
+    fn future(&mut self, future: &Arc<Shared>) {
+        self.params.push(VALUE);
+        self.given.push(Given::Future(Arc::clone(future)));
+        self.n += 1;
+    }
+
+    fn list<'a>(&mut self, futures: impl ExactSizeIterator<Item = &'a Arc<Shared>>) -> Result<()> {
+        let n = u32::try_from(futures.len());
+        let n = n.map_err(|_| self.cannot("a list of 4 billion values".to_owned()))?;
+        self.params.push(LIST);
+        self.params.extend(n.to_le_bytes());
+        self.given.extend(futures.map(|future| Given::Future(Arc::clone(future))));
+        self.n += 1;
+        Ok(())
+    }
+}
+
+/// The arguments of one call as they are read by who runs it.
+pub struct Read<'a> {
+    params: &'a [u8],
+    values: std::slice::Iter<'a, &'a [u8]>,
+    n: usize,
+}
+
+impl<'a> Read<'a> {
+    pub(super) fn new(call: &ValuesCall<'a>) -> Read<'a> {
+        Read { params: call.params, values: call.values.iter(), n: 0 }
+    }
+
+    /// The next argument.
+    pub(super) fn next<T: DeserializeOwned>(&mut self) -> std::result::Result<T, String> {
+        self.n += 1;
+        let read = self.next_bytes(|bytes| bytes::read(bytes));
+        read.map_err(|why| {
+            format!("argument {} cannot be read as {}: {why}", self.n, std::any::type_name::<T>())
+        })
+    }
+
+    fn next_bytes<T>(
+        &mut self,
+        read: impl FnOnce(&[u8]) -> std::result::Result<T, String>,
+    ) -> std::result::Result<T, String> {
+        let (mark, rest) = self.params.split_first().ok_or("it is missing")?;
+        self.params = rest;
+        match *mark {
+            PLAIN => {
+                let len = self.number()?;
+                let (bytes, rest) = self.params.split_at_checked(len).ok_or("its bytes are missing")?;
+                self.params = rest;
+                read(bytes)
+            }
+            VALUE => read(self.values.next().ok_or("its value is missing")?),
+            LIST => {
+                let len = self.number()?;
+                if len > self.values.len() {
+                    return Err("some of its values are missing".into());
+                }
+                let mut list = Vec::new();
+                bytes::write_list_head(len as u32, &mut list);
+                self.values.by_ref().take(len).for_each(|value| list.extend_from_slice(value));
+                read(&list)
+            }
+            _ => Err("it is of no known kind".into()),
+        }
+    }
+
+    fn number(&mut self) -> std::result::Result<usize, String> {
+        let (number, rest) = self.params.split_first_chunk().ok_or("its length is missing")?;
+        self.params = rest;
+        Ok(u32::from_le_bytes(*number) as usize)
+    }
+}
+
+/// What can stand for an argument of type `T` of a task: a value, the future of one, or for a list the futures of its
+/// values.
+pub trait Argument<T> {
+    #[doc(hidden)]
+    fn write(self, to: &mut Written) -> Result<()>;
+}
+
+impl<T: Serialize + DeserializeOwned> Argument<T> for T {
+    fn write(self, to: &mut Written) -> Result<()> {
+        to.plain(&self)
+    }
+}
+
+impl<T> Argument<T> for Future<T> {
+    fn write(self, to: &mut Written) -> Result<()> {
+        to.future(self.shared());
+        Ok(())
+    }
+}
+
+impl<T> Argument<T> for &Future<T> {
+    fn write(self, to: &mut Written) -> Result<()> {
+        to.future(self.shared());
+        Ok(())
+    }
+}
+
+impl<T> Argument<Vec<T>> for Vec<Future<T>> {
+    fn write(self, to: &mut Written) -> Result<()> {
+        to.list(self.iter().map(Future::shared))
+    }
+}
+
+impl<T> Argument<Vec<T>> for &Vec<Future<T>> {
+    fn write(self, to: &mut Written) -> Result<()> {
+        to.list(self.iter().map(Future::shared))
+    }
+}
+
+impl<T> Argument<Vec<T>> for &[Future<T>] {
+    fn write(self, to: &mut Written) -> Result<()> {
+        to.list(self.iter().map(Future::shared))
+    }
+}
+
+/// The arguments of a task of types `Ts`: a tuple of one to six.
+pub trait Arguments<Ts> {
+    #[doc(hidden)]
+    fn write(self, to: &mut Written) -> Result<()>;
+}
+
+macro_rules! arguments {
+    ($(($($a:ident $t:ident $i:tt),+))*) => { $(
+        impl<$($a: Argument<$t>, $t),+> Arguments<($($t,)+)> for ($($a,)+) {
+            fn write(self, to: &mut Written) -> Result<()> {
+                $(self.$i.write(to)?;)+
+                Ok(())
+            }
+        }
+    )* };
+}
+arguments! {
+    (A0 T0 0)
+    (A0 T0 0, A1 T1 1)
+    (A0 T0 0, A1 T1 1, A2 T2 2)
+    (A0 T0 0, A1 T1 1, A2 T2 2, A3 T3 3)
+    (A0 T0 0, A1 T1 1, A2 T2 2, A3 T3 3, A4 T4 4)
+    (A0 T0 0, A1 T1 1, A2 T2 2, A3 T3 3, A4 T4 4, A5 T5 5)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn arguments_that_are_not_those_that_were_written_say_so() {
+        let mut written = Written::default();
+        Arguments::write((7u32, "x".to_owned()), &mut written).unwrap();
+        let read = |params: &[u8], values: &[&[u8]]| {
+            let call = ValuesCall { params, values };
+            let mut read = Read::new(&call);
+            Ok::<_, String>((read.next::<u32>()?, read.next::<String>()?))
+        };
+        assert_eq!(read(&written.params, &[]), Ok((7, "x".to_owned())));
+        let why = |params: &[u8]| read(params, &[]).unwrap_err();
+        assert_eq!(why(&[]), "argument 1 cannot be read as u32: it is missing");
+        assert!(why(&written.params[..3]).ends_with("its length is missing"));
+        assert!(why(&written.params[..5]).ends_with("its bytes are missing"));
+        assert!(why(&written.params[..6]).starts_with("argument 2 cannot be read as alloc::string::String"));
+        assert!(why(&[VALUE]).ends_with("its value is missing"));
+        assert!(why(&[LIST, 1, 0, 0, 0]).ends_with("some of its values are missing"));
+        assert!(why(&[9]).ends_with("no known kind"));
+        let mut swapped = Written::default();
+        Arguments::write(("x".to_owned(), 7u32), &mut swapped).unwrap();
+        assert!(
+            why(&swapped.params).starts_with("argument 1 cannot be read as u32: "),
+            "{}",
+            why(&swapped.params)
+        );
+    }
+
+    #[test]
+    fn what_is_large_goes_by_itself() {
+        let mut written = Written::default();
+        Arguments::write((vec![3u8; PLAIN_BYTES_MAX + 1], 1u8), &mut written).unwrap();
+        assert!(written.params.len() < 10);
+        let [Given::Put(value)] = &written.given[..] else { panic!("one value") };
+        let values = [value.contiguous_bytes().unwrap()];
+        let call = ValuesCall { params: &written.params, values: &values };
+        let mut read = Read::new(&call);
+        assert_eq!(read.next::<Vec<u8>>().unwrap().len(), PLAIN_BYTES_MAX + 1);
+        assert_eq!(read.next::<u8>(), Ok(1));
+    }
+}
