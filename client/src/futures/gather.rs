@@ -3,7 +3,7 @@
 //! Must not know where values are.
 
 use super::future::{Bytes, Future, decoded};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use serde::de::DeserializeOwned;
 use std::borrow::Borrow;
 use std::sync::Arc;
@@ -42,7 +42,8 @@ where
     for (i, bytes) in arrivals {
         values[i] = Some(decoded(bytes)?);
     }
-    Ok(values.into_iter().map(|value| value.expect("each future has answered")).collect())
+    let missing = || Error::Cluster("the session ended before all values were here".into());
+    values.into_iter().map(|value| value.ok_or_else(missing)).collect()
 }
 
 /// How many futures are waited for.

@@ -216,7 +216,7 @@ where
     let mut call = Written::default();
     args.write(&mut call)?;
     let Some(session) = on.filter(|_| !runs_tasks()) else {
-        return Ok(at_once(&kernel, 0, (&call.params, &call.given))?);
+        return at_once(&kernel, 0, (&call.params, &call.given));
     };
     let future = session.desk().submit(session, kernel, call)?;
     if session.desk().is_full() {

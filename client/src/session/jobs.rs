@@ -70,6 +70,9 @@ struct Entry {
     unnoted: Option<Arc<Program>>,
 }
 
+/// What is kept of a job: its plan, its literals by their names, and who takes in its news.
+type OfJob = (Arc<Plan>, BTreeMap<u64, Arc<Literal>>, Arc<dyn Audience>);
+
 /// The table of jobs that are not released.
 pub(crate) struct Jobs {
     /// Locked before the table.
@@ -179,7 +182,7 @@ impl Jobs {
     fn send(
         self: &Arc<Self>,
         program: &Arc<Program>,
-        (plan, literals, audience): (Arc<Plan>, BTreeMap<u64, Arc<Literal>>, Arc<dyn Audience>),
+        (plan, literals, audience): OfJob,
     ) -> Result<(JobId, ClientLink)> {
         let mut line = self.line();
         loop {

@@ -320,14 +320,14 @@ impl Scheduler {
     /// before they would begin where they are.
     fn steal_ready(&mut self, thief: WorkerId) -> bool {
         let queues = self.workers.iter().filter(|(w, s)| **w != thief && !s.ready.is_empty());
-        let Some((_, Reverse(victim))) = queues.map(|(w, s)| (s.load_us(), Reverse(*w))).max() else {
+        let Some((_, Reverse(victim))) = queues.map(|(w, s)| (s.wait_us(), Reverse(*w))).max() else {
             return false;
         };
         let v = &self.workers[&victim];
-        if v.load_us() < self.limits.steal_us_min {
+        if v.wait_us() < self.limits.steal_us_min {
             return false;
         }
-        let mut left_us = v.load_us();
+        let mut left_us = v.wait_us();
         let n = v.ready.len().div_ceil(2).min(self.room(thief, self.limits.task_us_guess) as usize);
         let mut keys: Vec<_> = v.ready.iter().rev().take(n).copied().collect();
         keys.retain(|&(job, Reverse(stage), chunk)| {
@@ -353,7 +353,7 @@ impl Scheduler {
         for thief in idle {
             let busy =
                 self.workers.iter().filter(|(_, s)| s.revoking.is_none() && s.leased > s.hello.threads);
-            let Some((load, Reverse(victim))) = busy.map(|(w, s)| (s.load_us(), Reverse(*w))).max() else {
+            let Some((load, Reverse(victim))) = busy.map(|(w, s)| (s.wait_us(), Reverse(*w))).max() else {
                 return;
             };
             if load < self.limits.steal_us_min {

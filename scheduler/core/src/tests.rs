@@ -1073,3 +1073,26 @@ fn a_job_that_reads_values_of_another_that_failed_is_told_which() {
     let actions = case.report(0, measured(of_second, &[9]));
     assert!(updates(&actions).iter().any(|u| matches!(u, Update::Done { .. })), "{actions:?}");
 }
+
+#[test]
+fn what_waits_behind_a_task_that_takes_long_is_given_to_an_idle_worker() {
+    let limits = Limits { steal_us_min: 1_000_000, ..Limits::default() };
+    let mut case = Case { scheduler: Scheduler::new(limits), now_us: 0 };
+    case.event(Event::WorkerJoined { worker: WorkerId(0), hello: hello("w0", 1, 1_000_000) });
+    let actions = case.submit(0, &[calls(&[], &[&[], &[], &[], &[]])]);
+    let (lease, granted) = leases(&actions, 0)[0].clone();
+    // They are short, as far as is known.
+    let first = TaskRange { chunks: 0..1, ..granted.clone() };
+    case.report(0, measured(&(lease, first), &[1]));
+    let actions = case.event(Event::WorkerJoined { worker: WorkerId(1), hello: hello("w1", 1, 1_000_000) });
+    let revoked = |actions: &[Action]| {
+        let told = actions.iter().filter_map(|a| match a {
+            Action::Tell { instructions, .. } => Some(instructions),
+            _ => None,
+        });
+        told.flatten().any(|i| matches!(i, Instruction::Revoke { .. }))
+    };
+    assert!(!revoked(&actions), "{actions:?}");
+    let actions = case.report(0, Report::Threads { stuck: 0, longest_us: 2_000_000 });
+    assert!(revoked(&actions), "{actions:?}");
+}

@@ -87,6 +87,11 @@ impl WorkerState {
         (self.leased_us + self.ready_us) / self.threads()
     }
 
+    /// The same for one whose threads may be at longer tasks than was estimated, as it last said.
+    pub fn wait_us(&self) -> u64 {
+        self.load_us() + self.longest_us / self.threads()
+    }
+
     pub fn dequeue(&mut self, key: TaskKey, est_us: u64) {
         if self.ready.remove(&ready_key(key)) {
             self.ready_us = if self.ready.is_empty() { 0 } else { self.ready_us.saturating_sub(est_us) };
