@@ -372,7 +372,7 @@ fn a_cancelled_future_gives_nothing() {
     let then = session.submit(add, (&sent, 1)).unwrap();
     sent.cancel();
     assert!(cancelled(gather([&sent]).unwrap_err()));
-    assert_eq!(then.result().unwrap(), 4);
+    assert_eq!(then.result().expect("nothing fails within the task"), 4);
 }
 
 /// Submits tasks and waits for them, as a task.
@@ -380,15 +380,24 @@ fn nested(n: u64) -> u64 {
     if n < 2 {
         return n;
     }
-    let parts = [n - 1, n - 2].map(|n| tilework::submit(nested, (n,)).unwrap());
-    let mapped = gather(tilework::map(|x: u64| x, &parts).unwrap()).unwrap();
-    let put = tilework::scatter(mapped).unwrap();
+    let parts =
+        [n - 1, n - 2].map(|n| tilework::submit(nested, (n,)).expect("nothing fails within the task"));
+    let mapped = gather(tilework::map(|x: u64| x, &parts).expect("nothing fails within the task"))
+        .expect("nothing fails within the task");
+    let put = tilework::scatter(mapped).expect("nothing fails within the task");
     let session = Session::started();
-    assert!(as_completed(&parts).unwrap().count() == 2);
+    assert!(as_completed(&parts).expect("nothing fails within the task").count() == 2);
     let sum = |all: Vec<u64>| all.iter().sum::<u64>();
     match session {
-        Some(session) => session.submit(sum, (put,)).unwrap().result().unwrap(),
-        None => tilework::submit(sum, (put,)).unwrap().result().unwrap(),
+        Some(session) => session
+            .submit(sum, (put,))
+            .expect("nothing fails within the task")
+            .result()
+            .expect("nothing fails within the task"),
+        None => tilework::submit(sum, (put,))
+            .expect("nothing fails within the task")
+            .result()
+            .expect("nothing fails within the task"),
     }
 }
 
@@ -411,11 +420,12 @@ fn waits_for_what_is_outside(_: u8) -> String {
     use std::sync::OnceLock;
     static OUTSIDE: OnceLock<Future<i64>> = OnceLock::new();
     if let Some(future) = OUTSIDE.get() {
-        return future.result().unwrap_err().to_string();
+        return future.result().expect_err("nobody waits within a task").to_string();
     }
     let session = embedded(1, 1);
-    OUTSIDE.get_or_init(|| session.submit(add, (1, 2)).unwrap());
-    session.submit(waits_for_what_is_outside, (1,)).unwrap().result().unwrap()
+    OUTSIDE.get_or_init(|| session.submit(add, (1, 2)).expect("a task is submitted"));
+    let future = session.submit(waits_for_what_is_outside, (1,)).expect("a task is submitted");
+    future.result().expect("it gives the error's text")
 }
 
 #[test]
