@@ -88,12 +88,14 @@ impl Scheduler {
         if w.leased >= enough || (w.bytes_committed >= self.root_bytes_max(worker) && !force) {
             return false;
         }
-        let open = |(id, j): &(&JobId, &mut Job)| {
+        let open = |(id, j): &(&JobId, &Job)| {
             let more = w.puts(**id).tasks < enough;
-            more && j.roots.n_left() > 0 && !j.roots.unshared() && j.roots_for(&w.hello)
+            more && j.roots.n_left() > 0 && j.roots_for(&w.hello)
         };
-        for (_, job) in self.jobs.iter_mut().filter(open) {
-            job.roots.rob(worker);
+        let ids: Vec<JobId> = self.jobs.iter().filter(open).map(|(id, _)| *id).collect();
+        for id in ids {
+            self.share_out(id);
+            self.jobs.get_mut(&id).expect("a job with roots").roots.rob(worker);
         }
         self.lease_roots(worker, force)
     }
@@ -240,9 +242,7 @@ impl Scheduler {
         };
         let ids: Vec<JobId> = self.jobs.iter().filter(|(id, j)| open(**id, j)).map(|(id, _)| *id).collect();
         for id in ids {
-            if self.jobs[&id].roots.unshared() {
-                self.share_out(id);
-            }
+            self.share_out(id);
             if self.lease_roots_of(id, worker, force) {
                 return true;
             }
@@ -250,8 +250,12 @@ impl Scheduler {
         false
     }
 
+    /// Gives each worker its block of a job's roots, unless that was done.
     fn share_out(&mut self, id: JobId) {
         let job = &self.jobs[&id];
+        if !job.roots.unshared() {
+            return;
+        }
         let takers = self.workers.iter().filter(|(_, w)| !w.leaving && job.roots_for(&w.hello));
         let takers: Vec<(WorkerId, u64)> = takers.map(|(id, w)| (*id, u64::from(w.hello.threads))).collect();
         self.jobs.get_mut(&id).expect("a job with roots").roots.share_out(&takers);
