@@ -19,7 +19,7 @@ impl Scheduler {
     /// Notes which jobs wait for a worker, and where it is time to judge fails those that have waited too long; whether
     /// there were any.
     pub(crate) fn find_alone(&mut self, judges: bool) -> bool {
-        let somebody = self.workers.values().any(|w| !w.leaving);
+        let somebody = self.somebody_stays();
         let resting = self.leases.is_empty() && self.n_ready == 0 && self.publishing.is_empty();
         let resting = resting && self.withdrawing.is_empty();
         if somebody && !resting && self.unplaced.is_empty() && self.alone.is_empty() {

@@ -12,6 +12,7 @@ mod clock;
 mod dispatch;
 mod event;
 mod failures;
+mod index;
 mod job;
 mod lifecycle;
 mod limits;
