@@ -75,6 +75,9 @@ pub enum Command {
     /// End jobs by their numbers, whoever submitted them. Their clients get an error that says who did it.
     #[command(after_help = "Example:\n  tilework jobs\n  tilework cancel 3")]
     Cancel(CancelArgs),
+    /// Take names away from what programs have published; it goes from the workers once no program has it.
+    #[command(after_help = "Example:\n  tilework jobs\n  tilework unpublish climatology")]
+    Unpublish(UnpublishArgs),
     /// End the scheduler, and with it the workers and all jobs.
     Stop(StateArgs),
     /// Print the version.
@@ -116,6 +119,17 @@ pub struct CancelArgs {
     /// The jobs' numbers, as `tilework jobs` shows them.
     #[arg(required = true, value_name = "JOB")]
     pub jobs: Vec<u64>,
+    /// The cluster's connection file.
+    #[arg(long, value_name = "FILE")]
+    pub connection_file: Option<String>,
+}
+
+/// Of names.
+#[derive(Args, Debug)]
+pub struct UnpublishArgs {
+    /// The names, as `tilework jobs` shows them.
+    #[arg(required = true, value_name = "NAME")]
+    pub names: Vec<String>,
     /// The cluster's connection file.
     #[arg(long, value_name = "FILE")]
     pub connection_file: Option<String>,
@@ -230,6 +244,7 @@ impl Command {
                 vec![("connection-file", &a.connection_file)]
             }
             Command::Cancel(a) => vec![("connection-file", &a.connection_file)],
+            Command::Unpublish(a) => vec![("connection-file", &a.connection_file)],
             Command::Stop(a) => vec![("connection-file", &a.connection_file)],
             Command::Version | Command::Config(_) => vec![],
         };

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use tilework_cluster::connection::ConnectionFile;
 use tilework_cluster::signals::{shutdown_signal, told_to_end};
 use tilework_cluster::who::Who;
-use tilework_scheduler::remote::Monitor;
+use tilework_scheduler::remote::{self, Monitor};
 use tilework_scheduler::{JobNumber, Limits, RunError};
 use tilework_worker::process::{Successor, WorkerProcess};
 
@@ -135,6 +135,16 @@ pub async fn cancel(settings: &Settings, jobs: &[u64], output: &Output) -> anyho
     }
     if !missing.is_empty() {
         bail!("no job {}; `tilework jobs` lists those that there are", missing.join(", "));
+    }
+    Ok(())
+}
+
+/// Takes names away.
+pub async fn unpublish(settings: &Settings, names: &[String], output: &Output) -> anyhow::Result<()> {
+    let file = ConnectionFile::read(&settings.connection_file()?)?;
+    for name in names {
+        remote::unpublish(&file, name, ANSWER_TIMEOUT).await??;
+        output.say(format!("'{name}' is unpublished"), &json!({ "unpublished": name }));
     }
     Ok(())
 }

@@ -48,6 +48,7 @@ fn run(cli: Cli) -> anyhow::Result<()> {
             runtime()?.block_on(commands::look(&settings, Page::Workers, a.watch, &output))
         }
         Command::Cancel(a) => runtime()?.block_on(commands::cancel(&settings, &a.jobs, &output)),
+        Command::Unpublish(a) => runtime()?.block_on(commands::unpublish(&settings, &a.names, &output)),
         Command::Stop(_) => runtime()?.block_on(commands::stop(&settings, &output)),
         Command::Version => {
             output.version();

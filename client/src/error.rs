@@ -69,6 +69,9 @@ pub enum Error {
     /// An own task, or its value.
     #[error(transparent)]
     Future(#[from] crate::futures::FutureError),
+    /// A name under which something is kept, or is not.
+    #[error(transparent)]
+    Name(#[from] crate::names::NameError),
     /// Something that this program was built without.
     #[error(
         "{what} needs the feature `{feature}` of the crate tilework, which this program was built without"

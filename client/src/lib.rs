@@ -26,6 +26,7 @@ mod explain;
 mod futures;
 pub mod io;
 mod literal;
+mod names;
 pub mod prelude;
 pub mod random;
 #[cfg(feature = "cluster")]
@@ -58,6 +59,7 @@ pub use futures::{
     Argument, Arguments, AsCompleted, Awaited, Future, FutureError, TaskFn, Waited, When, as_completed,
     gather, map, map_with, scatter, scatter_all, submit, try_map, try_submit, wait,
 };
+pub use names::{NameError, Named, Publish, Published};
 /// The ndarray whose types this crate takes and returns.
 pub use ndarray;
 #[doc(no_inline)]

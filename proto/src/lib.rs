@@ -12,6 +12,7 @@ pub mod convert;
 pub mod fragment;
 pub mod limits;
 pub mod message;
+pub mod names;
 #[cfg(feature = "wire")]
 pub mod pump;
 pub mod session;
@@ -30,4 +31,5 @@ pub use convert::{DecodeError, Wire, decode, encode, encoded_len};
 pub use fragment::{Assembler, split};
 pub use limits::TooLarge;
 pub use message::{FromClient, FromWorker, ToClient, ToWorker};
+pub use names::{NameAnswer, NameError, NameRequest, Named};
 pub use session::{ClientLink, ClientSession, LinkError, WorkerLink, WorkerSession};

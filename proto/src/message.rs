@@ -2,6 +2,7 @@
 //!
 //! Owns the four closed lists of what one side can say to the other. Must not know transports.
 
+use crate::names::{NameAnswer, NameError, NameRequest};
 use std::sync::Arc;
 use tilework_expr::Program;
 use tilework_plan::{
@@ -55,6 +56,13 @@ pub enum FromClient {
     },
     /// The outputs of a job are needed no more.
     Release(JobId),
+    /// It asks about results that are kept under a name.
+    Named {
+        /// Its number for this, which the answer repeats.
+        ticket: u64,
+        /// What it asks.
+        request: NameRequest,
+    },
     /// A literal's chunk could not be put to the worker that waits for it, though it was tried again.
     PutFailed {
         /// The grant under which it was asked for.
@@ -77,6 +85,13 @@ pub enum ToClient {
         job: JobId,
         /// The news.
         update: Update,
+    },
+    /// What it asked about names.
+    Named {
+        /// Its number for that.
+        ticket: u64,
+        /// The answer.
+        answer: Result<NameAnswer, NameError>,
     },
     /// The scheduler ends the connection, and why. Last.
     Closing(String),

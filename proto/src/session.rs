@@ -4,6 +4,7 @@
 //! the scheduler's handle (in process) and the gRPC links.
 
 use crate::limits::{ASSEMBLED_BYTES_MAX, TooLarge};
+use crate::names::NameRequest;
 use crate::{FromClient, FromWorker, ToClient, ToWorker};
 use std::fmt;
 use std::future::Future;
@@ -174,6 +175,14 @@ impl ClientLink {
     pub async fn put_failed(&self, lease: LeaseId, task: TaskKey, why: String) -> Result<(), LinkError> {
         let failed = FromClient::PutFailed { lease, task, why };
         self.requests.send(failed).await.map_err(|_| LinkError::Closed)
+    }
+
+    /// Asks about results that are kept under a name; the answer repeats `ticket` ([`ToClient::Named`]).
+    ///
+    /// # Errors
+    /// [`LinkError::Closed`].
+    pub async fn ask(&self, ticket: u64, request: NameRequest) -> Result<(), LinkError> {
+        self.requests.send(FromClient::Named { ticket, request }).await.map_err(|_| LinkError::Closed)
     }
 
     /// [`ClientLink::release`] for destructors: does not wait, and hands the job back where the queue is full.

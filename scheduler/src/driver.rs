@@ -4,6 +4,7 @@
 //! one whose queue is full is disconnected.
 
 use crate::Transport;
+use crate::catalog::Catalog;
 use crate::journal::Journal;
 use crate::leases::Leases;
 use crate::planner::{Planned, Planner};
@@ -12,11 +13,11 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 use tilework_plan::{ClientId, ClusterState, Hello, JobId, JobNumber, Update, WorkerId};
 use tilework_proto::session::{UPDATE_QUEUE_MAX, client_of};
-use tilework_proto::{FromClient, FromWorker, ToClient, ToWorker};
+use tilework_proto::{FromClient, FromWorker, NameAnswer, NameError, NameRequest, ToClient, ToWorker};
 use tilework_scheduler_core::{Action, Event, Scheduler};
 use tokio::sync::mpsc::{self, error::TrySendError};
 use tokio::sync::oneshot;
-use tracing::{debug, warn};
+use tracing::{debug, info, warn};
 
 /// Held as long as a session is wanted: dropping it ends the forwarding of what comes from the other side.
 pub(crate) type Line = oneshot::Sender<()>;
@@ -96,6 +97,7 @@ struct Driver {
     journal: Journal,
     leases: Leases,
     works: Works,
+    catalog: Catalog,
 }
 
 /// Runs until [`Post::Stop`], or until nobody can post any more.
@@ -111,6 +113,7 @@ pub(crate) async fn drive(core: Scheduler, mut posts: mpsc::Receiver<Post>, tran
         journal: Journal::default(),
         leases: Leases::drawn(),
         works: Works::default(),
+        catalog: Catalog::default(),
     };
     let stopped_by = loop {
         let wake = driver.core.next_wake_us().map(|us| driver.started + Duration::from_micros(us));
@@ -176,7 +179,7 @@ impl Driver {
             // The asker may have gone; that is its business.
             Post::State(reply) => {
                 let mut state = self.core.state(self.now_us());
-                self.works.describe(&mut state);
+                self.works.describe(&mut state, &self.catalog);
                 drop(reply.send(state));
             }
             Post::Cancel { number, by, reply } => {
@@ -227,6 +230,10 @@ impl Driver {
                 let lease = self.leases.revealed(lease);
                 self.handle(Event::PutFailed { lease, task, why });
             }
+            Ok(FromClient::Named { ticket, request }) => {
+                let answer = self.answer(client, request);
+                self.tell_client(client, ToClient::Named { ticket, answer });
+            }
             Ok(FromClient::Hello(hello)) if !line.introduced => {
                 line.introduced = true;
                 self.journal.client_joined(client, hello.clone());
@@ -236,6 +243,30 @@ impl Driver {
                 self.close_client(client, "a second hello on one connection".into());
             }
             Err(why) => self.close_client(client, why),
+        }
+    }
+
+    /// What is asked about names.
+    fn answer(&mut self, client: ClientId, request: NameRequest) -> Result<NameAnswer, NameError> {
+        match request {
+            NameRequest::Publish { job, name, program } => {
+                if client_of(job).0 != client || !self.core.can_be_published(job) {
+                    return Err(NameError::Refused("it is no result that this client holds".to_owned()));
+                }
+                let by = self.journal.client(client);
+                self.catalog.publish(job, name.clone(), (program, by.clone()))?;
+                info!("{by} published '{name}'");
+                self.handle(Event::JobPublished { job });
+                Ok(NameAnswer::Done)
+            }
+            NameRequest::Get(name) => self.catalog.get(&name).map(NameAnswer::Found),
+            NameRequest::List => Ok(NameAnswer::All(self.catalog.all())),
+            NameRequest::Unpublish(name) => {
+                let job = self.catalog.unpublish(&name)?;
+                info!("{} unpublished '{name}'", self.journal.client(client));
+                self.handle(Event::JobUnpublished { job });
+                Ok(NameAnswer::Done)
+            }
         }
     }
 
@@ -296,6 +327,11 @@ impl Driver {
             Action::Update { job, update } => self.update(job, self.leases.update(update)),
             Action::Disconnect { worker, why } => self.close_worker(worker, why, ToWorker::Closing),
             Action::Refuse { worker, why } => self.close_worker(worker, why, ToWorker::Refused),
+            Action::Unpublished { job, why } => {
+                let name = self.catalog.name_of(job).unwrap_or_default();
+                warn!(name, %why, "what was published is lost");
+                self.catalog.lose(job, &why);
+            }
             Action::Forget(job) => {
                 if let Some(work) = self.works.remove(job).filter(Work::is_large) {
                     drop_elsewhere(work);
@@ -332,7 +368,12 @@ impl Driver {
         if is_progress && line.updates.capacity() < UPDATE_QUEUE_MAX / 2 {
             return; // the next one says the same and more
         }
-        let message = match self.transport.carry(ToClient::Update { job, update }) {
+        self.tell_client(client, ToClient::Update { job, update });
+    }
+
+    fn tell_client(&mut self, client: ClientId, message: ToClient) {
+        let Some(line) = self.clients.get(&client) else { return };
+        let message = match self.transport.carry(message) {
             Ok(message) => message,
             Err(why) => return self.close_client(client, why),
         };

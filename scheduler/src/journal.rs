@@ -51,6 +51,11 @@ impl Journal {
         }
     }
 
+    /// A client, in words.
+    pub fn client(&self, client: ClientId) -> String {
+        self.clients.get(&client).map_or_else(|| format!("client {}", client.0), ToString::to_string)
+    }
+
     /// A job began; `title` is asked only if somebody will read it.
     pub fn job_began(
         &mut self,

@@ -8,6 +8,7 @@
 //! - [`grpc`] serves the same over TLS; [`remote`] is a client's end of it.
 //! - [`run`] is the whole life of a scheduler process.
 
+mod catalog;
 mod driver;
 #[cfg(feature = "grpc")]
 pub mod grpc;

@@ -13,7 +13,9 @@ use tilework_proto::limits::MESSAGE_BYTES_MAX;
 use tilework_proto::pump::{InEnd, OUTBOUND_MAX, pump_in, pump_out};
 use tilework_proto::session::{REQUEST_QUEUE_MAX, UPDATE_QUEUE_MAX};
 use tilework_proto::wire::scheduler_client::SchedulerClient;
-use tilework_proto::{ClientLink, ClientSession, FromClient, LinkError, ToClient, Wire, wire};
+use tilework_proto::{
+    ClientLink, ClientSession, FromClient, LinkError, NameError, NameRequest, ToClient, Wire, wire,
+};
 use tokio::sync::mpsc;
 use tokio_stream::StreamExt;
 use tokio_stream::wrappers::ReceiverStream;
@@ -75,6 +77,31 @@ pub async fn session(file: &ConnectionFile, timeout: Duration) -> Result<ClientS
     let link = ClientLink::new(number, requests, Some(tilework_proto::encoded_len));
     link.introduce(this_client());
     Ok(ClientSession { link, updates })
+}
+
+/// Takes a name away from what is kept under it on the cluster of a connection file; the outer error is about the
+/// cluster, the inner one about the name.
+///
+/// # Errors
+/// As [`session`]; [`LinkError::Closed`] where the scheduler ends meanwhile.
+///
+/// # Panics
+/// Outside of a tokio runtime.
+pub async fn unpublish(
+    file: &ConnectionFile,
+    name: &str,
+    timeout: Duration,
+) -> Result<Result<(), NameError>, LinkError> {
+    let ClientSession { link, mut updates } = session(file, timeout).await?;
+    link.ask(0, NameRequest::Unpublish(name.to_owned())).await?;
+    loop {
+        match updates.recv().await {
+            Some(ToClient::Named { answer, .. }) => return Ok(answer.map(drop)),
+            Some(ToClient::Closing(why)) => return Err(LinkError::Unreachable(why)),
+            Some(_) => {}
+            None => return Err(LinkError::Closed),
+        }
+    }
 }
 
 /// The cluster of a connection file as it is now.

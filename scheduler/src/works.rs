@@ -3,6 +3,7 @@
 //!
 //! Owns programs as long as anybody may be told of them. Must not know what becomes of their tasks.
 
+use crate::catalog::Catalog;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use tilework_expr::{Lowered, Program};
@@ -70,12 +71,16 @@ impl Works {
         self.jobs.get(&job)?.lowered.as_ref().map(|lowered| lowered.title())
     }
 
-    /// Says of each job and stage of a picture what it computes.
-    pub fn describe(&self, state: &mut ClusterState) {
+    /// Says of each job and stage of a picture what it computes, and under which name it is kept.
+    pub fn describe(&self, state: &mut ClusterState, catalog: &Catalog) {
         for job in &mut state.jobs {
-            let work = self.numbers.get(&job.number).and_then(|id| self.jobs.get(id));
+            let id = self.numbers.get(&job.number);
+            let work = id.and_then(|id| self.jobs.get(id));
             let Some(lowered) = work.and_then(|work| work.lowered.as_ref()) else { continue };
-            job.title = lowered.title();
+            job.title = match id.and_then(|id| catalog.name_of(*id)) {
+                Some(name) => format!("published as '{name}': {}", lowered.title()),
+                None => lowered.title(),
+            };
             job.stages.iter_mut().for_each(|stage| stage.operation = lowered.describe(stage.stage));
         }
     }

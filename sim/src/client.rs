@@ -313,14 +313,38 @@ impl World {
         here.then(|| node.held(key)).flatten()
     }
 
+    /// Whether jobs are yet to be submitted that may read a job's outputs.
+    fn is_unread(&self, id: JobId) -> bool {
+        let mut later = self.jobs.iter().skip(id.0 as usize + 1);
+        later.any(|j| !j.submitted && !j.is_over())
+    }
+
+    /// The client lets go of what others are still to read: it is kept under a name.
+    fn publish(&mut self, id: JobId) {
+        self.counts.add(Fault::Published);
+        self.client_sends(Event::JobPublished { job: id });
+        self.jobs[id.0 as usize].released = true;
+        self.client_sends(Event::JobReleased { job: id });
+        self.unpublish(id);
+    }
+
+    /// What is published is so no more, unless some are yet to read it.
+    pub(crate) fn unpublish(&mut self, id: JobId) {
+        if self.is_unread(id) {
+            let at = self.now_us + 10_000;
+            return self.at(at, Ev::Unpublish(id));
+        }
+        self.client_sends(Event::JobUnpublished { job: id });
+    }
+
     /// The client lets go: after having read (`n_done`), or at once.
     pub(crate) fn client_releases(&mut self, id: JobId, n_done: Option<u64>) {
         self.check_holdings();
-        let unread = self.jobs.iter().enumerate().any(|(i, j)| {
-            // Results are not let go before those were submitted that read them.
-            i > id.0 as usize && !j.submitted && !j.is_over()
-        });
+        let unread = self.is_unread(id);
         if n_done.is_some() && unread {
+            if self.rng.one_in(8) && self.scheduler.can_be_published(id) {
+                return self.publish(id);
+            }
             let at = self.now_us + 10_000;
             return self.at(at, Ev::ClientReleases { job: id, n_done });
         }

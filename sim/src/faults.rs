@@ -54,11 +54,12 @@ pub enum Fault {
     Replaced,
     FailedAlone,
     FailedWithInput,
+    Published,
 }
 
 impl Fault {
     /// Every kind.
-    pub const ALL: [Fault; 46] = {
+    pub const ALL: [Fault; 47] = {
         use Fault::*;
         [
             Killed,
@@ -107,6 +108,7 @@ impl Fault {
             Replaced,
             FailedAlone,
             FailedWithInput,
+            Published,
         ]
     };
 
@@ -160,6 +162,7 @@ impl Fault {
             Fault::Replaced => "worker with lost threads replaced",
             Fault::FailedAlone => "task failed alone",
             Fault::FailedWithInput => "task failed with what it reads",
+            Fault::Published => "outputs published, and let go",
         }
     }
 }

@@ -63,6 +63,8 @@ impl Planted {
             S::AnnouncementGoesOn,
             S::LossUnheard,
             S::PutsFillTheQueue,
+            S::PublicationIgnored,
+            S::PublicationKept,
         ];
         let w = [
             W::RevokeLosesTasks,

@@ -89,6 +89,8 @@ pub(crate) enum Ev {
         job: JobId,
         n_done: Option<u64>,
     },
+    /// What a job made was published, and is to be so no more once all that may read it was submitted.
+    Unpublish(JobId),
     TickScheduler,
     TickWorker {
         node: usize,
@@ -109,7 +111,10 @@ impl Ev {
 
     /// Whether chunks may come or go by it.
     fn is_moving(&self) -> bool {
-        let others = matches!(self, Ev::Submit(_) | Ev::ReadEnds { .. } | Ev::ClientReleases { .. });
+        let others = matches!(
+            self,
+            Ev::Submit(_) | Ev::ReadEnds { .. } | Ev::ClientReleases { .. } | Ev::Unpublish(_)
+        );
         !self.is_tick() && !others && !matches!(self, Ev::SchedulerWakes)
     }
 }
@@ -385,6 +390,7 @@ impl World {
             Ev::ReadEnds { job, get, from, key } => self.read_ends(job, get, from, key),
             Ev::TickClient { job } => self.client_gathers(job, client::Event::Tick),
             Ev::ClientReleases { job, n_done } => self.client_releases(job, n_done),
+            Ev::Unpublish(job) => self.unpublish(job),
             Ev::TickWorker { node } => {
                 if self.nodes[node].tick_at_us <= self.now_us {
                     self.nodes[node].tick_at_us = u64::MAX;
@@ -423,6 +429,7 @@ impl World {
                 matches!(&action, scheduler::Action::Disconnect { why, .. } if why.contains("heard"));
             match action {
                 scheduler::Action::Tell { worker, instructions } => self.tell(worker, instructions),
+                scheduler::Action::Unpublished { job, .. } => self.jobs[job.0 as usize].failed_there = true,
                 scheduler::Action::Update { job, update } => {
                     self.check_deaths(&update);
                     self.jobs[job.0 as usize].failed_there |= matches!(update, Update::Failed(_));

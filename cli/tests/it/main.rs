@@ -5,6 +5,7 @@
 mod clock;
 mod examples;
 mod lines;
+mod names;
 mod own;
 
 use std::io::{BufRead, BufReader, Read};

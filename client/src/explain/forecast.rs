@@ -267,6 +267,7 @@ impl Run {
             }
             | scheduler::Action::Disconnect { .. }
             | scheduler::Action::Refuse { .. }
+            | scheduler::Action::Unpublished { .. }
             | scheduler::Action::Forget(_)
             | scheduler::Action::Began { .. }
             | scheduler::Action::Ended { .. } => {}

@@ -6,6 +6,7 @@ use super::board::Board;
 use super::data::{DataPlane, Holder, Upload};
 use super::fetch;
 use super::line::{Line, Reconnect};
+use super::names::Asked;
 use super::processes::Processes;
 use super::progress::Progress;
 use super::wait::wait_for;
@@ -79,6 +80,7 @@ pub(crate) struct Jobs {
     line: Mutex<Line>,
     data: Arc<dyn DataPlane>,
     table: Mutex<BTreeMap<JobId, Entry>>,
+    pub(super) asked: Asked,
     closed: Mutex<Option<String>>,
     n_tasks_done: AtomicU64,
     /// What the latest jobs took, oldest first.
@@ -100,6 +102,7 @@ impl Jobs {
             line: Mutex::new(Line::new(link, reconnect)),
             data,
             table: Mutex::default(),
+            asked: Asked::default(),
             closed: Mutex::new(None),
             n_tasks_done: AtomicU64::new(0),
             runs: Mutex::default(),
@@ -123,6 +126,7 @@ impl Jobs {
             let Some(jobs) = weak.upgrade() else { return };
             match message {
                 ToClient::Update { job, update } => jobs.take_in(job, update),
+                ToClient::Named { ticket, answer } => jobs.asked.answered(ticket, answer),
                 ToClient::Closing(reason) => why = reason,
                 _ => {}
             }
@@ -147,6 +151,7 @@ impl Jobs {
     fn close_all(&self, why: &str) {
         let open = std::mem::take(&mut *self.table.lock().unwrap_or_else(PoisonError::into_inner));
         open.values().for_each(|entry| entry.audience.close(why));
+        self.asked.close(why);
     }
 
     /// Submits a program. It is released when the returned job is dropped.
@@ -179,11 +184,24 @@ impl Jobs {
     }
 
     /// Sends a program to the scheduler, over a new connection where the one that there was is lost.
-    fn send(
+    fn send(self: &Arc<Self>, program: &Arc<Program>, of_job: OfJob) -> Result<(JobId, ClientLink)> {
+        let mut of_job = Some(of_job);
+        self.over_a_connection(|link| {
+            // The lock is held over the submission, so that no news of the job finds the table without it.
+            let mut table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
+            let id = wait_for(link.submit(Arc::clone(program)))?;
+            let (plan, literals, audience) = of_job.take().expect("a job is submitted once");
+            let unnoted = (!audience.is_waited_for()).then(|| Arc::clone(program));
+            table.insert(id, Entry { link: link.clone(), plan, literals, audience, unnoted });
+            Ok((id, link.clone()))
+        })
+    }
+
+    /// Sends something to the scheduler, again over a new connection where the one that there was is lost.
+    pub(super) fn over_a_connection<T>(
         self: &Arc<Self>,
-        program: &Arc<Program>,
-        (plan, literals, audience): OfJob,
-    ) -> Result<(JobId, ClientLink)> {
+        mut send: impl FnMut(&ClientLink) -> std::result::Result<T, LinkError>,
+    ) -> Result<T> {
         let mut line = self.line();
         loop {
             if let Some(why) = &*self.closed.lock().unwrap_or_else(PoisonError::into_inner) {
@@ -192,19 +210,10 @@ impl Jobs {
             if let Some(session) = line.renew()? {
                 self.listen(line.number(), session.updates)?;
             }
-            // The lock is held over the submission, so that no news of the job finds the table without it.
-            let mut table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
-            match wait_for(line.link.submit(Arc::clone(program))) {
-                Ok(id) => {
-                    let link = line.link.clone();
-                    let unnoted = (!audience.is_waited_for()).then(|| Arc::clone(program));
-                    let link_of_job = link.clone();
-                    table.insert(id, Entry { link: link_of_job, plan, literals, audience, unnoted });
-                    return Ok((id, link));
-                }
+            match send(&line.link) {
+                Ok(sent) => return Ok(sent),
                 // It is lost, and that has not been heard yet.
                 Err(LinkError::Closed) => {
-                    drop(table);
                     let number = line.number();
                     self.lose(&mut line, number, LOST);
                 }

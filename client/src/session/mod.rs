@@ -13,6 +13,7 @@ mod jobs;
 #[cfg(not(feature = "cluster"))]
 mod left_out;
 mod line;
+mod names;
 mod own;
 #[cfg(feature = "cluster")]
 mod processes;

@@ -4,6 +4,7 @@
 //! Owns [`Wire`] and [`DecodeError`]. Must not know streams.
 
 mod kernel;
+mod names;
 mod program;
 mod report;
 mod state;

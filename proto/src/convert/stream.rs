@@ -103,6 +103,7 @@ impl Wire for FromClient {
             }
             FromClient::Release(job) => Kind::Release(job.0),
             FromClient::Hello(hello) => Kind::Hello(hello.to_wire()),
+            FromClient::Named { ticket, request } => Kind::Named((*ticket, request.clone()).to_wire()),
             FromClient::PutFailed { lease, task, why } => {
                 Kind::PutFailed(wire::PutFailed { lease: lease.0, task: Some(task.to_wire()), why: cut(why) })
             }
@@ -119,6 +120,10 @@ impl Wire for FromClient {
             },
             Kind::Release(job) => FromClient::Release(JobId(job)),
             Kind::Hello(hello) => FromClient::Hello(ClientHello::from_wire(hello)?),
+            Kind::Named(named) => {
+                let (ticket, request) = Wire::from_wire(named)?;
+                FromClient::Named { ticket, request }
+            }
             Kind::PutFailed(p) => FromClient::PutFailed {
                 lease: LeaseId(p.lease),
                 task: required(p.task, "task")?,
@@ -139,6 +144,7 @@ impl Wire for ToClient {
             ToClient::Update { job, update } => {
                 Kind::Update(wire::JobUpdate { job: job.0, update: Some(update.to_wire()) })
             }
+            ToClient::Named { ticket, answer } => Kind::Named((*ticket, answer.clone()).to_wire()),
             ToClient::Closing(why) => Kind::Closing(cut(why)),
         };
         wire::ClientUpdate { kind: Some(kind) }
@@ -150,6 +156,10 @@ impl Wire for ToClient {
             Kind::Welcome(client) => ToClient::Welcome(ClientId(client)),
             Kind::Update(u) => {
                 ToClient::Update { job: JobId(u.job), update: required::<Update>(u.update, "update")? }
+            }
+            Kind::Named(named) => {
+                let (ticket, answer) = Wire::from_wire(named)?;
+                ToClient::Named { ticket, answer }
             }
             Kind::Closing(why) => ToClient::Closing(text("reason", why)?),
             Kind::Fragment(_) => return Err(FRAGMENT),

@@ -727,7 +727,7 @@ pub struct Fragment {
 /// From a client.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ClientMessage {
-    #[prost(oneof = "client_message::Kind", tags = "1, 2, 3, 4, 15")]
+    #[prost(oneof = "client_message::Kind", tags = "1, 2, 3, 4, 6, 15")]
     pub kind: ::core::option::Option<client_message::Kind>,
 }
 /// Nested message and enum types in `ClientMessage`.
@@ -745,6 +745,8 @@ pub mod client_message {
         /// A chunk that it could not put.
         #[prost(message, tag = "4")]
         PutFailed(super::PutFailed),
+        #[prost(message, tag = "6")]
+        Named(super::NameRequest),
         #[prost(message, tag = "15")]
         Fragment(super::Fragment),
     }
@@ -782,7 +784,7 @@ pub struct PutFailed {
 /// To a client.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ClientUpdate {
-    #[prost(oneof = "client_update::Kind", tags = "1, 2, 3, 15")]
+    #[prost(oneof = "client_update::Kind", tags = "1, 2, 3, 5, 15")]
     pub kind: ::core::option::Option<client_update::Kind>,
 }
 /// Nested message and enum types in `ClientUpdate`.
@@ -797,9 +799,129 @@ pub mod client_update {
         /// Last: why the scheduler ends the connection.
         #[prost(string, tag = "3")]
         Closing(::prost::alloc::string::String),
+        #[prost(message, tag = "5")]
+        Named(super::NameAnswer),
         #[prost(message, tag = "15")]
         Fragment(super::Fragment),
     }
+}
+/// About results that are kept under a name.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct NameRequest {
+    /// The client's number for it, which the answer repeats.
+    #[prost(uint64, tag = "1")]
+    pub ticket: u64,
+    #[prost(oneof = "name_request::Kind", tags = "2, 3, 4, 5")]
+    pub kind: ::core::option::Option<name_request::Kind>,
+}
+/// Nested message and enum types in `NameRequest`.
+pub mod name_request {
+    #[derive(Clone, PartialEq, ::prost::Oneof)]
+    pub enum Kind {
+        #[prost(message, tag = "2")]
+        Publish(super::Publish),
+        #[prost(string, tag = "3")]
+        Get(::prost::alloc::string::String),
+        #[prost(message, tag = "4")]
+        List(super::Empty),
+        #[prost(string, tag = "5")]
+        Unpublish(::prost::alloc::string::String),
+    }
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Publish {
+    /// One of the client's own.
+    #[prost(uint64, tag = "1")]
+    pub job: u64,
+    #[prost(string, tag = "2")]
+    pub name: ::prost::alloc::string::String,
+    /// What reads its outputs.
+    #[prost(message, optional, tag = "3")]
+    pub program: ::core::option::Option<Program>,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct NameAnswer {
+    #[prost(uint64, tag = "1")]
+    pub ticket: u64,
+    #[prost(oneof = "name_answer::Kind", tags = "2, 3, 4, 5")]
+    pub kind: ::core::option::Option<name_answer::Kind>,
+}
+/// Nested message and enum types in `NameAnswer`.
+pub mod name_answer {
+    #[derive(Clone, PartialEq, ::prost::Oneof)]
+    pub enum Kind {
+        #[prost(message, tag = "2")]
+        Done(super::Empty),
+        /// What reads it.
+        #[prost(message, tag = "3")]
+        Found(super::Program),
+        #[prost(message, tag = "4")]
+        All(super::AllNamed),
+        #[prost(message, tag = "5")]
+        Error(super::NameError),
+    }
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct AllNamed {
+    #[prost(message, repeated, tag = "1")]
+    pub all: ::prost::alloc::vec::Vec<Named>,
+}
+/// A result that is kept under a name.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Named {
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    /// What reads it.
+    #[prost(message, optional, tag = "2")]
+    pub program: ::core::option::Option<Program>,
+    /// Who published it, for people.
+    #[prost(string, tag = "3")]
+    pub by: ::prost::alloc::string::String,
+    /// For how long, in microseconds.
+    #[prost(uint64, tag = "4")]
+    pub age_us: u64,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct NameError {
+    #[prost(oneof = "name_error::Kind", tags = "1, 2, 3, 4")]
+    pub kind: ::core::option::Option<name_error::Kind>,
+}
+/// Nested message and enum types in `NameError`.
+pub mod name_error {
+    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
+    pub enum Kind {
+        #[prost(message, tag = "1")]
+        Taken(super::NameTaken),
+        #[prost(message, tag = "2")]
+        Unknown(super::NameUnknown),
+        #[prost(message, tag = "3")]
+        Lost(super::NameLost),
+        #[prost(string, tag = "4")]
+        Refused(::prost::alloc::string::String),
+    }
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct NameTaken {
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    /// By whom, for people.
+    #[prost(string, tag = "2")]
+    pub by: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct NameUnknown {
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    /// Those that there are.
+    #[prost(string, repeated, tag = "2")]
+    pub there: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct NameLost {
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub why: ::prost::alloc::string::String,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct JobUpdate {

@@ -8,7 +8,9 @@ use tilework_plan::{
     TaskRange, Update, WorkerId, WorkerSummary,
 };
 use tilework_proto::fragment::through_wire;
-use tilework_proto::{FromClient, FromWorker, ToClient, ToWorker, decode, encode};
+use tilework_proto::{
+    FromClient, FromWorker, NameAnswer, NameError, NameRequest, Named, ToClient, ToWorker, decode, encode,
+};
 
 fn keys() -> impl Strategy<Value = TaskKey> {
     any::<(u64, u32, u64)>().prop_map(|(j, s, c)| TaskKey {
@@ -297,7 +299,26 @@ proptest! {
     }
 
     #[test]
-    fn to_clients(update in updates(), job in any::<u64>(), c in any::<u64>(), why in ".*") {
+    fn to_clients(
+        (update, program) in (updates(), programs()),
+        (job, c) in any::<(u64, u64)>(),
+        (why, name) in (".*", "[a-zü]{1,9}"),
+    ) {
+        let there = vec![name.clone(), why.clone()];
+        let named = Named { name: name.clone(), program: program.clone(), by: why.clone(), age_us: job };
+        let answers = [
+            Ok(NameAnswer::Done),
+            Ok(NameAnswer::Found(program)),
+            Ok(NameAnswer::All(vec![named.clone(), named])),
+            Err(NameError::Taken { name: name.clone(), by: why.clone() }),
+            Err(NameError::Unknown { name: name.clone(), there }),
+            Err(NameError::Lost { name, why: why.clone() }),
+            Err(NameError::Refused(why.clone())),
+        ];
+        for answer in answers {
+            let message = ToClient::Named { ticket: c, answer };
+            prop_assert_eq!(through_wire(&message).unwrap(), message);
+        }
         for message in [
             ToClient::Update { job: JobId(job), update },
             ToClient::Welcome(ClientId(c)),
@@ -313,8 +334,14 @@ proptest! {
         job in any::<u64>(),
         hello in client_hellos(),
         (task, why) in (keys(), ".*"),
+        ticket in any::<u64>(),
     ) {
+        let named = |request| FromClient::Named { ticket, request };
         for message in [
+            named(NameRequest::Publish { job: JobId(job), name: why.clone(), program: program.clone() }),
+            named(NameRequest::Get(why.clone())),
+            named(NameRequest::List),
+            named(NameRequest::Unpublish(why.clone())),
             FromClient::Hello(hello),
             FromClient::Submit { job: JobId(job), program },
             FromClient::Release(JobId(job)),

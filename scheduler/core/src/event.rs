@@ -69,6 +69,18 @@ pub enum Event {
         /// Who, in words.
         by: String,
     },
+    /// The outputs of a job are kept under a name, whatever becomes of its client. See [`Scheduler::can_be_published`].
+    ///
+    /// [`Scheduler::can_be_published`]: crate::Scheduler::can_be_published
+    JobPublished {
+        /// The job.
+        job: JobId,
+    },
+    /// The outputs of a job are kept under a name no more.
+    JobUnpublished {
+        /// The job.
+        job: JobId,
+    },
     /// A client could not put a literal's chunk to the worker that waits for it, though it tried again.
     PutFailed {
         /// The grant under which it was asked for.
@@ -125,6 +137,13 @@ pub enum Action {
         worker: WorkerId,
         /// Why, in words for its log.
         why: String,
+    },
+    /// What was published cannot be had any more.
+    Unpublished {
+        /// The job.
+        job: JobId,
+        /// Why.
+        why: JobError,
     },
     /// Nobody will be told of this job again: what it is made of can go.
     Forget(JobId),

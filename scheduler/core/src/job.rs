@@ -51,6 +51,8 @@ pub(crate) struct Job {
     pub client: ClientId,
     /// Whether the client still wants its outputs.
     pub client_holds: bool,
+    /// Whether its outputs are kept under a name.
+    pub is_published: bool,
     pub plan: Arc<Plan>,
     pub stages: Vec<StageState>,
     /// The stages whose chunks are those of another job.
@@ -219,7 +221,7 @@ impl Job {
 
     /// Whether the output chunks must be kept.
     pub fn wanted(&self) -> bool {
-        self.client_holds || self.n_readers > 0
+        self.client_holds || self.is_published || self.n_readers > 0
     }
 
     /// Whether a stage's chunks are those of another job.
@@ -379,6 +381,7 @@ pub(crate) fn submit(
         number: JobNumber(0),
         client,
         client_holds: true,
+        is_published: false,
         plan,
         stages,
         aliases: aliases.into_iter().map(|(stage, ..)| stage).collect(),

@@ -17,6 +17,7 @@ mod job;
 mod lifecycle;
 mod limits;
 mod memory;
+mod named;
 mod order;
 mod place;
 mod prepared;

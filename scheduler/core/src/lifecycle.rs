@@ -107,11 +107,12 @@ impl Scheduler {
         }
     }
 
-    /// The client puts no more chunks of a job. Where jobs that read it need some, none of them can end.
+    /// The client puts no more chunks of a job. Where jobs that read it need some, none of them can end; nor is all of it
+    /// there for those that ask for it by its name.
     fn let_go(&mut self, id: JobId) {
         self.unsettled.insert(id);
         let job = &self.jobs[&id];
-        if job.finished || job.n_readers == 0 {
+        if job.finished || !job.wanted() {
             return;
         }
         let unput = |(i, s): &(usize, &StageState)| {
@@ -259,6 +260,10 @@ impl Scheduler {
             if std::mem::take(&mut job.client_holds) {
                 self.note_end(id, JobEnd::Failed(error.clone()));
                 self.update(id, Update::Failed(error.clone()));
+            }
+            let job = self.jobs.get_mut(&id).expect("the job that fails");
+            if std::mem::take(&mut job.is_published) {
+                self.actions.push(Action::Unpublished { job: id, why: error.clone() });
             }
             if matches!(error, JobError::Cancelled { .. }) && self.limits.plays(Bug::CancelledReadersLeft) {
                 self.drop_chunks(id);

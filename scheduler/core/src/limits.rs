@@ -164,4 +164,8 @@ pub enum Bug {
     LossUnheard,
     /// Chunks that clients are to put count as work that a worker has.
     PutsFillTheQueue,
+    /// What is published goes with its client.
+    PublicationIgnored,
+    /// What is published no more is kept.
+    PublicationKept,
 }

@@ -193,6 +193,8 @@ impl Scheduler {
             Event::JobSubmitted { job, client, prepared } => self.submit(job, client, prepared),
             Event::JobReleased { job } => self.release_job(job),
             Event::JobCancelled { job, by } => self.cancel(job, by),
+            Event::JobPublished { job } => self.publish_job(job),
+            Event::JobUnpublished { job } => self.unpublish_job(job),
             Event::ClientJoined { client, hello } => {
                 self.clients.insert(client, (hello, self.now_us));
             }

@@ -1,0 +1,157 @@
+//! Results that are kept under a name, whatever becomes of the program that made them.
+//!
+//! Owns what is asked about names. Must not know what the results are.
+
+use super::Session;
+use super::jobs::Jobs;
+use super::wait::wait_for;
+use crate::error::{Error, Result};
+use crate::names::{Named, Publish, Published};
+use std::collections::BTreeMap;
+use std::sync::mpsc::{SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tilework_expr::{Expr, Op, Program};
+use tilework_plan::JobId;
+use tilework_proto::{NameAnswer, NameError, NameRequest};
+use tilework_worker::runs_tasks;
+
+/// What was asked about names and not answered yet.
+#[derive(Default)]
+pub(super) struct Asked(Mutex<Open>);
+
+/// The next number, and who asked, by theirs.
+#[derive(Default)]
+struct Open {
+    next: u64,
+    who: BTreeMap<u64, SyncSender<Result<NameAnswer>>>,
+}
+
+impl Asked {
+    fn add(&self, who: SyncSender<Result<NameAnswer>>) -> u64 {
+        let mut asked = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let ticket = asked.next;
+        asked.next += 1;
+        asked.who.insert(ticket, who);
+        ticket
+    }
+
+    /// The answer has come.
+    pub(super) fn answered(&self, ticket: u64, answer: std::result::Result<NameAnswer, NameError>) {
+        let mut asked = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(who) = asked.who.remove(&ticket) {
+            // Err: whoever asked waits no more.
+            let _ = who.send(answer.map_err(Error::from));
+        }
+    }
+
+    /// No answer will come any more.
+    pub(super) fn close(&self, why: &str) {
+        let open = std::mem::take(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner).who);
+        for who in open.into_values() {
+            // Err: as above.
+            let _ = who.send(Err(Error::Cluster(why.to_owned())));
+        }
+    }
+}
+
+impl Jobs {
+    /// Asks the scheduler about names, over a new connection where the one that there was is lost.
+    fn ask(self: &Arc<Self>, request: &NameRequest) -> Result<NameAnswer> {
+        let (who, answer) = sync_channel(1);
+        let ticket = self.asked.add(who);
+        self.over_a_connection(|link| wait_for(link.ask(ticket, request.clone())))?;
+        answer.recv().map_err(|_| Error::Cluster("the session has ended".to_owned()))?
+    }
+}
+
+impl Session {
+    /// Keeps an array on the cluster under a name, as long as its scheduler lives or until it is unpublished, whatever
+    /// becomes of this program: others get it by the name ([`Session::get`]). The array is computed if need be, and its
+    /// chunks stay on the workers. What is lost there is made again; not what came out of a program's own memory, when
+    /// that program is gone: then the name is lost, and the error of who asks for it says why.
+    ///
+    /// ```
+    /// use tilework::prelude::*;
+    ///
+    /// let session = tilework::Session::embedded()?;
+    /// let x: Array2<f64> = Array::in_chunks(100).ones((300, 200));
+    /// session.publish("ones", &x)?;
+    ///
+    /// // In another program that is connected to the same cluster:
+    /// let ones: Array2<f64> = session.get("ones")?;
+    /// assert_eq!(ones.sum_axis(Axis(0)).try_compute_on(&session)?[0], 300.0);
+    /// assert_eq!(session.list()?[0].to_string(), format!("ones: 300 x 200 f64 (480 kB), by {}", session.list()?[0].by));
+    /// session.unpublish("ones")?;
+    /// # Ok::<(), tilework::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`NameError`] where the name is taken, empty or longer than 255 bytes, has control characters, or there are a thousand
+    /// names already; as `try_persist`.
+    pub fn publish<T: Publish + ?Sized>(&self, name: &str, what: &T) -> Result<()> {
+        if runs_tasks() {
+            let why = "a task keeps nothing under a name: return it, and publish it in the program";
+            return Err(NameError::Refused(why.to_owned()).into());
+        }
+        let kept = what.kept(self)?;
+        let (job, program) = reader(&kept)?;
+        let name = name.to_owned();
+        self.0.jobs.ask(&NameRequest::Publish { job, name, program: Arc::new(program) })?;
+        Ok(())
+    }
+
+    /// What is kept under a name: an array that is on the workers already. It stays there as long as the array that is
+    /// returned, also when it is unpublished meanwhile.
+    ///
+    /// # Errors
+    /// [`NameError`] where nothing has the name, or what had it is lost; [`Error::DType`] and [`Error::Dimensions`] for an
+    /// array of another type.
+    pub fn get<T: Published>(&self, name: &str) -> Result<T> {
+        let NameAnswer::Found(program) = self.0.jobs.ask(&NameRequest::Get(name.to_owned()))? else {
+            return Err(unexpected());
+        };
+        T::of(self, &format!("'{name}'"), &read_by(&program)?)
+    }
+
+    /// All that is kept under names on this session's cluster, by their names.
+    ///
+    /// # Errors
+    /// A lost cluster.
+    pub fn list(&self) -> Result<Vec<Named>> {
+        let NameAnswer::All(all) = self.0.jobs.ask(&NameRequest::List)? else { return Err(unexpected()) };
+        let named = all.into_iter().map(|n| {
+            let what = read_by(&n.program)?;
+            let (shape, dtype) = (what.shape(), what.dtype());
+            Ok(Named { name: n.name, shape, dtype, by: n.by, age: Duration::from_micros(n.age_us) })
+        });
+        named.collect()
+    }
+
+    /// Takes a name away. What had it goes from the workers, once no program has it.
+    ///
+    /// # Errors
+    /// [`NameError`] where nothing has the name, or what had it is lost.
+    pub fn unpublish(&self, name: &str) -> Result<()> {
+        self.0.jobs.ask(&NameRequest::Unpublish(name.to_owned())).map(drop)
+    }
+}
+
+/// The job that keeps a result, and what reads it, for others.
+fn reader(kept: &Expr) -> Result<(JobId, Program)> {
+    let Op::Held { job, output } = *kept.op() else { return Err(unexpected()) };
+    let reads = Expr::held(job, output, kept.grid().clone(), kept.dtype(), Arc::new(()))?;
+    Ok((JobId(job), Program::new(&[reads])))
+}
+
+/// What others are to read, as [`reader`] told them.
+fn read_by(program: &Program) -> Result<Expr> {
+    let node = program.outputs.first().and_then(|at| program.nodes.get(at.0 as usize));
+    let node = node.ok_or_else(unexpected)?;
+    let Op::Held { job, output } = node.op else { return Err(unexpected()) };
+    Ok(Expr::held(job, output, node.grid.clone(), node.dtype, Arc::new(()))?)
+}
+
+fn unexpected() -> Error {
+    Error::Cluster("the scheduler keeps something under the name that is no result".to_owned())
+}
