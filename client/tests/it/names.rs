@@ -5,9 +5,9 @@ use tilework::prelude::*;
 use tilework::{Error, NameError, Session};
 
 fn on_each(test: impl Fn(&Session)) {
-    test(&Session::embedded().unwrap());
+    test(&Session::embedded().expect("a session"));
     let _mine = processes_are_mine();
-    let session = Session::processes(2).unwrap();
+    let session = Session::processes(2).expect("processes");
     test(&session);
     Session::close_current();
 }
