@@ -55,8 +55,8 @@ pub use closures::{
 pub use error::{Error, Result};
 pub use explain::{Explain, StageExplain, explain_all, try_explain_all};
 pub use futures::{
-    Argument, Arguments, AsCompleted, Awaited, Future, FutureError, TaskFn, Waited, When, as_completed,
-    gather, map, map_with, scatter, scatter_all, submit, try_map, try_submit, wait,
+    Argument, Arguments, AsCompleted, Awaited, Future, FutureError, TaskFn, Tasks, Waited, When,
+    as_completed, gather, map, map_with, scatter, scatter_all, submit, tasks, try_map, try_submit, wait,
 };
 /// The ndarray whose types this crate takes and returns.
 pub use ndarray;

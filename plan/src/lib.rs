@@ -20,6 +20,7 @@ mod state;
 mod stored;
 mod take;
 mod task;
+mod terms;
 mod view;
 mod words;
 
@@ -37,4 +38,5 @@ pub use task::{
     Figures, Holding, Instruction, JobError, JobId, LeaseId, Report, StageIdx, TaskError, TaskKey, TaskRange,
     Update, WorkerId,
 };
+pub use terms::Terms;
 pub use view::{AxisMap, View, chunks_read, outputs_within};

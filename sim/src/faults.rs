@@ -54,11 +54,13 @@ pub enum Fault {
     Replaced,
     FailedAlone,
     FailedWithInput,
+    Flaky,
+    OverranAlone,
 }
 
 impl Fault {
     /// Every kind.
-    pub const ALL: [Fault; 46] = {
+    pub const ALL: [Fault; 48] = {
         use Fault::*;
         [
             Killed,
@@ -107,6 +109,8 @@ impl Fault {
             Replaced,
             FailedAlone,
             FailedWithInput,
+            Flaky,
+            OverranAlone,
         ]
     };
 
@@ -160,6 +164,8 @@ impl Fault {
             Fault::Replaced => "worker with lost threads replaced",
             Fault::FailedAlone => "task failed alone",
             Fault::FailedWithInput => "task failed with what it reads",
+            Fault::Flaky => "attempt at a task failed",
+            Fault::OverranAlone => "task failed by its own time limit",
         }
     }
 }

@@ -9,7 +9,11 @@ use tilework_expr::{
     AxisChunks, BinaryOp, Boundary, Calls, Chunks, DType, Dist, Expr, FileKind, FileRef, Fold, Halo, Kernel,
     Lowered, Program, SliceArg, UnaryOp,
 };
-use tilework_plan::{ChunkIdx, Grid, Plan, StageIdx, Stored};
+use tilework_plan::{ChunkIdx, Grid, Plan, StageIdx, Stored, Terms};
+
+/// How long programs let tasks run where they say it, microseconds: none takes that long that ends at all, even if its
+/// worker is stopped meanwhile for a time that it does not see.
+const OWN_LIMIT_US: u64 = 6_000_000;
 
 /// Tasks of a program, at most.
 const TASKS_MAX: u64 = 70;
@@ -150,10 +154,17 @@ fn values(rng: &mut Rng, earlier: &[Earlier]) -> Vec<Expr> {
             ends: vec![0; n as usize].into(),
             args: args.into(),
             arg_ends: arg_ends.into(),
+            line: None,
+            terms: rng.one_in(2).then(|| Arc::new(terms(rng))),
         };
         pool.push(Expr::calls(calls, &inputs).expect("calls of what is there"));
     }
     pool
+}
+
+/// How tasks are to be run.
+fn terms(rng: &mut Rng) -> Terms {
+    Terms { retries: rng.below(4) as u32, limit_us: rng.one_in(2).then_some(OWN_LIMIT_US) }
 }
 
 fn source(rng: &mut Rng, id: u64) -> Expr {

@@ -29,6 +29,16 @@ pub enum FutureError {
         /// Why.
         why: String,
     },
+    /// What cannot be asked for when a task is submitted.
+    #[error("{what} of a task: got {got}, expected {expected}")]
+    Asked {
+        /// What was asked for.
+        what: &'static str,
+        /// Given.
+        got: String,
+        /// What would have been right.
+        expected: &'static str,
+    },
     /// A future of another session among the arguments.
     #[error(
         "a future of another session is an argument: its value is not among this session's workers; get it with \

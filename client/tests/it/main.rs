@@ -13,6 +13,7 @@ mod kinds;
 mod memory;
 mod mistakes;
 mod misuse;
+mod options;
 mod printing;
 mod properties;
 mod random;

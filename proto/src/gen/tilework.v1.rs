@@ -299,6 +299,22 @@ pub struct Calls {
     pub arg_values: ::prost::alloc::vec::Vec<u64>,
     #[prost(uint64, repeated, tag = "6")]
     pub arg_ends: ::prost::alloc::vec::Vec<u64>,
+    /// The line of the program that submits them.
+    #[prost(string, optional, tag = "7")]
+    pub line: ::core::option::Option<::prost::alloc::string::String>,
+    /// Absent where nothing is asked for.
+    #[prost(message, optional, tag = "8")]
+    pub terms: ::core::option::Option<Terms>,
+}
+/// How tasks are to be run.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Terms {
+    /// How often one that fails is tried again.
+    #[prost(uint32, tag = "1")]
+    pub retries: u32,
+    /// How long one may run.
+    #[prost(uint64, optional, tag = "2")]
+    pub limit_us: ::core::option::Option<u64>,
 }
 /// Values that calls read.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]

@@ -5,6 +5,7 @@
 //! Knows plans, workers by name and limits. Must not know transports, runtimes, clocks or chunk contents.
 
 mod alone;
+mod attempts;
 mod blocks;
 mod check;
 mod clock;

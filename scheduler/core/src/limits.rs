@@ -155,4 +155,8 @@ pub enum Bug {
     ReturnIsDeath,
     /// Tasks go on being sent where their inputs cannot be had.
     CutOffIgnored,
+    /// A task that may be tried again several times is tried again once.
+    RetriesForgotten,
+    /// Failed attempts at a task are not counted.
+    RetriesUncounted,
 }

@@ -2,6 +2,7 @@
 //!
 //! Knows which theme handles which event. Must not know how a theme decides.
 
+use crate::attempts::Attempts;
 use crate::event::{Action, Event};
 use crate::job::{Job, Retired};
 use crate::limits::{Bug, Limits};
@@ -22,6 +23,8 @@ pub(crate) struct Trouble {
     pub deaths: Vec<u64>,
     /// Workers that fell silent then.
     pub silences: u32,
+    /// Attempts in which its operation failed.
+    pub attempts: Attempts,
     /// Workers that could not do it.
     pub failures: u32,
     /// Transfers towards it that failed.

@@ -106,6 +106,8 @@ pub enum Bug {
     WholeInputsCounted,
     /// A task that runs for too long is waited for.
     OverrunIgnored,
+    /// How long a job lets its tasks run is not looked at.
+    OwnLimitIgnored,
     /// Threads that do not come back are waited for.
     StuckIgnored,
 }

@@ -35,8 +35,12 @@ pub(crate) struct Active {
     pub running: bool,
     /// How long it was expected to run, microseconds.
     pub est_us: u64,
-    /// Time in which the worker had been stopped when the driver got it, microseconds.
+    /// Time in which the worker had been stopped when the driver got it, or when it was admitted, microseconds.
     pub slept_us: u64,
+    /// When it was admitted.
+    pub since_us: u64,
+    /// How long it may run, microseconds, where its job says so.
+    pub limit_us: Option<u64>,
 }
 
 /// A task whose job is over and which the driver still has.
@@ -196,8 +200,11 @@ impl Worker {
             bytes_fetched: moved,
             running: false,
             est_us,
-            slept_us: 0,
+            slept_us: self.threads.slept_us,
+            since_us: self.now_us,
+            limit_us: plan.stage(key.stage).terms().limit_us,
         };
+        self.threads.watch(task.limit_us);
         self.store.bytes_reserved += reserved;
         task.feeds = origins.into_iter().map(|o| self.feed(key, o, &mut task.missing)).collect();
         task.missing += u32::from(self.stopping.keys().any(|(_, k)| *k == key));
@@ -357,6 +364,7 @@ impl Worker {
     /// Ends an admitted task that the driver does not have.
     pub(crate) fn give_up(&mut self, task: TaskKey, out: &mut Vec<Action>) {
         let Some(t) = self.active.remove(task) else { return };
+        self.threads.forget(t.limit_us);
         self.runnable.remove(&runnable_key(task));
         if !self.limits.plays(Bug::CreditLeaked) {
             self.store.bytes_reserved -= t.reserved;
