@@ -6,6 +6,7 @@
 
 mod alone;
 mod attempts;
+mod announcing;
 mod blocks;
 mod check;
 mod clock;
@@ -30,6 +31,7 @@ mod single;
 mod state;
 mod table;
 mod ways;
+mod withdrawing;
 mod worker;
 
 #[cfg(test)]
