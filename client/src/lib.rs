@@ -84,3 +84,8 @@ pub mod linalg {
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;
+
+/// Those of the page on tasks compile.
+#[cfg(all(doctest, feature = "cluster"))]
+#[doc = include_str!("../docs/tasks.md")]
+struct TasksPage;

@@ -38,5 +38,5 @@ pub use task::{
     Figures, Holding, Instruction, JobError, JobId, LeaseId, Report, StageIdx, TaskError, TaskKey, TaskRange,
     Update, WorkerId,
 };
-pub use terms::Terms;
+pub use terms::{TAG_BYTES_MAX, TAG_IN_WORDS, TAGS_MAX, Tags, Terms, is_tag, tags_in_words, tags_of};
 pub use view::{AxisMap, View, chunks_read, outputs_within};

@@ -120,6 +120,10 @@ impl World {
             let called = self.reference.plan(task.job).stage(task.stage).calls.clone();
             let foreign = self.nodes[node].build.is_some() && called.is_some();
             assert!(!foreign, "worker {node} of another program starts {task:?}");
+            let has = self.nodes[node]
+                .tags
+                .is_superset(&self.reference.plan(task.job).stage(task.stage).terms().tags);
+            assert!(has, "worker {node} starts {task:?}, and has not what it needs");
             let missing = feeds.iter().find(|f| !self.nodes[node].store.contains_key(&f.source));
             assert!(missing.is_none(), "worker {node} starts {task:?} without {missing:?}");
             let endless = self.jobs.get(task.job.0 as usize).and_then(|j| j.setup.endless);

@@ -15,6 +15,9 @@ use tilework_plan::{ChunkIdx, Grid, Plan, StageIdx, Stored, Terms};
 /// worker is stopped meanwhile for a time that it does not see.
 const OWN_LIMIT_US: u64 = 6_000_000;
 
+/// What some workers have, and some tasks need.
+pub(crate) const TAG: &str = "big";
+
 /// Tasks of a program, at most.
 const TASKS_MAX: u64 = 70;
 
@@ -137,7 +140,8 @@ fn values(rng: &mut Rng, earlier: &[Earlier]) -> Vec<Expr> {
     for _ in 0..rng.within(1, 4) {
         let n_inputs = rng.within(0, 2.min(pool.len() as u64)) as usize;
         let inputs: Vec<Expr> = (0..n_inputs).map(|_| rng.pick(&pool).clone()).collect();
-        let n = rng.within(1, 8);
+        // Some have many readers, who hear of a chunk bit by bit.
+        let n = if rng.one_in(5) { rng.within(8, 30) } else { rng.within(1, 8) };
         let (mut args, mut arg_ends) = (Vec::new(), Vec::new());
         for _ in 0..n {
             for (i, input) in (0..).zip(&inputs) {
@@ -164,7 +168,8 @@ fn values(rng: &mut Rng, earlier: &[Earlier]) -> Vec<Expr> {
 
 /// How tasks are to be run.
 fn terms(rng: &mut Rng) -> Terms {
-    Terms { retries: rng.below(4) as u32, limit_us: rng.one_in(2).then_some(OWN_LIMIT_US) }
+    let tags = [TAG].into_iter().filter(|_| rng.one_in(3)).map(Arc::from).collect();
+    Terms { retries: rng.below(4) as u32, limit_us: rng.one_in(2).then_some(OWN_LIMIT_US), tags }
 }
 
 fn source(rng: &mut Rng, id: u64) -> Expr {

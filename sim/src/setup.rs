@@ -62,6 +62,7 @@ impl Planted {
             S::FailureStaysInJob,
             S::RetriesForgotten,
             S::RetriesUncounted,
+            S::TagsIgnored,
             S::AnnouncementGoesOn,
             S::LossUnheard,
             S::PutsFillTheQueue,
@@ -280,7 +281,7 @@ fn scheduler_limits(rng: &mut Rng, planted: Option<Planted>) -> scheduler::Limit
         unreachable_max: *rng.pick(&[1, 3]),
         deaths_max: *rng.pick(&[1, 2, 2, 3]),
         root_memory_percent: *rng.pick(&[20, 60]),
-        publish_max: *rng.pick(&[1, 3, 20, 5_000]),
+        publish_max: *rng.pick(&[1, 1, 2, 3, 20, 5_000]),
         planted: match planted {
             Some(Planted::Scheduler(bug)) => Some(bug),
             _ => None,

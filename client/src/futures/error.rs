@@ -39,6 +39,14 @@ pub enum FutureError {
         /// What would have been right.
         expected: &'static str,
     },
+    /// A tag that no worker has, in a session that no other worker will join.
+    #[error("no worker of this session has {needed}, and no other will join it: {there}")]
+    NoTag {
+        /// What is asked for, in words.
+        needed: String,
+        /// What there is, in words.
+        there: String,
+    },
     /// A future of another session among the arguments.
     #[error(
         "a future of another session is an argument: its value is not among this session's workers; get it with \

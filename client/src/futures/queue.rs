@@ -15,7 +15,7 @@ use std::panic::Location;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use tilework_expr::{Attachment, Calls, Expr, Kernel, Program};
 use tilework_kernels::{Chunk, Plane};
-use tilework_plan::{Region, Terms};
+use tilework_plan::{Region, Tags, Terms};
 
 /// Bytes that wait at most for more of their kind.
 const WAITING_BYTES_MAX: usize = 16 << 20;
@@ -44,6 +44,10 @@ pub(super) struct How {
 type Kind = (u32, usize, usize, Option<Arc<Terms>>);
 
 impl How {
+    fn tags(&self) -> &Tags {
+        &self.terms.as_deref().unwrap_or(Terms::NONE).tags
+    }
+
     fn kind(&self, level: u32) -> Kind {
         let (kernel, line) = (Arc::as_ptr(&self.kernel) as usize, &raw const *self.line as usize);
         (level, kernel, line, self.terms.clone())
@@ -166,7 +170,15 @@ impl Desk {
                 session.flush();
             }
         })?;
-        let (mut queue, args, level) = self.args(session, &call.given)?;
+        let (mut queue, args, level) = loop {
+            let (queue, args, level) = self.args(session, &call.given)?;
+            // A job's first tasks are all for the same workers.
+            if queue.batches.last().is_none_or(|batch| batch.how.tags() == how.tags()) {
+                break (queue, args, level);
+            }
+            drop(queue);
+            session.flush();
+        };
         let queue = &mut *queue;
         let next = queue.batches.len();
         let at = *queue.open.entry(how.kind(level)).or_insert(next);

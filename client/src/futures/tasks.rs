@@ -1,4 +1,4 @@
-//! What can be asked for when tasks are submitted: how often they are tried, and for how long they may run.
+//! What can be asked for when tasks are submitted: how often they are tried, for how long they may run, and where.
 //!
 //! Owns what is right to ask for. Must not know how it is done.
 
@@ -11,10 +11,12 @@ use crate::error::Result;
 use crate::session::Session;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use std::collections::BTreeSet;
 use std::fmt::Display;
 use std::sync::Arc;
 use std::time::Duration;
-use tilework_plan::Terms;
+use tilework_plan::{TAG_IN_WORDS, TAGS_MAX, Terms, is_tag, tags_in_words};
+use tilework_worker::runs_tasks;
 
 /// Tasks that are to be run in a special way: what is asked for, and then the tasks, one by one or many at once. Of
 /// [`Session::tasks`] or [`tasks`](crate::tasks()); it can be cloned, and used again and again. What is submitted without it
@@ -73,7 +75,23 @@ impl Tasks {
     #[track_caller]
     fn on(&self) -> std::result::Result<On<'_>, FutureError> {
         let on = On::plain(self.session.as_ref()).with(self.terms.as_ref());
-        self.wrong.clone().map_or(Ok(on), Err)
+        self.wrong.clone().or_else(|| self.lack()).map_or(Ok(on), Err)
+    }
+
+    /// A tag that no worker has and none will have.
+    fn lack(&self) -> Option<FutureError> {
+        let needed = self.terms.as_ref().map(|terms| &terms.tags).filter(|tags| !tags.is_empty())?;
+        let there = self.session.as_ref().filter(|_| !runs_tasks())?.tags()?;
+        if there.iter().any(|tags| needed.is_subset(tags)) {
+            return None;
+        }
+        let lists: BTreeSet<String> = there.iter().filter(|t| !t.is_empty()).map(tags_in_words).collect();
+        let lists: Vec<String> = lists.into_iter().collect();
+        let there = match lists.len() {
+            0 => "its workers have no tags (`TILEWORK_TAGS` gives them some)".to_owned(),
+            _ => format!("there are workers with {}", lists.join(", with ")),
+        };
+        Some(FutureError::NoTag { needed: tags_in_words(needed), there })
     }
 
     /// A task whose function panics, gives an error, or runs for longer than it may, is tried again so many times (0 where
@@ -117,6 +135,32 @@ impl Tasks {
             return self.refusing("time limit", format!("{limit:?}"), "a microsecond or more");
         }
         self.asking(|terms| terms.limit_us = Some(us))
+    }
+
+    /// The task goes to workers that have this tag alone; said several times, to those that have them all. Workers are given
+    /// tags by `tilework worker --tags gpu,big`, by [`Session::processes_with_tags`], or by `TILEWORK_TAGS` where a program
+    /// starts them by itself. A tag says where tasks may go, not how many run at once: a worker runs as many as it has threads.
+    ///
+    /// On a cluster, tasks whose tag no worker has wait half a minute for one that joins, and then fail with an error that says
+    /// which tags there are; where no worker can join, the submission is that error, [`FutureError::NoTag`].
+    ///
+    /// Tasks with other tags are another batch: of what is submitted one by one, by turns with one tag and another, each
+    /// task is one.
+    ///
+    /// ```no_run
+    /// let session = tilework::Session::processes_with_tags(&["gpu,big", "big", ""])?;
+    /// let trained = session.tasks().tag("gpu").tag("big").submit(|rows: u64| rows * 2, (1000,))?;
+    /// # Ok::<(), tilework::Error>(())
+    /// ```
+    pub fn tag(self, tag: &str) -> Tasks {
+        if !is_tag(tag) {
+            return self.refusing("tag", format!("{tag:?}"), TAG_IN_WORDS);
+        }
+        let full = self.terms.as_ref().is_some_and(|terms| terms.tags.len() == TAGS_MAX);
+        if full {
+            return self.refusing("tags", "more than 32".to_owned(), "32 at most");
+        }
+        self.asking(|terms| terms.tags.extend([tag.into()]))
     }
 
     /// [`Session::submit`] in this way.

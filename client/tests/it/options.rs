@@ -2,6 +2,7 @@
 
 use crate::futures::{embedded, on_each};
 use crate::support::processes_are_mine;
+use std::collections::BTreeSet;
 use std::fs::OpenOptions;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -170,4 +171,72 @@ fn what_cannot_be_asked_for_is_told_at_once() {
     let error = session.tasks().time_limit(Duration::ZERO).submit(|x: u64| x, (1,)).unwrap_err();
     assert!(matches!(&error, Error::Future(FutureError::Asked { what: "time limit", .. })), "{error}");
     assert_eq!(error.to_string(), "time limit of a task: got 0ns, expected a microsecond or more");
+}
+
+/// The name of the worker process that calls this.
+fn whoami(_: u64) -> String {
+    std::env::var("TILEWORK_ROLE_NAME").expect("a worker process knows its name")
+}
+
+#[test]
+fn tasks_go_to_the_workers_that_have_their_tags() {
+    let _mine = processes_are_mine();
+    let session = Session::processes_with_tags(&["gpu", "", "big, gpu"]).expect("processes");
+    let (gpu, both) = (session.tasks().tag("gpu"), session.tasks().tag("gpu").tag("big"));
+    let names = |futures| gather(futures).unwrap().into_iter().collect::<BTreeSet<String>>();
+    let has_gpu = BTreeSet::from(["worker-0", "worker-2"].map(str::to_owned));
+    assert!(names(gpu.map(whoami, 0..100).unwrap()).is_subset(&has_gpu));
+    assert_eq!(names(both.map(whoami, 0..100).unwrap()), BTreeSet::from(["worker-2".to_owned()]));
+    // One by one, by turns, with values from one to the other.
+    let pair = |a: String, b: String| format!("{a} {b} {}", whoami(0));
+    let plain: Vec<_> = (0..10).map(|i| session.submit(whoami, (i,)).unwrap()).collect();
+    let big: Vec<_> = (0..10).map(|i| both.submit(whoami, (i,)).unwrap()).collect();
+    let pairs = plain.iter().zip(&big).map(|(a, b)| both.submit(pair, (a, b)).unwrap());
+    for text in gather(pairs.collect::<Vec<_>>()).unwrap() {
+        assert!(text.ends_with(" worker-2 worker-2"), "{text}");
+    }
+    let error = session.tasks().tag("tpu").map(whoami, 0..2).unwrap_err();
+    assert!(matches!(&error, Error::Future(FutureError::NoTag { .. })), "{error}");
+    let text = error.to_string();
+    assert!(
+        text.contains("has 'tpu'") && text.ends_with("there are workers with 'big' and 'gpu', with 'gpu'"),
+        "{text}"
+    );
+    drop((plain, big, session));
+    Session::close_current();
+}
+
+#[test]
+fn a_task_waits_for_the_worker_with_its_tag_that_was_killed() {
+    let _mine = processes_are_mine();
+    let session = Session::processes_with_tags(&["", "gpu"]).expect("processes");
+    let dir = tempfile::tempdir().unwrap();
+    let (counted, tasks) = (place(&dir, "counted"), session.tasks().tag("gpu"));
+    let ends_its_worker_once = |counted: PathBuf| {
+        if note(&counted) == 1 {
+            std::process::abort();
+        }
+        whoami(0)
+    };
+    assert_eq!(tasks.submit(ends_its_worker_once, (counted,)).unwrap().result().unwrap(), "worker-1");
+    drop((tasks, session));
+    Session::close_current();
+}
+
+#[test]
+fn a_tag_that_nobody_has_or_can_have_is_told_at_once() {
+    let session = embedded(1, 1);
+    let error = session.tasks().tag("gpu").submit(|x: u64| x, (1,)).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "no worker of this session has 'gpu', and no other will join it: its workers have no tags (`TILEWORK_TAGS` gives \
+         them some)"
+    );
+    for tag in ["", "two words", "a,b", &"x".repeat(65)] {
+        let error = session.tasks().tag(tag).submit(|x: u64| x, (1,)).unwrap_err();
+        assert!(matches!(&error, Error::Future(FutureError::Asked { what: "tag", .. })), "{error}");
+    }
+    let many = (0..33).fold(session.tasks(), |tasks, i| tasks.tag(&i.to_string()));
+    let error = many.submit(|x: u64| x, (1,)).unwrap_err();
+    assert!(matches!(&error, Error::Future(FutureError::Asked { what: "tags", .. })), "{error}");
 }

@@ -2,7 +2,7 @@
 //!
 //! Every distinct axis of a program is sent once; a regular one is two numbers whatever the number of its chunks.
 
-use super::{DecodeError, Wire, bounded, cut, dtype, of_code, position, required, text};
+use super::{DecodeError, Wire, bounded, cut, dtype, of_code, position, required, tags, text};
 use crate::limits::{CHUNKS_MAX, NODES_MAX, POSITIONS_MAX};
 use crate::wire::{self, node, random, values};
 use std::collections::HashMap;
@@ -271,12 +271,14 @@ impl Wire for Terms {
     type Message = wire::Terms;
 
     fn to_wire(&self) -> wire::Terms {
-        wire::Terms { retries: self.retries, limit_us: self.limit_us }
+        let Terms { retries, limit_us, tags } = self;
+        let tags = tags.iter().map(|tag| tag.to_string()).collect();
+        wire::Terms { retries: *retries, limit_us: *limit_us, tags }
     }
 
     fn from_wire(message: wire::Terms) -> Result<Terms, DecodeError> {
-        let wire::Terms { retries, limit_us } = message;
-        Ok(Terms { retries, limit_us })
+        let wire::Terms { retries, limit_us, tags: named } = message;
+        Ok(Terms { retries, limit_us, tags: tags(named)? })
     }
 }
 

@@ -307,7 +307,7 @@ pub struct Calls {
     pub terms: ::core::option::Option<Terms>,
 }
 /// How tasks are to be run.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Terms {
     /// How often one that fails is tried again.
     #[prost(uint32, tag = "1")]
@@ -315,6 +315,9 @@ pub struct Terms {
     /// How long one may run.
     #[prost(uint64, optional, tag = "2")]
     pub limit_us: ::core::option::Option<u64>,
+    /// What a worker must have.
+    #[prost(string, repeated, tag = "3")]
+    pub tags: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
 }
 /// Values that calls read.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
@@ -871,6 +874,9 @@ pub struct Hello {
     /// Bytes of chunks that it may write to its disk.
     #[prost(uint64, tag = "7")]
     pub spill_bytes: u64,
+    /// What it has that some tasks need.
+    #[prost(string, repeated, tag = "8")]
+    pub tags: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
 }
 /// To a worker.
 #[derive(Clone, PartialEq, ::prost::Message)]

@@ -172,7 +172,8 @@ fn values(draw: &mut Draw) -> Node {
 /// How tasks are to be run.
 fn terms(draw: &mut Draw) -> Terms {
     let limit_us = (draw.below(2) == 0).then_some(draw.0);
-    Terms { retries: draw.below(9) as u32, limit_us }
+    let tags = ["gpu", "big"].into_iter().filter(|_| draw.below(2) == 0).map(Arc::from).collect();
+    Terms { retries: draw.below(9) as u32, limit_us, tags }
 }
 
 /// Calls that read some of `n` values.

@@ -78,7 +78,7 @@ impl Scheduler {
 
     /// Whether some tasks may not go to every worker, so that what is nothing for one may be something for the next.
     fn some_are_choosy(&self) -> bool {
-        self.jobs.values().any(|j| j.functions_build.is_some())
+        self.jobs.values().any(|j| j.functions_build.is_some() || j.is_tagged)
     }
 
     /// Gives root tasks of others' blocks to a worker that is about to run out of work.

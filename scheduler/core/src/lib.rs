@@ -5,8 +5,8 @@
 //! Knows plans, workers by name and limits. Must not know transports, runtimes, clocks or chunk contents.
 
 mod alone;
-mod attempts;
 mod announcing;
+mod attempts;
 mod blocks;
 mod check;
 mod clock;
@@ -14,6 +14,7 @@ mod dispatch;
 mod event;
 mod failures;
 mod job;
+mod lacking;
 mod lifecycle;
 mod limits;
 mod memory;

@@ -46,6 +46,7 @@ impl Scheduler {
         self.jobs.insert(id, job);
         self.unsettled.insert(id);
         self.note_callers(id);
+        self.note_lacking(id);
         self.refuse_oversized(id);
         let hungry = std::mem::take(&mut self.hungry);
         self.dirty.extend(hungry);
@@ -129,6 +130,7 @@ impl Scheduler {
             job.finished = job.outputs_left() == 0;
             if job.finished && !was {
                 let announce = job.client_holds;
+                self.lacking.remove(&id);
                 self.trim(id);
                 if announce && !(self.jobs[&id].announced && self.limits.plays(Bug::RemadeOutputUnannounced))
                 {
@@ -157,6 +159,7 @@ impl Scheduler {
         job.finished = false;
         let reads = job.wanted();
         self.unannounce(id);
+        self.note_lacking(id);
         self.set_reads(id, reads);
         self.unsettled.insert(id);
     }
@@ -225,6 +228,7 @@ impl Scheduler {
         self.forget(id);
         let Some(job) = self.jobs.remove(&id) else { return };
         self.unsettled.remove(&id);
+        self.lacking.remove(&id);
         for &stage in &job.aliases {
             let canonical = job.stage(stage).canonical;
             if self.jobs.contains_key(&canonical.0) {
@@ -246,6 +250,7 @@ impl Scheduler {
         while let Some((id, error)) = self.failing.pop() {
             let Some(job) = self.jobs.get_mut(&id).filter(|j| j.failed.is_none()) else { continue };
             job.failed = Some(error.clone());
+            self.lacking.remove(&id);
             if std::mem::take(&mut job.client_holds) {
                 self.note_end(id, JobEnd::Failed(error.clone()));
                 self.update(id, Update::Failed(error.clone()));

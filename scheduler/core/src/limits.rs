@@ -162,6 +162,8 @@ pub enum Bug {
     RetriesForgotten,
     /// Failed attempts at a task are not counted.
     RetriesUncounted,
+    /// Tasks that need a worker that has something go to any.
+    TagsIgnored,
     /// A client is told where its outputs are though one of them was lost while they were looked for.
     AnnouncementGoesOn,
     /// A task that has not heard yet that an input is gone is taken for ready when it has the others.

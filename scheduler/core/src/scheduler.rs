@@ -2,8 +2,8 @@
 //!
 //! Knows which theme handles which event. Must not know how a theme decides.
 
-use crate::attempts::Attempts;
 use crate::announcing::Announcement;
+use crate::attempts::Attempts;
 use crate::event::{Action, Event};
 use crate::job::{Job, Retired};
 use crate::limits::{Bug, Limits};
@@ -85,6 +85,8 @@ pub struct Scheduler {
     pub(crate) beat_us: u64,
     /// Since when jobs wait without anybody who could do what is left of them.
     pub(crate) alone: BTreeMap<JobId, u64>,
+    /// Jobs for whose root tasks nobody is there who has what they need.
+    pub(crate) lacking: BTreeSet<JobId>,
     /// A root for which no worker has memory left, and the bytes of its result.
     pub(crate) refused: Option<(TaskKey, u64)>,
     /// Names of the workers that ended last, and why they did.
@@ -159,6 +161,7 @@ impl Scheduler {
             memory_least: u64::MAX,
             beat_us: u64::MAX,
             alone: BTreeMap::new(),
+            lacking: BTreeSet::new(),
             refused: None,
             ends: VecDeque::new(),
             drops: Vec::new(),

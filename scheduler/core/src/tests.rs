@@ -1,6 +1,7 @@
 //! Small cases, with the exact actions that they must bring about.
 
 mod puts;
+mod tags;
 mod ways;
 
 use crate::{Action, Event, JobEnd, Limits, Prepared, Scheduler};
@@ -10,8 +11,8 @@ use tilework_expr::{
 };
 use tilework_plan::{ClientHello, ClientId, Hello, JobNumber};
 use tilework_plan::{
-    Figures, Holding, Instruction, JobError, JobId, LeaseId, Report, StageIdx, Stored, TaskError, TaskKey,
-    TaskRange, Terms, Update, WorkerId,
+    Figures, Holding, Instruction, JobError, JobId, LeaseId, Report, StageIdx, Stored, Tags, TaskError,
+    TaskKey, TaskRange, Terms, Update, WorkerId,
 };
 
 fn read(name: &str, len: usize, chunk: isize) -> Expr {
@@ -29,6 +30,7 @@ fn hello(name: &str, threads: u32, memory_bytes: u64) -> Hello {
         spill_bytes: 0,
         addresses,
         build: Some("0f".to_owned()),
+        tags: Tags::new(),
     }
 }
 

@@ -408,7 +408,7 @@ fn a_task_that_runs_for_longer_than_its_job_lets_it_fails_in_time() {
 
 #[test]
 fn another_attempt_waits_for_one_that_does_not_stop_no_longer_than_it_may_run() {
-    let terms = Terms { limit_us: Some(200_000), retries: 5 };
+    let terms = Terms { limit_us: Some(200_000), retries: 5, ..Terms::default() };
     let mut case = Case::new(Limits::new(2, 1000), &[calls(1, terms)]);
     case.told(vec![lease(1, tasks(0, 0..1))]);
     let ages = |us| Event::Ages(vec![(LeaseId(1), task(0, 0), us)]);
