@@ -19,7 +19,7 @@ impl Scheduler {
     /// Notes which jobs wait for a worker, and where it is time to judge fails those that have waited too long; whether
     /// there were any.
     pub(crate) fn find_alone(&mut self, judges: bool) -> bool {
-        let somebody = self.workers.values().any(|w| !w.leaving);
+        let somebody = self.somebody_stays();
         let resting = self.leases.is_empty() && self.n_ready == 0 && self.publishing.is_empty();
         let resting = resting && self.withdrawing.is_empty();
         let nothing_waits = self.unplaced.is_empty() && self.lacking.is_empty();
@@ -80,7 +80,7 @@ impl Scheduler {
 
     fn waiting(&mut self, id: JobId) -> String {
         let unplaced = self.unplaced.iter().find(|k| k.job == id).copied();
-        let somebody = self.workers.values().any(|w| !w.leaving);
+        let somebody = self.somebody_stays();
         let build = self.jobs[&id].functions_build.as_deref();
         if !self.workers.values().any(|w| !w.leaving && w.hello.calls(build)) && !self.workers.is_empty() {
             return "no worker that is there is the program whose functions it calls".to_owned();

@@ -32,6 +32,7 @@ impl Scheduler {
             self.check_job(*id, job);
         }
         self.check_workers(&tally);
+        self.check_index();
         self.check_progress();
     }
 

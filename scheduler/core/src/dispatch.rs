@@ -3,13 +3,13 @@
 //! Knows queues, roots and memory credit. Must not know why a task became ready.
 
 use crate::blocks::Run;
-use crate::job::Job;
 use crate::lifecycle::push_holding;
 use crate::limits::Bug;
 use crate::scheduler::Scheduler;
 use crate::table::TaskState;
 use crate::worker::{Each, Lease};
 use std::cmp::Reverse;
+use std::ops::Bound::{Excluded, Unbounded};
 use std::ops::Range;
 use tilework_plan::{
     ChunkIdx, Holding, Instruction, JobId, LeaseId, Origin, StageIdx, TaskKey, TaskRange, Update, WorkerId,
@@ -41,8 +41,8 @@ impl Scheduler {
         if self.hungry.is_empty() {
             return false;
         }
-        let hungry: Vec<WorkerId> = self.hungry.iter().copied().collect();
-        if self.jobs.values().any(|j| j.roots.n_left() > 0) {
+        if self.any_roots() {
+            let hungry: Vec<WorkerId> = self.hungry.iter().copied().collect();
             if hungry.iter().any(|w| self.rob_roots(*w, false)) {
                 return true;
             }
@@ -52,14 +52,15 @@ impl Scheduler {
             // Nothing else can make progress: one root more than memory should hold, where most is free. What clients
             // are to put is progress of their own jobs alone.
             let idle = self.n_ready == 0 && self.workers.values().all(|w| w.leased == 0);
-            let stuck =
-                idle && self.jobs.iter().any(|(id, j)| j.roots.n_left() > 0 && !self.awaits_puts(*id));
-            if stuck && self.force_root(hungry.clone()) {
+            let stuck = idle && self.rooted().into_iter().any(|id| !self.awaits_puts(id));
+            if stuck && self.force_root(hungry) {
                 return true;
             }
         }
         if self.n_ready > 0 {
-            for w in hungry {
+            let mut next = self.hungry.first().copied();
+            while let Some(w) = next {
+                next = self.hungry.range((Excluded(w), Unbounded)).next().copied();
                 if self.room(w, self.limits.task_us_guess) > 0 {
                     if self.steal_ready(w) {
                         self.dirty.insert(w);
@@ -78,7 +79,7 @@ impl Scheduler {
 
     /// Whether some tasks may not go to every worker, so that what is nothing for one may be something for the next.
     fn some_are_choosy(&self) -> bool {
-        self.jobs.values().any(|j| j.functions_build.is_some() || j.is_tagged)
+        !self.index.choosy.is_empty()
     }
 
     /// Gives root tasks of others' blocks to a worker that is about to run out of work.
@@ -88,12 +89,11 @@ impl Scheduler {
         if w.leased >= enough || (w.bytes_committed >= self.root_bytes_max(worker) && !force) {
             return false;
         }
-        let open = |(id, j): &(&JobId, &Job)| {
-            let more = w.puts(**id).tasks < enough;
-            more && j.roots.n_left() > 0 && j.roots_for(&w.hello)
-        };
-        let ids: Vec<JobId> = self.jobs.iter().filter(open).map(|(id, _)| *id).collect();
-        for id in ids {
+        for id in self.rooted() {
+            let w = &self.workers[&worker];
+            if w.puts(id).tasks >= enough || !self.jobs[&id].roots_for(&w.hello) {
+                continue;
+            }
             self.share_out(id);
             self.jobs.get_mut(&id).expect("a job with roots").roots.rob(worker);
         }
@@ -186,6 +186,7 @@ impl Scheduler {
             self.n_ready -= 1;
             end += 1;
         }
+        self.note_load(worker);
         self.lease(worker, first.job, first.stage, first.chunk.0..end);
     }
 
@@ -208,8 +209,9 @@ impl Scheduler {
         w.take(each, n);
         w.bytes_committed += bytes;
         self.jobs.get_mut(&job).expect("the job of a lease").charge(worker, bytes);
-        self.leases
-            .insert(lease, Lease { worker, job, stage, chunks: chunks.clone(), open: n, each, fixed: false });
+        let granted = Lease { worker, job, stage, chunks: chunks.clone(), open: n, each, fixed: false };
+        self.open_lease(lease, granted);
+        self.note_load(worker);
         self.define(worker, job);
         let tasks = TaskRange { job, stage, chunks };
         let elsewhere = coalesced(elsewhere);
@@ -236,12 +238,17 @@ impl Scheduler {
     /// Gives a worker the next root tasks of the first job that has any in its block, or puts results of earlier jobs
     /// to use; whether there were any. `force` passes over memory credit for one.
     fn lease_roots(&mut self, worker: WorkerId, force: bool) -> bool {
-        let w = &self.workers[&worker];
-        let open = |id: JobId, j: &Job| {
-            j.roots.n_left() > 0 && j.roots_for(&w.hello) && !(force && self.awaits_puts(id))
-        };
-        let ids: Vec<JobId> = self.jobs.iter().filter(|(id, j)| open(**id, j)).map(|(id, _)| *id).collect();
-        for id in ids {
+        let mut from = JobId(0);
+        while let Some(id) = self.index.rooted.range(from..).next().copied() {
+            from = JobId(id.0 + 1);
+            let job = self.jobs.get(&id).filter(|j| j.roots.n_left() > 0);
+            let Some(job) = job else {
+                self.index.rooted.remove(&id);
+                continue;
+            };
+            if !job.roots_for(&self.workers[&worker].hello) || (force && self.awaits_puts(id)) {
+                continue;
+            }
             self.share_out(id);
             if self.lease_roots_of(id, worker, force) {
                 return true;
@@ -364,7 +371,8 @@ impl Scheduler {
     /// Moves ready tasks from the queue of the busiest worker to one that has nothing, as long as what they read is there
     /// before they would begin where they are.
     fn steal_ready(&mut self, thief: WorkerId) -> bool {
-        let queues = self.workers.iter().filter(|(w, s)| **w != thief && !s.ready.is_empty());
+        let queued = self.index.queued.iter().filter(|w| **w != thief);
+        let queues = queued.map(|w| (w, &self.workers[w]));
         let Some((_, Reverse(victim))) = queues.map(|(w, s)| (s.wait_us(), Reverse(*w))).max() else {
             return false;
         };
@@ -393,11 +401,13 @@ impl Scheduler {
     /// Asks the busiest worker for tasks back where another has none, unless what they read takes longer to come there than
     /// they wait.
     fn revoke_for_idle(&mut self) {
-        let idle: Vec<WorkerId> =
-            self.hungry.iter().copied().filter(|w| self.workers[w].leased == 0).collect();
-        for thief in idle {
-            let busy =
-                self.workers.iter().filter(|(_, s)| s.revoking.is_none() && s.leased > s.hello.threads);
+        let mut next = self.index.idle.first().copied();
+        while let Some(thief) = next.filter(|_| !self.index.laden.is_empty()) {
+            next = self.index.idle.range((Excluded(thief), Unbounded)).next().copied();
+            if !self.hungry.contains(&thief) {
+                continue;
+            }
+            let busy = self.index.laden.iter().map(|w| (w, &self.workers[w]));
             let Some((load, Reverse(victim))) = busy.map(|(w, s)| (s.wait_us(), Reverse(*w))).max() else {
                 return;
             };
@@ -406,12 +416,8 @@ impl Scheduler {
             }
             let v = &self.workers[&victim];
             let (threads, waiting) = (v.threads(), u64::from(v.leased - v.hello.threads));
-            let last = self
-                .leases
-                .iter()
-                .rev()
-                .find(|(_, l)| l.worker == victim && !l.fixed && l.each.put.is_none());
-            let Some((&lease, l)) = last else { return };
+            let mut last = v.leases.iter().rev().map(|id| (*id, &self.leases[id]));
+            let Some((lease, l)) = last.find(|(_, l)| !l.fixed && l.each.put.is_none()) else { return };
             let (job, stage, leased) = (l.job, l.stage, l.chunks.clone());
             let key = TaskKey { job, stage, chunk: ChunkIdx(leased.end - 1) };
             // What the tasks take may be known by now; it was not when they were handed out.
@@ -425,6 +431,7 @@ impl Scheduler {
             let n = waiting.div_ceil(2).min(wait_us.checked_div(detour_us).unwrap_or(u64::MAX));
             let chunks = leased.end.saturating_sub(n).max(leased.start)..leased.end;
             self.workers.get_mut(&victim).expect("the victim was just found").revoking = Some((lease, thief));
+            self.note_load(victim);
             self.tell(victim, Instruction::Revoke { lease, tasks: TaskRange { job, stage, chunks } });
         }
     }
@@ -434,6 +441,7 @@ impl Scheduler {
         if let Some(w) = self.workers.get_mut(&worker) {
             w.answer(each, n);
             self.dirty.insert(worker);
+            self.note_load(worker);
         }
     }
 
@@ -452,7 +460,7 @@ impl Scheduler {
         l.open -= n;
         let (worker, each, closed) = (l.worker, l.each, l.open == 0);
         if closed {
-            self.leases.remove(&lease);
+            self.close_lease(lease);
             self.end_revoke(worker, lease);
         }
         self.worker_answered(worker, each, n);
@@ -462,6 +470,7 @@ impl Scheduler {
     pub(crate) fn end_revoke(&mut self, worker: WorkerId, lease: LeaseId) -> Option<WorkerId> {
         let w = self.workers.get_mut(&worker)?;
         let (_, thief) = w.revoking.take_if(|(l, _)| *l == lease)?;
+        self.note_load(worker);
         Some(thief)
     }
 }

@@ -296,6 +296,11 @@ impl Job {
         is_for_callers(self.plan.stage(stage), self.stage(stage), self.roots_build.is_some())
     }
 
+    /// Whether some of its tasks are not for every worker.
+    pub fn is_choosy(&self) -> bool {
+        self.functions_build.is_some() || self.is_tagged
+    }
+
     /// Whether a worker may have the tasks of a stage, by what it can call and what it has.
     pub fn stage_for(&self, stage: StageIdx, worker: &Hello) -> bool {
         worker.calls(self.build(stage)) && worker.has(&self.plan.stage(stage).terms().tags)

@@ -13,6 +13,7 @@ mod clock;
 mod dispatch;
 mod event;
 mod failures;
+mod index;
 mod job;
 mod lacking;
 mod lifecycle;

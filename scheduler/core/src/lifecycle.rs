@@ -43,6 +43,12 @@ impl Scheduler {
         for of in &job.refs {
             self.jobs.get_mut(of).expect("what a job reads exists").n_referrers += 1;
         }
+        if job.roots.n_left() > 0 {
+            self.index.rooted.insert(id);
+        }
+        if job.is_choosy() {
+            self.index.choosy.insert(id);
+        }
         self.jobs.insert(id, job);
         self.unsettled.insert(id);
         self.note_callers(id);
@@ -50,7 +56,6 @@ impl Scheduler {
         self.refuse_oversized(id);
         let hungry = std::mem::take(&mut self.hungry);
         self.dirty.extend(hungry);
-        self.dirty.extend(self.workers.keys());
     }
 
     fn aliases_mut(&mut self, (job, stage): Canonical) -> &mut Vec<Canonical> {
@@ -182,7 +187,7 @@ impl Scheduler {
 
     /// Drops every chunk and task of a job; what is known of its tasks is that all of them were finished with.
     fn drop_chunks(&mut self, id: JobId) {
-        let lease_ids: Vec<_> = self.leases.iter().filter(|(_, l)| l.job == id).map(|(i, _)| *i).collect();
+        let lease_ids = self.leases_of(id);
         let job = self.jobs.get_mut(&id).expect("the job whose chunks are dropped");
         self.leftovers.retired.push(job.retire());
         for (worker, bytes) in std::mem::take(&mut job.committed) {
@@ -192,18 +197,21 @@ impl Scheduler {
             }
         }
         for lease in lease_ids {
-            let l = self.leases.remove(&lease).expect("the lease was just listed");
+            let l = self.close_lease(lease).expect("the lease was just listed");
             self.worker_answered(l.worker, l.each, l.open);
             self.end_revoke(l.worker, lease);
         }
         let (lo, hi) = job_bounds(id);
-        for (w, worker) in &mut self.workers {
+        let queued: Vec<WorkerId> = self.index.queued.iter().copied().collect();
+        for w in queued {
+            let worker = self.workers.get_mut(&w).expect("a worker with a queue");
             let mut mine = worker.ready.split_off(&lo);
             worker.ready.append(&mut mine.split_off(&hi));
             self.n_ready -= mine.len();
             self.leftovers.ready.extend(Some(mine).filter(|mine| !mine.is_empty()));
             worker.ready_us = if worker.ready.is_empty() { 0 } else { worker.ready_us };
-            self.dirty.insert(*w);
+            self.dirty.insert(w);
+            self.note_load(w);
         }
         self.end_announcing(id);
         self.publishing.retain(|k, _| k.job != id);
@@ -229,6 +237,8 @@ impl Scheduler {
         let Some(job) = self.jobs.remove(&id) else { return };
         self.unsettled.remove(&id);
         self.lacking.remove(&id);
+        self.index.rooted.remove(&id);
+        self.index.choosy.remove(&id);
         for &stage in &job.aliases {
             let canonical = job.stage(stage).canonical;
             if self.jobs.contains_key(&canonical.0) {
@@ -260,8 +270,10 @@ impl Scheduler {
                 self.unsettled.insert(id);
                 continue;
             }
-            let readers = self.jobs.iter().filter(|(_, j)| j.reads && j.refs.contains(&id));
-            self.failing.extend(readers.map(|(r, _)| (*r, error.clone())));
+            if self.jobs[&id].n_readers > 0 {
+                let readers = self.jobs.iter().filter(|(_, j)| j.reads && j.refs.contains(&id));
+                self.failing.extend(readers.map(|(r, _)| (*r, error.clone())));
+            }
             self.drop_chunks(id);
             self.unsettled.insert(id);
         }

@@ -3,7 +3,6 @@
 //!
 //! Knows bytes of chunks. Must not know queues.
 
-use crate::job::Job;
 use crate::limits::Limits;
 use crate::scheduler::Scheduler;
 use crate::table::TaskState;
@@ -146,13 +145,11 @@ impl Scheduler {
             return false;
         }
         let target = w.bytes_committed.saturating_sub(self.root_share(worker) * ROOM_PERCENT / 100);
-        let waits =
-            |j: &Job| j.roots.n_left() > 0 && j.roots_for(&w.hello) && j.roots.remakes().next().is_some();
-        let jobs = self.jobs.iter().filter(|(id, j)| waits(j) && !self.awaits_puts(**id));
-        let jobs: Vec<JobId> = jobs.map(|(id, _)| *id).collect();
         let mut any = false;
-        for id in jobs {
-            if self.next_root_waits(id, worker) {
+        for id in self.rooted() {
+            let (job, w) = (&self.jobs[&id], &self.workers[&worker]);
+            let waits = job.roots_for(&w.hello) && job.roots.remakes().next().is_some();
+            if waits && !self.awaits_puts(id) && self.next_root_waits(id, worker) {
                 any |= self.make_room_in(id, worker, target);
             }
         }
@@ -188,6 +185,7 @@ impl Scheduler {
                     self.put_off(key, worker);
                     let job = self.jobs.get_mut(&id).expect("a job with roots");
                     job.roots.make_again(root, wave, chunk);
+                    self.index.rooted.insert(id);
                     any = true;
                 }
             }

@@ -36,7 +36,7 @@ enum Place {
 impl Scheduler {
     /// Chooses a worker for every ready task that has none.
     pub(crate) fn place_all(&mut self) {
-        if self.unplaced.is_empty() || !self.workers.values().any(|w| !w.leaving) {
+        if self.unplaced.is_empty() || !self.somebody_stays() {
             return;
         }
         let mut far = Vec::new();
@@ -108,14 +108,18 @@ impl Scheduler {
         self.workers.get_mut(&worker).expect("tasks go to living workers").enqueue(key, est_us);
         self.n_ready += 1;
         self.dirty.insert(worker);
+        self.note_load(worker);
     }
 
     /// Takes a ready task out of the queue in which it stands.
     pub(crate) fn dequeue(&mut self, key: TaskKey, worker: Option<WorkerId>) {
         let est_us = self.est_us(key.job, key.stage);
-        if let Some(w) = worker.and_then(|w| self.workers.get_mut(&w)) {
+        if let Some(id) = worker
+            && let Some(w) = self.workers.get_mut(&id)
+        {
             w.dequeue(key, est_us);
             self.n_ready -= 1;
+            self.note_load(id);
         }
     }
 

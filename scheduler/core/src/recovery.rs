@@ -53,6 +53,7 @@ impl Scheduler {
         self.workers.insert(worker, WorkerState::new(hello, self.now_us));
         self.dirty.insert(worker);
         self.note_all_lacking();
+        self.note_load(worker);
         let jobs: Vec<JobId> = self.jobs.keys().copied().collect();
         for id in jobs {
             self.note_callers(id);
@@ -81,6 +82,8 @@ impl Scheduler {
         self.memory_least = self.workers.values().map(|w| w.hello.memory_bytes).min().unwrap_or(u64::MAX);
         self.dirty.remove(&worker);
         self.hungry.remove(&worker);
+        self.index.leaving.remove(&worker);
+        self.note_load(worker);
         self.outbox.remove(&worker);
         self.note_all_lacking();
         let others: Vec<WorkerId> = self.workers.keys().copied().collect();
@@ -93,7 +96,7 @@ impl Scheduler {
         // Before anything that may follow from it: clients stop waiting for what this worker was to give or take.
         let held: Vec<JobId> = self.jobs.iter().filter(|(_, j)| j.client_holds).map(|(id, _)| *id).collect();
         held.into_iter().for_each(|id| self.update(id, Update::Lost { worker }));
-        let mut undone = self.take_leased(worker);
+        let mut undone = self.take_leased(&gone);
         let threads = gone.hello.threads as usize;
         let suspects = self.suspects(&undone, threads);
         self.n_ready -= gone.ready.len();
@@ -135,11 +138,10 @@ impl Scheduler {
     }
 
     /// Ends a worker's leases; returns their open tasks in the order in which they were granted.
-    fn take_leased(&mut self, worker: WorkerId) -> Vec<TaskKey> {
-        let ids: Vec<_> = self.leases.iter().filter(|(_, l)| l.worker == worker).map(|(id, _)| *id).collect();
+    fn take_leased(&mut self, gone: &WorkerState) -> Vec<TaskKey> {
         let mut tasks = Vec::new();
-        for id in ids {
-            let l = self.leases.remove(&id).expect("the lease was just listed");
+        for &id in &gone.leases {
+            let l = self.close_lease(id).expect("a worker's grants exist");
             let range = TaskRange { job: l.job, stage: l.stage, chunks: l.chunks };
             tasks.extend(range.keys().filter(|k| self.task(*k) == TaskState::Leased { lease: id }));
         }
@@ -330,6 +332,8 @@ impl Scheduler {
     pub(crate) fn leave(&mut self, worker: WorkerId) {
         let Some(w) = self.workers.get_mut(&worker) else { return };
         w.leaving = true;
+        self.index.leaving.insert(worker);
+        let w = &self.workers[&worker];
         let queue: Vec<_> = w.ready.iter().copied().collect();
         self.note_all_lacking();
         for (job, Reverse(stage), chunk) in queue {
@@ -339,7 +343,7 @@ impl Scheduler {
         }
         self.hungry.remove(&worker);
         self.jobs.values_mut().for_each(|j| j.roots.orphan(worker));
-        let leases = self.leases.iter().filter(|(_, l)| l.worker == worker);
+        let leases = self.workers[&worker].leases.iter().map(|id| (id, &self.leases[id]));
         let revokes: Vec<Instruction> = leases
             .map(|(id, l)| {
                 let tasks = TaskRange { job: l.job, stage: l.stage, chunks: l.chunks.clone() };
@@ -353,7 +357,7 @@ impl Scheduler {
 
     /// Lets workers go that said goodbye and have nothing left to do; whether there was one.
     pub(crate) fn finish_leaving(&mut self) -> bool {
-        let done = self.workers.iter().find(|(_, w)| w.leaving && w.n_leased() == 0).map(|(id, _)| *id);
+        let done = self.index.leaving.iter().copied().find(|w| self.workers[w].n_leased() == 0);
         let Some(worker) = done else { return false };
         self.lose(worker, "it left", Loss::Alive);
         self.actions.push(Action::Disconnect { worker, why: "it has left".to_owned() });

@@ -5,6 +5,7 @@
 use crate::announcing::Announcement;
 use crate::attempts::Attempts;
 use crate::event::{Action, Event};
+use crate::index::Index;
 use crate::job::{Job, Retired};
 use crate::limits::{Bug, Limits};
 use crate::publishing::Publication;
@@ -57,6 +58,7 @@ pub struct Scheduler {
     pub(crate) jobs: BTreeMap<JobId, Job>,
     pub(crate) workers: BTreeMap<WorkerId, WorkerState>,
     pub(crate) leases: BTreeMap<LeaseId, Lease>,
+    pub(crate) index: Index,
     pub(crate) next_lease: u64,
     /// The number for people of the job that was submitted last.
     pub(crate) last_number: u64,
@@ -146,6 +148,7 @@ impl Scheduler {
             jobs: BTreeMap::new(),
             workers: BTreeMap::new(),
             leases: BTreeMap::new(),
+            index: Index::default(),
             next_lease: 0,
             last_number: 0,
             clients: BTreeMap::new(),

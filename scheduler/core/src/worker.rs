@@ -46,6 +46,8 @@ pub(crate) struct WorkerState {
     /// Chunks leased to it that clients are to put there, job by job: they wait for the clients, who may not come, and
     /// nothing that it runs waits for them.
     pub puts: BTreeMap<JobId, Puts>,
+    /// Grants to it that are not answered for.
+    pub leases: BTreeSet<LeaseId>,
     /// Bytes of results that it holds or has a lease to make.
     pub bytes_committed: u64,
     /// Bytes of results that roots may fill beyond their share of memory, and that will then go to its disk.
@@ -74,6 +76,7 @@ impl WorkerState {
             leased: 0,
             leased_us: 0,
             puts: BTreeMap::new(),
+            leases: BTreeSet::new(),
             bytes_committed: 0,
             bytes_beyond: 0,
             defined: BTreeSet::new(),

@@ -118,8 +118,10 @@ impl Queue {
 
     /// Forgets the tasks of a job.
     pub fn forget(&mut self, job: JobId) {
-        self.entries.retain(|place, _| place.0 != job);
-        self.n_tasks = self.entries.values().map(|e| e.chunks.end - e.chunks.start).sum();
+        let first = |job: JobId| (job, Reverse(StageIdx(u32::MAX)), 0);
+        let mut gone = self.entries.split_off(&first(job));
+        self.entries.append(&mut gone.split_off(&first(JobId(job.0.saturating_add(1)))));
+        self.n_tasks -= gone.values().map(|e| e.chunks.end - e.chunks.start).sum::<u64>();
     }
 
     pub fn check(&self) {

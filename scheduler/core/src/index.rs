@@ -1,0 +1,125 @@
+//! Who may have to be looked at, so that an event costs the same among many jobs and many workers: nothing loops over all
+//! of them.
+//!
+//! Knows which lists a change of a worker or a job moves it in. Must not know what is done with who stands in them.
+
+use crate::scheduler::Scheduler;
+use crate::worker::Lease;
+use std::collections::BTreeSet;
+use tilework_plan::{JobId, LeaseId, WorkerId};
+
+/// The lists.
+#[derive(Default)]
+pub(crate) struct Index {
+    /// Jobs that have roots left; some that have none any more stand there until somebody looks.
+    pub rooted: BTreeSet<JobId>,
+    /// Jobs some of whose tasks not all workers may have.
+    pub choosy: BTreeSet<JobId>,
+    /// Workers with tasks in their queues.
+    pub queued: BTreeSet<WorkerId>,
+    /// Workers with more tasks than threads, none of which is asked back.
+    pub laden: BTreeSet<WorkerId>,
+    /// Workers that run nothing.
+    pub idle: BTreeSet<WorkerId>,
+    /// Workers that said goodbye.
+    pub leaving: BTreeSet<WorkerId>,
+    /// The grants of each job that are not answered for.
+    pub leases: BTreeSet<(JobId, LeaseId)>,
+}
+
+impl Scheduler {
+    /// Whether any worker is there that does not leave.
+    pub(crate) fn somebody_stays(&self) -> bool {
+        self.workers.len() > self.index.leaving.len()
+    }
+
+    /// The jobs that have roots left, in the order in which they were submitted.
+    pub(crate) fn rooted(&mut self) -> Vec<JobId> {
+        let jobs = &self.jobs;
+        self.index.rooted.retain(|id| jobs.get(id).is_some_and(|j| j.roots.n_left() > 0));
+        self.index.rooted.iter().copied().collect()
+    }
+
+    /// Whether any job has roots left.
+    pub(crate) fn any_roots(&mut self) -> bool {
+        while let Some(id) = self.index.rooted.first() {
+            if self.jobs.get(id).is_some_and(|j| j.roots.n_left() > 0) {
+                return true;
+            }
+            self.index.rooted.pop_first();
+        }
+        false
+    }
+
+    /// A worker's tasks have changed.
+    pub(crate) fn note_load(&mut self, worker: WorkerId) {
+        let w = self.workers.get(&worker);
+        let queued = w.is_some_and(|w| !w.ready.is_empty());
+        let laden = w.is_some_and(|w| w.revoking.is_none() && w.leased > w.hello.threads);
+        let idle = w.is_some_and(|w| w.leased == 0);
+        put(&mut self.index.queued, worker, queued);
+        put(&mut self.index.idle, worker, idle);
+        put(&mut self.index.laden, worker, laden);
+    }
+
+    /// A grant is made.
+    pub(crate) fn open_lease(&mut self, id: LeaseId, lease: Lease) {
+        self.index.leases.insert((lease.job, id));
+        let w = self.workers.get_mut(&lease.worker).expect("a living worker");
+        w.leases.insert(id);
+        self.leases.insert(id, lease);
+    }
+
+    /// A grant is answered for, or nobody waits for the answer any more.
+    pub(crate) fn close_lease(&mut self, id: LeaseId) -> Option<Lease> {
+        let lease = self.leases.remove(&id)?;
+        self.index.leases.remove(&(lease.job, id));
+        if let Some(w) = self.workers.get_mut(&lease.worker) {
+            w.leases.remove(&id);
+        }
+        Some(lease)
+    }
+
+    /// The grants of a job that are not answered for.
+    pub(crate) fn leases_of(&self, job: JobId) -> Vec<LeaseId> {
+        let all = (job, LeaseId(0))..=(job, LeaseId(u64::MAX));
+        self.index.leases.range(all).map(|(_, lease)| *lease).collect()
+    }
+
+    /// Whether everybody stands where they belong.
+    pub(crate) fn check_index(&self) {
+        let index = &self.index;
+        for (id, w) in &self.workers {
+            assert_eq!(index.queued.contains(id), !w.ready.is_empty(), "{id:?}: whether it has a queue");
+            let laden = w.revoking.is_none() && w.leased > w.hello.threads;
+            assert_eq!(index.laden.contains(id), laden, "{id:?}: whether it has more than it runs");
+            assert_eq!(index.idle.contains(id), w.leased == 0, "{id:?}: whether it runs nothing");
+            assert_eq!(index.leaving.contains(id), w.leaving, "{id:?}: whether it leaves");
+            let leases = self.leases.iter().filter(|(_, l)| l.worker == *id).map(|(l, _)| *l);
+            assert!(w.leases.iter().copied().eq(leases), "{id:?}: its grants");
+        }
+        let lists = [&index.queued, &index.laden, &index.idle, &index.leaving];
+        assert!(
+            lists.iter().all(|l| l.iter().all(|w| self.workers.contains_key(w))),
+            "a worker that is gone"
+        );
+        for (id, job) in &self.jobs {
+            assert!(
+                job.roots.n_left() == 0 || index.rooted.contains(id),
+                "{id:?} has roots, and nobody looks"
+            );
+            assert_eq!(index.choosy.contains(id), job.is_choosy(), "{id:?}: is not for all workers");
+        }
+        assert!(index.choosy.iter().all(|id| self.jobs.contains_key(id)), "a job that is gone");
+        let leases: BTreeSet<_> = self.leases.iter().map(|(id, l)| (l.job, *id)).collect();
+        assert_eq!(index.leases, leases, "grants by job");
+    }
+}
+
+fn put(list: &mut BTreeSet<WorkerId>, worker: WorkerId, is_in: bool) {
+    if is_in {
+        list.insert(worker);
+    } else {
+        list.remove(&worker);
+    }
+}
