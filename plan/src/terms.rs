@@ -23,11 +23,14 @@ pub struct Terms {
     pub limit_us: Option<u64>,
     /// What a worker must have to be given one.
     pub tags: Tags,
+    /// Bytes that a task takes beside what it reads and makes.
+    pub memory_bytes: u64,
 }
 
 impl Terms {
     /// Nothing is asked for.
-    pub const NONE: &'static Terms = &Terms { retries: 0, limit_us: None, tags: BTreeSet::new() };
+    pub const NONE: &'static Terms =
+        &Terms { retries: 0, limit_us: None, tags: BTreeSet::new(), memory_bytes: 0 };
 }
 
 /// What a tag can be, in words.

@@ -124,6 +124,10 @@ impl World {
                 .tags
                 .is_superset(&self.reference.plan(task.job).stage(task.stage).terms().tags);
             assert!(has, "worker {node} starts {task:?}, and has not what it needs");
+            let declared = |r: &Run| self.reference.plan(r.task.job).stage(r.task.stage).terms().memory_bytes;
+            let (all, may) =
+                (self.nodes[node].runs.iter().map(declared).sum::<u64>(), self.nodes[node].memory_bytes);
+            assert!(all <= may, "what worker {node} runs takes {all} bytes of {may}");
             let missing = feeds.iter().find(|f| !self.nodes[node].store.contains_key(&f.source));
             assert!(missing.is_none(), "worker {node} starts {task:?} without {missing:?}");
             let endless = self.jobs.get(task.job.0 as usize).and_then(|j| j.setup.endless);

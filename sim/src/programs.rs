@@ -168,8 +168,10 @@ fn values(rng: &mut Rng, earlier: &[Earlier]) -> Vec<Expr> {
 
 /// How tasks are to be run.
 fn terms(rng: &mut Rng) -> Terms {
+    let limit_us = rng.one_in(2).then_some(OWN_LIMIT_US);
+    let memory_bytes = if rng.one_in(3) { rng.within(1, 2000) } else { 0 };
     let tags = [TAG].into_iter().filter(|_| rng.one_in(3)).map(Arc::from).collect();
-    Terms { retries: rng.below(4) as u32, limit_us: rng.one_in(2).then_some(OWN_LIMIT_US), tags }
+    Terms { retries: rng.below(4) as u32, limit_us, tags, memory_bytes }
 }
 
 fn source(rng: &mut Rng, id: u64) -> Expr {

@@ -85,6 +85,7 @@ impl Planted {
             W::OverrunIgnored,
             W::StuckIgnored,
             W::OwnLimitIgnored,
+            W::DeclaredIgnored,
         ];
         let c = [C::FailureAwaitsNews, C::DeadAwaited, C::PauseTakenForFailure];
         let s = s.into_iter().map(Planted::Scheduler);

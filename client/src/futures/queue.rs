@@ -1,5 +1,5 @@
-//! What was submitted and not sent yet, and how batches of calls become one program: a node for each function, line that submits it,
-//! way to run it and level of dependence, of which those are outputs on which somebody has a handle.
+//! What was submitted and not sent yet, and how batches of calls become one program: a node for each function, line that
+//! submits it, way to run it and level of dependence, of which those are outputs on which somebody has a handle.
 //!
 //! Must not know types, nor what becomes of jobs.
 

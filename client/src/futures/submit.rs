@@ -41,8 +41,8 @@ impl Session {
     /// ```
     ///
     /// # Errors
-    /// [`Error::Function`](crate::Error::Function) where the function does not travel; [`FutureError`](crate::FutureError) for an argument that cannot be written, or a
-    /// future that was cancelled or is of another session.
+    /// [`Error::Function`](crate::Error::Function) where the function does not travel; [`FutureError`](crate::FutureError) for
+    /// an argument that cannot be written, or a future that was cancelled or is of another session.
     #[track_caller]
     pub fn submit<F, Ts, As, R>(&self, f: F, args: As) -> Result<Future<R>>
     where
@@ -162,7 +162,8 @@ impl Session {
     /// ```
     ///
     /// # Errors
-    /// [`FutureError::Serialise`](crate::FutureError::Serialise) where serde cannot write it; [`Error::Cluster`](crate::Error::Cluster) where the cluster is lost.
+    /// [`FutureError::Serialise`](crate::FutureError::Serialise) where serde cannot write it;
+    /// [`Error::Cluster`](crate::Error::Cluster) where the cluster is lost.
     pub fn scatter<T: Serialize + DeserializeOwned>(&self, value: T) -> Result<Future<T>> {
         Ok(self.scatter_all([value])?.remove(0))
     }

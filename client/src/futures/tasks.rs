@@ -116,8 +116,8 @@ impl Tasks {
     /// workers have a limit of their own (`tilework worker --task-limit`), the shorter one holds.
     ///
     /// Nothing can end a function that goes on: its thread is lost until it returns, and what it gives then is dropped. A
-    /// worker process whose thread does not come back is replaced after a time (`--stop-limit`); a session in this process has
-    /// a thread less.
+    /// worker process whose thread does not come back is replaced after a time (`--stop-limit`); a session in this process
+    /// has a thread less.
     ///
     /// ```
     /// use std::time::Duration;
@@ -139,10 +139,11 @@ impl Tasks {
 
     /// The task goes to workers that have this tag alone; said several times, to those that have them all. Workers are given
     /// tags by `tilework worker --tags gpu,big`, by [`Session::processes_with_tags`], or by `TILEWORK_TAGS` where a program
-    /// starts them by itself. A tag says where tasks may go, not how many run at once: a worker runs as many as it has threads.
+    /// starts them by itself. A tag says where tasks may go, not how many run at once: a worker runs as many as it has
+    /// threads.
     ///
-    /// On a cluster, tasks whose tag no worker has wait half a minute for one that joins, and then fail with an error that says
-    /// which tags there are; where no worker can join, the submission is that error, [`FutureError::NoTag`].
+    /// On a cluster, tasks whose tag no worker has wait half a minute for one that joins, and then fail with an error that
+    /// says which tags there are; where no worker can join, the submission is that error, [`FutureError::NoTag`].
     ///
     /// Tasks with other tags are another batch: of what is submitted one by one, by turns with one tag and another, each
     /// task is one.
@@ -161,6 +162,27 @@ impl Tasks {
             return self.refusing("tags", "more than 32".to_owned(), "32 at most");
         }
         self.asking(|terms| terms.tags.extend([tag.into()]))
+    }
+
+    /// What a task takes of its worker's memory beside its arguments and its result, bytes; nothing where that is not said.
+    /// A worker runs no more tasks at once than there is memory for, writes what it holds to its disk to make room for them,
+    /// and is not given any that it has not the memory for at all. Where no worker has it, the error says how much there is.
+    ///
+    /// It is what is set aside, and not a bound that anybody enforces.
+    ///
+    /// ```
+    /// let session = tilework::Session::embedded()?;
+    /// let sort = |n: u64| {
+    ///     let mut all: Vec<u64> = (0..n).rev().collect();
+    ///     all.sort_unstable();
+    ///     all[0]
+    /// };
+    /// let least = session.tasks().memory(8_000_000).submit(sort, (1_000_000,))?;
+    /// assert_eq!(least.result()?, 0);
+    /// # Ok::<(), tilework::Error>(())
+    /// ```
+    pub fn memory(self, bytes: u64) -> Tasks {
+        self.asking(|terms| terms.memory_bytes = bytes)
     }
 
     /// [`Session::submit`] in this way.

@@ -6,8 +6,9 @@ use std::collections::BTreeSet;
 use std::fs::OpenOptions;
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
-use tilework::{Error, FutureError, Session, gather};
+use tilework::{EmbeddedOptions, Error, FutureError, Session, gather};
 
 /// A place that nothing is at.
 fn place(dir: &tempfile::TempDir, name: &str) -> PathBuf {
@@ -239,4 +240,26 @@ fn a_tag_that_nobody_has_or_can_have_is_told_at_once() {
     let many = (0..33).fold(session.tasks(), |tasks, i| tasks.tag(&i.to_string()));
     let error = many.submit(|x: u64| x, (1,)).unwrap_err();
     assert!(matches!(&error, Error::Future(FutureError::Asked { what: "tags", .. })), "{error}");
+}
+
+/// Tasks that run now, and the most that ran at once.
+static RUNNING: [AtomicU64; 2] = [AtomicU64::new(0), AtomicU64::new(0)];
+
+#[test]
+fn no_more_tasks_run_at_once_than_there_is_memory_for() {
+    let options =
+        EmbeddedOptions { workers: 1, threads_per_worker: Some(4), memory_bytes_per_worker: Some(1 << 30) };
+    let session = Session::embedded_with(&options).expect("an embedded session");
+    let notes_how_many = |_: u64| {
+        let [now, most] = &RUNNING;
+        most.fetch_max(now.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+        (0..1000).for_each(|_| std::thread::yield_now());
+        now.fetch_sub(1, Ordering::SeqCst);
+    };
+    gather(session.tasks().memory(600 << 20).map(notes_how_many, 0..20).unwrap()).unwrap();
+    assert_eq!(RUNNING[1].load(Ordering::SeqCst), 1);
+    // What fits nowhere is told.
+    let late = session.tasks().memory(2 << 30).submit(|x: u64| x, (1,)).unwrap();
+    let text = late.result().unwrap_err().to_string();
+    assert!(text.contains("2.15 GB") && text.contains("1.07 GB"), "{text}");
 }

@@ -318,6 +318,9 @@ pub struct Terms {
     /// What a worker must have.
     #[prost(string, repeated, tag = "3")]
     pub tags: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// Bytes that one takes beside what it reads and makes.
+    #[prost(uint64, tag = "4")]
+    pub memory_bytes: u64,
 }
 /// Values that calls read.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]

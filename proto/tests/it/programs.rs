@@ -173,7 +173,7 @@ fn values(draw: &mut Draw) -> Node {
 fn terms(draw: &mut Draw) -> Terms {
     let limit_us = (draw.below(2) == 0).then_some(draw.0);
     let tags = ["gpu", "big"].into_iter().filter(|_| draw.below(2) == 0).map(Arc::from).collect();
-    Terms { retries: draw.below(9) as u32, limit_us, tags }
+    Terms { retries: draw.below(9) as u32, limit_us, tags, memory_bytes: draw.below(1 << 40) as u64 }
 }
 
 /// Calls that read some of `n` values.

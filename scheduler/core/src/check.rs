@@ -229,12 +229,7 @@ impl Scheduler {
             "a job that is gone lost a chunk"
         );
         let lacking = |(id, j): (&JobId, &Job)| {
-            let open = !j.roots_tags.is_empty() && !j.finished && j.failed.is_none();
-            assert_eq!(
-                self.lacking.contains(id),
-                open && self.most_memory_for_roots(j).is_none(),
-                "{id:?} lacks workers"
-            );
+            assert_eq!(self.lacking.contains(id), self.lacks(j), "{id:?} lacks workers");
         };
         self.jobs.iter().for_each(lacking);
         assert!(self.lacking.iter().all(|id| self.jobs.contains_key(id)), "a job that is gone lacks workers");

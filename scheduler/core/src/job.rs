@@ -73,6 +73,8 @@ pub(crate) struct Job {
     pub functions_build: Option<Arc<str>>,
     /// What a worker must have to be given root tasks.
     pub roots_tags: Tags,
+    /// Bytes that a root task takes at least, by what was said of it.
+    pub roots_memory: u64,
     /// Whether some of its tasks need a worker that has something.
     pub is_tagged: bool,
     /// Memory of the largest worker that was there meanwhile and can call them, bytes; 0 where there was none.
@@ -405,6 +407,7 @@ pub(crate) fn submit(
         roots_build: made.roots_build,
         functions_build: made.functions_build,
         roots_tags: made.roots_tags,
+        roots_memory: made.roots_memory,
         is_tagged: made.is_tagged,
         memory_callable: 0,
         committed: BTreeMap::new(),

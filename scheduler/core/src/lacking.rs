@@ -7,6 +7,7 @@ use crate::limits::Bug;
 use crate::scheduler::Scheduler;
 use crate::worker::WorkerState;
 use std::collections::BTreeSet;
+use tilework_plan::quantities::bytes;
 use tilework_plan::{JobId, StageIdx, Tags, TaskKey, tags_in_words};
 
 impl Scheduler {
@@ -27,11 +28,19 @@ impl Scheduler {
         self.most_memory_with(job.build(stage), &job.plan.stage(stage).terms().tags)
     }
 
+    /// Whether nobody is there who may have the root tasks of a job that goes on.
+    pub(crate) fn lacks(&self, job: &Job) -> bool {
+        let choosy = !job.roots_tags.is_empty() || job.roots_memory > 0;
+        choosy
+            && !job.finished
+            && job.failed.is_none()
+            && self.most_memory_for_roots(job) < Some(job.roots_memory)
+    }
+
     /// Notes whether nobody is there who may have a job's root tasks for want of what they need.
     pub(crate) fn note_lacking(&mut self, id: JobId) {
         let Some(job) = self.jobs.get(&id) else { return };
-        let open = !job.roots_tags.is_empty() && !job.finished && job.failed.is_none();
-        if open && self.most_memory_for_roots(job).is_none() {
+        if self.lacks(job) {
             self.lacking.insert(id);
         } else {
             self.lacking.remove(&id);
@@ -40,7 +49,8 @@ impl Scheduler {
 
     /// The same for all jobs: workers have come or gone.
     pub(crate) fn note_all_lacking(&mut self) {
-        let tagged = self.jobs.iter().filter(|(_, job)| !job.roots_tags.is_empty());
+        let choosy = |job: &Job| !job.roots_tags.is_empty() || job.roots_memory > 0;
+        let tagged = self.jobs.iter().filter(|(_, job)| choosy(job));
         let tagged: Vec<JobId> = tagged.map(|(id, _)| *id).collect();
         tagged.into_iter().for_each(|id| self.note_lacking(id));
     }
@@ -58,8 +68,8 @@ impl Scheduler {
         needs_some && self.most_memory_for(job, key.stage).is_none() && !self.limits.plays(Bug::TagsIgnored)
     }
 
-    /// What a job waits for that no worker has, and what there is, in words; nothing where it is not that. `key` is a task of it
-    /// that fits nowhere.
+    /// What a job waits for that no worker has, and what there is, in words; nothing where it is not that. `key` is a task
+    /// of it that fits nowhere.
     pub(crate) fn lack_in_words(&self, id: JobId, key: Option<TaskKey>) -> Option<String> {
         let job = &self.jobs[&id];
         let of_task = key.filter(|key| self.nobody_has_tags(*key));
@@ -68,6 +78,13 @@ impl Scheduler {
             None if self.lacking.contains(&id) => &job.roots_tags,
             None => return None,
         };
+        if let Some(limit) = self.most_memory_with(job.functions_build.as_deref(), tags) {
+            return Some(format!(
+                "each of its tasks needs {}, and the largest worker that may have them may use {}",
+                bytes(job.roots_memory),
+                bytes(limit)
+            ));
+        }
         let what = if tags.len() == 1 { "the tag" } else { "all of the tags" };
         let build = job.functions_build.as_deref();
         let there = self.workers.values().filter(|w| !w.leaving && w.hello.calls(build));

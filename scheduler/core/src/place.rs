@@ -126,7 +126,9 @@ impl Scheduler {
     fn needs(&mut self, key: TaskKey) -> Needs {
         self.with_inputs(key, |me, inputs| {
             let job = &me.jobs[&key.job];
-            let mut needs = Needs { total: job.bytes(key.stage, key.chunk), ..Needs::default() };
+            let declared = job.plan.stage(key.stage).terms().memory_bytes;
+            let total = job.bytes(key.stage, key.chunk).saturating_add(declared);
+            let mut needs = Needs { total, ..Needs::default() };
             for &(_, stage, chunk) in inputs {
                 let bytes = job.bytes(stage, chunk);
                 needs.inputs += bytes;
@@ -137,7 +139,7 @@ impl Scheduler {
                     }
                 }
             }
-            needs.total += needs.inputs;
+            needs.total = needs.total.saturating_add(needs.inputs);
             // Those are bounds; where they do not fit everywhere, the parts that the task reads decide.
             if me.memory_least < needs.total && !me.limits.plays(Bug::WholeInputsCounted) {
                 needs.total = job.plan.task_bytes(key.stage, key.chunk);
@@ -249,7 +251,10 @@ impl Scheduler {
         let job = &self.jobs[&key.job];
         let stage = job.plan.stage(key.stage);
         let len = region_len(&stage.grid.region(key.chunk)) as u128;
-        let fits = (len * u128::from(limit) / u128::from(needed.max(1))) as u64;
+        let fits = match stage.is_measured() {
+            true => 0,
+            false => (len * u128::from(limit) / u128::from(needed.max(1))) as u64,
+        };
         let operation = stage.name.to_owned();
         let error = JobError::Memory { operation, needed, limit, fits };
         // A root that is still to be handed out would be.

@@ -38,6 +38,8 @@ pub(crate) struct Made {
     pub functions_build: Option<Arc<str>>,
     /// What a worker must have to be given root tasks: whatever any of them needs.
     pub roots_tags: Tags,
+    /// Bytes that a root task takes at least, by what was said of it.
+    pub roots_memory: u64,
     /// Whether some tasks need a worker that has something.
     pub is_tagged: bool,
     pub largest: Largest,
@@ -137,6 +139,8 @@ fn made(job: JobId, plan: Arc<Plan>) -> Result<Made, String> {
     let roots_build = roots.stages().find_map(|stage| stages[stage.0 as usize].build.clone());
     let largest = largest(&plan, &stages, roots_build.is_some())?;
     let roots_tags: Tags = roots.stages().flat_map(|s| plan.stage(s).terms().tags.iter().cloned()).collect();
+    let declared = |s: StageIdx| plan.stage(s).terms().memory_bytes;
+    let roots_memory = roots.stages().map(declared).min().unwrap_or(0);
     let is_tagged = plan.stages.iter().any(|s| !s.terms().tags.is_empty());
     Ok(Made {
         plan,
@@ -148,6 +152,7 @@ fn made(job: JobId, plan: Arc<Plan>) -> Result<Made, String> {
         roots_build,
         functions_build,
         roots_tags,
+        roots_memory,
         is_tagged,
         largest,
     })

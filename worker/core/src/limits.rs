@@ -108,6 +108,8 @@ pub enum Bug {
     OverrunIgnored,
     /// How long a job lets its tasks run is not looked at.
     OwnLimitIgnored,
+    /// What tasks were said to take of memory is not kept for them.
+    DeclaredIgnored,
     /// Threads that do not come back are waited for.
     StuckIgnored,
 }

@@ -132,6 +132,15 @@ impl Worker {
         pulled
     }
 
+    /// What a task takes beside what it reads and makes.
+    fn scratch_bytes(&self, plan: &Plan, key: TaskKey, inputs: &[(usize, StageIdx, ChunkIdx)]) -> u64 {
+        let bytes = plan.scratch_bytes(key.stage, key.chunk, inputs);
+        match self.limits.plays(Bug::DeclaredIgnored) {
+            true => bytes - plan.stage(key.stage).terms().memory_bytes,
+            false => bytes,
+        }
+    }
+
     fn admit(
         &mut self,
         plan: &Plan,
@@ -141,7 +150,7 @@ impl Worker {
     ) -> Pulled {
         let job = &self.jobs[&key.job];
         let bytes = job.bytes(plan, key.stage, key.chunk);
-        let reserved = bytes.saturating_add(plan.scratch_bytes(key.stage, key.chunk, inputs));
+        let reserved = bytes.saturating_add(self.scratch_bytes(plan, key, inputs));
         let whole = inputs.iter().map(|&(_, s, c)| job.bytes(plan, s, c)).fold(reserved, u64::saturating_add);
         let limit = self.limits.memory_bytes;
         // Of chunks that are elsewhere no more is fetched than what it reads.

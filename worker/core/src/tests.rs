@@ -427,3 +427,30 @@ fn another_attempt_waits_for_one_that_does_not_stop_no_longer_than_it_may_run() 
     let actions = case.finish(1, task(0, 0));
     assert!(actions.contains(&run(3, task(0, 0), vec![])), "{actions:?}");
 }
+
+#[test]
+fn no_more_tasks_run_than_there_is_memory_for_by_what_they_are_said_to_take() {
+    let terms = Terms { memory_bytes: 600, ..Terms::default() };
+    let mut case = Case::new(
+        Limits::new(2, 2000),
+        &[calls(2, terms.clone()), calls(1, Terms { memory_bytes: 5000, ..terms })],
+    );
+    let actions = case.told(vec![lease(1, tasks(0, 0..2))]);
+    let runs = |actions: &[Action]| actions.iter().filter(|a| matches!(a, Action::Run { .. })).count();
+    assert_eq!(runs(&actions), 2);
+    let terms = Terms { memory_bytes: 1200, ..Terms::default() };
+    let mut case = Case::new(
+        Limits::new(2, 2000),
+        &[calls(2, terms.clone()), calls(1, Terms { memory_bytes: 5000, ..terms })],
+    );
+    assert_eq!(runs(&case.told(vec![lease(1, tasks(0, 0..2))])), 1);
+    assert_eq!(runs(&case.finish(1, task(0, 0))), 1);
+    let actions = case.told(vec![lease(2, tasks(1, 0..1))]);
+    case.finish(1, task(0, 1));
+    let actions = [actions, case.event(Event::Tick)].concat();
+    let too_large = |r: &Report| match r {
+        Report::Failed { error: TaskError::Memory { limit: 2000, needed }, .. } => *needed > 5000,
+        _ => false,
+    };
+    assert!(reported(&actions).iter().any(too_large), "{actions:?}");
+}

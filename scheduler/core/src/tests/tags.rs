@@ -95,3 +95,29 @@ fn a_task_whose_only_worker_is_lost_waits_for_another() {
     let text = why(&actions);
     assert!(text.contains("has the tag 'gpu'; none has any tag"), "{text}");
 }
+
+fn with_memory(memory_bytes: u64, tags: &str) -> Expr {
+    calls_on(&Terms { memory_bytes, ..with_tags(tags) }, &[], &vec![&[][..]; 10])
+}
+
+#[test]
+fn what_tasks_are_said_to_take_must_be_there() {
+    let mut case = case(&["gpu"]);
+    let hello = Hello { tags: tags_of("").unwrap(), ..hello("large", 2, 10_000_000) };
+    case.event(Event::WorkerJoined { worker: WorkerId(1), hello });
+    assert_eq!(who(&case.submit(0, &[with_memory(5_000_000, "")])), [1]);
+    // More than any has.
+    let actions = case.submit(1, &[with_memory(50_000_000, "")]);
+    let [Update::Failed(error @ JobError::Memory { fits: 0, .. })] = updates(&actions)[..] else {
+        panic!("{actions:?}")
+    };
+    let text = error.to_string();
+    assert!(text.contains("one task needs 50.0 MB, and the largest worker may use 10.0 MB"), "{text}");
+    // More than those have that have the tag, while others have something to do.
+    assert_eq!(who(&case.submit(2, &[with_memory(5_000_000, "gpu")])), Vec::<u32>::new());
+    let (_, actions) = case.quiet();
+    let text = why(&actions);
+    let expected =
+        "each of its tasks needs 5.00 MB, and the largest worker that may have them may use 1.00 MB";
+    assert!(text.contains(expected), "{text}");
+}
