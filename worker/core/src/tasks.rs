@@ -132,6 +132,13 @@ impl Worker {
         pulled
     }
 
+    /// The first task of the queue cannot be done here.
+    fn refuse(&mut self, lease: LeaseId, task: TaskKey, error: TaskError) -> Pulled {
+        self.queue.pop();
+        self.outgoing.other(Report::Failed { lease, task, error });
+        Pulled::Taken
+    }
+
     /// What a task takes beside what it reads and makes.
     fn scratch_bytes(&self, plan: &Plan, key: TaskKey, inputs: &[(usize, StageIdx, ChunkIdx)]) -> u64 {
         let bytes = plan.scratch_bytes(key.stage, key.chunk, inputs);
@@ -159,10 +166,7 @@ impl Worker {
             false => whole,
         };
         if needed > limit {
-            self.queue.pop();
-            let error = TaskError::Memory { needed, limit };
-            self.outgoing.other(Report::Failed { lease, task: key, error });
-            return Pulled::Taken;
+            return self.refuse(lease, key, TaskError::Memory { needed, limit });
         }
         let mut found = self.find(plan, (key, reserved), elsewhere, inputs);
         if let Ok(f) = &found
@@ -178,9 +182,7 @@ impl Worker {
                 return Pulled::Blocked;
             }
             if let Some(why) = self.why_no_room(f.bytes) {
-                self.queue.pop();
-                self.outgoing.other(Report::Failed { lease, task: key, error: TaskError::Worker(why) });
-                return Pulled::Taken;
+                return self.refuse(lease, key, TaskError::Worker(why));
             }
             // Nothing is under way that would give memory back. What is kept of whole chunks makes way for the parts that
             // it reads.

@@ -83,7 +83,7 @@ fn what_no_worker_has_is_waited_for_and_then_said_with_what_there_is() {
 fn a_task_whose_only_worker_is_lost_waits_for_another() {
     let mut case = case(&["", "gpu"]);
     let made = calls(&[], &[&[]]);
-    let read = calls_on(&with_tags("gpu"), &[made], &vec![&[(0, 0)][..]; 10]);
+    let read = calls_on(&with_tags("gpu"), &[made], &[&[(0, 0)][..]; 10]);
     case.submit(0, &[read]);
     // What it was given is for the other as well.
     let actions = case.event(Event::WorkerLost { worker: WorkerId(1), why: "killed".to_owned() });
@@ -97,7 +97,7 @@ fn a_task_whose_only_worker_is_lost_waits_for_another() {
 }
 
 fn with_memory(memory_bytes: u64, tags: &str) -> Expr {
-    calls_on(&Terms { memory_bytes, ..with_tags(tags) }, &[], &vec![&[][..]; 10])
+    calls_on(&Terms { memory_bytes, ..with_tags(tags) }, &[], &[&[][..]; 10])
 }
 
 #[test]
