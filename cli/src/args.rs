@@ -180,6 +180,9 @@ pub struct WorkerArgs {
     /// Bytes of chunks that may be there, as in 40GiB; 0 to keep all in memory.
     #[arg(long, value_name = "SIZE")]
     pub spill_limit: Option<String>,
+    /// What this worker has that some tasks need, as in `gpu,big`: those that ask for a tag go to workers with it alone.
+    #[arg(long, value_name = "TAG,..")]
+    pub tags: Option<String>,
     /// How long to wait for the connection file.
     #[arg(long, value_name = "SECONDS")]
     pub wait: Option<String>,
@@ -233,6 +236,7 @@ impl Command {
                 ("worker.memory", &a.memory),
                 ("worker.spill-dir", &a.spill_dir),
                 ("worker.spill-limit", &a.spill_limit),
+                ("worker.tags", &a.tags),
                 ("worker.wait", &a.wait),
                 ("worker.patience", &a.patience),
                 ("worker.task-limit", &a.task_limit),

@@ -73,6 +73,7 @@ pub fn worker(settings: &Settings, output: &Output, check: bool) -> anyhow::Resu
             dir: settings.optional("worker.spill-dir").map(PathBuf::from),
             limit: settings.bytes_or_none("worker.spill-limit")?,
         },
+        tags: settings.tags("worker.tags")?,
         patience: settings.seconds("worker.patience")?,
         task_limit: settings.limit("worker.task-limit")?,
         stop_limit: settings.limit("worker.stop-limit")?,

@@ -10,6 +10,7 @@ use std::time::Duration;
 use tilework_cluster::connection::default_dir;
 use tilework_cluster::limits;
 use tilework_plan::quantities::bytes_in;
+use tilework_plan::{Tags, tags_of};
 use tilework_worker::process::{self, STOP_LIMIT, TASK_LIMIT};
 
 /// Where a setting came from.
@@ -39,7 +40,7 @@ struct Known {
     default: fn() -> anyhow::Result<String>,
 }
 
-const KNOWN: [Known; 15] = [
+const KNOWN: [Known; 16] = [
     Known { key: "connection-file", variable: "TILEWORK_CONNECTION", default: default_file },
     Known { key: "scheduler.announce", variable: "TILEWORK_SCHEDULER_ANNOUNCE", default: nothing },
     Known { key: "scheduler.listen", variable: "TILEWORK_SCHEDULER_LISTEN", default: anywhere },
@@ -60,6 +61,7 @@ const KNOWN: [Known; 15] = [
         variable: "TILEWORK_WORKER_STOP_LIMIT",
         default: || Ok(STOP_LIMIT.as_secs().to_string()),
     },
+    Known { key: "worker.tags", variable: "TILEWORK_WORKER_TAGS", default: nothing },
     Known {
         key: "worker.task-limit",
         variable: "TILEWORK_WORKER_TASK_LIMIT",
@@ -204,6 +206,11 @@ impl Settings {
     /// A setting that says how many seconds at most; any number where it says `none`.
     pub fn limit(&self, key: &str) -> anyhow::Result<Option<Duration>> {
         self.parsed(key, "a number of seconds, or none", process::limit)
+    }
+
+    /// A setting that is a list of tags.
+    pub fn tags(&self, key: &str) -> anyhow::Result<Tags> {
+        self.parsed(key, "a list as in gpu,big", tags_of)
     }
 
     fn parsed<T>(&self, key: &str, expected: &str, parse: impl Fn(&str) -> Option<T>) -> anyhow::Result<T> {

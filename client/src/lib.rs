@@ -56,8 +56,8 @@ pub use closures::{
 pub use error::{Error, Result};
 pub use explain::{Explain, StageExplain, explain_all, try_explain_all};
 pub use futures::{
-    Argument, Arguments, AsCompleted, Awaited, Future, FutureError, TaskFn, Waited, When, as_completed,
-    gather, map, map_with, scatter, scatter_all, submit, try_map, try_submit, wait,
+    Argument, Arguments, AsCompleted, Awaited, Future, FutureError, TaskFn, Tasks, Waited, When,
+    as_completed, gather, map, map_with, scatter, scatter_all, submit, tasks, try_map, try_submit, wait,
 };
 pub use names::{NameError, Named, Publish, Published};
 /// The ndarray whose types this crate takes and returns.
@@ -86,3 +86,8 @@ pub mod linalg {
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;
+
+/// Those of the page on tasks compile.
+#[cfg(all(doctest, feature = "cluster"))]
+#[doc = include_str!("../docs/tasks.md")]
+struct TasksPage;

@@ -12,7 +12,7 @@ use crate::op::Op;
 use crate::program::Node;
 use std::ops::Range;
 use std::sync::Arc;
-use tilework_plan::{AxisGrid, Grid, Listed};
+use tilework_plan::{AxisGrid, Grid, Listed, Terms};
 
 /// Bytes that a value is taken to have before it is made.
 pub const VALUE_BYTES_GUESS: usize = 256;
@@ -31,6 +31,10 @@ pub struct Calls {
     pub args: Arc<[(u32, u64)]>,
     /// Where those of each call end: as many as there are calls.
     pub arg_ends: Arc<[u64]>,
+    /// The line of the program that submits them, `file:line:column`, where that is known.
+    pub line: Option<Arc<str>>,
+    /// How they are to be run; in no special way where absent.
+    pub terms: Option<Arc<Terms>>,
 }
 
 /// Who makes values.

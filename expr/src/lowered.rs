@@ -152,7 +152,7 @@ impl StageKind {
 
 impl From<&Kernel> for Function {
     fn from(kernel: &Kernel) -> Function {
-        Function { name: kernel.name.as_str().into(), build: kernel.build.as_str().into() }
+        Function { name: kernel.name.as_str().into(), build: kernel.build.as_str().into(), line: None }
     }
 }
 

@@ -2,6 +2,7 @@
 //!
 //! Plain data. Must not know how it is used.
 
+use crate::terms::Tags;
 use std::fmt;
 
 /// One connection of a client.
@@ -25,9 +26,17 @@ pub struct Hello {
     pub addresses: Vec<String>,
     /// The build whose functions it can call; absent where it can call any, or where that does not matter.
     pub build: Option<String>,
+    /// What it has that some tasks need.
+    pub tags: Tags,
 }
 
 impl Hello {
+    /// Whether it has all of these.
+    #[must_use]
+    pub fn has(&self, tags: &Tags) -> bool {
+        tags.is_subset(&self.tags)
+    }
+
     /// Whether tasks that call functions of a build may go to such a worker.
     #[must_use]
     pub fn calls(&self, build: Option<&str>) -> bool {

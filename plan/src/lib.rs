@@ -20,6 +20,7 @@ mod state;
 mod stored;
 mod take;
 mod task;
+mod terms;
 mod view;
 mod words;
 
@@ -37,4 +38,5 @@ pub use task::{
     Figures, Holding, Instruction, JobError, JobId, LeaseId, Report, StageIdx, TaskError, TaskKey, TaskRange,
     Update, WorkerId,
 };
+pub use terms::{TAG_BYTES_MAX, TAG_IN_WORDS, TAGS_MAX, Tags, Terms, is_tag, tags_in_words, tags_of};
 pub use view::{AxisMap, View, chunks_read, outputs_within};

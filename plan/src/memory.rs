@@ -67,7 +67,7 @@ impl Plan {
     /// Bytes of a task's temporaries, given its inputs as [`Plan::inputs_of`] lists them: an input that is read
     /// through a view and lies in several chunks is brought together first, unless it is the result itself; a function
     /// of blocks gets a copy of what is not a chunk by itself, or a block with its halo, and may give one as large.
-    /// What such a function allocates besides is not known.
+    /// What such a function allocates besides is known as far as whoever submits it has said so.
     #[must_use]
     pub fn scratch_bytes(
         &self,
@@ -75,6 +75,11 @@ impl Plan {
         chunk: ChunkIdx,
         inputs: &[(usize, StageIdx, ChunkIdx)],
     ) -> u64 {
+        let declared = self.stage(stage).terms().memory_bytes;
+        self.temporaries(stage, chunk, inputs).saturating_add(declared)
+    }
+
+    fn temporaries(&self, stage: StageIdx, chunk: ChunkIdx, inputs: &[(usize, StageIdx, ChunkIdx)]) -> u64 {
         let s = self.stage(stage);
         let gathers = match s.scratch {
             Scratch::None => false,

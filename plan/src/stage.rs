@@ -10,6 +10,7 @@ use crate::reach::Reach;
 use crate::stored::Extent;
 use crate::take::Taken;
 use crate::task::{JobId, StageIdx};
+use crate::terms::Terms;
 use crate::view::View;
 use std::ops::Range;
 use std::sync::Arc;
@@ -68,6 +69,19 @@ pub struct Function {
     pub name: Arc<str>,
     /// Which executable it is part of.
     pub build: Arc<str>,
+    /// The line of the program that has it called, `file:line:column`, where that is known.
+    pub line: Option<Arc<str>>,
+}
+
+impl Function {
+    /// What it is called, and where that is asked for: `name (submitted at file:line:column)`.
+    #[must_use]
+    pub fn in_words(&self) -> String {
+        match &self.line {
+            Some(line) => format!("{} (submitted at {line})", self.name),
+            None => self.name.to_string(),
+        }
+    }
 }
 
 /// Which chunks of an input a task reads.
@@ -133,6 +147,8 @@ pub struct Stage {
     pub remade: bool,
     /// A function of the user's that its tasks call; any, for all of a job's are of one executable.
     pub calls: Option<Arc<Function>>,
+    /// How its tasks are to be run; in no special way where absent.
+    pub terms: Option<Arc<Terms>>,
 }
 
 impl Stage {
@@ -152,6 +168,7 @@ impl Stage {
             scratch: Scratch::None,
             remade: false,
             calls: None,
+            terms: None,
         }
     }
 
@@ -182,6 +199,12 @@ impl Stage {
         };
         let listed = |input: &Input| matches!(input.map, InputMap::Listed(_));
         !self.inputs.is_empty() && (self.grid.axes().iter().any(empty) || self.inputs.iter().any(listed))
+    }
+
+    /// How its tasks are to be run.
+    #[must_use]
+    pub fn terms(&self) -> &Terms {
+        self.terms.as_deref().unwrap_or(Terms::NONE)
     }
 
     /// The build whose functions its tasks call.

@@ -304,13 +304,7 @@ pub enum JobError {
         message: String,
     },
     /// A chunk does not fit into any worker.
-    #[error(
-        "{operation}: one chunk's task needs {}, and the largest worker may use {}; chunks of at most {} elements would \
-         fit",
-        bytes(*.needed),
-        bytes(*.limit),
-        count(*.fits)
-    )]
+    #[error("{operation}: {}", too_large(*.needed, *.limit, *.fits))]
     Memory {
         /// The stage in words.
         operation: String,
@@ -318,7 +312,7 @@ pub enum JobError {
         needed: u64,
         /// Bytes that the largest worker may use.
         limit: u64,
-        /// Elements of a chunk that would fit.
+        /// Elements of a chunk that would fit; 0 for what is not made of elements.
         fits: u64,
     },
     /// A task was running on several workers when they died.
@@ -390,3 +384,16 @@ pub enum JobError {
 }
 
 crate::debug_is_display!(JobError);
+
+/// What is too large for any worker, in words.
+fn too_large(needed: u64, limit: u64, fits: u64) -> String {
+    let (needed, limit) = (bytes(needed), bytes(limit));
+    match fits {
+        0 => format!("one task needs {needed}, and the largest worker may use {limit}"),
+        fits => format!(
+            "one chunk's task needs {needed}, and the largest worker may use {limit}; chunks of at most {} elements would \
+             fit",
+            count(fits)
+        ),
+    }
+}

@@ -4,6 +4,7 @@
 
 use crate::faults::Fault;
 use crate::node::Node;
+use crate::programs::TAG;
 use crate::world::{Ev, World};
 use tilework_scheduler_core as scheduler;
 use tilework_worker_core as worker;
@@ -24,8 +25,8 @@ impl World {
         if self.setup.deserted {
             return;
         }
-        let there =
-            |n: &Node| n.alive && !n.leaving && n.memory_bytes >= large && n.build.is_none() && !self.deaf(n);
+        let can = |n: &Node| n.memory_bytes >= large && n.build.is_none() && n.tags.contains(TAG);
+        let there = |n: &Node| n.alive && !n.leaving && can(n) && !self.deaf(n);
         if !self.nodes.iter().any(there) {
             let at = self.now_us + self.rng.delay_us(20_000);
             self.add_worker(at, true);

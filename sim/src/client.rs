@@ -8,7 +8,9 @@ use crate::setup::JobSetup;
 use crate::world::{Ev, World};
 use std::collections::{BTreeMap, BTreeSet};
 use tilework_client_core::{Action, Event as Gathered, Gather, GetId};
-use tilework_plan::{ClientId, Holding, JobError, JobId, Origin, TaskKey, TaskRange, Update, WorkerId};
+use tilework_plan::{
+    ChunkIdx, ClientId, Holding, JobError, JobId, Origin, StageIdx, TaskKey, TaskRange, Update, WorkerId,
+};
 use tilework_scheduler_core::{Event, Prepared};
 
 /// The longest that reading outputs may take from when they were announced last, microseconds.
@@ -46,6 +48,8 @@ pub(crate) struct ClientJob {
     pub failed_values: BTreeSet<TaskKey>,
     /// Values that it was told came to exist, before all had.
     pub made_values: BTreeSet<TaskKey>,
+    /// How often each of its tasks failed where it ran.
+    pub failures: BTreeMap<(StageIdx, ChunkIdx), u32>,
 }
 
 impl ClientJob {
@@ -67,6 +71,7 @@ impl ClientJob {
             puts: BTreeMap::new(),
             failed_values: BTreeSet::new(),
             made_values: BTreeSet::new(),
+            failures: BTreeMap::new(),
         }
     }
 
@@ -187,6 +192,16 @@ impl World {
             j.setup.bad.map(|(stage, chunk)| TaskKey { job: JobId(job), stage, chunk })
         });
         bad.collect()
+    }
+
+    /// All tasks that fail more often than they may.
+    pub(crate) fn too_flaky_tasks(&self) -> BTreeSet<TaskKey> {
+        let flaky = (0..).zip(&self.jobs).filter_map(|(job, j)| {
+            let (stage, chunk, times) = j.setup.flaky?;
+            let may = j.setup.plan.stage(stage).terms().retries;
+            (times > may).then_some(TaskKey { job: JobId(job), stage, chunk })
+        });
+        flaky.collect()
     }
 
     /// Some values of a job have failed, and the others are there: its client has nothing more to wait for.

@@ -11,8 +11,6 @@ use tilework_scheduler_core as scheduler;
 use tilework_worker_core as worker;
 use tilework_worker_core::{FetchId, Source, SpillId, Whence};
 
-/// Tasks that have been running for longer are told of, microseconds.
-const LONG_US: u64 = 1_000_000;
 /// Times that a chunk is put again after a failure before the scheduler is told.
 const PUT_ATTEMPTS: u32 = 1;
 
@@ -83,7 +81,8 @@ impl World {
     /// Tells a worker's core of the tasks that take long.
     pub(crate) fn worker_ages(&mut self, node: usize) {
         let (now_us, n) = (self.now_us, &mut self.nodes[node]);
-        let age = |r: &Run| r.started_us.map(|at| now_us - at).filter(|age| *age >= LONG_US);
+        let long_us = n.core.long_us();
+        let age = |r: &Run| r.started_us.map(|at| now_us - at).filter(|age| *age >= long_us);
         let ages: Vec<_> = n.runs.iter().filter_map(|r| Some((r.lease, r.task, age(r)?))).collect();
         let some = !ages.is_empty();
         if some || std::mem::replace(&mut n.some_take_long, some) {
@@ -121,6 +120,14 @@ impl World {
             let called = self.reference.plan(task.job).stage(task.stage).calls.clone();
             let foreign = self.nodes[node].build.is_some() && called.is_some();
             assert!(!foreign, "worker {node} of another program starts {task:?}");
+            let has = self.nodes[node]
+                .tags
+                .is_superset(&self.reference.plan(task.job).stage(task.stage).terms().tags);
+            assert!(has, "worker {node} starts {task:?}, and has not what it needs");
+            let declared = |r: &Run| self.reference.plan(r.task.job).stage(r.task.stage).terms().memory_bytes;
+            let (all, may) =
+                (self.nodes[node].runs.iter().map(declared).sum::<u64>(), self.nodes[node].memory_bytes);
+            assert!(all <= may, "what worker {node} runs takes {all} bytes of {may}");
             let missing = feeds.iter().find(|f| !self.nodes[node].store.contains_key(&f.source));
             assert!(missing.is_none(), "worker {node} starts {task:?} without {missing:?}");
             let endless = self.jobs.get(task.job.0 as usize).and_then(|j| j.setup.endless);
@@ -145,12 +152,22 @@ impl World {
         let at = n.runs.iter().position(|r| r.id == run).expect("a task that runs is known");
         let run = n.runs.remove(at).expect("it was just found");
         let busy_us = self.rng.within(1, self.setup.task_us);
-        let bad = self.jobs[run.task.job.0 as usize].setup.bad == Some((run.task.stage, run.task.chunk));
+        let (place, job) = ((run.task.stage, run.task.chunk), &self.jobs[run.task.job.0 as usize]);
+        let n_failures = job.failures.get(&place).copied().unwrap_or(0);
+        let bad = job.setup.bad == Some(place);
+        let flaky = job.setup.flaky.is_some_and(|(s, c, times)| (s, c) == place && n_failures < times);
         let may_fail = self.setup.faults.contains(&Fault::TaskFailedOnWorker);
-        let result = if run.stopped && self.rng.one_in(2) {
+        let gives_up = run.stopped && self.rng.one_in(2);
+        if (bad || flaky) && !gives_up {
+            self.jobs[run.task.job.0 as usize].failures.insert(place, n_failures + 1);
+        }
+        let result = if gives_up {
             Err(TaskError::Worker("stopped".to_owned()))
         } else if bad {
             Err(TaskError::Operation("it is bad".to_owned()))
+        } else if flaky {
+            self.counts.add(Fault::Flaky);
+            Err(TaskError::Operation("it is flaky".to_owned()))
         } else if may_fail && self.counts.of(Fault::TaskFailedOnWorker) < 2 && self.rng.one_in(12) {
             self.counts.add(Fault::TaskFailedOnWorker);
             Err(TaskError::Worker("a disk is full".to_owned()))

@@ -3,6 +3,7 @@
 //!
 //! Knows everything. Must not change anything but counts.
 
+use crate::client::ClientJob;
 use crate::faults::Fault;
 use crate::node::Node;
 use crate::world::{OPERATOR, World};
@@ -98,13 +99,37 @@ impl World {
 
     /// A task has failed alone: it is one of those that fail, or reads what one should have made.
     pub(crate) fn check_lone_failure(&mut self, key: TaskKey, error: &JobError) {
-        if matches!(error, JobError::Operation { message, .. } if message == "it is bad") {
-            let bad = self.bad_tasks();
-            assert!(self.reference.depends_on(key, &bad), "{key:?} has failed with what it does not read");
-            let itself = bad.contains(&self.reference.canonical(key));
-            self.counts.add(if itself { Fault::FailedAlone } else { Fault::FailedWithInput });
+        if let JobError::Operation { message, .. } = error {
+            self.check_attempts(key, message);
         }
         self.check_error(key.job.0 as usize, error.clone());
+    }
+
+    /// Of tasks that fail as often as they are run, or so often, it was run as often as it may be.
+    fn check_attempts(&mut self, key: TaskKey, message: &str) {
+        let which = match message.rsplit_once(": ").map_or(message, |(_, last)| last) {
+            "it is bad" => self.bad_tasks(),
+            "it is flaky" => {
+                let mut both = self.too_flaky_tasks();
+                both.append(&mut self.bad_tasks());
+                both
+            }
+            _ => return,
+        };
+        assert!(
+            self.reference.depends_on(key, &which),
+            "{key:?} has failed with what it does not read: {message}"
+        );
+        let reads = |input: &(usize, TaskKey)| self.reference.depends_on(input.1, &which);
+        let canonical = self.reference.canonical(key);
+        let itself = which.contains(&canonical) && !self.reference.inputs(canonical).iter().any(reads);
+        self.counts.add(if itself { Fault::FailedAlone } else { Fault::FailedWithInput });
+        let key = canonical;
+        let Some(job) = self.jobs.get(key.job.0 as usize).filter(|_| itself) else { return };
+        let may = job.setup.plan.stage(key.stage).terms().retries;
+        let n = job.failures.get(&(key.stage, key.chunk)).copied().unwrap_or(0);
+        assert!(n > may, "{key:?} may be tried again {may} times, and was given up after {n} attempts");
+        assert!(message.contains(" attempts") || may == 0, "{key:?}: {message}");
     }
 
     fn check_error(&mut self, i: usize, error: JobError) {
@@ -160,10 +185,19 @@ impl World {
     /// A job was ended because of one of its tasks.
     fn check_operation(&mut self, i: usize, message: &str) {
         let any_bad = self.jobs.iter().any(|j| j.setup.bad.is_some());
-        if message == "it is bad" {
+        if message.ends_with("it is bad") {
             assert!(any_bad);
             self.counts.add(Fault::BadOperation);
+        } else if message.ends_with("it is flaky") {
+            assert!(self.jobs.iter().any(|j| j.setup.flaky.is_some()), "job {i}: {message}");
+        } else if message.contains("its time limit is") {
+            assert!(self.jobs[..=i].iter().any(|j| j.setup.endless.is_some()), "job {i}: {message}");
+            self.counts.add(Fault::OverranAlone);
         } else if message.contains("it has been running for") {
+            let has_none = |j: &ClientJob| {
+                j.setup.endless.is_some_and(|(s, _)| j.setup.plan.stage(s).terms().limit_us.is_none())
+            };
+            assert!(self.jobs[..=i].iter().any(has_none), "job {i}: {message}");
             assert!(self.jobs[..=i].iter().any(|j| j.setup.endless.is_some()), "job {i}: {message}");
             self.counts.add(Fault::Overran);
         } else if message.contains("its inputs could not be had") {

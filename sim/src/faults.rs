@@ -4,167 +4,81 @@
 
 use std::fmt;
 
-/// A kind of fault.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, PartialOrd, Ord)]
-#[allow(missing_docs, reason = "each says what it is in `name`")]
-pub enum Fault {
-    Killed,
-    KilledSilently,
-    Cut,
-    Partitioned,
-    Joined,
-    Rejoined,
-    NameTaken,
-    Left,
-    Duplicated,
-    Delayed,
-    FetchFailed,
-    FetchHung,
-    TaskFailedOnWorker,
-    BadOperation,
-    DeadlyTask,
-    TooLarge,
-    Foreign,
-    Released,
-    Cancelled,
-    ClientLost,
-    LateReport,
-    Revoked,
-    LiteralAgain,
-    OutputsAgain,
-    Revived,
-    PutFailed,
-    PutElsewhere,
-    ReadFailed,
-    ReadHung,
-    Deserted,
-    MemoryFull,
-    Spilled,
-    SpillFailed,
-    LoadFailed,
-    Damaged,
-    SchedulerStopped,
-    SchedulerSlow,
-    WorkerStopped,
-    AllStopped,
-    ClientsStopped,
-    CameBack,
-    NoWay,
-    Overran,
-    Replaced,
-    FailedAlone,
-    FailedWithInput,
-    Published,
+/// Makes the kinds of faults, all of them and their words of one list.
+macro_rules! faults {
+    ($($fault:ident: $name:literal,)*) => {
+        /// A kind of fault.
+        #[derive(Clone, Copy, PartialEq, Eq, Debug, PartialOrd, Ord)]
+        #[allow(missing_docs, reason = "each says what it is in `name`")]
+        pub enum Fault {
+            $($fault,)*
+        }
+
+        impl Fault {
+            /// Every kind.
+            pub const ALL: &[Fault] = &[$(Fault::$fault,)*];
+
+            /// What it is, in words.
+            #[must_use]
+            pub fn name(self) -> &'static str {
+                match self {
+                    $(Fault::$fault => $name,)*
+                }
+            }
+        }
+    };
 }
 
-impl Fault {
-    /// Every kind.
-    pub const ALL: [Fault; 47] = {
-        use Fault::*;
-        [
-            Killed,
-            KilledSilently,
-            Cut,
-            Partitioned,
-            Joined,
-            Rejoined,
-            NameTaken,
-            Left,
-            Duplicated,
-            Delayed,
-            FetchFailed,
-            FetchHung,
-            TaskFailedOnWorker,
-            BadOperation,
-            DeadlyTask,
-            TooLarge,
-            Foreign,
-            Released,
-            Cancelled,
-            ClientLost,
-            LateReport,
-            Revoked,
-            LiteralAgain,
-            OutputsAgain,
-            Revived,
-            PutFailed,
-            PutElsewhere,
-            ReadFailed,
-            ReadHung,
-            Deserted,
-            MemoryFull,
-            Spilled,
-            SpillFailed,
-            LoadFailed,
-            Damaged,
-            SchedulerStopped,
-            SchedulerSlow,
-            WorkerStopped,
-            AllStopped,
-            ClientsStopped,
-            CameBack,
-            NoWay,
-            Overran,
-            Replaced,
-            FailedAlone,
-            FailedWithInput,
-            Published,
-        ]
-    };
-
-    /// What it is, in words.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Fault::Killed => "worker killed, seen at once",
-            Fault::KilledSilently => "worker killed, only silence",
-            Fault::Cut => "connection cut, messages lost",
-            Fault::Partitioned => "worker cut off without a sign",
-            Fault::Joined => "worker joined late",
-            Fault::Rejoined => "worker rejoined under its name",
-            Fault::NameTaken => "worker with a name that is taken",
-            Fault::Left => "worker said goodbye",
-            Fault::Duplicated => "reports came twice",
-            Fault::Delayed => "message much delayed",
-            Fault::FetchFailed => "transfer failed",
-            Fault::FetchHung => "transfer from a dead worker hung",
-            Fault::TaskFailedOnWorker => "task failed on a worker",
-            Fault::BadOperation => "job failed by its operation",
-            Fault::DeadlyTask => "job failed by a deadly task",
-            Fault::TooLarge => "job failed for memory",
-            Fault::Foreign => "job failed for want of its program",
-            Fault::Released => "job released while it ran",
-            Fault::Cancelled => "job cancelled by another",
-            Fault::ClientLost => "client lost",
-            Fault::LateReport => "report of a lost worker",
-            Fault::Revoked => "tasks taken back",
-            Fault::LiteralAgain => "literal chunk put again",
-            Fault::OutputsAgain => "finished outputs made again",
-            Fault::Revived => "job came back for its readers",
-            Fault::PutFailed => "put failed on a living worker",
-            Fault::PutElsewhere => "put given up on a living worker",
-            Fault::ReadFailed => "client's read failed",
-            Fault::ReadHung => "client's read of a dead worker hung",
-            Fault::Deserted => "job failed without workers",
-            Fault::MemoryFull => "job failed for full memory",
-            Fault::Spilled => "chunk left memory for the disk",
-            Fault::SpillFailed => "write to the disk failed",
-            Fault::LoadFailed => "read from the disk failed",
-            Fault::Damaged => "chunk on the disk found damaged",
-            Fault::SchedulerStopped => "scheduler stopped for a while",
-            Fault::SchedulerSlow => "scheduler slow for a while",
-            Fault::WorkerStopped => "worker stopped for a while",
-            Fault::AllStopped => "everything stopped for a while",
-            Fault::ClientsStopped => "clients stopped for a while",
-            Fault::CameBack => "stopped worker came back",
-            Fault::NoWay => "no way between two workers",
-            Fault::Overran => "job failed by a task without end",
-            Fault::Replaced => "worker with lost threads replaced",
-            Fault::FailedAlone => "task failed alone",
-            Fault::FailedWithInput => "task failed with what it reads",
-            Fault::Published => "outputs published, and let go",
-        }
-    }
+faults! {
+    Killed: "worker killed, seen at once",
+    KilledSilently: "worker killed, only silence",
+    Cut: "connection cut, messages lost",
+    Partitioned: "worker cut off without a sign",
+    Joined: "worker joined late",
+    Rejoined: "worker rejoined under its name",
+    NameTaken: "worker with a name that is taken",
+    Left: "worker said goodbye",
+    Duplicated: "reports came twice",
+    Delayed: "message much delayed",
+    FetchFailed: "transfer failed",
+    FetchHung: "transfer from a dead worker hung",
+    TaskFailedOnWorker: "task failed on a worker",
+    BadOperation: "job failed by its operation",
+    DeadlyTask: "job failed by a deadly task",
+    TooLarge: "job failed for memory",
+    Foreign: "job failed for want of its program",
+    Released: "job released while it ran",
+    Cancelled: "job cancelled by another",
+    ClientLost: "client lost",
+    LateReport: "report of a lost worker",
+    Revoked: "tasks taken back",
+    LiteralAgain: "literal chunk put again",
+    OutputsAgain: "finished outputs made again",
+    Revived: "job came back for its readers",
+    PutFailed: "put failed on a living worker",
+    PutElsewhere: "put given up on a living worker",
+    ReadFailed: "client's read failed",
+    ReadHung: "client's read of a dead worker hung",
+    Deserted: "job failed without workers",
+    MemoryFull: "job failed for full memory",
+    Spilled: "chunk left memory for the disk",
+    SpillFailed: "write to the disk failed",
+    LoadFailed: "read from the disk failed",
+    Damaged: "chunk on the disk found damaged",
+    SchedulerStopped: "scheduler stopped for a while",
+    SchedulerSlow: "scheduler slow for a while",
+    WorkerStopped: "worker stopped for a while",
+    AllStopped: "everything stopped for a while",
+    ClientsStopped: "clients stopped for a while",
+    CameBack: "stopped worker came back",
+    NoWay: "no way between two workers",
+    Overran: "job failed by a task without end",
+    Replaced: "worker with lost threads replaced",
+    FailedAlone: "task failed alone",
+    FailedWithInput: "task failed with what it reads",
+    Published: "outputs published, and let go",
+    Flaky: "attempt at a task failed",
+    OverranAlone: "task failed by its own time limit",
 }
 
 /// How often each fault was played.

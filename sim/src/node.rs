@@ -3,7 +3,7 @@
 //! Knows what a driver does with each action. Must not know the scheduler.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use tilework_plan::{LeaseId, TaskKey, WorkerId};
+use tilework_plan::{LeaseId, Tags, TaskKey, WorkerId};
 use tilework_worker_core::{Feed, Source, SpillId, Worker};
 
 /// A task that the driver was given.
@@ -26,6 +26,8 @@ pub(crate) struct Node {
     pub spill_bytes: u64,
     /// The build whose functions it can call; any where absent.
     pub build: Option<String>,
+    /// What it has that some tasks need.
+    pub tags: Tags,
     pub core: Worker,
     /// What is in memory.
     pub store: BTreeMap<Source, u64>,

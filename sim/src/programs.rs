@@ -9,7 +9,14 @@ use tilework_expr::{
     AxisChunks, BinaryOp, Boundary, Calls, Chunks, DType, Dist, Expr, FileKind, FileRef, Fold, Halo, Kernel,
     Lowered, Program, SliceArg, UnaryOp,
 };
-use tilework_plan::{ChunkIdx, Grid, Plan, StageIdx, Stored};
+use tilework_plan::{ChunkIdx, Grid, Plan, StageIdx, Stored, Terms};
+
+/// How long programs let tasks run where they say it, microseconds: none takes that long that ends at all, even if its
+/// worker is stopped meanwhile for a time that it does not see.
+const OWN_LIMIT_US: u64 = 6_000_000;
+
+/// What some workers have, and some tasks need.
+pub(crate) const TAG: &str = "big";
 
 /// Tasks of a program, at most.
 const TASKS_MAX: u64 = 70;
@@ -133,7 +140,8 @@ fn values(rng: &mut Rng, earlier: &[Earlier]) -> Vec<Expr> {
     for _ in 0..rng.within(1, 4) {
         let n_inputs = rng.within(0, 2.min(pool.len() as u64)) as usize;
         let inputs: Vec<Expr> = (0..n_inputs).map(|_| rng.pick(&pool).clone()).collect();
-        let n = rng.within(1, 8);
+        // Some have many readers, who hear of a chunk bit by bit.
+        let n = if rng.one_in(5) { rng.within(8, 30) } else { rng.within(1, 8) };
         let (mut args, mut arg_ends) = (Vec::new(), Vec::new());
         for _ in 0..n {
             for (i, input) in (0..).zip(&inputs) {
@@ -150,10 +158,20 @@ fn values(rng: &mut Rng, earlier: &[Earlier]) -> Vec<Expr> {
             ends: vec![0; n as usize].into(),
             args: args.into(),
             arg_ends: arg_ends.into(),
+            line: None,
+            terms: rng.one_in(2).then(|| Arc::new(terms(rng))),
         };
         pool.push(Expr::calls(calls, &inputs).expect("calls of what is there"));
     }
     pool
+}
+
+/// How tasks are to be run.
+fn terms(rng: &mut Rng) -> Terms {
+    let limit_us = rng.one_in(2).then_some(OWN_LIMIT_US);
+    let memory_bytes = if rng.one_in(3) { rng.within(1, 2000) } else { 0 };
+    let tags = [TAG].into_iter().filter(|_| rng.one_in(3)).map(Arc::from).collect();
+    Terms { retries: rng.below(4) as u32, limit_us, tags, memory_bytes }
 }
 
 fn source(rng: &mut Rng, id: u64) -> Expr {

@@ -7,7 +7,7 @@ use crate::programs::{self, Earlier};
 use crate::rng::Rng;
 use std::sync::Arc;
 use tilework_client_core as client;
-use tilework_plan::{ChunkIdx, Plan, StageIdx};
+use tilework_plan::{ChunkIdx, Origin, Plan, StageIdx};
 use tilework_scheduler_core as scheduler;
 use tilework_worker_core as worker;
 
@@ -60,6 +60,9 @@ impl Planted {
             S::MeasureForgotten,
             S::FailedReadersKept,
             S::FailureStaysInJob,
+            S::RetriesForgotten,
+            S::RetriesUncounted,
+            S::TagsIgnored,
             S::AnnouncementGoesOn,
             S::LossUnheard,
             S::PutsFillTheQueue,
@@ -83,6 +86,8 @@ impl Planted {
             W::WholeInputsCounted,
             W::OverrunIgnored,
             W::StuckIgnored,
+            W::OwnLimitIgnored,
+            W::DeclaredIgnored,
         ];
         let c = [C::FailureAwaitsNews, C::DeadAwaited, C::PauseTakenForFailure];
         let s = s.into_iter().map(Planted::Scheduler);
@@ -104,6 +109,8 @@ pub(crate) struct JobSetup {
     pub hold_us: u64,
     /// A task that always fails.
     pub bad: Option<(StageIdx, ChunkIdx)>,
+    /// A task that fails so many times before it does not.
+    pub flaky: Option<(StageIdx, ChunkIdx, u32)>,
     /// A task that kills who runs it.
     pub deadly: Option<(StageIdx, ChunkIdx)>,
     /// A task that never ends.
@@ -235,6 +242,12 @@ fn jobs(rng: &mut Rng, task_us: u64) -> Vec<JobSetup> {
             let (i, s) = own.get(rng.below(own.len() as u64) as usize)?;
             Some((StageIdx(*i as u32), ChunkIdx(rng.below(s.grid.n_chunks()))))
         };
+        let alone = |rng: &mut Rng| {
+            let all = plan.stages.iter().enumerate();
+            let all: Vec<_> = all.filter(|(_, s)| s.fails_alone && s.origin == Origin::Computed).collect();
+            let (i, s) = all.get(rng.below(all.len() as u64) as usize)?;
+            Some((StageIdx(*i as u32), ChunkIdx(rng.below(s.grid.n_chunks()))))
+        };
         jobs.push(JobSetup {
             client: if rng.one_in(2) { 0 } else { id + 1 },
             at_us,
@@ -242,6 +255,11 @@ fn jobs(rng: &mut Rng, task_us: u64) -> Vec<JobSetup> {
             operator_us: rng.one_in(16).then(|| at_us + rng.below(task_us * 60)),
             hold_us: if rng.one_in(2) { rng.below(task_us * 10) } else { rng.below(task_us * 200) },
             bad: if rng.one_in(20) { any(rng) } else { None },
+            flaky: if rng.one_in(6) {
+                alone(rng).map(|(s, c)| (s, c, rng.within(1, 3) as u32))
+            } else {
+                None
+            },
             deadly: if rng.one_in(30) { any(rng) } else { None },
             endless: if rng.one_in(30) { any(rng) } else { None },
             plan,
@@ -266,7 +284,7 @@ fn scheduler_limits(rng: &mut Rng, planted: Option<Planted>) -> scheduler::Limit
         unreachable_max: *rng.pick(&[1, 3]),
         deaths_max: *rng.pick(&[1, 2, 2, 3]),
         root_memory_percent: *rng.pick(&[20, 60]),
-        publish_max: *rng.pick(&[1, 3, 20, 5_000]),
+        publish_max: *rng.pick(&[1, 1, 2, 3, 20, 5_000]),
         planted: match planted {
             Some(Planted::Scheduler(bug)) => Some(bug),
             _ => None,

@@ -6,11 +6,13 @@ use crate::client::ClientJob;
 use crate::faults::{Fault, FaultCounts};
 use crate::node::{Conn, Node};
 use crate::pauses::Process;
+use crate::programs::TAG;
 use crate::reference::Reference;
 use crate::rng::Rng;
 use crate::setup::{Planted, Setup};
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap, VecDeque};
+use std::sync::Arc;
 use tilework_client_core as client;
 use tilework_client_core::GetId;
 use tilework_plan::{Hello, Instruction, JobId, LeaseId, Report, TaskKey, Update, WorkerId};
@@ -276,6 +278,7 @@ impl World {
             worker::Limits { threads, memory_bytes, spill_bytes, ..self.setup.worker_limits.clone() };
         let incarnation = self.rng.next();
         let foreign = !large && self.setup.mixed && incarnation.is_multiple_of(3);
+        let tagged = large || self.rng.one_in(2);
         self.nodes.push(Node {
             name: format!("w{}", self.nodes.len()),
             incarnation,
@@ -283,6 +286,7 @@ impl World {
             memory_bytes,
             spill_bytes,
             build: foreign.then(|| "another program".to_owned()),
+            tags: [TAG].into_iter().filter(|_| tagged).map(Arc::from).collect(),
             core: Worker::new(limits),
             store: BTreeMap::new(),
             disk: BTreeMap::new(),
@@ -491,6 +495,7 @@ impl World {
             spill_bytes: n.spill_bytes,
             addresses: vec![format!("host{node}:1")],
             build: n.build.clone(),
+            tags: n.tags.clone(),
         };
         let worker = WorkerId(self.id() as u32);
         self.nodes[node].conn = Some(worker);

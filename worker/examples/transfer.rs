@@ -26,6 +26,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         addresses: bound.addresses().to_vec(),
         patience: Duration::ZERO,
         build: None,
+        tags: tilework_plan::Tags::new(),
         task_limit: None,
         stop_limit: None,
     };

@@ -47,8 +47,6 @@ const TRY_MAX: Duration = Duration::from_secs(15);
 pub(crate) const LEAVE_TIMEOUT: Duration = Duration::from_secs(60);
 /// The same where another process takes the worker's place: its other tasks may end, those that do not will not.
 const REPLACE_TIMEOUT: Duration = Duration::from_secs(10);
-/// A task that a thread has been at for longer is looked after.
-const LONG: Duration = Duration::from_secs(1);
 
 /// Why a worker ended.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
@@ -432,7 +430,9 @@ impl Driver {
 
     /// Time has passed.
     fn tick(&mut self) {
-        let long = |task: &Running| task.age().filter(|age| *age >= LONG).map(|age| age.as_micros() as u64);
+        let long_us = self.core.long_us();
+        let age_us = |task: &Running| task.age().map(|age| age.as_micros() as u64);
+        let long = |task: &Running| age_us(task).filter(|age| *age >= long_us);
         let ages = self.running.iter().filter_map(|(task, (lease, r))| Some((*lease, *task, long(r)?)));
         let mut ages: Vec<_> = ages.collect();
         // In the same order whatever the map's is.

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tilework_expr::DType;
 use tilework_kernels::{Chunk, Plane};
-use tilework_plan::{Hello, LeaseId, TaskKey, WorkerId, region_shape};
+use tilework_plan::{Hello, LeaseId, Tags, TaskKey, WorkerId, region_shape};
 use tilework_proto::WorkerLink;
 use tilework_worker_core::{Event, Limits, Worker};
 use tokio::sync::{Semaphore, mpsc, watch};
@@ -36,6 +36,8 @@ pub struct Config {
     pub patience: Duration,
     /// The build whose functions it can call, where programs may be of another one; absent where they cannot.
     pub build: Option<String>,
+    /// What it has that some tasks need.
+    pub tags: Tags,
     /// How long a task may run before its job fails; any time where absent.
     pub task_limit: Option<Duration>,
     /// How long a task may go on after it was told to stop before the worker ends with [`WorkerError::Stuck`], to be
@@ -59,6 +61,7 @@ impl Config {
             addresses,
             patience,
             build: None,
+            tags: Tags::new(),
             task_limit,
             stop_limit,
         }
@@ -143,6 +146,7 @@ impl WorkerHandle {
             spill_bytes,
             addresses: config.addresses.clone(),
             build: config.build.clone(),
+            tags: config.tags.clone(),
         };
         let (inbox, posts) = mpsc::channel(INBOX_MAX);
         let shared = Arc::new(Shared {

@@ -14,7 +14,7 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 use tilework_cluster::{log, signals};
-use tilework_plan::WorkerId;
+use tilework_plan::{WorkerId, tags_of};
 
 /// Names what a process is to be instead of what its `main` would be; the settings come with it.
 pub const ROLE: &str = "TILEWORK_ROLE";
@@ -34,6 +34,7 @@ const THREADS: &str = "TILEWORK_ROLE_THREADS";
 const MEMORY: &str = "TILEWORK_ROLE_MEMORY_BYTES";
 const SPILL_DIR: &str = "TILEWORK_ROLE_SPILL_DIR";
 const SPILL_LIMIT: &str = "TILEWORK_ROLE_SPILL_LIMIT_BYTES";
+const TAGS: &str = "TILEWORK_ROLE_TAGS";
 const WAIT: &str = "TILEWORK_ROLE_WAIT_MS";
 const PATIENCE: &str = "TILEWORK_ROLE_PATIENCE_MS";
 const TASK_MAX: &str = "TILEWORK_ROLE_TASK_LIMIT_MS";
@@ -109,6 +110,7 @@ pub fn limit(text: &str) -> Option<Option<Duration>> {
 ///     threads: 8,
 ///     memory_bytes: 32 << 30,
 ///     spill: Spill { dir: Some("/scratch".into()), limit: None },
+///     tags: ["gpu", "big"].map(Into::into).into(),
 ///     patience: Duration::from_millis(1500),
 ///     task_limit: None,
 ///     stop_limit: Some(Duration::from_secs(30)),
@@ -173,7 +175,7 @@ impl WorkerProcess {
             Successor::Itself => "itself",
             Successor::Parent => "parent",
         };
-        let pairs: [(&str, OsString); 16] = [
+        let pairs: [(&str, OsString); 17] = [
             (ROLE, ROLE_WORKER.into()),
             (CONNECTION_FILE, c.connection_file.clone().into()),
             (NAME, c.name.clone().into()),
@@ -183,6 +185,7 @@ impl WorkerProcess {
             (MEMORY, c.memory_bytes.to_string().into()),
             (SPILL_DIR, c.spill.dir.clone().unwrap_or_default().into()),
             (SPILL_LIMIT, c.spill.limit.map(|b| b.to_string()).unwrap_or_default().into()),
+            (TAGS, c.tags.iter().map(|tag| &**tag).collect::<Vec<&str>>().join(",").into()),
             (WAIT, c.wait.as_millis().to_string().into()),
             (PATIENCE, c.patience.as_millis().to_string().into()),
             (TASK_MAX, ms(c.task_limit).into()),
@@ -227,6 +230,7 @@ impl WorkerProcess {
                 dir: var(SPILL_DIR).filter(|dir| !dir.is_empty()).map(PathBuf::from),
                 limit: some(SPILL_LIMIT)?.map(|_| number(SPILL_LIMIT)).transpose()?,
             },
+            tags: tags_of(&text(TAGS)?).ok_or_else(|| wrong(TAGS, var(TAGS).as_deref(), "a list of tags"))?,
             patience: Duration::from_millis(number(PATIENCE)?),
             task_limit: limit(TASK_MAX)?,
             stop_limit: limit(STOP_MAX)?,

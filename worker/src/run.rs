@@ -19,7 +19,7 @@ use tilework_cluster::connection::{ConnectionError, ConnectionFile};
 use tilework_cluster::interfaces::{InterfaceError, Interfaces};
 use tilework_cluster::listen::{BindError, bind};
 use tilework_kernels::native::build_id;
-use tilework_plan::WorkerId;
+use tilework_plan::{Tags, WorkerId};
 use tilework_proto::LinkError;
 use tracing::{info, warn};
 
@@ -47,6 +47,8 @@ pub struct RunConfig {
     pub memory_bytes: u64,
     /// Where chunks go that this memory does not hold.
     pub spill: Spill,
+    /// What it has that some tasks need.
+    pub tags: Tags,
     /// How long it tries to reach a scheduler that is gone before it ends.
     pub patience: Duration,
     /// How long a task may run before its job fails; any time where absent.
@@ -141,6 +143,7 @@ async fn serve(
         patience: config.patience,
         // Where the system does not tell it, no function can be called.
         build: Some(build_id().unwrap_or_default().to_owned()),
+        tags: config.tags.clone(),
         task_limit: config.task_limit,
         stop_limit: config.stop_limit,
     };

@@ -137,3 +137,36 @@ fn a_program_that_is_no_worker_is_told_apart_without_being_run() {
     let (ok, _, error) = output(&["worker", "--check"]);
     assert!(!ok && error.contains("--program <PATH>"), "{error}");
 }
+
+/// The name of the worker process that calls this.
+fn whoami(_: u64) -> String {
+    std::env::var("TILEWORK_ROLE_NAME").expect("a worker process knows its name")
+}
+
+#[test]
+fn tasks_go_to_the_worker_with_their_tag_when_it_joins() {
+    let _mine = current_is_mine();
+    let dir = Dir::new();
+    let _scheduler = scheduler(dir.file());
+    let mut plain = own_worker(dir.file(), "plain");
+    assert_eq!(plain.line(), "worker plain joined");
+    let session = Session::connect(dir.file()).unwrap();
+    let tagged = session.tasks().tag("gpu").map(whoami, 0..10).unwrap();
+    assert_eq!(session.submit(whoami, (0,)).unwrap().result().unwrap(), "plain");
+    assert!(tagged.iter().all(|future| !future.is_done()));
+    let mut other = own_worker_with(dir.file(), "other", &["--tags", "big,gpu"]);
+    assert_eq!(other.line(), "worker other joined");
+    assert_eq!(tilework::gather(&tagged).unwrap(), vec!["other"; 10]);
+    drop((tagged, session));
+    Session::close_current();
+}
+
+#[test]
+fn what_is_no_list_of_tags_is_an_error_that_names_the_setting() {
+    let dir = Dir::new();
+    let (ok, _, error) = output(&["worker", "--connection-file", dir.file(), "--tags", "two words"]);
+    assert!(
+        !ok && error.contains("worker.tags (flag)") && error.contains("expected a list as in gpu,big"),
+        "{error}"
+    );
+}

@@ -149,6 +149,7 @@ impl Run {
             spill_bytes: size.spill_bytes,
             addresses: Vec::new(),
             build: None,
+            tags: tilework_plan::Tags::new(),
         };
         self.nodes.push(Counting {
             core: Worker::new(worker::Limits {

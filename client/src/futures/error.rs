@@ -29,6 +29,24 @@ pub enum FutureError {
         /// Why.
         why: String,
     },
+    /// What cannot be asked for when a task is submitted.
+    #[error("{what} of a task: got {got}, expected {expected}")]
+    Asked {
+        /// What was asked for.
+        what: &'static str,
+        /// Given.
+        got: String,
+        /// What would have been right.
+        expected: &'static str,
+    },
+    /// A tag that no worker has, in a session that no other worker will join.
+    #[error("no worker of this session has {needed}, and no other will join it: {there}")]
+    NoTag {
+        /// What is asked for, in words.
+        needed: String,
+        /// What there is, in words.
+        there: String,
+    },
     /// A future of another session among the arguments.
     #[error(
         "a future of another session is an argument: its value is not among this session's workers; get it with \

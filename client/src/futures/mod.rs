@@ -6,6 +6,7 @@
 
 mod argument;
 mod bytes;
+mod call;
 mod clock;
 mod error;
 mod future;
@@ -13,6 +14,7 @@ mod gather;
 mod queue;
 mod submit;
 mod task;
+mod tasks;
 
 pub use argument::{Argument, Arguments};
 pub(crate) use clock::Clock;
@@ -21,13 +23,28 @@ pub use future::{Awaited, Future};
 pub use gather::{AsCompleted, Waited, When, as_completed, gather, wait};
 pub(crate) use queue::Desk;
 pub use task::TaskFn;
+pub use tasks::Tasks;
 
 use crate::error::Result;
+use call::{On, here, many, one, scatter_on, with_shared};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::fmt::Display;
-use submit::{here, many, one, scatter_on, shared_by_all};
-use task::{Direct, Fallible, Value, WithShared};
+use task::{Direct, Fallible, Value};
+
+/// [`Session::tasks`](crate::Session::tasks) of the current session.
+///
+/// ```
+/// let lens = tilework::tasks()?.retries(1).map(|text: String| text.len(), ["a".to_owned()])?;
+/// assert_eq!(tilework::gather(lens)?, [1]);
+/// # Ok::<(), tilework::Error>(())
+/// ```
+///
+/// # Errors
+/// Where the session cannot be started.
+pub fn tasks() -> Result<Tasks> {
+    here().map(Tasks::of)
+}
 
 /// [`Session::submit`](crate::Session::submit) on the current session.
 ///
@@ -39,19 +56,21 @@ use task::{Direct, Fallible, Value, WithShared};
 ///
 /// # Errors
 /// As there, and where the session cannot be started.
+#[track_caller]
 pub fn submit<F, Ts, As, R>(f: F, args: As) -> Result<Future<R>>
 where
     F: TaskFn<Ts, Output = R>,
     As: Arguments<Ts>,
     R: Serialize + DeserializeOwned,
 {
-    one::<Direct, Value, F, Ts>(here()?.as_ref(), &f, args).map(Future::of)
+    one::<Direct, Value, F, Ts>(&On::plain(here()?.as_ref()), &f, args).map(Future::of)
 }
 
 /// [`Session::try_submit`](crate::Session::try_submit) on the current session.
 ///
 /// # Errors
 /// As there, and where the session cannot be started.
+#[track_caller]
 pub fn try_submit<F, Ts, As, R, E>(f: F, args: As) -> Result<Future<R>>
 where
     F: TaskFn<Ts, Output = std::result::Result<R, E>>,
@@ -59,7 +78,7 @@ where
     R: Serialize + DeserializeOwned,
     E: Display,
 {
-    one::<Direct, Fallible, F, Ts>(here()?.as_ref(), &f, args).map(Future::of)
+    one::<Direct, Fallible, F, Ts>(&On::plain(here()?.as_ref()), &f, args).map(Future::of)
 }
 
 /// [`Session::map`](crate::Session::map) on the current session.
@@ -72,6 +91,7 @@ where
 ///
 /// # Errors
 /// As there, and where the session cannot be started.
+#[track_caller]
 pub fn map<F, T, R, I>(f: F, items: I) -> Result<Vec<Future<R>>>
 where
     F: Fn(T) -> R,
@@ -79,13 +99,14 @@ where
     I: IntoIterator<Item: Argument<T>>,
     R: Serialize + DeserializeOwned,
 {
-    many::<Direct, Value, F, (T,), _>(here()?.as_ref(), &f, (items, None))
+    many::<Direct, Value, F, (T,), _>(&On::plain(here()?.as_ref()), &f, (items, None))
 }
 
 /// [`Session::try_map`](crate::Session::try_map) on the current session.
 ///
 /// # Errors
 /// As there, and where the session cannot be started.
+#[track_caller]
 pub fn try_map<F, T, R, E, I>(f: F, items: I) -> Result<Vec<Future<R>>>
 where
     F: Fn(T) -> std::result::Result<R, E>,
@@ -94,13 +115,14 @@ where
     R: Serialize + DeserializeOwned,
     E: Display,
 {
-    many::<Direct, Fallible, F, (T,), _>(here()?.as_ref(), &f, (items, None))
+    many::<Direct, Fallible, F, (T,), _>(&On::plain(here()?.as_ref()), &f, (items, None))
 }
 
 /// [`Session::map_with`](crate::Session::map_with) on the current session.
 ///
 /// # Errors
 /// As there, and where the session cannot be started.
+#[track_caller]
 pub fn map_with<F, T, P, R, I>(f: F, shared: impl Argument<P>, items: I) -> Result<Vec<Future<R>>>
 where
     F: Fn(T, &P) -> R,
@@ -109,9 +131,7 @@ where
     I: IntoIterator<Item: Argument<T>>,
     R: Serialize + DeserializeOwned,
 {
-    let on = here()?;
-    let shared = shared_by_all(on.as_ref(), shared)?;
-    many::<WithShared, Value, F, (T, P), _>(on.as_ref(), &f, (items, Some(shared)))
+    with_shared(&On::plain(here()?.as_ref()), &f, shared, items)
 }
 
 /// [`Session::scatter`](crate::Session::scatter) on the current session.

@@ -1,5 +1,5 @@
-//! What was submitted and not sent yet, and how batches of calls become one program: a node for each function and level of
-//! dependence, of which those are outputs on which somebody has a handle.
+//! What was submitted and not sent yet, and how batches of calls become one program: a node for each function, line that
+//! submits it, way to run it and level of dependence, of which those are outputs on which somebody has a handle.
 //!
 //! Must not know types, nor what becomes of jobs.
 
@@ -11,10 +11,11 @@ use crate::error::{Error, Result};
 use crate::literal::{Literal, Provider};
 use crate::session::{Failure, Session, ValuesJob};
 use std::collections::BTreeMap;
+use std::panic::Location;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use tilework_expr::{Attachment, Calls, Expr, Kernel, Program};
 use tilework_kernels::{Chunk, Plane};
-use tilework_plan::Region;
+use tilework_plan::{Region, Tags, Terms};
 
 /// Bytes that wait at most for more of their kind.
 const WAITING_BYTES_MAX: usize = 16 << 20;
@@ -29,9 +30,33 @@ enum Arg {
     Put(Plane),
 }
 
-/// Calls of one function.
+/// What is called, and how.
+#[derive(Clone)]
+pub(super) struct How {
+    pub(super) kernel: Arc<Kernel>,
+    /// The line of the program that submits it.
+    pub(super) line: &'static Location<'static>,
+    /// Absent where nothing is asked for.
+    pub(super) terms: Option<Arc<Terms>>,
+}
+
+/// What calls of one batch have in common: the level, the places of the function and the line, and what is asked for.
+type Kind = (u32, usize, usize, Option<Arc<Terms>>);
+
+impl How {
+    fn tags(&self) -> &Tags {
+        &self.terms.as_deref().unwrap_or(Terms::NONE).tags
+    }
+
+    fn kind(&self, level: u32) -> Kind {
+        let (kernel, line) = (Arc::as_ptr(&self.kernel) as usize, &raw const *self.line as usize);
+        (level, kernel, line, self.terms.clone())
+    }
+}
+
+/// Calls of one function, from one line and on the same terms.
 pub(super) struct Batch {
-    kernel: Arc<Kernel>,
+    how: How,
     /// How many batches of the queue one waits for the other before it.
     level: u32,
     params: Vec<u8>,
@@ -43,9 +68,9 @@ pub(super) struct Batch {
 }
 
 impl Batch {
-    fn new(kernel: Arc<Kernel>, level: u32) -> Batch {
+    fn new(how: How, level: u32) -> Batch {
         let (params, ends, args, arg_ends, futures) = Default::default();
-        Batch { kernel, level, params, ends, args, arg_ends, futures }
+        Batch { how, level, params, ends, args, arg_ends, futures }
     }
 
     /// Ends the call whose bytes and values were appended.
@@ -67,8 +92,8 @@ struct Queue {
     /// How often it was emptied.
     round: u64,
     batches: Vec<Batch>,
-    /// Those that take further calls, by their level and function.
-    open: BTreeMap<(u32, usize), usize>,
+    /// Those that take further calls.
+    open: BTreeMap<Kind, usize>,
     n_bytes: usize,
 }
 
@@ -138,24 +163,27 @@ impl Desk {
     }
 
     /// Puts a call into the queue.
-    pub(super) fn submit(
-        &self,
-        session: &Session,
-        kernel: Arc<Kernel>,
-        call: Written,
-    ) -> Result<Arc<Shared>> {
+    pub(super) fn submit(&self, session: &Session, how: How, call: Written) -> Result<Arc<Shared>> {
         let weak = session.downgrade();
         self.clock.start(move || {
             if let Some(session) = weak.upgrade() {
                 session.flush();
             }
         })?;
-        let (mut queue, args, level) = self.args(session, &call.given)?;
+        let (mut queue, args, level) = loop {
+            let (queue, args, level) = self.args(session, &call.given)?;
+            // A job's first tasks are all for the same workers.
+            if queue.batches.last().is_none_or(|batch| batch.how.tags() == how.tags()) {
+                break (queue, args, level);
+            }
+            drop(queue);
+            session.flush();
+        };
         let queue = &mut *queue;
         let next = queue.batches.len();
-        let at = *queue.open.entry((level, Arc::as_ptr(&kernel) as usize)).or_insert(next);
+        let at = *queue.open.entry(how.kind(level)).or_insert(next);
         if at == next {
-            queue.batches.push(Batch::new(kernel, level));
+            queue.batches.push(Batch::new(how, level));
         }
         let batch = &mut queue.batches[at];
         queue.n_bytes += call.params.len();
@@ -204,7 +232,7 @@ impl Desk {
 /// Sends calls of one function as a batch of its own; `ends` says where each one's bytes and values end.
 pub(super) fn send_batch(
     session: &Session,
-    kernel: Arc<Kernel>,
+    how: How,
     calls: Written,
     ends: &[(usize, usize)],
 ) -> Result<Vec<Arc<Shared>>> {
@@ -216,7 +244,7 @@ pub(super) fn send_batch(
     let (queue, args, level) = session.desk().args(session, &calls.given)?;
     drop(queue);
     debug_assert_eq!(level, 0, "whatever waited was sent");
-    let mut batch = Batch::new(kernel, 0);
+    let mut batch = Batch::new(how, 0);
     batch.params = calls.params;
     batch.args = args;
     batch.ends = ends.iter().map(|(end, _)| *end as u64).collect();
@@ -357,11 +385,13 @@ impl Building {
             inputs.push(expr);
         }
         let calls = Calls {
-            kernel: Arc::clone(&batch.kernel),
+            kernel: Arc::clone(&batch.how.kernel),
             params: batch.params.as_slice().into(),
             ends: batch.ends.as_slice().into(),
             args: args.into(),
             arg_ends: batch.arg_ends.as_slice().into(),
+            line: Some(batch.how.line.to_string().into()),
+            terms: batch.how.terms.clone(),
         };
         Ok(Expr::calls(calls, &inputs)?)
     }

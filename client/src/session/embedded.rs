@@ -79,7 +79,7 @@ pub(super) fn start(options: &EmbeddedOptions) -> Result<Session> {
         tilework_worker::give_freed_memory_back(bytes.saturating_mul(n as u64));
     }
     let memory_bytes = told.unwrap_or_else(|| limits::memory_bytes() / n as u64);
-    let spill = size::spill()?;
+    let (spill, tags) = (size::spill()?, size::tags()?);
     let failed = |e: &dyn std::error::Error| Error::Cluster(format!("cannot start an embedded session: {e}"));
 
     let _entered = runtime.enter();
@@ -87,8 +87,9 @@ pub(super) fn start(options: &EmbeddedOptions) -> Result<Session> {
     let peers = Arc::new(LocalPeers::default());
     let mut workers = Vec::with_capacity(n);
     for i in 0..n {
-        let spill = spill.clone();
-        let config = Config { spill, ..Config::local(format!("embedded-{i}"), threads, memory_bytes) };
+        let (spill, tags) = (spill.clone(), tags.clone());
+        let local = Config::local(format!("embedded-{i}"), threads, memory_bytes);
+        let config = Config { spill, tags, ..local };
         let worker = WorkerHandle::start(&config, Arc::new(scheduler.clone()), Arc::clone(&peers) as _);
         workers.push(worker.map_err(|e| failed(&e))?);
     }
@@ -102,6 +103,6 @@ pub(super) fn start(options: &EmbeddedOptions) -> Result<Session> {
     let jobs = Jobs::start(client, Arc::clone(&data), None, None)?;
     drop(_entered);
     let backing = Box::new((scheduler, Running(Some(runtime))));
-    let workers = Workers { at_start: vec![size; n], roster: None };
+    let workers = Workers { at_start: vec![size; n], roster: None, tags: Some(vec![tags]) };
     Ok(Session::new(jobs, data, Place::Here, workers, backing))
 }

@@ -42,8 +42,8 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 use tilework_expr::{Expr, Lowered, Op, Program};
 use tilework_kernels::Chunk;
-use tilework_plan::Figures;
 use tilework_plan::quantities::counted;
+use tilework_plan::{Figures, TAG_IN_WORDS, Tags, tags_of};
 use tilework_worker::runs_tasks;
 pub(crate) use values::{Failure, Interest, Values, ValuesJob, What};
 
@@ -132,6 +132,8 @@ struct Workers {
     at_start: Vec<WorkerSize>,
     /// Who knows the workers of now, where they come and go.
     roster: Option<remote::Roster>,
+    /// What each has that some tasks need, where the session has started them and no other will join.
+    tags: Option<Vec<Tags>>,
 }
 
 static CURRENT: Mutex<Option<Session>> = Mutex::new(None);
@@ -243,6 +245,34 @@ impl Session {
         let session = processes::start(n)?;
         session.make_current();
         Ok(session)
+    }
+
+    /// As [`processes`](Session::processes), a worker for each list of tags, as in `["gpu,big", ""]`: tasks that ask for one
+    /// ([`Tasks::tag`](crate::Tasks::tag)) go to workers that have it alone.
+    ///
+    /// ```no_run
+    /// let session = tilework::Session::processes_with_tags(&["gpu", "", ""])?;
+    /// let on_the_first = session.tasks().tag("gpu").submit(|x: f32| x * 2.0, (1.5,))?;
+    /// # Ok::<(), tilework::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As there; [`Error::Cluster`] for what is no list of tags.
+    pub fn processes_with_tags(tags: &[&str]) -> Result<Session> {
+        let read = |list: &&str| {
+            let wrong = || {
+                Error::Cluster(format!("tags: got {list:?}, expected a list as in gpu,big: {TAG_IN_WORDS}"))
+            };
+            tags_of(list).ok_or_else(wrong)
+        };
+        let session = processes::start_with(tags.iter().map(read).collect::<Result<_>>()?)?;
+        session.make_current();
+        Ok(session)
+    }
+
+    /// What each worker has that some tasks need, where no other can join.
+    pub(crate) fn tags(&self) -> Option<&[Tags]> {
+        self.0.workers.tags.as_deref()
     }
 
     /// Connects to a running cluster by its connection file and makes that the current session. Functions of the program's

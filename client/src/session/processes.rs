@@ -16,6 +16,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 use tilework_cluster::connection;
 use tilework_cluster::process::{LocalProcess, Output, Spec};
+use tilework_plan::Tags;
 use tilework_worker::RunConfig;
 use tilework_worker::process::{self, Prints, Successor, WorkerProcess};
 
@@ -198,7 +199,14 @@ fn in_words(status: ExitStatus) -> String {
     }
 }
 
+/// Starts `n` workers with the tags that the environment says.
 pub(super) fn start(n: usize) -> Result<Session> {
+    start_with(vec![size::tags()?; n.min(WORKERS_MAX + 1)])
+}
+
+/// Starts a worker for each set of tags.
+pub(super) fn start_with(tags: Vec<Tags>) -> Result<Session> {
+    let n = tags.len();
     if !(1..=WORKERS_MAX).contains(&n) {
         let error = tilework_expr::ExprError::Parameter {
             what: "number of worker processes",
@@ -227,7 +235,7 @@ pub(super) fn start(n: usize) -> Result<Session> {
     let memory_bytes =
         memory_bytes.unwrap_or_else(|| tilework_cluster::limits::memory_bytes() / (n as u64 + 1));
     let spill = size::spill()?;
-    for i in 0..n {
+    for (i, tags) in tags.iter().enumerate() {
         let name = format!("worker-{i}");
         let config = RunConfig {
             connection_file: file.clone(),
@@ -239,6 +247,7 @@ pub(super) fn start(n: usize) -> Result<Session> {
             threads,
             memory_bytes,
             spill: spill.clone(),
+            tags: tags.clone(),
             patience: PATIENCE,
             task_limit,
             stop_limit,
@@ -250,7 +259,7 @@ pub(super) fn start(n: usize) -> Result<Session> {
     }
     let io = remote::Io::start()?;
     let file = io.run_while(remote::joined(file, n, START_MAX), || processes.all_run())??;
-    remote::open(file, io, remote::Of::Processes(processes), backing)
+    remote::open(file, io, remote::Of::Processes(processes, tags), backing)
 }
 
 /// A time limit for tasks: what the environment says of sessions' workers, else what it says of any `tilework worker`, else

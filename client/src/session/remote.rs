@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::{Duration, Instant};
 use tilework_cluster::connection::ConnectionFile;
-use tilework_plan::{TaskKey, WorkerId};
+use tilework_plan::{Tags, TaskKey, WorkerId};
 use tilework_scheduler::{WorkerSummary, remote};
 use tilework_worker::{ChunkClient, TransferError};
 use tokio::runtime::Runtime;
@@ -180,7 +180,7 @@ pub(super) async fn joined(path: PathBuf, n: usize, timeout: Duration) -> Result
 /// Whose scheduler and workers they are.
 pub(super) enum Of<'a> {
     /// The session's own.
-    Processes(Arc<Processes>),
+    Processes(Arc<Processes>, Vec<Tags>),
     /// Those that the connection file at this path names.
     Cluster(&'a Path),
 }
@@ -191,9 +191,9 @@ pub(super) fn open(
     of: Of<'_>,
     backing: Box<dyn Send + Sync>,
 ) -> Result<Session> {
-    let (place, processes, path) = match of {
-        Of::Processes(processes) => (Place::OwnProcesses, Some(processes), None),
-        Of::Cluster(path) => (Place::Cluster, None, Some(path.to_owned())),
+    let ((place, tags), processes, path) = match of {
+        Of::Processes(processes, tags) => ((Place::OwnProcesses, Some(tags)), Some(processes), None),
+        Of::Cluster(path) => ((Place::Cluster, None), None, Some(path.to_owned())),
     };
     let io = Arc::new(io);
     let roster = Roster { file, io: Arc::clone(&io) };
@@ -211,7 +211,7 @@ pub(super) fn open(
     }
     // Dropped in this order: the processes of the session, then the runtime.
     let backing = Box::new((backing, io));
-    Ok(Session::new(jobs, data, place, Workers { at_start: workers, roster: Some(roster) }, backing))
+    Ok(Session::new(jobs, data, place, Workers { at_start: workers, roster: Some(roster), tags }, backing))
 }
 
 /// Connects to the same scheduler again; says so where the connection file, if there is one, names another by now.

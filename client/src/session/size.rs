@@ -1,11 +1,12 @@
-//! What the environment says of the workers that a session starts by itself: their memory, and where chunks go that it does
-//! not hold.
+//! What the environment says of the workers that a session starts by itself: their memory, where chunks go that it does not
+//! hold, and what they have that some tasks need.
 //!
 //! Owns the names of the variables. Must not know workers.
 
 use crate::error::{Error, Result};
 use std::path::PathBuf;
 use tilework_plan::quantities::bytes_in;
+use tilework_plan::{TAG_IN_WORDS, Tags, tags_of};
 use tilework_worker::Spill;
 
 /// Bytes that each worker's chunks and tasks may take.
@@ -14,6 +15,9 @@ const MEMORY: &str = "TILEWORK_MEMORY";
 const SPILL_DIR: &str = "TILEWORK_SPILL_DIR";
 /// Bytes of chunks of each worker that may be there.
 const SPILL_LIMIT: &str = "TILEWORK_SPILL_LIMIT";
+
+/// What workers have that some tasks need.
+const TAGS: &str = "TILEWORK_TAGS";
 
 fn size(name: &str) -> Result<Option<u64>> {
     let Some(text) = std::env::var_os(name).filter(|text| !text.is_empty()) else { return Ok(None) };
@@ -34,4 +38,12 @@ pub(super) fn memory_bytes() -> Result<Option<u64>> {
 pub(super) fn spill() -> Result<Spill> {
     let dir = std::env::var_os(SPILL_DIR).filter(|dir| !dir.is_empty());
     Ok(Spill { dir: dir.map(PathBuf::from), limit: size(SPILL_LIMIT)? })
+}
+
+/// The tags of all workers.
+pub(super) fn tags() -> Result<Tags> {
+    let list = std::env::var_os(TAGS).unwrap_or_default();
+    list.to_str().and_then(tags_of).ok_or_else(|| {
+        Error::Cluster(format!("{TAGS} is {}, expected a list as in gpu,big: {TAG_IN_WORDS}", list.display()))
+    })
 }

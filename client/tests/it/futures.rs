@@ -12,14 +12,14 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 use tilework::{EmbeddedOptions, Error, Future, FutureError, Session, When, as_completed, gather, wait};
 
-fn embedded(workers: usize, threads: usize) -> Session {
+pub(crate) fn embedded(workers: usize, threads: usize) -> Session {
     let options =
         EmbeddedOptions { workers, threads_per_worker: Some(threads), memory_bytes_per_worker: None };
     Session::embedded_with(&options).expect("an embedded session")
 }
 
 /// Does the same on threads and on processes.
-fn on_each(f: impl Fn(&Session)) {
+pub(crate) fn on_each(f: impl Fn(&Session)) {
     f(&embedded(2, 2));
     let _mine = processes_are_mine();
     let session = Session::processes(2).expect("processes");

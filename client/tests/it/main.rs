@@ -14,6 +14,7 @@ mod memory;
 mod mistakes;
 mod misuse;
 mod names;
+mod options;
 mod printing;
 mod properties;
 mod random;

@@ -60,7 +60,11 @@ impl<'a> Emitter<'a> {
 
     /// Writes a stage of such a shape that does this; what follows from what it does is filled in.
     fn push(&mut self, shape: Stage, work: Work) -> StageIdx {
-        let calls = work.kernel().map(|kernel| Arc::new(Function::from(&**kernel)));
+        let (line, terms) = match &work.kind {
+            StageKind::Calls(calls) => (calls.line.clone(), calls.terms.clone()),
+            _ => (None, None),
+        };
+        let calls = work.kernel().map(|kernel| Arc::new(Function { line, ..Function::from(&**kernel) }));
         let is_values = matches!(work.kind, StageKind::Calls(_) | StageKind::Values);
         let element_bytes = match work.kind {
             StageKind::Write(_) => 0,
@@ -76,6 +80,7 @@ impl<'a> Emitter<'a> {
             scratch,
             remade,
             calls,
+            terms,
             ..shape
         });
         self.works.push(work);

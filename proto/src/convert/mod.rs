@@ -15,6 +15,7 @@ mod update;
 use crate::limits::{ADDRESSES_MAX, TEXT_BYTES_MAX};
 use prost::Message;
 use tilework_expr::{DType, ExprError};
+use tilework_plan::{TAG_IN_WORDS, TAGS_MAX, Tags, is_tag};
 
 /// Why bytes are no message.
 #[derive(Debug, thiserror::Error)]
@@ -146,6 +147,15 @@ fn cut(given: &str) -> String {
 fn addresses(given: Vec<String>) -> Result<Vec<String>, DecodeError> {
     bounded("addresses", given.len(), ADDRESSES_MAX)?;
     given.into_iter().map(|a| text("address", a)).collect()
+}
+
+fn tags(given: Vec<String>) -> Result<Tags, DecodeError> {
+    bounded("tags", given.len(), TAGS_MAX)?;
+    let tag = |text: String| match is_tag(&text) {
+        true => Ok(text.into()),
+        false => Err(DecodeError::Invalid { what: "tag", why: format!("{text:?}, expected {TAG_IN_WORDS}") }),
+    };
+    given.into_iter().map(tag).collect()
 }
 
 fn position(what: &'static str, given: u64) -> Result<usize, DecodeError> {

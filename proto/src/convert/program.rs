@@ -2,7 +2,7 @@
 //!
 //! Every distinct axis of a program is sent once; a regular one is two numbers whatever the number of its chunks.
 
-use super::{DecodeError, Wire, bounded, dtype, of_code, position, required, text};
+use super::{DecodeError, Wire, bounded, cut, dtype, of_code, position, required, tags, text};
 use crate::limits::{CHUNKS_MAX, NODES_MAX, POSITIONS_MAX};
 use crate::wire::{self, node, random, values};
 use std::collections::HashMap;
@@ -11,7 +11,7 @@ use tilework_expr::{
     BinaryOp, Calls, Dist, FileKind, FileRef, Fold, Kernel, NDIM_MAX, Node, NodeIdx, Op, Program, Scalar,
     UnaryOp, Values,
 };
-use tilework_plan::{AxisGrid, AxisMap, Grid, Stored, View};
+use tilework_plan::{AxisGrid, AxisMap, Grid, Stored, Terms, View};
 
 /// A file format's place is its wire code.
 const FILE_KINDS: [FileKind; 4] = [FileKind::Npy, FileKind::Npz, FileKind::Zarr2, FileKind::Zarr3];
@@ -267,8 +267,23 @@ fn reduce_from_wire(message: wire::Reduce) -> Result<Op, DecodeError> {
     Ok(Op::Reduce { fold, axes: message.axes.into_iter().map(|a| a as usize).collect() })
 }
 
+impl Wire for Terms {
+    type Message = wire::Terms;
+
+    fn to_wire(&self) -> wire::Terms {
+        let Terms { retries, limit_us, tags, memory_bytes } = self;
+        let tags = tags.iter().map(|tag| tag.to_string()).collect();
+        wire::Terms { retries: *retries, limit_us: *limit_us, tags, memory_bytes: *memory_bytes }
+    }
+
+    fn from_wire(message: wire::Terms) -> Result<Terms, DecodeError> {
+        let wire::Terms { retries, limit_us, tags: named, memory_bytes } = message;
+        Ok(Terms { retries, limit_us, tags: tags(named)?, memory_bytes })
+    }
+}
+
 fn calls_to_wire(calls: &Calls) -> wire::Calls {
-    let Calls { kernel, params, ends, args, arg_ends } = calls;
+    let Calls { kernel, params, ends, args, arg_ends, line, terms } = calls;
     wire::Calls {
         function: Some(kernel.to_wire()),
         params: params.to_vec().into(),
@@ -276,11 +291,13 @@ fn calls_to_wire(calls: &Calls) -> wire::Calls {
         arg_inputs: args.iter().map(|(input, _)| *input).collect(),
         arg_values: args.iter().map(|(_, value)| *value).collect(),
         arg_ends: arg_ends.to_vec(),
+        line: line.as_deref().map(cut),
+        terms: terms.as_deref().map(Wire::to_wire),
     }
 }
 
 fn calls_from_wire(message: wire::Calls) -> Result<Op, DecodeError> {
-    let wire::Calls { function, params, ends, arg_inputs, arg_values, arg_ends } = message;
+    let wire::Calls { function, params, ends, arg_inputs, arg_values, arg_ends, line, terms } = message;
     if arg_inputs.len() != arg_values.len() {
         let why = format!("{} inputs of {} values", arg_inputs.len(), arg_values.len());
         return Err(DecodeError::Invalid { what: "calls", why });
@@ -291,6 +308,8 @@ fn calls_from_wire(message: wire::Calls) -> Result<Op, DecodeError> {
         ends: ends.into(),
         args: arg_inputs.into_iter().zip(arg_values).collect(),
         arg_ends: arg_ends.into(),
+        line: line.map(|line| text("line", line)).transpose()?.map(Into::into),
+        terms: terms.map(Terms::from_wire).transpose()?.map(Arc::new),
     })))
 }
 

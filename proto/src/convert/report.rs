@@ -1,6 +1,6 @@
 //! What a worker tells the scheduler.
 
-use super::{DecodeError, Wire, addresses, cut, required, text};
+use super::{DecodeError, Wire, addresses, cut, required, tags, text};
 use crate::wire::{self, report, task_error};
 use tilework_plan::{Hello, JobId, LeaseId, Report, TaskError, TaskKey, WorkerId};
 
@@ -16,6 +16,7 @@ impl Wire for Hello {
             spill_bytes: self.spill_bytes,
             addresses: self.addresses.clone(),
             build: self.build.clone(),
+            tags: self.tags.iter().map(|tag| tag.to_string()).collect(),
         }
     }
 
@@ -28,6 +29,7 @@ impl Wire for Hello {
             spill_bytes: message.spill_bytes,
             addresses: addresses(message.addresses)?,
             build: message.build.map(|build| text("build", build)).transpose()?,
+            tags: tags(message.tags)?,
         })
     }
 }

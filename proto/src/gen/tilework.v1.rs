@@ -299,6 +299,28 @@ pub struct Calls {
     pub arg_values: ::prost::alloc::vec::Vec<u64>,
     #[prost(uint64, repeated, tag = "6")]
     pub arg_ends: ::prost::alloc::vec::Vec<u64>,
+    /// The line of the program that submits them.
+    #[prost(string, optional, tag = "7")]
+    pub line: ::core::option::Option<::prost::alloc::string::String>,
+    /// Absent where nothing is asked for.
+    #[prost(message, optional, tag = "8")]
+    pub terms: ::core::option::Option<Terms>,
+}
+/// How tasks are to be run.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Terms {
+    /// How often one that fails is tried again.
+    #[prost(uint32, tag = "1")]
+    pub retries: u32,
+    /// How long one may run.
+    #[prost(uint64, optional, tag = "2")]
+    pub limit_us: ::core::option::Option<u64>,
+    /// What a worker must have.
+    #[prost(string, repeated, tag = "3")]
+    pub tags: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// Bytes that one takes beside what it reads and makes.
+    #[prost(uint64, tag = "4")]
+    pub memory_bytes: u64,
 }
 /// Values that calls read.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
@@ -977,6 +999,9 @@ pub struct Hello {
     /// Bytes of chunks that it may write to its disk.
     #[prost(uint64, tag = "7")]
     pub spill_bytes: u64,
+    /// What it has that some tasks need.
+    #[prost(string, repeated, tag = "8")]
+    pub tags: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
 }
 /// To a worker.
 #[derive(Clone, PartialEq, ::prost::Message)]

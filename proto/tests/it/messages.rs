@@ -179,8 +179,9 @@ fn updates() -> impl Strategy<Value = Update> {
 
 fn hellos() -> impl Strategy<Value = Hello> {
     let build = proptest::option::of(".*");
-    (".{1,20}", any::<(u64, u32, u64, u64)>(), addresses(), build).prop_map(
-        |(name, (incarnation, threads, memory_bytes, spill_bytes), addresses, build)| Hello {
+    let tags = proptest::collection::btree_set("[a-z0-9:]{1,9}", 0..3);
+    (".{1,20}", any::<(u64, u32, u64, u64)>(), addresses(), build, tags).prop_map(
+        |(name, (incarnation, threads, memory_bytes, spill_bytes), addresses, build, tags)| Hello {
             name,
             incarnation,
             threads,
@@ -188,6 +189,7 @@ fn hellos() -> impl Strategy<Value = Hello> {
             spill_bytes,
             addresses,
             build,
+            tags: tags.into_iter().map(Into::into).collect(),
         },
     )
 }

@@ -6,7 +6,7 @@ use tilework_expr::{
     BinaryOp, Boundary, Calls, DType, Dist, FileKind, FileRef, Fold, Halo, Kernel, Node, NodeIdx, Op,
     Program, Scalar, UnaryOp, Values, run_grid,
 };
-use tilework_plan::{AxisGrid, AxisMap, Grid, Stored, View};
+use tilework_plan::{AxisGrid, AxisMap, Grid, Stored, Terms, View};
 use tilework_proto::{decode, encode};
 
 /// Numbers drawn from one number.
@@ -169,6 +169,13 @@ fn values(draw: &mut Draw) -> Node {
     Node { op: Op::Values(of), inputs: vec![], grid, dtype: DType::U8 }
 }
 
+/// How tasks are to be run.
+fn terms(draw: &mut Draw) -> Terms {
+    let limit_us = (draw.below(2) == 0).then_some(draw.0);
+    let tags = ["gpu", "big"].into_iter().filter(|_| draw.below(2) == 0).map(Arc::from).collect();
+    Terms { retries: draw.below(9) as u32, limit_us, tags, memory_bytes: draw.below(1 << 40) as u64 }
+}
+
 /// Calls that read some of `n` values.
 fn calls(draw: &mut Draw, idx: NodeIdx, n: u64) -> Node {
     let n_calls = 1 + draw.below(5);
@@ -186,6 +193,8 @@ fn calls(draw: &mut Draw, idx: NodeIdx, n: u64) -> Node {
         ends: ends.into(),
         args: args.into(),
         arg_ends: arg_ends.into(),
+        line: (draw.below(2) == 0).then(|| "src/main.rs:1:2".into()),
+        terms: (draw.below(2) == 0).then(|| Arc::new(terms(draw))),
     };
     let grid = Grid::new(vec![AxisGrid::regular(n_calls, 1)]);
     Node { op: Op::Calls(Arc::new(calls)), inputs: vec![idx], grid, dtype: DType::U8 }

@@ -22,10 +22,11 @@ impl Scheduler {
         let somebody = self.somebody_stays();
         let resting = self.leases.is_empty() && self.n_ready == 0 && self.publishing.is_empty();
         let resting = resting && self.withdrawing.is_empty();
-        if somebody && !resting && self.unplaced.is_empty() && self.alone.is_empty() {
+        let nothing_waits = self.unplaced.is_empty() && self.lacking.is_empty();
+        if somebody && !resting && nothing_waits && self.alone.is_empty() {
             return false;
         }
-        let waits = |id: &JobId| !somebody || resting || self.fits_nobody(*id);
+        let waits = |id: &JobId| !somebody || resting || self.fits_nobody(*id) || self.waits_for_tags(*id);
         let open = self.jobs.iter().filter(|(_, j)| j.wanted() && !j.finished);
         let alone: Vec<JobId> = open.map(|(id, _)| *id).filter(waits).collect();
         self.alone.retain(|id, _| alone.contains(id));
@@ -79,12 +80,17 @@ impl Scheduler {
 
     fn waiting(&mut self, id: JobId) -> String {
         let unplaced = self.unplaced.iter().find(|k| k.job == id).copied();
-        let largest = self.workers.values().filter(|w| !w.leaving).map(|w| w.hello.memory_bytes).max();
+        let somebody = self.somebody_stays();
         let build = self.jobs[&id].functions_build.as_deref();
         if !self.workers.values().any(|w| !w.leaving && w.hello.calls(build)) && !self.workers.is_empty() {
             return "no worker that is there is the program whose functions it calls".to_owned();
         }
-        if let (Some(key @ TaskKey { stage, chunk, .. }), Some(limit)) = (unplaced, largest) {
+        if let Some(lack) = self.lack_in_words(id, unplaced).filter(|_| somebody) {
+            return lack;
+        }
+        let limit = |key: TaskKey| self.most_memory_for(&self.jobs[&id], key.stage);
+        if let Some((key @ TaskKey { stage, chunk, .. }, limit)) = unplaced.and_then(|k| Some((k, limit(k)?)))
+        {
             let (operation, needed) = (self.operation(key), self.jobs[&id].plan.task_bytes(stage, chunk));
             return format!(
                 "{operation}, chunk {}, needs {}, and the largest worker that is there may use {}",

@@ -228,6 +228,11 @@ impl Scheduler {
             self.withdrawing.keys().all(|k| self.jobs.contains_key(&k.job)),
             "a job that is gone lost a chunk"
         );
+        let lacking = |(id, j): (&JobId, &Job)| {
+            assert_eq!(self.lacking.contains(id), self.lacks(j), "{id:?} lacks workers");
+        };
+        self.jobs.iter().for_each(lacking);
+        assert!(self.lacking.iter().all(|id| self.jobs.contains_key(id)), "a job that is gone lacks workers");
         let held = |key: &TaskKey| self.task(*key).is_held();
         assert!(self.publishing.keys().all(held), "a chunk that does not exist is being published");
     }
@@ -248,6 +253,15 @@ impl Scheduler {
             |j: &Job| j.functions_build.as_deref().is_some_and(|build| caller(build) < j.memory_callable);
         if self.jobs.values().any(|j| j.wanted() && !j.finished && waits(j)) {
             // Nor is the largest that could call a job's functions.
+            return;
+        }
+        let small = |memory: Option<u64>| memory < Some(self.memory_seen);
+        let stages = |j: &Job| (0..j.stages.len() as u32).map(StageIdx);
+        let waits = |j: &Job| {
+            small(self.most_memory_for_roots(j)) || stages(j).any(|s| small(self.most_memory_for(j, s)))
+        };
+        if self.jobs.values().any(|j| j.wanted() && !j.finished && j.is_tagged && waits(j)) {
+            // Nor is the largest with what its tasks need.
             return;
         }
         let stands = |(id, j): &(&JobId, &Job)| j.wanted() && !j.finished && !self.may_wait_for_puts(**id);

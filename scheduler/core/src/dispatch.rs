@@ -363,7 +363,9 @@ impl Scheduler {
 
     /// Whether a root's result fits into a worker; the job fails where it fits into none.
     fn fits(&mut self, key: TaskKey, worker: WorkerId) -> bool {
-        let needed = self.jobs[&key.job].plan.out_bytes(key.stage, key.chunk);
+        let plan = &self.jobs[&key.job].plan;
+        let needed =
+            plan.out_bytes(key.stage, key.chunk).saturating_add(plan.stage(key.stage).terms().memory_bytes);
         self.fail_for_memory(key, needed);
         self.workers[&worker].hello.memory_bytes >= needed
     }

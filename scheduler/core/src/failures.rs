@@ -2,6 +2,7 @@
 //!
 //! Knows what went wrong with which task. Must not know how lost chunks are made again.
 
+use crate::attempts::Attempts;
 use crate::limits::Bug;
 use crate::scheduler::{Scheduler, range_of};
 use crate::table::TaskState;
@@ -27,10 +28,7 @@ impl Scheduler {
         let memory = self.workers[&worker].hello.memory_bytes;
         let trouble = self.trouble.entry(key).or_default();
         match error {
-            TaskError::Operation(message) => {
-                let message = message.clone();
-                self.fail_operation(key, message);
-            }
+            TaskError::Operation(message) => self.operation_failed(worker, key, message),
             TaskError::Memory { needed, .. } => {
                 trouble.memory_over = trouble.memory_over.max(memory);
                 self.fail_for_memory(key, *needed);
@@ -44,6 +42,22 @@ impl Scheduler {
                     self.fail_operation(key, message);
                 }
             }
+        }
+    }
+
+    /// A task's operation failed on a worker: it is tried again, rather elsewhere, as often as its job asks for.
+    fn operation_failed(&mut self, worker: WorkerId, key: TaskKey, message: &str) {
+        let retries = match self.jobs[&key.job].plan.stage(key.stage).terms().retries {
+            retries if self.limits.plays(Bug::RetriesForgotten) => retries.min(1),
+            retries => retries,
+        };
+        let name = &self.workers[&worker].hello.name;
+        let trouble = self.trouble.entry(key).or_default();
+        trouble.avoid(worker);
+        match trouble.attempts.failed(retries, name, message) {
+            Ok(()) if self.limits.plays(Bug::RetriesUncounted) => trouble.attempts = Attempts::default(),
+            Ok(()) => {}
+            Err(why) => self.fail_operation(key, why),
         }
     }
 

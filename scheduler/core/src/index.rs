@@ -13,7 +13,7 @@ use tilework_plan::{JobId, LeaseId, WorkerId};
 pub(crate) struct Index {
     /// Jobs that have roots left; some that have none any more stand there until somebody looks.
     pub rooted: BTreeSet<JobId>,
-    /// Jobs that call functions, which not all workers may have.
+    /// Jobs some of whose tasks not all workers may have.
     pub choosy: BTreeSet<JobId>,
     /// Workers with tasks in their queues.
     pub queued: BTreeSet<WorkerId>,
@@ -108,7 +108,7 @@ impl Scheduler {
                 job.roots.n_left() == 0 || index.rooted.contains(id),
                 "{id:?} has roots, and nobody looks"
             );
-            assert_eq!(index.choosy.contains(id), job.functions_build.is_some(), "{id:?}: calls functions");
+            assert_eq!(index.choosy.contains(id), job.is_choosy(), "{id:?}: is not for all workers");
         }
         assert!(index.choosy.iter().all(|id| self.jobs.contains_key(id)), "a job that is gone");
         let leases: BTreeSet<_> = self.leases.iter().map(|(id, l)| (l.job, *id)).collect();

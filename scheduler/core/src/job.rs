@@ -12,7 +12,7 @@ use std::ops::Range;
 use std::sync::Arc;
 use tilework_plan::{
     ChunkIdx, ClientId, Figures, Hello, JobError, JobId, JobNumber, Need, Origin, Plan, Stage, StageIdx,
-    WorkerId,
+    Tags, WorkerId,
 };
 
 /// Where a chunk is really made, once `Held` stages are resolved.
@@ -73,6 +73,12 @@ pub(crate) struct Job {
     pub roots_build: Option<Arc<str>>,
     /// The build whose functions some of its tasks call.
     pub functions_build: Option<Arc<str>>,
+    /// What a worker must have to be given root tasks.
+    pub roots_tags: Tags,
+    /// Bytes that a root task takes at least, by what was said of it.
+    pub roots_memory: u64,
+    /// Whether some of its tasks need a worker that has something.
+    pub is_tagged: bool,
     /// Memory of the largest worker that was there meanwhile and can call them, bytes; 0 where there was none.
     pub memory_callable: u64,
     /// Bytes that workers' memory is charged for its results, worker by worker.
@@ -294,9 +300,19 @@ impl Job {
         is_for_callers(self.plan.stage(stage), self.stage(stage), self.roots_build.is_some())
     }
 
+    /// Whether some of its tasks are not for every worker.
+    pub fn is_choosy(&self) -> bool {
+        self.functions_build.is_some() || self.is_tagged
+    }
+
+    /// Whether a worker may have the tasks of a stage, by what it can call and what it has.
+    pub fn stage_for(&self, stage: StageIdx, worker: &Hello) -> bool {
+        worker.calls(self.build(stage)) && worker.has(&self.plan.stage(stage).terms().tags)
+    }
+
     /// Whether a worker may have root tasks.
     pub fn roots_for(&self, worker: &Hello) -> bool {
-        worker.calls(self.roots_build.as_deref())
+        worker.calls(self.roots_build.as_deref()) && worker.has(&self.roots_tags)
     }
 
     /// Whether the task of a root stage was not handed out, or is to be run again, for checks.
@@ -393,6 +409,9 @@ pub(crate) fn submit(
         roots,
         roots_build: made.roots_build,
         functions_build: made.functions_build,
+        roots_tags: made.roots_tags,
+        roots_memory: made.roots_memory,
+        is_tagged: made.is_tagged,
         memory_callable: 0,
         committed: BTreeMap::new(),
         refs,

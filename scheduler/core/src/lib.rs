@@ -6,6 +6,7 @@
 
 mod alone;
 mod announcing;
+mod attempts;
 mod blocks;
 mod check;
 mod clock;
@@ -14,6 +15,7 @@ mod event;
 mod failures;
 mod index;
 mod job;
+mod lacking;
 mod lifecycle;
 mod limits;
 mod memory;

@@ -46,12 +46,13 @@ impl Scheduler {
         if job.roots.n_left() > 0 {
             self.index.rooted.insert(id);
         }
-        if job.functions_build.is_some() {
+        if job.is_choosy() {
             self.index.choosy.insert(id);
         }
         self.jobs.insert(id, job);
         self.unsettled.insert(id);
         self.note_callers(id);
+        self.note_lacking(id);
         self.refuse_oversized(id);
         let hungry = std::mem::take(&mut self.hungry);
         self.dirty.extend(hungry);
@@ -135,6 +136,7 @@ impl Scheduler {
             job.finished = job.outputs_left() == 0;
             if job.finished && !was {
                 let announce = job.client_holds;
+                self.lacking.remove(&id);
                 self.trim(id);
                 if announce && !(self.jobs[&id].announced && self.limits.plays(Bug::RemadeOutputUnannounced))
                 {
@@ -163,6 +165,7 @@ impl Scheduler {
         job.finished = false;
         let reads = job.wanted();
         self.unannounce(id);
+        self.note_lacking(id);
         self.set_reads(id, reads);
         self.unsettled.insert(id);
     }
@@ -234,6 +237,7 @@ impl Scheduler {
         self.forget(id);
         let Some(job) = self.jobs.remove(&id) else { return };
         self.unsettled.remove(&id);
+        self.lacking.remove(&id);
         self.index.rooted.remove(&id);
         self.index.choosy.remove(&id);
         for &stage in &job.aliases {
@@ -257,6 +261,7 @@ impl Scheduler {
         while let Some((id, error)) = self.failing.pop() {
             let Some(job) = self.jobs.get_mut(&id).filter(|j| j.failed.is_none()) else { continue };
             job.failed = Some(error.clone());
+            self.lacking.remove(&id);
             if std::mem::take(&mut job.client_holds) {
                 self.note_end(id, JobEnd::Failed(error.clone()));
                 self.update(id, Update::Failed(error.clone()));

@@ -158,6 +158,12 @@ pub enum Bug {
     ReturnIsDeath,
     /// Tasks go on being sent where their inputs cannot be had.
     CutOffIgnored,
+    /// A task that may be tried again several times is tried again once.
+    RetriesForgotten,
+    /// Failed attempts at a task are not counted.
+    RetriesUncounted,
+    /// Tasks that need a worker that has something go to any.
+    TagsIgnored,
     /// A client is told where its outputs are though one of them was lost while they were looked for.
     AnnouncementGoesOn,
     /// A task that has not heard yet that an input is gone is taken for ready when it has the others.

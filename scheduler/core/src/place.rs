@@ -6,7 +6,7 @@ use crate::limits::Bug;
 use crate::scheduler::Scheduler;
 use crate::table::TaskState;
 use crate::worker::WorkerState;
-use tilework_plan::{JobError, JobId, StageIdx, TaskKey, WorkerId, region_len};
+use tilework_plan::{Hello, JobError, JobId, StageIdx, TaskKey, WorkerId, region_len};
 
 /// Idle workers that are looked at for one task.
 const IDLE_MAX: usize = 4;
@@ -41,9 +41,17 @@ impl Scheduler {
         }
         let mut far = Vec::new();
         let mut tasks = std::mem::take(&mut self.unplaced);
+        // The stage that was looked at last of those for whose tasks nobody has what they need: there may be many of it.
+        let mut lacking = None;
         tasks.retain(|key| {
-            self.task(*key) == (TaskState::Ready { worker: None })
-                && self.place(*key, &mut far) == Place::Nowhere
+            let stage = Some((key.job, key.stage));
+            if self.task(*key) != (TaskState::Ready { worker: None }) {
+                return false;
+            }
+            if lacking != stage && self.nobody_has_tags(*key) {
+                lacking = stage;
+            }
+            lacking == stage || self.place(*key, &mut far) == Place::Nowhere
         });
         self.unplaced.append(&mut tasks);
         if !far.is_empty() {
@@ -118,7 +126,9 @@ impl Scheduler {
     fn needs(&mut self, key: TaskKey) -> Needs {
         self.with_inputs(key, |me, inputs| {
             let job = &me.jobs[&key.job];
-            let mut needs = Needs { total: job.bytes(key.stage, key.chunk), ..Needs::default() };
+            let declared = job.plan.stage(key.stage).terms().memory_bytes;
+            let total = job.bytes(key.stage, key.chunk).saturating_add(declared);
+            let mut needs = Needs { total, ..Needs::default() };
             for &(_, stage, chunk) in inputs {
                 let bytes = job.bytes(stage, chunk);
                 needs.inputs += bytes;
@@ -129,7 +139,7 @@ impl Scheduler {
                     }
                 }
             }
-            needs.total += needs.inputs;
+            needs.total = needs.total.saturating_add(needs.inputs);
             // Those are bounds; where they do not fit everywhere, the parts that the task reads decide.
             if me.memory_least < needs.total && !me.limits.plays(Bug::WholeInputsCounted) {
                 needs.total = job.plan.task_bytes(key.stage, key.chunk);
@@ -141,10 +151,14 @@ impl Scheduler {
     /// The worker where the task would end first, and whether all inputs are in its reach; none where it fits nowhere.
     fn choose(&self, key: TaskKey, needs: &Needs) -> Option<(WorkerId, bool)> {
         let trouble = self.trouble.get(&key);
-        let build = self.jobs[&key.job].build(key.stage);
+        let job = &self.jobs[&key.job];
+        let may = |hello: &Hello| match self.limits.plays(Bug::TagsIgnored) {
+            true => hello.calls(job.build(key.stage)),
+            false => job.stage_for(key.stage, hello),
+        };
         let fits = |w: &WorkerState| {
             !w.leaving
-                && w.hello.calls(build)
+                && may(&w.hello)
                 && w.hello.memory_bytes >= needs.total
                 && trouble.is_none_or(|t| w.hello.memory_bytes > t.memory_over)
         };
@@ -196,7 +210,7 @@ impl Scheduler {
         let needs = self.needs(key);
         let trouble = self.trouble.get(&key);
         self.workers.get(&worker).is_some_and(|w| {
-            w.hello.calls(self.jobs[&key.job].build(key.stage))
+            self.jobs[&key.job].stage_for(key.stage, &w.hello)
                 && w.hello.memory_bytes >= needs.total
                 && needs.at.iter().all(|(h, _)| !self.is_cut_off(w, *h))
                 && trouble.is_none_or(|t| w.hello.memory_bytes > t.memory_over && !t.avoid.contains(&worker))
@@ -237,7 +251,10 @@ impl Scheduler {
         let job = &self.jobs[&key.job];
         let stage = job.plan.stage(key.stage);
         let len = region_len(&stage.grid.region(key.chunk)) as u128;
-        let fits = (len * u128::from(limit) / u128::from(needed.max(1))) as u64;
+        let fits = match stage.is_measured() {
+            true => 0,
+            false => (len * u128::from(limit) / u128::from(needed.max(1))) as u64,
+        };
         let operation = stage.name.to_owned();
         let error = JobError::Memory { operation, needed, limit, fits };
         // A root that is still to be handed out would be.

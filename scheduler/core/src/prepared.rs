@@ -8,7 +8,7 @@ use crate::job::StageState;
 use crate::table::Table;
 use std::fmt;
 use std::sync::Arc;
-use tilework_plan::{AxisGrid, JobId, Origin, Plan, Stage, StageIdx};
+use tilework_plan::{AxisGrid, JobId, Origin, Plan, Stage, StageIdx, Tags};
 
 /// Chunks that a task may read at most: who has them is said one by one.
 const INPUTS_MAX: u64 = 1 << 17;
@@ -36,6 +36,12 @@ pub(crate) struct Made {
     pub roots_build: Option<Arc<str>>,
     /// The build whose functions some tasks call.
     pub functions_build: Option<Arc<str>>,
+    /// What a worker must have to be given root tasks: whatever any of them needs.
+    pub roots_tags: Tags,
+    /// Bytes that a root task takes at least, by what was said of it.
+    pub roots_memory: u64,
+    /// Whether some tasks need a worker that has something.
+    pub is_tagged: bool,
     pub largest: Largest,
 }
 
@@ -132,7 +138,24 @@ fn made(job: JobId, plan: Arc<Plan>) -> Result<Made, String> {
     let functions_build = stages.iter().find_map(|s| s.build.clone());
     let roots_build = roots.stages().find_map(|stage| stages[stage.0 as usize].build.clone());
     let largest = largest(&plan, &stages, roots_build.is_some())?;
-    Ok(Made { plan, stages, roots, aliases, outputs_left, n_needed, roots_build, functions_build, largest })
+    let roots_tags: Tags = roots.stages().flat_map(|s| plan.stage(s).terms().tags.iter().cloned()).collect();
+    let declared = |s: StageIdx| plan.stage(s).terms().memory_bytes;
+    let roots_memory = roots.stages().map(declared).min().unwrap_or(0);
+    let is_tagged = plan.stages.iter().any(|s| !s.terms().tags.is_empty());
+    Ok(Made {
+        plan,
+        stages,
+        roots,
+        aliases,
+        outputs_left,
+        n_needed,
+        roots_build,
+        functions_build,
+        roots_tags,
+        roots_memory,
+        is_tagged,
+        largest,
+    })
 }
 
 /// What the first task of each stage needs.

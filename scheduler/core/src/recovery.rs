@@ -52,6 +52,7 @@ impl Scheduler {
         self.memory_least = self.memory_least.min(hello.memory_bytes);
         self.workers.insert(worker, WorkerState::new(hello, self.now_us));
         self.dirty.insert(worker);
+        self.note_all_lacking();
         self.note_load(worker);
         let jobs: Vec<JobId> = self.jobs.keys().copied().collect();
         for id in jobs {
@@ -84,6 +85,7 @@ impl Scheduler {
         self.index.leaving.remove(&worker);
         self.note_load(worker);
         self.outbox.remove(&worker);
+        self.note_all_lacking();
         let others: Vec<WorkerId> = self.workers.keys().copied().collect();
         others.into_iter().for_each(|w| self.tell(w, Instruction::PeerGone(worker)));
         self.workers.values_mut().for_each(|w| drop(w.cut_off.remove(&worker)));
@@ -333,6 +335,7 @@ impl Scheduler {
         self.index.leaving.insert(worker);
         let w = &self.workers[&worker];
         let queue: Vec<_> = w.ready.iter().copied().collect();
+        self.note_all_lacking();
         for (job, Reverse(stage), chunk) in queue {
             let key = TaskKey { job, stage, chunk };
             self.dequeue(key, Some(worker));

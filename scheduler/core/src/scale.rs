@@ -61,6 +61,7 @@ fn run_watched(
             spill_bytes: 0,
             addresses: Vec::new(),
             build: None,
+            tags: tilework_plan::Tags::new(),
         };
         scheduler.handle(0, Event::WorkerJoined { worker: WorkerId(w), hello }, &mut actions);
     }

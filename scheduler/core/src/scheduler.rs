@@ -3,6 +3,7 @@
 //! Knows which theme handles which event. Must not know how a theme decides.
 
 use crate::announcing::Announcement;
+use crate::attempts::Attempts;
 use crate::event::{Action, Event};
 use crate::index::Index;
 use crate::job::{Job, Retired};
@@ -24,6 +25,8 @@ pub(crate) struct Trouble {
     pub deaths: Vec<u64>,
     /// Workers that fell silent then.
     pub silences: u32,
+    /// Attempts in which its operation failed.
+    pub attempts: Attempts,
     /// Workers that could not do it.
     pub failures: u32,
     /// Transfers towards it that failed.
@@ -84,6 +87,8 @@ pub struct Scheduler {
     pub(crate) beat_us: u64,
     /// Since when jobs wait without anybody who could do what is left of them.
     pub(crate) alone: BTreeMap<JobId, u64>,
+    /// Jobs for whose root tasks nobody is there who has what they need.
+    pub(crate) lacking: BTreeSet<JobId>,
     /// A root for which no worker has memory left, and the bytes of its result.
     pub(crate) refused: Option<(TaskKey, u64)>,
     /// Names of the workers that ended last, and why they did.
@@ -159,6 +164,7 @@ impl Scheduler {
             memory_least: u64::MAX,
             beat_us: u64::MAX,
             alone: BTreeMap::new(),
+            lacking: BTreeSet::new(),
             refused: None,
             ends: VecDeque::new(),
             drops: Vec::new(),

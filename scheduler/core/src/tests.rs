@@ -1,6 +1,7 @@
 //! Small cases, with the exact actions that they must bring about.
 
 mod puts;
+mod tags;
 mod ways;
 
 use crate::{Action, Event, JobEnd, Limits, Prepared, Scheduler};
@@ -10,8 +11,8 @@ use tilework_expr::{
 };
 use tilework_plan::{ClientHello, ClientId, Hello, JobNumber};
 use tilework_plan::{
-    Figures, Holding, Instruction, JobError, JobId, LeaseId, Report, StageIdx, Stored, TaskError, TaskKey,
-    TaskRange, Update, WorkerId,
+    Figures, Holding, Instruction, JobError, JobId, LeaseId, Report, StageIdx, Stored, Tags, TaskError,
+    TaskKey, TaskRange, Terms, Update, WorkerId,
 };
 
 fn read(name: &str, len: usize, chunk: isize) -> Expr {
@@ -29,6 +30,7 @@ fn hello(name: &str, threads: u32, memory_bytes: u64) -> Hello {
         spill_bytes: 0,
         addresses,
         build: Some("0f".to_owned()),
+        tags: Tags::new(),
     }
 }
 
@@ -972,6 +974,11 @@ fn transfers_that_fail_for_good_end_with_who_where_and_why() {
 
 /// Calls, each of which reads some values of the inputs.
 fn calls(inputs: &[Expr], args: &[&[(u32, u64)]]) -> Expr {
+    calls_on(&Terms::default(), inputs, args)
+}
+
+/// The same on some terms.
+fn calls_on(terms: &Terms, inputs: &[Expr], args: &[&[(u32, u64)]]) -> Expr {
     let kernel = Kernel {
         offset: 8,
         build: "0f".into(),
@@ -987,6 +994,8 @@ fn calls(inputs: &[Expr], args: &[&[(u32, u64)]]) -> Expr {
         ends: vec![0; args.len()].into(),
         args: args.concat().into(),
         arg_ends: arg_ends.collect(),
+        line: None,
+        terms: Some(Arc::new(terms.clone())),
     };
     Expr::calls(calls, inputs).unwrap()
 }
@@ -1098,4 +1107,51 @@ fn what_waits_behind_a_task_that_takes_long_is_given_to_an_idle_worker() {
     assert!(!revoked(&actions), "{actions:?}");
     let actions = case.report(0, Report::Threads { stuck: 0, longest_us: 2_000_000 });
     assert!(revoked(&actions), "{actions:?}");
+}
+
+fn failed(lease: LeaseId, key: TaskKey, why: &str) -> Report {
+    Report::Failed { lease, task: key, error: TaskError::Operation(why.to_owned()) }
+}
+
+/// Which worker was given tasks, and under which lease.
+fn given(actions: &[Action]) -> Vec<(u32, LeaseId)> {
+    (0..2).flat_map(|w| leases(actions, w).into_iter().map(move |(lease, _)| (w, lease))).collect()
+}
+
+#[test]
+fn a_task_is_tried_again_elsewhere_and_says_what_each_attempt_said() {
+    let terms = Terms { retries: 2, ..Terms::default() };
+    let mut case = Case::with_workers(2);
+    let actions = case.submit(0, &[calls_on(&terms, &[], &[&[]])]);
+    let [(first, lease)] = given(&actions)[..] else { panic!("{actions:?}") };
+    let actions = case.report(first, failed(lease, task(0, 0), "no"));
+    let [(second, lease)] = given(&actions)[..] else { panic!("{actions:?}") };
+    assert_eq!(second, 1 - first);
+    let actions = case.report(second, failed(lease, task(0, 0), "nor here"));
+    let [(third, lease)] = given(&actions)[..] else { panic!("{actions:?}") };
+    let actions = case.report(third, failed(lease, task(0, 0), "no more"));
+    let why = updates(&actions).into_iter().find_map(|u| match u {
+        Update::TasksFailed { error: JobError::Operation { message, .. }, .. } => Some(message.clone()),
+        _ => None,
+    });
+    assert_eq!(
+        why.expect("it fails"),
+        format!(
+            "it failed in each of 3 attempts:\n  1, on 'w{first}': no\n  2, on 'w{second}': nor here\n  3, on \
+             'w{third}': no more"
+        )
+    );
+}
+
+#[test]
+fn a_task_that_succeeds_when_it_is_tried_again_is_done() {
+    let terms = Terms { retries: 1, ..Terms::default() };
+    let mut case = Case::with_workers(1);
+    let actions = case.submit(0, &[calls_on(&terms, &[], &[&[]])]);
+    let [(_, lease)] = given(&actions)[..] else { panic!("{actions:?}") };
+    // The only worker there is gets it again.
+    let actions = case.report(0, failed(lease, task(0, 0), "no"));
+    let again = leases(&actions, 0).remove(0);
+    let actions = case.report(0, measured(&again, &[7]));
+    assert!(updates(&actions).iter().any(|u| matches!(u, Update::Done { .. })), "{actions:?}");
 }

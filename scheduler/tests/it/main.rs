@@ -76,6 +76,7 @@ fn hello(name: &str) -> Hello {
         spill_bytes: 0,
         addresses: vec![],
         build: None,
+        tags: tilework_plan::Tags::new(),
     }
 }
 

@@ -63,6 +63,7 @@ fn time(name: &str, outputs: &[Expr]) {
             spill_bytes: 0,
             addresses: Vec::new(),
             build: None,
+            tags: tilework_plan::Tags::new(),
         };
         c.to_scheduler.push_back(scheduler::Event::WorkerJoined { worker: WorkerId(w as u32), hello });
     }

@@ -139,6 +139,7 @@ impl Cluster {
                 spill_bytes: 0,
                 addresses: Vec::new(),
                 build: None,
+                tags: tilework_plan::Tags::new(),
             };
             cluster.handle(Event::WorkerJoined { worker: WorkerId(w as u32), hello });
         }

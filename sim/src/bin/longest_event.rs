@@ -120,6 +120,7 @@ fn measure(name: &str, program: Arc<Program>, end: End) {
             spill_bytes: 0,
             addresses,
             build: None,
+            tags: tilework_plan::Tags::new(),
         };
         scheduler.handle(0, Event::WorkerJoined { worker: WorkerId(w), hello }, &mut actions);
     }

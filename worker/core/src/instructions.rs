@@ -129,6 +129,7 @@ impl Worker {
             return false;
         }
         let t = self.active.remove(key).expect("it was just there");
+        self.threads.forget(t.limit_us);
         self.n_active_running -= 1;
         out.push(Action::Stop(key));
         let Active { feeds, reserved, est_us, slept_us: slept_before_us, .. } = t;

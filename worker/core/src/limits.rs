@@ -106,6 +106,10 @@ pub enum Bug {
     WholeInputsCounted,
     /// A task that runs for too long is waited for.
     OverrunIgnored,
+    /// How long a job lets its tasks run is not looked at.
+    OwnLimitIgnored,
+    /// What tasks were said to take of memory is not kept for them.
+    DeclaredIgnored,
     /// Threads that do not come back are waited for.
     StuckIgnored,
 }

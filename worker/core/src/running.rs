@@ -96,6 +96,7 @@ impl Worker {
             return;
         }
         let task = self.active.remove(key).expect("it was just there");
+        self.threads.forget(task.limit_us);
         self.n_active_running -= 1;
         self.n_running -= 1;
         self.running_us -= task.est_us;

@@ -35,8 +35,12 @@ pub(crate) struct Active {
     pub running: bool,
     /// How long it was expected to run, microseconds.
     pub est_us: u64,
-    /// Time in which the worker had been stopped when the driver got it, microseconds.
+    /// Time in which the worker had been stopped when the driver got it, or when it was admitted, microseconds.
     pub slept_us: u64,
+    /// When it was admitted.
+    pub since_us: u64,
+    /// How long it may run, microseconds, where its job says so.
+    pub limit_us: Option<u64>,
 }
 
 /// A task whose job is over and which the driver still has.
@@ -128,6 +132,22 @@ impl Worker {
         pulled
     }
 
+    /// The first task of the queue cannot be done here.
+    fn refuse(&mut self, lease: LeaseId, task: TaskKey, error: TaskError) -> Pulled {
+        self.queue.pop();
+        self.outgoing.other(Report::Failed { lease, task, error });
+        Pulled::Taken
+    }
+
+    /// What a task takes beside what it reads and makes.
+    fn scratch_bytes(&self, plan: &Plan, key: TaskKey, inputs: &[(usize, StageIdx, ChunkIdx)]) -> u64 {
+        let bytes = plan.scratch_bytes(key.stage, key.chunk, inputs);
+        match self.limits.plays(Bug::DeclaredIgnored) {
+            true => bytes - plan.stage(key.stage).terms().memory_bytes,
+            false => bytes,
+        }
+    }
+
     fn admit(
         &mut self,
         plan: &Plan,
@@ -137,7 +157,7 @@ impl Worker {
     ) -> Pulled {
         let job = &self.jobs[&key.job];
         let bytes = job.bytes(plan, key.stage, key.chunk);
-        let reserved = bytes.saturating_add(plan.scratch_bytes(key.stage, key.chunk, inputs));
+        let reserved = bytes.saturating_add(self.scratch_bytes(plan, key, inputs));
         let whole = inputs.iter().map(|&(_, s, c)| job.bytes(plan, s, c)).fold(reserved, u64::saturating_add);
         let limit = self.limits.memory_bytes;
         // Of chunks that are elsewhere no more is fetched than what it reads.
@@ -146,10 +166,7 @@ impl Worker {
             false => whole,
         };
         if needed > limit {
-            self.queue.pop();
-            let error = TaskError::Memory { needed, limit };
-            self.outgoing.other(Report::Failed { lease, task: key, error });
-            return Pulled::Taken;
+            return self.refuse(lease, key, TaskError::Memory { needed, limit });
         }
         let mut found = self.find(plan, (key, reserved), elsewhere, inputs);
         if let Ok(f) = &found
@@ -165,9 +182,7 @@ impl Worker {
                 return Pulled::Blocked;
             }
             if let Some(why) = self.why_no_room(f.bytes) {
-                self.queue.pop();
-                self.outgoing.other(Report::Failed { lease, task: key, error: TaskError::Worker(why) });
-                return Pulled::Taken;
+                return self.refuse(lease, key, TaskError::Worker(why));
             }
             // Nothing is under way that would give memory back. What is kept of whole chunks makes way for the parts that
             // it reads.
@@ -196,8 +211,11 @@ impl Worker {
             bytes_fetched: moved,
             running: false,
             est_us,
-            slept_us: 0,
+            slept_us: self.threads.slept_us,
+            since_us: self.now_us,
+            limit_us: plan.stage(key.stage).terms().limit_us,
         };
+        self.threads.watch(task.limit_us);
         self.store.bytes_reserved += reserved;
         task.feeds = origins.into_iter().map(|o| self.feed(key, o, &mut task.missing)).collect();
         task.missing += u32::from(self.stopping.keys().any(|(_, k)| *k == key));
@@ -357,6 +375,7 @@ impl Worker {
     /// Ends an admitted task that the driver does not have.
     pub(crate) fn give_up(&mut self, task: TaskKey, out: &mut Vec<Action>) {
         let Some(t) = self.active.remove(task) else { return };
+        self.threads.forget(t.limit_us);
         self.runnable.remove(&runnable_key(task));
         if !self.limits.plays(Bug::CreditLeaked) {
             self.store.bytes_reserved -= t.reserved;

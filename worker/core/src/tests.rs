@@ -3,15 +3,33 @@
 use crate::{Action, Event, Feed, FetchId, Limits, Planned, Source, Whence, Worker};
 use std::sync::Arc;
 use tilework_expr::{
-    AxisChunks, BinaryOp, Chunks, DType, Expr, FileKind, FileRef, Fold, Lowered, Program, SliceArg,
+    AxisChunks, BinaryOp, Calls, Chunks, DType, Expr, FileKind, FileRef, Fold, Kernel, Lowered, Program,
+    SliceArg,
 };
 use tilework_plan::{
-    Holding, Instruction, JobId, LeaseId, Report, StageIdx, Stored, TaskError, TaskKey, TaskRange, WorkerId,
+    Holding, Instruction, JobId, LeaseId, Report, StageIdx, Stored, TaskError, TaskKey, TaskRange, Terms,
+    WorkerId,
 };
 
 fn read(name: &str, len: usize, chunk: isize) -> Expr {
     let file = FileRef { kind: FileKind::Npy, path: name.to_owned(), member: String::new() };
     Expr::read((file, Stored::Rows), &[len], &Chunks::Axes(vec![AxisChunks::Len(chunk)]), DType::F64).unwrap()
+}
+
+/// So many calls of a function that read nothing.
+fn calls(n: usize, terms: Terms) -> Expr {
+    let (build, name) = ("0f".into(), "f".into());
+    let kernel = Kernel { offset: 8, build, name, params: vec![], inputs: vec![], output: DType::U8 };
+    let calls = Calls {
+        kernel: Arc::new(kernel),
+        params: Arc::from([]),
+        ends: vec![0; n].into(),
+        args: Arc::from([]),
+        arg_ends: vec![0; n].into(),
+        line: Some("main.rs:7:9".into()),
+        terms: Some(Arc::new(terms)),
+    };
+    Expr::calls(calls, &[]).unwrap()
 }
 
 fn tasks(stage: u32, chunks: std::ops::Range<u64>) -> TaskRange {
@@ -345,4 +363,94 @@ fn time_in_which_the_worker_is_stopped_counts_for_no_task() {
     case.now_us += 3_600_000_000;
     let actions = case.event(aged(3_600_000_000));
     assert!(!actions.iter().any(|a| matches!(a, Action::Replace(_))), "{actions:?}");
+}
+
+/// Why tasks failed, in these actions.
+fn failures(actions: &[Action]) -> Vec<(LeaseId, String)> {
+    let why = |report| match report {
+        Report::Failed { lease, error: TaskError::Operation(why), .. } => Some((lease, why)),
+        _ => None,
+    };
+    reported(actions).into_iter().filter_map(why).collect()
+}
+
+#[test]
+fn a_task_that_runs_for_longer_than_its_job_lets_it_fails_in_time() {
+    let limit = |us| Terms { limit_us: Some(us), ..Terms::default() };
+    let mut case = Case::new(Limits::new(2, 1000), &[calls(1, limit(200_000)), calls(1, limit(60_000_000))]);
+    let alive_us = case.worker.next_wake_us().unwrap();
+    case.told(vec![lease(1, tasks(0, 0..1)), lease(2, tasks(1, 0..1))]);
+    // While it runs, somebody looks, more often than for a sign of life.
+    let look_us = case.worker.next_wake_us().unwrap();
+    assert!(look_us < alive_us && look_us <= 25_000, "{look_us}");
+    assert_eq!(case.worker.long_us(), 200_000);
+    case.now_us += 200_000;
+    let ages =
+        |first, second| Event::Ages(vec![(LeaseId(1), task(0, 0), first), (LeaseId(2), task(1, 0), second)]);
+    assert_eq!(failures(&case.event(ages(199_999, 199_999))), []);
+    let why = failures(&case.event(ages(200_000, 200_000)));
+    assert_eq!(
+        why,
+        [(
+            LeaseId(1),
+            "f (submitted at main.rs:7:9) has been running for 200.0 ms, and its time limit is 200.0 ms"
+                .to_owned()
+        )]
+    );
+    // Of the other, that is soon enough.
+    assert_eq!(case.worker.long_us(), 1_000_000);
+    case.finish(1, task(0, 0));
+    case.finish(2, task(1, 0));
+    case.told(vec![Instruction::Forget(JobId(0))]);
+    case.event(Event::Tick);
+    assert!(case.worker.next_wake_us().unwrap() >= alive_us);
+}
+
+#[test]
+fn another_attempt_waits_for_one_that_does_not_stop_no_longer_than_it_may_run() {
+    let terms = Terms { limit_us: Some(200_000), retries: 5, ..Terms::default() };
+    let mut case = Case::new(Limits::new(2, 1000), &[calls(1, terms)]);
+    case.told(vec![lease(1, tasks(0, 0..1))]);
+    let ages = |us| Event::Ages(vec![(LeaseId(1), task(0, 0), us)]);
+    case.now_us += 200_000;
+    assert_eq!(failures(&case.event(ages(200_000))).len(), 1);
+    assert_eq!(case.told(vec![lease(2, tasks(0, 0..1))]), []);
+    case.now_us += 150_000;
+    assert_eq!(failures(&case.event(ages(350_000))), []);
+    case.now_us += 50_000;
+    let why = failures(&case.event(ages(400_000)));
+    let [(LeaseId(2), why)] = &why[..] else { panic!("{why:?}") };
+    assert!(why.contains("waiting for 200.0 ms for its last attempt, which does not stop"), "{why}");
+    // The next one runs where the first one has ended in time.
+    assert_eq!(case.told(vec![lease(3, tasks(0, 0..1))]), []);
+    case.now_us += 50_000;
+    let actions = case.finish(1, task(0, 0));
+    assert!(actions.contains(&run(3, task(0, 0), vec![])), "{actions:?}");
+}
+
+#[test]
+fn no_more_tasks_run_than_there_is_memory_for_by_what_they_are_said_to_take() {
+    let terms = Terms { memory_bytes: 600, ..Terms::default() };
+    let mut case = Case::new(
+        Limits::new(2, 2000),
+        &[calls(2, terms.clone()), calls(1, Terms { memory_bytes: 5000, ..terms })],
+    );
+    let actions = case.told(vec![lease(1, tasks(0, 0..2))]);
+    let runs = |actions: &[Action]| actions.iter().filter(|a| matches!(a, Action::Run { .. })).count();
+    assert_eq!(runs(&actions), 2);
+    let terms = Terms { memory_bytes: 1200, ..Terms::default() };
+    let mut case = Case::new(
+        Limits::new(2, 2000),
+        &[calls(2, terms.clone()), calls(1, Terms { memory_bytes: 5000, ..terms })],
+    );
+    assert_eq!(runs(&case.told(vec![lease(1, tasks(0, 0..2))])), 1);
+    assert_eq!(runs(&case.finish(1, task(0, 0))), 1);
+    let actions = case.told(vec![lease(2, tasks(1, 0..1))]);
+    case.finish(1, task(0, 1));
+    let actions = [actions, case.event(Event::Tick)].concat();
+    let too_large = |r: &Report| match r {
+        Report::Failed { error: TaskError::Memory { limit: 2000, needed }, .. } => *needed > 5000,
+        _ => false,
+    };
+    assert!(reported(&actions).iter().any(too_large), "{actions:?}");
 }

@@ -144,7 +144,7 @@ impl Worker {
             Event::Damaged { key } => self.damaged(key),
             Event::Ages(ages) => self.aged(&ages, out),
             Event::Disconnected => self.disconnected(out),
-            Event::Tick => {}
+            Event::Tick => self.threads.looked_us = self.now_us,
         }
         self.relieve(out);
         self.advance(out);
@@ -155,7 +155,8 @@ impl Worker {
     #[must_use]
     pub fn next_wake_us(&self) -> Option<u64> {
         let wake_us = self.outgoing.wake_us(&self.limits);
-        Some(self.relief_us().map_or(wake_us, |at| at.min(wake_us)))
+        let others = [self.relief_us(), self.threads.look_us()];
+        Some(others.into_iter().flatten().fold(wake_us, u64::min))
     }
 
     /// What memory and threads are used for.
