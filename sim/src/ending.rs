@@ -202,8 +202,8 @@ impl World {
             self.counts.add(Fault::Overran);
         } else if message.contains("its inputs could not be had") {
             // One way that is missing is got around; where more goes wrong it need not be, and it is said who and where.
-            let [ways, others @ ..] = [Fault::NoWay, Fault::TaskFailedOnWorker, Fault::FetchFailed]
-                .map(|fault| self.counts.of(fault));
+            let faults = [Fault::NoWay, Fault::TaskFailedOnWorker, Fault::FetchFailed, Fault::SpillFailed];
+            let [ways, others @ ..] = faults.map(|fault| self.counts.of(fault));
             let more = ways > 1 || (ways > 0 && others.iter().any(|n| *n > 0));
             assert!(more && message.contains(" at host"), "job {i}: {message}");
         } else if message.contains("had released it") {
