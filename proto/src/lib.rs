@@ -10,6 +10,7 @@
 pub mod convert;
 #[cfg(feature = "wire")]
 pub mod fragment;
+pub mod inlined;
 pub mod limits;
 pub mod message;
 #[cfg(feature = "wire")]
@@ -28,6 +29,7 @@ pub mod wire {
 pub use convert::{DecodeError, Wire, decode, encode, encoded_len};
 #[cfg(feature = "wire")]
 pub use fragment::{Assembler, split};
+pub use inlined::Inlined;
 pub use limits::TooLarge;
 pub use message::{FromClient, FromWorker, ToClient, ToWorker};
 pub use session::{ClientLink, ClientSession, LinkError, WorkerLink, WorkerSession};

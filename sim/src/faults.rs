@@ -37,6 +37,8 @@ pub enum Fault {
     PutElsewhere,
     ReadFailed,
     ReadHung,
+    Inlined,
+    LetGo,
     Deserted,
     MemoryFull,
     Spilled,
@@ -58,7 +60,7 @@ pub enum Fault {
 
 impl Fault {
     /// Every kind.
-    pub const ALL: [Fault; 46] = {
+    pub const ALL: [Fault; 48] = {
         use Fault::*;
         [
             Killed,
@@ -90,6 +92,8 @@ impl Fault {
             PutElsewhere,
             ReadFailed,
             ReadHung,
+            Inlined,
+            LetGo,
             Deserted,
             MemoryFull,
             Spilled,
@@ -143,6 +147,8 @@ impl Fault {
             Fault::PutElsewhere => "put given up on a living worker",
             Fault::ReadFailed => "client's read failed",
             Fault::ReadHung => "client's read of a dead worker hung",
+            Fault::LetGo => "values let go of one by one",
+            Fault::Inlined => "result came to the client with the news of it",
             Fault::Deserted => "job failed without workers",
             Fault::MemoryFull => "job failed for full memory",
             Fault::Spilled => "chunk left memory for the disk",

@@ -60,6 +60,9 @@ impl Planted {
             S::MeasureForgotten,
             S::FailedReadersKept,
             S::FailureStaysInJob,
+            S::LateResultPassedOn,
+            S::LetGoKept,
+            S::LetGoForgotten,
         ];
         let w = [
             W::RevokeLosesTasks,
@@ -134,6 +137,8 @@ pub(crate) struct Setup {
     pub spilling: bool,
     /// Whether what clients put are the clients' own bytes.
     pub borrowing: bool,
+    /// Whether clients let go of values one by one.
+    pub letting_go: bool,
 }
 
 impl Setup {
@@ -185,6 +190,7 @@ impl Setup {
             mixed: rng.one_in(6),
             spilling: rng.one_in(2),
             borrowing: rng.one_in(4),
+            letting_go: rng.one_in(2),
         }
     }
 

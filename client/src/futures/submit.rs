@@ -16,6 +16,7 @@ use std::any::type_name;
 use std::fmt::Display;
 use std::sync::Arc;
 use tilework_expr::Kernel;
+use tilework_kernels::Plane;
 use tilework_kernels::native::{ValuesCall, call_values};
 use tilework_plan::JobError;
 use tilework_worker::runs_tasks;
@@ -125,8 +126,9 @@ impl Session {
         many::<Direct, Fallible, F, (T,), _>(Some(self), &f, (items, None))
     }
 
-    /// As [`map`](Session::map), with one value more that all calls are given: it goes to each worker once. It is a value
-    /// that serde can write, or the [`Future`] of one.
+    /// As [`map`](Session::map), with one value more that all calls are given: it goes to each worker once, and is read there
+    /// once for all calls of the batch (by several threads, where they begin before one has read it). It is a value that serde
+    /// can write, or the [`Future`] of one.
     ///
     /// ```
     /// let session = tilework::Session::embedded()?;
@@ -142,7 +144,7 @@ impl Session {
     where
         F: Fn(T, &P) -> R,
         T: DeserializeOwned,
-        P: DeserializeOwned,
+        P: DeserializeOwned + Send + Sync + 'static,
         I: IntoIterator<Item: Argument<T>>,
         R: Serialize + DeserializeOwned,
     {
@@ -286,7 +288,7 @@ fn at_once(kernel: &Arc<Kernel>, number: u64, (params, given): (&[u8], &[Given])
             },
         });
     }
-    let values: Vec<&[u8]> = planes.iter().map(|p| p.contiguous_bytes().unwrap_or(&[])).collect();
+    let values: Vec<&Plane> = planes.iter().collect();
     let made: Bytes = call_values(kernel, &ValuesCall { params, values: &values }).map_err(|error| {
         let (operation, message) = ("call".into(), error.to_string());
         Failure::Job(JobError::Operation { operation, chunk: number, message })

@@ -99,6 +99,7 @@ pub(crate) struct Inner {
     place: Place,
     own: own::Own,
     desk: Desk,
+    kept: Arc<values::Kept>,
     /// Dropped last: ends what the session started.
     _backing: Box<dyn Send + Sync>,
 }
@@ -356,6 +357,7 @@ impl Session {
             place,
             own: own::Own::default(),
             desk: Desk::default(),
+            kept: Arc::default(),
             _backing: backing,
         }))
     }

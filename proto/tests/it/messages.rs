@@ -2,13 +2,14 @@
 
 use crate::programs::programs;
 use proptest::prelude::*;
+use tilework_expr::DType;
 use tilework_plan::{
     ChunkIdx, ClientHello, ClientId, ClientSummary, ClusterState, Figures, Hello, Holding, Instruction,
     JobError, JobId, JobNumber, JobState, LeaseId, Report, StageCounts, StageIdx, TaskError, TaskKey,
     TaskRange, Update, WorkerId, WorkerSummary,
 };
 use tilework_proto::fragment::through_wire;
-use tilework_proto::{FromClient, FromWorker, ToClient, ToWorker, decode, encode};
+use tilework_proto::{FromClient, FromWorker, Inlined, ToClient, ToWorker, decode, encode};
 
 fn keys() -> impl Strategy<Value = TaskKey> {
     any::<(u64, u32, u64)>().prop_map(|(j, s, c)| TaskKey {
@@ -265,6 +266,23 @@ fn all<T: std::fmt::Debug>(one: impl Strategy<Value = T>) -> impl Strategy<Value
     proptest::collection::vec(one, 0..4)
 }
 
+/// Results beside a message: values, and chunks of a shape.
+fn inlined() -> impl Strategy<Value = Vec<Inlined>> {
+    let value = proptest::collection::vec(any::<u8>(), 0..9);
+    let values = proptest::collection::vec(value, 0..5);
+    let one = (ranges(), values, proptest::collection::vec(0..9usize, 0..3));
+    all(one.prop_map(|(TaskRange { job, stage, chunks }, values, shape)| {
+        let start = chunks.start.min(u64::MAX - 9);
+        let tasks = TaskRange { job, stage, chunks: start..start + values.len() as u64 };
+        let (mut ends, mut bytes) = (Vec::new(), Vec::new());
+        for value in values {
+            bytes.extend(value);
+            ends.push(bytes.len() as u32);
+        }
+        Inlined { tasks, dtypes: vec![DType::U8, DType::F64], shape, ends, bytes }
+    }))
+}
+
 proptest! {
     #[test]
     fn to_workers(
@@ -285,9 +303,9 @@ proptest! {
     }
 
     #[test]
-    fn from_workers(all in all(reports()), hello in hellos(), words in ".*") {
+    fn from_workers(all in all(reports()), with in inlined(), hello in hellos(), words in ".*") {
         for message in [
-            FromWorker::Reports(all),
+            FromWorker::Reports { reports: all, inlined: with },
             FromWorker::Hello(hello),
             FromWorker::Leaving,
             FromWorker::LastWords(words),
@@ -297,9 +315,9 @@ proptest! {
     }
 
     #[test]
-    fn to_clients(update in updates(), job in any::<u64>(), c in any::<u64>(), why in ".*") {
+    fn to_clients(update in updates(), inlined in inlined(), job in any::<u64>(), c in any::<u64>(), why in ".*") {
         for message in [
-            ToClient::Update { job: JobId(job), update },
+            ToClient::Update { job: JobId(job), update, inlined },
             ToClient::Welcome(ClientId(c)),
             ToClient::Closing(why),
         ] {
@@ -312,12 +330,14 @@ proptest! {
         program in programs(),
         job in any::<u64>(),
         hello in client_hellos(),
+        results in all((any::<u32>(), ranges().prop_map(|r| r.chunks))),
         (task, why) in (keys(), ".*"),
     ) {
         for message in [
             FromClient::Hello(hello),
             FromClient::Submit { job: JobId(job), program },
             FromClient::Release(JobId(job)),
+            FromClient::LetGo { job: JobId(job), results },
             FromClient::PutFailed { lease: LeaseId(job), task, why },
         ] {
             prop_assert_eq!(through_wire(&message).unwrap(), message);

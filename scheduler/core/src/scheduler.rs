@@ -178,6 +178,7 @@ impl Scheduler {
             Event::WorkerLeaving { worker } => self.leave(worker),
             Event::JobSubmitted { job, client, prepared } => self.submit(job, client, prepared),
             Event::JobReleased { job } => self.release_job(job),
+            Event::ResultsLetGo { job, results } => self.let_go_of(job, &results),
             Event::JobCancelled { job, by } => self.cancel(job, by),
             Event::ClientJoined { client, hello } => {
                 self.clients.insert(client, (hello, self.now_us));
