@@ -175,8 +175,8 @@ pub struct WorkerArgs {
     /// How long a task may run before its job fails; `none` for any time [default: 3600].
     #[arg(long, value_name = "SECONDS")]
     pub task_limit: Option<String>,
-    /// How long a task may go on after its job has ended before this worker begins again without it; `none` for any time
-    /// [default: 30].
+    /// How long a task may go on after its job has ended before this worker begins again without it, and after this worker
+    /// was told to end (then a minute at most); `none` for any time [default: 30].
     #[arg(long, value_name = "SECONDS")]
     pub stop_limit: Option<String>,
     /// The program whose functions run here: your own, built with the library; `none` for this program.

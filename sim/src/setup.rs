@@ -63,6 +63,9 @@ impl Planted {
             S::LateResultPassedOn,
             S::LetGoKept,
             S::LetGoForgotten,
+            S::AnnouncementGoesOn,
+            S::LossUnheard,
+            S::PutsFillTheQueue,
         ];
         let w = [
             W::RevokeLosesTasks,
@@ -259,7 +262,7 @@ fn largest_task(plan: &Plan) -> u64 {
 }
 
 fn scheduler_limits(rng: &mut Rng, planted: Option<Planted>) -> scheduler::Limits {
-    scheduler::Limits {
+    let limits = scheduler::Limits {
         outstanding_max: *rng.pick(&[4, 16, 4096]),
         ready_max: *rng.pick(&[16, 32, 4096]),
         queue_us: *rng.pick(&[100, 5000, 75_000]),
@@ -273,7 +276,9 @@ fn scheduler_limits(rng: &mut Rng, planted: Option<Planted>) -> scheduler::Limit
             _ => None,
         },
         ..scheduler::Limits::default()
-    }
+    };
+    // As small pieces of the one as of the other.
+    scheduler::Limits { announce_max: limits.publish_max, ..limits }
 }
 
 fn worker_limits(rng: &mut Rng, planted: Option<Planted>) -> worker::Limits {

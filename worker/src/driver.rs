@@ -45,8 +45,8 @@ const FREED_IDLE: Duration = Duration::from_secs(1);
 const REFUSED_PAUSE: Duration = Duration::from_millis(250);
 /// The most that one try to reach the scheduler counts for: one in which the worker itself was stopped may take any time.
 const TRY_MAX: Duration = Duration::from_secs(15);
-/// How long the scheduler may take to let a leaving worker go.
-const LEAVE_TIMEOUT: Duration = Duration::from_secs(60);
+/// How long the scheduler may take to let a leaving worker go, where tasks may go on for any time.
+pub(crate) const LEAVE_TIMEOUT: Duration = Duration::from_secs(60);
 /// The same where another process takes the worker's place: its other tasks may end, those that do not will not.
 const REPLACE_TIMEOUT: Duration = Duration::from_secs(10);
 /// A task that a thread has been at for longer is looked after.
@@ -116,6 +116,8 @@ pub(crate) struct Setup {
     pub disk: Option<Disk>,
     /// How long it tries to reach a scheduler that is gone.
     pub patience: Duration,
+    /// How long the scheduler may take to let it go when it leaves: the tasks that it runs may end.
+    pub leave: Duration,
 }
 
 struct Driver {
@@ -153,6 +155,8 @@ struct Driver {
     refused_for: Duration,
     /// The pause before the next connection.
     rest: Duration,
+    /// How long it waits to be let go.
+    leave: Duration,
     leaving: bool,
     /// Why another process is to take its place.
     replaced: Option<String>,
@@ -178,7 +182,7 @@ pub(crate) async fn drive(
     inbox: mpsc::WeakSender<Post>,
     mut posts: mpsc::Receiver<Post>,
 ) -> Result<(), WorkerError> {
-    let Setup { core, hello, link, peers, pool, shared, disk, patience } = setup;
+    let Setup { core, hello, link, peers, pool, shared, disk, patience, leave } = setup;
     let sources = Arc::new(Sources::new(hello.threads as usize));
     let mut driver = Driver {
         core,
@@ -203,6 +207,7 @@ pub(crate) async fn drive(
         planning: None,
         refused_for: Duration::ZERO,
         rest: Duration::ZERO,
+        leave,
         leaving: false,
         replaced: None,
         shared,
@@ -378,7 +383,7 @@ impl Driver {
                     Taken::Handled => {}
                     Taken::Leave => {
                         self.leaving = true;
-                        leave_by.as_mut().reset(tokio::time::Instant::now() + LEAVE_TIMEOUT);
+                        leave_by.as_mut().reset(tokio::time::Instant::now() + self.leave);
                         if to_scheduler.send(FromWorker::Leaving).await.is_err() {
                             return ended(&mut from_scheduler).await;
                         }
@@ -391,7 +396,13 @@ impl Driver {
                     }
                 }
                 () = tick => self.tick(),
-                () = &mut leave_by, if self.leaving => return SessionEnd::Stop,
+                () = &mut leave_by, if self.leaving => {
+                    if self.replaced.is_none() {
+                        let n_tasks = self.running.len();
+                        warn!(n_tasks, "told to end {:.0?} ago, and tasks go on: ending without them", self.leave);
+                    }
+                    return SessionEnd::Stop;
+                }
             }
         }
     }

@@ -169,6 +169,7 @@ impl WorkerHandle {
             shared: shared.clone(),
             disk: room.map(Disk::new),
             patience: config.patience,
+            leave: config.stop_limit.map_or(driver::LEAVE_TIMEOUT, |limit| limit.min(driver::LEAVE_TIMEOUT)),
         };
         let (ending, ended) = watch::channel(None);
         let driver: JoinHandle<()> = tokio::spawn({

@@ -52,7 +52,7 @@ pub struct RunConfig {
     /// How long a task may run before its job fails; any time where absent.
     pub task_limit: Option<Duration>,
     /// How long a task may go on after it was told to stop before another process takes the worker's place; any time
-    /// where absent.
+    /// where absent. For as long, and for a minute at most, a worker that is told to end waits for the tasks that it runs.
     pub stop_limit: Option<Duration>,
 }
 

@@ -1,6 +1,6 @@
 //! Processes that stand still and go on, and functions that never return.
 
-use crate::own::own_worker_with;
+use crate::own::{own_worker_logging, own_worker_with};
 use crate::{Dir, Process, current_is_mine, output, scheduler, watch_until, worker};
 use std::sync::mpsc;
 use tilework::prelude::*;
@@ -115,6 +115,28 @@ fn a_function_that_never_returns_fails_its_job_after_a_time() {
     Session::close_current();
 }
 
+#[test]
+fn a_worker_that_is_told_to_end_waits_for_no_endless_task() {
+    let _mine = current_is_mine();
+    let dir = Dir::new();
+    let _scheduler = scheduler(dir.file());
+    let log = dir.file.with_file_name("log");
+    let logged = std::fs::File::create(&log).unwrap();
+    let mut own = own_worker_logging(dir.file(), "own", &["--stop-limit", "2"], logged.into());
+    assert_eq!(own.line(), "worker own joined");
+    let result = endless(dir.file());
+    let look = ["state", "--connection-file", dir.file()];
+    watch_until(&look, |json| !json.contains(r#""task_longest_s":0.0"#));
+    own.signal(libc::SIGTERM);
+    assert!(own.end().0, "it ends well, with the task of a job that goes on");
+    let said = std::fs::read_to_string(&log).unwrap();
+    assert!(said.contains("told to end 2s ago, and tasks go on"), "{said}");
+    // The job goes on without it, until somebody ends it.
+    drop(output(&["cancel", "1", "--connection-file", dir.file()]));
+    assert!(result.recv().unwrap().is_err());
+    Session::close_current();
+}
+
 /// Where this is set, the test below is the program that it runs.
 const CHILD: &str = "TILEWORK_TEST_NEVER_RETURNS";
 
@@ -123,7 +145,9 @@ fn a_session_starts_another_worker_where_threads_do_not_come_back() {
     if std::env::var_os(CHILD).is_none() {
         let mut child = std::process::Command::new(std::env::current_exe().unwrap());
         child.args(["--exact", "clock::a_session_starts_another_worker_where_threads_do_not_come_back"]);
-        child.env(CHILD, "1").env("TILEWORK_WORKER_TASK_LIMIT", "1").env("TILEWORK_WORKER_STOP_LIMIT", "1");
+        // The session's own word counts before that for any worker.
+        child.env(CHILD, "1").env("TILEWORK_TASK_LIMIT", "1").env("TILEWORK_WORKER_TASK_LIMIT", "none");
+        child.env("TILEWORK_WORKER_STOP_LIMIT", "1");
         let ended = child.output().unwrap();
         return assert!(ended.status.success(), "{}", String::from_utf8_lossy(&ended.stdout));
     }

@@ -23,6 +23,8 @@ impl Relay {
         std::thread::spawn(move || {
             while let Ok((near, _)) = listener.accept() {
                 let Ok(far) = TcpStream::connect(&address) else { continue };
+                // Before a byte goes through: who is connected can be cut.
+                all.lock().unwrap().extend([near.try_clone().unwrap(), far.try_clone().unwrap()]);
                 for (from, to) in [(&near, &far), (&far, &near)] {
                     let (mut from, mut to) = (from.try_clone().unwrap(), to.try_clone().unwrap());
                     std::thread::spawn(move || {
@@ -31,7 +33,6 @@ impl Relay {
                         let _ = to.shutdown(Shutdown::Both);
                     });
                 }
-                all.lock().unwrap().extend([near, far]);
             }
         });
         Relay { at, open }

@@ -15,10 +15,15 @@ fn own_worker(file: &str, name: &str) -> Process {
 
 /// The same with more arguments.
 pub fn own_worker_with(file: &str, name: &str, more: &[&str]) -> Process {
+    own_worker_logging(file, name, more, std::process::Stdio::null())
+}
+
+/// The same, with its log.
+pub fn own_worker_logging(file: &str, name: &str, more: &[&str], log: std::process::Stdio) -> Process {
     let program = this_program();
     let args = ["worker", "--program", &program, "--connection-file", file, "--name", name];
     let usual = ["--listen", "localhost:0", "--threads", "1", "--memory", "256MiB"];
-    Process::start(&[&args[..], &usual, more].concat())
+    Process::start_with(&[&args[..], &usual, more].concat(), log)
 }
 
 /// Every kind of function of one's own, and what ndarray makes of them.

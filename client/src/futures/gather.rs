@@ -94,9 +94,9 @@ where
         is_done[i] = true;
         enough -= 1;
     }
-    // What is done already counts, however short the time.
-    while let Some(i) = completed.next_within(Some(Duration::ZERO)) {
-        is_done[i] = true;
+    // What is done counts, however short the time and whether or not it was told.
+    for (is_done, future) in is_done.iter_mut().zip(&completed.futures) {
+        *is_done |= future.is_done();
     }
     let futures = completed.futures.into_iter().zip(is_done);
     let (done, not_done): (Vec<_>, Vec<_>) = futures.partition(|(_, is_done)| *is_done);

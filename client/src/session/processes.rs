@@ -208,8 +208,8 @@ pub(super) fn start(n: usize) -> Result<Session> {
         return Err(error.into());
     }
     role::is_ours()?;
-    let task_limit = limit("TILEWORK_WORKER_TASK_LIMIT", process::TASK_LIMIT)?;
-    let stop_limit = limit("TILEWORK_WORKER_STOP_LIMIT", process::STOP_LIMIT)?;
+    let task_limit = limit("TASK_LIMIT", process::TASK_LIMIT)?;
+    let stop_limit = limit("STOP_LIMIT", process::STOP_LIMIT)?;
     let dir = private_dir()?;
     let file = dir.join("connection.json");
     let state = State {
@@ -253,9 +253,12 @@ pub(super) fn start(n: usize) -> Result<Session> {
     remote::open(file, io, remote::Of::Processes(processes), backing)
 }
 
-/// A time limit for tasks: as `tilework worker` takes it from the environment, else `default`.
-fn limit(variable: &'static str, default: Duration) -> Result<Option<Duration>> {
-    let Some(text) = std::env::var_os(variable) else { return Ok(Some(default)) };
+/// A time limit for tasks: what the environment says of sessions' workers, else what it says of any `tilework worker`, else
+/// `default`.
+fn limit(name: &str, default: Duration) -> Result<Option<Duration>> {
+    let variables = [format!("TILEWORK_{name}"), format!("TILEWORK_WORKER_{name}")];
+    let value = |variable: String| Some((std::env::var_os(&variable).filter(|v| !v.is_empty())?, variable));
+    let Some((text, variable)) = variables.into_iter().find_map(value) else { return Ok(Some(default)) };
     text.to_str().and_then(process::limit).ok_or_else(|| {
         Error::Cluster(format!("{variable}: got {}, expected a number of seconds, or `none`", text.display()))
     })

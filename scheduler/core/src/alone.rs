@@ -21,6 +21,7 @@ impl Scheduler {
     pub(crate) fn find_alone(&mut self, judges: bool) -> bool {
         let somebody = self.workers.values().any(|w| !w.leaving);
         let resting = self.leases.is_empty() && self.n_ready == 0 && self.publishing.is_empty();
+        let resting = resting && self.withdrawing.is_empty();
         if somebody && !resting && self.unplaced.is_empty() && self.alone.is_empty() {
             return false;
         }

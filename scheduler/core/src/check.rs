@@ -3,9 +3,10 @@
 //! Knows all parts. Must not change any.
 
 use crate::job::Job;
+use crate::limits::Bug;
 use crate::scheduler::Scheduler;
 use crate::table::{NOBODY, TaskState};
-use crate::worker::ready_key;
+use crate::worker::{WorkerState, ready_key};
 use std::collections::BTreeMap;
 use tilework_plan::{ChunkIdx, JobId, LeaseId, StageIdx, TaskKey, WorkerId};
 
@@ -89,7 +90,8 @@ impl Scheduler {
             assert!(!made.is_done(), "{key:?} waits for a chunk that is {made:?}");
             return;
         }
-        assert_eq!(self.count_missing(job, key), missing, "{key:?}: missing inputs");
+        let (all, untold) = (self.count_missing(job, key), self.count_untold(job, key));
+        assert!(missing <= all && all <= missing + untold, "{key:?}: misses {all} inputs, not {missing}");
         assert!(missing > 0, "{key:?} waits for nothing");
     }
 
@@ -104,6 +106,20 @@ impl Scheduler {
             !self.sees(TaskKey { stage, chunk, ..key }, (key.stage, slot, key.chunk))
         };
         inputs.iter().filter(missing).count() as u32
+    }
+
+    /// The inputs of a task that are gone, of which it may not have heard.
+    fn count_untold(&self, job: &Job, key: TaskKey) -> u32 {
+        if self.withdrawing.is_empty() {
+            return 0;
+        }
+        let mut inputs = Vec::new();
+        job.plan.inputs_of(key.stage, key.chunk, &mut inputs);
+        let untold = |&&(slot, stage, chunk): &&(usize, StageIdx, ChunkIdx)| {
+            let withdrawal = self.withdrawing.get(&TaskKey { stage, chunk, ..key });
+            withdrawal.is_some_and(|w| !w.has_reached(&job.plan, stage, (key.stage, slot, key.chunk)))
+        };
+        inputs.iter().filter(untold).count() as u32
     }
 
     fn check_held(&self, job: &Job, key: TaskKey, (holder, pending): (WorkerId, u32), tally: &mut Tally) {
@@ -170,12 +186,10 @@ impl Scheduler {
     fn check_workers(&self, tally: &Tally) {
         for (id, w) in &self.workers {
             let mine = || self.leases.iter().filter(|(_, l)| l.worker == *id);
-            assert_eq!(w.leased, mine().map(|(_, l)| l.open).sum::<u32>(), "{id:?}: tasks leased");
-            assert_eq!(
-                w.leased_us,
-                mine().map(|(_, l)| l.est_us * u64::from(l.open)).sum::<u64>(),
-                "{id:?}: load"
-            );
+            let mut counted = WorkerState::new(w.hello.clone(), 0);
+            mine().for_each(|(_, l)| counted.take(l.each, l.open));
+            assert_eq!((w.leased, w.leased_us), (counted.leased, counted.leased_us), "{id:?}: tasks leased");
+            assert_eq!(w.puts, counted.puts, "{id:?}: chunks to be put");
             let committed = tally.committed.get(id).copied().unwrap_or(0);
             assert_eq!(w.bytes_committed, committed, "{id:?}: bytes of results");
             let of_jobs = self.jobs.values().filter_map(|j| j.committed.get(id));
@@ -203,6 +217,15 @@ impl Scheduler {
         }
         assert!(self.drops.is_empty() && self.outbox.is_empty() && self.failing.is_empty());
         assert!(self.untold.is_empty(), "a client is not told");
+        let told = |id: &JobId| self.jobs.get(id).is_some_and(|j| j.finished && j.client_holds);
+        assert!(
+            self.announcing.keys().all(told) || self.limits.plays(Bug::AnnouncementGoesOn),
+            "outputs are looked for that do not exist"
+        );
+        assert!(
+            self.withdrawing.keys().all(|k| self.jobs.contains_key(&k.job)),
+            "a job that is gone lost a chunk"
+        );
         let held = |key: &TaskKey| self.task(*key).is_held();
         assert!(self.publishing.keys().all(held), "a chunk that does not exist is being published");
     }
@@ -210,7 +233,8 @@ impl Scheduler {
     /// Where work is left and somebody could do it, somebody is doing something.
     fn check_progress(&self) {
         let there = self.workers.values().filter(|w| !w.leaving).map(|w| w.hello.memory_bytes).max();
-        if there < Some(self.memory_seen) || !self.leases.is_empty() || self.wants_to_publish() {
+        let runs = self.workers.values().any(|w| w.leased > 0);
+        if there < Some(self.memory_seen) || runs || self.has_more_to_tell() {
             // Nobody is there, or the largest worker that there was is not, and tasks may wait for it.
             return;
         }
@@ -224,7 +248,8 @@ impl Scheduler {
             // Nor is the largest that could call a job's functions.
             return;
         }
-        if let Some((id, job)) = self.jobs.iter().find(|(_, j)| j.wanted() && !j.finished) {
+        let stands = |(id, j): &(&JobId, &Job)| j.wanted() && !j.finished && !self.may_wait_for_puts(**id);
+        if let Some((id, job)) = self.jobs.iter().find(stands) {
             let counts: Vec<_> = job.stages.iter().map(|s| s.table.counts()).collect();
             let (left, roots) = (job.outputs_left(), job.roots.n_left());
             panic!(
@@ -234,5 +259,20 @@ impl Scheduler {
             );
         }
         assert!(self.n_ready == 0 && self.unplaced.is_empty(), "tasks are ready and nobody does them");
+    }
+
+    /// Whether clients are to put what a job reads, or there is no room beside what hangs on what they are to put, for it
+    /// or for what it reads.
+    fn may_wait_for_puts(&self, id: JobId) -> bool {
+        let has_no_room = |id: &JobId, job: &Job| {
+            let largest =
+                job.stages.iter().map(|s| s.bytes_each.unwrap_or(u64::MAX)).max().unwrap_or(0).max(1);
+            let is_full = |w: &WorkerId| self.free_when_stuck(*w) < largest;
+            let may =
+                |w: &WorkerState| !w.leaving && job.roots_for(&w.hello) && w.hello.memory_bytes >= largest;
+            self.workers.iter().all(|(id, w)| is_full(id) || !may(w)) && self.puts_may_free(*id)
+        };
+        let read = self.with_all_it_reads(id);
+        self.hangs_on_puts(id) || read.iter().any(|of| self.jobs.get(of).is_some_and(|j| has_no_room(of, j)))
     }
 }

@@ -8,7 +8,7 @@ use crate::lifecycle::push_holding;
 use crate::limits::Bug;
 use crate::scheduler::Scheduler;
 use crate::table::TaskState;
-use crate::worker::Lease;
+use crate::worker::{Each, Lease};
 use std::cmp::Reverse;
 use std::ops::Range;
 use tilework_plan::{
@@ -49,8 +49,11 @@ impl Scheduler {
             if hungry.iter().any(|w| self.make_room(*w)) {
                 return true;
             }
-            // Nothing else can make progress: one root more than memory should hold, where most is free.
-            let stuck = self.n_ready == 0 && self.leases.is_empty();
+            // Nothing else can make progress: one root more than memory should hold, where most is free. What clients
+            // are to put is progress of their own jobs alone.
+            let idle = self.n_ready == 0 && self.workers.values().all(|w| w.leased == 0);
+            let stuck =
+                idle && self.jobs.iter().any(|(id, j)| j.roots.n_left() > 0 && !self.awaits_puts(*id));
             if stuck && self.force_root(hungry.clone()) {
                 return true;
             }
@@ -85,9 +88,14 @@ impl Scheduler {
         if w.leased >= enough || (w.bytes_committed >= self.root_bytes_max(worker) && !force) {
             return false;
         }
-        let open = |j: &&mut Job| j.roots.n_left() > 0 && !j.roots.unshared() && j.roots_for(&w.hello);
-        for job in self.jobs.values_mut().filter(open) {
-            job.roots.rob(worker);
+        let open = |(id, j): &(&JobId, &Job)| {
+            let more = w.puts(**id).tasks < enough;
+            more && j.roots.n_left() > 0 && j.roots_for(&w.hello)
+        };
+        let ids: Vec<JobId> = self.jobs.iter().filter(open).map(|(id, _)| *id).collect();
+        for id in ids {
+            self.share_out(id);
+            self.jobs.get_mut(&id).expect("a job with roots").roots.rob(worker);
         }
         self.lease_roots(worker, force)
     }
@@ -99,7 +107,9 @@ impl Scheduler {
                 return;
             }
             if let Some(&(job, Reverse(stage), chunk)) = w.ready.first() {
-                let room = self.room(worker, self.est_us(job, stage));
+                // What clients are to put again must not stand in the way of what is behind it.
+                let is_put = self.jobs[&job].is_literal(stage);
+                let room = if is_put { u64::MAX } else { self.room(worker, self.est_us(job, stage)) };
                 if room == 0 {
                     self.hungry.remove(&worker);
                     return;
@@ -126,14 +136,39 @@ impl Scheduler {
     /// How many more tasks of this length a worker should have; none rather than a few where it has plenty, so that
     /// grants and reports stay large.
     fn room(&self, worker: WorkerId, est_us: u64) -> u64 {
+        let w = &self.workers[&worker];
+        let leased = if self.limits.plays(Bug::PutsFillTheQueue) { w.n_leased() } else { w.leased };
+        self.room_beside(worker, est_us, (leased, w.leased_us))
+    }
+
+    /// How many more chunks like the one of `key` a client should be asked to put to a worker. Those that do not come hold
+    /// a part of its memory for their job, and leave as much to every other.
+    fn room_for_puts(&self, worker: WorkerId, key: TaskKey) -> u64 {
+        let w = &self.workers[&worker];
+        let puts = w.puts(key.job);
+        let free = (self.root_bytes_max(worker) + puts.bytes).saturating_sub(w.bytes_committed);
+        let bytes = self.jobs[&key.job].bytes(key.stage, key.chunk).max(1);
+        let by_memory = (free / 2).saturating_sub(puts.bytes) / bytes;
+        let least = u64::from(self.limits.outstanding_min_per_thread) * w.threads();
+        let room = self.room_beside(worker, self.est_us(key.job, key.stage), (puts.tasks, puts.us));
+        room.min(by_memory.max(least.saturating_sub(u64::from(puts.tasks))))
+    }
+
+    /// Whether a job waits for chunks that its client is to put.
+    pub(crate) fn awaits_puts(&self, id: JobId) -> bool {
+        self.workers.values().any(|w| w.puts.contains_key(&id))
+    }
+
+    /// See [`Scheduler::room`], beside the tasks that are leased already and their time.
+    fn room_beside(&self, worker: WorkerId, est_us: u64, (leased, leased_us): (u32, u64)) -> u64 {
         let (l, w) = (&self.limits, &self.workers[&worker]);
         if w.leaving {
             return 0;
         }
         let threads = w.threads();
-        let leased = u64::from(w.leased);
+        let leased = u64::from(leased);
         let least = (u64::from(l.outstanding_min_per_thread) * threads).saturating_sub(leased);
-        let ahead = (l.queue_us * threads).saturating_sub(w.leased_us) / est_us.max(1);
+        let ahead = (l.queue_us * threads).saturating_sub(leased_us) / est_us.max(1);
         let ahead = ahead.min(u64::from(l.outstanding_max).saturating_sub(leased));
         let full = (l.queue_us * threads / est_us.max(1)).min(u64::from(l.outstanding_max));
         if ahead * 8 >= full { ahead.max(least) } else { least }
@@ -158,8 +193,7 @@ impl Scheduler {
     fn lease(&mut self, worker: WorkerId, job: JobId, stage: StageIdx, chunks: Range<u64>) {
         let lease = LeaseId(self.next_lease);
         self.next_lease += 1;
-        let est_us = self.est_us(job, stage);
-        let n = chunks.end - chunks.start;
+        let n = (chunks.end - chunks.start) as u32;
         let mut elsewhere = Vec::new();
         let mut bytes = 0;
         for chunk in chunks.clone() {
@@ -168,15 +202,14 @@ impl Scheduler {
             bytes += self.jobs[&job].bytes(stage, key.chunk);
             self.inputs_elsewhere(key, worker, &mut elsewhere);
         }
+        let put = self.jobs[&job].is_literal(stage).then(|| (job, bytes / u64::from(n.max(1))));
+        let each = Each { est_us: self.est_us(job, stage), put };
         let w = self.workers.get_mut(&worker).expect("a living worker");
-        w.leased += n as u32;
-        w.leased_us += est_us * n;
+        w.take(each, n);
         w.bytes_committed += bytes;
         self.jobs.get_mut(&job).expect("the job of a lease").charge(worker, bytes);
-        self.leases.insert(
-            lease,
-            Lease { worker, job, stage, chunks: chunks.clone(), open: n as u32, est_us, fixed: false },
-        );
+        self.leases
+            .insert(lease, Lease { worker, job, stage, chunks: chunks.clone(), open: n, each, fixed: false });
         self.define(worker, job);
         let tasks = TaskRange { job, stage, chunks };
         let elsewhere = coalesced(elsewhere);
@@ -204,12 +237,12 @@ impl Scheduler {
     /// to use; whether there were any. `force` passes over memory credit for one.
     fn lease_roots(&mut self, worker: WorkerId, force: bool) -> bool {
         let w = &self.workers[&worker];
-        let open = |j: &Job| j.roots.n_left() > 0 && j.roots_for(&w.hello);
-        let ids: Vec<JobId> = self.jobs.iter().filter(|(_, j)| open(j)).map(|(id, _)| *id).collect();
+        let open = |id: JobId, j: &Job| {
+            j.roots.n_left() > 0 && j.roots_for(&w.hello) && !(force && self.awaits_puts(id))
+        };
+        let ids: Vec<JobId> = self.jobs.iter().filter(|(id, j)| open(**id, j)).map(|(id, _)| *id).collect();
         for id in ids {
-            if self.jobs[&id].roots.unshared() {
-                self.share_out(id);
-            }
+            self.share_out(id);
             if self.lease_roots_of(id, worker, force) {
                 return true;
             }
@@ -217,8 +250,12 @@ impl Scheduler {
         false
     }
 
+    /// Gives each worker its block of a job's roots, unless that was done.
     fn share_out(&mut self, id: JobId) {
         let job = &self.jobs[&id];
+        if !job.roots.unshared() {
+            return;
+        }
         let takers = self.workers.iter().filter(|(_, w)| !w.leaving && job.roots_for(&w.hello));
         let takers: Vec<(WorkerId, u64)> = takers.map(|(id, w)| (*id, u64::from(w.hello.threads))).collect();
         self.jobs.get_mut(&id).expect("a job with roots").roots.share_out(&takers);
@@ -272,9 +309,14 @@ impl Scheduler {
         if self.jobs[&id].is_alias(stage) {
             return self.read_aliases(worker, (id, run), chunks);
         }
-        let room = self.room(worker, self.est_us(id, stage)).max(u64::from(force));
-        let Some(fair) = self.fair_share(worker, id, room.max(1)) else { return false };
         let first = TaskKey { job: id, stage, chunk: ChunkIdx(chunks.start) };
+        let is_put = self.jobs[&id].is_literal(stage);
+        let room = match is_put {
+            true => self.room_for_puts(worker, first),
+            false => self.room(worker, self.est_us(id, stage)),
+        };
+        let room = room.max(u64::from(force));
+        let Some(fair) = self.fair_share(worker, id, room.max(1)) else { return false };
         let credit = if force { self.credit_when_stuck(worker, first) } else { self.credit(worker, first) };
         let n = (chunks.end - chunks.start).min(fair).min(credit).min(room);
         if n == 0 || !self.fits(first, worker) {
@@ -282,7 +324,10 @@ impl Scheduler {
         }
         self.take_roots(worker, id, run, n);
         self.lease(worker, id, stage, chunks.start..chunks.start + n);
-        self.hungry.remove(&worker);
+        if !is_put {
+            // What is put gives it nothing to do.
+            self.hungry.remove(&worker);
+        }
         true
     }
 
@@ -365,12 +410,12 @@ impl Scheduler {
                 .leases
                 .iter()
                 .rev()
-                .find(|(_, l)| l.worker == victim && !l.fixed && !self.jobs[&l.job].is_literal(l.stage));
+                .find(|(_, l)| l.worker == victim && !l.fixed && l.each.put.is_none());
             let Some((&lease, l)) = last else { return };
             let (job, stage, leased) = (l.job, l.stage, l.chunks.clone());
             let key = TaskKey { job, stage, chunk: ChunkIdx(leased.end - 1) };
             // What the tasks take may be known by now; it was not when they were handed out.
-            let over_us = l.est_us.saturating_sub(self.est_us(job, stage)) * u64::from(l.open) / threads;
+            let over_us = l.each.est_us.saturating_sub(self.est_us(job, stage)) * u64::from(l.open) / threads;
             let wait_us = load.saturating_sub(over_us);
             let detour_us = self.detour_us(key, victim, thief);
             // What the thief may not have would come straight back, and be asked for again.
@@ -384,11 +429,10 @@ impl Scheduler {
         }
     }
 
-    /// Tasks of a lease were answered for.
-    pub(crate) fn worker_answered(&mut self, worker: WorkerId, n: u64, est_us: u64) {
+    /// `n` tasks of a lease were answered for.
+    pub(crate) fn worker_answered(&mut self, worker: WorkerId, each: Each, n: u32) {
         if let Some(w) = self.workers.get_mut(&worker) {
-            w.leased -= n as u32;
-            w.leased_us -= est_us * n;
+            w.answer(each, n);
             self.dirty.insert(worker);
         }
     }
@@ -406,12 +450,12 @@ impl Scheduler {
     pub(crate) fn answer(&mut self, lease: LeaseId, n: u32) {
         let Some(l) = self.leases.get_mut(&lease) else { return };
         l.open -= n;
-        let (worker, est_us, closed) = (l.worker, l.est_us, l.open == 0);
+        let (worker, each, closed) = (l.worker, l.each, l.open == 0);
         if closed {
             self.leases.remove(&lease);
             self.end_revoke(worker, lease);
         }
-        self.worker_answered(worker, u64::from(n), est_us);
+        self.worker_answered(worker, each, n);
     }
 
     /// A worker has nothing (more) to give back of a lease; returns who waits for it.

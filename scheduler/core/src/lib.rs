@@ -5,6 +5,7 @@
 //! Knows plans, workers by name and limits. Must not know transports, runtimes, clocks or chunk contents.
 
 mod alone;
+mod announcing;
 mod blocks;
 mod check;
 mod clock;
@@ -31,6 +32,7 @@ mod single;
 mod state;
 mod table;
 mod ways;
+mod withdrawing;
 mod worker;
 
 #[cfg(test)]

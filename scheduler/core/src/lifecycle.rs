@@ -13,7 +13,6 @@ use crate::scheduler::Scheduler;
 use crate::table::TaskState;
 use crate::worker::ReadyKey;
 use std::cmp::Reverse;
-use std::collections::BTreeSet;
 use tilework_plan::{
     ChunkIdx, ClientId, Figures, Holding, Instruction, JobError, JobId, JobNumber, StageIdx, TaskKey,
     TaskRange, Update, WorkerId,
@@ -61,7 +60,9 @@ impl Scheduler {
     pub(crate) fn release_job(&mut self, id: JobId) {
         let Some(job) = self.jobs.get_mut(&id).filter(|j| j.client_holds) else { return };
         job.client_holds = false;
-        if !job.finished {
+        let is_known = job.finished && !self.announcing.contains_key(&id);
+        self.end_announcing(id);
+        if !is_known {
             self.note_end(id, JobEnd::Released);
             self.update(id, Update::Failed(JobError::Cancelled { by: "its client".to_owned() }));
         }
@@ -76,7 +77,7 @@ impl Scheduler {
     }
 
     /// Says in the log how a job ended, unless that was said.
-    fn note_end(&mut self, id: JobId, end: JobEnd) {
+    pub(crate) fn note_end(&mut self, id: JobId, end: JobEnd) {
         let job = self.jobs.get_mut(&id).expect("the job that ends");
         let said = job.ended_us.is_some() && !matches!(end, JobEnd::Failed(_));
         job.ended_us.get_or_insert(self.now_us);
@@ -95,6 +96,7 @@ impl Scheduler {
             gone.push(*id);
         }
         for id in gone {
+            self.end_announcing(id);
             self.note_end(id, JobEnd::ClientLost);
             self.let_go(id);
         }
@@ -130,7 +132,7 @@ impl Scheduler {
                 self.trim(id);
                 if announce && !(self.jobs[&id].announced && self.limits.plays(Bug::RemadeOutputUnannounced))
                 {
-                    self.announce(id);
+                    self.begin_announcing(id);
                 }
             }
             let job = &self.jobs[&id];
@@ -157,6 +159,7 @@ impl Scheduler {
         let job = self.jobs.get_mut(&id).expect("the job of a task");
         job.finished = false;
         let reads = job.wanted();
+        self.unannounce(id);
         self.set_reads(id, reads);
         self.unsettled.insert(id);
     }
@@ -177,35 +180,6 @@ impl Scheduler {
         }
     }
 
-    fn announce(&mut self, id: JobId) {
-        // All that exists is told of at once, those that failed before.
-        self.tell_of_failed(id);
-        self.untold.remove(&id);
-        let job = self.jobs.get_mut(&id).expect("the job that is announced");
-        job.announced = true;
-        job.singles.forget_made();
-        let job = &self.jobs[&id];
-        let mut holders = BTreeSet::new();
-        let mut outputs = Vec::with_capacity(job.plan.outputs.len());
-        for &stage in &job.plan.outputs {
-            let (of, made) = job.stage(stage).canonical;
-            let mut list: Vec<Holding> = Vec::new();
-            for (chunk, state) in self.jobs[&of].stage(made).table.live() {
-                if let TaskState::Held { holder, .. } = state {
-                    push_holding(&mut list, TaskKey { job: of, stage: made, chunk: ChunkIdx(chunk) }, holder);
-                }
-            }
-            holders.extend(list.iter().map(|holding| holding.worker));
-            outputs.push(list);
-        }
-        let addresses = holders.iter().map(|w| (*w, self.workers[w].hello.addresses.clone())).collect();
-        let (done, total) = job.progress();
-        let figures = Figures { elapsed_us: self.now_us - job.submitted_us, ..job.figures };
-        self.note_end(id, JobEnd::Computed);
-        self.update(id, Update::Progress { done, total });
-        self.update(id, Update::Done { outputs, addresses, figures });
-    }
-
     /// Drops every chunk and task of a job; what is known of its tasks is that all of them were finished with.
     fn drop_chunks(&mut self, id: JobId) {
         let lease_ids: Vec<_> = self.leases.iter().filter(|(_, l)| l.job == id).map(|(i, _)| *i).collect();
@@ -219,7 +193,7 @@ impl Scheduler {
         }
         for lease in lease_ids {
             let l = self.leases.remove(&lease).expect("the lease was just listed");
-            self.worker_answered(l.worker, u64::from(l.open), l.est_us);
+            self.worker_answered(l.worker, l.each, l.open);
             self.end_revoke(l.worker, lease);
         }
         let (lo, hi) = job_bounds(id);
@@ -231,7 +205,9 @@ impl Scheduler {
             worker.ready_us = if worker.ready.is_empty() { 0 } else { worker.ready_us };
             self.dirty.insert(*w);
         }
+        self.end_announcing(id);
         self.publishing.retain(|k, _| k.job != id);
+        self.withdrawing.retain(|k, _| k.job != id);
         self.unplaced.retain(|k| k.job != id);
         self.trouble.retain(|k, _| k.job != id);
         self.forget(id);

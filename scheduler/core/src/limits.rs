@@ -41,6 +41,8 @@ pub struct Limits {
     /// Readers of chunks that are told with one event, and inputs that are looked at for them, where a chunk may have more
     /// readers than that: the time that others wait.
     pub publish_max: u64,
+    /// Chunks of outputs that are looked at with one event, to tell the client who has them.
+    pub announce_max: u64,
     /// Least time between two reports of a job's progress, microseconds.
     pub progress_interval_us: u64,
     /// A fault to play, for the test that the simulator finds it.
@@ -68,6 +70,7 @@ impl Default for Limits {
             bytes_per_us: 1000,
             transfer_us: 300,
             publish_max: 5_000,
+            announce_max: 250_000,
             progress_interval_us: 100_000,
             #[cfg(any(test, feature = "planted-bugs"))]
             planted: None,
@@ -161,4 +164,10 @@ pub enum Bug {
     ReturnIsDeath,
     /// Tasks go on being sent where their inputs cannot be had.
     CutOffIgnored,
+    /// A client is told where its outputs are though one of them was lost while they were looked for.
+    AnnouncementGoesOn,
+    /// A task that has not heard yet that an input is gone is taken for ready when it has the others.
+    LossUnheard,
+    /// Chunks that clients are to put count as work that a worker has.
+    PutsFillTheQueue,
 }

@@ -8,6 +8,7 @@ use crate::limits::Limits;
 use crate::scheduler::Scheduler;
 use crate::table::TaskState;
 use std::cmp::Reverse;
+use std::collections::BTreeSet;
 use tilework_plan::{ChunkIdx, JobError, JobId, StageIdx, TaskKey, WorkerId};
 
 /// Of the memory that roots may fill, what is made room for at a time, per cent.
@@ -78,7 +79,7 @@ impl Scheduler {
         u64::from(fits || self.workers[&worker].bytes_committed == 0)
     }
 
-    fn free_when_stuck(&self, worker: WorkerId) -> u64 {
+    pub(crate) fn free_when_stuck(&self, worker: WorkerId) -> u64 {
         let most = self.part_of_memory(worker, Limits::HELD_MEMORY_PERCENT);
         let most = most.saturating_add(self.workers[&worker].hello.spill_bytes);
         most.saturating_sub(self.workers[&worker].bytes_committed)
@@ -96,6 +97,9 @@ impl Scheduler {
             return true;
         }
         let Some((key, needed)) = self.refused.take() else { return false };
+        if self.puts_may_free(key.job) {
+            return false;
+        }
         let operation = self.operation(key);
         let job = &self.jobs[&key.job];
         let there = self.workers.values().filter(|w| !w.leaving && job.roots_for(&w.hello));
@@ -105,6 +109,33 @@ impl Scheduler {
         });
         self.failing.push((key.job, JobError::Full { operation, needed, held, limit }));
         false
+    }
+
+    /// Whether a job, or one that it reads, waits for chunks that its client is to put.
+    pub(crate) fn hangs_on_puts(&self, id: JobId) -> bool {
+        self.with_all_it_reads(id).into_iter().any(|of| self.awaits_puts(of))
+    }
+
+    /// Whether memory that a job could have comes free when clients have put what they are to put.
+    pub(crate) fn puts_may_free(&self, id: JobId) -> bool {
+        let job = &self.jobs[&id];
+        let takers = self.workers.iter().filter(|(_, w)| !w.leaving && job.roots_for(&w.hello));
+        let takers: Vec<WorkerId> = takers.map(|(w, _)| *w).collect();
+        let has_some = |of: &JobId| {
+            let committed = self.jobs.get(of).map(|j| &j.committed);
+            committed.is_some_and(|c| takers.iter().any(|w| c.get(w).is_some_and(|bytes| *bytes > 0)))
+        };
+        let hanging = self.jobs.keys().filter(|other| self.hangs_on_puts(**other));
+        hanging.flat_map(|other| self.with_all_it_reads(*other)).any(|of| has_some(&of))
+    }
+
+    /// A job and all that it reads, and that those read.
+    pub(crate) fn with_all_it_reads(&self, id: JobId) -> BTreeSet<JobId> {
+        let (mut all, mut open) = (BTreeSet::from([id]), vec![id]);
+        while let Some(job) = open.pop().and_then(|of| self.jobs.get(&of)) {
+            open.extend(job.refs.iter().filter(|of| all.insert(**of)));
+        }
+        all
     }
 
     /// Makes room on a worker that has nothing to do: drops chunks that wait for a fold to which roots are still
@@ -117,7 +148,8 @@ impl Scheduler {
         let target = w.bytes_committed.saturating_sub(self.root_share(worker) * ROOM_PERCENT / 100);
         let waits =
             |j: &Job| j.roots.n_left() > 0 && j.roots_for(&w.hello) && j.roots.remakes().next().is_some();
-        let jobs: Vec<JobId> = self.jobs.iter().filter(|(_, j)| waits(j)).map(|(id, _)| *id).collect();
+        let jobs = self.jobs.iter().filter(|(id, j)| waits(j) && !self.awaits_puts(**id));
+        let jobs: Vec<JobId> = jobs.map(|(id, _)| *id).collect();
         let mut any = false;
         for id in jobs {
             if self.next_root_waits(id, worker) {

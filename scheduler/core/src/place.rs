@@ -22,31 +22,75 @@ struct Needs {
     at: Vec<(WorkerId, u64)>,
 }
 
+/// What became of a ready task.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Place {
+    /// It stands in a worker's queue.
+    Queue,
+    /// No worker has a way to all of its inputs.
+    OutOfReach,
+    /// It fits nowhere.
+    Nowhere,
+}
+
 impl Scheduler {
     /// Chooses a worker for every ready task that has none.
     pub(crate) fn place_all(&mut self) {
         if self.unplaced.is_empty() || !self.workers.values().any(|w| !w.leaving) {
             return;
         }
+        let mut far = Vec::new();
         let mut tasks = std::mem::take(&mut self.unplaced);
-        tasks.retain(|key| self.task(*key) == (TaskState::Ready { worker: None }) && !self.place(*key));
+        tasks.retain(|key| {
+            self.task(*key) == (TaskState::Ready { worker: None })
+                && self.place(*key, &mut far) == Place::Nowhere
+        });
         self.unplaced.append(&mut tasks);
+        if !far.is_empty() {
+            self.place_far(far);
+        }
     }
 
-    /// Puts a ready task into the queue of the best worker; whether there is one.
-    fn place(&mut self, key: TaskKey) -> bool {
+    /// Puts a ready task into the queue of the best worker, or on the list of those whose inputs are in nobody's reach.
+    fn place(&mut self, key: TaskKey, far: &mut Vec<TaskKey>) -> Place {
         let needs = self.needs(key);
         match self.choose(key, &needs) {
             Some((worker, in_reach)) if in_reach || self.limits.plays(Bug::CutOffIgnored) => {
                 self.enqueue(key, worker);
+                Place::Queue
             }
-            Some((worker, _)) => self.bring_nearer(key, worker),
+            Some(_) => {
+                far.push(key);
+                Place::OutOfReach
+            }
             None => {
                 self.fail_for_memory(key, needs.total);
-                return false;
+                Place::Nowhere
             }
         }
-        true
+    }
+
+    /// Has the inputs of tasks made nearer that are in nobody's reach, or lets them wait for those who are to read these
+    /// where they are.
+    fn place_far(&mut self, tasks: Vec<TaskKey>) {
+        let in_use = self.chunks_in_use();
+        // Where whoever takes their inputs away finds them.
+        self.unplaced.extend(&tasks);
+        for key in tasks {
+            // What was taken for another may be missing now.
+            if self.task(key) != (TaskState::Ready { worker: None }) {
+                continue;
+            }
+            let needs = self.needs(key);
+            match self.choose(key, &needs) {
+                Some((worker, true)) => self.enqueue(key, worker),
+                Some((worker, false)) => self.bring_nearer(key, worker, &in_use),
+                None => {}
+            }
+        }
+        let mut left = std::mem::take(&mut self.unplaced);
+        left.retain(|key| self.task(*key) == (TaskState::Ready { worker: None }));
+        self.unplaced = left;
     }
 
     /// Puts a ready task into a worker's queue.

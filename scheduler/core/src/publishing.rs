@@ -22,7 +22,7 @@ pub(crate) struct Publication {
 }
 
 /// What is next in a publication.
-enum Step {
+pub(crate) enum Step {
     /// A reader is to be told.
     Reader(StageIdx, ChunkIdx),
     /// Nobody was: an input was looked at.
@@ -32,12 +32,12 @@ enum Step {
 }
 
 impl Publication {
-    fn new() -> Publication {
+    pub fn new() -> Publication {
         Publication { input: 0, readers: None, n_reached: 0 }
     }
 
     /// What is next. A reader stays so until [`Publication::advance`].
-    fn next(&mut self, plan: &Plan, (of, chunk): (StageIdx, ChunkIdx)) -> Step {
+    pub fn next(&mut self, plan: &Plan, (of, chunk): (StageIdx, ChunkIdx)) -> Step {
         let Some(&(to, _)) = plan.consumers[of.0 as usize].get(self.input) else { return Step::Over };
         let Some(readers) = &self.readers else {
             self.readers = Some(plan.readers((of, chunk), self.input));
@@ -51,12 +51,12 @@ impl Publication {
     }
 
     /// The next reader was told.
-    fn advance(&mut self) {
+    pub fn advance(&mut self) {
         self.n_reached += 1;
     }
 
     /// Whether a task that reads the chunk through an input of its stage was reached.
-    fn has_reached(
+    pub fn has_reached(
         &self,
         plan: &Plan,
         of: StageIdx,
@@ -65,18 +65,6 @@ impl Publication {
         let input = plan.consumers[of.0 as usize].partition_point(|at| *at < (reader, slot));
         let here = |readers: &Need| readers.n_before(chunk) < self.n_reached;
         input < self.input || input == self.input && self.readers.as_ref().is_some_and(here)
-    }
-
-    /// The readers that were reached.
-    fn reached(&self, plan: &Plan, chunk: (StageIdx, ChunkIdx)) -> Vec<(StageIdx, ChunkIdx)> {
-        let mut reached = Vec::new();
-        for (input, (stage, _)) in plan.consumers[chunk.0.0 as usize].iter().enumerate().take(self.input + 1)
-        {
-            let readers = plan.readers(chunk, input);
-            let n = if input == self.input { self.n_reached } else { readers.n_tasks() };
-            reached.extend((0..n).map(|i| (*stage, readers.nth(i))));
-        }
-        reached
     }
 }
 
@@ -91,21 +79,11 @@ impl Scheduler {
 
     /// Begins to tell the readers of a chunk one by one where it may have very many; whether it did.
     pub(crate) fn begin_publishing(&mut self, key: TaskKey) -> bool {
-        let job = &self.jobs[&key.job];
-        if job.stage(key.stage).readers_max <= self.limits.publish_max {
+        if !self.has_many_readers(key) {
             return false;
         }
         self.publishing.insert(key, Publication::new());
         true
-    }
-
-    /// A chunk exists no more; the readers that were reached, where it was being published.
-    pub(crate) fn end_publishing(&mut self, key: TaskKey) -> Option<Vec<(StageIdx, ChunkIdx)>> {
-        let publication = self.publishing.remove(&key)?;
-        let job = &self.jobs[&key.job];
-        let mut reached = publication.reached(&job.plan, (key.stage, key.chunk));
-        reached.retain(|&(stage, chunk)| job.needed(stage, chunk));
-        Some(reached)
     }
 
     /// A chunk whose readers are yet to be told, and how many of these may become ready now.
@@ -164,12 +142,11 @@ impl Scheduler {
             }
             match missing {
                 0 => {}
-                1 => {
-                    room -= 1;
-                    self.ready(reader);
-                }
-                _ => self.set(reader, TaskState::Waiting { missing: missing - 1 }),
+                // It may not have heard that the chunk had been gone.
+                _ if self.withdrawing.contains_key(&key) => self.requeue(reader),
+                _ => self.misses_one_less(reader, missing),
             }
+            room -= usize::from(missing > 0 && matches!(self.task(reader), TaskState::Ready { .. }));
         }
         if let TaskState::Held { holder, pending } = self.task(key) {
             let pending = pending + told;

@@ -95,11 +95,7 @@ impl Scheduler {
                     TaskState::Waiting { missing } => missing,
                     _ => continue,
                 };
-                if missing == 1 {
-                    me.ready(reader);
-                } else {
-                    me.set(reader, TaskState::Waiting { missing: missing.saturating_sub(1) });
-                }
+                me.misses_one_less(reader, missing);
             }
             pending
         });

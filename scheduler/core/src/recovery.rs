@@ -176,17 +176,20 @@ impl Scheduler {
             }
             self.set(*key, TaskState::Waiting { missing: 0 });
         }
+        let mut gone = lost.clone();
         for key in &lost {
-            self.unpublish(*key);
             let stage = self.jobs[&key.job].stage(key.stage);
             for (job, stage) in stage.aliases.clone() {
                 let alias = TaskKey { job, stage, chunk: key.chunk };
                 if self.task(alias).is_held() {
                     self.set(alias, TaskState::Waiting { missing: 1 });
-                    self.unpublish(alias);
+                    gone.push(alias);
                 }
             }
         }
+        // What the readers of a chunk of many miss is counted afresh, when those of the others have heard.
+        let (many, few): (Vec<_>, Vec<_>) = gone.into_iter().partition(|key| self.has_many_readers(*key));
+        few.into_iter().chain(many).for_each(|key| self.unpublish(key));
         self.revive(lost);
     }
 
@@ -195,7 +198,10 @@ impl Scheduler {
         if self.jobs[&key.job].stage(key.stage).is_output {
             self.unfinish(key.job);
         }
-        let forget = |me: &mut Scheduler, consumers: &[(StageIdx, ChunkIdx)]| {
+        if self.has_many_readers(key) {
+            return self.begin_withdrawing(key);
+        }
+        self.with_consumers(key, |me, consumers| {
             for &(stage, chunk) in consumers {
                 let reader = TaskKey { stage, chunk, ..key };
                 match me.task(reader) {
@@ -209,11 +215,7 @@ impl Scheduler {
                     _ => {}
                 }
             }
-        };
-        match self.end_publishing(key) {
-            Some(reached) => forget(self, &reached),
-            None => self.with_consumers(key, forget),
-        }
+        });
     }
 
     /// Makes these tasks, which were done and now stand as waiting, run again; and before them what they read and
@@ -348,7 +350,7 @@ impl Scheduler {
 
     /// Lets workers go that said goodbye and have nothing left to do; whether there was one.
     pub(crate) fn finish_leaving(&mut self) -> bool {
-        let done = self.workers.iter().find(|(_, w)| w.leaving && w.leased == 0).map(|(id, _)| *id);
+        let done = self.workers.iter().find(|(_, w)| w.leaving && w.n_leased() == 0).map(|(id, _)| *id);
         let Some(worker) = done else { return false };
         self.lose(worker, "it left", Loss::Alive);
         self.actions.push(Action::Disconnect { worker, why: "it has left".to_owned() });

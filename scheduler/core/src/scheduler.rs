@@ -2,6 +2,7 @@
 //!
 //! Knows which theme handles which event. Must not know how a theme decides.
 
+use crate::announcing::Announcement;
 use crate::event::{Action, Event};
 use crate::job::{Job, Retired};
 use crate::limits::{Bug, Limits};
@@ -93,6 +94,12 @@ pub struct Scheduler {
     pub(crate) scratch: Scratch,
     /// Chunks whose readers are being told of them.
     pub(crate) publishing: BTreeMap<TaskKey, Publication>,
+    /// Lost chunks whose readers are being told so.
+    pub(crate) withdrawing: BTreeMap<TaskKey, Publication>,
+    /// Jobs whose clients are being told where the outputs are.
+    pub(crate) announcing: BTreeMap<JobId, Announcement>,
+    /// Chunks that may still be looked at for that with this event.
+    pub(crate) announce_left: u64,
     pub(crate) leftovers: Leftovers,
 }
 
@@ -157,6 +164,9 @@ impl Scheduler {
             forgotten: Vec::new(),
             scratch: Scratch::default(),
             publishing: BTreeMap::new(),
+            withdrawing: BTreeMap::new(),
+            announcing: BTreeMap::new(),
+            announce_left: 0,
             leftovers: Leftovers::default(),
         }
     }
@@ -166,6 +176,7 @@ impl Scheduler {
     pub fn handle(&mut self, now_us: u64, event: Event, out: &mut Vec<Action>) {
         self.move_clock(now_us);
         self.leftovers = Leftovers::default();
+        self.announce_left = self.limits.announce_max;
         // Whatever came before a tick was handled before it: only then it is known who said nothing.
         let judges = event == Event::Tick || self.limits.plays(Bug::JudgedUnheard);
         match event {
@@ -187,7 +198,9 @@ impl Scheduler {
             Event::ClientLost { client } => self.client_lost(client),
             Event::Tick => {}
         }
+        self.withdraw_some();
         self.publish_some();
+        self.announce_some();
         if judges {
             self.find_silent(now_us);
         }
@@ -212,8 +225,13 @@ impl Scheduler {
     #[must_use]
     pub fn next_wake_us(&self) -> Option<u64> {
         let beat = Some(self.beat_us).filter(|at| *at != u64::MAX);
-        let more = self.wants_to_publish().then_some(self.now_us);
+        let more = self.has_more_to_tell().then_some(self.now_us);
         beat.into_iter().chain(more).min()
+    }
+
+    /// Whether something was cut into pieces that are to go on with the next event.
+    pub(crate) fn has_more_to_tell(&self) -> bool {
+        !self.withdrawing.is_empty() || !self.announcing.is_empty() || self.wants_to_publish()
     }
 
     /// Brings everything to rest: failed and finished jobs, ready tasks, workers with room.

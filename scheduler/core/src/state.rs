@@ -59,7 +59,7 @@ impl Scheduler {
             spill_bytes: w.hello.spill_bytes,
             bytes_held: w.bytes_reported.0,
             bytes_on_disk: w.bytes_reported.1,
-            leased: w.leased,
+            leased: w.n_leased(),
             running: w.leased.min(w.hello.threads),
             ready: w.ready.len(),
             up_us: now_us - w.joined_us,

@@ -1,5 +1,8 @@
 //! Small cases, with the exact actions that they must bring about.
 
+mod puts;
+mod ways;
+
 use crate::{Action, Event, JobEnd, Limits, Prepared, Scheduler};
 use std::sync::Arc;
 use tilework_expr::{

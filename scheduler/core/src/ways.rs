@@ -1,13 +1,16 @@
 //! Workers that have no connection to one another: another network, a firewall, an address that is not theirs. Tasks go
 //! where all of their inputs can be had. Where no worker is in reach of them all, those that are out of reach are made
-//! again nearer to the one that is chosen, and always the same one, so that two sides do not take chunks from one
-//! another for ever.
+//! again nearer to the one that is chosen, and always the same one. Where two sides must read the same chunks all the same,
+//! they do so one after the other: what is about to be read where it is stays there until then.
 //!
 //! Knows who said that it cannot reach whom. Must not know what a task costs where.
 
 use crate::scheduler::Scheduler;
+use crate::table::TaskState;
 use crate::worker::WorkerState;
-use tilework_plan::{TaskKey, WorkerId};
+use std::cmp::Reverse;
+use std::collections::BTreeSet;
+use tilework_plan::{TaskKey, TaskRange, WorkerId};
 
 /// How long a failure to connect is believed, microseconds; then it is tried again.
 const CUT_OFF_US: u64 = 30_000_000;
@@ -28,8 +31,29 @@ impl Scheduler {
             && worker.cut_off.get(&peer).is_some_and(|(at, _)| self.now_us - at < CUT_OFF_US)
     }
 
-    /// Makes the inputs of a ready task again that `worker`, which is to have it, cannot reach.
-    pub(crate) fn bring_nearer(&mut self, key: TaskKey, worker: WorkerId) {
+    /// The chunks that tasks in workers' queues, and those that workers have, are about to read.
+    pub(crate) fn chunks_in_use(&mut self) -> BTreeSet<TaskKey> {
+        let queues = self.workers.values().flat_map(|w| w.ready.iter());
+        let mut tasks: Vec<TaskKey> =
+            queues.map(|&(job, Reverse(stage), chunk)| TaskKey { job, stage, chunk }).collect();
+        for (lease, l) in &self.leases {
+            let range = TaskRange { job: l.job, stage: l.stage, chunks: l.chunks.clone() };
+            tasks.extend(range.keys().filter(|k| self.task(*k) == TaskState::Leased { lease: *lease }));
+        }
+        let mut in_use = BTreeSet::new();
+        for key in tasks {
+            self.with_inputs(key, |me, inputs| {
+                let made =
+                    inputs.iter().map(|&(_, stage, chunk)| me.canonical(TaskKey { stage, chunk, ..key }));
+                in_use.extend(made);
+            });
+        }
+        in_use
+    }
+
+    /// Makes the inputs of a ready task again that `worker`, which is to have it, cannot reach, unless somebody is about to
+    /// read one of them where it is.
+    pub(crate) fn bring_nearer(&mut self, key: TaskKey, worker: WorkerId, in_use: &BTreeSet<TaskKey>) {
         let far: Vec<WorkerId> = {
             let w = &self.workers[&worker];
             w.cut_off.keys().copied().filter(|peer| self.is_cut_off(w, *peer)).collect()
@@ -41,6 +65,9 @@ impl Scheduler {
         });
         out_of_reach.sort_unstable();
         out_of_reach.dedup();
+        if out_of_reach.iter().any(|made| in_use.contains(made)) {
+            return;
+        }
         let first = out_of_reach.first().and_then(|made| self.holder(*made));
         let cut_off =
             first.and_then(|peer| Some((peer, self.workers[&worker].cut_off.get(&peer)?.1.clone())));
@@ -48,7 +75,9 @@ impl Scheduler {
             self.note_missed(key, worker, (peer, &why));
         }
         for made in &out_of_reach {
+            // Whoever wanted it somewhere else has had it, or will ask again.
             let trouble = self.trouble.entry(*made).or_default();
+            trouble.avoid.retain(|w| *w != worker);
             far.iter().for_each(|peer| trouble.avoid(*peer));
         }
         self.lose_chunks(out_of_reach);

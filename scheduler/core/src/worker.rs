@@ -39,10 +39,13 @@ pub(crate) struct WorkerState {
     pub ready: BTreeSet<ReadyKey>,
     /// Estimated time of the tasks in `ready`, microseconds.
     pub ready_us: u64,
-    /// Tasks leased to it.
+    /// Tasks leased to it that it runs.
     pub leased: u32,
-    /// Estimated time of the tasks leased to it, microseconds.
+    /// Estimated time of those, microseconds.
     pub leased_us: u64,
+    /// Chunks leased to it that clients are to put there, job by job: they wait for the clients, who may not come, and
+    /// nothing that it runs waits for them.
+    pub puts: BTreeMap<JobId, Puts>,
     /// Bytes of results that it holds or has a lease to make.
     pub bytes_committed: u64,
     /// Bytes of results that roots may fill beyond their share of memory, and that will then go to its disk.
@@ -70,6 +73,7 @@ impl WorkerState {
             ready_us: 0,
             leased: 0,
             leased_us: 0,
+            puts: BTreeMap::new(),
             bytes_committed: 0,
             bytes_beyond: 0,
             defined: BTreeSet::new(),
@@ -90,6 +94,41 @@ impl WorkerState {
     /// The same for one whose threads may be at longer tasks than was estimated, as it last said.
     pub fn wait_us(&self) -> u64 {
         self.load_us() + self.longest_us / self.threads()
+    }
+
+    /// All tasks leased to it.
+    pub fn n_leased(&self) -> u32 {
+        self.leased + self.puts.values().map(|puts| puts.tasks).sum::<u32>()
+    }
+
+    /// The chunks that a job's client is to put there.
+    pub fn puts(&self, job: JobId) -> Puts {
+        self.puts.get(&job).copied().unwrap_or_default()
+    }
+
+    /// `n` tasks are leased to it.
+    pub fn take(&mut self, each: Each, n: u32) {
+        let us = each.est_us * u64::from(n);
+        let Some((job, bytes)) = each.put else {
+            (self.leased, self.leased_us) = (self.leased + n, self.leased_us + us);
+            return;
+        };
+        let puts = self.puts.entry(job).or_default();
+        (puts.tasks, puts.us, puts.bytes) = (puts.tasks + n, puts.us + us, puts.bytes + bytes * u64::from(n));
+    }
+
+    /// `n` of the tasks leased to it are answered for.
+    pub fn answer(&mut self, each: Each, n: u32) {
+        let us = each.est_us * u64::from(n);
+        let Some((job, bytes)) = each.put else {
+            (self.leased, self.leased_us) = (self.leased - n, self.leased_us - us);
+            return;
+        };
+        let Some(puts) = self.puts.get_mut(&job) else { return };
+        (puts.tasks, puts.us, puts.bytes) = (puts.tasks - n, puts.us - us, puts.bytes - bytes * u64::from(n));
+        if puts.tasks == 0 {
+            self.puts.remove(&job);
+        }
     }
 
     pub fn dequeue(&mut self, key: TaskKey, est_us: u64) {
@@ -114,8 +153,28 @@ pub(crate) struct Lease {
     pub chunks: Range<u64>,
     /// Tasks that are not answered for.
     pub open: u32,
-    /// What each task was estimated to take, microseconds.
-    pub est_us: u64,
+    /// What each task counts for.
+    pub each: Each,
     /// Whether the worker was asked to give back of it already.
     pub fixed: bool,
+}
+
+/// What a task of a grant counts for with its worker.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Each {
+    /// What it was estimated to take, microseconds.
+    pub est_us: u64,
+    /// Where a client is to put its chunk: of which job, and bytes, about.
+    pub put: Option<(JobId, u64)>,
+}
+
+/// Chunks that clients are to put.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(crate) struct Puts {
+    /// How many.
+    pub tasks: u32,
+    /// What that was estimated to take, microseconds.
+    pub us: u64,
+    /// Their bytes, about.
+    pub bytes: u64,
 }

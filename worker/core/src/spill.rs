@@ -134,7 +134,9 @@ impl Store {
         let c = self.chunks.get_mut(key).expect("a chunk that leaves memory is here");
         c.place = Place::Disk;
         self.bytes_held -= c.bytes;
-        out.push(Action::Unload(key));
+        if !self.is_early(key) {
+            out.push(Action::Unload(key));
+        }
     }
 
     /// Whether the places of chunks and the sums over them agree.

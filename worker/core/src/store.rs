@@ -163,10 +163,14 @@ impl Store {
 
     /// Frees a chunk without a record, but for one that was put early: its lease is on its way.
     pub fn free_held(&mut self, key: TaskKey, out: &mut Vec<Action>) {
-        let early = |(_, chunks): (&LeaseId, &Vec<(TaskKey, u64)>)| chunks.iter().any(|(k, _)| *k == key);
-        if !self.chunks.contains(key) && !self.early.iter().any(early) {
+        if !self.chunks.contains(key) && !self.is_early(key) {
             out.push(Action::Free(Source::Held(key)));
         }
+    }
+
+    /// Whether a chunk was put, and its lease is on its way. What was here of it before is the driver's no more.
+    pub(crate) fn is_early(&self, key: TaskKey) -> bool {
+        self.early.values().flatten().any(|(early, _)| *early == key)
     }
 
     /// Frees the chunks of a stage's range that are here.

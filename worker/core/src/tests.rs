@@ -215,6 +215,32 @@ fn literal_chunks_may_come_before_their_lease() {
 }
 
 #[test]
+fn a_chunk_that_is_put_again_before_its_lease_is_not_dropped_for_the_one_before() {
+    let chunks = Chunks::Axes(vec![AxisChunks::Len(1)]);
+    let literal = Expr::literal(&[2], &chunks, DType::F64, 5, Arc::new(())).unwrap();
+    let limits = Limits { spill_bytes: 1000, spill_bytes_min: 1, ..Limits::new(1, 10) };
+    let mut case = Case::new(limits, &[literal]);
+    let put = |id, chunk| Event::Put { lease: LeaseId(id), key: task(0, chunk), bytes: 8, borrowed: false };
+    case.told(vec![lease(1, tasks(0, 0..2))]);
+    case.event(put(1, 0));
+    let actions = case.event(put(1, 1));
+    let spill = actions.iter().find_map(|a| match a {
+        Action::Spill { spill, key } if *key == task(0, 0) => Some(*spill),
+        _ => None,
+    });
+    let spill = spill.unwrap_or_else(|| panic!("nothing is written: {actions:?}"));
+    // The driver has the chunk anew.
+    assert_eq!(case.event(put(2, 0)), []);
+    let written = case.event(Event::Spilled { spill, key: task(0, 0), result: Ok(()) });
+    let goes =
+        |a: &Action| matches!(a, Action::Unload(k) | Action::Free(Source::Held(k)) if *k == task(0, 0));
+    assert!(!written.iter().any(goes), "{written:?}");
+    let again = case.told(vec![Instruction::Drop(tasks(0, 0..1)), lease(2, tasks(0, 0..1))]);
+    assert!(!again.iter().any(goes), "{again:?}");
+    assert!(case.worker.store.holds(task(0, 0)) && !case.worker.store.is_on_disk(task(0, 0)));
+}
+
+#[test]
 fn what_runs_keeps_its_inputs_and_is_stopped_when_its_job_is_over() {
     let sum = read("a", 4, 4).reduce_all(Fold::Sum).unwrap();
     let mut case = Case::new(Limits::new(1, 1000), &[sum]);
