@@ -261,7 +261,8 @@ impl<T> Future<T> {
     }
 
     /// Gives the value up: whoever asks for it is told [`FutureError::Cancelled`]. The task does not run where it, and all
-    /// that were submitted with it, are given up before they run; tasks that read the value are not concerned.
+    /// that were submitted with it, are given up before they run; what it has made is freed, unless tasks read it: those are
+    /// not concerned.
     ///
     /// ```
     /// let session = tilework::Session::embedded()?;

@@ -127,8 +127,8 @@ impl Session {
     }
 
     /// As [`map`](Session::map), with one value more that all calls are given: it goes to each worker once, and is read there
-    /// once for all calls of the batch (by several threads, where they begin before one has read it). It is a value that serde
-    /// can write, or the [`Future`] of one.
+    /// once for all calls of the batch (by several threads, where they begin before one has read it), who all see the same. It
+    /// is a value that serde can write, or the [`Future`] of one.
     ///
     /// ```
     /// let session = tilework::Session::embedded()?;

@@ -23,8 +23,10 @@ use tilework_proto::{ClientLink, Inlined};
 const GETS_MAX: usize = 128;
 /// Bytes of values that a session keeps that came with the news of them: more are asked for when they are wanted.
 const KEPT_BYTES_MAX: usize = 64 << 20;
-/// How long those that nobody has a handle on any more wait for more of their kind before the scheduler is told.
+/// How long those that nobody has a handle on any more wait for more of their kind before the scheduler is told, and how
+/// long in all while more come: where all handles of a job go, the job does, at once.
 const LET_GO_LINGER: Duration = Duration::from_millis(1);
+const LET_GO_LINGER_MAX: Duration = Duration::from_millis(50);
 /// Ranges of them that wait at most.
 const LET_GO_MAX: usize = 1024;
 /// Requests to one worker at a time.
@@ -91,8 +93,8 @@ enum Slot {
     Here(Box<[u8]>),
     /// It was made, and is made again.
     Lost,
-    /// Nobody has a handle on it any more.
-    Gone,
+    /// Nobody has a handle on it any more; whether it was made.
+    Gone(bool),
     Failed(Arc<JobError>),
 }
 
@@ -135,6 +137,8 @@ struct State {
     interests: BTreeMap<Place, Vec<Interest>>,
     /// Values on which nobody has a handle any more, of which the scheduler was not told.
     let_go: Vec<(u32, Range<u64>)>,
+    /// When the first of those was let go of, and how many there were when that was last looked at.
+    let_go_since: (Instant, u64),
     /// Why no more news will come.
     ended: Option<Failure>,
     todo: VecDeque<Todo>,
@@ -213,6 +217,7 @@ impl Values {
             open: BTreeMap::new(),
             interests: BTreeMap::new(),
             let_go: Vec::new(),
+            let_go_since: (Instant::now(), 0),
             ended: None,
             todo: VecDeque::new(),
             driven: false,
@@ -262,10 +267,11 @@ impl Values {
     pub(crate) fn let_go(&self, (output, value): Place) {
         let mut state = self.lock();
         let Some(slot) = state.outputs.get(output).and_then(|o| o.get(value as usize)) else { return };
-        if state.ended.is_some() || matches!(slot, Slot::Failed(_) | Slot::Gone) {
+        if state.ended.is_some() || matches!(slot, Slot::Failed(_) | Slot::Gone(_)) {
             return;
         }
-        state.set((output, value), Slot::Gone);
+        let was_made = !matches!(slot, Slot::Pending);
+        state.set((output, value), Slot::Gone(was_made));
         let first = state.let_go.is_empty();
         match state.let_go.last_mut() {
             Some((o, range)) if *o == output as u32 && range.end == value => range.end += 1,
@@ -275,6 +281,7 @@ impl Values {
         if state.let_go.len() >= LET_GO_MAX {
             self.tell_let_go(&mut state);
         } else if first {
+            state.let_go_since = (Instant::now(), 0);
             drop(state);
             self.clock.tick(Instant::now() + LET_GO_LINGER, self.me.clone());
         }
@@ -299,7 +306,11 @@ impl Values {
     /// Time has passed.
     pub(crate) fn tick(&self) {
         let mut state = self.lock();
-        self.tell_let_go(&mut state);
+        if state.may_tell_let_go() {
+            self.tell_let_go(&mut state);
+        } else {
+            self.clock.tick(Instant::now() + LET_GO_LINGER, self.me.clone());
+        }
         state.wake_us = None;
         state.handle(self.now_us(), Event::Tick);
         self.drive(state);
@@ -445,6 +456,14 @@ fn plane(bytes: &[u8]) -> std::result::Result<Plane, Failure> {
 }
 
 impl State {
+    /// Whether no more values are being let go of, or they have been for long.
+    fn may_tell_let_go(&mut self) -> bool {
+        let (since, n_before) = self.let_go_since;
+        let n = self.let_go.iter().map(|(_, values)| values.end - values.start).sum();
+        self.let_go_since.1 = n;
+        n == n_before || since.elapsed() >= LET_GO_LINGER_MAX
+    }
+
     fn set(&mut self, (output, value): Place, slot: Slot) {
         if let Some(there) = self.outputs.get_mut(output).and_then(|o| o.get_mut(value as usize))
             && let Slot::Here(bytes) = std::mem::replace(there, slot)
@@ -463,7 +482,7 @@ impl State {
                 let why = Failure::Job((**error).clone());
                 self.answer(interest, Err(why));
             }
-            (Slot::At(..) | Slot::Here(_) | Slot::Lost | Slot::Gone, What::Settled(_)) => {
+            (Slot::At(..) | Slot::Here(_) | Slot::Lost | Slot::Gone(true), What::Settled(_)) => {
                 self.answer(interest, Err(Failure::Cancelled));
             }
             (Slot::Here(bytes), What::Bytes(_)) => {
@@ -474,8 +493,8 @@ impl State {
                 self.keep(place, interest);
                 self.handle(now_us, Event::Wanted { output: place.0, key, from });
             }
-            (Slot::Gone, What::Bytes(_)) => self.answer(interest, Err(Failure::Cancelled)),
-            (Slot::Pending | Slot::Lost, _) => self.keep(place, interest),
+            (Slot::Gone(_), What::Bytes(_)) => self.answer(interest, Err(Failure::Cancelled)),
+            (Slot::Pending | Slot::Lost | Slot::Gone(false), _) => self.keep(place, interest),
         }
     }
 
@@ -541,9 +560,13 @@ impl State {
         now_us: u64,
     ) {
         let Some(slot) = self.outputs.get(place.0).and_then(|o| o.get(place.1 as usize)) else { return };
-        if !matches!(slot, Slot::Here(_) | Slot::Gone) {
-            let kept = bytes.filter(|bytes| self.kept.take(bytes.len()));
-            self.set(place, kept.map_or(Slot::At(key, from), |bytes| Slot::Here(bytes.into())));
+        match slot {
+            Slot::Here(_) => {}
+            Slot::Gone(_) => self.set(place, Slot::Gone(true)),
+            _ => {
+                let kept = bytes.filter(|bytes| self.kept.take(bytes.len()));
+                self.set(place, kept.map_or(Slot::At(key, from), |bytes| Slot::Here(bytes.into())));
+            }
         }
         let Some(interests) = self.interests.remove(&place) else { return };
         let (told, waiting): (Vec<_>, Vec<_>) =
@@ -661,7 +684,11 @@ mod tests {
         }
 
         /// Values have come to exist, of which each has its number as bytes.
-        fn made(&self, chunks: std::ops::Range<u64>, inlined: std::ops::Range<u64>) {
+        fn made(&self, chunks: Range<u64>, inlined: Range<u64>) {
+            self.made_on(WORKER, chunks, inlined);
+        }
+
+        fn made_on(&self, worker: WorkerId, chunks: Range<u64>, inlined: Range<u64>) {
             let tasks = |chunks| TaskRange { job: JOB, stage: STAGE, chunks };
             let (mut ends, mut bytes) = (Vec::new(), Vec::new());
             for value in inlined.clone() {
@@ -669,7 +696,7 @@ mod tests {
                 ends.push(bytes.len() as u32);
             }
             let came = Inlined { tasks: tasks(inlined), dtypes: vec![DType::U8], shape: vec![], ends, bytes };
-            let outputs = vec![vec![Holding { chunks: tasks(chunks), worker: WORKER }]];
+            let outputs = vec![vec![Holding { chunks: tasks(chunks), worker }]];
             self.values.tell(Update::Made { outputs, addresses: Vec::new() }, &[came]);
         }
 
@@ -698,12 +725,47 @@ mod tests {
         // Of the others some are asked for, once they are there again.
         rig.ask(6);
         assert_eq!(rig.n_asked(), 0, "nobody has it");
-        rig.made(6..7, 6..6);
+        let other = WorkerId(WORKER.0 + 1);
+        rig.made_on(other, 6..7, 6..6);
         assert_eq!(rig.n_asked(), 1);
         // And if it comes in the meantime, it is not waited for.
-        rig.made(6..7, 6..7);
+        rig.made_on(other, 6..7, 6..7);
         assert_eq!(rig.got(), [4, 5, 3, 4, 6]);
         assert!(rig.values.lock().open.is_empty());
+    }
+
+    #[test]
+    fn what_was_let_go_of_is_waited_for_until_it_is_made_and_is_not_to_be_had() {
+        let rig = Rig::new(2);
+        let told = Arc::new(AtomicUsize::new(0));
+        let settled = |value| {
+            let told = Arc::clone(&told);
+            let count = move || {
+                told.fetch_add(1, Ordering::Relaxed);
+            };
+            let what = What::Settled(Box::new(count));
+            rig.values.when((0, value), Interest::new(what, &rig.alive));
+        };
+        rig.made(1..2, 1..2);
+        assert_eq!(rig.kept.0.load(Ordering::Relaxed), 8 + Kept::EACH);
+        rig.values.let_go((0, 0));
+        rig.values.let_go((0, 1));
+        assert_eq!(rig.kept.0.load(Ordering::Relaxed), 0);
+        assert_eq!(rig.values.lock().let_go, [(0, 0..2)]);
+        settled(1);
+        settled(0);
+        assert_eq!(told.load(Ordering::Relaxed), 1);
+        rig.made(0..1, 0..1);
+        assert_eq!((told.load(Ordering::Relaxed), rig.kept.0.load(Ordering::Relaxed)), (2, 0));
+        let refused = Arc::new(AtomicUsize::new(0));
+        let sink = {
+            let refused = Arc::clone(&refused);
+            move |bytes: std::result::Result<Plane, Failure>| {
+                refused.fetch_add(usize::from(bytes.is_err()), Ordering::Relaxed);
+            }
+        };
+        rig.values.when((0, 0), Interest::new(What::Bytes(Box::new(sink)), &rig.alive));
+        assert_eq!((refused.load(Ordering::Relaxed), rig.n_asked()), (1, 0));
     }
 
     #[test]
