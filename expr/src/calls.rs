@@ -91,15 +91,19 @@ impl Calls {
         &self.args[range_of(&self.arg_ends, call)]
     }
 
-    /// Which call reads which of an input's `n` values.
-    pub(crate) fn reads(&self, input: usize, n: usize) -> Listed {
-        let of_call = |call: usize| self.args_of(call).iter().map(move |arg| (call, arg));
-        let mine = (0..self.len()).flat_map(of_call).filter(|(_, (slot, _))| *slot as usize == input);
-        Listed::new(mine.map(|(call, &(_, value))| (call, value as usize)).collect(), (self.len(), n))
+    /// Which call reads which of each input's values, of which there are so many.
+    pub(crate) fn reads(&self, n_values: &[usize]) -> Vec<Listed> {
+        let mut of_input: Vec<Vec<(usize, usize)>> = vec![Vec::new(); n_values.len()];
+        for call in 0..self.len() {
+            for &(slot, value) in self.args_of(call) {
+                of_input[slot as usize].push((call, value as usize));
+            }
+        }
+        of_input.into_iter().zip(n_values).map(|(pairs, &n)| Listed::new(pairs, (self.len(), n))).collect()
     }
 
-    /// Whether they fit a node and what it reads.
-    pub(crate) fn check(&self, node: &Node, inputs: &[&Node]) -> Result<(), String> {
+    /// Whether they fit a node of this grid and dtype and what it reads.
+    pub(crate) fn check(&self, (grid, dtype): (&Grid, DType), inputs: &[(&Op, &Grid)]) -> Result<(), String> {
         let ends = [("bytes", &self.ends, self.params.len()), ("values", &self.arg_ends, self.args.len())];
         for (what, ends, len) in ends {
             let rising = ends.windows(2).all(|w| w[0] <= w[1]);
@@ -107,18 +111,18 @@ impl Calls {
                 return Err(format!("the {what} of its calls end elsewhere than where they are"));
             }
         }
-        if self.is_empty() || node.grid != values_grid(self.len()) || node.dtype != DType::U8 {
+        if self.is_empty() || *grid != values_grid(self.len()) || dtype != DType::U8 {
             return Err(format!("{} calls are not one axis of so many values", self.len()));
         }
         if !self.kernel.inputs.is_empty() || !self.kernel.params.is_empty() || self.kernel.output != DType::U8
         {
             return Err("a function that is not one of values".to_owned());
         }
-        if let Some(other) = inputs.iter().position(|n| !matches!(n.op, Op::Calls(_) | Op::Values(_))) {
+        if let Some(other) = inputs.iter().position(|(op, _)| !matches!(op, Op::Calls(_) | Op::Values(_))) {
             return Err(format!("input {other} has no values"));
         }
         let exists = |&(input, value): &(u32, u64)| {
-            let of = inputs.get(input as usize).map(|n| n.grid.n_chunks());
+            let of = inputs.get(input as usize).map(|(_, grid)| grid.n_chunks());
             of.is_some_and(|n| value < n)
         };
         match self.args.iter().find(|arg| !exists(arg)) {
@@ -146,9 +150,11 @@ impl Expr {
     /// [`ExprError::Program`] where the calls do not fit what they read.
     pub fn calls(calls: Calls, inputs: &[Expr]) -> Result<Expr, ExprError> {
         let grid = values_grid(calls.len());
-        let expr = Expr::make(Op::Calls(Arc::new(calls)), inputs.to_vec(), grid, DType::U8)?;
-        crate::program::Program::new(std::slice::from_ref(&expr)).check()?;
-        Ok(expr)
+        // What they read was checked when it was built.
+        let read: Vec<(&Op, &Grid)> = inputs.iter().map(|expr| (expr.op(), expr.grid())).collect();
+        let fits = calls.check((&grid, DType::U8), &read);
+        fits.map_err(|why| ExprError::Program { node: inputs.len() as u32, why })?;
+        Expr::make(Op::Calls(Arc::new(calls)), inputs.to_vec(), grid, DType::U8)
     }
 
     /// So many values that the client provides on demand under the name `id`, from what is attached.

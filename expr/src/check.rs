@@ -136,7 +136,8 @@ fn check_node(node: &Node, inputs: &[&Node]) -> Result<(), String> {
         return Err(format!("{} inputs, expected {n_inputs}", inputs.len()));
     }
     if let Op::Calls(calls) = &node.op {
-        return calls.check(node, inputs);
+        let read: Vec<_> = inputs.iter().map(|n| (&n.op, &n.grid)).collect();
+        return calls.check((&node.grid, node.dtype), &read);
     }
     if let Some(kernel) = node.op.kernel() {
         check_kernel(kernel, node, inputs)?;

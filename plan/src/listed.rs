@@ -11,9 +11,14 @@ pub struct Listed {
     readers_max: usize,
 }
 
+/// Where there are so many times more numbers than pairs, only those that have a list are kept.
+const SPARSE: usize = 4;
+
 /// Lists of numbers, one after another.
 #[derive(Clone, PartialEq, Debug)]
 struct Links {
+    /// The numbers that have a list, rising; absent where all have one.
+    listed: Option<Vec<usize>>,
     /// Where each list begins, and where the last one ends.
     starts: Vec<usize>,
     numbers: Vec<usize>,
@@ -22,6 +27,18 @@ struct Links {
 impl Links {
     /// The second numbers of pairs, which are in order, for each first number below `n`.
     fn new(pairs: &[(usize, usize)], n: usize) -> Links {
+        let numbers = pairs.iter().map(|&(_, to)| to).collect();
+        if n / SPARSE > pairs.len() {
+            let (mut listed, mut starts) = (Vec::new(), Vec::new());
+            for (at, &(from, _)) in pairs.iter().enumerate() {
+                if listed.last() != Some(&from) {
+                    listed.push(from);
+                    starts.push(at);
+                }
+            }
+            starts.push(pairs.len());
+            return Links { listed: Some(listed), starts, numbers };
+        }
         let mut starts = Vec::with_capacity(n + 1);
         let mut at = 0;
         for i in 0..=n {
@@ -30,11 +47,15 @@ impl Links {
             }
             starts.push(at);
         }
-        Links { starts, numbers: pairs.iter().map(|&(_, to)| to).collect() }
+        Links { listed: None, starts, numbers }
     }
 
     fn of(&self, i: usize) -> &[usize] {
-        &self.numbers[self.starts[i]..self.starts[i + 1]]
+        let place = match &self.listed {
+            None => Some(i),
+            Some(listed) => listed.binary_search(&i).ok(),
+        };
+        place.map_or(&[], |i| &self.numbers[self.starts[i]..self.starts[i + 1]])
     }
 
     fn longest(&self) -> usize {
@@ -88,5 +109,18 @@ mod tests {
         );
         assert_eq!([0, 1, 2].map(|r| listed.readers(r).to_vec()), [vec![3], vec![1, 3], vec![0]]);
         assert_eq!(listed.readers_max(), 2);
+    }
+
+    #[test]
+    fn few_pairs_of_many_take_little() {
+        let pairs = [(7, 900_000), (7, 3), (999_999, 3)];
+        let listed = Listed::new(pairs.to_vec(), (1_000_000, 1_000_000));
+        let reads = |task: usize| listed.reads(task).to_vec();
+        assert_eq!([0, 7, 8, 999_999].map(reads), [vec![], vec![3, 900_000], vec![], vec![3]]);
+        let readers = |result: usize| listed.readers(result).to_vec();
+        assert_eq!([0, 3, 900_000].map(readers), [vec![], vec![7, 999_999], vec![7]]);
+        assert_eq!(listed.readers_max(), 2);
+        assert!([&listed.reads, &listed.readers].iter().all(|links| links.starts.len() <= 3));
+        assert!(Listed::new(vec![], (5, 5)).reads(4).is_empty());
     }
 }

@@ -10,6 +10,7 @@
 pub mod convert;
 #[cfg(feature = "wire")]
 pub mod fragment;
+pub mod inlined;
 pub mod limits;
 pub mod message;
 pub mod names;
@@ -29,6 +30,7 @@ pub mod wire {
 pub use convert::{DecodeError, Wire, decode, encode, encoded_len};
 #[cfg(feature = "wire")]
 pub use fragment::{Assembler, split};
+pub use inlined::Inlined;
 pub use limits::TooLarge;
 pub use message::{FromClient, FromWorker, ToClient, ToWorker};
 pub use names::{NameAnswer, NameError, NameRequest, Named};

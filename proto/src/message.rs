@@ -2,7 +2,9 @@
 //!
 //! Owns the four closed lists of what one side can say to the other. Must not know transports.
 
+use crate::inlined::Inlined;
 use crate::names::{NameAnswer, NameError, NameRequest};
+use std::ops::Range;
 use std::sync::Arc;
 use tilework_expr::Program;
 use tilework_plan::{
@@ -14,8 +16,13 @@ use tilework_plan::{
 pub enum FromWorker {
     /// Who it is. First, and once.
     Hello(Hello),
-    /// What it has to report, in order.
-    Reports(Vec<Report>),
+    /// What it has to report.
+    Reports {
+        /// In order.
+        reports: Vec<Report>,
+        /// Small results of tasks that are said to be done.
+        inlined: Vec<Inlined>,
+    },
     /// It goes: no new tasks.
     Leaving,
     /// Why it is about to die.
@@ -63,6 +70,13 @@ pub enum FromClient {
         /// What it asks.
         request: NameRequest,
     },
+    /// Some results of a job are needed no more, while the job is: each of its tasks makes one alone.
+    LetGo {
+        /// The job.
+        job: JobId,
+        /// Which of its outputs, and which chunks.
+        results: Vec<(u32, Range<u64>)>,
+    },
     /// A literal's chunk could not be put to the worker that waits for it, though it was tried again.
     PutFailed {
         /// The grant under which it was asked for.
@@ -85,6 +99,8 @@ pub enum ToClient {
         job: JobId,
         /// The news.
         update: Update,
+        /// Small results among those that the news name.
+        inlined: Vec<Inlined>,
     },
     /// What it asked about names.
     Named {

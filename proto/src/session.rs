@@ -8,6 +8,7 @@ use crate::names::NameRequest;
 use crate::{FromClient, FromWorker, ToClient, ToWorker};
 use std::fmt;
 use std::future::Future;
+use std::ops::Range;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -166,6 +167,22 @@ impl ClientLink {
     /// [`LinkError::Closed`].
     pub async fn release(&self, job: JobId) -> Result<(), LinkError> {
         self.requests.send(FromClient::Release(job)).await.map_err(|_| LinkError::Closed)
+    }
+
+    /// Says that some results of a job are needed no more: outputs, and which of their chunks. Does not wait, and hands them
+    /// back where the queue is full.
+    ///
+    /// # Errors
+    /// The results, to be let go of later.
+    pub fn try_let_go(
+        &self,
+        job: JobId,
+        results: Vec<(u32, Range<u64>)>,
+    ) -> Result<(), Vec<(u32, Range<u64>)>> {
+        match self.requests.try_send(FromClient::LetGo { job, results }) {
+            Err(mpsc::error::TrySendError::Full(FromClient::LetGo { results, .. })) => Err(results),
+            _ => Ok(()),
+        }
     }
 
     /// Says that a literal's chunk could not be put to the worker that waits for it.

@@ -11,13 +11,18 @@ use crate::planner::{Planned, Planner};
 use crate::works::{Work, Works};
 use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
-use tilework_plan::{ClientId, ClusterState, Hello, JobId, JobNumber, Update, WorkerId};
+use tilework_plan::{ClientId, ClusterState, Hello, JobId, JobNumber, TaskRange, Update, WorkerId};
 use tilework_proto::session::{UPDATE_QUEUE_MAX, client_of};
-use tilework_proto::{FromClient, FromWorker, NameAnswer, NameError, NameRequest, ToClient, ToWorker};
+use tilework_proto::{
+    FromClient, FromWorker, Inlined, NameAnswer, NameError, NameRequest, ToClient, ToWorker,
+};
 use tilework_scheduler_core::{Action, Event, Scheduler};
 use tokio::sync::mpsc::{self, error::TrySendError};
 use tokio::sync::oneshot;
 use tracing::{debug, info, warn};
+
+/// Messages that may wait for a client to whom small results are passed on with the next one.
+const PASSING_QUEUE_MAX: usize = 64;
 
 /// Held as long as a session is wanted: dropping it ends the forwarding of what comes from the other side.
 pub(crate) type Line = oneshot::Sender<()>;
@@ -98,6 +103,35 @@ struct Driver {
     leases: Leases,
     works: Works,
     catalog: Catalog,
+    /// Small results that came beside the reports that are being handled.
+    passing: Option<Passing>,
+}
+
+/// Small results on their way from a worker to clients.
+struct Passing {
+    worker: WorkerId,
+    /// Whose they are, rising.
+    tasks: Vec<TaskRange>,
+    inlined: Vec<Inlined>,
+}
+
+impl Passing {
+    fn of(worker: WorkerId, mut inlined: Vec<Inlined>) -> Option<Passing> {
+        inlined.sort_by_key(|i| (i.tasks.job, i.tasks.stage, i.tasks.chunks.start));
+        // What is said twice counts once.
+        inlined.dedup_by(|b, a| {
+            (a.tasks.job, a.tasks.stage) == (b.tasks.job, b.tasks.stage)
+                && b.tasks.chunks.start < a.tasks.chunks.end
+        });
+        let tasks = inlined.iter().map(|i| i.tasks.clone()).collect();
+        (!inlined.is_empty()).then_some(Passing { worker, tasks, inlined })
+    }
+
+    /// Those that go with an update.
+    fn with(&self, core: &Scheduler, update: &Update) -> Vec<Inlined> {
+        let named = core.passes_on(update, self.worker, &self.tasks);
+        named.into_iter().map(|(i, chunks)| self.inlined[i].part(chunks)).collect()
+    }
 }
 
 /// Runs until [`Post::Stop`], or until nobody can post any more.
@@ -114,6 +148,7 @@ pub(crate) async fn drive(core: Scheduler, mut posts: mpsc::Receiver<Post>, tran
         leases: Leases::drawn(),
         works: Works::default(),
         catalog: Catalog::default(),
+        passing: None,
     };
     let stopped_by = loop {
         let wake = driver.core.next_wake_us().map(|us| driver.started + Duration::from_micros(us));
@@ -197,9 +232,11 @@ impl Driver {
     fn worker_said(&mut self, worker: WorkerId, message: FromWorker) {
         let Some(line) = self.workers.get_mut(&worker) else { return };
         match self.transport.carry(message) {
-            Ok(FromWorker::Reports(reports)) => {
+            Ok(FromWorker::Reports { reports, inlined }) => {
                 let reports = self.leases.reports(reports);
+                self.passing = Passing::of(worker, inlined);
                 self.handle(Event::WorkerReported { worker, reports });
+                self.passing = None;
             }
             Ok(FromWorker::Leaving) => self.handle(Event::WorkerLeaving { worker }),
             Ok(FromWorker::LastWords(words)) => line.last_words = Some(words),
@@ -221,6 +258,13 @@ impl Driver {
                     return self.not_its_job(client, job);
                 }
                 self.handle(Event::JobReleased { job });
+            }
+            Ok(FromClient::LetGo { job, results }) => {
+                let (owner, n) = client_of(job);
+                if owner != client || u64::from(n) >= line.next_job {
+                    return self.not_its_job(client, job);
+                }
+                self.handle(Event::ResultsLetGo { job, results });
             }
             Ok(FromClient::PutFailed { lease, task, why }) => {
                 if client_of(task.job).0 != client {
@@ -368,7 +412,11 @@ impl Driver {
         if is_progress && line.updates.capacity() < UPDATE_QUEUE_MAX / 2 {
             return; // the next one says the same and more
         }
-        self.tell_client(client, ToClient::Update { job, update });
+        // One that is behind asks for its results itself.
+        let keeps_up = line.updates.capacity() >= UPDATE_QUEUE_MAX - PASSING_QUEUE_MAX;
+        let passing = self.passing.as_ref().filter(|_| keeps_up);
+        let inlined = passing.map_or_else(Vec::new, |passing| passing.with(&self.core, &update));
+        self.tell_client(client, ToClient::Update { job, update, inlined });
     }
 
     fn tell_client(&mut self, client: ClientId, message: ToClient) {

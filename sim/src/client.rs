@@ -50,6 +50,8 @@ pub(crate) struct ClientJob {
     pub made_values: BTreeSet<TaskKey>,
     /// How often each of its tasks failed where it ran.
     pub failures: BTreeMap<(StageIdx, ChunkIdx), u32>,
+    /// Values that it has let go of, of outputs.
+    pub let_go: BTreeSet<(usize, TaskKey)>,
 }
 
 impl ClientJob {
@@ -72,6 +74,7 @@ impl ClientJob {
             failed_values: BTreeSet::new(),
             made_values: BTreeSet::new(),
             failures: BTreeMap::new(),
+            let_go: BTreeSet::new(),
         }
     }
 
@@ -94,9 +97,13 @@ impl World {
         self.client_sends(Event::JobSubmitted { job: id, client, prepared });
     }
 
-    pub(crate) fn client_hears(&mut self, id: JobId, update: Update) {
+    /// News of a job, and results that came beside them.
+    pub(crate) fn client_hears(&mut self, id: JobId, update: Update, inlined: &BTreeMap<TaskKey, u64>) {
         if self.jobs[id.0 as usize].is_over() {
             return;
+        }
+        for (key, value) in inlined {
+            assert_eq!(*value, self.reference.value(*key), "{key:?}: a wrong result beside the news");
         }
         match update {
             Update::Progress { done, total } => assert!(done <= total, "{done} of {total} tasks are done"),
@@ -122,14 +129,19 @@ impl World {
                 job.outputs = Some(outputs.clone());
                 job.located_us = self.now_us;
                 self.check_coverage(id);
+                self.client_may_let_go(id);
                 if self.jobs[id.0 as usize].failed_values.is_empty() {
                     self.gather_begins(id);
+                    self.client_has(id, &outputs, inlined);
                     self.client_gathers(id, Gathered::Located(outputs));
                 } else {
                     self.client_has_some(id);
                 }
             }
-            Update::Made { outputs, .. } => self.client_hears_of_made(id, &outputs),
+            Update::Made { outputs, .. } => {
+                self.client_hears_of_made(id, &outputs);
+                self.client_may_let_go(id);
+            }
             Update::TasksFailed { output, values, error } => {
                 let stage = self.reference.plan(id).outputs[output as usize];
                 let failed = TaskRange { job: id, stage, chunks: values };
@@ -144,12 +156,25 @@ impl World {
         }
     }
 
+    /// Chunks that came beside the news need not be asked for.
+    fn client_has(&mut self, id: JobId, outputs: &[Vec<Holding>], inlined: &BTreeMap<TaskKey, u64>) {
+        for (output, holdings) in outputs.iter().enumerate() {
+            for key in holdings.iter().flat_map(|h| h.chunks.keys()) {
+                if let Some(value) = inlined.get(&key) {
+                    self.counts.add(Fault::Inlined);
+                    self.jobs[id.0 as usize].found.insert(key, *value);
+                    self.client_gathers(id, Gathered::Unwanted { output, chunk: key.chunk.0 });
+                }
+            }
+        }
+    }
+
     /// Every chunk of every output must have been named once, by its maker's name.
     fn check_coverage(&mut self, id: JobId) {
         let plan = self.reference.plan(id);
         let outputs = self.jobs[id.0 as usize].outputs.clone().expect("outputs were announced");
         assert_eq!(outputs.len(), plan.outputs.len(), "{id:?}: outputs announced");
-        for (list, &stage) in outputs.iter().zip(&plan.outputs) {
+        for (output, (list, &stage)) in outputs.iter().zip(&plan.outputs).enumerate() {
             let got: Vec<TaskKey> = list.iter().flat_map(|h| h.chunks.keys()).collect();
             let all = (0..plan.n_tasks(stage)).map(|c| TaskKey {
                 job: id,
@@ -158,7 +183,10 @@ impl World {
             });
             let failed = &self.jobs[id.0 as usize].failed_values;
             let there = all.filter(|key| !failed.contains(key));
-            let want: Vec<TaskKey> = there.map(|k| self.reference.canonical(k)).collect();
+            let mut want: Vec<TaskKey> = there.map(|k| self.reference.canonical(k)).collect();
+            // Of what was let go of, there may be some still.
+            let let_go = &self.jobs[id.0 as usize].let_go;
+            want.retain(|key| got.contains(key) || !let_go.contains(&(output, *key)));
             assert_eq!(got, want, "{id:?}: chunks announced");
             got.iter().for_each(|key| self.check_may_exist(*key));
         }
@@ -221,7 +249,39 @@ impl World {
             let plan = &job.setup.plan;
             let n_chunks: Vec<usize> = plan.outputs.iter().map(|s| plan.n_tasks(*s) as usize).collect();
             job.gather = Some(Gather::new(self.setup.client_limits.clone(), &n_chunks));
+            for (output, key) in job.let_go.clone() {
+                self.client_gathers(id, Gathered::Unwanted { output, chunk: key.chunk.0 });
+            }
         }
+    }
+
+    /// There may be values of which the client is told one by one and that it wants no more.
+    fn client_may_let_go(&mut self, id: JobId) {
+        if self.setup.letting_go && self.rng.one_in(3) {
+            let at = self.now_us + self.rng.below(self.setup.task_us * 20);
+            self.at(at, Ev::ClientLetsGo { job: id });
+        }
+    }
+
+    /// The client lets go of neighbouring values of an output, those that it has read or not, whether they exist or not.
+    pub(crate) fn client_lets_go(&mut self, id: JobId) {
+        let plan = self.reference.plan(id);
+        let alone =
+            |s: StageIdx| plan.stage(s).fails_alone && !plan.stage(s).is_alias() && plan.n_tasks(s) > 0;
+        let outputs: Vec<(usize, StageIdx)> =
+            plan.outputs.iter().copied().enumerate().filter(|(_, s)| alone(*s)).collect();
+        if outputs.is_empty() || self.jobs[id.0 as usize].is_over() {
+            return;
+        }
+        let (output, stage) = *self.rng.pick(&outputs);
+        let start = self.rng.below(plan.n_tasks(stage));
+        let chunks = start..self.rng.within(start + 1, plan.n_tasks(stage));
+        self.counts.add(Fault::LetGo);
+        for key in (TaskRange { job: id, stage, chunks: chunks.clone() }).keys() {
+            self.jobs[id.0 as usize].let_go.insert((output, key));
+            self.client_gathers(id, Gathered::Unwanted { output, chunk: key.chunk.0 });
+        }
+        self.client_sends(Event::ResultsLetGo { job: id, results: vec![(output as u32, chunks)] });
     }
 
     /// Lets the client's state machine handle an event, and does what it asks for.
@@ -312,8 +372,11 @@ impl World {
         let most_us = READ_US_MAX + remade_us + self.stopped_us;
         assert!(took_us <= most_us, "{id:?}: outputs were there, and were read after {took_us} us");
         let (at, n_done) = (self.now_us + job.setup.hold_us, job.n_done);
-        for h in outputs.iter().flatten().flatten() {
-            for key in h.chunks.keys() {
+        let let_go = job.let_go.clone();
+        for (output, h) in
+            outputs.iter().flatten().enumerate().flat_map(|(o, all)| all.iter().map(move |h| (o, h)))
+        {
+            for key in h.chunks.keys().filter(|key| !let_go.contains(&(output, *key))) {
                 let got = found.get(&key).copied();
                 assert_eq!(got, Some(self.reference.value(key)), "{key:?}: a wrong result");
             }

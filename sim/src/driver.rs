@@ -6,6 +6,7 @@ use crate::faults::Fault;
 use crate::node::{Node, Run};
 use crate::reference::made;
 use crate::world::{Ev, World};
+use std::collections::BTreeMap;
 use tilework_plan::{LeaseId, Report, TaskError, TaskKey, WorkerId};
 use tilework_scheduler_core as scheduler;
 use tilework_worker_core as worker;
@@ -98,15 +99,33 @@ impl World {
             self.counts.add(Fault::Delayed);
         }
         let now_us = self.now_us;
+        let inlined = self.inlined(node, &reports);
         let Some(c) = self.conns.get_mut(&conn).filter(|c| c.open) else { return };
         c.to_scheduler_us = c.to_scheduler_us.max(now_us + delay);
         let at = c.to_scheduler_us;
         if self.setup.faults.contains(&Fault::Duplicated) && self.rng.one_in(10) {
             self.counts.add(Fault::Duplicated);
             let later = at + self.rng.delay_us(self.setup.latency_us * 4);
-            self.at(later, Ev::FromWorker { conn, reports: reports.clone() });
+            let (reports, inlined) = (reports.clone(), inlined.clone());
+            self.at(later, Ev::FromWorker { conn, reports, inlined });
         }
-        self.at(at, Ev::FromWorker { conn, reports });
+        self.at(at, Ev::FromWorker { conn, reports, inlined });
+    }
+
+    /// Some of the results of outputs that a report says are done, which are small.
+    fn inlined(&mut self, node: usize, reports: &[Report]) -> BTreeMap<TaskKey, u64> {
+        let mut inlined = BTreeMap::new();
+        for report in reports {
+            let Report::Done { tasks, .. } = report else { continue };
+            if !self.reference.plan(tasks.job).outputs.contains(&tasks.stage) {
+                continue;
+            }
+            for key in tasks.keys() {
+                let value = self.nodes[node].store.get(&Source::Held(key)).copied();
+                inlined.extend(value.filter(|_| self.rng.one_in(2)).map(|value| (key, value)));
+            }
+        }
+        inlined
     }
 
     /// Gives threads to the tasks that are first.

@@ -59,6 +59,8 @@ faults! {
     PutElsewhere: "put given up on a living worker",
     ReadFailed: "client's read failed",
     ReadHung: "client's read of a dead worker hung",
+    LetGo: "values let go of one by one",
+    Inlined: "result came to the client with the news of it",
     Deserted: "job failed without workers",
     MemoryFull: "job failed for full memory",
     Spilled: "chunk left memory for the disk",

@@ -63,6 +63,9 @@ impl Planted {
             S::RetriesForgotten,
             S::RetriesUncounted,
             S::TagsIgnored,
+            S::LateResultPassedOn,
+            S::LetGoKept,
+            S::LetGoForgotten,
             S::AnnouncementGoesOn,
             S::LossUnheard,
             S::PutsFillTheQueue,
@@ -146,6 +149,8 @@ pub(crate) struct Setup {
     pub spilling: bool,
     /// Whether what clients put are the clients' own bytes.
     pub borrowing: bool,
+    /// Whether clients let go of values one by one.
+    pub letting_go: bool,
 }
 
 impl Setup {
@@ -197,6 +202,7 @@ impl Setup {
             mixed: rng.one_in(6),
             spilling: rng.one_in(2),
             borrowing: rng.one_in(4),
+            letting_go: rng.one_in(2),
         }
     }
 

@@ -15,7 +15,7 @@ use std::collections::{BTreeMap, BTreeSet, BinaryHeap, VecDeque};
 use std::sync::Arc;
 use tilework_client_core as client;
 use tilework_client_core::GetId;
-use tilework_plan::{Hello, Instruction, JobId, LeaseId, Report, TaskKey, Update, WorkerId};
+use tilework_plan::{Hello, Instruction, JobId, LeaseId, Report, TaskKey, TaskRange, Update, WorkerId};
 use tilework_scheduler_core as scheduler;
 use tilework_scheduler_core::Scheduler;
 use tilework_worker_core as worker;
@@ -37,6 +37,8 @@ pub(crate) enum Ev {
     FromWorker {
         conn: WorkerId,
         reports: Vec<Report>,
+        /// Results that travel beside them.
+        inlined: BTreeMap<TaskKey, u64>,
     },
     ToWorker {
         conn: WorkerId,
@@ -77,6 +79,11 @@ pub(crate) enum Ev {
     ClientHears {
         job: JobId,
         update: Update,
+        /// Results that travel beside it.
+        inlined: BTreeMap<TaskKey, u64>,
+    },
+    ClientLetsGo {
+        job: JobId,
     },
     ReadEnds {
         job: JobId,
@@ -115,7 +122,11 @@ impl Ev {
     fn is_moving(&self) -> bool {
         let others = matches!(
             self,
-            Ev::Submit(_) | Ev::ReadEnds { .. } | Ev::ClientReleases { .. } | Ev::Unpublish(_)
+            Ev::Submit(_)
+                | Ev::ReadEnds { .. }
+                | Ev::ClientLetsGo { .. }
+                | Ev::ClientReleases { .. }
+                | Ev::Unpublish(_)
         );
         !self.is_tick() && !others && !matches!(self, Ev::SchedulerWakes)
     }
@@ -350,12 +361,12 @@ impl World {
     /// What came to the scheduler at `came_us` is handled now.
     pub(crate) fn handle_for_scheduler(&mut self, came_us: u64, ev: Ev) {
         match ev {
-            Ev::Scheduler(event) => self.scheduler_handles(self.now_us, event),
-            Ev::FromWorker { conn, reports } => self.worker_reports(conn, reports),
+            Ev::Scheduler(event) => self.scheduler_handles(self.now_us, event, None),
+            Ev::FromWorker { conn, reports, inlined } => self.worker_reports(conn, reports, inlined),
             Ev::TickScheduler if self.tick_at_us <= self.now_us => {
                 self.tick_at_us = u64::MAX;
                 // What came before was handled before; what came since was not.
-                self.scheduler_handles(came_us, scheduler::Event::Tick);
+                self.scheduler_handles(came_us, scheduler::Event::Tick, None);
             }
             _ => {}
         }
@@ -390,9 +401,10 @@ impl World {
             }
             Ev::Put { lease, key, worker, attempt } => self.put(lease, key, worker, attempt),
             Ev::Submit(job) => self.client_submits(job),
-            Ev::ClientHears { job, update } => self.client_hears(job, update),
+            Ev::ClientHears { job, update, inlined } => self.client_hears(job, update, &inlined),
             Ev::ReadEnds { job, get, from, key } => self.read_ends(job, get, from, key),
             Ev::TickClient { job } => self.client_gathers(job, client::Event::Tick),
+            Ev::ClientLetsGo { job } => self.client_lets_go(job),
             Ev::ClientReleases { job, n_done } => self.client_releases(job, n_done),
             Ev::Unpublish(job) => self.unpublish(job),
             Ev::TickWorker { node } => {
@@ -414,7 +426,13 @@ impl World {
         self.at(at, Ev::Scheduler(event));
     }
 
-    fn scheduler_handles(&mut self, at_us: u64, event: scheduler::Event) {
+    /// `came`: the results that came beside a worker's report.
+    fn scheduler_handles(
+        &mut self,
+        at_us: u64,
+        event: scheduler::Event,
+        came: Option<(WorkerId, BTreeMap<TaskKey, u64>)>,
+    ) {
         self.events += 1;
         let mut actions = Vec::new();
         let before = self.scheduler.n_dormant();
@@ -438,8 +456,9 @@ impl World {
                     self.check_deaths(&update);
                     self.jobs[job.0 as usize].failed_there |= matches!(update, Update::Failed(_));
                     self.client_us = self.client_us.max(self.now_us + self.setup.latency_us);
+                    let inlined = self.passed_on(&update, came.as_ref());
                     let at = self.client_us;
-                    self.at(at, Ev::ClientHears { job, update });
+                    self.at(at, Ev::ClientHears { job, update, inlined });
                 }
                 scheduler::Action::Forget(job) => {
                     assert!(self.forgotten.insert(job), "{job:?} is forgotten a second time");
@@ -460,6 +479,37 @@ impl World {
         }
     }
 
+    /// The results that go on beside an update.
+    fn passed_on(
+        &mut self,
+        update: &Update,
+        came: Option<&(WorkerId, BTreeMap<TaskKey, u64>)>,
+    ) -> BTreeMap<TaskKey, u64> {
+        let Some((worker, came)) = came else { return BTreeMap::new() };
+        let mut tasks: Vec<TaskRange> = Vec::new();
+        for TaskKey { job, stage, chunk } in came.keys().copied() {
+            match tasks.last_mut() {
+                Some(t) if (t.job, t.stage, t.chunks.end) == (job, stage, chunk.0) => t.chunks.end += 1,
+                _ => tasks.push(TaskRange { job, stage, chunks: chunk.0..chunk.0 + 1 }),
+            }
+        }
+        let named = self.scheduler.passes_on(update, *worker, &tasks);
+        let ranges = named.into_iter().map(|(i, chunks)| TaskRange { chunks, ..tasks[i].clone() });
+        let passed: BTreeMap<TaskKey, u64> =
+            ranges.flat_map(|range| range.keys()).map(|key| (key, came[&key])).collect();
+        let (Update::Made { outputs, .. } | Update::Done { outputs, .. }) = update else {
+            assert!(passed.is_empty(), "{passed:?} beside {update:?}");
+            return passed;
+        };
+        let named = |key: &TaskKey| {
+            let held = outputs.iter().flatten().filter(|h| h.worker == *worker);
+            held.clone().any(|h| h.chunks.keys().any(|k| k == *key))
+        };
+        let stray = passed.keys().find(|key| !named(key));
+        assert!(stray.is_none(), "{stray:?} of {worker:?} is passed on, and not named");
+        passed
+    }
+
     fn tell(&mut self, conn: WorkerId, instructions: Vec<Instruction>) {
         let late =
             instructions.iter().filter_map(Instruction::defines).find(|job| self.forgotten.contains(job));
@@ -472,14 +522,15 @@ impl World {
         self.at(at, Ev::ToWorker { conn, instructions });
     }
 
-    fn worker_reports(&mut self, conn: WorkerId, reports: Vec<Report>) {
+    fn worker_reports(&mut self, conn: WorkerId, reports: Vec<Report>, inlined: BTreeMap<TaskKey, u64>) {
         if self.conns[&conn].blackhole {
             return;
         }
         if !self.conns[&conn].open {
             self.counts.add(Fault::LateReport);
         }
-        self.scheduler_handles(self.now_us, scheduler::Event::WorkerReported { worker: conn, reports });
+        let event = scheduler::Event::WorkerReported { worker: conn, reports };
+        self.scheduler_handles(self.now_us, event, Some((conn, inlined)));
     }
 
     fn connect(&mut self, node: usize, incarnation: u64) {

@@ -6,6 +6,7 @@
 
 use crate::crew::{Crew, Job, Running, finished};
 use crate::heap;
+use crate::inline;
 use crate::peers::{Lent, Missed, Peers, Shelf, Wanted};
 use crate::planning::{self, PlannedInstructions, Planning, planned};
 use crate::plans::Plans;
@@ -17,6 +18,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tilework_expr::Lowered;
+use tilework_kernels::native::forget_unused;
 use tilework_kernels::{Feed, FreedShare};
 use tilework_plan::{Hello, Instruction, LeaseId, Region, Report, TaskError, TaskKey, WorkerId};
 use tilework_proto::{FromWorker, LinkError, ToWorker, WorkerLink, WorkerSession};
@@ -37,7 +39,7 @@ const FREED_PART: usize = 8;
 const FREED_BYTES_MAX: usize = 1 << 30;
 /// The part of the worker's memory that its process may have beside what is in use before the heap is trimmed.
 const HEAP_PART: u64 = 8;
-/// How long a worker without anything to do keeps freed chunks.
+/// How long a worker without anything to do keeps freed chunks, and what its calls have made of a value.
 const FREED_IDLE: Duration = Duration::from_secs(1);
 /// The first pause before a worker that the scheduler does not take tries again.
 const REFUSED_PAUSE: Duration = Duration::from_millis(250);
@@ -141,6 +143,8 @@ struct Driver {
     freed: FreedShare,
     /// When there was something to do last.
     busy_at: Instant,
+    /// When it was last looked for what calls use no more.
+    swept_at: Instant,
     /// Reports that are not sent yet.
     reports: Vec<Report>,
     /// Instructions whose programs are being planned; what comes behind them waits.
@@ -196,6 +200,7 @@ pub(crate) async fn drive(
         epoch: shared.store.epoch(),
         freed: FreedShare::default(),
         busy_at: Instant::now(),
+        swept_at: Instant::now(),
         reports: Vec::new(),
         planning: None,
         refused_for: Duration::ZERO,
@@ -349,8 +354,9 @@ impl Driver {
                 }
             }
             if !self.reports.is_empty() {
-                let reports = FromWorker::Reports(std::mem::take(&mut self.reports));
-                if to_scheduler.send(reports).await.is_err() {
+                let reports = std::mem::take(&mut self.reports);
+                let inlined = inline::of(&reports, &self.shared.plans, &self.shared.store);
+                if to_scheduler.send(FromWorker::Reports { reports, inlined }).await.is_err() {
                     return ended(&mut from_scheduler).await;
                 }
             }
@@ -430,6 +436,10 @@ impl Driver {
 
     /// Time has passed.
     fn tick(&mut self) {
+        if self.swept_at.elapsed() >= FREED_IDLE {
+            self.swept_at = Instant::now();
+            forget_unused();
+        }
         let long_us = self.core.long_us();
         let age_us = |task: &Running| task.age().map(|age| age.as_micros() as u64);
         let long = |task: &Running| age_us(task).filter(|age| *age >= long_us);

@@ -18,6 +18,7 @@ mod frame;
 mod grant;
 mod handle;
 mod heap;
+mod inline;
 #[cfg(feature = "grpc")]
 mod link;
 #[cfg(feature = "grpc")]

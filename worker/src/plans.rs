@@ -2,11 +2,12 @@
 //!
 //! Owns waiting for either to become known: a client may be faster than the scheduler's stream. Must not know chunks.
 
-use std::collections::HashMap;
+use crate::inline;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, RwLock};
 use std::time::Duration;
 use tilework_expr::Lowered;
-use tilework_plan::{Instruction, JobId, LeaseId, Region, Stage, TaskKey, TaskRange};
+use tilework_plan::{Instruction, JobId, LeaseId, Region, Stage, StageIdx, TaskKey, TaskRange};
 use tokio::sync::Notify;
 
 /// How long a put waits for the lease that it names.
@@ -15,6 +16,8 @@ const LEASE_WAIT_MAX: Duration = Duration::from_secs(5);
 #[derive(Debug, Default)]
 struct Known {
     plans: HashMap<JobId, Arc<Lowered>>,
+    /// Of jobs that have some, the stages whose results travel beside the report of them.
+    inlined: HashMap<JobId, HashSet<StageIdx>>,
     /// Leases of literals.
     literals: HashMap<LeaseId, TaskRange>,
 }
@@ -37,7 +40,12 @@ impl Plans {
 
     /// A job that the scheduler is about to speak of was planned.
     pub(crate) fn define(&self, job: JobId, lowered: Arc<Lowered>) {
-        self.write().plans.insert(job, lowered);
+        let stages = inline::stages(&lowered.plan);
+        let mut known = self.write();
+        known.plans.insert(job, lowered);
+        if !stages.is_empty() {
+            known.inlined.insert(job, stages);
+        }
     }
 
     /// Learns from what the scheduler said.
@@ -54,6 +62,7 @@ impl Plans {
             Instruction::Forget(job) => {
                 let mut known = self.write();
                 known.plans.remove(job);
+                known.inlined.remove(job);
                 known.literals.retain(|_, tasks| tasks.job != *job);
             }
             _ => {}
@@ -68,6 +77,14 @@ impl Plans {
     /// The plan of a job, and what its tasks do.
     pub(crate) fn of(&self, job: JobId) -> Option<Arc<Lowered>> {
         self.read().plans.get(&job).cloned()
+    }
+
+    /// Whether results of some tasks travel beside the report of them, and if so, whether they are values.
+    pub(crate) fn inlines(&self, tasks: &TaskRange) -> Option<bool> {
+        let known = self.read();
+        let travel = known.inlined.get(&tasks.job)?.contains(&tasks.stage);
+        let plan = travel.then(|| known.plans.get(&tasks.job))??;
+        Some(plan.plan.stage(tasks.stage).is_measured())
     }
 
     /// The box of a chunk in the coordinates of its array.

@@ -7,7 +7,7 @@ use crate::spill::Spilled;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use tilework_kernels::Chunk;
-use tilework_plan::{Region, TaskKey};
+use tilework_plan::{Region, TaskKey, TaskRange};
 use tilework_worker_core::{Source, SpillId};
 use tokio::sync::Notify;
 
@@ -108,6 +108,17 @@ impl Store {
     /// The chunk, if it is in memory.
     pub(crate) fn get(&self, source: &Source) -> Option<Stored> {
         self.lock().chunks.get(source)?.here.clone()
+    }
+
+    /// Looks at those of some tasks' chunks that are in memory, by their numbers.
+    pub(crate) fn read_held(&self, tasks: &TaskRange, mut look: impl FnMut(u64, &Stored)) {
+        let inner = self.lock();
+        for key in tasks.keys() {
+            let entry = inner.chunks.get(&Source::Held(key));
+            if let Some(stored) = entry.and_then(|e| e.here.as_ref()) {
+                look(key.chunk.0, stored);
+            }
+        }
     }
 
     /// The chunk, wherever it is.

@@ -21,7 +21,7 @@ pub enum Event {
         /// The holder.
         from: WorkerId,
     },
-    /// A chunk is wanted no more.
+    /// A chunk is wanted no more: it came in another way, or nobody waits for it.
     Unwanted {
         /// The output.
         output: usize,

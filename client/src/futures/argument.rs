@@ -11,7 +11,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::sync::Arc;
 use tilework_kernels::Plane;
-use tilework_kernels::native::ValuesCall;
+use tilework_kernels::native::{ValuesCall, once};
 
 /// Bytes of an argument above which it goes to a worker by itself, and not through the scheduler with its call.
 const PLAIN_BYTES_MAX: usize = 1 << 20;
@@ -109,31 +109,71 @@ impl Written {
     }
 }
 
+/// An argument as it comes.
+enum Part<'a> {
+    Bytes(&'a [u8]),
+    /// The values of a list.
+    List(&'a [&'a Plane]),
+}
+
 /// The arguments of one call as they are read by who runs it.
+#[derive(Clone, Copy)]
 pub struct Read<'a> {
     params: &'a [u8],
-    values: std::slice::Iter<'a, &'a [u8]>,
+    values: &'a [&'a Plane],
     n: usize,
 }
 
 impl<'a> Read<'a> {
     pub(super) fn new(call: &ValuesCall<'a>) -> Read<'a> {
-        Read { params: call.params, values: call.values.iter(), n: 0 }
+        Read { params: call.params, values: call.values, n: 0 }
     }
 
     /// The next argument.
     pub(super) fn next<T: DeserializeOwned>(&mut self) -> std::result::Result<T, String> {
         self.n += 1;
-        let read = self.next_bytes(|bytes| bytes::read(bytes));
-        read.map_err(|why| {
-            format!("argument {} cannot be read as {}: {why}", self.n, std::any::type_name::<T>())
-        })
+        let read = self.next_part().and_then(|part| match part {
+            Part::Bytes(bytes) => bytes::read(bytes),
+            Part::List(values) => {
+                let mut list = Vec::new();
+                bytes::write_list_head(values.len() as u32, &mut list);
+                values.iter().for_each(|value| list.extend(value.contiguous_bytes().unwrap_or(&[])));
+                bytes::read(&list)
+            }
+        });
+        read.map_err(|why| self.cannot::<T>(&why))
     }
 
-    fn next_bytes<T>(
-        &mut self,
-        read: impl FnOnce(&[u8]) -> std::result::Result<T, String>,
-    ) -> std::result::Result<T, String> {
+    /// The next argument, which all calls of a batch have. Where it is a value of its own, it is read once for them.
+    pub(super) fn shared<T>(&mut self) -> std::result::Result<Arc<std::result::Result<T, String>>, String>
+    where
+        T: DeserializeOwned + Send + Sync + 'static,
+    {
+        let as_list = self.params.first() == Some(&LIST);
+        if !as_list && self.params.first() != Some(&VALUE) {
+            return self.next().map(|value| Arc::new(Ok(value)));
+        }
+        let before = self.values;
+        let mut ahead = *self;
+        ahead.skip().map_err(|why| self.cannot::<T>(&why))?;
+        let values = &before[..before.len() - ahead.values.len()];
+        let read = once(values, as_list, || self.next::<T>());
+        *self = ahead;
+        Ok(read)
+    }
+
+    fn cannot<T>(&self, why: &str) -> String {
+        format!("argument {} cannot be read as {}: {why}", self.n, std::any::type_name::<T>())
+    }
+
+    /// Goes on to the next argument.
+    fn skip(&mut self) -> std::result::Result<(), String> {
+        self.n += 1;
+        self.next_part().map(drop)
+    }
+
+    /// What stands for the next argument.
+    fn next_part(&mut self) -> std::result::Result<Part<'a>, String> {
         let (mark, rest) = self.params.split_first().ok_or("it is missing")?;
         self.params = rest;
         match *mark {
@@ -141,18 +181,18 @@ impl<'a> Read<'a> {
                 let len = self.number()?;
                 let (bytes, rest) = self.params.split_at_checked(len).ok_or("its bytes are missing")?;
                 self.params = rest;
-                read(bytes)
+                Ok(Part::Bytes(bytes))
             }
-            VALUE => read(self.values.next().ok_or("its value is missing")?),
+            VALUE => {
+                let (value, rest) = self.values.split_first().ok_or("its value is missing")?;
+                self.values = rest;
+                Ok(Part::Bytes(value.contiguous_bytes().unwrap_or(&[])))
+            }
             LIST => {
                 let len = self.number()?;
-                if len > self.values.len() {
-                    return Err("some of its values are missing".into());
-                }
-                let mut list = Vec::new();
-                bytes::write_list_head(len as u32, &mut list);
-                self.values.by_ref().take(len).for_each(|value| list.extend_from_slice(value));
-                read(&list)
+                let list = self.values.split_at_checked(len).ok_or("some of its values are missing")?;
+                self.values = list.1;
+                Ok(Part::List(list.0))
             }
             _ => Err("it is of no known kind".into()),
         }
@@ -243,7 +283,7 @@ mod tests {
     fn arguments_that_are_not_those_that_were_written_say_so() {
         let mut written = Written::default();
         Arguments::write((7u32, "x".to_owned()), &mut written).unwrap();
-        let read = |params: &[u8], values: &[&[u8]]| {
+        let read = |params: &[u8], values: &[&Plane]| {
             let call = ValuesCall { params, values };
             let mut read = Read::new(&call);
             Ok::<_, String>((read.next::<u32>()?, read.next::<String>()?))
@@ -267,12 +307,44 @@ mod tests {
     }
 
     #[test]
+    fn what_all_calls_have_is_read_once() {
+        let value = |n: u32| {
+            let mut bytes = Vec::new();
+            bytes::write(&n, &mut bytes).unwrap();
+            bytes::plane(&bytes).unwrap()
+        };
+        let (one, two) = (value(1), value(2));
+        let params = [VALUE, LIST, 2, 0, 0, 0, VALUE];
+        let read = || {
+            let call = ValuesCall { params: &params, values: &[&one, &one, &two, &two] };
+            let mut read = Read::new(&call);
+            let first = read.shared::<u32>().unwrap();
+            let list = read.shared::<Vec<u32>>().unwrap();
+            (first, list, read.next::<u32>())
+        };
+        let ((first, list, last), again) = (read(), read());
+        assert_eq!((&*first, &*list, &last), (&Ok(1), &Ok(vec![1, 2]), &Ok(2)));
+        assert!(Arc::ptr_eq(&first, &again.0) && Arc::ptr_eq(&list, &again.1));
+        // What cannot be read says so each time, and what comes with the call is its own.
+        let only_two = [&two];
+        let mut wrong = Read::new(&ValuesCall { params: &[VALUE], values: &only_two });
+        let why = wrong.shared::<String>().unwrap();
+        assert!(why.as_ref().as_ref().unwrap_err().starts_with("argument 1 cannot be read as "), "{why:?}");
+        let mut missing = Read::new(&ValuesCall { params: &[LIST, 2, 0, 0, 0], values: &only_two });
+        assert!(missing.shared::<Vec<u32>>().unwrap_err().ends_with("some of its values are missing"));
+        let mut written = Written::default();
+        Arguments::write((7u32,), &mut written).unwrap();
+        let mut plain = Read::new(&ValuesCall { params: &written.params, values: &[] });
+        assert_eq!(*plain.shared::<u32>().unwrap(), Ok(7));
+    }
+
+    #[test]
     fn what_is_large_goes_by_itself() {
         let mut written = Written::default();
         Arguments::write((vec![3u8; PLAIN_BYTES_MAX + 1], 1u8), &mut written).unwrap();
         assert!(written.params.len() < 10);
         let [Given::Put(value)] = &written.given[..] else { panic!("one value") };
-        let values = [value.contiguous_bytes().unwrap()];
+        let values = [value];
         let call = ValuesCall { params: &written.params, values: &values };
         let mut read = Read::new(&call);
         assert_eq!(read.next::<Vec<u8>>().unwrap().len(), PLAIN_BYTES_MAX + 1);

@@ -16,6 +16,7 @@ use std::any::type_name;
 use std::panic::Location;
 use std::sync::Arc;
 use tilework_expr::Kernel;
+use tilework_kernels::Plane;
 use tilework_kernels::native::{ValuesCall, call_values};
 use tilework_plan::{JobError, Terms};
 use tilework_worker::runs_tasks;
@@ -106,7 +107,7 @@ pub(super) fn with_shared<F, T, P, R>(
 where
     F: Fn(T, &P) -> R,
     T: DeserializeOwned,
-    P: DeserializeOwned,
+    P: DeserializeOwned + Send + Sync + 'static,
     R: Serialize + DeserializeOwned,
 {
     let shared = shared_by_all(on.session(), shared)?;
@@ -174,7 +175,7 @@ fn at_once(how: &How, number: u64, (params, given): (&[u8], &[Given])) -> Result
             },
         });
     }
-    let values: Vec<&[u8]> = planes.iter().map(|p| p.contiguous_bytes().unwrap_or(&[])).collect();
+    let values: Vec<&Plane> = planes.iter().collect();
     let call = || call_values(&how.kernel, &ValuesCall { params, values: &values });
     let mut made = call();
     for _ in 0..how.terms.as_deref().map_or(0, |terms| terms.retries) {

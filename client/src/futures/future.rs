@@ -31,6 +31,14 @@ impl At {
         self.job.values.when((self.output, self.value), Interest::new(what, alive));
     }
 
+    /// There is no handle on it any more.
+    pub(super) fn let_go(&self) {
+        // With the last of a job's all of it goes.
+        if Arc::strong_count(&self.job) > 1 {
+            self.job.values.let_go((self.output, self.value));
+        }
+    }
+
     fn is_settled(&self) -> bool {
         self.job.values.is_settled(self.output, self.value)
     }
@@ -126,6 +134,15 @@ impl Shared {
         drop(place);
         if let Place::At(at) = before {
             at.job.values.cancel((at.output, at.value));
+            at.let_go();
+        }
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        if let Place::At(at) = self.place.get_mut().unwrap_or_else(PoisonError::into_inner) {
+            at.let_go();
         }
     }
 }
@@ -175,8 +192,8 @@ pub(super) fn decoded<T: DeserializeOwned>(bytes: Bytes) -> Result<T> {
 }
 
 /// The value that a task makes, on whichever worker: a handle that is there at once. A clone is another handle on the same
-/// value. The value stays on the worker as long as there are handles on it, or on others that were submitted with it; it can
-/// be an argument of further tasks, which then run where it is or fetch it from there.
+/// value. The value stays on the worker as long as there are handles on it, or tasks that read it; it can be an argument of
+/// further tasks, which then run where it is or fetch it from there.
 ///
 /// [`result`](Future::result) waits for the value and gets it, and so does `.await`, on any executor.
 ///
@@ -244,7 +261,8 @@ impl<T> Future<T> {
     }
 
     /// Gives the value up: whoever asks for it is told [`FutureError::Cancelled`]. The task does not run where it, and all
-    /// that were submitted with it, are given up before they run; tasks that read the value are not concerned.
+    /// that were submitted with it, are given up before they run; what it has made is freed, unless tasks read it: those are
+    /// not concerned.
     ///
     /// ```
     /// let session = tilework::Session::embedded()?;

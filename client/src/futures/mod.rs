@@ -127,7 +127,7 @@ pub fn map_with<F, T, P, R, I>(f: F, shared: impl Argument<P>, items: I) -> Resu
 where
     F: Fn(T, &P) -> R,
     T: DeserializeOwned,
-    P: DeserializeOwned,
+    P: DeserializeOwned + Send + Sync + 'static,
     I: IntoIterator<Item: Argument<T>>,
     R: Serialize + DeserializeOwned,
 {

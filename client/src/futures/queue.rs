@@ -10,24 +10,40 @@ use super::future::{At, Place, Shared};
 use crate::error::{Error, Result};
 use crate::literal::{Literal, Provider};
 use crate::session::{Failure, Session, ValuesJob};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::panic::Location;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use tilework_expr::{Attachment, Calls, Expr, Kernel, Program};
 use tilework_kernels::{Chunk, Plane};
-use tilework_plan::{Region, Tags, Terms};
+use tilework_plan::{JobId, Region, Tags, Terms};
 
 /// Bytes that wait at most for more of their kind.
 const WAITING_BYTES_MAX: usize = 16 << 20;
+
+/// Batches that wait at most: planning takes time for each, and so does each for what they read together.
+const WAITING_BATCHES_MAX: usize = 1024;
+/// Outputs of jobs that one batch reads at most, but for a call that reads more by itself: who reads which is looked up in
+/// each of them.
+const BATCH_SOURCES_MAX: usize = 64;
 
 /// An argument that is a value.
 enum Arg {
     /// Of another batch of the queue.
     Queued { batch: usize, value: u64 },
-    /// Of a job.
-    At(At),
+    /// Of a job; with a handle on it, which keeps it until the call is sent.
+    At { at: At, _handle: Arc<Shared> },
     /// Of this process.
     Put(Plane),
+}
+
+impl Arg {
+    /// The output of a job whose value it is.
+    fn source(&self) -> Option<(JobId, usize)> {
+        match self {
+            Arg::At { at, .. } => Some((at.job.id(), at.output)),
+            Arg::Queued { .. } | Arg::Put(_) => None,
+        }
+    }
 }
 
 /// What is called, and how.
@@ -63,18 +79,32 @@ pub(super) struct Batch {
     ends: Vec<u64>,
     args: Vec<Arg>,
     arg_ends: Vec<u64>,
+    /// The jobs and their outputs that it reads.
+    sources: BTreeSet<(JobId, usize)>,
     /// Of each call; none where they are made when the job is there.
     futures: Vec<Weak<Shared>>,
 }
 
 impl Batch {
     fn new(how: How, level: u32) -> Batch {
-        let (params, ends, args, arg_ends, futures) = Default::default();
-        Batch { how, level, params, ends, args, arg_ends, futures }
+        let (params, ends, args, arg_ends, sources, futures) = Default::default();
+        Batch { how, level, params, ends, args, arg_ends, sources, futures }
     }
 
-    /// Ends the call whose bytes and values were appended.
-    fn end_call(&mut self) {
+    /// Whether a call with these arguments is to be one of another batch.
+    fn is_full_for(&self, args: &[Arg]) -> bool {
+        let more = || args.iter().filter_map(Arg::source).filter(|source| !self.sources.contains(source));
+        let few = self.sources.len() + args.len() <= BATCH_SOURCES_MAX;
+        !few && !self.ends.is_empty() && self.sources.len() + more().count() > BATCH_SOURCES_MAX
+    }
+
+    /// Appends a call.
+    fn push(&mut self, params: &[u8], args: impl IntoIterator<Item = Arg>) {
+        self.params.extend_from_slice(params);
+        for arg in args {
+            self.sources.extend(arg.source());
+            self.args.push(arg);
+        }
         self.ends.push(self.params.len() as u64);
         self.arg_ends.push(self.args.len() as u64);
     }
@@ -127,7 +157,7 @@ fn arg_of(queue: &Queue, session: &Session, future: &Arc<Shared>) -> Result<Opti
         Place::Queued { .. } => return Ok(None),
         Place::At(at) => match at.job.values.ended() {
             Some(why) => return Err(why.into()),
-            None => (Arg::At(at.clone()), 0),
+            None => (Arg::At { at: at.clone(), _handle: Arc::clone(future) }, 0),
         },
         Place::Here(bytes) => (Arg::Put((**bytes).clone().map_err(Error::from)?), 0),
     }))
@@ -162,14 +192,19 @@ impl Desk {
         }
     }
 
-    /// Puts a call into the queue.
-    pub(super) fn submit(&self, session: &Session, how: How, call: Written) -> Result<Arc<Shared>> {
+    /// Starts the thread that sends what waits and says when time has passed, once.
+    fn start_clock(&self, session: &Session) -> Result<()> {
         let weak = session.downgrade();
         self.clock.start(move || {
             if let Some(session) = weak.upgrade() {
                 session.flush();
             }
-        })?;
+        })
+    }
+
+    /// Puts a call into the queue.
+    pub(super) fn submit(&self, session: &Session, how: How, call: Written) -> Result<Arc<Shared>> {
+        self.start_clock(session)?;
         let (mut queue, args, level) = loop {
             let (queue, args, level) = self.args(session, &call.given)?;
             // A job's first tasks are all for the same workers.
@@ -181,16 +216,18 @@ impl Desk {
         };
         let queue = &mut *queue;
         let next = queue.batches.len();
-        let at = *queue.open.entry(how.kind(level)).or_insert(next);
+        let open = queue.open.entry(how.kind(level)).or_insert(next);
+        if queue.batches.get(*open).is_some_and(|batch| batch.is_full_for(&args)) {
+            *open = next;
+        }
+        let at = *open;
         if at == next {
             queue.batches.push(Batch::new(how, level));
         }
         let batch = &mut queue.batches[at];
         queue.n_bytes += call.params.len();
-        batch.params.extend(call.params);
-        batch.args.extend(args);
         let place = Place::Queued { round: queue.round, batch: at, value: batch.ends.len() as u64 };
-        batch.end_call();
+        batch.push(&call.params, args);
         let future = Shared::new(Some(session.clone()), place);
         batch.futures.push(Arc::downgrade(&future));
         self.clock.submitted();
@@ -199,7 +236,8 @@ impl Desk {
 
     /// Whether more should not wait.
     pub(super) fn is_full(&self) -> bool {
-        self.queue().n_bytes > WAITING_BYTES_MAX
+        let queue = self.queue();
+        queue.n_bytes > WAITING_BYTES_MAX || queue.batches.len() > WAITING_BATCHES_MAX
     }
 
     fn send_all(&self, session: &Session) {
@@ -214,12 +252,16 @@ impl Desk {
         let awaited: Vec<bool> = batches.iter().map(Batch::is_awaited).collect();
         let sent = send(session, &batches, &awaited);
         for (i, batch) in batches.iter().enumerate() {
-            let futures = batch.futures.iter().zip(0..).filter_map(|(f, value)| Some((f.upgrade()?, value)));
-            for (future, value) in futures {
-                let mut place = future.place();
-                if !matches!(*place, Place::Queued { .. }) {
+            for (future, value) in batch.futures.iter().zip(0..) {
+                let future = future.upgrade();
+                let waits = future.as_ref().map(|f| f.place());
+                let Some(mut place) = waits.filter(|place| matches!(**place, Place::Queued { .. })) else {
+                    // It was given up while it waited to be sent.
+                    if let Ok(Place::At(at)) = sent.as_ref().map(|sent| sent.at(i, value)) {
+                        at.let_go();
+                    }
                     continue;
-                }
+                };
                 *place = match &sent {
                     Ok(sent) => sent.at(i, value),
                     Err(why) => Place::Here(Box::new(Err(Failure::NotSent(why.to_string())))),
@@ -239,19 +281,35 @@ pub(super) fn send_batch(
     if ends.is_empty() {
         return Ok(Vec::new());
     }
+    session.desk().start_clock(session)?;
     // What was submitted before may be among the arguments.
     session.flush();
     let (queue, args, level) = session.desk().args(session, &calls.given)?;
     drop(queue);
     debug_assert_eq!(level, 0, "whatever waited was sent");
-    let mut batch = Batch::new(how, 0);
-    batch.params = calls.params;
-    batch.args = args;
-    batch.ends = ends.iter().map(|(end, _)| *end as u64).collect();
-    batch.arg_ends = ends.iter().map(|(_, end)| *end as u64).collect();
-    let sent = send(session, std::slice::from_ref(&batch), &[true])?;
-    let future = |value| Shared::new(Some(session.clone()), sent.at(0, value));
-    Ok((0..ends.len() as u64).map(future).collect())
+    let batches = batches_of(&how, &calls.params, args, ends);
+    let sent = send(session, &batches, &vec![true; batches.len()])?;
+    let mut futures = Vec::with_capacity(ends.len());
+    for (i, batch) in batches.iter().enumerate() {
+        let future = |value| Shared::new(Some(session.clone()), sent.at(i, value));
+        futures.extend((0..batch.ends.len() as u64).map(future));
+    }
+    Ok(futures)
+}
+
+/// Calls of one function, whose bytes and values end where `ends` says, as batches none of which reads too much.
+fn batches_of(how: &How, params: &[u8], args: Vec<Arg>, ends: &[(usize, usize)]) -> Vec<Batch> {
+    let mut batches = vec![Batch::new(how.clone(), 0)];
+    let (mut args, mut from) = (args.into_iter(), (0, 0));
+    for &to in ends {
+        let mine: Vec<Arg> = args.by_ref().take(to.1 - from.1).collect();
+        if batches.last().is_some_and(|last| last.is_full_for(&mine)) {
+            batches.push(Batch::new(how.clone(), 0));
+        }
+        batches.last_mut().expect("there is one").push(&params[from.0..to.0], mine);
+        from = to;
+    }
+    batches
 }
 
 /// Puts values of this process to the workers.
@@ -259,6 +317,7 @@ pub(super) fn put(session: &Session, values: Vec<Plane>) -> Result<Vec<Arc<Share
     if values.is_empty() {
         return Ok(Vec::new());
     }
+    session.desk().start_clock(session)?;
     let n = values.len();
     let (expr, literal) = given(values)?;
     let program = Program::new(&[expr]);
@@ -363,7 +422,7 @@ impl Building {
                     continue;
                 }
                 Arg::Queued { batch, value } => (Source::Batch(*batch), *value),
-                Arg::At(at) => {
+                Arg::At { at, .. } => {
                     let name = (at.job.id().0, at.output, at.value);
                     self.read.entry(name).or_insert_with(|| Arc::clone(&at.job));
                     (Source::Output(name.0, name.1), name.2)
@@ -399,7 +458,7 @@ impl Building {
     fn input(&self, arg: &Arg) -> Result<Expr> {
         Ok(match arg {
             Arg::Queued { batch, .. } => self.exprs[batch].clone(),
-            Arg::At(At { job, output, .. }) => {
+            Arg::At { at: At { job, output, .. }, .. } => {
                 let guard: Attachment = Arc::clone(job) as _;
                 Expr::held_values(job.id().0, *output as u32, job.lens[*output], guard)?
             }

@@ -126,8 +126,9 @@ impl Session {
         many::<Direct, Fallible, F, (T,), _>(&On::plain(Some(self)), &f, (items, None))
     }
 
-    /// As [`map`](Session::map), with one value more that all calls are given: it goes to each worker once. It is a value
-    /// that serde can write, or the [`Future`] of one.
+    /// As [`map`](Session::map), with one value more that all calls are given: it goes to each worker once, and is read there
+    /// once for all calls of the batch (by several threads, where they begin before one has read it), who all see the same. It
+    /// is a value that serde can write, or the [`Future`] of one.
     ///
     /// ```
     /// let session = tilework::Session::embedded()?;
@@ -144,7 +145,7 @@ impl Session {
     where
         F: Fn(T, &P) -> R,
         T: DeserializeOwned,
-        P: DeserializeOwned,
+        P: DeserializeOwned + Send + Sync + 'static,
         I: IntoIterator<Item: Argument<T>>,
         R: Serialize + DeserializeOwned,
     {

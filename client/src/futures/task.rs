@@ -55,11 +55,15 @@ impl<F: TaskFn<Ts>, Ts> Calling<F, Ts> for Direct {
     }
 }
 
-impl<F: Fn(T, &P) -> R, R, T: DeserializeOwned, P: DeserializeOwned> Calling<F, (T, P)> for WithShared {
+impl<F: Fn(T, &P) -> R, R, T, P> Calling<F, (T, P)> for WithShared
+where
+    T: DeserializeOwned,
+    P: DeserializeOwned + Send + Sync + 'static,
+{
     type Output = R;
     fn call(f: &F, args: &mut Read<'_>) -> std::result::Result<R, String> {
-        let (item, shared) = (args.next()?, args.next::<P>()?);
-        Ok(f(item, &shared))
+        let (item, shared) = (args.next()?, args.shared::<P>()?);
+        Ok(f(item, shared.as_ref().as_ref().map_err(String::clone)?))
     }
 }
 

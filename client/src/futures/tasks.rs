@@ -254,7 +254,7 @@ impl Tasks {
     where
         F: Fn(T, &P) -> R,
         T: DeserializeOwned,
-        P: DeserializeOwned,
+        P: DeserializeOwned + Send + Sync + 'static,
         I: IntoIterator<Item: Argument<T>>,
         R: Serialize + DeserializeOwned,
     {

@@ -10,11 +10,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tilework_client_core::GetId;
-use tilework_plan::{Figures, Holding, JobError, TaskRange, Update, WorkerId};
+use tilework_kernels::Chunk;
+use tilework_plan::{Figures, Holding, JobError, TaskKey, TaskRange, Update, WorkerId};
+use tilework_proto::Inlined;
 
 /// What the outputs of a finished job are made of.
 pub(super) struct Located {
     pub(super) outputs: Vec<Vec<Holding>>,
+    /// Those chunks that came with the news, by their outputs and numbers.
+    pub(super) here: BTreeMap<(usize, u64), Chunk>,
     addresses: BTreeMap<WorkerId, Vec<String>>,
     /// What the job took until then.
     pub(super) figures: Figures,
@@ -62,6 +66,24 @@ impl End {
     }
 }
 
+/// Chunks that came with the news of them.
+fn chunks_of(inlined: &[Inlined], outputs: &[Vec<Holding>]) -> BTreeMap<(usize, u64), Chunk> {
+    let mut here = BTreeMap::new();
+    for key in inlined.iter().flat_map(|i| i.tasks.keys().map(move |key| (i, key))) {
+        let (inlined, TaskKey { job, stage, chunk }) = key;
+        let names = |h: &Holding| {
+            (h.chunks.job, h.chunks.stage) == (job, stage) && h.chunks.chunks.contains(&chunk.0)
+        };
+        let made = inlined.of(chunk.0).unwrap_or(&[]);
+        // Err: it is none. It will be asked for.
+        let Ok(made) = Chunk::from_bytes(&inlined.dtypes, &inlined.shape, made) else { continue };
+        for (output, _) in outputs.iter().enumerate().filter(|(_, all)| all.iter().any(names)) {
+            here.insert((output, chunk.0), made.clone());
+        }
+    }
+    here
+}
+
 /// News of one job.
 #[derive(Default)]
 pub(super) struct Board {
@@ -96,14 +118,15 @@ impl Board {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes in what the scheduler says.
-    pub(super) fn tell(&self, update: Update) {
+    /// Takes in what the scheduler says, and small results among those that it names.
+    pub(super) fn tell(&self, update: Update, inlined: &[Inlined]) {
         let mut state = self.lock();
         match update {
             Update::Progress { done, total } => state.progress = Some((done, total)),
             Update::Done { outputs, addresses, figures } => {
                 let addresses = addresses.into_iter().collect();
-                state.located = Some(Arc::new(Located { outputs, addresses, figures }));
+                let here = chunks_of(inlined, &outputs);
+                state.located = Some(Arc::new(Located { outputs, here, addresses, figures }));
                 state.n_located += 1;
                 state.lost.clear();
                 state.chunks_lost.clear();

@@ -1,4 +1,4 @@
-//! How chunks travel between the client and the workers. Never through the scheduler.
+//! How chunks travel between the client and the workers, not through the scheduler; those that come with the news are here.
 
 use crate::error::{Error, Result};
 use tilework_kernels::Chunk;

@@ -69,8 +69,12 @@ impl<'a> Fetch<'a> {
             let wake = self.core.next_wake_us().map(Duration::from_micros);
             let news = self.board.news(&mut self.seen, wake.map(|at| at.saturating_sub(now)))?;
             if let Some(located) = news.located {
-                let outputs = located.outputs.clone();
+                let (here, outputs) = (located.here.clone(), located.outputs.clone());
                 self.located = Some(located);
+                for ((output, chunk), came) in here {
+                    self.found.insert((output, chunk), came);
+                    self.handle(Event::Unwanted { output, chunk })?;
+                }
                 self.handle(Event::Located(outputs))?;
             }
             for worker in news.lost {

@@ -20,7 +20,7 @@ use std::time::Duration;
 use tilework_expr::{Lowered, Program};
 use tilework_kernels::Chunk;
 use tilework_plan::{Figures, JobError, JobId, LeaseId, Plan, TaskKey, TaskRange, Update};
-use tilework_proto::{ClientLink, ClientSession, LinkError, ToClient};
+use tilework_proto::{ClientLink, ClientSession, Inlined, LinkError, ToClient};
 use tokio::sync::mpsc;
 
 /// Times that a chunk is put to a worker before the scheduler is told that it cannot be.
@@ -39,8 +39,8 @@ pub(super) type Literals = Vec<Arc<Literal>>;
 
 /// Who takes in the news of a job.
 pub(super) trait Audience: Send + Sync {
-    /// Takes in what the scheduler says.
-    fn tell(&self, update: Update);
+    /// Takes in what the scheduler says, and small results among those that it names.
+    fn tell(&self, update: Update, inlined: &[Inlined]);
     /// No more news will come.
     fn close(&self, why: &str);
     /// Whether somebody waits for the job's end and notes what it took.
@@ -48,8 +48,8 @@ pub(super) trait Audience: Send + Sync {
 }
 
 impl Audience for Board {
-    fn tell(&self, update: Update) {
-        Board::tell(self, update);
+    fn tell(&self, update: Update, inlined: &[Inlined]) {
+        Board::tell(self, update, inlined);
     }
 
     fn close(&self, why: &str) {
@@ -125,7 +125,7 @@ impl Jobs {
         while let Some(message) = updates.blocking_recv() {
             let Some(jobs) = weak.upgrade() else { return };
             match message {
-                ToClient::Update { job, update } => jobs.take_in(job, update),
+                ToClient::Update { job, update, inlined } => jobs.take_in(job, update, &inlined),
                 ToClient::Named { ticket, answer } => jobs.asked.answered(ticket, answer),
                 ToClient::Closing(reason) => why = reason,
                 _ => {}
@@ -243,7 +243,7 @@ impl Jobs {
         runs.iter().rev().find(|(p, _)| **p == *program).map(|(_, figures)| *figures)
     }
 
-    fn take_in(self: &Arc<Self>, job: JobId, update: Update) {
+    fn take_in(self: &Arc<Self>, job: JobId, update: Update, inlined: &[Inlined]) {
         if let Update::Lost { worker } = update {
             self.data.lost(worker);
         }
@@ -257,7 +257,7 @@ impl Jobs {
         let Update::Upload { lease, tasks, literal, worker, addresses } = update else {
             let audience = Arc::clone(&entry.audience);
             drop(table);
-            return audience.tell(self.with_ends(update));
+            return audience.tell(self.with_ends(update), inlined);
         };
         let Some(literal) = entry.literals.get(&literal).cloned() else { return };
         let (plan, audience, link) =
@@ -278,7 +278,8 @@ impl Jobs {
             if let Err(error) = thread {
                 let message = format!("cannot start a thread that fetches its chunks: {error}");
                 let operation = "literal".into();
-                told.tell(Update::Failed(JobError::Operation { operation, chunk: first, message }));
+                let error = JobError::Operation { operation, chunk: first, message };
+                told.tell(Update::Failed(error), &[]);
             }
         } else {
             chunk_threads().spawn_fifo(upload);
@@ -338,7 +339,7 @@ impl Putting {
             }
             let chunk = match literal.chunk(key.chunk, &plan.out_region(tasks.stage, key.chunk)) {
                 Ok(chunk) => chunk,
-                Err(error) => return audience.tell(Update::Failed(error)),
+                Err(error) => return audience.tell(Update::Failed(error), &[]),
             };
             match self.one(key, &chunk, attempts_max) {
                 Put::Done => {}
@@ -403,6 +404,11 @@ pub(super) struct Submitted {
 impl Submitted {
     pub(super) fn id(&self) -> JobId {
         self.id
+    }
+
+    /// Over which connection it was submitted.
+    pub(super) fn link(&self) -> &ClientLink {
+        &self.link
     }
 
     /// Notes what it took.

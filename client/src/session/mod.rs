@@ -100,6 +100,7 @@ pub(crate) struct Inner {
     place: Place,
     own: own::Own,
     desk: Desk,
+    kept: Arc<values::Kept>,
     /// Dropped last: ends what the session started.
     _backing: Box<dyn Send + Sync>,
 }
@@ -387,6 +388,7 @@ impl Session {
             place,
             own: own::Own::default(),
             desk: Desk::default(),
+            kept: Arc::default(),
             _backing: backing,
         }))
     }

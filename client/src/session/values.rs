@@ -9,15 +9,26 @@ use super::jobs::{Audience, Literals, Submitted};
 use crate::error::{Error, Result};
 use crate::futures::{Clock, FutureError};
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::ops::Range;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::{Duration, Instant};
 use tilework_client_core::{Action, Event, Gather, GetId, Limits};
-use tilework_expr::Program;
-use tilework_kernels::Plane;
+use tilework_expr::{DType, Program};
+use tilework_kernels::{Chunk, Plane};
 use tilework_plan::{Holding, JobError, JobId, TaskKey, Update, WorkerId};
+use tilework_proto::{ClientLink, Inlined};
 
 /// Requests at a time: values are small.
 const GETS_MAX: usize = 128;
+/// Bytes of values that a session keeps that came with the news of them: more are asked for when they are wanted.
+const KEPT_BYTES_MAX: usize = 64 << 20;
+/// How long those that nobody has a handle on any more wait for more of their kind before the scheduler is told, and how
+/// long in all while more come: where all handles of a job go, the job does, at once.
+const LET_GO_LINGER: Duration = Duration::from_millis(1);
+const LET_GO_LINGER_MAX: Duration = Duration::from_millis(50);
+/// Ranges of them that wait at most.
+const LET_GO_MAX: usize = 1024;
 /// Requests to one worker at a time.
 const GETS_PER_WORKER_MAX: usize = 32;
 
@@ -78,9 +89,35 @@ type Place = (usize, u64);
 enum Slot {
     Pending,
     At(TaskKey, WorkerId),
+    /// It came with the news that it exists; whatever becomes of it elsewhere, it is here.
+    Here(Box<[u8]>),
     /// It was made, and is made again.
     Lost,
+    /// Nobody has a handle on it any more; whether it was made.
+    Gone(bool),
     Failed(Arc<JobError>),
+}
+
+/// Bytes of values that came with the news of them and are kept for whoever asks, of all jobs of a session.
+#[derive(Default)]
+pub(super) struct Kept(AtomicUsize);
+
+impl Kept {
+    /// What one takes besides its bytes.
+    const EACH: usize = 32;
+
+    /// Whether one more may be kept; if so, it counts.
+    fn take(&self, len: usize) -> bool {
+        let taken = self.0.fetch_add(len + Self::EACH, Ordering::Relaxed) + len + Self::EACH;
+        if taken > KEPT_BYTES_MAX {
+            self.0.fetch_sub(len + Self::EACH, Ordering::Relaxed);
+        }
+        taken <= KEPT_BYTES_MAX
+    }
+
+    fn give(&self, len: usize) {
+        self.0.fetch_sub(len + Self::EACH, Ordering::Relaxed);
+    }
 }
 
 /// What is to be done without the lock.
@@ -94,9 +131,14 @@ enum Todo {
 struct State {
     core: Gather,
     outputs: Vec<Vec<Slot>>,
+    kept: Arc<Kept>,
     addresses: BTreeMap<WorkerId, Vec<String>>,
     open: BTreeMap<GetId, (Place, Option<Asked>)>,
     interests: BTreeMap<Place, Vec<Interest>>,
+    /// Values on which nobody has a handle any more, of which the scheduler was not told.
+    let_go: Vec<(u32, Range<u64>)>,
+    /// When the first of those was let go of, and how many there were when that was last looked at.
+    let_go_since: (Instant, u64),
     /// Why no more news will come.
     ended: Option<Failure>,
     todo: VecDeque<Todo>,
@@ -113,6 +155,8 @@ pub(crate) struct Values {
     state: Mutex<State>,
     data: Arc<dyn DataPlane>,
     clock: Arc<Clock>,
+    /// The job, and over which connection it was submitted; absent until then.
+    sent: OnceLock<(JobId, ClientLink)>,
 }
 
 /// A job of values, which is released with this.
@@ -151,31 +195,37 @@ impl Session {
         lens: Vec<usize>,
         clock: &Arc<Clock>,
     ) -> Result<ValuesJob> {
-        let values = Values::new(&lens, Arc::clone(&self.0.data), Arc::clone(clock));
+        let values = Values::new(&lens, Arc::clone(&self.0.data), (Arc::clone(clock), self.0.kept.clone()));
         let puts = !literals.is_empty();
         let submitted = self.0.jobs.submit_to(Arc::clone(&values) as _, Arc::new(program), literals)?;
+        // Err: it is submitted once.
+        let _ = values.sent.set((submitted.id(), submitted.link().clone()));
         Ok(ValuesJob { values, lens, puts, submitted })
     }
 }
 
 impl Values {
-    fn new(lens: &[usize], data: Arc<dyn DataPlane>, clock: Arc<Clock>) -> Arc<Values> {
+    fn new(lens: &[usize], data: Arc<dyn DataPlane>, (clock, kept): (Arc<Clock>, Arc<Kept>)) -> Arc<Values> {
         let limits =
             Limits { gets_max: GETS_MAX, gets_per_worker_max: GETS_PER_WORKER_MAX, ..Limits::default() };
         let pending = |&n: &usize| (0..n).map(|_| Slot::Pending).collect();
         let state = State {
             core: Gather::of_wanted(limits),
             outputs: lens.iter().map(pending).collect(),
+            kept,
             addresses: BTreeMap::new(),
             open: BTreeMap::new(),
             interests: BTreeMap::new(),
+            let_go: Vec::new(),
+            let_go_since: (Instant::now(), 0),
             ended: None,
             todo: VecDeque::new(),
             driven: false,
             wake_us: None,
         };
         let (started, state) = (Instant::now(), Mutex::new(state));
-        Arc::new_cyclic(|me| Values { me: me.clone(), started, state, data, clock })
+        let sent = OnceLock::new();
+        Arc::new_cyclic(|me| Values { me: me.clone(), started, state, data, clock, sent })
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -212,9 +262,55 @@ impl Values {
         self.drive(state);
     }
 
+    /// Nobody has a handle on a value any more, while there are some on others of the job: it goes where it is, unless it is
+    /// read there.
+    pub(crate) fn let_go(&self, (output, value): Place) {
+        let mut state = self.lock();
+        let Some(slot) = state.outputs.get(output).and_then(|o| o.get(value as usize)) else { return };
+        if state.ended.is_some() || matches!(slot, Slot::Failed(_) | Slot::Gone(_)) {
+            return;
+        }
+        let was_made = !matches!(slot, Slot::Pending);
+        state.set((output, value), Slot::Gone(was_made));
+        let first = state.let_go.is_empty();
+        match state.let_go.last_mut() {
+            Some((o, range)) if *o == output as u32 && range.end == value => range.end += 1,
+            Some((o, range)) if *o == output as u32 && range.start == value + 1 => range.start -= 1,
+            _ => state.let_go.push((output as u32, value..value + 1)),
+        }
+        if state.let_go.len() >= LET_GO_MAX {
+            self.tell_let_go(&mut state);
+        } else if first {
+            state.let_go_since = (Instant::now(), 0);
+            drop(state);
+            self.clock.tick(Instant::now() + LET_GO_LINGER, self.me.clone());
+        }
+    }
+
+    /// Tells the scheduler of the values on which nobody has a handle any more; later, where it takes no messages now.
+    fn tell_let_go(&self, state: &mut State) {
+        if state.let_go.is_empty() || state.ended.is_some() {
+            return;
+        }
+        let waiting = std::mem::take(&mut state.let_go);
+        let left = match self.sent.get() {
+            Some((job, link)) => link.try_let_go(*job, waiting).err(),
+            None => Some(waiting),
+        };
+        if let Some(left) = left {
+            state.let_go = left;
+            self.clock.tick(Instant::now() + LET_GO_LINGER, self.me.clone());
+        }
+    }
+
     /// Time has passed.
     pub(crate) fn tick(&self) {
         let mut state = self.lock();
+        if state.may_tell_let_go() {
+            self.tell_let_go(&mut state);
+        } else {
+            self.clock.tick(Instant::now() + LET_GO_LINGER, self.me.clone());
+        }
         state.wake_us = None;
         state.handle(self.now_us(), Event::Tick);
         self.drive(state);
@@ -294,13 +390,13 @@ impl Values {
 }
 
 impl Audience for Values {
-    fn tell(&self, update: Update) {
+    fn tell(&self, update: Update, inlined: &[Inlined]) {
         let mut state = self.lock();
         let now_us = self.now_us();
         match update {
             Update::Made { outputs, addresses } | Update::Done { outputs, addresses, .. } => {
                 state.addresses.extend(addresses);
-                state.made(&outputs, now_us);
+                state.made(&outputs, inlined, now_us);
             }
             Update::TasksFailed { output, values, error } => {
                 let error = Arc::new(error);
@@ -343,10 +439,36 @@ impl Audience for Values {
     }
 }
 
+impl Drop for State {
+    fn drop(&mut self) {
+        for slot in self.outputs.iter().flatten() {
+            if let Slot::Here(bytes) = slot {
+                self.kept.give(bytes.len());
+            }
+        }
+    }
+}
+
+/// A value as what asks for it gets it.
+fn plane(bytes: &[u8]) -> std::result::Result<Plane, Failure> {
+    let made = Chunk::from_bytes(&[DType::U8], &[bytes.len()], bytes).map(|mut chunk| chunk.planes.pop());
+    made.ok().flatten().ok_or_else(|| Failure::Cluster("what came is not the bytes of a value".into()))
+}
+
 impl State {
+    /// Whether no more values are being let go of, or they have been for long.
+    fn may_tell_let_go(&mut self) -> bool {
+        let (since, n_before) = self.let_go_since;
+        let n = self.let_go.iter().map(|(_, values)| values.end - values.start).sum();
+        self.let_go_since.1 = n;
+        n == n_before || since.elapsed() >= LET_GO_LINGER_MAX
+    }
+
     fn set(&mut self, (output, value): Place, slot: Slot) {
-        if let Some(kept) = self.outputs.get_mut(output).and_then(|o| o.get_mut(value as usize)) {
-            *kept = slot;
+        if let Some(there) = self.outputs.get_mut(output).and_then(|o| o.get_mut(value as usize))
+            && let Slot::Here(bytes) = std::mem::replace(there, slot)
+        {
+            self.kept.give(bytes.len());
         }
     }
 
@@ -360,12 +482,19 @@ impl State {
                 let why = Failure::Job((**error).clone());
                 self.answer(interest, Err(why));
             }
-            (Slot::At(..) | Slot::Lost, What::Settled(_)) => self.answer(interest, Err(Failure::Cancelled)),
+            (Slot::At(..) | Slot::Here(_) | Slot::Lost | Slot::Gone(true), What::Settled(_)) => {
+                self.answer(interest, Err(Failure::Cancelled));
+            }
+            (Slot::Here(bytes), What::Bytes(_)) => {
+                let bytes = plane(bytes);
+                self.answer(interest, bytes);
+            }
             (&Slot::At(key, from), What::Bytes(_)) => {
                 self.keep(place, interest);
                 self.handle(now_us, Event::Wanted { output: place.0, key, from });
             }
-            (Slot::Pending | Slot::Lost, _) => self.keep(place, interest),
+            (Slot::Gone(_), What::Bytes(_)) => self.answer(interest, Err(Failure::Cancelled)),
+            (Slot::Pending | Slot::Lost | Slot::Gone(false), _) => self.keep(place, interest),
         }
     }
 
@@ -405,26 +534,57 @@ impl State {
         }
     }
 
-    /// Values have come to exist, or do so again.
-    fn made(&mut self, outputs: &[Vec<Holding>], now_us: u64) {
+    /// Values have come to exist, or do so again; the bytes of some came with the news.
+    fn made(&mut self, outputs: &[Vec<Holding>], inlined: &[Inlined], now_us: u64) {
         for (output, holdings) in outputs.iter().enumerate() {
             for Holding { chunks, worker } in holdings {
                 for key in chunks.keys() {
-                    self.made_one((output, key.chunk.0), (key, *worker), now_us);
+                    let before = |i: &Inlined| {
+                        let t = &i.tasks;
+                        (t.job, t.stage, t.chunks.end) <= (key.job, key.stage, key.chunk.0)
+                    };
+                    // They rise.
+                    let came = inlined.get(inlined.partition_point(before));
+                    let same = |i: &&Inlined| (i.tasks.job, i.tasks.stage) == (key.job, key.stage);
+                    let bytes = came.filter(same).and_then(|i| i.of(key.chunk.0));
+                    self.made_one((output, key.chunk.0), (key, *worker, bytes), now_us);
                 }
             }
         }
     }
 
-    fn made_one(&mut self, place: Place, (key, worker): (TaskKey, WorkerId), now_us: u64) {
-        self.set(place, Slot::At(key, worker));
+    fn made_one(
+        &mut self,
+        place: Place,
+        (key, from, bytes): (TaskKey, WorkerId, Option<&[u8]>),
+        now_us: u64,
+    ) {
+        let Some(slot) = self.outputs.get(place.0).and_then(|o| o.get(place.1 as usize)) else { return };
+        match slot {
+            Slot::Here(_) => {}
+            Slot::Gone(_) => self.set(place, Slot::Gone(true)),
+            _ => {
+                let kept = bytes.filter(|bytes| self.kept.take(bytes.len()));
+                self.set(place, kept.map_or(Slot::At(key, from), |bytes| Slot::Here(bytes.into())));
+            }
+        }
         let Some(interests) = self.interests.remove(&place) else { return };
         let (told, waiting): (Vec<_>, Vec<_>) =
             interests.into_iter().partition(|i| matches!(i.what, What::Settled(_)));
         told.into_iter().for_each(|interest| self.answer(interest, Err(Failure::Cancelled)));
-        if !waiting.is_empty() {
-            self.interests.insert(place, waiting);
-            self.handle(now_us, Event::Wanted { output: place.0, key, from: worker });
+        if waiting.is_empty() {
+            return;
+        }
+        let (output, chunk) = place;
+        match bytes.map(plane) {
+            Some(bytes) => {
+                waiting.into_iter().for_each(|interest| self.answer(interest, bytes.clone()));
+                self.handle(now_us, Event::Unwanted { output, chunk });
+            }
+            None => {
+                self.interests.insert(place, waiting);
+                self.handle(now_us, Event::Wanted { output, key, from });
+            }
         }
     }
 
@@ -465,5 +625,158 @@ impl State {
                 places.into_iter().for_each(|place| self.give_up(place, &Failure::Cluster(text.clone())));
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::session::data::{Taker, Upload};
+    use tilework_plan::{StageIdx, TaskRange};
+
+    const JOB: JobId = JobId(1);
+    const STAGE: StageIdx = StageIdx(3);
+    const WORKER: WorkerId = WorkerId(2);
+
+    /// Counts requests, and answers none.
+    #[derive(Default)]
+    struct Silent(AtomicUsize);
+
+    impl DataPlane for Silent {
+        fn put(&self, _: &Holder, _: Upload) -> Result<()> {
+            unreachable!("nothing is put")
+        }
+
+        fn get(&self, _: &Holder, _: TaskKey, _: Taker) -> Asked {
+            self.0.fetch_add(1, Ordering::Relaxed);
+            Asked::answered()
+        }
+
+        fn lost(&self, _: WorkerId) {}
+
+        fn is_lost(&self, _: WorkerId) -> bool {
+            false
+        }
+    }
+
+    struct Rig {
+        values: Arc<Values>,
+        data: Arc<Silent>,
+        kept: Arc<Kept>,
+        got: Arc<Mutex<Vec<Vec<u8>>>>,
+        alive: Arc<()>,
+    }
+
+    impl Rig {
+        fn new(n: usize) -> Rig {
+            let (data, kept) = (Arc::<Silent>::default(), Arc::<Kept>::default());
+            let values = Values::new(&[n], Arc::clone(&data) as _, (Arc::default(), Arc::clone(&kept)));
+            Rig { values, data, kept, got: Arc::default(), alive: Arc::new(()) }
+        }
+
+        fn ask(&self, value: u64) {
+            let got = Arc::clone(&self.got);
+            let sink = move |bytes: std::result::Result<Plane, Failure>| {
+                let plane = bytes.ok().expect("there is a value");
+                got.lock().unwrap().push(plane.contiguous_bytes().unwrap().to_vec());
+            };
+            self.values.when((0, value), Interest::new(What::Bytes(Box::new(sink)), &self.alive));
+        }
+
+        /// Values have come to exist, of which each has its number as bytes.
+        fn made(&self, chunks: Range<u64>, inlined: Range<u64>) {
+            self.made_on(WORKER, chunks, inlined);
+        }
+
+        fn made_on(&self, worker: WorkerId, chunks: Range<u64>, inlined: Range<u64>) {
+            let tasks = |chunks| TaskRange { job: JOB, stage: STAGE, chunks };
+            let (mut ends, mut bytes) = (Vec::new(), Vec::new());
+            for value in inlined.clone() {
+                bytes.extend(value.to_le_bytes());
+                ends.push(bytes.len() as u32);
+            }
+            let came = Inlined { tasks: tasks(inlined), dtypes: vec![DType::U8], shape: vec![], ends, bytes };
+            let outputs = vec![vec![Holding { chunks: tasks(chunks), worker }]];
+            self.values.tell(Update::Made { outputs, addresses: Vec::new() }, &[came]);
+        }
+
+        fn n_asked(&self) -> usize {
+            self.data.0.load(Ordering::Relaxed)
+        }
+
+        fn got(&self) -> Vec<u64> {
+            let got = self.got.lock().unwrap();
+            got.iter().map(|bytes| u64::from_le_bytes(bytes.as_slice().try_into().unwrap())).collect()
+        }
+    }
+
+    #[test]
+    fn what_comes_with_the_news_is_not_asked_for() {
+        let rig = Rig::new(9);
+        rig.ask(4);
+        rig.made(2..7, 3..6);
+        assert_eq!((rig.got(), rig.n_asked()), (vec![4], 0), "who waited has it");
+        rig.ask(5);
+        // Whoever held it: it is here.
+        rig.values.tell(Update::Lost { worker: WORKER }, &[]);
+        rig.ask(3);
+        rig.ask(4);
+        assert_eq!((rig.got(), rig.n_asked()), (vec![4, 5, 3, 4], 0));
+        // Of the others some are asked for, once they are there again.
+        rig.ask(6);
+        assert_eq!(rig.n_asked(), 0, "nobody has it");
+        let other = WorkerId(WORKER.0 + 1);
+        rig.made_on(other, 6..7, 6..6);
+        assert_eq!(rig.n_asked(), 1);
+        // And if it comes in the meantime, it is not waited for.
+        rig.made_on(other, 6..7, 6..7);
+        assert_eq!(rig.got(), [4, 5, 3, 4, 6]);
+        assert!(rig.values.lock().open.is_empty());
+    }
+
+    #[test]
+    fn what_was_let_go_of_is_waited_for_until_it_is_made_and_is_not_to_be_had() {
+        let rig = Rig::new(2);
+        let told = Arc::new(AtomicUsize::new(0));
+        let settled = |value| {
+            let told = Arc::clone(&told);
+            let count = move || {
+                told.fetch_add(1, Ordering::Relaxed);
+            };
+            let what = What::Settled(Box::new(count));
+            rig.values.when((0, value), Interest::new(what, &rig.alive));
+        };
+        rig.made(1..2, 1..2);
+        assert_eq!(rig.kept.0.load(Ordering::Relaxed), 8 + Kept::EACH);
+        rig.values.let_go((0, 0));
+        rig.values.let_go((0, 1));
+        assert_eq!(rig.kept.0.load(Ordering::Relaxed), 0);
+        assert_eq!(rig.values.lock().let_go, [(0, 0..2)]);
+        settled(1);
+        settled(0);
+        assert_eq!(told.load(Ordering::Relaxed), 1);
+        rig.made(0..1, 0..1);
+        assert_eq!((told.load(Ordering::Relaxed), rig.kept.0.load(Ordering::Relaxed)), (2, 0));
+        let refused = Arc::new(AtomicUsize::new(0));
+        let sink = {
+            let refused = Arc::clone(&refused);
+            move |bytes: std::result::Result<Plane, Failure>| {
+                refused.fetch_add(usize::from(bytes.is_err()), Ordering::Relaxed);
+            }
+        };
+        rig.values.when((0, 0), Interest::new(What::Bytes(Box::new(sink)), &rig.alive));
+        assert_eq!((refused.load(Ordering::Relaxed), rig.n_asked()), (1, 0));
+    }
+
+    #[test]
+    fn what_is_kept_is_bounded_and_given_back() {
+        let rig = Rig::new(4);
+        rig.kept.0.store(KEPT_BYTES_MAX - 2 * (8 + Kept::EACH), Ordering::Relaxed);
+        rig.made(0..4, 0..4);
+        (0..4).for_each(|value| rig.ask(value));
+        assert_eq!((rig.got(), rig.n_asked()), (vec![0, 1], 2), "there is room for two");
+        let kept = Arc::clone(&rig.kept);
+        drop(rig);
+        assert_eq!(kept.0.load(Ordering::Relaxed), KEPT_BYTES_MAX - 2 * (8 + Kept::EACH));
     }
 }

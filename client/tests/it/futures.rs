@@ -128,6 +128,29 @@ fn one_value_beside_the_items_is_shared() {
     });
 }
 
+static TABLES_READ: AtomicUsize = AtomicUsize::new(0);
+
+#[derive(Serialize)]
+struct Table(Vec<u32>);
+
+impl<'de> Deserialize<'de> for Table {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Table, D::Error> {
+        TABLES_READ.fetch_add(1, Ordering::Relaxed);
+        Vec::deserialize(deserializer).map(Table)
+    }
+}
+
+#[test]
+fn the_value_beside_the_items_is_read_once_for_all_calls() {
+    let session = embedded(1, 1);
+    let at = |i: usize, table: &Table| table.0[i];
+    let got = gather(session.map_with(at, Table((0..1000).collect()), 0..1000).unwrap()).unwrap();
+    assert!(got.into_iter().eq(0..1000));
+    // Once more where the calls pause for seconds, as on a machine that does something else.
+    let n_read = TABLES_READ.load(Ordering::Relaxed);
+    assert!((1..=10).contains(&n_read), "read {n_read} times for 1000 calls");
+}
+
 #[test]
 fn large_values_go_by_themselves() {
     on_each(|session| {
@@ -490,6 +513,17 @@ fn values_without_handles_are_released() {
         drop(made);
         assert_eq!(len.result().unwrap(), 16 << 20);
     }
+    // Of each batch one value stays: the others go by themselves, dropped or given up.
+    let mut kept = Vec::new();
+    for batch in 0..6 {
+        let mut made = session.map(large, ['y'; 4]).unwrap();
+        assert!(wait(&made, When::All, None).unwrap().not_done.is_empty());
+        made[1..].iter().filter(|_| batch % 2 == 0).for_each(Future::cancel);
+        made.truncate(if batch % 2 == 0 { 4 } else { 1 });
+        kept.push(made);
+    }
+    assert!(kept.iter().all(|made| made[0].result().unwrap().len() == 4 << 20));
+    drop(kept);
     // If all of it is kept, there is none: so much for what would have been seen.
     let kept: Vec<_> = (0..40).map(|_| session.map(large, ['x'; 4]).unwrap()).collect();
     let full = kept.iter().flatten().find_map(|future| future.result().err()).expect("it is full");

@@ -300,12 +300,12 @@ impl<'a> Emitter<'a> {
     }
 
     fn emit_calls(&mut self, node: &Node, calls: &Arc<Calls>) -> StageIdx {
-        let mut inputs = Vec::with_capacity(node.inputs.len());
-        for (i, &of) in node.inputs.iter().enumerate() {
-            let stage = self.stage_of[of.0 as usize].expect("values have a stage");
-            let listed = calls.reads(i, self.program.node(of).grid.n_chunks() as usize);
-            inputs.push(Input { stage, map: InputMap::Listed(Arc::new(listed)) });
-        }
+        let n_values = |of: &NodeIdx| self.program.node(*of).grid.n_chunks() as usize;
+        let listed = calls.reads(&node.inputs.iter().map(n_values).collect::<Vec<_>>());
+        let stage = |of: &NodeIdx| self.stage_of[of.0 as usize].expect("values have a stage");
+        let inputs = node.inputs.iter().zip(listed);
+        let input = |(of, listed)| Input { stage: stage(of), map: InputMap::Listed(Arc::new(listed)) };
+        let inputs = inputs.map(input).collect();
         self.push_on(node, (Origin::Computed, inputs), StageKind::Calls(calls.clone()))
     }
 

@@ -5,10 +5,10 @@
 use super::{halo_of, kernel, literal, plan};
 use std::sync::Arc;
 use tilework_expr::{
-    BinaryOp, Chunks, DType, Dist, EDGES_MAX, Expr, Fold, Lowered, NODES_MAX, Program, Scalar, SliceArg,
-    StageKind, UnaryOp,
+    BinaryOp, Calls, Chunks, DType, Dist, EDGES_MAX, Expr, Fold, Kernel, Lowered, NODES_MAX, Program, Scalar,
+    SliceArg, StageKind, UnaryOp,
 };
-use tilework_plan::{Plan, StageIdx};
+use tilework_plan::{ChunkIdx, Plan, StageIdx};
 
 /// Nodes of the largest program of each kind, about.
 const N: usize = 100_000;
@@ -101,6 +101,39 @@ fn the_end_of_a_long_chain_of_views_has_many_readers() {
     let (plan, _) = planned(vec![Expr::concatenate(0, &parts).unwrap()]);
     // The parts, and their chunks brought together.
     assert_eq!(n_computing(&plan), N / 4 + 2);
+}
+
+fn calls(args: Vec<(u32, u64)>, arg_ends: Vec<u64>, inputs: &[Expr]) -> Expr {
+    let kernel = Arc::new(Kernel { params: vec![], output: DType::U8, ..kernel(0) });
+    let ends: Arc<[u64]> = vec![0; arg_ends.len()].into();
+    let calls = Calls {
+        kernel,
+        line: None,
+        terms: None,
+        params: [].into(),
+        ends,
+        args: args.into(),
+        arg_ends: arg_ends.into(),
+    };
+    Expr::calls(calls, inputs).unwrap()
+}
+
+#[test]
+fn chains_of_calls() {
+    let first = calls(vec![], vec![0], &[]);
+    let (plan, _) = planned(vec![repeat(first, N, |e| calls(vec![(0, 0)], vec![1], &[e]))]);
+    assert_eq!(n_computing(&plan), N);
+    // One call that reads as many inputs, and as many calls of one that reads one value each.
+    let ones: Vec<Expr> = (0..N as u64).map(|_| calls(vec![], vec![0], &[])).collect();
+    let all = calls((0..N as u32).map(|i| (i, 0)).collect(), vec![N as u64], &ones);
+    let (plan, _) = planned(vec![all]);
+    let mut read = Vec::new();
+    plan.inputs_of(StageIdx(N as u32), ChunkIdx(0), &mut read);
+    assert_eq!(read.len(), N);
+    let many = calls(vec![], vec![0; N], &[]);
+    let of_each = (0..SOME as u64).map(|i| calls(vec![(0, i)], vec![1], std::slice::from_ref(&many)));
+    let (plan, _) = planned(of_each.collect());
+    assert_eq!(n_computing(&plan), SOME);
 }
 
 #[test]

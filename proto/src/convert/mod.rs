@@ -3,6 +3,7 @@
 //!
 //! Owns [`Wire`] and [`DecodeError`]. Must not know streams.
 
+mod inlined;
 mod kernel;
 mod names;
 mod program;

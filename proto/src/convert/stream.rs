@@ -1,6 +1,6 @@
 //! The messages of each stream. Fragments are put together before they come here.
 
-use super::{DecodeError, Wire, all_from_wire, all_to_wire, cut, required, text};
+use super::{DecodeError, Wire, all_from_wire, all_to_wire, cut, inlined, required, text};
 use crate::message::{FromClient, FromWorker, ToClient, ToWorker};
 use crate::wire::{self, client_message, client_update, scheduler_message, worker_message};
 use std::sync::Arc;
@@ -16,7 +16,9 @@ impl Wire for FromWorker {
         use worker_message::Kind;
         let kind = match self {
             FromWorker::Hello(hello) => Kind::Hello(hello.to_wire()),
-            FromWorker::Reports(reports) => Kind::Reports(wire::Reports { reports: all_to_wire(reports) }),
+            FromWorker::Reports { reports, inlined } => {
+                Kind::Reports(wire::Reports { reports: all_to_wire(reports), inlined: all_to_wire(inlined) })
+            }
             FromWorker::Leaving => Kind::Leaving(wire::Empty {}),
             FromWorker::LastWords(words) => Kind::LastWords(cut(words)),
         };
@@ -27,7 +29,10 @@ impl Wire for FromWorker {
         use worker_message::Kind;
         Ok(match message.kind.ok_or(DecodeError::Missing("message"))? {
             Kind::Hello(hello) => FromWorker::Hello(Hello::from_wire(hello)?),
-            Kind::Reports(reports) => FromWorker::Reports(all_from_wire(reports.reports)?),
+            Kind::Reports(all) => FromWorker::Reports {
+                reports: all_from_wire(all.reports)?,
+                inlined: inlined::all(all.inlined)?,
+            },
             Kind::Leaving(_) => FromWorker::Leaving,
             Kind::LastWords(words) => FromWorker::LastWords(text("last words", words)?),
             Kind::Fragment(_) => return Err(FRAGMENT),
@@ -102,6 +107,14 @@ impl Wire for FromClient {
                 Kind::Submit(wire::Submit { job: job.0, program: Some(program.to_wire()) })
             }
             FromClient::Release(job) => Kind::Release(job.0),
+            FromClient::LetGo { job, results } => {
+                let results = results.iter().map(|(output, r)| wire::Results {
+                    output: *output,
+                    start: r.start,
+                    end: r.end,
+                });
+                Kind::LetGo(wire::LetGo { job: job.0, results: results.collect() })
+            }
             FromClient::Hello(hello) => Kind::Hello(hello.to_wire()),
             FromClient::Named { ticket, request } => Kind::Named((*ticket, request.clone()).to_wire()),
             FromClient::PutFailed { lease, task, why } => {
@@ -119,6 +132,16 @@ impl Wire for FromClient {
                 program: Arc::new(required::<Program>(s.program, "program")?),
             },
             Kind::Release(job) => FromClient::Release(JobId(job)),
+            Kind::LetGo(let_go) => {
+                let results = let_go.results.into_iter().map(|r| match r.start <= r.end {
+                    true => Ok((r.output, r.start..r.end)),
+                    false => {
+                        let why = format!("{} to {}", r.start, r.end);
+                        Err(DecodeError::Invalid { what: "results", why })
+                    }
+                });
+                FromClient::LetGo { job: JobId(let_go.job), results: results.collect::<Result<_, _>>()? }
+            }
             Kind::Hello(hello) => FromClient::Hello(ClientHello::from_wire(hello)?),
             Kind::Named(named) => {
                 let (ticket, request) = Wire::from_wire(named)?;
@@ -141,9 +164,11 @@ impl Wire for ToClient {
         use client_update::Kind;
         let kind = match self {
             ToClient::Welcome(client) => Kind::Welcome(client.0),
-            ToClient::Update { job, update } => {
-                Kind::Update(wire::JobUpdate { job: job.0, update: Some(update.to_wire()) })
-            }
+            ToClient::Update { job, update, inlined } => Kind::Update(wire::JobUpdate {
+                job: job.0,
+                update: Some(update.to_wire()),
+                inlined: all_to_wire(inlined),
+            }),
             ToClient::Named { ticket, answer } => Kind::Named((*ticket, answer.clone()).to_wire()),
             ToClient::Closing(why) => Kind::Closing(cut(why)),
         };
@@ -154,9 +179,11 @@ impl Wire for ToClient {
         use client_update::Kind;
         Ok(match message.kind.ok_or(DecodeError::Missing("message"))? {
             Kind::Welcome(client) => ToClient::Welcome(ClientId(client)),
-            Kind::Update(u) => {
-                ToClient::Update { job: JobId(u.job), update: required::<Update>(u.update, "update")? }
-            }
+            Kind::Update(u) => ToClient::Update {
+                job: JobId(u.job),
+                update: required::<Update>(u.update, "update")?,
+                inlined: inlined::all(u.inlined)?,
+            },
             Kind::Named(named) => {
                 let (ticket, answer) = Wire::from_wire(named)?;
                 ToClient::Named { ticket, answer }

@@ -352,6 +352,25 @@ pub struct TaskRange {
     #[prost(uint64, tag = "4")]
     pub end: u64,
 }
+/// Small results that travel with the news of them.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Inlined {
+    /// Whose.
+    #[prost(message, optional, tag = "1")]
+    pub tasks: ::core::option::Option<TaskRange>,
+    /// The element types' codes, one a plane.
+    #[prost(uint32, repeated, tag = "2")]
+    pub planes: ::prost::alloc::vec::Vec<u32>,
+    /// Their shape; nothing where they are values, which have as many bytes as they take.
+    #[prost(uint64, repeated, tag = "3")]
+    pub shape: ::prost::alloc::vec::Vec<u64>,
+    /// Where each one's bytes end.
+    #[prost(uint32, repeated, tag = "4")]
+    pub ends: ::prost::alloc::vec::Vec<u32>,
+    /// One after another: the planes one after another, each in row-major order, little-endian.
+    #[prost(bytes = "bytes", tag = "5")]
+    pub data: ::prost::bytes::Bytes,
+}
 /// One task, and the chunk that it makes.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct TaskKey {
@@ -749,7 +768,7 @@ pub struct Fragment {
 /// From a client.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ClientMessage {
-    #[prost(oneof = "client_message::Kind", tags = "1, 2, 3, 4, 6, 15")]
+    #[prost(oneof = "client_message::Kind", tags = "1, 2, 3, 4, 5, 6, 15")]
     pub kind: ::core::option::Option<client_message::Kind>,
 }
 /// Nested message and enum types in `ClientMessage`.
@@ -767,11 +786,32 @@ pub mod client_message {
         /// A chunk that it could not put.
         #[prost(message, tag = "4")]
         PutFailed(super::PutFailed),
+        /// Results that are needed no more, of a job that is.
+        #[prost(message, tag = "5")]
+        LetGo(super::LetGo),
         #[prost(message, tag = "6")]
         Named(super::NameRequest),
         #[prost(message, tag = "15")]
         Fragment(super::Fragment),
     }
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct LetGo {
+    #[prost(uint64, tag = "1")]
+    pub job: u64,
+    #[prost(message, repeated, tag = "2")]
+    pub results: ::prost::alloc::vec::Vec<Results>,
+}
+/// Neighbouring results of an output.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Results {
+    #[prost(uint32, tag = "1")]
+    pub output: u32,
+    #[prost(uint64, tag = "2")]
+    pub start: u64,
+    /// One past the last.
+    #[prost(uint64, tag = "3")]
+    pub end: u64,
 }
 /// For people.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -951,6 +991,9 @@ pub struct JobUpdate {
     pub job: u64,
     #[prost(message, optional, tag = "2")]
     pub update: ::core::option::Option<Update>,
+    /// Small results among those that the update names.
+    #[prost(message, repeated, tag = "3")]
+    pub inlined: ::prost::alloc::vec::Vec<Inlined>,
 }
 /// From a worker.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -980,6 +1023,9 @@ pub mod worker_message {
 pub struct Reports {
     #[prost(message, repeated, tag = "1")]
     pub reports: ::prost::alloc::vec::Vec<Report>,
+    /// Small results of tasks that are said to be done.
+    #[prost(message, repeated, tag = "2")]
+    pub inlined: ::prost::alloc::vec::Vec<Inlined>,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Hello {

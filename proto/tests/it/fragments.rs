@@ -19,7 +19,7 @@ fn done(n: u64) -> ToClient {
         addresses: vec![],
         figures: Figures::default(),
     };
-    ToClient::Update { job: JobId(1 << 40), update }
+    ToClient::Update { job: JobId(1 << 40), update, inlined: vec![] }
 }
 
 /// A program with an axis cut by hand into `n` chunks.

@@ -2,6 +2,7 @@
 
 use crate::programs::programs;
 use proptest::prelude::*;
+use tilework_expr::DType;
 use tilework_plan::{
     ChunkIdx, ClientHello, ClientId, ClientSummary, ClusterState, Figures, Hello, Holding, Instruction,
     JobError, JobId, JobNumber, JobState, LeaseId, Report, StageCounts, StageIdx, TaskError, TaskKey,
@@ -9,7 +10,8 @@ use tilework_plan::{
 };
 use tilework_proto::fragment::through_wire;
 use tilework_proto::{
-    FromClient, FromWorker, NameAnswer, NameError, NameRequest, Named, ToClient, ToWorker, decode, encode,
+    FromClient, FromWorker, Inlined, NameAnswer, NameError, NameRequest, Named, ToClient, ToWorker, decode,
+    encode,
 };
 
 fn keys() -> impl Strategy<Value = TaskKey> {
@@ -269,6 +271,23 @@ fn all<T: std::fmt::Debug>(one: impl Strategy<Value = T>) -> impl Strategy<Value
     proptest::collection::vec(one, 0..4)
 }
 
+/// Results beside a message: values, and chunks of a shape.
+fn inlined() -> impl Strategy<Value = Vec<Inlined>> {
+    let value = proptest::collection::vec(any::<u8>(), 0..9);
+    let values = proptest::collection::vec(value, 0..5);
+    let one = (ranges(), values, proptest::collection::vec(0..9usize, 0..3));
+    all(one.prop_map(|(TaskRange { job, stage, chunks }, values, shape)| {
+        let start = chunks.start.min(u64::MAX - 9);
+        let tasks = TaskRange { job, stage, chunks: start..start + values.len() as u64 };
+        let (mut ends, mut bytes) = (Vec::new(), Vec::new());
+        for value in values {
+            bytes.extend(value);
+            ends.push(bytes.len() as u32);
+        }
+        Inlined { tasks, dtypes: vec![DType::U8, DType::F64], shape, ends, bytes }
+    }))
+}
+
 proptest! {
     #[test]
     fn to_workers(
@@ -289,9 +308,9 @@ proptest! {
     }
 
     #[test]
-    fn from_workers(all in all(reports()), hello in hellos(), words in ".*") {
+    fn from_workers(all in all(reports()), with in inlined(), hello in hellos(), words in ".*") {
         for message in [
-            FromWorker::Reports(all),
+            FromWorker::Reports { reports: all, inlined: with },
             FromWorker::Hello(hello),
             FromWorker::Leaving,
             FromWorker::LastWords(words),
@@ -303,6 +322,7 @@ proptest! {
     #[test]
     fn to_clients(
         (update, program) in (updates(), programs()),
+        inlined in inlined(),
         (job, c) in any::<(u64, u64)>(),
         (why, name) in (".*", "[a-zü]{1,9}"),
     ) {
@@ -322,7 +342,7 @@ proptest! {
             prop_assert_eq!(through_wire(&message).unwrap(), message);
         }
         for message in [
-            ToClient::Update { job: JobId(job), update },
+            ToClient::Update { job: JobId(job), update, inlined },
             ToClient::Welcome(ClientId(c)),
             ToClient::Closing(why),
         ] {
@@ -335,6 +355,7 @@ proptest! {
         program in programs(),
         job in any::<u64>(),
         hello in client_hellos(),
+        results in all((any::<u32>(), ranges().prop_map(|r| r.chunks))),
         (task, why) in (keys(), ".*"),
         ticket in any::<u64>(),
     ) {
@@ -347,6 +368,7 @@ proptest! {
             FromClient::Hello(hello),
             FromClient::Submit { job: JobId(job), program },
             FromClient::Release(JobId(job)),
+            FromClient::LetGo { job: JobId(job), results },
             FromClient::PutFailed { lease: LeaseId(job), task, why },
         ] {
             prop_assert_eq!(through_wire(&message).unwrap(), message);

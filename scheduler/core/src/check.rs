@@ -128,8 +128,7 @@ impl Scheduler {
         let open = |&&(s, c): &&(StageIdx, ChunkIdx)| !job.state(s, c).is_done() && job.needed(s, c);
         let want = readers.iter().filter(open).count() as u32;
         assert_eq!(pending, want, "{key:?}: pending readers");
-        let output = job.stage(key.stage).is_output && job.wanted();
-        let kept = pending > 0 || output || self.publishing.contains_key(&key);
+        let kept = pending > 0 || self.is_kept(key) || self.publishing.contains_key(&key);
         assert!(kept, "{key:?} is kept for nobody");
         if job.is_alias(key.stage) {
             assert_eq!(holder, NOBODY);

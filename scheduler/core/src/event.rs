@@ -1,6 +1,7 @@
 //! Everything that can wake the scheduler, and everything that it can ask for.
 
 use crate::prepared::Prepared;
+use std::ops::Range;
 use tilework_plan::{
     ClientHello, ClientId, Figures, Hello, Instruction, JobError, JobId, JobNumber, LeaseId, Report, TaskKey,
     Update, WorkerId,
@@ -61,6 +62,13 @@ pub enum Event {
     JobReleased {
         /// The job.
         job: JobId,
+    },
+    /// The client asks for some results of a job no more, each of which its tasks make alone; it keeps the job.
+    ResultsLetGo {
+        /// The job.
+        job: JobId,
+        /// Which of its outputs, and which chunks.
+        results: Vec<(u32, Range<u64>)>,
     },
     /// Somebody who may, and is not its client, ends a job. Those that read it end with it.
     JobCancelled {

@@ -4,6 +4,7 @@
 //! Knows one job. Must not know workers' records, other jobs' tasks, or who is told what.
 
 use crate::blocks::{Roots, Run};
+use crate::letting_go::LetGo;
 use crate::prepared::{Largest, Made, Prepared, is_for_callers};
 use crate::single::Singles;
 use crate::table::{NOBODY, Table, TaskState, Torn};
@@ -105,6 +106,8 @@ pub(crate) struct Job {
     pub figures: Figures,
     /// What is known of its tasks one by one, where they fail alone.
     pub singles: Singles,
+    /// Results that its client wants no more.
+    pub let_go: LetGo,
     /// When it was submitted.
     pub submitted_us: u64,
     /// When it first ended for its client.
@@ -425,6 +428,7 @@ pub(crate) fn submit(
         bytes_held: 0,
         figures: Figures::default(),
         singles: Singles::default(),
+        let_go: LetGo::default(),
         submitted_us: now_us,
         ended_us: None,
         pace: Pace::new(now_us),

@@ -146,6 +146,9 @@ impl Scheduler {
             let job = &self.jobs[&id];
             let reads = job.wanted() && (!job.finished || job.has_alias_outputs);
             self.set_reads(id, reads);
+            if !self.limits.plays(Bug::LetGoForgotten) {
+                self.let_go_of_kept(id);
+            }
             let job = &self.jobs[&id];
             if !job.wanted() {
                 let done_for = job.n_referrers == 0;

@@ -106,6 +106,12 @@ impl Limits {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[cfg_attr(not(any(test, feature = "planted-bugs")), allow(dead_code, reason = "played in tests only"))]
 pub enum Bug {
+    /// A result that came beside a late report goes on to the client.
+    LateResultPassedOn,
+    /// A result that its client has let go of stays.
+    LetGoKept,
+    /// A result that its client has let go of, and that another job read then, stays when that has ended.
+    LetGoForgotten,
     /// What was charged for a result by a guess is not put right when its bytes are known.
     MeasureForgotten,
     /// A task that fails because something that it reads has failed keeps what else it reads.

@@ -131,9 +131,8 @@ impl Scheduler {
 
     pub(crate) fn release_unless_kept(&mut self, key: TaskKey) {
         self.publishing.remove(&key);
-        let job = &self.jobs[&key.job];
-        if job.stage(key.stage).is_output && job.wanted() {
-            return;
+        if self.is_kept(key) {
+            return self.note_kept(key);
         }
         if let TaskState::Held { holder, .. } = self.task(key) {
             self.set(key, TaskState::Released);

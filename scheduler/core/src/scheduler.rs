@@ -198,6 +198,7 @@ impl Scheduler {
             Event::WorkerLeaving { worker } => self.leave(worker),
             Event::JobSubmitted { job, client, prepared } => self.submit(job, client, prepared),
             Event::JobReleased { job } => self.release_job(job),
+            Event::ResultsLetGo { job, results } => self.let_go_of(job, &results),
             Event::JobCancelled { job, by } => self.cancel(job, by),
             Event::JobPublished { job } => self.publish_job(job),
             Event::JobUnpublished { job } => self.unpublish_job(job),

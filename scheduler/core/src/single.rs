@@ -10,7 +10,7 @@ use crate::table::TaskState;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::sync::Arc;
-use tilework_plan::{ChunkIdx, Holding, JobError, JobId, StageIdx, TaskKey, Update, WorkerId};
+use tilework_plan::{ChunkIdx, Holding, JobError, JobId, StageIdx, TaskKey, TaskRange, Update, WorkerId};
 
 /// What is known of a job's tasks one by one.
 #[derive(Default)]
@@ -146,8 +146,11 @@ impl Scheduler {
             // What was lost since is made again, and told then.
             let job = &self.jobs[&id];
             let is_there = |h: &Holding| {
-                let held = |c| matches!(job.state(h.chunks.stage, ChunkIdx(c)), TaskState::Held { holder, .. } if holder == h.worker);
-                h.chunks.chunks.clone().all(held)
+                let TaskRange { stage, chunks, .. } = h.chunks.clone();
+                let held =
+                    |c| matches!(job.state(stage, c), TaskState::Held { holder, .. } if holder == h.worker);
+                // What the client has let go of has come to exist all the same, and may be gone.
+                chunks.map(ChunkIdx).all(|c| held(c) || job.let_go.has(stage, c))
             };
             let of = |o: &StageIdx| -> Vec<Holding> {
                 made.get(o).into_iter().flatten().filter(|h| is_there(h)).cloned().collect()

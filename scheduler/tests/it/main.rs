@@ -89,7 +89,7 @@ async fn a_job_of_nothing_is_done_and_a_bad_one_says_why() {
         let node = |op, inputs| Node { op, inputs, grid: Grid::whole(&[1]), dtype: DType::F64 };
         let mut finished = false;
         while !finished {
-            let Some(ToClient::Update { job, update }) = client.updates.recv().await else {
+            let Some(ToClient::Update { job, update, .. }) = client.updates.recv().await else {
                 panic!("no update")
             };
             assert_eq!(job, good);
@@ -100,7 +100,7 @@ async fn a_job_of_nothing_is_done_and_a_bad_one_says_why() {
         let bad = Arc::new(Program { nodes: vec![held], outputs: vec![NodeIdx(0)] });
         let bad = client.link.submit(bad).await.unwrap();
         assert_ne!(bad, good);
-        let Some(ToClient::Update { job, update: Update::Failed(JobError::Program(_)) }) =
+        let Some(ToClient::Update { job, update: Update::Failed(JobError::Program(_)), .. }) =
             client.updates.recv().await
         else {
             panic!("expected a refusal");
@@ -324,7 +324,8 @@ async fn clients_are_seen_and_jobs_are_cancelled_by_their_numbers() {
     assert!(monitor.cancel(JobNumber(1), "anna\n on login1").await.unwrap());
     let by = "anna on login1".to_owned();
     let failed = Update::Failed(JobError::Cancelled { by });
-    assert_eq!(session.updates.recv().await, Some(ToClient::Update { job, update: failed }));
+    let inlined = Vec::new();
+    assert_eq!(session.updates.recv().await, Some(ToClient::Update { job, update: failed, inlined }));
     assert!(monitor.state().await.unwrap().jobs.is_empty());
     monitor.stop("anna").await.unwrap();
     let Some(ToClient::Closing(why)) = session.updates.recv().await else { panic!("no reason") };

@@ -2,7 +2,7 @@
 //!
 //! Owns which values a call gets, and in what order. Must not know what values mean.
 
-use crate::chunk::Chunk;
+use crate::chunk::{Chunk, Plane};
 use crate::gather::Task;
 use crate::native::{ValuesCall, call_values};
 use crate::task::{Feed, KernelError};
@@ -15,23 +15,23 @@ pub(crate) fn call(task: &Task<'_>, calls: &Calls, chunk: ChunkIdx) -> Result<Ch
     let args = calls.args_of(at);
     let mut values = Vec::with_capacity(args.len());
     for &(slot, value) in args {
-        values.push(bytes_of(task, (slot as usize, ChunkIdx(value)))?);
+        values.push(value_of(task, (slot as usize, ChunkIdx(value)))?);
     }
     let plane = call_values(&calls.kernel, &ValuesCall { params: calls.params_of(at), values: &values })?;
     Ok(Chunk { planes: vec![plane] })
 }
 
-/// The bytes of a value that the task was fed with.
-fn bytes_of<'a>(task: &Task<'a>, (slot, value): (usize, ChunkIdx)) -> Result<&'a [u8], KernelError> {
+/// A value that the task was fed with.
+fn value_of<'a>(task: &Task<'a>, (slot, value): (usize, ChunkIdx)) -> Result<&'a Plane, KernelError> {
     // They come as the plan lists them: rising.
     let found = task.feeds.binary_search_by_key(&(slot, value), |feed: &Feed| (feed.slot, feed.chunk_idx));
     let Ok(at) = found else {
         return Err(KernelError::MissingInput { stage: task.name(), slot, got: 0, expected: 1 });
     };
     match task.feeds[at].chunk.planes.as_slice() {
+        [plane] if plane.shape().len() == 1 && plane.is_contiguous() => Ok(plane),
         [plane] if plane.shape().len() == 1 => {
-            let bytes = plane.contiguous_bytes();
-            bytes.ok_or_else(|| task.bad(slot, "the bytes of a value do not lie side by side".into()))
+            Err(task.bad(slot, "the bytes of a value do not lie side by side".into()))
         }
         planes => Err(task.bad(slot, format!("got {} planes, expected the bytes of a value", planes.len()))),
     }

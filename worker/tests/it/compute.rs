@@ -34,6 +34,27 @@ async fn a_sum_over_many_chunks() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_small_result_comes_with_the_news_of_it() {
+    for mode in MODES {
+        let mut cluster = Cluster::start(mode, 2).await;
+        assert_eq!(f64s(&cluster.compute(&sum_of_threes()).await.unwrap()[0]), [3e6]);
+        let [came] = &cluster.inlined[..] else { panic!("{:?}: {:?}", mode, cluster.inlined) };
+        assert_eq!((&came.dtypes[..], &came.shape[..]), (&[DType::F64][..], &[][..]));
+        assert_eq!(f64s(came.of(0).unwrap()), [3e6], "{mode:?}");
+        // Of two chunks, the one that is done last comes so; of more bytes, or many chunks, none do.
+        for (len, chunk, least, most) in [(2, 1, 1, 2), (200, 200, 0, 0), (17, 1, 0, 0)] {
+            let grid = Grid::regular(&[len], &[chunk]);
+            let mut b = Build::default();
+            let three = b.node(Op::Full(Scalar::new(3.0f64)), &[], &grid, DType::F64);
+            let program = b.output(three);
+            assert_eq!(f64s(&cluster.compute(&program).await.unwrap()[0]), vec![3.0; len]);
+            let came = cluster.inlined.len();
+            assert!((least..=most).contains(&came), "{mode:?}: {came} of {len} by {chunk}");
+        }
+    }
+}
+
 fn element(i: usize, j: usize) -> f64 {
     ((i * 31 + j * 17) % 13) as f64 - 6.0
 }

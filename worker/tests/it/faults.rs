@@ -222,7 +222,7 @@ async fn a_worker_that_leaves_hands_its_chunks_on() {
     loop {
         // The first job's outputs may be announced again, with their new holders.
         let next = tokio::time::timeout(LONG, cluster.session.updates.recv()).await.unwrap().unwrap();
-        let tilework_proto::ToClient::Update { job, update } = next else { panic!("{next:?}") };
+        let tilework_proto::ToClient::Update { job, update, .. } = next else { panic!("{next:?}") };
         if job == second {
             match update {
                 Update::Done { outputs, addresses, .. } => {

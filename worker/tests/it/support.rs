@@ -10,7 +10,7 @@ use tilework_cluster::security::Identity;
 use tilework_expr::{DType, Node, NodeIdx, Op, Program};
 use tilework_kernels::Chunk;
 use tilework_plan::{Grid, Holding, JobError, JobId, TaskKey, Update, WorkerId};
-use tilework_proto::ToClient;
+use tilework_proto::{Inlined, ToClient};
 use tilework_scheduler::{ClientSession, Limits, SchedulerHandle, Transport, grpc, remote};
 use tilework_worker::{
     ChunkClient, ChunkService, Config, GrpcLink, LocalPeers, Spill, WorkerHandle, serve_chunks,
@@ -44,6 +44,8 @@ pub struct Cluster {
     pub literals: HashMap<u64, Fill>,
     memory_bytes: u64,
     spill: Spill,
+    /// What came beside the last update.
+    pub inlined: Vec<Inlined>,
 }
 
 /// Starts serving the scheduler over TLS.
@@ -87,6 +89,7 @@ impl Cluster {
             literals: HashMap::new(),
             memory_bytes,
             spill: spill.clone(),
+            inlined: Vec::new(),
         };
         for i in 0..n_workers {
             let worker = cluster.worker(&format!("w{i}"));
@@ -159,8 +162,9 @@ impl Cluster {
     pub async fn next_update(&mut self, program: &Program, job: JobId) -> Update {
         let next = tokio::time::timeout(LONG, self.session.updates.recv()).await;
         let update = match next.expect("an update comes in time") {
-            Some(ToClient::Update { job: of, update }) => {
+            Some(ToClient::Update { job: of, update, inlined }) => {
                 assert_eq!(of, job);
+                self.inlined = inlined;
                 update
             }
             other => panic!("expected an update, got {other:?}"),

@@ -48,8 +48,8 @@ pub struct BlockCall<'a> {
 pub struct ValuesCall<'a> {
     /// The bytes of this one call.
     pub params: &'a [u8],
-    /// The bytes of each value that it reads, in order.
-    pub values: &'a [&'a [u8]],
+    /// The values that it reads, in order: bytes on one axis, side by side.
+    pub values: &'a [&'a Plane],
 }
 
 /// A function of elements, found and ready to be called.

@@ -10,9 +10,11 @@
 mod call;
 mod descriptor;
 mod image;
+mod once;
 mod panics;
 
 pub(crate) use call::Elements;
 pub use call::{BlockCall, Lane, Lanes, ValuesCall, call_block, call_values};
 pub use descriptor::{Descriptor, Entry, Gives, Refusal, Takes, kernel_of, resolve};
 pub use image::build_id;
+pub use once::{forget_unused, once};

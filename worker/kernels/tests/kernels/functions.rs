@@ -288,7 +288,8 @@ fn bytes(values: &[u8]) -> Plane {
 
 /// The parameters and, after each, what is read there; the number of bytes says what goes wrong.
 fn joined(call: &ValuesCall<'_>) -> Result<Plane, String> {
-    let all = [&[call.params][..], call.values].concat().concat();
+    let values = call.values.iter().map(|value| value.contiguous_bytes().unwrap());
+    let all: Vec<u8> = std::iter::once(call.params).chain(values).flatten().copied().collect();
     match all.len() {
         13 => panic!("thirteen bytes"),
         14 => Err("fourteen".into()),
@@ -300,7 +301,11 @@ fn joined(call: &ValuesCall<'_>) -> Result<Plane, String> {
 #[test]
 fn functions_of_values_get_the_bytes_of_their_call() {
     let kernel = Arc::new(kernel!("joined", [] -> U8, Entry::Values(joined), vec![]));
-    let call = |params: &[u8], values: &[&[u8]]| call_values(&kernel, &ValuesCall { params, values });
+    let call = |params: &[u8], values: &[&[u8]]| {
+        let planes: Vec<Plane> = values.iter().map(|value| bytes(value)).collect();
+        let values: Vec<&Plane> = planes.iter().collect();
+        call_values(&kernel, &ValuesCall { params, values: &values })
+    };
     let text = |n: usize| call(&vec![0; n], &[]).unwrap_err().to_string();
     assert_eq!(call(&[1, 2], &[&[3], &[], &[4, 5]]).unwrap().contiguous_bytes(), Some(&[1, 2, 3, 4, 5][..]));
     assert_eq!(call(&[], &[]).unwrap().shape(), [0]);
