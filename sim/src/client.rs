@@ -204,6 +204,8 @@ impl World {
                 job.made_values.insert(key);
             }
         }
+        // What was lost and made again was said to be there now.
+        self.jobs[id.0 as usize].located_us = self.now_us;
     }
 
     /// What depends on a task that always fails does not exist.
@@ -420,7 +422,8 @@ impl World {
         self.check_holdings();
         let unread = self.is_unread(id);
         if n_done.is_some() && unread {
-            if self.rng.one_in(8) && self.scheduler.can_be_published(id) {
+            let whole = self.jobs[id.0 as usize].let_go.is_empty();
+            if whole && self.rng.one_in(8) && self.scheduler.can_be_published(id) {
                 return self.publish(id);
             }
             let at = self.now_us + 10_000;

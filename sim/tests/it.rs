@@ -52,7 +52,7 @@ fn planted_bugs_are_found() {
     let worker = [W::CacheFreedInUse, W::CreditLeaked, W::MemoryIgnored, W::OverrunIgnored, W::StuckIgnored];
     std::panic::set_hook(Box::new(|_| {}));
     let found =
-        |bug| (0..160).any(|seed| catch_unwind(AssertUnwindSafe(|| run(seed, Some(bug), false))).is_err());
+        |bug| (0..500).any(|seed| catch_unwind(AssertUnwindSafe(|| run(seed, Some(bug), false))).is_err());
     let all = scheduler.map(Planted::Scheduler).into_iter().chain(worker.map(Planted::Worker));
     let all = all.chain([Planted::Client(C::FailureAwaitsNews)]);
     let missed: Vec<Planted> = all.filter(|b| !found(*b)).collect();

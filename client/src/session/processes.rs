@@ -201,20 +201,27 @@ fn in_words(status: ExitStatus) -> String {
 
 /// Starts `n` workers with the tags that the environment says.
 pub(super) fn start(n: usize) -> Result<Session> {
-    start_with(vec![size::tags()?; n.min(WORKERS_MAX + 1)])
+    check(n)?;
+    start_with(vec![size::tags()?; n])
+}
+
+/// Whether there can be so many workers.
+fn check(n: usize) -> Result<()> {
+    if (1..=WORKERS_MAX).contains(&n) {
+        return Ok(());
+    }
+    let error = tilework_expr::ExprError::Parameter {
+        what: "number of worker processes",
+        got: n.to_string(),
+        expected: "1 to 256",
+    };
+    Err(error.into())
 }
 
 /// Starts a worker for each set of tags.
 pub(super) fn start_with(tags: Vec<Tags>) -> Result<Session> {
     let n = tags.len();
-    if !(1..=WORKERS_MAX).contains(&n) {
-        let error = tilework_expr::ExprError::Parameter {
-            what: "number of worker processes",
-            got: n.to_string(),
-            expected: "1 to 256",
-        };
-        return Err(error.into());
-    }
+    check(n)?;
     role::is_ours()?;
     let task_limit = limit("TASK_LIMIT", process::TASK_LIMIT)?;
     let stop_limit = limit("STOP_LIMIT", process::STOP_LIMIT)?;
