@@ -33,6 +33,16 @@ pub enum Error {
         /// The wanted number.
         expected: usize,
     },
+    /// Something of another kind than the program asks for: a value where an array is wanted, or the reverse.
+    #[error("{what} is {got}, expected {expected}")]
+    Kind {
+        /// What was asked for.
+        what: String,
+        /// What it is.
+        got: &'static str,
+        /// What was wanted.
+        expected: &'static str,
+    },
     /// A shape or strides that ndarray refuses.
     #[error(transparent)]
     Shape(#[from] ndarray::ShapeError),

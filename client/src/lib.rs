@@ -59,7 +59,7 @@ pub use futures::{
     Argument, Arguments, AsCompleted, Awaited, Future, FutureError, TaskFn, Tasks, Waited, When,
     as_completed, gather, map, map_with, scatter, scatter_all, submit, tasks, try_map, try_submit, wait,
 };
-pub use names::{NameError, Named, Publish, Published};
+pub use names::{NameError, Named, NamedKind, Publish, Published};
 /// The ndarray whose types this crate takes and returns.
 pub use ndarray;
 #[doc(no_inline)]

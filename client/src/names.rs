@@ -8,18 +8,18 @@ use crate::session::Session;
 use ndarray::Dimension;
 use std::fmt;
 use std::time::Duration;
-use tilework_expr::{DType, Element, Expr};
+use tilework_expr::{DType, Element, Expr, Op};
 use tilework_plan::quantities::bytes;
 pub use tilework_proto::NameError;
 
-/// What can be published: arrays of elements that expressions can have. See [`Session::publish`].
+/// What can be published: arrays of elements that expressions can have, and futures. See [`Session::publish`].
 pub trait Publish {
     /// Keeps it on a session's workers, in a job of its own.
     #[doc(hidden)]
     fn kept(&self, session: &Session) -> Result<Expr>;
 }
 
-/// What can be had by a name: arrays, of the type that they were published as. See [`Session::get`].
+/// What can be had by a name: arrays and futures, of the type that they were published as. See [`Session::get`].
 pub trait Published: Sized {
     /// What reads what `name` names.
     #[doc(hidden)]
@@ -35,6 +35,9 @@ impl<A: Element, D: Dimension> Publish for Array<A, D> {
 impl<A: Element, D: Dimension> Published for Array<A, D> {
     fn of(session: &Session, name: &str, kept: &Expr) -> Result<Self> {
         let (what, got) = (name.to_owned(), kept.ndim());
+        if matches!(kept.op(), Op::Values(_)) {
+            return Err(Error::Kind { what, got: "a value", expected: "an array" });
+        }
         if kept.dtype() != A::DTYPE {
             return Err(Error::DType { what, got: kept.dtype(), expected: A::DTYPE });
         }
@@ -50,29 +53,51 @@ impl<A: Element, D: Dimension> Published for Array<A, D> {
 pub struct Named {
     /// Its name.
     pub name: String,
-    /// Its shape.
-    pub shape: Vec<usize>,
-    /// Its dtype.
-    pub dtype: DType,
+    /// What it is.
+    pub kind: NamedKind,
     /// Who published it: program, process, user and host.
     pub by: String,
     /// For how long it has been kept.
     pub age: Duration,
 }
 
-impl Named {
-    /// Bytes that its elements take.
-    #[must_use]
-    pub fn bytes(&self) -> u64 {
-        self.shape.iter().product::<usize>() as u64 * self.dtype.size() as u64
+/// What is kept under a name. Printed in words.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum NamedKind {
+    /// An array.
+    Array {
+        /// Its shape.
+        shape: Vec<usize>,
+        /// Its dtype.
+        dtype: DType,
+    },
+    /// The value of a task.
+    Value,
+}
+
+impl NamedKind {
+    /// Of what an expression reads.
+    pub(crate) fn of(kept: &Expr) -> NamedKind {
+        match kept.op() {
+            Op::Values(_) => NamedKind::Value,
+            _ => NamedKind::Array { shape: kept.shape(), dtype: kept.dtype() },
+        }
+    }
+}
+
+impl fmt::Display for NamedKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let NamedKind::Array { shape, dtype } = self else { return f.write_str("a value") };
+        let size = shape.iter().product::<usize>() as u64 * dtype.size() as u64;
+        let shape: Vec<String> = shape.iter().map(ToString::to_string).collect();
+        let shape = if shape.is_empty() { "a scalar of".to_owned() } else { shape.join(" x ") };
+        write!(f, "{shape} {dtype} ({})", bytes(size))
     }
 }
 
 impl fmt::Display for Named {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Named { name, shape, dtype, by, .. } = self;
-        let shape: Vec<String> = shape.iter().map(ToString::to_string).collect();
-        let shape = if shape.is_empty() { "a scalar of".to_owned() } else { shape.join(" x ") };
-        write!(f, "{name}: {shape} {dtype} ({}), by {by}", bytes(self.bytes()))
+        let Named { name, kind, by, .. } = self;
+        write!(f, "{name}: {kind}, by {by}")
     }
 }

@@ -215,6 +215,8 @@ impl World {
                 Fault::Replaced,
                 Fault::LoadFailed,
                 Fault::Damaged,
+                // Clients here let go of what jobs are yet to read, too: it is made again, out of what they put.
+                Fault::LetGo,
             ];
             assert!(self.n_losses > 0 || lossy.into_iter().any(|f| self.counts.of(f) > 0));
         } else if message.contains("client released it before") {

@@ -11,6 +11,7 @@ mod clock;
 mod error;
 mod future;
 mod gather;
+mod named;
 mod queue;
 mod submit;
 mod task;

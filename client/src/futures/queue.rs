@@ -202,6 +202,12 @@ impl Desk {
         })
     }
 
+    /// The clock of what is sent in another way, which goes by then.
+    pub(super) fn clock(&self, session: &Session) -> Result<&Arc<Clock>> {
+        self.start_clock(session)?;
+        Ok(&self.clock)
+    }
+
     /// Puts a call into the queue.
     pub(super) fn submit(&self, session: &Session, how: How, call: Written) -> Result<Arc<Shared>> {
         self.start_clock(session)?;

@@ -6,13 +6,13 @@ use super::Session;
 use super::jobs::Jobs;
 use super::wait::wait_for;
 use crate::error::{Error, Result};
-use crate::names::{Named, Publish, Published};
+use crate::names::{Named, NamedKind, Publish, Published};
 use std::collections::BTreeMap;
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-use tilework_expr::{Expr, Op, Program};
-use tilework_plan::JobId;
+use tilework_expr::{Attachment, DType, Expr, Op, Program, Values};
+use tilework_plan::{Grid, JobId};
 use tilework_proto::{NameAnswer, NameError, NameRequest};
 use tilework_worker::runs_tasks;
 
@@ -66,9 +66,9 @@ impl Jobs {
 }
 
 impl Session {
-    /// Keeps an array on the cluster under a name, as long as its scheduler lives or until it is unpublished, whatever
-    /// becomes of this program: others get it by the name ([`Session::get`]). The array is computed if need be, and its
-    /// chunks stay on the workers. What is lost there is made again; not what came out of a program's own memory, when
+    /// Keeps an array, or the value of a task, on the cluster under a name, as long as its scheduler lives or until it is unpublished, whatever
+    /// becomes of this program: others get it by the name ([`Session::get`]). It is computed if need be, and stays on the
+    /// workers. What is lost there is made again; not what came out of a program's own memory, when
     /// that program is gone: then the name is lost, and the error of who asks for it says why.
     ///
     /// ```
@@ -101,12 +101,12 @@ impl Session {
         Ok(())
     }
 
-    /// What is kept under a name: an array that is on the workers already. It stays there as long as the array that is
-    /// returned, also when it is unpublished meanwhile.
+    /// What is kept under a name: an array that is on the workers already, or the future of a value that is. It stays there
+    /// as long as what is returned, also when it is unpublished meanwhile.
     ///
     /// # Errors
-    /// [`NameError`] where nothing has the name, or what had it is lost; [`Error::DType`] and [`Error::Dimensions`] for an
-    /// array of another type.
+    /// [`NameError`] where nothing has the name, or what had it is lost; [`Error::Kind`], [`Error::DType`] and
+    /// [`Error::Dimensions`] for something of another type. Whether a value is of the type is found when it is read.
     pub fn get<T: Published>(&self, name: &str) -> Result<T> {
         let NameAnswer::Found(program) = self.0.jobs.ask(&NameRequest::Get(name.to_owned()))? else {
             return Err(unexpected());
@@ -121,9 +121,8 @@ impl Session {
     pub fn list(&self) -> Result<Vec<Named>> {
         let NameAnswer::All(all) = self.0.jobs.ask(&NameRequest::List)? else { return Err(unexpected()) };
         let named = all.into_iter().map(|n| {
-            let what = read_by(&n.program)?;
-            let (shape, dtype) = (what.shape(), what.dtype());
-            Ok(Named { name: n.name, shape, dtype, by: n.by, age: Duration::from_micros(n.age_us) })
+            let kind = NamedKind::of(&read_by(&n.program)?);
+            Ok(Named { name: n.name, kind, by: n.by, age: Duration::from_micros(n.age_us) })
         });
         named.collect()
     }
@@ -139,17 +138,29 @@ impl Session {
 
 /// The job that keeps a result, and what reads it, for others.
 fn reader(kept: &Expr) -> Result<(JobId, Program)> {
-    let Op::Held { job, output } = *kept.op() else { return Err(unexpected()) };
-    let reads = Expr::held(job, output, kept.grid().clone(), kept.dtype(), Arc::new(()))?;
-    Ok((JobId(job), Program::new(&[reads])))
+    let (Op::Held { job, .. } | Op::Values(Values::Job { job, .. })) = *kept.op() else {
+        return Err(unexpected());
+    };
+    Ok((JobId(job), Program::new(&[unguarded(kept.op(), kept.grid(), kept.dtype())?])))
 }
 
 /// What others are to read, as [`reader`] told them.
 fn read_by(program: &Program) -> Result<Expr> {
     let node = program.outputs.first().and_then(|at| program.nodes.get(at.0 as usize));
     let node = node.ok_or_else(unexpected)?;
-    let Op::Held { job, output } = node.op else { return Err(unexpected()) };
-    Ok(Expr::held(job, output, node.grid.clone(), node.dtype, Arc::new(()))?)
+    unguarded(&node.op, &node.grid, node.dtype)
+}
+
+/// What reads the output of a job, and keeps nothing by itself.
+fn unguarded(op: &Op, grid: &Grid, dtype: DType) -> Result<Expr> {
+    let none: Attachment = Arc::new(());
+    Ok(match *op {
+        Op::Held { job, output } => Expr::held(job, output, grid.clone(), dtype, none)?,
+        Op::Values(Values::Job { job, output }) => {
+            Expr::held_values(job, output, grid.n_chunks() as usize, none)?
+        }
+        _ => return Err(unexpected()),
+    })
 }
 
 fn unexpected() -> Error {

@@ -242,6 +242,15 @@ impl Values {
         state.ended.is_some() || !matches!(state.outputs[output][value as usize], Slot::Pending)
     }
 
+    /// Why a value will not be made, where that is known.
+    pub(crate) fn failure(&self, (output, value): Place) -> Option<Failure> {
+        let state = self.lock();
+        match &state.outputs[output][value as usize] {
+            Slot::Failed(error) => Some(Failure::Job((**error).clone())),
+            _ => state.ended.clone(),
+        }
+    }
+
     /// Why nothing of this job is to be had any more.
     pub(crate) fn ended(&self) -> Option<Failure> {
         self.lock().ended.clone()

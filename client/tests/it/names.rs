@@ -2,7 +2,7 @@
 
 use crate::support::processes_are_mine;
 use tilework::prelude::*;
-use tilework::{Error, NameError, Session};
+use tilework::{Error, Future, NameError, Session};
 
 fn on_each(test: impl Fn(&Session)) {
     test(&Session::embedded().expect("a session"));
@@ -89,4 +89,54 @@ fn many_names_are_listed_in_their_order() {
         let x: Array1<i32> = session.get(&format!("{i:03}")).unwrap();
         assert_eq!(x.try_compute_on(&session).unwrap()[0], i);
     }
+}
+
+#[test]
+fn a_published_value_is_the_future_of_others_and_an_argument_of_their_tasks() {
+    on_each(|session| {
+        let words: Vec<String> = ["a", "b", "c"].map(str::to_owned).to_vec();
+        let lens = session.map(|n: usize| vec![n; 3], [1, 2, 3]).unwrap();
+        session.publish("lens", &lens[1]).unwrap();
+        session.publish("words", &session.scatter(words.clone()).unwrap()).unwrap();
+        drop(lens);
+        let listed: Vec<String> = session.list().unwrap().iter().map(ToString::to_string).collect();
+        assert!(listed[0].starts_with("lens: a value, by "), "{listed:?}");
+
+        let lens: Future<Vec<usize>> = session.get("lens").unwrap();
+        let again: Future<Vec<usize>> = session.get("lens").unwrap();
+        let got: Future<Vec<String>> = session.get("words").unwrap();
+        session.unpublish("lens").unwrap();
+        session.unpublish("words").unwrap();
+        let sum = session.submit(|all: Vec<usize>| all.iter().sum::<usize>(), (&lens,)).unwrap();
+        assert_eq!(sum.result().unwrap(), 6);
+        assert_eq!(lens.result().unwrap(), [2; 3]);
+        drop(lens);
+        assert_eq!(again.result().unwrap(), [2; 3]);
+        let joined = session.submit(|words: Vec<String>| words.concat(), (&got,)).unwrap();
+        assert_eq!((joined.result().unwrap(), got.result().unwrap()), ("abc".to_owned(), words));
+        assert!(session.list().unwrap().is_empty());
+    });
+}
+
+#[test]
+fn a_value_that_is_none_is_not_published_and_one_of_another_type_says_so() {
+    on_each(|session| {
+        let bad = session.try_submit(|n: u32| n.checked_sub(1).ok_or("none is left"), (0,)).unwrap();
+        let failed = session.publish("bad", &bad).unwrap_err().to_string();
+        assert!(failed.contains("none is left"), "{failed}");
+        let one = session.submit(|n: u32| n + 1, (0,)).unwrap();
+        session.publish("one", &one).unwrap();
+        let x: Array1<u32> = Array::in_chunks(10).ones(30);
+        session.publish("x", &x).unwrap();
+        let array = session.get::<Array1<u32>>("one").unwrap_err();
+        assert!(matches!(array, Error::Kind { .. }), "{array}");
+        assert_eq!(array.to_string(), "'one' is a value, expected an array");
+        let value = session.get::<Future<u32>>("x").unwrap_err();
+        assert_eq!(value.to_string(), "'x' is an array, expected a value");
+        let text: Future<String> = session.get("one").unwrap();
+        let text = text.result().unwrap_err().to_string();
+        assert!(text.contains("String"), "{text}");
+        assert_eq!(session.get::<Future<u32>>("one").unwrap().result().unwrap(), 1);
+        assert_eq!(session.list().unwrap().len(), 2);
+    });
 }

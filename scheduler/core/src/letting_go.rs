@@ -82,7 +82,7 @@ impl Scheduler {
     pub(crate) fn is_kept(&self, key: TaskKey) -> bool {
         let job = &self.jobs[&key.job];
         let is_output = job.stage(key.stage).is_output && job.wanted();
-        is_output && (job.n_readers > 0 || !job.let_go.has(key.stage, key.chunk))
+        is_output && (job.n_readers > 0 || job.is_published || !job.let_go.has(key.stage, key.chunk))
     }
 
     /// A chunk is kept that would go, had nobody else to do with its job.
@@ -95,7 +95,9 @@ impl Scheduler {
 
     /// No other job reads this one now.
     pub(crate) fn let_go_of_kept(&mut self, id: JobId) {
-        let Some(job) = self.jobs.get_mut(&id).filter(|j| j.n_readers == 0) else { return };
+        let Some(job) = self.jobs.get_mut(&id).filter(|j| j.n_readers == 0 && !j.is_published) else {
+            return;
+        };
         for (stage, chunk) in std::mem::take(&mut job.let_go.kept) {
             self.let_go_of_one(TaskKey { job: id, stage, chunk });
         }

@@ -24,6 +24,7 @@ impl Scheduler {
         job.is_published = false;
         if !self.limits.plays(Bug::PublicationKept) {
             self.unsettled.insert(id);
+            self.let_go_of_kept(id);
         }
     }
 }

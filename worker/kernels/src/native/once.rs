@@ -112,7 +112,7 @@ mod tests {
         assert_eq!((text(&[&b], false), n.get()), (3, 2), "equal ones are others");
         assert_eq!((text(&[&a], true), text(&[&a, &b], true), n.get()), (3, 6, 4));
         assert_eq!((text(&[&a, &b], true), n.get()), (6, 4));
-        let part = a.slice(&[0..2]);
+        let part = a.slice(&vec![0..2; 1]);
         assert_eq!((text(&[&part], false), n.get()), (2, 5));
         // As another type it is made for itself.
         assert_eq!((*once(&[&a], false, || 7u8), n.get()), (7, 5));
