@@ -191,6 +191,7 @@ impl Scheduler {
 
     /// Drops every chunk and task of a job; what is known of its tasks is that all of them were finished with.
     fn drop_chunks(&mut self, id: JobId) {
+        self.lacking.remove(&id);
         let lease_ids = self.leases_of(id);
         let job = self.jobs.get_mut(&id).expect("the job whose chunks are dropped");
         self.leftovers.retired.push(job.retire());
