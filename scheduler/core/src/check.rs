@@ -282,10 +282,12 @@ impl Scheduler {
         let has_no_room = |id: &JobId, job: &Job| {
             let largest =
                 job.stages.iter().map(|s| s.bytes_each.unwrap_or(u64::MAX)).max().unwrap_or(0).max(1);
+            let declared = |s: StageIdx| job.plan.stage(s).terms().memory_bytes;
+            let most = largest.saturating_add(job.roots.stages().map(declared).max().unwrap_or(0));
             let is_full = |w: &WorkerId| self.free_when_stuck(*w) < largest;
-            let may =
-                |w: &WorkerState| !w.leaving && job.roots_for(&w.hello) && w.hello.memory_bytes >= largest;
-            self.workers.iter().all(|(id, w)| is_full(id) || !may(w)) && self.puts_may_free(*id)
+            let may = |w: &WorkerState| !w.leaving && job.roots_for(&w.hello) && w.hello.memory_bytes >= most;
+            self.workers.iter().all(|(id, w)| is_full(id) || !may(w))
+                && self.puts_may_free(*id, job.roots_memory)
         };
         let read = self.with_all_it_reads(id);
         self.hangs_on_puts(id) || read.iter().any(|of| self.jobs.get(of).is_some_and(|j| has_no_room(of, j)))

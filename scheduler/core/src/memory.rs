@@ -6,6 +6,7 @@
 use crate::limits::Limits;
 use crate::scheduler::Scheduler;
 use crate::table::TaskState;
+use crate::worker::WorkerState;
 use std::cmp::Reverse;
 use std::collections::BTreeSet;
 use tilework_plan::{ChunkIdx, JobError, JobId, StageIdx, TaskKey, WorkerId};
@@ -96,7 +97,8 @@ impl Scheduler {
             return true;
         }
         let Some((key, needed)) = self.refused.take() else { return false };
-        if self.puts_may_free(key.job) {
+        let declared = self.jobs[&key.job].plan.stage(key.stage).terms().memory_bytes;
+        if self.puts_may_free(key.job, needed.saturating_add(declared)) {
             return false;
         }
         let operation = self.operation(key);
@@ -115,11 +117,12 @@ impl Scheduler {
         self.with_all_it_reads(id).into_iter().any(|of| self.awaits_puts(of))
     }
 
-    /// Whether memory that a job could have comes free when clients have put what they are to put.
-    pub(crate) fn puts_may_free(&self, id: JobId) -> bool {
+    /// Whether memory that a job could have comes free when clients have put what they are to put, on workers that have as
+    /// much at all as a root of it needs.
+    pub(crate) fn puts_may_free(&self, id: JobId, needed: u64) -> bool {
         let job = &self.jobs[&id];
-        let takers = self.workers.iter().filter(|(_, w)| !w.leaving && job.roots_for(&w.hello));
-        let takers: Vec<WorkerId> = takers.map(|(w, _)| *w).collect();
+        let may = |w: &WorkerState| !w.leaving && job.roots_for(&w.hello) && w.hello.memory_bytes >= needed;
+        let takers: Vec<WorkerId> = self.workers.iter().filter(|(_, w)| may(w)).map(|(w, _)| *w).collect();
         let has_some = |of: &JobId| {
             let committed = self.jobs.get(of).map(|j| &j.committed);
             committed.is_some_and(|c| takers.iter().any(|w| c.get(w).is_some_and(|bytes| *bytes > 0)))
