@@ -26,6 +26,8 @@ pub const CHUNKS_MAX: u64 = 1 << 48;
 pub const TEXT_BYTES_MAX: usize = 64 << 10;
 /// The most addresses of a worker.
 pub const ADDRESSES_MAX: usize = 64;
+/// Ranges of results that a client lets go of with one message.
+pub const LET_GO_MAX: usize = 4096;
 /// The most planes of a chunk.
 pub const PLANES_MAX: usize = 8;
 /// The largest hand-framed message of a chunk's transfer, in bytes.

@@ -11,6 +11,20 @@ pub const NAME_BYTES_MAX: usize = 255;
 /// Names that there can be at once.
 pub const NAMES_MAX: usize = 1000;
 
+/// Whether this can be a name.
+///
+/// # Errors
+/// [`NameError::Refused`] where it is empty, too long, or has control characters.
+pub fn check_name(name: &str) -> Result<(), NameError> {
+    if !name.is_empty() && name.len() <= NAME_BYTES_MAX && !name.chars().any(char::is_control) {
+        return Ok(());
+    }
+    let bytes = name.len();
+    Err(NameError::Refused(format!(
+        "the name has {bytes} bytes, expected 1 to {NAME_BYTES_MAX}, without control characters"
+    )))
+}
+
 /// What a client asks.
 #[derive(Clone, PartialEq, Debug)]
 pub enum NameRequest {
@@ -83,7 +97,7 @@ pub enum NameError {
         why: String,
     },
     /// It cannot be published.
-    #[error("cannot publish it: {0}")]
+    #[error("cannot be published: {0}")]
     Refused(String),
 }
 

@@ -7,11 +7,13 @@ use std::sync::Arc;
 use std::time::Instant;
 use tilework_expr::Program;
 use tilework_plan::{JobError, JobId};
-use tilework_proto::names::{NAME_BYTES_MAX, NAMES_MAX};
+use tilework_proto::names::{NAMES_MAX, check_name};
 use tilework_proto::{NameError, Named};
 
 /// Lost names of which is remembered why.
 const LOST_MAX: usize = 64;
+/// Listed lengths of chunks of what is published, at most: all of it is told at once.
+const EFFORT_MAX: usize = 4096;
 /// Names that an error lists.
 const LISTED_MAX: usize = 20;
 
@@ -45,10 +47,10 @@ impl Catalog {
         if let Some(taken) = self.names.get(&name) {
             return Err(NameError::Taken { name, by: taken.by.clone() });
         }
-        if name.is_empty() || name.len() > NAME_BYTES_MAX || name.chars().any(char::is_control) {
+        check_name(&name)?;
+        if program.planning_effort(EFFORT_MAX) >= EFFORT_MAX || program.outputs.len() != 1 {
             let why = format!(
-                "the name has {} bytes, expected 1 to {NAME_BYTES_MAX}, without control characters",
-                name.len()
+                "what reads it is no result with less than {EFFORT_MAX} listed lengths of chunks: rechunk it evenly"
             );
             return Err(NameError::Refused(why));
         }

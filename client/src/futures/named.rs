@@ -46,7 +46,8 @@ impl<T> Published for Future<T> {
         }
         let program = Program::new(std::slice::from_ref(kept));
         let clock = session.desk().clock(session)?;
-        let job = Arc::new(session.start_values(program, Vec::new(), vec![kept.len()], clock)?);
+        let job =
+            Arc::new(session.start_values((program, Vec::new()), vec![kept.len()], Vec::new(), clock)?);
         let place = Place::At(At { job, output: 0, value: 0 });
         Ok(Future::of(Shared::new(Some(session.clone()), place)))
     }

@@ -327,7 +327,8 @@ pub(super) fn put(session: &Session, values: Vec<Plane>) -> Result<Vec<Arc<Share
     let n = values.len();
     let (expr, literal) = given(values)?;
     let program = Program::new(&[expr]);
-    let job = Arc::new(session.start_values(program, vec![literal], vec![n], &session.desk().clock)?);
+    let clock = &session.desk().clock;
+    let job = Arc::new(session.start_values((program, vec![literal]), vec![n], Vec::new(), clock)?);
     let at = |value| Place::At(At { job: Arc::clone(&job), output: 0, value });
     Ok((0..n as u64).map(|value| Shared::new(Some(session.clone()), at(value))).collect())
 }
@@ -397,8 +398,8 @@ fn send(session: &Session, batches: &[Batch], awaited: &[bool]) -> Result<Sent> 
         return Ok(Sent { job: None, outputs });
     }
     let program = Program::new(&exprs);
-    let job = session.start_values(program, building.literals, lens, &session.desk().clock)?;
-    building.read.iter().for_each(|((_, output, value), job)| job.is_read((*output, *value)));
+    let read = building.read.into_values().collect();
+    let job = session.start_values((program, building.literals), lens, read, &session.desk().clock)?;
     Ok(Sent { job: Some(Arc::new(job)), outputs })
 }
 
@@ -412,8 +413,8 @@ enum Source {
 struct Building {
     exprs: BTreeMap<usize, Expr>,
     literals: Vec<Arc<Literal>>,
-    /// Values of other jobs that are read.
-    read: BTreeMap<(u64, usize, u64), Arc<ValuesJob>>,
+    /// Other jobs that are read.
+    read: BTreeMap<JobId, Arc<ValuesJob>>,
 }
 
 impl Building {
@@ -430,7 +431,7 @@ impl Building {
                 Arg::Queued { batch, value } => (Source::Batch(*batch), *value),
                 Arg::At { at, .. } => {
                     let name = (at.job.id().0, at.output, at.value);
-                    self.read.entry(name).or_insert_with(|| Arc::clone(&at.job));
+                    self.read.entry(at.job.id()).or_insert_with(|| Arc::clone(&at.job));
                     (Source::Output(name.0, name.1), name.2)
                 }
             };

@@ -419,7 +419,9 @@ impl Submitted {
 
 impl Drop for Submitted {
     fn drop(&mut self) {
-        self.jobs.table.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.id);
+        let entry = self.jobs.table.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.id);
+        // Without the lock: with who took in its news, other jobs may go.
+        drop(entry);
         if let Err(job) = self.link.try_release(self.id) {
             let link = self.link.clone();
             // The queue is full: wait for room elsewhere than in a destructor.

@@ -13,6 +13,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tilework_expr::{Attachment, DType, Expr, Op, Program, Values};
 use tilework_plan::{Grid, JobId};
+use tilework_proto::names::check_name;
 use tilework_proto::{NameAnswer, NameError, NameRequest};
 use tilework_worker::runs_tasks;
 
@@ -34,6 +35,11 @@ impl Asked {
         asked.next += 1;
         asked.who.insert(ticket, who);
         ticket
+    }
+
+    /// It was not asked.
+    fn forget(&self, ticket: u64) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).who.remove(&ticket);
     }
 
     /// The answer has come.
@@ -58,9 +64,13 @@ impl Asked {
 impl Jobs {
     /// Asks the scheduler about names, over a new connection where the one that there was is lost.
     fn ask(self: &Arc<Self>, request: &NameRequest) -> Result<NameAnswer> {
-        let (who, answer) = sync_channel(1);
-        let ticket = self.asked.add(who);
-        self.over_a_connection(|link| wait_for(link.ask(ticket, request.clone())))?;
+        let answer = self.over_a_connection(|link| {
+            // For each attempt anew: with a connection, all that was asked over it ends.
+            let (who, answer) = sync_channel(1);
+            let ticket = self.asked.add(who);
+            let sent = wait_for(link.ask(ticket, request.clone()));
+            sent.inspect_err(|_| self.asked.forget(ticket)).map(|()| answer)
+        })?;
         answer.recv().map_err(|_| Error::Cluster("the session has ended".to_owned()))?
     }
 }
@@ -87,13 +97,11 @@ impl Session {
     /// ```
     ///
     /// # Errors
-    /// [`NameError`] where the name is taken, empty or longer than 255 bytes, has control characters, or there are a thousand
-    /// names already; as `try_persist`.
+    /// [`NameError`] where the name is taken, empty or longer than 255 bytes, has control characters, there are a thousand
+    /// names already, an array has more than 4,096 listed chunk lengths, or within a task; as `try_persist`.
     pub fn publish<T: Publish + ?Sized>(&self, name: &str, what: &T) -> Result<()> {
-        if runs_tasks() {
-            let why = "a task keeps nothing under a name: return it, and publish it in the program";
-            return Err(NameError::Refused(why.to_owned()).into());
-        }
+        refuse_within_task()?;
+        check_name(name)?;
         let kept = what.kept(self)?;
         let (job, program) = reader(&kept)?;
         let name = name.to_owned();
@@ -108,6 +116,8 @@ impl Session {
     /// [`NameError`] where nothing has the name, or what had it is lost; [`Error::Kind`], [`Error::DType`] and
     /// [`Error::Dimensions`] for something of another type. Whether a value is of the type is found when it is read.
     pub fn get<T: Published>(&self, name: &str) -> Result<T> {
+        refuse_within_task()?;
+        check_name(name)?;
         let NameAnswer::Found(program) = self.0.jobs.ask(&NameRequest::Get(name.to_owned()))? else {
             return Err(unexpected());
         };
@@ -120,11 +130,12 @@ impl Session {
     /// A lost cluster.
     pub fn list(&self) -> Result<Vec<Named>> {
         let NameAnswer::All(all) = self.0.jobs.ask(&NameRequest::List)? else { return Err(unexpected()) };
-        let named = all.into_iter().map(|n| {
-            let kind = NamedKind::of(&read_by(&n.program)?);
-            Ok(Named { name: n.name, kind, by: n.by, age: Duration::from_micros(n.age_us) })
+        // What another client published in its own way is no result that this one could get.
+        let named = all.into_iter().filter_map(|n| {
+            let kind = NamedKind::of(&read_by(&n.program).ok()?);
+            Some(Named { name: n.name, kind, by: n.by, age: Duration::from_micros(n.age_us) })
         });
-        named.collect()
+        Ok(named.collect())
     }
 
     /// Takes a name away. What had it goes from the workers, once no program has it.
@@ -132,8 +143,19 @@ impl Session {
     /// # Errors
     /// [`NameError`] where nothing has the name, or what had it is lost.
     pub fn unpublish(&self, name: &str) -> Result<()> {
+        check_name(name)?;
         self.0.jobs.ask(&NameRequest::Unpublish(name.to_owned())).map(drop)
     }
+}
+
+/// A thread of a worker's must not wait for what workers are to make.
+fn refuse_within_task() -> Result<()> {
+    if runs_tasks() {
+        let why =
+            "within a task: give it what it needs, return what it makes, and publish that in the program";
+        return Err(NameError::Refused(why.to_owned()).into());
+    }
+    Ok(())
 }
 
 /// The job that keeps a result, and what reads it, for others.

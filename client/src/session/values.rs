@@ -17,7 +17,7 @@ use tilework_client_core::{Action, Event, Gather, GetId, Limits};
 use tilework_expr::{DType, Program};
 use tilework_kernels::{Chunk, Plane};
 use tilework_plan::{Holding, JobError, JobId, TaskKey, Update, WorkerId};
-use tilework_proto::{ClientLink, Inlined};
+use tilework_proto::{ClientLink, Inlined, limits};
 
 /// Requests at a time: values are small.
 const GETS_MAX: usize = 128;
@@ -139,6 +139,11 @@ struct State {
     let_go: Vec<(u32, Range<u64>)>,
     /// When the first of those was let go of, and how many there were when that was last looked at.
     let_go_since: (Instant, u64),
+    /// Whether the clock is to say when to tell it, and whether the scheduler took no message when it was to be told.
+    let_go_ticks: bool,
+    let_go_waits: bool,
+    /// Jobs that it reads and that this process puts something to, until all values exist or no more news will come.
+    read: Vec<Arc<ValuesJob>>,
     /// Why no more news will come.
     ended: Option<Failure>,
     todo: VecDeque<Todo>,
@@ -164,7 +169,7 @@ pub(crate) struct ValuesJob {
     pub(crate) values: Arc<Values>,
     /// Values of each output.
     pub(crate) lens: Vec<usize>,
-    /// Whether this process puts some of what it is made of.
+    /// Whether this process puts some of what it is made of, or of what that is made of.
     puts: bool,
     submitted: Submitted,
 }
@@ -173,30 +178,22 @@ impl ValuesJob {
     pub(crate) fn id(&self) -> JobId {
         self.submitted.id()
     }
-
-    /// A job that was sent reads a value of this one, which stays until the value is made: where this process lets go of a
-    /// job before it has put everything, what others read of it fails.
-    pub(crate) fn is_read(self: &Arc<Self>, place: (usize, u64)) {
-        if self.puts {
-            let (alive, kept) = (Arc::new(()), Arc::clone(self));
-            let token = Arc::clone(&alive);
-            let told = move || drop((kept, token));
-            self.values.when(place, Interest::new(What::Settled(Box::new(told)), &alive));
-        }
-    }
 }
 
 impl Session {
-    /// Submits a program whose outputs are so many values each.
+    /// Submits a program whose outputs are so many values each, and that reads some jobs. Those of them that this process
+    /// puts something to stay until the new one has ended: what a worker loses of them is put again.
     pub(crate) fn start_values(
         &self,
-        program: Program,
-        literals: Literals,
+        (program, literals): (Program, Literals),
         lens: Vec<usize>,
+        mut read: Vec<Arc<ValuesJob>>,
         clock: &Arc<Clock>,
     ) -> Result<ValuesJob> {
         let values = Values::new(&lens, Arc::clone(&self.0.data), (Arc::clone(clock), self.0.kept.clone()));
-        let puts = !literals.is_empty();
+        read.retain(|job| job.puts);
+        let puts = !literals.is_empty() || !read.is_empty();
+        values.lock().read = read;
         let submitted = self.0.jobs.submit_to(Arc::clone(&values) as _, Arc::new(program), literals)?;
         // Err: it is submitted once.
         let _ = values.sent.set((submitted.id(), submitted.link().clone()));
@@ -218,6 +215,9 @@ impl Values {
             interests: BTreeMap::new(),
             let_go: Vec::new(),
             let_go_since: (Instant::now(), 0),
+            let_go_ticks: false,
+            let_go_waits: false,
+            read: Vec::new(),
             ended: None,
             todo: VecDeque::new(),
             driven: false,
@@ -287,11 +287,19 @@ impl Values {
             Some((o, range)) if *o == output as u32 && range.start == value + 1 => range.start -= 1,
             _ => state.let_go.push((output as u32, value..value + 1)),
         }
-        if state.let_go.len() >= LET_GO_MAX {
-            self.tell_let_go(&mut state);
-        } else if first {
+        if first {
             state.let_go_since = (Instant::now(), 0);
-            drop(state);
+        }
+        if state.let_go.len() >= LET_GO_MAX && !state.let_go_waits {
+            self.tell_let_go(&mut state);
+        } else {
+            self.tick_for_let_go(&mut state);
+        }
+    }
+
+    /// Has the clock say that time has passed, once.
+    fn tick_for_let_go(&self, state: &mut State) {
+        if !std::mem::replace(&mut state.let_go_ticks, true) {
             self.clock.tick(Instant::now() + LET_GO_LINGER, self.me.clone());
         }
     }
@@ -301,24 +309,27 @@ impl Values {
         if state.let_go.is_empty() || state.ended.is_some() {
             return;
         }
-        let waiting = std::mem::take(&mut state.let_go);
+        let mut waiting = std::mem::take(&mut state.let_go);
+        state.let_go = waiting.split_off(waiting.len().min(limits::LET_GO_MAX));
         let left = match self.sent.get() {
             Some((job, link)) => link.try_let_go(*job, waiting).err(),
             None => Some(waiting),
         };
-        if let Some(left) = left {
-            state.let_go = left;
-            self.clock.tick(Instant::now() + LET_GO_LINGER, self.me.clone());
+        state.let_go_waits = left.is_some();
+        state.let_go.extend(left.into_iter().flatten());
+        if !state.let_go.is_empty() {
+            self.tick_for_let_go(state);
         }
     }
 
     /// Time has passed.
     pub(crate) fn tick(&self) {
         let mut state = self.lock();
+        state.let_go_ticks = false;
         if state.may_tell_let_go() {
             self.tell_let_go(&mut state);
         } else {
-            self.clock.tick(Instant::now() + LET_GO_LINGER, self.me.clone());
+            self.tick_for_let_go(&mut state);
         }
         state.wake_us = None;
         state.handle(self.now_us(), Event::Tick);
@@ -403,9 +414,14 @@ impl Audience for Values {
         let mut state = self.lock();
         let now_us = self.now_us();
         match update {
-            Update::Made { outputs, addresses } | Update::Done { outputs, addresses, .. } => {
+            Update::Made { outputs, addresses } => {
                 state.addresses.extend(addresses);
                 state.made(&outputs, inlined, now_us);
+            }
+            Update::Done { outputs, addresses, .. } => {
+                state.addresses.extend(addresses);
+                state.made(&outputs, inlined, now_us);
+                state.has_read();
             }
             Update::TasksFailed { output, values, error } => {
                 let error = Arc::new(error);
@@ -536,10 +552,20 @@ impl State {
     fn end(&mut self, why: &Failure) {
         if self.ended.is_none() {
             self.ended = Some(why.clone());
+            self.has_read();
             let places: Vec<Place> = self.interests.keys().copied().collect();
             places.into_iter().for_each(|place| self.give_up(place, why));
             let stopped = std::mem::take(&mut self.open).into_values().filter_map(|(_, asked)| asked);
             self.todo.extend(stopped.map(Todo::Stop));
+        }
+    }
+
+    /// The jobs that it reads are read.
+    fn has_read(&mut self) {
+        let read = std::mem::take(&mut self.read);
+        if !read.is_empty() {
+            // They are released without the lock.
+            self.todo.push_back(Todo::Tell(Box::new(move || drop(read))));
         }
     }
 

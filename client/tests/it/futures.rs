@@ -489,6 +489,46 @@ fn a_worker_that_is_killed_costs_nothing_but_time() {
     Session::close_current();
 }
 
+#[test]
+fn a_worker_that_is_killed_loses_no_argument_on_which_nobody_has_a_handle() {
+    let _mine = processes_are_mine();
+    let before = [0, 1].map(|n| children_with(&format!("TILEWORK_ROLE_NAME=worker-{n}")));
+    let session = Session::processes(2).expect("processes");
+    let slow = |i: u64, table: &Vec<u64>| {
+        std::thread::sleep(Duration::from_millis(2));
+        table[i as usize] + i
+    };
+    let table: Vec<u64> = (0..200_000).map(|i| i * i).collect();
+    let looked_up = session.map_with(slow, table.clone(), 0..300).unwrap();
+    let scattered = session.scatter(table.clone()).unwrap();
+    let last = session.submit(|table: Vec<u64>| table[table.len() - 1], (&scattered,)).unwrap();
+    drop(scattered);
+    assert!(!wait(&looked_up, When::Any, None).unwrap().done.is_empty());
+    // One after the other: whichever has the table.
+    for (n, before) in [0, 1].into_iter().zip(&before) {
+        let victims = started_since(&format!("worker-{n}"), before);
+        // SAFETY: plain system call on a process that this test started.
+        assert_eq!(unsafe { libc::kill(victims[0] as i32, libc::SIGKILL) }, 0);
+    }
+    let want: Vec<u64> = (0..300).map(|i| i * i + i).collect();
+    assert_eq!(gather(&looked_up).unwrap(), want);
+    assert_eq!(last.result().unwrap(), table[table.len() - 1]);
+    drop((looked_up, last, session));
+    Session::close_current();
+}
+
+#[test]
+fn an_argument_does_not_wait_for_what_was_put_beside_it() {
+    for session in [embedded(2, 2), embedded(1, 1)] {
+        for _ in 0..20 {
+            let parts = session.scatter_all([vec![1u8; 10], vec![2; 4 << 20]]).unwrap();
+            let sum = session.submit(|part: Vec<u8>| part.len(), (&parts[0],)).unwrap();
+            drop(parts);
+            assert_eq!(sum.result().unwrap(), 10);
+        }
+    }
+}
+
 /// Where this is set, the test below is the program that it runs: without a disk.
 const CHILD: &str = "TILEWORK_TEST_VALUES_RELEASED";
 

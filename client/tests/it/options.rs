@@ -145,9 +145,10 @@ fn an_attempt_that_took_too_long_counts_and_another_may_be_in_time() {
             }
             n
         };
-        let tasks = session.tasks().time_limit(Duration::from_millis(100)).retries(1);
+        // Many, for a busy machine may not even begin one in time.
+        let tasks = session.tasks().time_limit(Duration::from_millis(100)).retries(50);
         let made = tasks.submit(slow_at_first, ((counted, never.clone()),)).unwrap();
-        assert_eq!(made.result().unwrap(), 2);
+        assert!(made.result().unwrap() >= 2);
         std::fs::write(never, "").unwrap();
     });
 }

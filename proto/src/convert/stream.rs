@@ -1,6 +1,7 @@
 //! The messages of each stream. Fragments are put together before they come here.
 
 use super::{DecodeError, Wire, all_from_wire, all_to_wire, cut, inlined, required, text};
+use crate::limits::LET_GO_MAX;
 use crate::message::{FromClient, FromWorker, ToClient, ToWorker};
 use crate::wire::{self, client_message, client_update, scheduler_message, worker_message};
 use std::sync::Arc;
@@ -133,6 +134,11 @@ impl Wire for FromClient {
             },
             Kind::Release(job) => FromClient::Release(JobId(job)),
             Kind::LetGo(let_go) => {
+                let n = let_go.results.len();
+                if n > LET_GO_MAX {
+                    let (got, limit) = (n as u64, LET_GO_MAX as u64);
+                    return Err(DecodeError::TooLarge { what: "results let go of", got, limit });
+                }
                 let results = let_go.results.into_iter().map(|r| match r.start <= r.end {
                     true => Ok((r.output, r.start..r.end)),
                     false => {

@@ -3,6 +3,7 @@
 //!
 //! Knows who is there and what is under way. Must not know why a task fits nowhere.
 
+use crate::job::Job;
 use crate::lifecycle::job_bounds;
 use crate::limits::Bug;
 use crate::scheduler::Scheduler;
@@ -27,7 +28,9 @@ impl Scheduler {
             return false;
         }
         let waits = |id: &JobId| !somebody || resting || self.fits_nobody(*id) || self.waits_for_tags(*id);
-        let open = self.jobs.iter().filter(|(_, j)| j.wanted() && !j.finished);
+        // What is kept for nobody but under a name can wait: it is made again when somebody comes.
+        let asked = |j: &Job| j.client_holds || j.n_readers > 0;
+        let open = self.jobs.iter().filter(|(_, j)| asked(j) && !j.finished);
         let alone: Vec<JobId> = open.map(|(id, _)| *id).filter(waits).collect();
         self.alone.retain(|id, _| alone.contains(id));
         let (now_us, grace_us) = (self.now_us, self.limits.grace_us);
