@@ -74,7 +74,7 @@ impl Scheduler {
         let needed = self.jobs[&key.job].plan.out_bytes(key.stage, key.chunk);
         let fits = needed <= self.free_when_stuck(worker);
         if !fits && self.workers[&worker].bytes_committed > 0 {
-            self.refused = Some((key, needed));
+            self.refused.push((key, needed));
         }
         u64::from(fits || self.workers[&worker].bytes_committed == 0)
     }
@@ -92,15 +92,16 @@ impl Scheduler {
             return true;
         }
         hungry.sort_by_key(|w| Reverse(self.free_when_stuck(*w)));
-        self.refused = None;
+        self.refused.clear();
         if hungry.into_iter().any(|w| self.rob_roots(w, true)) {
             return true;
         }
-        let Some((key, needed)) = self.refused.take() else { return false };
-        let declared = self.jobs[&key.job].plan.stage(key.stage).terms().memory_bytes;
-        if self.puts_may_free(key.job, needed.saturating_add(declared)) {
-            return false;
-        }
+        let refused = std::mem::take(&mut self.refused);
+        let hopeless = |(key, needed): &(TaskKey, u64)| {
+            let declared = self.jobs[&key.job].plan.stage(key.stage).terms().memory_bytes;
+            !self.puts_may_free(key.job, needed.saturating_add(declared))
+        };
+        let Some((key, needed)) = refused.into_iter().find(hopeless) else { return false };
         let operation = self.operation(key);
         let job = &self.jobs[&key.job];
         let there = self.workers.values().filter(|w| !w.leaving && job.roots_for(&w.hello));

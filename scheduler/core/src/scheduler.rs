@@ -89,8 +89,8 @@ pub struct Scheduler {
     pub(crate) alone: BTreeMap<JobId, u64>,
     /// Jobs for whose root tasks nobody is there who has what they need.
     pub(crate) lacking: BTreeSet<JobId>,
-    /// A root for which no worker has memory left, and the bytes of its result.
-    pub(crate) refused: Option<(TaskKey, u64)>,
+    /// Roots for which workers have no memory left, and the bytes of their results.
+    pub(crate) refused: Vec<(TaskKey, u64)>,
     /// Names of the workers that ended last, and why they did.
     pub(crate) ends: VecDeque<(String, String)>,
     pub(crate) drops: Vec<(WorkerId, TaskKey)>,
@@ -165,7 +165,7 @@ impl Scheduler {
             beat_us: u64::MAX,
             alone: BTreeMap::new(),
             lacking: BTreeSet::new(),
-            refused: None,
+            refused: Vec::new(),
             ends: VecDeque::new(),
             drops: Vec::new(),
             outbox: BTreeMap::new(),
