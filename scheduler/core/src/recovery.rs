@@ -225,13 +225,18 @@ impl Scheduler {
     /// Makes these tasks, which were done and now stand as waiting, run again; and before them what they read and
     /// was dropped.
     fn revive(&mut self, mut tasks: Vec<TaskKey>) {
+        self.reviving.clear();
+        self.note_reviving(&tasks);
         while let Some(key) = tasks.pop() {
             if self.jobs[&key.job].is_literal(key.stage) && !self.jobs[&key.job].client_holds {
                 self.fail_operation(key, "its chunk was lost after the client had released it".to_owned());
             }
             if self.task(key) == TaskState::Failed || self.fail_with_inputs(key) {
+                self.reviving.remove(&key);
                 continue;
             }
+            self.reviving.remove(&key);
+            let before = tasks.len();
             let missing = self.with_inputs(key, |me, inputs| {
                 let mut missing = 0;
                 for &(slot, stage, chunk) in inputs {
@@ -240,11 +245,19 @@ impl Scheduler {
                 }
                 missing
             });
+            self.note_reviving(&tasks[before..]);
             match missing {
                 0 => self.ready(key),
                 _ => self.set(key, TaskState::Waiting { missing }),
             }
         }
+    }
+
+    /// These are to be revived: of what fails alone is noted that it counts as no reader until then.
+    fn note_reviving(&mut self, tasks: &[TaskKey]) {
+        let alone = |k: &&TaskKey| self.jobs[&k.job].plan.stage(k.stage).fails_alone;
+        let alone: Vec<TaskKey> = tasks.iter().filter(alone).copied().collect();
+        self.reviving.extend(alone);
     }
 
     /// One more reader for a chunk; whether the chunk exists. A dropped one is put on the list of tasks to revive.

@@ -93,6 +93,8 @@ pub struct Scheduler {
     pub(crate) refused: Vec<(TaskKey, u64)>,
     /// Names of the workers that ended last, and why they did.
     pub(crate) ends: VecDeque<(String, String)>,
+    /// Tasks that fail alone, were done and are to run again, and do not count among the readers of what they read yet.
+    pub(crate) reviving: BTreeSet<TaskKey>,
     pub(crate) drops: Vec<(WorkerId, TaskKey)>,
     pub(crate) outbox: BTreeMap<WorkerId, Vec<Instruction>>,
     pub(crate) actions: Vec<Action>,
@@ -167,6 +169,7 @@ impl Scheduler {
             lacking: BTreeSet::new(),
             refused: Vec::new(),
             ends: VecDeque::new(),
+            reviving: BTreeSet::new(),
             drops: Vec::new(),
             outbox: BTreeMap::new(),
             actions: Vec::new(),

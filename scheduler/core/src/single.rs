@@ -78,7 +78,7 @@ impl Scheduler {
                 self.unsettled.insert(key.job);
                 self.untold.insert(key.job);
             }
-            if !self.limits.plays(Bug::FailedReadersKept) {
+            if !self.limits.plays(Bug::FailedReadersKept) && !self.reviving.contains(&key) {
                 self.read_inputs(key);
             }
             self.with_consumers(key, |_, consumers| {
