@@ -150,7 +150,8 @@ impl Scheduler {
                 let held =
                     |c| matches!(job.state(stage, c), TaskState::Held { holder, .. } if holder == h.worker);
                 // What the client has let go of has come to exist all the same, and may be gone.
-                chunks.map(ChunkIdx).all(|c| held(c) || job.let_go.has(stage, c))
+                let failed = |c| job.state(stage, c) == TaskState::Failed;
+                chunks.map(ChunkIdx).all(|c| held(c) || (job.let_go.has(stage, c) && !failed(c)))
             };
             let of = |o: &StageIdx| -> Vec<Holding> {
                 made.get(o).into_iter().flatten().filter(|h| is_there(h)).cloned().collect()
