@@ -76,10 +76,10 @@ impl Jobs {
 }
 
 impl Session {
-    /// Keeps an array, or the value of a task, on the cluster under a name, as long as its scheduler lives or until it is unpublished, whatever
-    /// becomes of this program: others get it by the name ([`Session::get`]). It is computed if need be, and stays on the
-    /// workers. What is lost there is made again; not what came out of a program's own memory, when
-    /// that program is gone: then the name is lost, and the error of who asks for it says why.
+    /// Keeps an array, or the value of a task, on the cluster under a name, as long as its scheduler lives or until it is
+    /// unpublished, whatever becomes of this program: others get it by the name ([`Session::get`]). It is computed if need
+    /// be, and stays on the workers. What is lost there is made again; not what came out of a program's own memory, when that
+    /// program is gone: then the name is lost, and the error of who asks for it says why.
     ///
     /// ```
     /// use tilework::prelude::*;

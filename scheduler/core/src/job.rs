@@ -318,6 +318,11 @@ impl Job {
         worker.calls(self.roots_build.as_deref()) && worker.has(&self.roots_tags)
     }
 
+    /// Whether root tasks ask for something that not every worker has: a tag, or memory beside their results.
+    pub fn roots_are_choosy(&self) -> bool {
+        !self.roots_tags.is_empty() || self.roots_memory > 0
+    }
+
     /// Whether the task of a root stage was not handed out, or is to be run again, for checks.
     pub fn is_root_left(&self, stage: StageIdx, chunk: ChunkIdx) -> bool {
         self.roots.is_left(stage, chunk.0, self.stage(stage).need.n_before(chunk))

@@ -30,8 +30,7 @@ impl Scheduler {
 
     /// Whether nobody is there who may have the root tasks of a job that goes on.
     pub(crate) fn lacks(&self, job: &Job) -> bool {
-        let choosy = !job.roots_tags.is_empty() || job.roots_memory > 0;
-        choosy
+        job.roots_are_choosy()
             && !job.finished
             && job.failed.is_none()
             && self.most_memory_for_roots(job) < Some(job.roots_memory)
@@ -49,8 +48,7 @@ impl Scheduler {
 
     /// The same for all jobs: workers have come or gone.
     pub(crate) fn note_all_lacking(&mut self) {
-        let choosy = |job: &Job| !job.roots_tags.is_empty() || job.roots_memory > 0;
-        let tagged = self.jobs.iter().filter(|(_, job)| choosy(job));
+        let tagged = self.jobs.iter().filter(|(_, job)| job.roots_are_choosy());
         let tagged: Vec<JobId> = tagged.map(|(id, _)| *id).collect();
         tagged.into_iter().for_each(|id| self.note_lacking(id));
     }

@@ -265,7 +265,6 @@ impl Scheduler {
         while let Some((id, error)) = self.failing.pop() {
             let Some(job) = self.jobs.get_mut(&id).filter(|j| j.failed.is_none()) else { continue };
             job.failed = Some(error.clone());
-            self.lacking.remove(&id);
             if std::mem::take(&mut job.client_holds) {
                 self.note_end(id, JobEnd::Failed(error.clone()));
                 self.update(id, Update::Failed(error.clone()));
