@@ -11,6 +11,8 @@ use tilework_cluster::security::TokenAttach;
 use tilework_cluster::transport::connect;
 use tilework_expr::{DType, Node, NodeIdx, Op, Program, UnaryOp};
 use tilework_plan::{Grid, JobError, Update};
+use tilework_proto::fragment::{Item, StreamItem};
+use tilework_proto::pump::{Resumption, opened};
 use tilework_proto::wire::scheduler_client::SchedulerClient;
 use tilework_proto::wire::worker_client::WorkerClient;
 use tilework_proto::{FromClient, FromWorker, ToClient, ToWorker, Wire, wire};
@@ -50,16 +52,22 @@ impl Server {
     /// Sends these messages as a client, and returns what ends the connection.
     async fn session(&self, messages: Vec<wire::ClientMessage>) -> Result<Vec<ToClient>, Status> {
         // The client's half stays open: what ends the connection is the other side.
-        let messages = tokio_stream::iter(messages);
+        let messages = tokio_stream::iter([opening()].into_iter().chain(messages));
         let stream = tokio_stream::StreamExt::chain(messages, tokio_stream::pending());
         let mut client = SchedulerClient::new(self.channel().await);
         let mut replies = client.session(stream).await?.into_inner();
         let mut all = Vec::new();
+        opened(&mut replies).await.unwrap();
         while let Some(reply) = replies.message().await? {
             all.push(ToClient::from_wire(reply).unwrap());
         }
         Ok(all)
     }
+}
+
+/// What opens a new session.
+fn opening<M: StreamItem>() -> M {
+    M::of_item(Item::Resumption(Resumption::default().to_wire()))
 }
 
 fn nothing() -> Arc<Program> {
@@ -141,23 +149,45 @@ async fn messages_that_are_not_allowed_end_the_session_with_the_reason() {
 async fn a_worker_says_hello_first_and_once() {
     let server = Server::start();
     let mut client = WorkerClient::new(server.channel().await);
-    let leaving = tokio_stream::once(FromWorker::Leaving.to_wire());
-    let mut replies = client.attach(leaving).await.unwrap().into_inner();
-    let status = replies.message().await.unwrap_err();
-    assert_eq!(
-        (status.code(), status.message()),
-        (Code::InvalidArgument, "got another message, expected a hello")
-    );
+    let leaving = || FromWorker::Leaving.to_wire();
+    for (first, expected) in [
+        (vec![leaving()], "the session that the connection carries"),
+        (vec![opening(), leaving()], "a hello"),
+    ] {
+        let mut replies = client.attach(tokio_stream::iter(first)).await.unwrap().into_inner();
+        let status = replies.message().await.unwrap_err();
+        let expected = format!("got another message, expected {expected}");
+        assert_eq!((status.code(), status.message()), (Code::InvalidArgument, &*expected));
+    }
 
     let hellos = [FromWorker::Hello(hello("a")), FromWorker::Hello(hello("b"))].map(|m| m.to_wire());
-    let stream = tokio_stream::StreamExt::chain(tokio_stream::iter(hellos), tokio_stream::pending());
+    let first = tokio_stream::iter([opening()].into_iter().chain(hellos));
+    let stream = tokio_stream::StreamExt::chain(first, tokio_stream::pending());
     let mut replies = client.attach(stream).await.unwrap().into_inner();
+    opened(&mut replies).await.unwrap();
     let mut all = Vec::new();
     while let Some(reply) = replies.message().await.unwrap() {
         all.push(ToWorker::from_wire(reply).unwrap());
     }
     assert!(matches!(all.first(), Some(ToWorker::Welcome(_))), "{all:?}");
     assert_eq!(all.last(), Some(&ToWorker::Closing("a second hello on one connection".into())));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_session_that_is_not_there_cannot_be_gone_on_with() {
+    let server = Server::start();
+    let mut client = SchedulerClient::new(server.channel().await);
+    let first = |session: Vec<u8>| {
+        let wire = wire::Resumption { session: session.into(), ..Resumption::default().to_wire() };
+        tokio_stream::once(wire::ClientMessage::of_item(Item::Resumption(wire)))
+    };
+    let mut replies = client.session(first(vec![7; 16])).await.unwrap().into_inner();
+    let status = replies.message().await.unwrap_err();
+    assert_eq!((status.code(), status.message()), (Code::NotFound, "the session is over"));
+    let mut replies = client.session(first(vec![7; 15])).await.unwrap().into_inner();
+    let status = replies.message().await.unwrap_err();
+    let expected = "session: got 15 bytes, expected 16";
+    assert_eq!((status.code(), status.message()), (Code::InvalidArgument, expected));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
