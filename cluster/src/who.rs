@@ -55,7 +55,12 @@ pub fn machine() -> Option<String> {
 /// This process, in words that no other ever had; none where the system does not tell.
 #[must_use]
 pub fn process() -> Option<String> {
-    let pid = std::process::id();
+    process_of(std::process::id())
+}
+
+/// [`process`] of another one on this machine; none where there is none of this number.
+#[must_use]
+pub fn process_of(pid: u32) -> Option<String> {
     let (_, started) = stat(pid)?;
     Some(format!("{} {pid} {started}", machine()?))
 }
@@ -100,8 +105,7 @@ mod tests {
         let this = process().unwrap();
         assert_eq!(has_ended(&this), Some(false));
         let mut child = Command::new("cat").stdin(Stdio::piped()).spawn().unwrap();
-        let (_, started) = stat(child.id()).unwrap();
-        let there = format!("{} {} {started}", machine().unwrap(), child.id());
+        let there = process_of(child.id()).unwrap();
         assert_eq!(has_ended(&there), Some(false));
         child.kill().unwrap();
         // Until somebody asks how it ended, it has its number still.

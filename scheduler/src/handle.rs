@@ -107,7 +107,7 @@ impl SchedulerHandle {
         let (client, requests, updates) = self.client_queues().await?;
         let link = ClientLink::new(client, requests, self.transport.encoded_len());
         link.introduce(this_client());
-        Ok(ClientSession { link, updates })
+        Ok(ClientSession { link, updates, carried: None })
     }
 
     /// A client's session as bare queues.

@@ -98,10 +98,15 @@ pub async fn session(file: &ConnectionFile, timeout: Duration) -> Result<ClientS
     let (number, way, opened) = opened.map_err(|_| at.unreachable("no welcome came"))??;
     let (requests, to_send) = mpsc::channel(REQUEST_QUEUE_MAX);
     let (received, updates) = mpsc::channel(UPDATE_QUEUE_MAX);
-    tokio::spawn(carry(Line::new(received, to_send), (way, opened), file.clone()));
+    let (carries, carried) = std::sync::mpsc::channel();
+    let carry = carry(Line::new(received, to_send), (way, opened), file.clone());
+    tokio::spawn(async move {
+        carry.await;
+        drop::<std::sync::mpsc::Sender<()>>(carries);
+    });
     let link = ClientLink::new(number, requests, Some(tilework_proto::encoded_len));
     link.introduce(this_client());
-    Ok(ClientSession { link, updates })
+    Ok(ClientSession { link, updates, carried: Some(carried) })
 }
 
 /// Opens a connection for a session; returns what the scheduler says of it, too.
@@ -171,7 +176,7 @@ pub async fn unpublish(
     name: &str,
     timeout: Duration,
 ) -> Result<Result<(), NameError>, LinkError> {
-    let ClientSession { link, mut updates } = session(file, timeout).await?;
+    let ClientSession { link, mut updates, .. } = session(file, timeout).await?;
     link.ask(0, NameRequest::Unpublish(name.to_owned())).await?;
     loop {
         match updates.recv().await {

@@ -121,6 +121,28 @@ fn connections_that_break_cost_neither_jobs_nor_chunks() {
 }
 
 #[test]
+fn a_session_that_ends_says_so() {
+    let _mine = current_is_mine();
+    let dir = Dir::new();
+    // Nobody would be taken for gone within the test.
+    let _scheduler = scheduler_with(dir.file(), &["--silence-limit", "1000"]);
+    let mut worker = worker(dir.file(), "w");
+    assert_eq!(worker.line(), "worker w joined");
+    let session = tilework::Session::connect(dir.file()).unwrap();
+    let kept = Array1::<f64>::in_chunks(10).ones(100).sin().try_persist().unwrap();
+    assert_eq!(session.n_tasks_done(), 10);
+    drop((kept, session));
+    tilework::Session::close_current();
+    loop {
+        let (ok, said, error) = output(&["state", "--connection-file", dir.file()]);
+        assert!(ok, "{error}");
+        if said.contains("0 B of 268 MB held; 0 clients, 0 jobs") {
+            break;
+        }
+    }
+}
+
+#[test]
 fn a_lost_connection_to_a_living_scheduler_is_made_again() {
     let _mine = current_is_mine();
     let dir = Dir::new();

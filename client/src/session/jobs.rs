@@ -97,7 +97,7 @@ impl Jobs {
         processes: Option<Arc<Processes>>,
         reconnect: Option<Reconnect>,
     ) -> Result<Arc<Jobs>> {
-        let ClientSession { link, updates } = session;
+        let ClientSession { link, updates, .. } = session;
         let jobs = Arc::new(Jobs {
             line: Mutex::new(Line::new(link, reconnect)),
             data,
@@ -515,7 +515,7 @@ mod tests {
         let link = ClientLink::new(tilework_plan::ClientId(1), requests, None);
         let gone = Arc::new(Gone { attempts: AtomicUsize::new(0), known_after });
         let data: Arc<dyn DataPlane> = Arc::clone(&gone) as _;
-        let session = ClientSession { link: link.clone(), updates };
+        let session = ClientSession { link: link.clone(), updates, carried: None };
         let jobs = Jobs::start(session, Arc::clone(&data), None, None).unwrap();
         let job = jobs
             .submit(program, vec![Arc::clone(&literal)], Progress::new(super::super::progress::Setting::Off))

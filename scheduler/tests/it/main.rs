@@ -9,6 +9,8 @@ use tilework_cluster::connection::ConnectionFile;
 use tilework_cluster::listen::bind;
 use tilework_cluster::security::TokenAttach;
 use tilework_cluster::transport::connect;
+#[cfg(target_os = "linux")]
+use tilework_cluster::who::process_of;
 use tilework_expr::{DType, Node, NodeIdx, Op, Program, UnaryOp};
 use tilework_plan::{Grid, JobError, Update};
 use tilework_proto::fragment::{Item, StreamItem};
@@ -35,7 +37,11 @@ struct Server {
 
 impl Server {
     fn start() -> Server {
-        let handle = SchedulerHandle::start(Limits::default());
+        Server::start_with(Limits::default())
+    }
+
+    fn start_with(limits: Limits) -> Server {
+        let handle = SchedulerHandle::start(limits);
         let bound = bind("localhost:0").unwrap();
         let file = ConnectionFile::create(bound.addresses().to_vec(), None, 0).unwrap();
         let identity = file.identity();
@@ -188,6 +194,49 @@ async fn a_session_that_is_not_there_cannot_be_gone_on_with() {
     let status = replies.message().await.unwrap_err();
     let expected = "session: got 15 bytes, expected 16";
     assert_eq!((status.code(), status.message()), (Code::InvalidArgument, expected));
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_session_ends_with_its_process_however_long_it_could_be_away() {
+    let server = Server::start_with(Limits { silence_max_us: Some(1 << 60), ..Limits::default() });
+    let mut process = std::process::Command::new("cat").stdin(std::process::Stdio::piped()).spawn().unwrap();
+    let first = Resumption { process: process_of(process.id()).unwrap(), ..Resumption::default() };
+    let said = FromClient::Hello(tilework_plan::ClientHello {
+        program: "cat".into(),
+        pid: process.id(),
+        user: "anna".into(),
+        host: "here".into(),
+    });
+    let file = server.file.clone();
+    let mut monitor = Monitor::connect(&server.file, LONG).await.unwrap();
+    // A runtime of its own, whose end closes the connection without a word.
+    let opened_and_cut = std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let server = Server { file };
+            let first = wire::ClientMessage::of_item(Item::Resumption(first.to_wire()));
+            let messages = tokio_stream::iter([first, said.to_wire()]);
+            let stream = tokio_stream::StreamExt::chain(messages, tokio_stream::pending());
+            let mut client = SchedulerClient::new(server.channel().await);
+            let mut replies = client.session(stream).await.unwrap().into_inner();
+            opened(&mut replies).await.unwrap();
+            let mut monitor = Monitor::connect(&server.file, LONG).await.unwrap();
+            while monitor.state().await.unwrap().clients.is_empty() {
+                tokio::task::yield_now().await;
+            }
+            // Not dropped: the other end would be told.
+            std::mem::forget((client, replies));
+        });
+        runtime.shutdown_background();
+    });
+    opened_and_cut.join().unwrap();
+    assert_eq!(monitor.state().await.unwrap().clients.len(), 1);
+    process.kill().unwrap();
+    process.wait().unwrap();
+    while !monitor.state().await.unwrap().clients.is_empty() {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
