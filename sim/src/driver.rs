@@ -152,6 +152,7 @@ impl World {
             self.at(at, Ev::TaskEnds { node, incarnation, run: id });
             let deadly = self.jobs.get(task.job.0 as usize).and_then(|j| j.setup.deadly);
             if deadly == Some((task.stage, task.chunk)) && !stop {
+                self.n_killed_by_task += 1;
                 self.kill(node, Fault::Killed);
                 return;
             }

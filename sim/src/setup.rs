@@ -74,6 +74,7 @@ impl Planted {
             S::PutsFillTheQueue,
             S::PublicationIgnored,
             S::PublicationKept,
+            S::FirstOpenBlamed,
         ];
         let w = [
             W::RevokeLosesTasks,

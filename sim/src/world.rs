@@ -200,6 +200,8 @@ pub(crate) struct World {
     pub n_faults: u64,
     /// Workers that died or were cut off.
     pub n_losses: u64,
+    /// Of those, the ones that a task killed.
+    pub n_killed_by_task: u64,
     pub events: u64,
     pub tasks: u64,
     pub n_compared: u64,
@@ -250,6 +252,7 @@ impl World {
             n_ids: 0,
             n_faults: 0,
             n_losses: 0,
+            n_killed_by_task: 0,
             events: 0,
             tasks: 0,
             n_compared: 0,

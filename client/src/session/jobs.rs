@@ -286,18 +286,19 @@ impl Jobs {
         }
     }
 
-    /// Says how the session's own workers ended, where that is why a job failed.
-    fn with_ends(&self, update: Update) -> Update {
-        let Update::Failed(mut error) = update else { return update };
-        if let Some(processes) = &self.processes {
-            let (said, ends) = match &mut error {
-                JobError::Deadly { last_words, .. } => (last_words, processes.how_the_last_ended()),
-                JobError::NoWorker { ended, .. } => (ended, processes.how_they_ended()),
-                _ => return Update::Failed(error),
-            };
-            *said = ends.unwrap_or_else(|| std::mem::take(said));
+    /// Says how the session's own workers ended, where that is why a job or some of its tasks failed.
+    fn with_ends(&self, mut update: Update) -> Update {
+        let (Update::Failed(error) | Update::TasksFailed { error, .. }) = &mut update else { return update };
+        let Some(processes) = &self.processes else { return update };
+        let known = match error {
+            JobError::Deadly { last_words, .. } => Some((last_words, processes.how_the_last_ended())),
+            JobError::NoWorker { ended, .. } => Some((ended, processes.how_they_ended())),
+            _ => None,
+        };
+        if let Some((said, Some(ends))) = known {
+            *said = ends;
         }
-        Update::Failed(error)
+        update
     }
 
     fn is_open(&self, job: JobId) -> bool {

@@ -138,7 +138,11 @@ impl Scheduler {
     fn room(&self, worker: WorkerId, est_us: u64) -> u64 {
         let w = &self.workers[&worker];
         let leased = if self.limits.plays(Bug::PutsFillTheQueue) { w.n_leased() } else { w.leased };
-        self.room_beside(worker, est_us, (leased, w.leased_us))
+        let room = self.room_beside(worker, est_us, (leased, w.leased_us));
+        match self.suspects.at_once(w.threads()) {
+            Some(at_once) => room.min(at_once.saturating_sub(u64::from(w.leased))),
+            None => room,
+        }
     }
 
     /// How many more chunks like the one of `key` a client should be asked to put to a worker. Those that do not come hold

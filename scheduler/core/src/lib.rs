@@ -34,6 +34,7 @@ mod scale;
 mod scheduler;
 mod single;
 mod state;
+mod suspects;
 mod table;
 mod ways;
 mod withdrawing;

@@ -180,4 +180,6 @@ pub enum Bug {
     PublicationIgnored,
     /// What is published no more is kept.
     PublicationKept,
+    /// Of what a worker that died had been granted, what it was granted first counts as what killed it.
+    FirstOpenBlamed,
 }
