@@ -3,6 +3,7 @@
 //! Owns where the words come from. Must not know who asks. Nobody is trusted for what is said here: the token decides.
 
 use std::fmt;
+use std::io::ErrorKind;
 
 /// A process, as its cluster's other users are told of it.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -49,6 +50,11 @@ impl fmt::Display for Who {
 pub fn machine() -> Option<String> {
     let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
     let processes = std::fs::read_link("/proc/self/ns/pid").ok()?;
+    // One that was mounted in another space of numbers tells of other processes.
+    let this = std::fs::read_link("/proc/self").ok()?;
+    if this.to_str() != Some(&*std::process::id().to_string()) {
+        return None;
+    }
     Some(format!("{} {}", boot.trim(), processes.display()))
 }
 
@@ -74,13 +80,26 @@ pub fn has_ended(process: &str) -> Option<bool> {
     if machine_there != machine()? {
         return None;
     }
-    let is_there = |(state, at): (char, String)| at == started && !matches!(state, 'Z' | 'X');
-    Some(!stat(pid.parse().ok()?).is_some_and(is_there))
+    let stat = match std::fs::read_to_string(format!("/proc/{pid}/stat")) {
+        Ok(text) => parsed(&text)?,
+        // Of other errors, as where others' processes are hidden, nothing follows.
+        Err(e) => return (e.kind() == ErrorKind::NotFound && can_see_others()).then_some(true),
+    };
+    let (state, at) = stat;
+    Some(at != started || matches!(state, 'Z' | 'X'))
+}
+
+/// Whether the processes of other users are shown, as the first process of the machine is another's.
+fn can_see_others() -> bool {
+    std::fs::metadata("/proc/1/stat").is_ok()
 }
 
 /// The state of a process, and when it was started.
 fn stat(pid: u32) -> Option<(char, String)> {
-    let text = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    parsed(&std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
+}
+
+fn parsed(text: &str) -> Option<(char, String)> {
     // The name of its program stands in brackets and may have any characters.
     let mut fields = text[text.rfind(')')? + 1..].split_ascii_whitespace();
     let state = fields.next()?.chars().next()?;

@@ -146,9 +146,32 @@ where
         self.memory().received.said()
     }
 
-    /// Completes when nobody waits for what comes any more: this end of the session is over.
-    pub async fn unwanted(&self) {
-        self.incoming.closed().await;
+    /// Completes when nobody waits for what comes any more: this end of the session is over. Until then what is to go is
+    /// kept for the next connection.
+    pub async fn unwanted(&mut self) {
+        let incoming = self.incoming.clone();
+        tokio::select! {
+            () = incoming.closed() => {}
+            () = self.hold() => {}
+        }
+    }
+
+    /// Keeps what is to go for the next connection, as long as there is none: whoever sends must not be held up. Never
+    /// completes, and may be dropped at any time.
+    async fn hold(&mut self) {
+        while !self.is_finished && !self.memory().sent.is_full() {
+            match self.outgoing.recv().await {
+                Some(message) => self.memory().sent.push(message),
+                None => self.is_finished = true,
+            }
+        }
+        std::future::pending::<()>().await;
+    }
+
+    /// How many messages have come, and how many of this end's are known to have.
+    pub(crate) fn progress(&self) -> (u64, u64) {
+        let memory = self.memory();
+        (memory.received.count(), memory.sent.n_acknowledged())
     }
 
     /// The last message for this end, from nobody on the other.
@@ -200,7 +223,10 @@ where
         match ended {
             Err(OutEnd::TooLarge(e)) => refused(WayEnd::TooLarge(e)),
             // The other end may have said why it takes nothing more.
-            Err(OutEnd::Stuck) => timeout_or(inward, WayEnd::Stuck).await,
+            Err(OutEnd::Closed) => {
+                timeout_or(inward, WayEnd::Broken(Status::unavailable("the stream is closed"))).await
+            }
+            Err(OutEnd::Stuck) => WayEnd::Stuck,
             Ok(()) => {
                 drop(out);
                 timeout_or(inward, WayEnd::Closed).await
@@ -292,19 +318,17 @@ where
 /// What the end of a stream by a status is: the other end's word, or a connection that broke.
 #[must_use]
 pub fn of_status(status: Status) -> WayEnd {
+    // One that the other end let go of looks alike, and is then not to be gone on with.
     let from_connection = status.source().is_some();
-    match status.code() {
-        // It let go of the stream.
-        Code::Cancelled => WayEnd::Closed,
-        _ if from_connection => WayEnd::Broken(status),
-        _ => WayEnd::Refused(status),
-    }
+    if from_connection { WayEnd::Broken(status) } else { WayEnd::Refused(status) }
 }
 
 /// Why no more messages can go out.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum OutEnd {
-    /// The stream is closed, or the other side takes nothing from it.
+    /// The stream is closed.
+    Closed,
+    /// The other side takes nothing from the stream.
     Stuck,
     /// A message is too large to be sent.
     TooLarge(TooLarge),
@@ -335,7 +359,7 @@ where
                 }
                 continue;
             }
-            () = out.closed() => return Err(OutEnd::Stuck),
+            () = out.closed() => return Err(OutEnd::Closed),
         };
         let Some(value) = next else {
             *is_finished = true;
@@ -351,7 +375,7 @@ where
 /// Encodes one message into `out`.
 ///
 /// # Errors
-/// [`OutEnd::Stuck`], [`OutEnd::TooLarge`].
+/// [`OutEnd`].
 pub async fn send<T: Wire, X>(
     value: &T,
     out: &mpsc::Sender<X>,
@@ -366,7 +390,7 @@ where
 /// Says which session a connection carries; first on each, from either end.
 ///
 /// # Errors
-/// [`OutEnd::Stuck`].
+/// [`OutEnd::Closed`], [`OutEnd::Stuck`].
 pub async fn open<M: StreamItem, X>(
     first: &Resumption,
     out: &mpsc::Sender<X>,
@@ -401,5 +425,9 @@ async fn send_all<M, X>(pieces: Encoded<M>, out: &mpsc::Sender<X>, wrap: fn(M) -
 }
 
 async fn send_one<M, X>(piece: M, out: &mpsc::Sender<X>, wrap: fn(M) -> X) -> Result<(), OutEnd> {
-    out.send_timeout(wrap(piece), OUTBOUND_STALL_MAX).await.map_err(|_| OutEnd::Stuck)
+    use mpsc::error::SendTimeoutError;
+    out.send_timeout(wrap(piece), OUTBOUND_STALL_MAX).await.map_err(|e| match e {
+        SendTimeoutError::Closed(_) => OutEnd::Closed,
+        SendTimeoutError::Timeout(_) => OutEnd::Stuck,
+    })
 }

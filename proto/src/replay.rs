@@ -73,6 +73,12 @@ impl<T> Sent<T> {
         self.messages.push_back(message);
     }
 
+    /// How many of the session's messages the other end is known to have.
+    #[must_use]
+    pub fn n_acknowledged(&self) -> u64 {
+        self.acknowledged
+    }
+
     /// Whether what is sent next must wait for acknowledgements.
     #[must_use]
     pub fn is_full(&self) -> bool {
@@ -124,6 +130,12 @@ impl Received {
         self.bytes = self.bytes.saturating_add(bytes);
         let due = self.count - self.acknowledged >= ACKNOWLEDGE_EVERY || self.bytes >= ACKNOWLEDGE_BYTES;
         due.then(|| self.said())
+    }
+
+    /// The messages of the session so far.
+    #[must_use]
+    pub fn count(&self) -> u64 {
+        self.count
     }
 
     /// The messages of the session so far, which the other end is told with this.

@@ -9,16 +9,21 @@ use crate::session::BoxFuture;
 use std::time::{Duration, Instant};
 use tonic::Code;
 
-/// The first pause between two attempts; the first attempt is made at once.
+/// The first pause between two attempts.
 const PAUSE_MIN: Duration = Duration::from_millis(10);
 /// The longest.
 const PAUSE_MAX: Duration = Duration::from_millis(250);
+
+/// How long nobody may listen where the other end did before it is taken for gone.
+const REFUSED_MAX: Duration = Duration::from_millis(200);
 
 /// Why a session could not be resumed by an attempt.
 #[derive(Debug)]
 pub enum NotResumed {
     /// It may be by a later one.
     Later(String),
+    /// Nobody listens: the other end is gone, or is just being reached another way.
+    Refused(String),
     /// It never will be.
     Never(WayEnd),
 }
@@ -38,8 +43,26 @@ impl NotResumed {
 pub type Reopen<'a, I, O, X> =
     &'a (dyn Fn(Resumption) -> BoxFuture<'a, Result<Way<I, O, X>, NotResumed>> + Sync);
 
+/// Since when nothing has come through, and how long to wait until the next attempt.
+struct Attempts {
+    since: Instant,
+    pause: Duration,
+}
+
+impl Attempts {
+    fn begin() -> Attempts {
+        Attempts { since: Instant::now(), pause: Duration::ZERO }
+    }
+
+    /// Waits before an attempt; the first is made at once.
+    async fn pause(&mut self) {
+        tokio::time::sleep(self.pause).await;
+        self.pause = (self.pause * 2).clamp(PAUSE_MIN, PAUSE_MAX);
+    }
+}
+
 /// Carries a session over `way`, which the other end opened with `opened`, and over those that `reopen` makes where a
-/// connection breaks, until the session ends; returns why. One that cannot be resumed ends by the first break.
+/// connection breaks, until the session ends; returns why. One that cannot be resumed ends by the break.
 pub async fn keep<I: Wire, O: Wire, X>(
     line: &mut Line<I, O>,
     (mut way, opened): (Way<I, O, X>, &Resumption),
@@ -49,12 +72,18 @@ where
     I::Message: StreamItem,
     O::Message: StreamItem,
 {
+    let (mut attempts, mut progress) = (Attempts::begin(), None);
     loop {
         let status = match line.carry(way).await {
             WayEnd::Broken(status) => status,
             end => return end,
         };
-        way = match resumed(line, opened, reopen).await {
+        // A connection over which nothing came through is one more attempt that failed.
+        let now = Some(line.progress());
+        if std::mem::replace(&mut progress, now) != now {
+            attempts = Attempts::begin();
+        }
+        way = match resumed(line, opened, reopen, &mut attempts).await {
             Ok(way) => way,
             Err(Some(end)) => return end,
             Err(None) => return WayEnd::Broken(status),
@@ -64,35 +93,39 @@ where
 
 /// The next connection; without one, why the other end does not want it where it said so.
 async fn resumed<I: Wire, O: Wire, X>(
-    line: &Line<I, O>,
+    line: &mut Line<I, O>,
     opened: &Resumption,
     reopen: Reopen<'_, I, O, X>,
+    attempts: &mut Attempts,
 ) -> Result<Way<I, O, X>, Option<WayEnd>>
 where
     I::Message: StreamItem,
     O::Message: StreamItem,
 {
-    let (since, mut pause) = (Instant::now(), PAUSE_MIN);
     loop {
+        let left = opened.away_max.saturating_sub(attempts.since.elapsed());
         let first =
             Resumption { session: opened.session, received: line.received(), ..Resumption::default() };
+        let attempt = async {
+            attempts.pause().await;
+            let attempt = tokio::time::timeout(left, reopen(first)).await;
+            attempt.unwrap_or_else(|_| Err(NotResumed::Later("no answer came".to_owned())))
+        };
         let attempt = tokio::select! {
-            attempt = reopen(first) => attempt,
+            attempt = attempt => attempt,
             () = line.unwanted() => return Err(None),
         };
+        let elapsed = attempts.since.elapsed();
         match attempt {
             Ok(way) => return Ok(way),
-            Err(NotResumed::Later(_)) if since.elapsed() + pause < opened.away_max => {}
+            Err(NotResumed::Later(_)) if elapsed < opened.away_max => {}
+            Err(NotResumed::Refused(_)) if elapsed < REFUSED_MAX.min(opened.away_max) => {}
+            Err(NotResumed::Never(WayEnd::Refused(status))) if status.code() != Code::NotFound => {
+                return Err(Some(WayEnd::Refused(status)));
+            }
+            Err(NotResumed::Never(end @ WayEnd::Malformed(_))) => return Err(Some(end)),
             // That the other end is gone, or knows the session no more, is told by the break.
-            Err(NotResumed::Later(_) | NotResumed::Never(WayEnd::Broken(_) | WayEnd::Closed)) => {
-                return Err(None);
-            }
-            Err(NotResumed::Never(WayEnd::Refused(status))) if status.code() == Code::NotFound => {
-                return Err(None);
-            }
-            Err(NotResumed::Never(end)) => return Err(Some(end)),
+            Err(_) => return Err(None),
         }
-        tokio::time::sleep(pause).await;
-        pause = (pause * 2).min(PAUSE_MAX);
     }
 }

@@ -107,7 +107,7 @@ impl Service {
             Err(status) => arrival.refuse(status),
             Ok(Opens::Again(key)) => self.clients.resume(key, arrival).await,
             Ok(Opens::New { entry, process, opened: (client, requests, updates) }) => {
-                let life = Life { process, addresses: Vec::new(), away_max: Some(self.handle.silence_max()) };
+                let life = Life::of(process, Vec::new(), Some(self.handle.silence_max()));
                 let mut line = Line::new(requests, updates);
                 let end = entry.live(&mut line, arrival, &ToClient::Welcome(client), &life).await;
                 debug!(?end, client = client.0, "a client's session ended");
@@ -134,7 +134,7 @@ impl Service {
             Ok(Opens::Again(key)) => self.workers.resume(key, arrival).await,
             Ok(Opens::New { entry, process, opened: (session, addresses) }) => {
                 // Where nothing is heard of it, the state machine decides.
-                let life = Life { process, addresses, away_max: None };
+                let life = Life::of(process, addresses, None);
                 let WorkerSession { worker, to_scheduler, from_scheduler } = session;
                 let mut line = Line::new(to_scheduler, from_scheduler);
                 let end = entry.live(&mut line, arrival, &ToWorker::Welcome(worker), &life).await;

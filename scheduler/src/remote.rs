@@ -32,7 +32,7 @@ type Client = SchedulerClient<InterceptedService<Channel, TokenAttach>>;
 type ClientWay = Way<ToClient, FromClient, wire::ClientMessage>;
 
 /// How long each of the scheduler's addresses may take to answer when a session is resumed.
-const REACH_TIMEOUT: Duration = Duration::from_secs(1);
+const REACH_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// A scheduler, as errors name it.
 #[derive(Clone, Debug)]
@@ -156,7 +156,8 @@ async fn carry(
 async fn reached(file: &ConnectionFile) -> Result<Client, NotResumed> {
     let identity = file.identity();
     let channel = connect_once(&file.addresses, &identity, REACH_TIMEOUT).await;
-    let channel = channel.map_err(|e| match e.may_pass() && !e.is_refusal() {
+    let channel = channel.map_err(|e| match e.may_pass() {
+        true if e.is_refusal() => NotResumed::Refused(e.cause()),
         true => NotResumed::Later(e.cause()),
         false => NotResumed::Never(WayEnd::Broken(Status::unavailable(e.cause()))),
     })?;

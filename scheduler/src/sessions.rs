@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tilework_cluster::security::random_bytes;
@@ -95,6 +96,8 @@ pub(crate) struct Life {
     pub process: String,
     /// Where it listens as long as it lives.
     pub addresses: Vec<String>,
+    /// Whether somebody could be reached there while it was known to live: what is refused then tells something.
+    pub was_reached: Arc<AtomicBool>,
     /// How long it may be away at most; where absent somebody else says when it is over.
     pub away_max: Option<Duration>,
 }
@@ -175,7 +178,7 @@ where
     }
 
     /// The next connection, if one comes.
-    async fn awaited(&mut self, line: &Line<I, O>, life: &Life) -> Option<Arrival<I, O>> {
+    async fn awaited(&mut self, line: &mut Line<I, O>, life: &Life) -> Option<Arrival<I, O>> {
         debug!("a session's connection broke");
         tokio::select! {
             arrival = self.arrivals.recv() => arrival,
@@ -186,15 +189,26 @@ where
 }
 
 impl Life {
+    /// The life of who says this of itself.
+    pub(crate) fn of(process: String, addresses: Vec<String>, away_max: Option<Duration>) -> Life {
+        let was_reached = Arc::<AtomicBool>::default();
+        let (found, there) = (Arc::clone(&was_reached), addresses.clone());
+        tokio::spawn(async move {
+            for address in there {
+                if let Ok(Ok(_)) = tokio::time::timeout(PROBE_TIMEOUT, TcpStream::connect(address)).await {
+                    return found.store(true, Ordering::Relaxed);
+                }
+            }
+        });
+        Life { process, addresses, was_reached, away_max }
+    }
+
     /// Completes when it is known to be over, or the time is.
     async fn ended(&self) {
         // Its own pauses are counted, so that a scheduler that was stopped itself takes nobody for gone.
         let (mut away, mut pause) = (Duration::ZERO, LOOK_PAUSE_MIN);
         loop {
-            let gone = match who::has_ended(&self.process) {
-                Some(gone) => gone,
-                None => self.refuses().await,
-            };
+            let gone = who::has_ended(&self.process) == Some(true) || self.refuses().await;
             if gone || self.away_max.is_some_and(|max| away >= max) {
                 return;
             }
@@ -206,6 +220,9 @@ impl Life {
 
     /// Whether it listens at none of its addresses any more.
     async fn refuses(&self) -> bool {
+        if !self.was_reached.load(Ordering::Relaxed) {
+            return false;
+        }
         for address in &self.addresses {
             match tokio::time::timeout(PROBE_TIMEOUT, TcpStream::connect(address)).await {
                 Ok(Err(e)) if e.kind() == ErrorKind::ConnectionRefused => {}

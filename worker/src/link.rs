@@ -28,7 +28,7 @@ const OPEN_TIMEOUT: Duration = Duration::from_secs(10);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// How long each of the scheduler's addresses may take to answer when a session is resumed.
-const REACH_TIMEOUT: Duration = Duration::from_secs(1);
+const REACH_TIMEOUT: Duration = Duration::from_millis(500);
 
 type WorkerWay = Way<ToWorker, FromWorker, WorkerMessage>;
 
@@ -141,7 +141,8 @@ impl GrpcLink {
     /// A connection to the scheduler, if it can be reached at once: it listens as long as it lives.
     async fn reached(&self) -> Result<Channel, NotResumed> {
         let channel = connect_once(&self.file.addresses, &self.file.identity(), REACH_TIMEOUT).await;
-        channel.map_err(|e| match e.may_pass() && !e.is_refusal() {
+        channel.map_err(|e| match e.may_pass() {
+            true if e.is_refusal() => NotResumed::Refused(e.cause()),
             true => NotResumed::Later(e.cause()),
             false => NotResumed::Never(WayEnd::Broken(Status::unavailable(e.cause()))),
         })

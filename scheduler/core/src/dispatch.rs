@@ -110,6 +110,7 @@ impl Scheduler {
                 // What clients are to put again must not stand in the way of what is behind it.
                 let is_put = self.jobs[&job].is_literal(stage);
                 let room = if is_put { u64::MAX } else { self.room(worker, self.est_us(job, stage)) };
+                let room = room.min(self.unsuspected_room(worker, TaskKey { job, stage, chunk }));
                 if room == 0 {
                     self.hungry.remove(&worker);
                     return;
@@ -138,11 +139,7 @@ impl Scheduler {
     fn room(&self, worker: WorkerId, est_us: u64) -> u64 {
         let w = &self.workers[&worker];
         let leased = if self.limits.plays(Bug::PutsFillTheQueue) { w.n_leased() } else { w.leased };
-        let room = self.room_beside(worker, est_us, (leased, w.leased_us));
-        match self.suspects.at_once(w.threads()) {
-            Some(at_once) => room.min(at_once.saturating_sub(u64::from(w.leased))),
-            None => room,
-        }
+        self.room_beside(worker, est_us, (leased, w.leased_us))
     }
 
     /// How many more chunks like the one of `key` a client should be asked to put to a worker. Those that do not come hold
@@ -326,7 +323,7 @@ impl Scheduler {
             true => self.room_for_puts(worker, first),
             false => self.room(worker, self.est_us(id, stage)),
         };
-        let room = room.max(u64::from(force));
+        let room = room.max(u64::from(force)).min(self.unsuspected_room(worker, first));
         let Some(fair) = self.fair_share(worker, id, room.max(1)) else { return false };
         let credit = if force { self.credit_when_stuck(worker, first) } else { self.credit(worker, first) };
         let n = (chunks.end - chunks.start).min(fair).min(credit).min(room);

@@ -96,8 +96,12 @@ impl Scheduler {
         let mut undone = self.take_leased(&gone);
         let threads = gone.hello.threads as usize;
         // One that is leaving may have given up a task that does not end.
-        let is_suspicious = loss == Loss::Silent || loss == Loss::Died && !gone.leaving;
-        let suspects = if is_suspicious { self.suspects(&undone, threads) } else { Vec::new() };
+        let suspects = match loss {
+            Loss::Died | Loss::Silent if !gone.leaving => {
+                self.suspects(&undone, threads, gone.hello.incarnation)
+            }
+            _ => Vec::new(),
+        };
         self.n_ready -= gone.ready.len();
         if !self.limits.plays(Bug::ReadyTasksStranded) {
             undone.extend(gone.ready.iter().map(|&(job, Reverse(stage), chunk)| TaskKey {

@@ -29,16 +29,15 @@ fn granted(actions: &[Action], worker: u32) -> (LeaseId, TaskRange) {
 fn a_function_that_kills_is_found_though_an_operation_is_open_too() {
     let mut case = Case::with_workers(0);
     case.submit(0, &[read("a", 2, 1).map_blocks(function("own")).unwrap()]);
-    for w in 0..4 {
+    for w in 0..3 {
         let actions = join(&mut case, w, Some("own"));
         let (lease, reads) = granted(&actions, w);
-        // Both may be what killed it: from then on each comes by itself.
-        assert_eq!(reads, tasks(0, 0..if w == 0 { 2 } else { 1 }));
+        assert_eq!(reads, tasks(0, 0..2));
         let actions = case.done(w, &(lease, tasks(0, 0..1)));
         assert_eq!(granted(&actions, w).1, tasks(1, 0..1));
         let actions = lose(&mut case, w);
         let failed = Update::Failed(deadly("map_blocks", 0));
-        assert_eq!(updates(&actions).contains(&&failed), w == 3, "{actions:?}");
+        assert_eq!(updates(&actions).contains(&&failed), w == 2, "{actions:?}");
     }
 }
 
