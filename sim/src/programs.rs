@@ -171,7 +171,8 @@ fn terms(rng: &mut Rng) -> Terms {
     let limit_us = rng.one_in(2).then_some(OWN_LIMIT_US);
     let memory_bytes = if rng.one_in(3) { rng.within(1, 2000) } else { 0 };
     let tags = [TAG].into_iter().filter(|_| rng.one_in(3)).map(Arc::from).collect();
-    Terms { retries: rng.below(4) as u32, limit_us, tags, memory_bytes }
+    let priority = if rng.one_in(2) { rng.below(5) as i32 - 2 } else { 0 };
+    Terms { retries: rng.below(4) as u32, limit_us, tags, memory_bytes, priority }
 }
 
 fn source(rng: &mut Rng, id: u64) -> Expr {

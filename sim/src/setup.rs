@@ -71,6 +71,8 @@ impl Planted {
             S::PutsFillTheQueue,
             S::PublicationIgnored,
             S::PublicationKept,
+            S::PriorityIgnored,
+            S::PriorityStaysInJob,
         ];
         let w = [
             W::RevokeLosesTasks,
@@ -91,6 +93,7 @@ impl Planted {
             W::StuckIgnored,
             W::OwnLimitIgnored,
             W::DeclaredIgnored,
+            W::PriorityIgnored,
         ];
         let c = [C::FailureAwaitsNews, C::DeadAwaited, C::PauseTakenForFailure];
         let s = s.into_iter().map(Planted::Scheduler);

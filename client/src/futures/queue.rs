@@ -60,8 +60,11 @@ pub(super) struct How {
 type Kind = (u32, usize, usize, Option<Arc<Terms>>);
 
 impl How {
-    fn tags(&self) -> &Tags {
-        &self.terms.as_deref().unwrap_or(Terms::NONE).tags
+    /// What the tasks of a job have in common, for its first ones are given out together: where they may go, and how urgent
+    /// they are.
+    fn in_common(&self) -> (&Tags, i32) {
+        let terms = self.terms.as_deref().unwrap_or(Terms::NONE);
+        (&terms.tags, terms.priority)
     }
 
     fn kind(&self, level: u32) -> Kind {
@@ -213,8 +216,7 @@ impl Desk {
         self.start_clock(session)?;
         let (mut queue, args, level) = loop {
             let (queue, args, level) = self.args(session, &call.given)?;
-            // A job's first tasks are all for the same workers.
-            if queue.batches.last().is_none_or(|batch| batch.how.tags() == how.tags()) {
+            if queue.batches.last().is_none_or(|batch| batch.how.in_common() == how.in_common()) {
                 break (queue, args, level);
             }
             drop(queue);

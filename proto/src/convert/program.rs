@@ -271,14 +271,15 @@ impl Wire for Terms {
     type Message = wire::Terms;
 
     fn to_wire(&self) -> wire::Terms {
-        let Terms { retries, limit_us, tags, memory_bytes } = self;
+        let Terms { retries, limit_us, tags, memory_bytes, priority } = self;
         let tags = tags.iter().map(|tag| tag.to_string()).collect();
-        wire::Terms { retries: *retries, limit_us: *limit_us, tags, memory_bytes: *memory_bytes }
+        let (retries, memory_bytes, priority) = (*retries, *memory_bytes, *priority);
+        wire::Terms { retries, limit_us: *limit_us, tags, memory_bytes, priority }
     }
 
     fn from_wire(message: wire::Terms) -> Result<Terms, DecodeError> {
-        let wire::Terms { retries, limit_us, tags: named, memory_bytes } = message;
-        Ok(Terms { retries, limit_us, tags: tags(named)?, memory_bytes })
+        let wire::Terms { retries, limit_us, tags: named, memory_bytes, priority } = message;
+        Ok(Terms { retries, limit_us, tags: tags(named)?, memory_bytes, priority })
     }
 }
 

@@ -321,6 +321,9 @@ pub struct Terms {
     /// Bytes that one takes beside what it reads and makes.
     #[prost(uint64, tag = "4")]
     pub memory_bytes: u64,
+    /// Those of a higher priority go before others that wait.
+    #[prost(sint32, tag = "5")]
+    pub priority: i32,
 }
 /// Values that calls read.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
@@ -423,6 +426,9 @@ pub struct Lease {
     pub tasks: ::core::option::Option<TaskRange>,
     #[prost(message, repeated, tag = "3")]
     pub elsewhere: ::prost::alloc::vec::Vec<Holding>,
+    /// Those of a higher priority go before others that wait.
+    #[prost(sint32, tag = "4")]
+    pub priority: i32,
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Revoke {
@@ -1173,6 +1179,8 @@ pub struct WorkerState {
     pub spill_bytes: u64,
     #[prost(uint64, tag = "17")]
     pub bytes_on_disk: u64,
+    #[prost(string, repeated, tag = "18")]
+    pub tags: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
 }
 /// One client that is connected.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]

@@ -173,7 +173,8 @@ fn values(draw: &mut Draw) -> Node {
 fn terms(draw: &mut Draw) -> Terms {
     let limit_us = (draw.below(2) == 0).then_some(draw.0);
     let tags = ["gpu", "big"].into_iter().filter(|_| draw.below(2) == 0).map(Arc::from).collect();
-    Terms { retries: draw.below(9) as u32, limit_us, tags, memory_bytes: draw.below(1 << 40) as u64 }
+    let (memory_bytes, priority) = (draw.below(1 << 40) as u64, draw.below(99) as i32 - 49);
+    Terms { retries: draw.below(9) as u32, limit_us, tags, memory_bytes, priority }
 }
 
 /// Calls that read some of `n` values.

@@ -1,5 +1,6 @@
 //! Small cases, with the exact actions that they must bring about.
 
+mod priority;
 mod puts;
 mod tags;
 mod ways;
@@ -155,7 +156,7 @@ fn a_sum_runs_drops_and_ends() {
         told(&actions, 0),
         [
             Instruction::Drop(tasks(0, 0..4)),
-            Instruction::Lease { lease: LeaseId(2), tasks: tasks(2, 0..1), elsewhere: vec![] },
+            Instruction::Lease { lease: LeaseId(2), tasks: tasks(2, 0..1), elsewhere: vec![], priority: 0 },
         ]
     );
     let actions = case.done(0, &(LeaseId(2), tasks(2, 0..1)));
@@ -187,7 +188,7 @@ fn operands_are_made_where_they_meet() {
     case.done(0, &(LeaseId(0), tasks(0, 0..4)));
     let actions = case.done(0, &(LeaseId(1), tasks(1, 0..4)));
     let elsewhere = vec![];
-    let lease = Instruction::Lease { lease: LeaseId(4), tasks: tasks(2, 0..4), elsewhere };
+    let lease = Instruction::Lease { lease: LeaseId(4), tasks: tasks(2, 0..4), elsewhere, priority: 0 };
     assert_eq!(told(&actions, 0), [lease]);
 }
 
