@@ -73,6 +73,7 @@ impl Planted {
             S::PublicationKept,
             S::PriorityIgnored,
             S::PriorityStaysInJob,
+            S::ArrayAwaitsFailed,
         ];
         let w = [
             W::RevokeLosesTasks,

@@ -40,7 +40,7 @@ pub struct Node {
     /// How it is made.
     #[prost(
         oneof = "node::Op",
-        tags = "10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31, 32, 33"
+        tags = "10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31, 32, 33, 34"
     )]
     pub op: ::core::option::Option<node::Op>,
 }
@@ -97,6 +97,9 @@ pub mod node {
         Calls(super::Calls),
         #[prost(message, tag = "33")]
         Values(super::Values),
+        /// An array in one chunk, which the only call makes of a value.
+        #[prost(message, tag = "34")]
+        FromValue(super::Calls),
     }
 }
 /// A function of the user's program: where it stands in the executable.

@@ -184,4 +184,6 @@ pub enum Bug {
     PriorityIgnored,
     /// What an urgent job waits for of other jobs is no more urgent for it.
     PriorityStaysInJob,
+    /// An array that is made of a value that has failed waits for it.
+    ArrayAwaitsFailed,
 }
