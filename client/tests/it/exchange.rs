@@ -130,7 +130,8 @@ fn an_array_is_made_of_values() {
         assert_eq!(mean, (&here * 2.0).mean_axis(ndarray::Axis(0)).unwrap());
         // Of a vector, of a number, of an array of ours; and round, through tasks and arrays by turns.
         let vector = session.submit(|n: i64| (0..n).collect::<Vec<i64>>(), (5,)).unwrap();
-        check(&Array1::from_future(&vector, 5).persist_on(session), &Nd1::from_iter(0..5));
+        let vector = Array1::from_future(&vector, 5).try_persist_on(session).unwrap();
+        check(&vector, &Nd1::from_iter(0..5));
         let number = session.submit(|n: f32| n / 4.0, (1.0f32,)).unwrap();
         let number: Array0<f32> = Array::from_future(&number, ());
         assert_eq!(number.try_compute_on(session).unwrap()[()], 0.25);
@@ -139,17 +140,6 @@ fn an_array_is_made_of_values() {
         let sum = session.submit(|a: Nd2<f64>| a.sum(), (&(&again + &all),)).unwrap();
         assert_eq!(sum.result().unwrap(), (&here + 1.0 + &here).sum());
     });
-}
-
-/// What is kept on a session.
-trait PersistOn {
-    fn persist_on(&self, session: &Session) -> Self;
-}
-
-impl PersistOn for Array1<i64> {
-    fn persist_on(&self, session: &Session) -> Self {
-        self.try_persist_on(session).unwrap()
-    }
 }
 
 #[test]

@@ -281,22 +281,26 @@ fn notes_its_turn((dir, number): (PathBuf, u32)) {
 
 /// The turns at which tasks came that were submitted with these priorities, one by one after 200 of priority 0.
 fn turns(session: &Session, priorities: &[i32]) -> Vec<usize> {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = tempfile::tempdir().expect("a directory");
     let item = |number| (dir.path().to_owned(), number);
-    let many = session.map(notes_its_turn, (0..200).map(item)).unwrap();
+    let many = session.map(notes_its_turn, (0..200).map(item)).expect("they are submitted");
     let mut later = Vec::new();
     for (i, &priority) in (0..).zip(priorities) {
         let number = if priority == 10 { 1000 } else { 300 + i };
-        let one = session.tasks().priority(priority).submit(notes_its_turn, (item(number),)).unwrap();
+        let one = session
+            .tasks()
+            .priority(priority)
+            .submit(notes_its_turn, (item(number),))
+            .expect("it is submitted");
         // Whoever asks has it sent; all threads are busy.
         let _ = one.is_done();
         later.push((one, number));
     }
     note(&dir.path().join("submitted"));
-    gather(&many).unwrap();
-    later.iter().for_each(|(one, _)| one.result().unwrap());
-    let turns = std::fs::read_to_string(dir.path().join("turns")).unwrap();
-    let turns: Vec<u32> = turns.lines().map(|line| line.parse().unwrap()).collect();
+    gather(&many).expect("they end");
+    later.iter().for_each(|(one, _)| one.result().expect("it ends"));
+    let turns = std::fs::read_to_string(dir.path().join("turns")).expect("a file of the test's");
+    let turns: Vec<u32> = turns.lines().map(|line| line.parse().expect("a number")).collect();
     assert_eq!(turns.len(), 200 + priorities.len());
     let turn = |number: u32| turns.iter().position(|n| *n == number).expect("it had its turn");
     later.iter().map(|(_, number)| turn(*number)).collect()

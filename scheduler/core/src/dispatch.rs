@@ -135,6 +135,10 @@ impl Scheduler {
                 self.lease_ready(worker, first, room);
                 continue;
             }
+            if self.is_full_beside_roots(worker) {
+                self.hungry.remove(&worker);
+                return;
+            }
             if self.lease_roots(worker, (false, None)) == Took::Some {
                 self.place_all();
                 if !self.failing.is_empty() {
@@ -278,13 +282,14 @@ impl Scheduler {
                 continue;
             }
             self.share_out(id);
-            if self.goes_before(priority, above) {
+            let goes_before = self.goes_before(priority, above);
+            if goes_before {
                 self.jobs.get_mut(&id).expect("a job with roots").roots.rob(worker);
             }
             if self.lease_roots_of(id, worker, force) {
                 return Took::Some;
             }
-            if self.has_no_room_for_roots(worker, id) {
+            if goes_before && self.has_no_room_for_roots(worker, id) {
                 full = Some(priority);
             }
         }

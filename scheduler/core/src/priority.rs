@@ -167,9 +167,17 @@ impl Scheduler {
             return Took::Some;
         }
         match own < rooted && own.is_some() {
+            true if self.is_full_beside_roots(worker) => Took::Full,
             true => self.lease_roots(worker, (false, own)),
             false => Took::Nothing,
         }
+    }
+
+    /// Whether a worker has enough to do that is as urgent as the most urgent roots, as far as is known before these are
+    /// looked at.
+    pub(crate) fn is_full_beside_roots(&self, worker: WorkerId) -> bool {
+        let most = self.index.rooted.first().map_or(i32::MIN, |&(Reverse(priority), _)| priority);
+        self.room(worker, (self.limits.task_us_guess, most)) == 0
     }
 
     /// Whether the next root of a job waits for nothing but for a worker to have less to do.
