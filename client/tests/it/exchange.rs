@@ -128,6 +128,8 @@ fn an_array_is_made_of_values() {
         assert_eq!(all.try_compute_on(session).unwrap(), here);
         let mean = (&all * 2.0).mean_axis(Axis(0)).unwrap().try_compute_on(session).unwrap();
         assert_eq!(mean, (&here * 2.0).mean_axis(ndarray::Axis(0)).unwrap());
+        let page = all.explain().to_string();
+        assert!(page.contains("from_future(#0)") && page.contains("concatenate("), "{page}");
         // Of a vector, of a number, of an array of ours; and round, through tasks and arrays by turns.
         let vector = session.submit(|n: i64| (0..n).collect::<Vec<i64>>(), (5,)).unwrap();
         let vector = Array1::from_future(&vector, 5).try_persist_on(session).unwrap();

@@ -95,7 +95,7 @@ impl Scheduler {
             if job.stage(stage).priority >= priority {
                 continue;
             }
-            let is_root = job.roots.stages().any(|root| root == stage);
+            let is_root = job.plan.stage(stage).inputs.is_empty() || job.plan.stage(stage).is_mixed();
             let raised: Vec<StageIdx> = if is_root { job.roots.stages().collect() } else { vec![stage] };
             let before = job.roots_priority();
             for stage in raised {
