@@ -8,7 +8,7 @@ use crate::faults::Fault;
 use crate::node::Node;
 use crate::world::{OPERATOR, World};
 use std::collections::{BTreeMap, BTreeSet};
-use tilework_plan::{ChunkIdx, JobError, JobId, StageIdx, TaskKey, Update, WorkerId};
+use tilework_plan::{ChunkIdx, JobError, JobId, Plan, StageIdx, TaskKey, Update, WorkerId};
 use tilework_worker_core::Source;
 
 impl World {
@@ -62,7 +62,15 @@ impl World {
 
     /// A job is taken for deadly: workers must have died, not fallen silent, nor come back.
     pub(crate) fn check_deaths(&self, update: &Update) {
-        let Update::Failed(JobError::Deadly { .. }) = update else { return };
+        let Update::Failed(JobError::Deadly { chunk, .. }) = update else { return };
+        let calls = |s: StageIdx, plan: &Plan| plan.stage(s).calls.is_some();
+        let deadly = self.jobs.iter().filter_map(|j| Some((j.setup.deadly?, &j.setup.plan)));
+        let called: Vec<bool> =
+            deadly.clone().map(|((s, c), plan)| calls(s, plan) && c.0 == *chunk).collect();
+        // Nobody else killed, and functions alone can be told apart: it must be one that did.
+        let alone =
+            self.n_losses == self.n_killed_by_task && deadly.clone().all(|((s, _), plan)| calls(s, plan));
+        assert!(!alone || called.contains(&true), "task {chunk} is taken for one that kills: {update:?}");
         // Those that have come back are forgiven when the scheduler knows.
         let known: BTreeSet<WorkerId> =
             self.scheduler.state(self.now_us).workers.iter().map(|w| w.worker).collect();

@@ -8,6 +8,7 @@ use crate::rng::Rng;
 use std::sync::Arc;
 use tilework_client_core as client;
 use tilework_plan::{ChunkIdx, Origin, Plan, StageIdx};
+use tilework_proto::replay;
 use tilework_scheduler_core as scheduler;
 use tilework_worker_core as worker;
 
@@ -24,6 +25,8 @@ pub enum Planted {
     Worker(worker::Bug),
     /// In every client.
     Client(client::Bug),
+    /// In both ends of every session.
+    Line(replay::Bug),
 }
 
 impl Planted {
@@ -71,6 +74,7 @@ impl Planted {
             S::PutsFillTheQueue,
             S::PublicationIgnored,
             S::PublicationKept,
+            S::FirstOpenBlamed,
             S::PriorityIgnored,
             S::PriorityStaysInJob,
             S::ArrayAwaitsFailed,
@@ -97,8 +101,10 @@ impl Planted {
             W::PriorityIgnored,
         ];
         let c = [C::FailureAwaitsNews, C::DeadAwaited, C::PauseTakenForFailure];
+        let l = [replay::Bug::OneForgotten, replay::Bug::ReceivedRepeated].map(Planted::Line);
         let s = s.into_iter().map(Planted::Scheduler);
-        s.chain(w.into_iter().map(Planted::Worker)).chain(c.into_iter().map(Planted::Client)).collect()
+        let (w, c) = (w.into_iter().map(Planted::Worker), c.into_iter().map(Planted::Client));
+        s.chain(w).chain(c).chain(l).collect()
     }
 }
 
@@ -155,6 +161,8 @@ pub(crate) struct Setup {
     pub borrowing: bool,
     /// Whether clients let go of values one by one.
     pub letting_go: bool,
+    /// A fault of sessions to play.
+    pub line_bug: Option<replay::Bug>,
 }
 
 impl Setup {
@@ -169,6 +177,7 @@ impl Setup {
             Fault::Killed,
             Fault::KilledSilently,
             Fault::Cut,
+            Fault::Broken,
             Fault::Partitioned,
             Fault::Joined,
             Fault::NameTaken,
@@ -207,6 +216,10 @@ impl Setup {
             spilling: rng.one_in(2),
             borrowing: rng.one_in(4),
             letting_go: rng.one_in(2),
+            line_bug: match planted {
+                Some(Planted::Line(bug)) => Some(bug),
+                _ => None,
+            },
         }
     }
 

@@ -53,6 +53,10 @@ impl From<Failure> for Error {
             Failure::Job(JobError::Operation { chunk, message, .. }) => {
                 FutureError::Failed { call: chunk, message }.into()
             }
+            Failure::Job(JobError::Deadly { chunk, deaths, last_words, .. }) => {
+                let message = format!("{deaths} workers died while they ran it; the last one: {last_words}");
+                FutureError::Failed { call: chunk, message }.into()
+            }
             Failure::Job(error) | Failure::AllOfJob(error) => error.into(),
             Failure::Cluster(why) => Error::Cluster(why),
             Failure::NotSent(why) => FutureError::NotSent(why).into(),

@@ -226,6 +226,21 @@ fn a_task_waits_for_the_worker_with_its_tag_that_was_killed() {
 }
 
 #[test]
+fn a_call_that_kills_is_told_from_those_beside_it() {
+    let _mine = processes_are_mine();
+    let session = Session::processes(2).expect("processes");
+    let dies_at_5 = |n: u64| if n == 5 { std::process::abort() } else { n };
+    let futures = session.map(dies_at_5, 0..10_u64).unwrap();
+    let text = futures[5].result().unwrap_err().to_string();
+    let expected = "call 5 of its batch failed: 3 workers died while they ran it; the last one: worker-";
+    assert!(text.starts_with(expected) && text.ends_with("(ended by signal 6: it aborted)"), "{text}");
+    let others = futures.iter().enumerate().filter(|(n, _)| *n != 5).map(|(_, f)| f.result().unwrap());
+    assert_eq!(others.collect::<Vec<_>>(), [0, 1, 2, 3, 4, 6, 7, 8, 9]);
+    drop((futures, session));
+    Session::close_current();
+}
+
+#[test]
 fn a_tag_that_nobody_has_or_can_have_is_told_at_once() {
     let session = embedded(1, 1);
     let error = session.tasks().tag("gpu").submit(|x: u64| x, (1,)).unwrap_err();

@@ -765,6 +765,22 @@ pub struct Deadly {
     #[prost(string, tag = "4")]
     pub last_words: ::prost::alloc::string::String,
 }
+/// What either end says first on a connection: a session goes on where the connection that carried it broke.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Resumption {
+    /// The session's secret name; from the end that opens empty for a new one.
+    #[prost(bytes = "bytes", tag = "1")]
+    pub session: ::prost::bytes::Bytes,
+    /// How many messages of the session this end has received. Those after them come again.
+    #[prost(uint64, tag = "2")]
+    pub received: u64,
+    /// From the end that opens: its process, in words that tell whether it is still there to who runs on the same machine.
+    #[prost(string, tag = "3")]
+    pub process: ::prost::alloc::string::String,
+    /// From the scheduler: how long a session may be without a connection, microseconds.
+    #[prost(uint64, tag = "4")]
+    pub away_max_us: u64,
+}
 /// A piece of an encoded message of the same stream that is too large to be sent as one.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Fragment {
@@ -777,7 +793,7 @@ pub struct Fragment {
 /// From a client.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ClientMessage {
-    #[prost(oneof = "client_message::Kind", tags = "1, 2, 3, 4, 5, 6, 15")]
+    #[prost(oneof = "client_message::Kind", tags = "1, 2, 3, 4, 5, 6, 13, 14, 15")]
     pub kind: ::core::option::Option<client_message::Kind>,
 }
 /// Nested message and enum types in `ClientMessage`.
@@ -800,6 +816,12 @@ pub mod client_message {
         LetGo(super::LetGo),
         #[prost(message, tag = "6")]
         Named(super::NameRequest),
+        /// First on each connection: which session it carries.
+        #[prost(message, tag = "13")]
+        Resumption(super::Resumption),
+        /// How many messages of the session have come, these two kinds not counted, nor what opens it.
+        #[prost(uint64, tag = "14")]
+        Received(u64),
         #[prost(message, tag = "15")]
         Fragment(super::Fragment),
     }
@@ -855,7 +877,7 @@ pub struct PutFailed {
 /// To a client.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ClientUpdate {
-    #[prost(oneof = "client_update::Kind", tags = "1, 2, 3, 5, 15")]
+    #[prost(oneof = "client_update::Kind", tags = "1, 2, 3, 5, 13, 14, 15")]
     pub kind: ::core::option::Option<client_update::Kind>,
 }
 /// Nested message and enum types in `ClientUpdate`.
@@ -872,6 +894,12 @@ pub mod client_update {
         Closing(::prost::alloc::string::String),
         #[prost(message, tag = "5")]
         Named(super::NameAnswer),
+        /// First on each connection: which session it carries.
+        #[prost(message, tag = "13")]
+        Resumption(super::Resumption),
+        /// How many messages of the session have come, these two kinds not counted, nor what opens it.
+        #[prost(uint64, tag = "14")]
+        Received(u64),
         #[prost(message, tag = "15")]
         Fragment(super::Fragment),
     }
@@ -1007,7 +1035,7 @@ pub struct JobUpdate {
 /// From a worker.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct WorkerMessage {
-    #[prost(oneof = "worker_message::Kind", tags = "1, 2, 3, 4, 15")]
+    #[prost(oneof = "worker_message::Kind", tags = "1, 2, 3, 4, 13, 14, 15")]
     pub kind: ::core::option::Option<worker_message::Kind>,
 }
 /// Nested message and enum types in `WorkerMessage`.
@@ -1024,6 +1052,12 @@ pub mod worker_message {
         /// What it knows of the reason why it is about to die.
         #[prost(string, tag = "4")]
         LastWords(::prost::alloc::string::String),
+        /// First on each connection: which session it carries.
+        #[prost(message, tag = "13")]
+        Resumption(super::Resumption),
+        /// How many messages of the session have come, these two kinds not counted, nor what opens it.
+        #[prost(uint64, tag = "14")]
+        Received(u64),
         #[prost(message, tag = "15")]
         Fragment(super::Fragment),
     }
@@ -1061,7 +1095,7 @@ pub struct Hello {
 /// To a worker.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct SchedulerMessage {
-    #[prost(oneof = "scheduler_message::Kind", tags = "1, 2, 3, 4, 5, 15")]
+    #[prost(oneof = "scheduler_message::Kind", tags = "1, 2, 3, 4, 5, 13, 14, 15")]
     pub kind: ::core::option::Option<scheduler_message::Kind>,
 }
 /// Nested message and enum types in `SchedulerMessage`.
@@ -1082,6 +1116,12 @@ pub mod scheduler_message {
         /// Last: why the scheduler does not take the worker as things are.
         #[prost(string, tag = "5")]
         Refused(::prost::alloc::string::String),
+        /// First on each connection: which session it carries.
+        #[prost(message, tag = "13")]
+        Resumption(super::Resumption),
+        /// How many messages of the session have come, these two kinds not counted, nor what opens it.
+        #[prost(uint64, tag = "14")]
+        Received(u64),
         #[prost(message, tag = "15")]
         Fragment(super::Fragment),
     }
@@ -1334,7 +1374,8 @@ pub mod scheduler_client {
             self.inner = self.inner.max_encoding_message_size(limit);
             self
         }
-        /// A client's connection: open for the client's life. When it closes, the client's jobs are released.
+        /// A client's connection: open for the client's life. When it closes, the client's jobs are released; when it breaks, once
+        /// the client was away for too long.
         pub async fn session(
             &mut self,
             request: impl tonic::IntoStreamingRequest<Message = super::ClientMessage>,
@@ -1446,7 +1487,8 @@ pub mod scheduler_server {
             >
             + std::marker::Send
             + 'static;
-        /// A client's connection: open for the client's life. When it closes, the client's jobs are released.
+        /// A client's connection: open for the client's life. When it closes, the client's jobs are released; when it breaks, once
+        /// the client was away for too long.
         async fn session(
             &self,
             request: tonic::Request<tonic::Streaming<super::ClientMessage>>,

@@ -35,6 +35,16 @@ impl Scheduler {
         self.check_workers(&tally);
         self.check_index();
         self.check_progress();
+        self.suspects.check(|key| {
+            let open = |job: &Job| {
+                let state = job.stage(key.stage).table.get(key.chunk.0);
+                matches!(
+                    state,
+                    TaskState::Waiting { .. } | TaskState::Ready { .. } | TaskState::Leased { .. }
+                )
+            };
+            self.jobs.get(&key.job).is_some_and(open)
+        });
     }
 
     fn check_stage(&self, id: JobId, job: &Job, stage: StageIdx, tally: &mut Tally) {

@@ -162,7 +162,11 @@ impl Scheduler {
         let (leased, leased_us) = w.leased_of(priority);
         let leased = if self.limits.plays(Bug::PutsFillTheQueue) { w.n_leased() } else { leased };
         let in_all = self.limits.outstanding_max.max(4 * w.hello.threads).saturating_sub(w.leased);
-        self.room_beside(worker, est_us, (leased, leased_us)).min(in_all.into())
+        let room = self.room_beside(worker, est_us, (leased, leased_us)).min(in_all.into());
+        match self.suspects.at_once(w.threads()) {
+            Some(at_once) => room.min(at_once.saturating_sub(u64::from(w.leased))),
+            None => room,
+        }
     }
 
     /// How many more chunks like the one of `key` a client should be asked to put to a worker. Those that do not come hold

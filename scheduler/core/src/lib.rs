@@ -35,6 +35,7 @@ mod scale;
 mod scheduler;
 mod single;
 mod state;
+mod suspects;
 mod table;
 mod ways;
 mod withdrawing;

@@ -233,6 +233,7 @@ impl Scheduler {
         self.withdrawing.retain(|k, _| k.job != id);
         self.unplaced.retain(|k| k.job != id);
         self.trouble.retain(|k, _| k.job != id);
+        self.suspects.clear_job(id);
         self.forget(id);
     }
 

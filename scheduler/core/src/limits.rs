@@ -180,6 +180,8 @@ pub enum Bug {
     PublicationIgnored,
     /// What is published no more is kept.
     PublicationKept,
+    /// Of what a worker that died had been granted, what it was granted first counts as what killed it.
+    FirstOpenBlamed,
     /// What stands in a worker's queue goes before roots that are more urgent.
     PriorityIgnored,
     /// What an urgent job waits for of other jobs is no more urgent for it.

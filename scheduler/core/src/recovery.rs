@@ -10,9 +10,6 @@ use crate::table::{NOBODY, TaskState};
 use crate::worker::{ReadyKey, WorkerState};
 use tilework_plan::{ChunkIdx, Hello, Instruction, JobId, StageIdx, TaskKey, TaskRange, Update, WorkerId};
 
-/// Open tasks that are looked at for each thread of a worker that died, to find what it was running.
-const SUSPECTS_PER_THREAD: usize = 4;
-
 /// Why a worker is one of the workers no more.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Loss {
@@ -97,7 +94,9 @@ impl Scheduler {
         held.into_iter().for_each(|id| self.update(id, Update::Lost { worker }));
         let mut undone = self.take_leased(&gone);
         let threads = gone.hello.threads as usize;
-        let suspects = self.suspects(&undone, threads);
+        // One that is leaving may have given up a task that does not end.
+        let is_suspicious = loss == Loss::Silent || loss == Loss::Died && !gone.leaving;
+        let suspects = if is_suspicious { self.suspects(&undone, threads) } else { Vec::new() };
         self.n_ready -= gone.ready.len();
         if !self.limits.plays(Bug::ReadyTasksStranded) {
             undone.extend(gone.ready.iter().map(|place| place.task()));
@@ -107,7 +106,6 @@ impl Scheduler {
         self.lose_chunks(lost);
         undone.into_iter().for_each(|key| self.requeue(key));
         match loss {
-            // One that is leaving may have given up a task that does not end.
             Loss::Died if !gone.leaving => self.note_deaths(&suspects, gone.hello.incarnation, why),
             Loss::Silent if self.limits.plays(Bug::SilenceIsDeath) => {
                 self.note_deaths(&suspects, gone.hello.incarnation, why);
@@ -117,19 +115,6 @@ impl Scheduler {
         }
         let hungry = std::mem::take(&mut self.hungry);
         self.dirty.extend(hungry);
-    }
-
-    /// The open tasks of a worker that is gone, in the order in which they were granted, that it may have been running: as many
-    /// as it had threads. A job's functions come before its operations: how those ended may only not have been heard of.
-    fn suspects(&self, open: &[TaskKey], threads: usize) -> Vec<TaskKey> {
-        let not_literal = open.iter().filter(|k| !self.jobs[&k.job].is_literal(k.stage));
-        let mut suspects: Vec<TaskKey> = not_literal.take(threads * SUSPECTS_PER_THREAD).copied().collect();
-        let first: Vec<JobId> = suspects.iter().take(threads).map(|k| k.job).collect();
-        let calls =
-            |k: &TaskKey| first.contains(&k.job) && self.jobs[&k.job].plan.stage(k.stage).calls.is_some();
-        suspects.sort_by_key(|k| !calls(k));
-        suspects.truncate(threads);
-        suspects
     }
 
     /// Ends a worker's leases; returns their open tasks in the order in which they were granted.
