@@ -78,6 +78,8 @@ pub enum StageKind {
     Calls(Arc<Calls>),
     /// Values come from the client, or from an earlier job.
     Values,
+    /// An array is made of a value.
+    FromValue(Arc<Calls>),
 }
 
 /// What the tasks of a stage do, and what they leave.
@@ -106,7 +108,7 @@ impl Work {
                     _ => None,
                 })
             }
-            StageKind::Calls(calls) => Some(&calls.kernel),
+            StageKind::Calls(calls) | StageKind::FromValue(calls) => Some(&calls.kernel),
             StageKind::Blocks(kernel)
             | StageKind::Overlap { kernel, .. }
             | StageKind::FoldAxis { kernel, .. } => Some(kernel),
@@ -146,6 +148,7 @@ impl StageKind {
             StageKind::Write(_) => "write",
             StageKind::Calls(_) => "call",
             StageKind::Values => "values",
+            StageKind::FromValue(_) => "from_future",
         }
     }
 }

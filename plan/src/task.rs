@@ -76,6 +76,8 @@ pub enum Instruction {
         tasks: TaskRange,
         /// Where inputs are that this worker does not hold.
         elsewhere: Vec<Holding>,
+        /// How urgent they are: those of a higher priority go before others that wait.
+        priority: i32,
     },
     /// Give back what has not been started of these tasks.
     Revoke {

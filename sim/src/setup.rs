@@ -30,12 +30,9 @@ pub enum Planted {
 }
 
 impl Planted {
-    /// All of them.
-    #[must_use]
-    pub fn all() -> Vec<Planted> {
-        use client::Bug as C;
+    /// Those in the scheduler.
+    fn in_scheduler() -> Vec<Planted> {
         use scheduler::Bug as S;
-        use worker::Bug as W;
         let s = [
             S::MissingNotRestored,
             S::ReleasedTooEarly,
@@ -75,7 +72,18 @@ impl Planted {
             S::PublicationIgnored,
             S::PublicationKept,
             S::FirstOpenBlamed,
+            S::PriorityIgnored,
+            S::PriorityStaysInJob,
+            S::ArrayAwaitsFailed,
         ];
+        s.map(Planted::Scheduler).into()
+    }
+
+    /// All of them.
+    #[must_use]
+    pub fn all() -> Vec<Planted> {
+        use client::Bug as C;
+        use worker::Bug as W;
         let w = [
             W::RevokeLosesTasks,
             W::CacheFreedInUse,
@@ -95,10 +103,11 @@ impl Planted {
             W::StuckIgnored,
             W::OwnLimitIgnored,
             W::DeclaredIgnored,
+            W::PriorityIgnored,
         ];
         let c = [C::FailureAwaitsNews, C::DeadAwaited, C::PauseTakenForFailure];
         let l = [replay::Bug::OneForgotten, replay::Bug::ReceivedRepeated].map(Planted::Line);
-        let s = s.into_iter().map(Planted::Scheduler);
+        let s = Planted::in_scheduler().into_iter();
         let (w, c) = (w.into_iter().map(Planted::Worker), c.into_iter().map(Planted::Client));
         s.chain(w).chain(c).chain(l).collect()
     }

@@ -61,7 +61,9 @@ impl<'a> Emitter<'a> {
     /// Writes a stage of such a shape that does this; what follows from what it does is filled in.
     fn push(&mut self, shape: Stage, work: Work) -> StageIdx {
         let (line, terms) = match &work.kind {
-            StageKind::Calls(calls) => (calls.line.clone(), calls.terms.clone()),
+            StageKind::Calls(calls) | StageKind::FromValue(calls) => {
+                (calls.line.clone(), calls.terms.clone())
+            }
             _ => (None, None),
         };
         let calls = work.kernel().map(|kernel| Arc::new(Function { line, ..Function::from(&**kernel) }));
@@ -108,7 +110,8 @@ impl<'a> Emitter<'a> {
                 let origin = Origin::Earlier { job: JobId(*job), output: *output };
                 self.push_on(node, (origin, Vec::new()), StageKind::Held)
             }
-            Op::Calls(calls) => self.emit_calls(node, calls),
+            Op::Calls(calls) => self.emit_calls(node, calls, StageKind::Calls(calls.clone())),
+            Op::FromValue(calls) => self.emit_calls(node, calls, StageKind::FromValue(calls.clone())),
             Op::Values(Values::Client { id }) => {
                 self.push_on(node, (Origin::Client { id: *id }, Vec::new()), StageKind::Values)
             }
@@ -299,14 +302,14 @@ impl<'a> Emitter<'a> {
         self.push_on(node, (Origin::Computed, inputs), StageKind::Concat)
     }
 
-    fn emit_calls(&mut self, node: &Node, calls: &Arc<Calls>) -> StageIdx {
+    fn emit_calls(&mut self, node: &Node, calls: &Calls, kind: StageKind) -> StageIdx {
         let n_values = |of: &NodeIdx| self.program.node(*of).grid.n_chunks() as usize;
         let listed = calls.reads(&node.inputs.iter().map(n_values).collect::<Vec<_>>());
-        let stage = |of: &NodeIdx| self.stage_of[of.0 as usize].expect("values have a stage");
+        let stage = |of: &NodeIdx| self.stage_of[of.0 as usize].expect("what calls read has a stage");
         let inputs = node.inputs.iter().zip(listed);
         let input = |(of, listed)| Input { stage: stage(of), map: InputMap::Listed(Arc::new(listed)) };
         let inputs = inputs.map(input).collect();
-        self.push_on(node, (Origin::Computed, inputs), StageKind::Calls(calls.clone()))
+        self.push_on(node, (Origin::Computed, inputs), kind)
     }
 
     /// The only input of a node, as it is, on whatever grid its stage has.
@@ -331,6 +334,7 @@ fn scratch(kind: &StageKind) -> Scratch {
         StageKind::Reduce { .. } => Scratch::Gathered,
         StageKind::Contract => Scratch::Product,
         StageKind::Blocks(_) | StageKind::Overlap { .. } | StageKind::FoldAxis { .. } => Scratch::Blocks,
+        StageKind::Calls(_) => Scratch::Arguments,
         StageKind::Map(_)
         | StageKind::Literal
         | StageKind::Read(_)
@@ -339,8 +343,8 @@ fn scratch(kind: &StageKind) -> Scratch {
         | StageKind::Reshape
         | StageKind::Concat
         | StageKind::Take
-        | StageKind::Calls(_)
         | StageKind::Values
+        | StageKind::FromValue(_)
         | StageKind::Write(_) => Scratch::None,
     }
 }

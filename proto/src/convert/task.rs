@@ -53,8 +53,9 @@ impl Wire for Instruction {
         use instruction::Kind;
         let kind = match self {
             Instruction::Define(job) => Kind::Define(job.0),
-            Instruction::Lease { lease, tasks, elsewhere } => Kind::Lease(wire::Lease {
+            Instruction::Lease { lease, tasks, elsewhere, priority } => Kind::Lease(wire::Lease {
                 lease: lease.0,
+                priority: *priority,
                 tasks: Some(tasks.to_wire()),
                 elsewhere: all_to_wire(elsewhere),
             }),
@@ -79,6 +80,7 @@ impl Wire for Instruction {
                 lease: LeaseId(l.lease),
                 tasks: required(l.tasks, "tasks")?,
                 elsewhere: all_from_wire(l.elsewhere)?,
+                priority: l.priority,
             },
             Kind::Revoke(r) => {
                 Instruction::Revoke { lease: LeaseId(r.lease), tasks: required(r.tasks, "tasks")? }

@@ -40,7 +40,7 @@ pub struct Node {
     /// How it is made.
     #[prost(
         oneof = "node::Op",
-        tags = "10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31, 32, 33"
+        tags = "10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31, 32, 33, 34"
     )]
     pub op: ::core::option::Option<node::Op>,
 }
@@ -97,6 +97,9 @@ pub mod node {
         Calls(super::Calls),
         #[prost(message, tag = "33")]
         Values(super::Values),
+        /// An array in one chunk, which the only call makes of a value.
+        #[prost(message, tag = "34")]
+        FromValue(super::Calls),
     }
 }
 /// A function of the user's program: where it stands in the executable.
@@ -321,6 +324,9 @@ pub struct Terms {
     /// Bytes that one takes beside what it reads and makes.
     #[prost(uint64, tag = "4")]
     pub memory_bytes: u64,
+    /// Those of a higher priority go before others that wait.
+    #[prost(sint32, tag = "5")]
+    pub priority: i32,
 }
 /// Values that calls read.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
@@ -423,6 +429,9 @@ pub struct Lease {
     pub tasks: ::core::option::Option<TaskRange>,
     #[prost(message, repeated, tag = "3")]
     pub elsewhere: ::prost::alloc::vec::Vec<Holding>,
+    /// Those of a higher priority go before others that wait.
+    #[prost(sint32, tag = "4")]
+    pub priority: i32,
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Revoke {
@@ -1213,6 +1222,8 @@ pub struct WorkerState {
     pub spill_bytes: u64,
     #[prost(uint64, tag = "17")]
     pub bytes_on_disk: u64,
+    #[prost(string, repeated, tag = "18")]
+    pub tags: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
 }
 /// One client that is connected.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]

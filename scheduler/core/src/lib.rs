@@ -25,6 +25,7 @@ mod named;
 mod order;
 mod place;
 mod prepared;
+mod priority;
 mod publishing;
 mod readiness;
 mod recovery;

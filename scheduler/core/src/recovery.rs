@@ -7,8 +7,7 @@ use crate::event::Action;
 use crate::limits::Bug;
 use crate::scheduler::Scheduler;
 use crate::table::{NOBODY, TaskState};
-use crate::worker::WorkerState;
-use std::cmp::Reverse;
+use crate::worker::{ReadyKey, WorkerState};
 use tilework_plan::{ChunkIdx, Hello, Instruction, JobId, StageIdx, TaskKey, TaskRange, Update, WorkerId};
 
 /// Why a worker is one of the workers no more.
@@ -80,7 +79,7 @@ impl Scheduler {
         self.dirty.remove(&worker);
         self.hungry.remove(&worker);
         self.index.leaving.remove(&worker);
-        self.note_load(worker);
+        self.forget_load(worker, &gone);
         self.outbox.remove(&worker);
         self.note_all_lacking();
         let others: Vec<WorkerId> = self.workers.keys().copied().collect();
@@ -104,11 +103,7 @@ impl Scheduler {
         };
         self.n_ready -= gone.ready.len();
         if !self.limits.plays(Bug::ReadyTasksStranded) {
-            undone.extend(gone.ready.iter().map(|&(job, Reverse(stage), chunk)| TaskKey {
-                job,
-                stage,
-                chunk,
-            }));
+            undone.extend(gone.ready.iter().map(|place| place.task()));
         }
         undone.iter().for_each(|key| self.set(*key, TaskState::Waiting { missing: 0 }));
         let lost = self.held_by(worker);
@@ -338,8 +333,7 @@ impl Scheduler {
         let w = &self.workers[&worker];
         let queue: Vec<_> = w.ready.iter().copied().collect();
         self.note_all_lacking();
-        for (job, Reverse(stage), chunk) in queue {
-            let key = TaskKey { job, stage, chunk };
+        for key in queue.into_iter().map(ReadyKey::task) {
             self.dequeue(key, Some(worker));
             self.ready(key);
         }

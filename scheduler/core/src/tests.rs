@@ -1,5 +1,7 @@
 //! Small cases, with the exact actions that they must bring about.
 
+mod arrays;
+mod priority;
 mod puts;
 mod suspects;
 mod tags;
@@ -156,7 +158,7 @@ fn a_sum_runs_drops_and_ends() {
         told(&actions, 0),
         [
             Instruction::Drop(tasks(0, 0..4)),
-            Instruction::Lease { lease: LeaseId(2), tasks: tasks(2, 0..1), elsewhere: vec![] },
+            Instruction::Lease { lease: LeaseId(2), tasks: tasks(2, 0..1), elsewhere: vec![], priority: 0 },
         ]
     );
     let actions = case.done(0, &(LeaseId(2), tasks(2, 0..1)));
@@ -188,7 +190,7 @@ fn operands_are_made_where_they_meet() {
     case.done(0, &(LeaseId(0), tasks(0, 0..4)));
     let actions = case.done(0, &(LeaseId(1), tasks(1, 0..4)));
     let elsewhere = vec![];
-    let lease = Instruction::Lease { lease: LeaseId(4), tasks: tasks(2, 0..4), elsewhere };
+    let lease = Instruction::Lease { lease: LeaseId(4), tasks: tasks(2, 0..4), elsewhere, priority: 0 };
     assert_eq!(told(&actions, 0), [lease]);
 }
 

@@ -112,4 +112,6 @@ pub enum Bug {
     DeclaredIgnored,
     /// Threads that do not come back are waited for.
     StuckIgnored,
+    /// Of the tasks that wait for a thread, those of the earliest job go first, whatever their priority.
+    PriorityIgnored,
 }
