@@ -224,6 +224,7 @@ impl World {
                 Fault::FetchFailed,
                 Fault::NoWay,
                 Fault::WorkerStopped,
+                Fault::Broken,
                 Fault::Replaced,
                 Fault::LoadFailed,
                 Fault::Damaged,
