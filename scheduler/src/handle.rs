@@ -7,6 +7,7 @@ use crate::driver::{self, Post};
 use crate::planner::Planner;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+#[cfg(feature = "grpc")]
 use std::time::Duration;
 use tilework_cluster::who::Who;
 use tilework_plan::{ClientHello, ClientId, ClusterState, Hello, JobNumber, WorkerId};
@@ -44,6 +45,7 @@ pub struct SchedulerHandle {
     numbers: Arc<Numbers>,
     transport: Transport,
     planner: Planner,
+    #[cfg(feature = "grpc")]
     silence_max: Duration,
     /// Where the scheduler runs; sessions may live on other runtimes, and end with them.
     runtime: Handle,
@@ -73,10 +75,18 @@ impl SchedulerHandle {
     pub fn start_with(limits: Limits, transport: Transport) -> SchedulerHandle {
         let (inbox, posts) = mpsc::channel(INBOX_MAX);
         let runtime = Handle::current();
+        #[cfg(feature = "grpc")]
         let silence_max = limits.silence_max_us.map_or(Duration::MAX, Duration::from_micros);
         runtime.spawn(driver::drive(Scheduler::new(limits), posts, transport));
-        let (numbers, planner) = (Arc::default(), Planner::default());
-        SchedulerHandle { inbox, numbers, transport, planner, silence_max, runtime }
+        SchedulerHandle {
+            inbox,
+            numbers: Arc::default(),
+            transport,
+            planner: Planner::default(),
+            #[cfg(feature = "grpc")]
+            silence_max,
+            runtime,
+        }
     }
 
     /// How long a worker or a client may be silent before it is taken for gone.
