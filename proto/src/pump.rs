@@ -60,6 +60,21 @@ impl LinkError {
             _ => LinkError::unreachable(addresses, cause(status)),
         }
     }
+
+    /// What the end of a session's connection says of the scheduler. `cause` finds the words for a connection that broke, or
+    /// was closed.
+    #[must_use]
+    pub fn of_end(addresses: &str, end: WayEnd, cause: impl Fn(Option<&Status>) -> String) -> LinkError {
+        match end {
+            WayEnd::Broken(status) | WayEnd::Refused(status) => {
+                LinkError::of_status(addresses, &status, |s| cause(Some(s)))
+            }
+            WayEnd::Malformed(e) => LinkError::refused(addresses, e),
+            WayEnd::TooLarge(e) => e.into(),
+            WayEnd::Closed => LinkError::unreachable(addresses, cause(None)),
+            WayEnd::Stuck => LinkError::unreachable(addresses, "it takes no message"),
+        }
+    }
 }
 
 /// A connection that carries a session: what comes, where what goes is put, and how that becomes an item of the stream.
@@ -75,6 +90,24 @@ pub struct Way<I: Wire, O: Wire, X> {
     pub refuse: Option<fn(Status) -> X>,
     /// How many messages of the session the other end says that it has received.
     pub received_there: u64,
+}
+
+impl<I: Wire, O: Wire> Way<I, O, O::Message>
+where
+    I::Message: StreamItem,
+{
+    /// The connection of the end that opened it, and what the other end says first.
+    ///
+    /// # Errors
+    /// What the stream's end is where it says nothing.
+    pub async fn opened(
+        mut stream: Streaming<I::Message>,
+        out: mpsc::Sender<O::Message>,
+    ) -> Result<(Self, Resumption), WayEnd> {
+        let opened = opened(&mut stream).await?;
+        let received_there = opened.received;
+        Ok((Way { stream, out, wrap: |m| m, refuse: None, received_there }, opened))
+    }
 }
 
 /// Why a connection carries nothing any more.
@@ -187,8 +220,7 @@ where
     }
 
     fn memory(&self) -> MutexGuard<'_, Memory<O>> {
-        // Nothing that holds it can leave it half changed.
-        self.memory.lock().unwrap_or_else(PoisonError::into_inner)
+        locked(&self.memory)
     }
 
     /// Carries the session over a connection until that ends. What the other end did not receive over the one before
@@ -267,6 +299,7 @@ fn impossible(error: CountError) -> DecodeError {
 }
 
 fn locked<O>(memory: &Mutex<Memory<O>>) -> MutexGuard<'_, Memory<O>> {
+    // Nothing that holds it can leave it half changed.
     memory.lock().unwrap_or_else(PoisonError::into_inner)
 }
 

@@ -21,9 +21,9 @@ const REFUSED_MAX: Duration = Duration::from_millis(200);
 #[derive(Debug)]
 pub enum NotResumed {
     /// It may be by a later one.
-    Later(String),
+    Later,
     /// Nobody listens: the other end is gone, or is just being reached another way.
-    Refused(String),
+    Refused,
     /// It never will be.
     Never(WayEnd),
 }
@@ -33,8 +33,18 @@ impl NotResumed {
     #[must_use]
     pub fn of(end: WayEnd) -> NotResumed {
         match end {
-            WayEnd::Broken(status) => NotResumed::Later(status.message().to_owned()),
+            WayEnd::Broken(_) => NotResumed::Later,
             end => NotResumed::Never(end),
+        }
+    }
+
+    /// What an attempt says that did not: whether another one may, and whether nobody listens.
+    #[must_use]
+    pub fn unreached(may_pass: bool, is_refusal: bool) -> NotResumed {
+        match (may_pass, is_refusal) {
+            (true, true) => NotResumed::Refused,
+            (true, false) => NotResumed::Later,
+            (false, _) => NotResumed::Never(WayEnd::Closed),
         }
     }
 }
@@ -109,7 +119,7 @@ where
         let attempt = async {
             attempts.pause().await;
             let attempt = tokio::time::timeout(left, reopen(first)).await;
-            attempt.unwrap_or_else(|_| Err(NotResumed::Later("no answer came".to_owned())))
+            attempt.unwrap_or_else(|_| Err(NotResumed::Later))
         };
         let attempt = tokio::select! {
             attempt = attempt => attempt,
@@ -118,8 +128,8 @@ where
         let elapsed = attempts.since.elapsed();
         match attempt {
             Ok(way) => return Ok(way),
-            Err(NotResumed::Later(_)) if elapsed < opened.away_max => {}
-            Err(NotResumed::Refused(_)) if elapsed < REFUSED_MAX.min(opened.away_max) => {}
+            Err(NotResumed::Later) if elapsed < opened.away_max => {}
+            Err(NotResumed::Refused) if elapsed < REFUSED_MAX.min(opened.away_max) => {}
             Err(NotResumed::Never(WayEnd::Refused(status))) if status.code() != Code::NotFound => {
                 return Err(Some(WayEnd::Refused(status)));
             }

@@ -13,7 +13,7 @@ use tilework_cluster::transport::{Cause, connect, connect_once};
 use tilework_cluster::who::process;
 use tilework_plan::{ClientId, JobNumber};
 use tilework_proto::limits::MESSAGE_BYTES_MAX;
-use tilework_proto::pump::{Line, OUTBOUND_MAX, Resumption, Way, WayEnd, of_status, open, opened};
+use tilework_proto::pump::{Line, OUTBOUND_MAX, Resumption, Way, WayEnd, of_status, open};
 use tilework_proto::resume::{NotResumed, keep};
 use tilework_proto::session::{BoxFuture, REQUEST_QUEUE_MAX, UPDATE_QUEUE_MAX};
 use tilework_proto::wire::scheduler_client::SchedulerClient;
@@ -53,13 +53,7 @@ impl At {
 
     /// Why a session has ended, or could not begin.
     fn ended(&self, end: WayEnd) -> LinkError {
-        match end {
-            WayEnd::Broken(status) | WayEnd::Refused(status) => self.error(&status),
-            WayEnd::Malformed(e) => LinkError::refused(&self.0, e),
-            WayEnd::TooLarge(e) => e.into(),
-            WayEnd::Closed => self.unreachable(Cause::Closed),
-            WayEnd::Stuck => self.unreachable("it takes no message"),
-        }
+        LinkError::of_end(&self.0, end, |s| s.map_or(Cause::Closed, |s| Cause::of_loss(s)).to_string())
     }
 }
 
@@ -115,10 +109,7 @@ async fn way(mut client: Client, first: &Resumption) -> Result<(ClientWay, Resum
     // Err: not with room in the queue.
     let _ = open(first, &out, |m| m).await;
     let response = client.session(ReceiverStream::new(outbound)).await.map_err(of_status)?;
-    let mut stream = response.into_inner();
-    let opened = opened(&mut stream).await?;
-    let received_there = opened.received;
-    Ok((Way { stream, out, wrap: |m| m, refuse: None, received_there }, opened))
+    Way::opened(response.into_inner(), out).await
 }
 
 /// Carries a session to its end; last, says why it has ended, in a sentence that names the scheduler.
@@ -156,11 +147,7 @@ async fn carry(
 async fn reached(file: &ConnectionFile) -> Result<Client, NotResumed> {
     let identity = file.identity();
     let channel = connect_once(&file.addresses, &identity, REACH_TIMEOUT).await;
-    let channel = channel.map_err(|e| match e.may_pass() {
-        true if e.is_refusal() => NotResumed::Refused(e.cause()),
-        true => NotResumed::Later(e.cause()),
-        false => NotResumed::Never(WayEnd::Broken(Status::unavailable(e.cause()))),
-    })?;
+    let channel = channel.map_err(|e| NotResumed::unreached(e.may_pass(), e.is_refusal()))?;
     Ok(client_over(channel, &identity))
 }
 

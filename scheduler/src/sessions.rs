@@ -60,7 +60,7 @@ type Table<I, O> = BTreeMap<SessionKey, mpsc::Sender<Arrival<I, O>>>;
 /// The sessions of one kind.
 pub(crate) struct Sessions<I: Wire, O: Wire> {
     table: Arc<Mutex<Table<I, O>>>,
-    /// How long one may be without a connection; each end says so itself where absent.
+    /// How long one may be without a connection.
     away_max: Duration,
 }
 
@@ -93,13 +93,13 @@ impl<I: Wire, O: Wire> Drop for Entry<I, O> {
 /// By what it is known that a session's other end will not come back.
 pub(crate) struct Life {
     /// Its process, in its own words.
-    pub process: String,
+    process: String,
     /// Where it listens as long as it lives.
-    pub addresses: Vec<String>,
+    addresses: Vec<String>,
     /// Whether somebody could be reached there while it was known to live: what is refused then tells something.
-    pub was_reached: Arc<AtomicBool>,
+    was_reached: Arc<AtomicBool>,
     /// How long it may be away at most; where absent somebody else says when it is over.
-    pub away_max: Option<Duration>,
+    away_max: Option<Duration>,
 }
 
 impl<I: Wire, O: Wire> Sessions<I, O>
@@ -189,7 +189,7 @@ where
 }
 
 impl Life {
-    /// The life of who says this of itself.
+    /// The life of who says this of itself, which may be away for `away_max`.
     pub(crate) fn of(process: String, addresses: Vec<String>, away_max: Option<Duration>) -> Life {
         let was_reached = Arc::<AtomicBool>::default();
         let (found, there) = (Arc::clone(&was_reached), addresses.clone());

@@ -10,7 +10,7 @@ use tilework_cluster::transport::{Cause, connect, connect_once};
 use tilework_cluster::who::process;
 use tilework_plan::Hello;
 use tilework_proto::limits::MESSAGE_BYTES_MAX;
-use tilework_proto::pump::{Line, OUTBOUND_MAX, Resumption, Way, WayEnd, of_status, open, opened, send};
+use tilework_proto::pump::{Line, OUTBOUND_MAX, Resumption, Way, WayEnd, of_status, open, send};
 use tilework_proto::resume::{NotResumed, keep};
 use tilework_proto::session::{BoxFuture, INSTRUCTION_QUEUE_MAX, REPORT_QUEUE_MAX};
 use tilework_proto::wire::WorkerMessage;
@@ -18,7 +18,6 @@ use tilework_proto::wire::worker_client::WorkerClient;
 use tilework_proto::{FromWorker, LinkError, ToWorker, Wire, WorkerLink, WorkerSession};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
-use tonic::Status;
 use tonic::transport::Channel;
 use tracing::debug;
 
@@ -61,15 +60,7 @@ impl GrpcLink {
     /// What a connection's end says of the scheduler.
     fn error(&self, end: WayEnd) -> LinkError {
         let at = self.file.addresses.join(" or ");
-        match end {
-            WayEnd::Broken(s) | WayEnd::Refused(s) => {
-                LinkError::of_status(&at, &s, |s| Cause::of_loss(s).to_string())
-            }
-            WayEnd::Malformed(e) => LinkError::refused(&at, e),
-            WayEnd::TooLarge(e) => e.into(),
-            WayEnd::Closed => LinkError::unreachable(&at, Cause::Closed),
-            WayEnd::Stuck => LinkError::unreachable(&at, "it takes no message"),
-        }
+        LinkError::of_end(&at, end, |s| s.map_or(Cause::Closed, |s| Cause::of_loss(s)).to_string())
     }
 
     /// Opens a connection for a session, a new one where it comes with a hello; returns what the scheduler says of it, too.
@@ -90,10 +81,7 @@ impl GrpcLink {
             said.map_err(|_| WayEnd::Stuck)?;
         }
         let response = client.attach(ReceiverStream::new(outbound)).await.map_err(of_status)?;
-        let mut stream = response.into_inner();
-        let opened = opened(&mut stream).await?;
-        let received_there = opened.received;
-        Ok((Way { stream, out, wrap: |m| m, refuse: None, received_there }, opened))
+        Way::opened(response.into_inner(), out).await
     }
 
     async fn connect(&self, hello: Hello) -> Result<WorkerSession, LinkError> {
@@ -110,7 +98,7 @@ impl GrpcLink {
         let way = self.way(channel, &first, Some(hello)).await;
         let (mut way, opened) = way.map_err(|end| self.error(end))?;
         let welcome = way.stream.message().await.map_err(|s| self.error(of_status(s)))?;
-        let welcome = welcome.ok_or_else(|| LinkError::unreachable(&at, Cause::Closed))?;
+        let welcome = welcome.ok_or_else(|| self.error(WayEnd::Closed))?;
         let worker = match ToWorker::from_wire(welcome) {
             Ok(ToWorker::Welcome(worker)) => worker,
             Ok(_) => return Err(LinkError::refused(&at, "got another message, expected a welcome")),
@@ -141,11 +129,7 @@ impl GrpcLink {
     /// A connection to the scheduler, if it can be reached at once: it listens as long as it lives.
     async fn reached(&self) -> Result<Channel, NotResumed> {
         let channel = connect_once(&self.file.addresses, &self.file.identity(), REACH_TIMEOUT).await;
-        channel.map_err(|e| match e.may_pass() {
-            true if e.is_refusal() => NotResumed::Refused(e.cause()),
-            true => NotResumed::Later(e.cause()),
-            false => NotResumed::Never(WayEnd::Broken(Status::unavailable(e.cause()))),
-        })
+        channel.map_err(|e| NotResumed::unreached(e.may_pass(), e.is_refusal()))
     }
 }
 

@@ -82,6 +82,12 @@ fn by_way_of_relay(dir: &Dir) -> (Relay, String) {
     (relay, far)
 }
 
+/// 1600 numbers in square chunks.
+fn numbered(len: usize) -> Array2<f64> {
+    let elements = ndarray::Array2::from_shape_fn((40, 40), |(i, j)| (i * 40 + j) as f64);
+    Array::from_ndarray(elements, len)
+}
+
 /// The numbers of the workers, as the scheduler knows them.
 fn numbers(file: &str) -> String {
     let (ok, said, error) = output(&["workers", "--connection-file", file, "--output", "json"]);
@@ -102,8 +108,7 @@ fn connections_that_break_cost_neither_jobs_nor_chunks() {
     assert_ne!(before, "");
     let session = tilework::Session::connect(&far).unwrap();
 
-    let elements = ndarray::Array2::from_shape_fn((40, 40), |(i, j)| (i * 40 + j) as f64);
-    let x = Array::from_ndarray(elements, 2);
+    let x = numbered(2);
     let y = (&x + &x.t()).sum_axis(Axis(0));
     let expected = y.try_compute_on(&session).unwrap();
     let kept = (&x * 2.0).try_persist().unwrap();
@@ -152,8 +157,7 @@ fn a_lost_connection_to_a_living_scheduler_is_made_again() {
     let (relay, far) = by_way_of_relay(&dir);
     let session = tilework::Session::connect(&far).unwrap();
 
-    let elements = ndarray::Array2::from_shape_fn((40, 40), |(i, j)| (i * 40 + j) as f64);
-    let x = Array::from_ndarray(elements, 10);
+    let x = numbered(10);
     let y = (&x + &x.t()).sum_axis(Axis(0));
     let expected = y.try_compute_on(&session).unwrap();
     let kept = (&x * 2.0).try_persist().unwrap();

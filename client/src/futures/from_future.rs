@@ -5,6 +5,8 @@
 
 use super::argument::Read;
 use super::future::{At, Future, Shared};
+use super::queue::given;
+use super::task::named;
 use crate::array::{Array, plane_of_array, shape_of};
 use crate::closures::FunctionError;
 use crate::error::{Error, Result, or_panic};
@@ -13,10 +15,9 @@ use crate::session::{Failure, Session};
 use ndarray::{Dimension, ShapeBuilder};
 use serde::de::DeserializeOwned;
 use std::any::type_name;
-use std::collections::BTreeMap;
 use std::marker::PhantomData;
 use std::panic::Location;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use tilework_expr::{Attachment, Calls, Complex, Element, Expr, Kernel};
 use tilework_kernels::native::{Descriptor, Entry, Gives, Takes, ValuesCall, kernel_of};
 use tilework_kernels::{Chunk, Plane};
@@ -84,16 +85,7 @@ impl<T: IntoElements + DeserializeOwned> Made<T> {
 
     /// Its name. It has one, however often it is asked for.
     fn kernel() -> std::result::Result<Arc<Kernel>, FunctionError> {
-        static NAMED: Mutex<BTreeMap<usize, Arc<Kernel>>> = Mutex::new(BTreeMap::new());
-        let descriptor = Self::DESCRIPTOR;
-        let place = &raw const *descriptor as usize;
-        let mut named = NAMED.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(kernel) = named.get(&place) {
-            return Ok(Arc::clone(kernel));
-        }
-        let kernel = Arc::new(kernel_of(descriptor, Vec::new(), Vec::new())?);
-        named.insert(place, Arc::clone(&kernel));
-        Ok(kernel)
+        named(Self::DESCRIPTOR, || Ok(kernel_of(Self::DESCRIPTOR, Vec::new(), Vec::new())?))
     }
 }
 
@@ -143,8 +135,7 @@ fn values_of(future: &Arc<Shared>) -> Result<(Expr, u64)> {
         // It is here already, or it never will be.
         Err(bytes) => {
             let value = bytes.map_err(Error::from)?;
-            let (id, data) = Literal::attach(Here(value));
-            return Ok((Expr::values(1, id, data)?, 0));
+            return Ok((given(vec![value])?.0, 0));
         }
     };
     if let Some(why) = at.job.values.failure((at.output, at.value)) {
@@ -154,15 +145,6 @@ fn values_of(future: &Arc<Shared>) -> Result<(Expr, u64)> {
     let held = HeldValue { at, future: Arc::clone(future), literal: Arc::new(literal) };
     let guard: Attachment = Arc::new(held);
     Ok((Expr::held_values(job, output, n, guard)?, value))
-}
-
-/// A value of this process.
-struct Here(Plane);
-
-impl Provider for Here {
-    fn chunk(&self, _: &Region) -> Result<Chunk> {
-        Ok(Chunk { planes: vec![self.0.clone()] })
-    }
 }
 
 impl<A: Element, D: Dimension> Array<A, D> {

@@ -374,7 +374,8 @@ impl Provider for Puts {
     }
 }
 
-fn given(values: Vec<Plane>) -> Result<(Expr, Arc<Literal>)> {
+/// Values that this process gives, as an expression and what hangs on it.
+pub(super) fn given(values: Vec<Plane>) -> Result<(Expr, Arc<Literal>)> {
     let n = values.len();
     let (id, attachment): (u64, Attachment) = Literal::attach(Puts(values));
     let literal = Literal::of(&attachment).expect("it is attached");

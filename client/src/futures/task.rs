@@ -120,14 +120,25 @@ where
     C: Calling<F, Ts>,
     G: Giving<C::Output>,
 {
-    static NAMED: Mutex<BTreeMap<usize, Arc<Kernel>>> = Mutex::new(BTreeMap::new());
     let descriptor = Tasked::<C, G, F, Ts>::DESCRIPTOR;
+    named(descriptor, || ship(descriptor, f, Vec::new(), &()))
+}
+
+/// The name of what a descriptor describes, which is made once.
+///
+/// # Errors
+/// Why it has none.
+pub(super) fn named(
+    descriptor: &'static Descriptor,
+    name: impl FnOnce() -> Result<Kernel, FunctionError>,
+) -> Result<Arc<Kernel>, FunctionError> {
+    static NAMED: Mutex<BTreeMap<usize, Arc<Kernel>>> = Mutex::new(BTreeMap::new());
     let place = &raw const *descriptor as usize;
     let mut named = NAMED.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(kernel) = named.get(&place) {
         return Ok(Arc::clone(kernel));
     }
-    let kernel = Arc::new(ship(descriptor, f, Vec::new(), &())?);
+    let kernel = Arc::new(name()?);
     named.insert(place, Arc::clone(&kernel));
     Ok(kernel)
 }

@@ -24,15 +24,9 @@ struct Suspect {
 }
 
 impl Suspects {
-    pub fn is_empty(&self) -> bool {
-        self.tasks.is_empty()
-    }
-
     /// A task was done, failed, or is not wanted any more.
     pub fn clear(&mut self, key: TaskKey) {
-        if !self.tasks.is_empty() {
-            self.tasks.remove(&key);
-        }
+        self.tasks.remove(&key);
     }
 
     /// A job is over.
@@ -97,7 +91,7 @@ impl Scheduler {
 
     /// How many tasks of a worker's, from `key` on, it may be granted as far as it depends on what killed others.
     pub(crate) fn unsuspected_room(&self, worker: WorkerId, key: TaskKey) -> u64 {
-        if self.suspects.is_empty() || !self.suspects.has(key.job) || !self.is_call(key.job, key.stage) {
+        if !self.suspects.has(key.job) || !self.is_call(key.job, key.stage) {
             return u64::MAX;
         }
         let w = &self.workers[&worker];

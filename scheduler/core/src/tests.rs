@@ -952,6 +952,11 @@ fn transfers_that_fail_for_good_end_with_who_where_and_why() {
     assert!(why.contains("could not get one from worker 'w") && why.ends_with(":1: it says no"), "{why}");
 }
 
+/// A function of values.
+fn called(output: DType) -> Kernel {
+    Kernel { inputs: vec![], output, ..function("0f") }
+}
+
 /// Calls, each of which reads some values of the inputs.
 fn calls(inputs: &[Expr], args: &[&[(u32, u64)]]) -> Expr {
     calls_on(&Terms::default(), inputs, args)
@@ -959,17 +964,9 @@ fn calls(inputs: &[Expr], args: &[&[(u32, u64)]]) -> Expr {
 
 /// The same on some terms.
 fn calls_on(terms: &Terms, inputs: &[Expr], args: &[&[(u32, u64)]]) -> Expr {
-    let kernel = Kernel {
-        offset: 8,
-        build: "0f".into(),
-        name: "f".into(),
-        params: vec![],
-        inputs: vec![],
-        output: DType::U8,
-    };
     let arg_ends = (1..=args.len()).map(|n| args[..n].iter().map(|a| a.len() as u64).sum());
     let calls = Calls {
-        kernel: Arc::new(kernel),
+        kernel: Arc::new(called(DType::U8)),
         params: Arc::from([]),
         ends: vec![0; args.len()].into(),
         args: args.concat().into(),

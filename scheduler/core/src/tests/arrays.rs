@@ -4,16 +4,8 @@ use super::*;
 
 /// The array of a value, of which something is made.
 fn of_value(values: &Expr, value: u64) -> Expr {
-    let kernel = Kernel {
-        offset: 8,
-        build: "0f".into(),
-        name: "f".into(),
-        params: vec![],
-        inputs: vec![],
-        output: DType::F64,
-    };
     let calls = Calls {
-        kernel: Arc::new(kernel),
+        kernel: Arc::new(called(DType::F64)),
         params: Arc::from([]),
         ends: Arc::from([0]),
         args: Arc::from([(0, value)]),
