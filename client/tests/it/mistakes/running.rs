@@ -26,7 +26,8 @@ fn table() -> Vec<(&'static str, Array1<i32>, &'static [&'static str])> {
         ("in a block", a.map_blocks(|_| panic!("no blocks")), &["no blocks"]),
         (
             "a smaller block",
-            a.map_blocks(|x| x.slice(ndarray::s![1..]).to_owned()),
+            // The last block, of one element, is right: whichever of the others comes first, the words are the same.
+            a.map_blocks(|x| x.slice(ndarray::s![x.len() / 2..]).to_owned()),
             &["shape [1]", "expected i32 of shape [2]"],
         ),
         (
