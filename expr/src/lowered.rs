@@ -78,6 +78,8 @@ pub enum StageKind {
     Calls(Arc<Calls>),
     /// Values come from the client, or from an earlier job.
     Values,
+    /// Nothing: the only chunk stands for all values that it reads.
+    Barrier,
 }
 
 /// What the tasks of a stage do, and what they leave.
@@ -119,6 +121,7 @@ impl Work {
             | StageKind::Concat
             | StageKind::Take
             | StageKind::Values
+            | StageKind::Barrier
             | StageKind::Write(_) => None,
         }
     }
@@ -146,6 +149,7 @@ impl StageKind {
             StageKind::Write(_) => "write",
             StageKind::Calls(_) => "call",
             StageKind::Values => "values",
+            StageKind::Barrier => "barrier",
         }
     }
 }

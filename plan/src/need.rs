@@ -418,6 +418,7 @@ fn read((to, from): (&Stage, &Stage), map: &InputMap, block: &Block, out: &mut V
             let read = tasks.flat_map(|task| listed.reads(task)).map(|&c| c..c + 1);
             Some(vec![spans(read.collect())])
         }
+        InputMap::Blocks => Some(vec![one(0..1)]).filter(|_| block.iter().all(|s| !s.is_empty())),
     };
     out.extend(read.filter(|b| b.iter().all(|s| !s.is_empty())).map(|b| with_folded(from, b)));
 }

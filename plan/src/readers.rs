@@ -58,6 +58,7 @@ impl Plan {
                 let readers = listed.readers(chunk.0 as usize).iter().map(|&c| c..c + 1);
                 Need::of_block(&to.grid, vec![need::spans(readers.collect())])
             }
+            InputMap::Blocks => Need::of_range(&to.grid, 0..to.grid.n_chunks()),
         }
     }
 
@@ -97,6 +98,7 @@ impl Plan {
                 InputMap::Flat => to.grid.n_chunks(),
                 InputMap::Take(taken) => to.grid.axes()[taken.axis].n_chunks() as u64,
                 InputMap::Listed(listed) => listed.readers_max() as u64,
+                InputMap::Blocks => to.grid.n_chunks(),
             }
         };
         self.consumers[stage.0 as usize].iter().map(of_input).fold(0, u64::saturating_add)

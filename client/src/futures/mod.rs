@@ -13,6 +13,7 @@ mod future;
 mod gather;
 mod named;
 mod queue;
+mod shuffle;
 mod submit;
 mod task;
 mod tasks;
@@ -23,6 +24,7 @@ pub use error::FutureError;
 pub use future::{Awaited, Future};
 pub use gather::{AsCompleted, Waited, When, as_completed, gather, wait};
 pub(crate) use queue::Desk;
+pub use shuffle::{map_shuffle, part_of, try_map_shuffle};
 pub use task::TaskFn;
 pub use tasks::Tasks;
 

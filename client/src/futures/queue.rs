@@ -15,7 +15,7 @@ use std::panic::Location;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use tilework_expr::{Attachment, Calls, Expr, Kernel, Program};
 use tilework_kernels::{Chunk, Plane};
-use tilework_plan::{JobId, Region, Tags, Terms};
+use tilework_plan::{Function, JobId, Region, Tags, Terms};
 
 /// Bytes that wait at most for more of their kind.
 const WAITING_BYTES_MAX: usize = 16 << 20;
@@ -60,6 +60,12 @@ pub(super) struct How {
 type Kind = (u32, usize, usize, Option<Arc<Terms>>);
 
 impl How {
+    /// The function, and the line that submits it.
+    pub(super) fn in_words(&self) -> String {
+        let line = Some(self.line.to_string().into());
+        Function { line, ..Function::from(&*self.kernel) }.in_words()
+    }
+
     fn tags(&self) -> &Tags {
         &self.terms.as_deref().unwrap_or(Terms::NONE).tags
     }
@@ -75,6 +81,8 @@ pub(super) struct Batch {
     how: How,
     /// How many batches of the queue one waits for the other before it.
     level: u32,
+    /// How many blocks each value is made of; 0 where it is none.
+    gives: u32,
     params: Vec<u8>,
     ends: Vec<u64>,
     args: Vec<Arg>,
@@ -88,7 +96,7 @@ pub(super) struct Batch {
 impl Batch {
     fn new(how: How, level: u32) -> Batch {
         let (params, ends, args, arg_ends, sources, futures) = Default::default();
-        Batch { how, level, params, ends, args, arg_ends, sources, futures }
+        Batch { how, level, gives: 0, params, ends, args, arg_ends, sources, futures }
     }
 
     /// Whether a call with these arguments is to be one of another batch.
@@ -318,6 +326,44 @@ fn batches_of(how: &How, params: &[u8], args: Vec<Arg>, ends: &[(usize, usize)])
     batches
 }
 
+/// Sends calls whose values are made of blocks, of which `ends` says where each one's bytes and values end, and with them as
+/// many others as there are blocks, each of which is called with a list of its blocks, as one job; the values of the others.
+pub(super) fn send_shuffle(
+    session: &Session,
+    (how, calls, ends): (How, &Written, &[(usize, usize)]),
+    (taker, n_blocks): (How, usize),
+) -> Result<Vec<Arc<Shared>>> {
+    session.desk().start_clock(session)?;
+    // What was submitted before may be among the arguments.
+    session.flush();
+    let (queue, args, level) = session.desk().args(session, &calls.given)?;
+    drop(queue);
+    debug_assert_eq!(level, 0, "whatever waited was sent");
+    let mut building = Building { exprs: BTreeMap::new(), literals: Vec::new(), read: BTreeMap::new() };
+    let mut inputs = Vec::new();
+    for batch in batches_of(&how, &calls.params, args, ends) {
+        inputs.push(building.expr(&Batch { gives: n_blocks as u32, ..batch })?);
+    }
+    let params = Written::of_list(ends.len());
+    let takers = Calls {
+        kernel: taker.kernel,
+        params: params.repeat(n_blocks).into(),
+        ends: (1..=n_blocks).map(|n| (n * params.len()) as u64).collect(),
+        args: [].into(),
+        arg_ends: vec![0; n_blocks].into(),
+        line: Some(taker.line.to_string().into()),
+        terms: taker.terms,
+        gives: 0,
+        takes: true,
+    };
+    let program = Program::new(&[Expr::calls(takers, &inputs)?]);
+    let (lens, read) = (vec![n_blocks], building.read.into_values().collect());
+    let job = session.start_values((program, building.literals), lens, read, &session.desk().clock)?;
+    let job = Arc::new(job);
+    let at = |value| Place::At(At { job: Arc::clone(&job), output: 0, value });
+    Ok((0..n_blocks as u64).map(|value| Shared::new(Some(session.clone()), at(value))).collect())
+}
+
 /// Puts values of this process to the workers.
 pub(super) fn put(session: &Session, values: Vec<Plane>) -> Result<Vec<Arc<Shared>>> {
     if values.is_empty() {
@@ -458,6 +504,8 @@ impl Building {
             arg_ends: batch.arg_ends.as_slice().into(),
             line: Some(batch.how.line.to_string().into()),
             terms: batch.how.terms.clone(),
+            gives: batch.gives,
+            takes: false,
         };
         Ok(Expr::calls(calls, &inputs)?)
     }

@@ -48,6 +48,10 @@ fn instructions() -> impl Strategy<Value = Instruction> {
             tasks,
             elsewhere
         }),
+        any::<(u64, u32, u64)>().prop_flat_map(|(job, stage, bytes)| {
+            let (job, stage) = (JobId(job), StageIdx(stage));
+            holdings().prop_map(move |holders| Instruction::Holders { job, stage, bytes, holders })
+        }),
         (lease, ranges()).prop_map(|(lease, tasks)| Instruction::Revoke { lease, tasks }),
         ranges().prop_map(Instruction::Drop),
         any::<u64>().prop_map(|j| Instruction::Forget(JobId(j))),

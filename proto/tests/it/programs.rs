@@ -195,6 +195,8 @@ fn calls(draw: &mut Draw, idx: NodeIdx, n: u64) -> Node {
         arg_ends: arg_ends.into(),
         line: (draw.below(2) == 0).then(|| "src/main.rs:1:2".into()),
         terms: (draw.below(2) == 0).then(|| Arc::new(terms(draw))),
+        gives: draw.below(2) as u32 * 9,
+        takes: false,
     };
     let grid = Grid::new(vec![AxisGrid::regular(n_calls, 1)]);
     Node { op: Op::Calls(Arc::new(calls)), inputs: vec![idx], grid, dtype: DType::U8 }

@@ -67,6 +67,8 @@ pub struct Scheduler {
     pub(crate) trouble: BTreeMap<TaskKey, Trouble>,
     /// Ready tasks without a worker.
     pub(crate) unplaced: Vec<TaskKey>,
+    /// Barriers all of whose results exist.
+    pub(crate) opening: Vec<TaskKey>,
     /// Tasks in workers' queues.
     pub(crate) n_ready: usize,
     /// Workers that may have room for more.
@@ -156,6 +158,7 @@ impl Scheduler {
             clients: BTreeMap::new(),
             trouble: BTreeMap::new(),
             unplaced: Vec::new(),
+            opening: Vec::new(),
             n_ready: 0,
             dirty: BTreeSet::new(),
             hungry: BTreeSet::new(),
@@ -258,7 +261,7 @@ impl Scheduler {
                 self.dispatch();
             }
             let resting = self.failing.is_empty() && self.unsettled.is_empty() && self.dirty.is_empty();
-            if resting && !self.finish_leaving() {
+            if resting && self.opening.is_empty() && !self.finish_leaving() {
                 break;
             }
         }

@@ -9,7 +9,7 @@ use crate::queue::Elsewhere;
 use crate::reports::Done;
 use crate::tasks::{Active, Stopping};
 use crate::worker::{Job, Worker};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use tilework_plan::{Instruction, JobId, LeaseId, Origin, Report, StageIdx, TaskKey, TaskRange, WorkerId};
 
 impl Worker {
@@ -18,6 +18,9 @@ impl Worker {
             Instruction::Define(job) => self.define(job),
             Instruction::Lease { lease, tasks, elsewhere } => {
                 self.lease(lease, &tasks, Elsewhere::new(elsewhere), out);
+            }
+            Instruction::Holders { job, stage, bytes, holders } => {
+                self.told_holders((job, stage), bytes, holders);
             }
             Instruction::Revoke { lease, tasks } => self.revoke(lease, &tasks),
             Instruction::Drop(tasks) => self.store.drop_range(&tasks, &self.limits, out),
@@ -47,7 +50,8 @@ impl Worker {
         });
         let canonical = canonical.collect();
         let mean_us = vec![0; stages.len()];
-        self.jobs.insert(id, Job { plan, canonical, mean_us, bytes_each });
+        let holders = BTreeMap::new();
+        self.jobs.insert(id, Job { plan, canonical, mean_us, bytes_each, holders });
     }
 
     fn is_literal(&self, job: JobId, stage: StageIdx) -> bool {

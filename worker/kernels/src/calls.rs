@@ -2,6 +2,7 @@
 //!
 //! Owns which values a call gets, and in what order. Must not know what values mean.
 
+use crate::blocks::n_blocks;
 use crate::chunk::{Chunk, Plane};
 use crate::gather::Task;
 use crate::native::{ValuesCall, call_values};
@@ -12,13 +13,53 @@ use tilework_plan::ChunkIdx;
 /// Computes the value of one call.
 pub(crate) fn call(task: &Task<'_>, calls: &Calls, chunk: ChunkIdx) -> Result<Chunk, KernelError> {
     let at = chunk.0 as usize;
-    let args = calls.args_of(at);
-    let mut values = Vec::with_capacity(args.len());
-    for &(slot, value) in args {
-        values.push(value_of(task, (slot as usize, ChunkIdx(value)))?);
-    }
+    let values = if calls.takes { blocks(task)? } else { listed(task, calls.args_of(at))? };
     let plane = call_values(&calls.kernel, &ValuesCall { params: calls.params_of(at), values: &values })?;
+    if calls.gives > 0 {
+        check_blocks(task, calls, &plane)?;
+    }
     Ok(Chunk { planes: vec![plane] })
+}
+
+/// The values that are listed for a call.
+fn listed<'a>(task: &Task<'a>, args: &[(u32, u64)]) -> Result<Vec<&'a Plane>, KernelError> {
+    args.iter().map(|&(slot, value)| value_of(task, (slot as usize, ChunkIdx(value)))).collect()
+}
+
+/// The blocks that a call takes, input by input, in the order of the values that they are of: so they come.
+fn blocks<'a>(task: &Task<'a>) -> Result<Vec<&'a Plane>, KernelError> {
+    let (plan, inputs) = (&task.lowered.plan, &task.shape().inputs);
+    let mut feeds = task.feeds;
+    let mut blocks = Vec::with_capacity(feeds.len());
+    for (slot, input) in inputs.iter().enumerate() {
+        let expected = plan.n_tasks(plan.behind(input.stage)) as usize;
+        let got = feeds.iter().zip(0..).take_while(|(f, c)| (f.slot, f.chunk_idx.0) == (slot, *c)).count();
+        if got != expected {
+            return Err(KernelError::MissingInput { stage: task.name(), slot, got, expected });
+        }
+        let (mine, rest) = feeds.split_at(got);
+        for feed in mine {
+            blocks.push(value_in(task, feed)?);
+        }
+        feeds = rest;
+    }
+    Ok(blocks)
+}
+
+/// Whether a value is made of as many blocks as there are calls that take them.
+fn check_blocks(task: &Task<'_>, calls: &Calls, value: &Plane) -> Result<(), KernelError> {
+    let function = || match &task.shape().calls {
+        Some(function) => function.in_words(),
+        None => calls.kernel.name.clone(),
+    };
+    match n_blocks(value) {
+        Ok(n) if n == u64::from(calls.gives) => Ok(()),
+        Ok(n) => {
+            let text = format!("{}: it gave {n} parts, expected {}", function(), calls.gives);
+            Err(KernelError::Operation(text))
+        }
+        Err(why) => Err(KernelError::Operation(format!("{}: it gave {why}", function()))),
+    }
 }
 
 /// A value that the task was fed with.
@@ -28,11 +69,18 @@ fn value_of<'a>(task: &Task<'a>, (slot, value): (usize, ChunkIdx)) -> Result<&'a
     let Ok(at) = found else {
         return Err(KernelError::MissingInput { stage: task.name(), slot, got: 0, expected: 1 });
     };
-    match task.feeds[at].chunk.planes.as_slice() {
+    value_in(task, &task.feeds[at])
+}
+
+/// The bytes of a value, or of a block of one.
+fn value_in<'a>(task: &Task<'a>, feed: &'a Feed) -> Result<&'a Plane, KernelError> {
+    match feed.chunk.planes.as_slice() {
         [plane] if plane.shape().len() == 1 && plane.is_contiguous() => Ok(plane),
         [plane] if plane.shape().len() == 1 => {
-            Err(task.bad(slot, "the bytes of a value do not lie side by side".into()))
+            Err(task.bad(feed.slot, "the bytes of a value do not lie side by side".into()))
         }
-        planes => Err(task.bad(slot, format!("got {} planes, expected the bytes of a value", planes.len()))),
+        planes => {
+            Err(task.bad(feed.slot, format!("got {} planes, expected the bytes of a value", planes.len())))
+        }
     }
 }
