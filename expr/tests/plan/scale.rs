@@ -134,7 +134,9 @@ fn takers(n: usize, gives: u32, inputs: &[Expr]) -> Result<Expr, ExprError> {
 fn calls_that_take_a_block_of_each_value() {
     let values = takers(N, SOME as u32, &[]).unwrap();
     let again = takers(SOME, 3, &[values.clone(), values.clone()]).unwrap();
-    let (plan, _) = planned(vec![takers(3, 0, std::slice::from_ref(&again)).unwrap()]);
+    let program = Program::new(&[takers(3, 0, std::slice::from_ref(&again)).unwrap()]);
+    program.check().unwrap();
+    let plan = Lowered::of(&program).unwrap().plan;
     // Each batch, and between two of them one barrier, whoever reads it.
     let n_tasks: Vec<u64> = (0..5).map(|s| plan.n_tasks(StageIdx(s))).collect();
     assert_eq!(n_tasks, [N as u64, 1, SOME as u64, 1, 3]);
