@@ -25,6 +25,12 @@ impl Stage {
         let input = Input { stage: of, map: InputMap::Group { fanin: grid.counts() } };
         Stage { inputs: vec![input], fails_alone, ..Stage::source("barrier", Origin::Barrier, &one, 0) }
     }
+
+    /// Whether its tasks read blocks of what a barrier stands for.
+    #[must_use]
+    pub fn reads_blocks(&self) -> bool {
+        self.inputs.iter().any(|input| matches!(input.map, InputMap::Blocks))
+    }
 }
 
 impl Plan {
@@ -54,7 +60,7 @@ impl Plan {
     /// If the plan has no such stage, or this no such input.
     #[must_use]
     pub fn reads_blocks(&self, stage: StageIdx, slot: usize) -> bool {
-        self.stage(stage).inputs[slot].map == InputMap::Blocks
+        matches!(self.stage(stage).inputs[slot].map, InputMap::Blocks)
     }
 
     /// Appends what a task is fed with, one by one: what it reads, and in the place of a barrier all chunks that it stands
@@ -62,8 +68,7 @@ impl Plan {
     pub fn feeds_of(&self, stage: StageIdx, chunk: ChunkIdx, out: &mut Vec<(usize, StageIdx, ChunkIdx)>) {
         let first = out.len();
         self.inputs_of(stage, chunk, out);
-        let through = |input: &Input| input.map == InputMap::Blocks;
-        if !self.stage(stage).inputs.iter().any(through) {
+        if !self.stage(stage).reads_blocks() {
             return;
         }
         let read = out.split_off(first);

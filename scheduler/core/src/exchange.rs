@@ -118,7 +118,7 @@ impl Exchange {
 impl Scheduler {
     /// Whether a record stands for all results of a stage.
     pub(crate) fn is_barrier(&self, key: TaskKey) -> bool {
-        self.jobs.get(&key.job).is_some_and(|job| job.plan.stage(key.stage).is_barrier())
+        self.jobs.get(&key.job).is_some_and(|job| job.stage(key.stage).is_barrier)
     }
 
     /// Whether a task, or a barrier, will read what it reads no more.
@@ -183,11 +183,11 @@ impl Scheduler {
 
     /// Tells a worker who has the results of which tasks of a stage read blocks, unless it knows.
     pub(crate) fn tell_holders(&mut self, worker: WorkerId, id: JobId, stage: StageIdx) {
-        let plan = &self.jobs[&id].plan;
-        if !plan.stage(stage).inputs.iter().any(|input| input.map == InputMap::Blocks) {
+        if !self.jobs[&id].stage(stage).reads_blocks {
             return;
         }
-        let read = plan.stage(stage).inputs.iter().filter(|input| input.map == InputMap::Blocks);
+        let plan = &self.jobs[&id].plan;
+        let read = plan.stage(stage).inputs.iter().filter(|input| matches!(input.map, InputMap::Blocks));
         let read: Vec<StageIdx> = read.map(|input| plan.behind(input.stage)).collect();
         for of in read {
             let Some(exchange) = &self.jobs[&id].stage(of).exchange else { continue };

@@ -43,6 +43,10 @@ pub(crate) struct StageState {
     pub mean_us: u64,
     /// Bytes of each chunk, where those are known only when it is made; empty before the first one was.
     pub sizes: Vec<u64>,
+    /// Whether its only chunk stands for those that it reads.
+    pub is_barrier: bool,
+    /// Whether its tasks read blocks.
+    pub reads_blocks: bool,
     /// What is known of its chunks where they are read by blocks.
     pub exchange: Option<Box<Exchange>>,
 }

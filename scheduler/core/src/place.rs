@@ -135,8 +135,9 @@ impl Scheduler {
             let total = job.bytes(key.stage, key.chunk).saturating_add(declared);
             let mut needs = Needs { total, ..Needs::default() };
             for &(_, stage, chunk) in inputs {
-                let behind = job.plan.behind(stage);
-                if let Some(exchange) = job.stage(behind).exchange.as_ref().filter(|_| behind != stage) {
+                if job.stage(stage).is_barrier {
+                    let behind = job.plan.behind(stage);
+                    let Some(exchange) = &job.stage(behind).exchange else { continue };
                     let bytes = job.plan.block_share(key.stage, exchange.bytes());
                     needs.inputs += bytes;
                     needs.blocks += bytes;

@@ -135,6 +135,8 @@ fn made(job: JobId, plan: Arc<Plan>) -> Result<Made, String> {
             build: stage.build().cloned(),
             mean_us: 0,
             sizes: Vec::new(),
+            is_barrier: stage.is_barrier(),
+            reads_blocks: stage.reads_blocks(),
             exchange: Exchange::of(&plan, own.1).map(Box::new),
         });
     }

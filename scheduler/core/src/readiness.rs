@@ -128,8 +128,9 @@ impl Scheduler {
 
     /// All inputs of a task exist, or all results that a barrier stands for.
     pub(crate) fn ready(&mut self, key: TaskKey) {
-        self.set(key, TaskState::Ready { worker: None });
-        match self.is_barrier(key) {
+        let Some(job) = self.jobs.get_mut(&key.job) else { return };
+        job.set(key.stage, key.chunk, TaskState::Ready { worker: None });
+        match job.stage(key.stage).is_barrier {
             true => self.opening.push(key),
             false => self.unplaced.push(key),
         }

@@ -63,7 +63,7 @@ impl Job {
         (reader, slot): (StageIdx, usize),
         (stage, chunk): (StageIdx, ChunkIdx),
     ) -> u64 {
-        if !plan.reads_blocks(reader, slot) {
+        if !self.reads_blocks[reader.0 as usize] || !plan.reads_blocks(reader, slot) {
             return self.bytes(plan, stage, chunk);
         }
         let bytes = self.holders.get(&stage).map_or(0, |holders| holders.bytes);
@@ -88,10 +88,12 @@ impl Worker {
 
     /// The block that a task is fed with through an input of its stage, where it reads blocks.
     pub(crate) fn block_of(&self, plan: &Plan, task: TaskKey, slot: usize) -> Option<u64> {
+        if !plan.reads_blocks(task.stage, slot) {
+            return None;
+        }
         let block = task.chunk.0;
         let next = self.limits.plays(Bug::NextBlockFetched);
-        let block = if next { (block + 1) % plan.n_tasks(task.stage) } else { block };
-        plan.reads_blocks(task.stage, slot).then_some(block)
+        Some(if next { (block + 1) % plan.n_tasks(task.stage) } else { block })
     }
 }
 

@@ -38,7 +38,7 @@ impl Worker {
             return;
         }
         let planned = planned.unwrap_or_else(|| Planned::failed("it came without a plan".to_owned()));
-        let Planned { plan, bytes_each } = planned;
+        let Planned { plan, bytes_each, reads_blocks } = planned;
         let stages = plan.as_ref().map_or(&[][..], |p| &p.stages);
         let canonical = stages.iter().enumerate().map(|(i, stage)| match stage.origin {
             Origin::Earlier { job, output } => {
@@ -51,7 +51,7 @@ impl Worker {
         let canonical = canonical.collect();
         let mean_us = vec![0; stages.len()];
         let holders = BTreeMap::new();
-        self.jobs.insert(id, Job { plan, canonical, mean_us, bytes_each, holders });
+        self.jobs.insert(id, Job { plan, canonical, mean_us, bytes_each, reads_blocks, holders });
     }
 
     fn is_literal(&self, job: JobId, stage: StageIdx) -> bool {

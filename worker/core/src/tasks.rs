@@ -126,7 +126,10 @@ impl Worker {
         };
         let mut inputs = std::mem::take(&mut self.inputs);
         inputs.clear();
-        plan.feeds_of(key.stage, key.chunk, &mut inputs);
+        match job.reads_blocks[key.stage.0 as usize] {
+            true => plan.feeds_of(key.stage, key.chunk, &mut inputs),
+            false => plan.inputs_of(key.stage, key.chunk, &mut inputs),
+        }
         let pulled = self.admit(&plan, (lease, key, &elsewhere), &inputs, out);
         self.inputs = inputs;
         pulled
@@ -253,11 +256,12 @@ impl Worker {
         inputs: &[(usize, StageIdx, ChunkIdx)],
     ) -> Result<Found, (TaskKey, WorkerId)> {
         let mut found = Found { origins: Vec::with_capacity(inputs.len()), bytes: reserved, moved: 0 };
+        let job = &self.jobs[&key.job];
         for &(slot, stage, chunk) in inputs {
             let made = self.made(key.job, stage, chunk);
-            let job = &self.jobs[&key.job];
             let bytes = job.fed_bytes(plan, (key.stage, slot), (stage, chunk));
-            let block = self.block_of(plan, key, slot);
+            let block =
+                if job.reads_blocks[key.stage.0 as usize] { self.block_of(plan, key, slot) } else { None };
             let part = || match block {
                 Some(block) => Some((Part::Block(block), bytes)),
                 None => {

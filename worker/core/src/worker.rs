@@ -26,6 +26,8 @@ pub(crate) struct Job {
     pub mean_us: Vec<u64>,
     /// For each stage, the bytes of its chunks where all are the same.
     pub bytes_each: Vec<Option<u64>>,
+    /// For each stage, whether its tasks read blocks.
+    pub reads_blocks: Vec<bool>,
     /// Who has the results of stages of which tasks read blocks.
     pub holders: BTreeMap<StageIdx, Holders>,
 }
