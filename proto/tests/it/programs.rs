@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 use std::sync::Arc;
 use tilework_expr::{
-    BinaryOp, Boundary, Calls, DType, Dist, FileKind, FileRef, Fold, Halo, Kernel, Node, NodeIdx, Op,
+    BinaryOp, Boundary, Calls, DType, Dist, Expr, FileKind, FileRef, Fold, Halo, Kernel, Node, NodeIdx, Op,
     Program, Scalar, UnaryOp, Values, run_grid,
 };
 use tilework_plan::{AxisGrid, AxisMap, Grid, Stored, Terms, View};
@@ -195,7 +195,7 @@ fn calls(draw: &mut Draw, idx: NodeIdx, n: u64) -> Node {
         arg_ends: arg_ends.into(),
         line: (draw.below(2) == 0).then(|| "src/main.rs:1:2".into()),
         terms: (draw.below(2) == 0).then(|| Arc::new(terms(draw))),
-        gives: draw.below(2) as u32 * 9,
+        gives: 0,
         takes: false,
     };
     let grid = Grid::new(vec![AxisGrid::regular(n_calls, 1)]);
@@ -251,6 +251,31 @@ pub fn program_of(seed: u64, n: usize) -> Program {
 
 pub fn programs() -> impl Strategy<Value = Arc<Program>> {
     (any::<u64>(), 0usize..24).prop_map(|(seed, n)| Arc::new(program_of(seed, n)))
+}
+
+#[test]
+fn calls_that_give_and_take_blocks_round_trip() {
+    let mut draw = Draw(7);
+    let kernel = Arc::new(Kernel { params: vec![], ..draw.kernel(vec![], DType::U8) });
+    let calls = |n: usize, gives, takes| Calls {
+        kernel: kernel.clone(),
+        params: [].into(),
+        ends: vec![0; n].into(),
+        args: [].into(),
+        arg_ends: vec![0; n].into(),
+        line: None,
+        terms: None,
+        gives,
+        takes,
+    };
+    let values = Expr::calls(calls(4, 5, false), &[]).unwrap();
+    let between = Expr::calls(calls(5, 2, true), &[values]).unwrap();
+    let program = Program::new(&[Expr::calls(calls(2, 0, true), &[between]).unwrap()]);
+    assert_eq!(decode::<Program>(&encode(&program)).unwrap(), program);
+    // What is not given cannot be taken, whoever says so.
+    let outputs = program.nodes.len() as u32 - 2;
+    let cut = Program { outputs: vec![NodeIdx(outputs)], ..program };
+    assert!(decode::<Program>(&encode(&cut)).unwrap_err().to_string().contains("read by calls alone"));
 }
 
 proptest! {
