@@ -147,6 +147,9 @@ pub struct SchedulerArgs {
     /// Which of this host's addresses others are told: an interface's name, an address or a network.
     #[arg(long, value_name = "NAME|IP|CIDR")]
     pub announce: Option<String>,
+    /// How long a worker or a client may be silent, or without a connection, before it is taken for gone.
+    #[arg(long, value_name = "SECONDS")]
+    pub silence_limit: Option<String>,
     /// Stop a scheduler that serves the connection file already, and take its place.
     #[arg(long)]
     pub replace: bool,
@@ -226,6 +229,7 @@ impl Command {
                 ("connection-file", &a.connection_file),
                 ("scheduler.listen", &a.listen),
                 ("scheduler.announce", &a.announce),
+                ("scheduler.silence-limit", &a.silence_limit),
             ],
             Command::Worker(a) => vec![
                 ("connection-file", &a.connection_file),

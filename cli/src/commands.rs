@@ -18,6 +18,8 @@ use tilework_worker::process::{Successor, WorkerProcess};
 
 /// How long a scheduler may take to answer a question.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
+/// The least time after which silence may count: workers give two signs of life a second.
+const SILENCE_LIMIT_MIN: Duration = Duration::from_secs(1);
 /// How long a scheduler may take to end.
 const STOP_TIMEOUT: Duration = Duration::from_secs(30);
 /// The shortest pause between two pages of what is watched.
@@ -28,6 +30,11 @@ const ASK_INTERVAL: Duration = Duration::from_millis(100);
 /// Runs a scheduler.
 pub async fn scheduler(settings: &Settings, replace: bool, output: &Output) -> anyhow::Result<()> {
     let restart_count = std::env::var("SLURM_RESTART_COUNT").ok().and_then(|n| n.parse().ok());
+    let silence_limit = settings.seconds("scheduler.silence-limit")?;
+    if silence_limit < SILENCE_LIMIT_MIN {
+        bail!("scheduler.silence-limit: got {silence_limit:?}, expected at least {SILENCE_LIMIT_MIN:?}");
+    }
+    let silence_max_us = Some(u64::try_from(silence_limit.as_micros()).unwrap_or(u64::MAX));
     let config = tilework_scheduler::Config {
         connection_file: settings.connection_file()?,
         listen: settings.text("scheduler.listen").to_owned(),
@@ -35,7 +42,7 @@ pub async fn scheduler(settings: &Settings, replace: bool, output: &Output) -> a
         job: std::env::var("SLURM_JOB_ID").ok(),
         restart_count: restart_count.unwrap_or(0),
         replace,
-        limits: Limits::default(),
+        limits: Limits { silence_max_us, ..Limits::default() },
     };
     let path = config.connection_file.display().to_string();
     let ready = |file: &ConnectionFile| {

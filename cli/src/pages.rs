@@ -14,6 +14,9 @@ const BUILD_DIGITS: usize = 8;
 /// A task that has been running for longer is worth a word, microseconds.
 const LONG_US: u64 = 60_000_000;
 
+/// Where the column of tags stands, if any worker has some.
+const TAGS_AT: usize = 6;
+
 /// Columns of text that is cut, at least; a terminal that is narrower breaks the lines.
 const CUT_WIDTH_MIN: u16 = 14;
 
@@ -196,8 +199,9 @@ pub fn workers(state: &ClusterState, width: Option<u16>) -> String {
     if state.workers.is_empty() {
         return "no workers\n".to_owned();
     }
+    let tagged = state.workers.iter().any(|w| !w.tags.is_empty());
     let rows = state.workers.iter().map(|w| {
-        vec![
+        let mut row = vec![
             w.name.clone(),
             w.threads.to_string(),
             running(w),
@@ -206,9 +210,13 @@ pub fn workers(state: &ClusterState, width: Option<u16>) -> String {
             if w.leaving { format!("{}, leaves", time_us(w.up_us)) } else { time_us(w.up_us) },
             w.build.as_deref().unwrap_or("any").chars().take(BUILD_DIGITS).collect(),
             w.addresses.join(" "),
-        ]
+        ];
+        if tagged {
+            row.insert(TAGS_AT, tags(w));
+        }
+        row
     });
-    let head = [
+    let mut head = vec![
         ("worker", Column::Text),
         ("threads", Column::Number),
         ("running", Column::Number),
@@ -218,7 +226,16 @@ pub fn workers(state: &ClusterState, width: Option<u16>) -> String {
         ("build", Column::Text),
         ("address", Column::Cut),
     ];
+    if tagged {
+        head.insert(TAGS_AT, ("tags", Column::Cut));
+    }
     table(&head, rows.collect(), width)
+}
+
+/// What a worker has that some tasks need, as the list by which it was given.
+fn tags(worker: &WorkerSummary) -> String {
+    let tags: Vec<&str> = worker.tags.iter().map(|tag| &**tag).collect();
+    tags.join(",")
 }
 
 /// What a worker has in memory, and on its disk where it has anything there.
@@ -286,6 +303,7 @@ pub fn state_json(state: &ClusterState, at: &str) -> Value {
             "name": w.name,
             "addresses": w.addresses,
             "build": w.build,
+            "tags": w.tags.iter().map(|tag| &**tag).collect::<Vec<&str>>(),
             "threads": w.threads,
             "memory_bytes": w.memory_bytes,
             "bytes_held": w.bytes_held,
@@ -349,7 +367,7 @@ pub fn state_json(state: &ClusterState, at: &str) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tilework_plan::{StageIdx, WorkerId};
+    use tilework_plan::{StageIdx, Tags, WorkerId};
     use tilework_scheduler::{ClientSummary, JobNumber, StageCounts};
 
     fn cluster() -> ClusterState {
@@ -371,6 +389,7 @@ mod tests {
             leaving: false,
             stuck: 0,
             longest_us: 0,
+            tags: Tags::new(),
         };
         let hello =
             ClientHello { program: "heat".into(), pid: 5, user: "anna".into(), host: "login1".into() };
@@ -452,6 +471,25 @@ node-with-a-long-name-2        4        4        5  1.50 GB of 8.00 GB  2m 5s  0
         let page = workers(&cluster, None);
         assert!(page.contains("1.50 GB of 8.00 GB, 2.00 GB on disk"), "{page}");
         assert_eq!(page.matches("on disk").count(), 1, "{page}");
+    }
+
+    #[test]
+    fn tags_are_shown_where_there_are_some() {
+        let mut cluster = cluster();
+        assert!(!workers(&cluster, None).contains("tags"));
+        cluster.workers[1].tags = ["gpu", "big"].map(Into::into).into();
+        let page = state(&cluster, "h:1", None);
+        let rows = page.lines().rev().take(3).map(|line| {
+            let mut words: Vec<&str> = line.split_whitespace().rev().take(3).collect();
+            words.reverse();
+            words.join(" ")
+        });
+        let rows: Vec<String> = rows.collect();
+        let expected =
+            ["big,gpu 01234567 10.98.0.2:40000", "5s 01234567 10.98.0.1:40000", "tags build address"];
+        assert_eq!(rows, expected, "{page}");
+        assert_eq!(state_json(&cluster, "h:1")["workers"][1]["tags"], serde_json::json!(["big", "gpu"]));
+        assert_eq!(state_json(&cluster, "h:1")["workers"][0]["tags"], serde_json::json!([]));
     }
 
     #[test]

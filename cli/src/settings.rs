@@ -11,6 +11,7 @@ use tilework_cluster::connection::default_dir;
 use tilework_cluster::limits;
 use tilework_plan::quantities::bytes_in;
 use tilework_plan::{Tags, tags_of};
+use tilework_scheduler::Limits;
 use tilework_worker::process::{self, STOP_LIMIT, TASK_LIMIT};
 
 /// Where a setting came from.
@@ -40,10 +41,15 @@ struct Known {
     default: fn() -> anyhow::Result<String>,
 }
 
-const KNOWN: [Known; 16] = [
+const KNOWN: [Known; 17] = [
     Known { key: "connection-file", variable: "TILEWORK_CONNECTION", default: default_file },
     Known { key: "scheduler.announce", variable: "TILEWORK_SCHEDULER_ANNOUNCE", default: nothing },
     Known { key: "scheduler.listen", variable: "TILEWORK_SCHEDULER_LISTEN", default: anywhere },
+    Known {
+        key: "scheduler.silence-limit",
+        variable: "TILEWORK_SCHEDULER_SILENCE_LIMIT",
+        default: || Ok((Limits::default().silence_max_us.unwrap_or_default() / 1_000_000).to_string()),
+    },
     Known { key: "worker.announce", variable: "TILEWORK_WORKER_ANNOUNCE", default: nothing },
     Known { key: "worker.listen", variable: "TILEWORK_WORKER_LISTEN", default: anywhere },
     Known {

@@ -68,6 +68,15 @@ impl ConnectError {
         }
     }
 
+    /// Whether nobody listens at any of the addresses: who listens as long as it lives does not live.
+    #[must_use]
+    pub fn is_refusal(&self) -> bool {
+        match self {
+            Self::Unreachable { attempts, .. } => attempts.iter().all(|a| a.cause == Cause::Refused),
+            _ => false,
+        }
+    }
+
     /// The error for a sentence that names the addresses already.
     #[must_use]
     pub fn cause(&self) -> String {

@@ -1,5 +1,6 @@
 //! Batches of calls of a function of the user's: one task, and one value, for each call. A value is bytes, of which only
-//! those who make and use it know what they mean, and how many there are is known when it is made.
+//! those who make and use it know what they mean, and how many there are is known when it is made. Calls may read whole
+//! arrays too, which come as one chunk.
 //!
 //! In a program, values stand as one axis of one chunk each. Knows which call reads which values. Must not know what
 //! values are, nor how a function is called.
@@ -27,7 +28,7 @@ pub struct Calls {
     /// Where those of each call end: as many as there are calls.
     pub ends: Arc<[u64]>,
     /// The values that calls are called with, in order, one call after another: which input of the node, and which of its
-    /// values.
+    /// values; of an array, its only chunk.
     pub args: Arc<[(u32, u64)]>,
     /// Where those of each call end: as many as there are calls.
     pub arg_ends: Arc<[u64]>,
@@ -110,6 +111,31 @@ impl Calls {
 
     /// Whether they fit a node of this grid and dtype and what it reads.
     pub(crate) fn check(&self, (grid, dtype): (&Grid, DType), inputs: &[(&Op, &Grid)]) -> Result<(), String> {
+        if self.is_empty() || *grid != values_grid(self.len()) || dtype != DType::U8 {
+            return Err(format!("{} calls are not one axis of so many values", self.len()));
+        }
+        self.check_call(DType::U8, inputs)
+    }
+
+    /// Whether they are one call, which makes the only chunk of an array of a value.
+    pub(crate) fn check_array(
+        &self,
+        (grid, dtype): (&Grid, DType),
+        inputs: &[(&Op, &Grid)],
+    ) -> Result<(), String> {
+        let of_a_value = matches!(inputs, [(Op::Calls(_) | Op::Values(_), _)]) && self.args.len() == 1;
+        if self.gives > 0 {
+            return Err("an array is not made of blocks".into());
+        }
+        if self.len() != 1 || grid.n_chunks() != 1 || !of_a_value {
+            let (n, chunks, args) = (self.len(), grid.n_chunks(), self.args.len());
+            return Err(format!("{n} calls of {args} values for {chunks} chunks, expected one of each"));
+        }
+        self.check_call(dtype, inputs)
+    }
+
+    /// Whether the function gives this, and what it is called with exists.
+    fn check_call(&self, gives: DType, inputs: &[(&Op, &Grid)]) -> Result<(), String> {
         let ends = [("bytes", &self.ends, self.params.len()), ("values", &self.arg_ends, self.args.len())];
         for (what, ends, len) in ends {
             let rising = ends.windows(2).all(|w| w[0] <= w[1]);
@@ -117,15 +143,13 @@ impl Calls {
                 return Err(format!("the {what} of its calls end elsewhere than where they are"));
             }
         }
-        if self.is_empty() || *grid != values_grid(self.len()) || dtype != DType::U8 {
-            return Err(format!("{} calls are not one axis of so many values", self.len()));
-        }
-        if !self.kernel.inputs.is_empty() || !self.kernel.params.is_empty() || self.kernel.output != DType::U8
-        {
+        if !self.kernel.inputs.is_empty() || !self.kernel.params.is_empty() || self.kernel.output != gives {
             return Err("a function that is not one of values".to_owned());
         }
-        if let Some(other) = inputs.iter().position(|(op, _)| !matches!(op, Op::Calls(_) | Op::Values(_))) {
-            return Err(format!("input {other} has no values"));
+        let is_read =
+            |(op, grid): &(&Op, &Grid)| matches!(op, Op::Calls(_) | Op::Values(_)) || grid.n_chunks() == 1;
+        if let Some(other) = inputs.iter().position(|input| !is_read(input)) {
+            return Err(format!("input {other} has no values, and is no array in one chunk"));
         }
         if self.takes && (inputs.is_empty() || !self.args.is_empty()) {
             return Err(
@@ -173,6 +197,18 @@ impl Expr {
         let fits = calls.check((&grid, DType::U8), &read);
         fits.map_err(|why| ExprError::Program { node: inputs.len() as u32, why })?;
         Expr::make(Op::Calls(Arc::new(calls)), inputs.to_vec(), grid, DType::U8)
+    }
+
+    /// The array of this shape and dtype, in one chunk, that a function makes of a value: the only one that the only call
+    /// reads.
+    ///
+    /// # Errors
+    /// [`ExprError::Program`] where the call does not fit what it reads; a shape that is too large.
+    pub fn from_value(calls: Calls, values: &Expr, shape: &[usize], dtype: DType) -> Result<Expr, ExprError> {
+        let grid = Grid::new(shape.iter().map(|&len| AxisGrid::whole(len)).collect());
+        let fits = calls.check_array((&grid, dtype), &[(values.op(), values.grid())]);
+        fits.map_err(|why| ExprError::Program { node: 1, why })?;
+        Expr::make(Op::FromValue(Arc::new(calls)), vec![values.clone()], grid, dtype)
     }
 
     /// So many values that the client provides on demand under the name `id`, from what is attached.

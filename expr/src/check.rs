@@ -80,7 +80,7 @@ impl Program {
             }
             checked_grid(&node.grid, node.dtype)?;
             let inputs: Vec<&Node> = node.inputs.iter().map(|&j| self.node(j)).collect();
-            let is_call = matches!(node.op, Op::Calls(_));
+            let is_call = matches!(node.op, Op::Calls(_) | Op::FromValue(_));
             if !is_call && inputs.iter().any(|n| matches!(n.op, Op::Calls(_) | Op::Values(_))) {
                 return Err(bad("values are read by calls alone".into()));
             }
@@ -140,9 +140,12 @@ fn check_node(node: &Node, inputs: &[&Node]) -> Result<(), String> {
     if inputs.len() != n_inputs {
         return Err(format!("{} inputs, expected {n_inputs}", inputs.len()));
     }
-    if let Op::Calls(calls) = &node.op {
+    if let Op::Calls(calls) | Op::FromValue(calls) = &node.op {
         let read: Vec<_> = inputs.iter().map(|n| (&n.op, &n.grid)).collect();
-        return calls.check((&node.grid, node.dtype), &read);
+        return match node.op {
+            Op::Calls(_) => calls.check((&node.grid, node.dtype), &read),
+            _ => calls.check_array((&node.grid, node.dtype), &read),
+        };
     }
     if let Some(kernel) = node.op.kernel() {
         check_kernel(kernel, node, inputs)?;

@@ -77,6 +77,7 @@ impl Lowered {
                 let inputs: Vec<String> = s.inputs.iter().map(|i| format!("{block}#{}", behind(i))).collect();
                 cut(format!("{}({})", function_name(&calls.kernel), inputs.join(", ")))
             }
+            StageKind::FromValue(_) => format!("from_future({})", first()),
             StageKind::Values if s.is_alias() => "held by the workers".to_owned(),
             StageKind::Values => "values of the client".to_owned(),
             StageKind::Barrier => format!("all of {}", first()),

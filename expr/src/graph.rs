@@ -135,6 +135,12 @@ impl Expr {
         self.len() == 0
     }
 
+    /// What tells it from all others that live at the same time.
+    #[must_use]
+    pub fn address(&self) -> usize {
+        self.key()
+    }
+
     /// Whether both are the same expression (not merely equal ones).
     #[must_use]
     pub fn same(&self, other: &Expr) -> bool {

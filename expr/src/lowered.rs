@@ -80,6 +80,8 @@ pub enum StageKind {
     Values,
     /// Nothing: the only chunk stands for all values that it reads.
     Barrier,
+    /// An array is made of a value.
+    FromValue(Arc<Calls>),
 }
 
 /// What the tasks of a stage do, and what they leave.
@@ -108,7 +110,7 @@ impl Work {
                     _ => None,
                 })
             }
-            StageKind::Calls(calls) => Some(&calls.kernel),
+            StageKind::Calls(calls) | StageKind::FromValue(calls) => Some(&calls.kernel),
             StageKind::Blocks(kernel)
             | StageKind::Overlap { kernel, .. }
             | StageKind::FoldAxis { kernel, .. } => Some(kernel),
@@ -150,6 +152,7 @@ impl StageKind {
             StageKind::Calls(_) => "call",
             StageKind::Values => "values",
             StageKind::Barrier => "barrier",
+            StageKind::FromValue(_) => "from_future",
         }
     }
 }

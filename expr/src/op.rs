@@ -445,6 +445,8 @@ pub enum Op {
     Calls(Arc<Calls>),
     /// Values that calls may read.
     Values(Values),
+    /// An array in one chunk, which a function of the client's makes of a value: the only call of a batch.
+    FromValue(Arc<Calls>),
 }
 
 impl Op {
@@ -456,7 +458,7 @@ impl Op {
             | Op::MapBlocks(kernel)
             | Op::MapOverlap { kernel, .. }
             | Op::FoldAxis { kernel, .. } => Some(kernel),
-            Op::Calls(calls) => Some(&calls.kernel),
+            Op::Calls(calls) | Op::FromValue(calls) => Some(&calls.kernel),
             _ => None,
         }
     }

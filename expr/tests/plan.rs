@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test helper that panics is a failed test")]
 
+#[path = "plan/calls.rs"]
+mod calls;
 #[path = "plan/scale.rs"]
 mod scale;
 

@@ -86,6 +86,7 @@ impl Plan {
             Scratch::Gathered => true,
             Scratch::Product => gathers_product(s, chunk, inputs.len()),
             Scratch::Blocks => return self.block_bytes(s, chunk, inputs),
+            Scratch::Arguments => return self.array_bytes(inputs),
         };
         if !gathers || inputs.len() < 2 {
             return 0;
@@ -98,6 +99,12 @@ impl Plan {
             _ => 0,
         };
         (0..s.inputs.len()).map(bytes).fold(0, u64::saturating_add)
+    }
+
+    /// Bytes of those of a task's inputs that are chunks of arrays, and not values.
+    fn array_bytes(&self, inputs: &[(usize, StageIdx, ChunkIdx)]) -> u64 {
+        let arrays = inputs.iter().filter(|(_, of, _)| !self.stage(*of).is_measured());
+        arrays.map(|&(_, of, chunk)| self.out_bytes(of, chunk)).fold(0, u64::saturating_add)
     }
 
     /// Bytes that those of a stage's tasks read which are needed, all together: of chunks of other stages, or of a file.

@@ -414,13 +414,24 @@ fn read((to, from): (&Stage, &Stage), map: &InputMap, block: &Block, out: &mut V
             block
         }),
         InputMap::Listed(listed) => {
-            let tasks = block.iter().flatten().cloned().flatten();
-            let read = tasks.flat_map(|task| listed.reads(task)).map(|&c| c..c + 1);
-            Some(vec![spans(read.collect())])
+            let mut read = Vec::new();
+            for_rows(&to.grid, block, |tasks| {
+                let reads = tasks.flat_map(|task| listed.reads(task as usize));
+                read.extend(reads.map(|&c| c..c + 1));
+            });
+            (!read.is_empty()).then(|| listed_block(&from.out_grid, read))
         }
         InputMap::Blocks => Some(vec![one(0..1)]).filter(|_| block.iter().all(|s| !s.is_empty())),
     };
     out.extend(read.filter(|b| b.iter().all(|s| !s.is_empty())).map(|b| with_folded(from, b)));
+}
+
+/// Listed chunks as a box: of one axis they are positions, of others there is one chunk.
+pub(crate) fn listed_block(grid: &Grid, chunks: Vec<Range<usize>>) -> Vec<Vec<Range<usize>>> {
+    match grid.ndim() {
+        1 => vec![spans(chunks)],
+        n => vec![one(0..1); n],
+    }
 }
 
 /// A box over the axes that readers see as one over the stage's own: what is folded is in one chunk.

@@ -55,8 +55,12 @@ impl Plan {
                 }
             }
             InputMap::Listed(listed) => {
-                let readers = listed.readers(chunk.0 as usize).iter().map(|&c| c..c + 1);
-                Need::of_block(&to.grid, vec![need::spans(readers.collect())])
+                let readers: Vec<Range<usize>> =
+                    listed.readers(chunk.0 as usize).iter().map(|&c| c..c + 1).collect();
+                match readers.is_empty() {
+                    true => Need::none(&to.grid),
+                    false => Need::of_block(&to.grid, need::listed_block(&to.grid, readers)),
+                }
             }
             InputMap::Blocks => Need::of_range(&to.grid, 0..to.grid.n_chunks()),
         }

@@ -54,6 +54,8 @@ pub enum Scratch {
     /// A function of blocks gets a copy of what is not a chunk by itself, or a block with its halo, and may give one as
     /// large.
     Blocks,
+    /// A function gets a copy of each chunk of an array that it is called with.
+    Arguments,
 }
 
 /// When the bytes of a result are known.

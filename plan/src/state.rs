@@ -4,6 +4,7 @@
 
 use crate::hello::{ClientHello, ClientId, JobNumber};
 use crate::task::{StageIdx, WorkerId};
+use crate::terms::Tags;
 
 /// A living worker.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -42,6 +43,8 @@ pub struct WorkerSummary {
     pub longest_us: u64,
     /// The build whose functions it can call; absent where it can call any.
     pub build: Option<String>,
+    /// What it has that some tasks need.
+    pub tags: Tags,
 }
 
 /// A client that is connected.

@@ -77,6 +77,8 @@ pub enum Instruction {
         tasks: TaskRange,
         /// Where inputs are that this worker does not hold.
         elsewhere: Vec<Holding>,
+        /// How urgent they are: those of a higher priority go before others that wait.
+        priority: i32,
     },
     /// Results of a stage of which tasks read blocks are here from now on, instead of wherever they were. That is said once
     /// for all such tasks, before the first of them, and again of results that were made again.

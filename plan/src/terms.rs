@@ -25,12 +25,14 @@ pub struct Terms {
     pub tags: Tags,
     /// Bytes that a task takes beside what it reads and makes.
     pub memory_bytes: u64,
+    /// How urgent a task is: those of a higher priority go before others that wait.
+    pub priority: i32,
 }
 
 impl Terms {
     /// Nothing is asked for.
     pub const NONE: &'static Terms =
-        &Terms { retries: 0, limit_us: None, tags: BTreeSet::new(), memory_bytes: 0 };
+        &Terms { retries: 0, limit_us: None, tags: BTreeSet::new(), memory_bytes: 0, priority: 0 };
 }
 
 /// What a tag can be, in words.

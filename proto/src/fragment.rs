@@ -10,33 +10,53 @@ use bytes::{Bytes, BytesMut};
 use prost::Message;
 use std::marker::PhantomData;
 
-/// A message of a stream: whole, or a fragment of one.
-pub trait Fragmented: Message + Default {
-    /// The message that is this fragment.
-    fn of_fragment(fragment: wire::Fragment) -> Self;
-    /// The fragment that this message is, or the message that it is in whole.
-    ///
-    /// # Errors
-    /// The message itself, where it is whole.
-    fn into_fragment(self) -> Result<wire::Fragment, Self>;
+/// What an item of a stream is.
+#[derive(Debug)]
+pub enum Item<M> {
+    /// A message.
+    Whole(M),
+    /// A piece of one.
+    Fragment(wire::Fragment),
+    /// How many messages of the session have come to the other end.
+    Received(u64),
+    /// Which session the connection carries.
+    Resumption(wire::Resumption),
 }
 
-macro_rules! fragmented {
+/// The type of a stream's items.
+pub trait StreamItem: Message + Default {
+    /// The item of the stream that this is.
+    fn of_item(item: Item<Self>) -> Self;
+    /// What this is.
+    fn into_item(self) -> Item<Self>;
+}
+
+macro_rules! stream_items {
     ($($message:ident, $kind:ident);*) => {$(
-        impl Fragmented for wire::$message {
-            fn of_fragment(fragment: wire::Fragment) -> Self {
-                wire::$message { kind: Some(wire::$kind::Kind::Fragment(fragment)) }
+        impl StreamItem for wire::$message {
+            fn of_item(item: Item<Self>) -> Self {
+                use wire::$kind::Kind;
+                let kind = match item {
+                    Item::Whole(whole) => return whole,
+                    Item::Fragment(fragment) => Kind::Fragment(fragment),
+                    Item::Received(count) => Kind::Received(count),
+                    Item::Resumption(resumption) => Kind::Resumption(resumption),
+                };
+                wire::$message { kind: Some(kind) }
             }
-            fn into_fragment(self) -> Result<wire::Fragment, Self> {
+            fn into_item(self) -> Item<Self> {
+                use wire::$kind::Kind;
                 match self.kind {
-                    Some(wire::$kind::Kind::Fragment(fragment)) => Ok(fragment),
-                    kind => Err(wire::$message { kind }),
+                    Some(Kind::Fragment(fragment)) => Item::Fragment(fragment),
+                    Some(Kind::Received(count)) => Item::Received(count),
+                    Some(Kind::Resumption(resumption)) => Item::Resumption(resumption),
+                    kind => Item::Whole(wire::$message { kind }),
                 }
             }
         }
     )*};
 }
-fragmented!(ClientMessage, client_message; ClientUpdate, client_update; WorkerMessage, worker_message;
+stream_items!(ClientMessage, client_message; ClientUpdate, client_update; WorkerMessage, worker_message;
     SchedulerMessage, scheduler_message);
 
 /// The messages that say `value`, in the order in which they must be sent.
@@ -45,7 +65,7 @@ fragmented!(ClientMessage, client_message; ClientUpdate, client_update; WorkerMe
 /// [`TooLarge`] above [`ASSEMBLED_BYTES_MAX`].
 pub fn split<T: Wire>(value: &T) -> Result<Vec<T::Message>, TooLarge>
 where
-    T::Message: Fragmented,
+    T::Message: StreamItem,
 {
     let message = value.to_wire();
     let bytes = message.encoded_len();
@@ -59,7 +79,7 @@ where
     let mut pieces = Vec::with_capacity(bytes.div_ceil(FRAGMENT_BYTES_MAX));
     while !encoded.is_empty() {
         let data = encoded.split_to(encoded.len().min(FRAGMENT_BYTES_MAX));
-        pieces.push(T::Message::of_fragment(wire::Fragment { data, last: encoded.is_empty() }));
+        pieces.push(T::Message::of_item(Item::Fragment(wire::Fragment { data, last: encoded.is_empty() })));
     }
     Ok(pieces)
 }
@@ -79,32 +99,36 @@ impl<T> Default for Assembler<T> {
 
 impl<T: Wire> Assembler<T>
 where
-    T::Message: Fragmented,
+    T::Message: StreamItem,
 {
-    /// Takes the stream's next message and returns what is complete with it.
+    /// Takes the stream's next item and returns the message that is complete with it.
     ///
     /// # Errors
     /// [`DecodeError`] where it makes no sense; the stream is then of no more use.
-    pub fn push(&mut self, message: T::Message) -> Result<Option<T>, DecodeError> {
-        match message.into_fragment() {
-            Err(_) if !self.buffer.is_empty() => {
-                Err(DecodeError::Unexpected { got: "a whole message", expected: "the rest of a cut one" })
+    pub fn push(&mut self, item: Item<T::Message>) -> Result<Option<T>, DecodeError> {
+        let fragment = match item {
+            Item::Whole(_) if !self.buffer.is_empty() => {
+                let (got, expected) = ("a whole message", "the rest of a cut one");
+                return Err(DecodeError::Unexpected { got, expected });
             }
-            Err(whole) => Ok(Some(T::from_wire(whole)?)),
-            Ok(fragment) => {
-                let bytes = self.buffer.len().saturating_add(fragment.data.len());
-                if bytes > ASSEMBLED_BYTES_MAX {
-                    let (got, limit) = (bytes as u64, ASSEMBLED_BYTES_MAX as u64);
-                    return Err(DecodeError::TooLarge { what: "bytes of a message", got, limit });
-                }
-                self.buffer.extend_from_slice(&fragment.data);
-                if !fragment.last {
-                    return Ok(None);
-                }
-                let whole = std::mem::take(&mut self.buffer).freeze();
-                Ok(Some(T::from_wire(T::Message::decode(whole)?)?))
+            Item::Whole(whole) => return Ok(Some(T::from_wire(whole)?)),
+            Item::Fragment(fragment) => fragment,
+            Item::Received(_) | Item::Resumption(_) => {
+                let (got, expected) = ("a word on the connection", "a message of the session");
+                return Err(DecodeError::Unexpected { got, expected });
             }
+        };
+        let bytes = self.buffer.len().saturating_add(fragment.data.len());
+        if bytes > ASSEMBLED_BYTES_MAX {
+            let (got, limit) = (bytes as u64, ASSEMBLED_BYTES_MAX as u64);
+            return Err(DecodeError::TooLarge { what: "bytes of a message", got, limit });
         }
+        self.buffer.extend_from_slice(&fragment.data);
+        if !fragment.last {
+            return Ok(None);
+        }
+        let whole = std::mem::take(&mut self.buffer).freeze();
+        Ok(Some(T::from_wire(T::Message::decode(whole)?)?))
     }
 }
 
@@ -114,7 +138,7 @@ where
 /// [`DecodeError`] where it does not arrive.
 pub fn through_wire<T: Wire>(value: &T) -> Result<T, DecodeError>
 where
-    T::Message: Fragmented,
+    T::Message: StreamItem,
 {
     let too_large = |e: TooLarge| DecodeError::TooLarge {
         what: "bytes of a message",
@@ -124,7 +148,7 @@ where
     let mut assembler = Assembler::<T>::default();
     for message in split(value).map_err(too_large)? {
         let received = T::Message::decode(message.encode_to_vec().as_slice())?;
-        if let Some(value) = assembler.push(received)? {
+        if let Some(value) = assembler.push(received.into_item())? {
             return Ok(value);
         }
     }

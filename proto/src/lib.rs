@@ -2,7 +2,8 @@
 //! connection.
 //!
 //! Owns the generated types ([`wire`]), their conversion to and from the domain ([`convert`]), what travels on each
-//! stream ([`message`]), how large messages are cut ([`fragment`]) and the bounded queues that every transport
+//! stream ([`message`]), how large messages are cut ([`fragment`]), what is remembered of a session for the case that its
+//! connection breaks ([`replay`]) and the bounded queues that every transport
 //! hands out ([`session`]). Must not know sockets, stores or decisions: generated types stay in here and in the
 //! services' signatures.
 
@@ -16,6 +17,9 @@ pub mod message;
 pub mod names;
 #[cfg(feature = "wire")]
 pub mod pump;
+pub mod replay;
+#[cfg(feature = "wire")]
+pub mod resume;
 pub mod session;
 
 /// The generated types, clients and servers of `proto/tilework/v1/*.proto`.

@@ -92,6 +92,9 @@ pub struct ClientSession {
     /// News of the jobs ([`ToClient::Update`]); ends where the connection does, with [`ToClient::Closing`] where the
     /// scheduler had a reason.
     pub updates: mpsc::Receiver<ToClient>,
+    /// Closes when nothing is under way any more and the scheduler knows that the session is over; absent within one
+    /// process.
+    pub carried: Option<std::sync::mpsc::Receiver<()>>,
 }
 
 /// The sending half of a client's connection.

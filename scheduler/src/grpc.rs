@@ -1,8 +1,9 @@
 //! The scheduler's services over TLS: they decode, post and send.
 //!
-//! Owns the pumps between streams and sessions. Must not decide anything; every request needs the cluster's token.
+//! Owns what a new connection must say. Must not decide anything; every request needs the cluster's token.
 
 use crate::SchedulerHandle;
+use crate::sessions::{Arrival, Entry, Life, Sessions};
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
@@ -10,10 +11,10 @@ use std::time::Duration;
 use tilework_cluster::listen::{BindError, Bound};
 use tilework_cluster::security::{Identity, TokenCheck};
 use tilework_cluster::transport::{Cause, ConnectError, server_builder};
-use tilework_plan::{Hello, JobNumber};
-use tilework_proto::fragment::Fragmented;
+use tilework_plan::{ClientId, Hello, JobNumber};
+use tilework_proto::fragment::StreamItem;
 use tilework_proto::limits::MESSAGE_BYTES_MAX;
-use tilework_proto::pump::{InEnd, OUTBOUND_MAX, OutEnd, pump_in, pump_out, send};
+use tilework_proto::pump::{Line, OUTBOUND_MAX, Resumption, SessionKey, WayEnd, opened};
 use tilework_proto::wire::{self, scheduler_server, worker_server};
 use tilework_proto::{DecodeError, FromClient, FromWorker, ToClient, ToWorker, Wire, WorkerSession};
 use tokio::sync::mpsc;
@@ -59,10 +60,11 @@ pub async fn serve(
     shutdown: impl Future<Output = ()> + Send,
 ) -> Result<(), ServeError> {
     let check = TokenCheck::new(identity);
-    let clients = scheduler_server::SchedulerServer::new(Service { handle: handle.clone() })
+    let service = Service::new(&handle);
+    let clients = scheduler_server::SchedulerServer::new(service.clone())
         .max_decoding_message_size(MESSAGE_BYTES_MAX)
         .max_encoding_message_size(MESSAGE_BYTES_MAX);
-    let workers = worker_server::WorkerServer::new(Service { handle: handle.clone() })
+    let workers = worker_server::WorkerServer::new(service)
         .max_decoding_message_size(MESSAGE_BYTES_MAX)
         .max_encoding_message_size(MESSAGE_BYTES_MAX);
     let (stopped, on_stop) = tokio::sync::oneshot::channel::<()>();
@@ -85,8 +87,125 @@ pub async fn serve(
     }
 }
 
+#[derive(Clone)]
 struct Service {
     handle: SchedulerHandle,
+    clients: Sessions<FromClient, ToClient>,
+    workers: Sessions<FromWorker, ToWorker>,
+}
+
+impl Service {
+    fn new(handle: &SchedulerHandle) -> Service {
+        let away_max = handle.silence_max();
+        let (clients, workers) = (Sessions::new(away_max), Sessions::new(away_max));
+        Service { handle: handle.clone(), clients, workers }
+    }
+
+    /// A client's connection: what it says first, and what follows from that.
+    async fn client(&self, mut arrival: Arrival<FromClient, ToClient>) {
+        match self.client_opens(&mut arrival).await {
+            Err(status) => arrival.refuse(status),
+            Ok(Opens::Again(key)) => self.clients.resume(key, arrival).await,
+            Ok(Opens::New { entry, process, opened: (client, requests, updates) }) => {
+                let life = Life::of(process, Vec::new(), Some(self.handle.silence_max()));
+                let mut line = Line::new(requests, updates);
+                let end = entry.live(&mut line, arrival, &ToClient::Welcome(client), &life).await;
+                debug!(?end, client = client.0, "a client's session ended");
+            }
+        }
+    }
+
+    async fn client_opens(
+        &self,
+        arrival: &mut Arrival<FromClient, ToClient>,
+    ) -> Result<Opens<FromClient, ToClient, ClientQueues>, Status> {
+        let first = within(first_word(arrival)).await?;
+        if let Some(key) = first.session {
+            return Ok(Opens::Again(key));
+        }
+        let opened = self.handle.client_queues().await.map_err(|e| Status::unavailable(e.to_string()))?;
+        Ok(Opens::New { entry: self.clients.enter()?, process: first.process, opened })
+    }
+
+    /// A worker's connection: what it says first, and what follows from that.
+    async fn worker(&self, mut arrival: Arrival<FromWorker, ToWorker>) {
+        match self.worker_opens(&mut arrival).await {
+            Err(status) => arrival.refuse(status),
+            Ok(Opens::Again(key)) => self.workers.resume(key, arrival).await,
+            Ok(Opens::New { entry, process, opened: (session, addresses) }) => {
+                // Where nothing is heard of it, the state machine decides.
+                let life = Life::of(process, addresses, None);
+                let WorkerSession { worker, to_scheduler, from_scheduler } = session;
+                let mut line = Line::new(to_scheduler, from_scheduler);
+                let end = entry.live(&mut line, arrival, &ToWorker::Welcome(worker), &life).await;
+                debug!(?end, worker = worker.0, "a worker's session ended");
+                if let WayEnd::Broken(status) = end {
+                    line.hand_in(FromWorker::LastWords(Cause::of_loss(&status).to_string()));
+                }
+            }
+        }
+    }
+
+    async fn worker_opens(
+        &self,
+        arrival: &mut Arrival<FromWorker, ToWorker>,
+    ) -> Result<Opens<FromWorker, ToWorker, (WorkerSession, Vec<String>)>, Status> {
+        let first = within(first_word(arrival)).await?;
+        if let Some(key) = first.session {
+            return Ok(Opens::Again(key));
+        }
+        let hello = within(first_hello(&mut arrival.stream)).await?;
+        let (entry, addresses) = (self.workers.enter()?, hello.addresses.clone());
+        let session = self.handle.attach(hello).await.map_err(|e| Status::unavailable(e.to_string()))?;
+        Ok(Opens::New { entry, process: first.process, opened: (session, addresses) })
+    }
+}
+
+type ClientQueues = (ClientId, mpsc::Sender<FromClient>, mpsc::Receiver<ToClient>);
+
+/// What a connection is for.
+enum Opens<I: Wire, O: Wire, S> {
+    /// A new session.
+    New {
+        entry: Entry<I, O>,
+        /// Of the process at its other end, in its own words.
+        process: String,
+        opened: S,
+    },
+    /// One that is there.
+    Again(SessionKey),
+}
+
+/// What a new connection says in time.
+async fn within<T>(said: impl Future<Output = Result<T, Status>>) -> Result<T, Status> {
+    let said = tokio::time::timeout(HELLO_TIMEOUT, said).await;
+    said.map_err(|_| Status::deadline_exceeded("no hello came"))?
+}
+
+async fn first_word<I: Wire, O: Wire>(arrival: &mut Arrival<I, O>) -> Result<Resumption, Status>
+where
+    I::Message: StreamItem,
+{
+    let first = opened(&mut arrival.stream).await.map_err(|end| match end {
+        WayEnd::Malformed(e) => refused(&e),
+        _ => Status::invalid_argument("the stream ended before a hello"),
+    })?;
+    arrival.received_there = first.received;
+    Ok(first)
+}
+
+/// Answers a connection by the stream that `live` fills.
+fn answer<I: Wire, O: Wire, F>(
+    stream: Streaming<I::Message>,
+    live: impl FnOnce(Arrival<I, O>) -> F,
+) -> Response<OutStream<O::Message>>
+where
+    O::Message: Send + 'static,
+    F: Future<Output = ()> + Send + 'static,
+{
+    let (out, outbound) = mpsc::channel(OUTBOUND_MAX);
+    tokio::spawn(live(Arrival { stream, out, received_there: 0 }));
+    Response::new(Box::pin(ReceiverStream::new(outbound)))
 }
 
 type OutStream<M> = Pin<Box<dyn Stream<Item = Result<M, Status>> + Send>>;
@@ -99,15 +218,8 @@ impl scheduler_server::Scheduler for Service {
         &self,
         request: Request<Streaming<wire::ClientMessage>>,
     ) -> Result<Response<Self::SessionStream>, Status> {
-        let queues = self.handle.client_queues().await.map_err(|e| Status::unavailable(e.to_string()))?;
-        let (client, requests, updates) = queues;
-        let (out, outbound) = mpsc::channel(OUTBOUND_MAX);
-        tokio::spawn(async move {
-            if send(&ToClient::Welcome(client), &out, Ok).await.is_ok() {
-                pump((request.into_inner(), requests), (updates, out), |_| None::<FromClient>).await;
-            }
-        });
-        Ok(Response::new(Box::pin(ReceiverStream::new(outbound))))
+        let service = self.clone();
+        Ok(answer(request.into_inner(), move |arrival| async move { service.client(arrival).await }))
     }
 
     async fn state(&self, _: Request<wire::StateRequest>) -> Result<Response<wire::ClusterState>, Status> {
@@ -143,32 +255,13 @@ impl worker_server::Worker for Service {
         &self,
         request: Request<Streaming<wire::WorkerMessage>>,
     ) -> Result<Response<Self::AttachStream>, Status> {
-        let mut inbound = request.into_inner();
-        let (out, outbound) = mpsc::channel(OUTBOUND_MAX);
-        let handle = self.handle.clone();
-        tokio::spawn(async move {
-            let hello = match first_hello(&mut inbound).await {
-                Ok(hello) => hello,
-                Err(status) => return drop(out.send(Err(status)).await),
-            };
-            let session = match handle.attach(hello).await {
-                Ok(session) => session,
-                Err(e) => return drop(out.send(Err(Status::unavailable(e.to_string()))).await),
-            };
-            let WorkerSession { worker, to_scheduler, from_scheduler } = session;
-            if send(&ToWorker::Welcome(worker), &out, Ok).await.is_ok() {
-                let last_words =
-                    |status: &Status| Some(FromWorker::LastWords(Cause::of_loss(status).to_string()));
-                pump((inbound, to_scheduler), (from_scheduler, out), last_words).await;
-            }
-        });
-        Ok(Response::new(Box::pin(ReceiverStream::new(outbound))))
+        let service = self.clone();
+        Ok(answer(request.into_inner(), move |arrival| async move { service.worker(arrival).await }))
     }
 }
 
 async fn first_hello(inbound: &mut Streaming<wire::WorkerMessage>) -> Result<Hello, Status> {
-    let first = tokio::time::timeout(HELLO_TIMEOUT, inbound.next());
-    let first = first.await.map_err(|_| Status::deadline_exceeded("no hello came"))?;
+    let first = inbound.next().await;
     let message = first.ok_or_else(|| Status::invalid_argument("the stream ended before a hello"))??;
     match FromWorker::from_wire(message) {
         Ok(FromWorker::Hello(hello)) => Ok(hello),
@@ -185,42 +278,4 @@ fn words(by: String) -> String {
 
 fn refused(error: &DecodeError) -> Status {
     Status::invalid_argument(error.to_string())
-}
-
-/// Moves messages both ways until either way ends; what is queued for the peer still goes out when the session ends.
-/// Where the stream breaks, `last_words` makes the message that says so.
-async fn pump<I: Wire, O: Wire>(
-    (stream, requests): (Streaming<I::Message>, mpsc::Sender<I>),
-    (mut replies, out): (mpsc::Receiver<O>, mpsc::Sender<Result<O::Message, Status>>),
-    last_words: impl FnOnce(&Status) -> Option<I>,
-) where
-    I::Message: Fragmented,
-    O::Message: Fragmented,
-{
-    let status = tokio::select! {
-        end = pump_in(stream, &requests) => match end {
-            InEnd::Malformed(e) => Some(refused(&e)),
-            InEnd::Unwanted => {
-                pump_out(&mut replies, &out, Ok).await;
-                None
-            }
-            InEnd::Broken(status) => {
-                debug!(%status, "a stream broke");
-                if let Some(words) = last_words(&status) {
-                    // Full or closed: the end of the queue says enough.
-                    let _ = requests.try_send(words);
-                }
-                return;
-            }
-            InEnd::Closed => None,
-        },
-        end = pump_out(&mut replies, &out, Ok) => match end {
-            OutEnd::TooLarge(e) => Some(Status::resource_exhausted(e.to_string())),
-            OutEnd::Stuck | OutEnd::Finished => None,
-        },
-    };
-    if let Some(status) = status {
-        // Full or closed: the stream ends either way.
-        let _ = out.try_send(Err(status));
-    }
 }

@@ -7,6 +7,7 @@ use crate::driver::{self, Post};
 use crate::planner::Planner;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::time::Duration;
 use tilework_cluster::who::Who;
 use tilework_plan::{ClientHello, ClientId, ClusterState, Hello, JobNumber, WorkerId};
 use tilework_proto::session::{
@@ -43,6 +44,7 @@ pub struct SchedulerHandle {
     numbers: Arc<Numbers>,
     transport: Transport,
     planner: Planner,
+    silence_max: Duration,
     /// Where the scheduler runs; sessions may live on other runtimes, and end with them.
     runtime: Handle,
 }
@@ -71,8 +73,16 @@ impl SchedulerHandle {
     pub fn start_with(limits: Limits, transport: Transport) -> SchedulerHandle {
         let (inbox, posts) = mpsc::channel(INBOX_MAX);
         let runtime = Handle::current();
+        let silence_max = limits.silence_max_us.map_or(Duration::MAX, Duration::from_micros);
         runtime.spawn(driver::drive(Scheduler::new(limits), posts, transport));
-        SchedulerHandle { inbox, numbers: Arc::default(), transport, planner: Planner::default(), runtime }
+        let (numbers, planner) = (Arc::default(), Planner::default());
+        SchedulerHandle { inbox, numbers, transport, planner, silence_max, runtime }
+    }
+
+    /// How long a worker or a client may be silent before it is taken for gone.
+    #[cfg(feature = "grpc")]
+    pub(crate) fn silence_max(&self) -> Duration {
+        self.silence_max
     }
 
     /// Connects a worker. Dropping the session is the loss of the worker.
@@ -97,7 +107,7 @@ impl SchedulerHandle {
         let (client, requests, updates) = self.client_queues().await?;
         let link = ClientLink::new(client, requests, self.transport.encoded_len());
         link.introduce(this_client());
-        Ok(ClientSession { link, updates })
+        Ok(ClientSession { link, updates, carried: None })
     }
 
     /// A client's session as bare queues.

@@ -20,6 +20,8 @@ mod planner;
 pub mod remote;
 #[cfg(feature = "grpc")]
 mod run;
+#[cfg(feature = "grpc")]
+mod sessions;
 mod transport;
 mod works;
 

@@ -1,17 +1,21 @@
 //! A client's connection to a scheduler in another process, and that of those who look at a cluster or steer it.
 //!
-//! Owns the client's pumps between streams and queues. Must not know chunks.
+//! Owns the client's half of the `Scheduler` service. Must not know chunks.
 
 use crate::ClusterState;
 use crate::handle::this_client;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tilework_cluster::connection::ConnectionFile;
-use tilework_cluster::security::TokenAttach;
-use tilework_cluster::transport::{Cause, connect};
+use tilework_cluster::security::{Identity, TokenAttach};
+use tilework_cluster::transport::{Cause, connect, connect_once};
+use tilework_cluster::who::process;
 use tilework_plan::{ClientId, JobNumber};
 use tilework_proto::limits::MESSAGE_BYTES_MAX;
-use tilework_proto::pump::{InEnd, OUTBOUND_MAX, pump_in, pump_out};
-use tilework_proto::session::{REQUEST_QUEUE_MAX, UPDATE_QUEUE_MAX};
+use tilework_proto::pump::{Line, OUTBOUND_MAX, Resumption, Way, WayEnd, of_status, open, opened};
+use tilework_proto::resume::{NotResumed, keep};
+use tilework_proto::session::{BoxFuture, REQUEST_QUEUE_MAX, UPDATE_QUEUE_MAX};
 use tilework_proto::wire::scheduler_client::SchedulerClient;
 use tilework_proto::{
     ClientLink, ClientSession, FromClient, LinkError, NameError, NameRequest, ToClient, Wire, wire,
@@ -25,6 +29,10 @@ use tonic::{Status, Streaming};
 use tracing::debug;
 
 type Client = SchedulerClient<InterceptedService<Channel, TokenAttach>>;
+type ClientWay = Way<ToClient, FromClient, wire::ClientMessage>;
+
+/// How long each of the scheduler's addresses may take to answer when a session is resumed.
+const REACH_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// A scheduler, as errors name it.
 #[derive(Clone, Debug)]
@@ -42,6 +50,17 @@ impl At {
     fn unreachable(&self, cause: impl std::fmt::Display) -> LinkError {
         LinkError::unreachable(&self.0, cause)
     }
+
+    /// Why a session has ended, or could not begin.
+    fn ended(&self, end: WayEnd) -> LinkError {
+        match end {
+            WayEnd::Broken(status) | WayEnd::Refused(status) => self.error(&status),
+            WayEnd::Malformed(e) => LinkError::refused(&self.0, e),
+            WayEnd::TooLarge(e) => e.into(),
+            WayEnd::Closed => self.unreachable(Cause::Closed),
+            WayEnd::Stuck => self.unreachable("it takes no message"),
+        }
+    }
 }
 
 async fn client_of(file: &ConnectionFile, timeout: Duration) -> Result<Client, LinkError> {
@@ -49,12 +68,17 @@ async fn client_of(file: &ConnectionFile, timeout: Duration) -> Result<Client, L
     let channel = connect(&file.addresses, &identity, timeout).await.map_err(|e| {
         if e.may_pass() { At::of(file).unreachable(e.cause()) } else { LinkError::Refused(e.to_string()) }
     })?;
-    Ok(SchedulerClient::with_interceptor(channel, TokenAttach::new(&identity))
-        .max_decoding_message_size(MESSAGE_BYTES_MAX)
-        .max_encoding_message_size(MESSAGE_BYTES_MAX))
+    Ok(client_over(channel, &identity))
 }
 
-/// Opens a client's session with the cluster of a connection file. The pumps run on the current runtime.
+fn client_over(channel: Channel, identity: &Identity) -> Client {
+    SchedulerClient::with_interceptor(channel, TokenAttach::new(identity))
+        .max_decoding_message_size(MESSAGE_BYTES_MAX)
+        .max_encoding_message_size(MESSAGE_BYTES_MAX)
+}
+
+/// Opens a client's session with the cluster of a connection file. It is carried on the current runtime, over another
+/// connection where one breaks.
 ///
 /// # Errors
 /// [`LinkError::Unreachable`] after `timeout`, [`LinkError::Refused`] for a wrong token, another release or a foreign
@@ -64,19 +88,80 @@ async fn client_of(file: &ConnectionFile, timeout: Duration) -> Result<Client, L
 /// Outside of a tokio runtime.
 pub async fn session(file: &ConnectionFile, timeout: Duration) -> Result<ClientSession, LinkError> {
     let at = At::of(file);
-    let mut client = client_of(file, timeout).await?;
-    let (out, outbound) = mpsc::channel(OUTBOUND_MAX);
-    let response = client.session(ReceiverStream::new(outbound)).await.map_err(|s| at.error(&s))?;
-    let mut inbound = response.into_inner();
-    let number = tokio::time::timeout(timeout, welcome(&mut inbound, &at)).await;
-    let number = number.map_err(|_| at.unreachable("no welcome came"))??;
+    let client = client_of(file, timeout).await?;
+    let first = Resumption { process: process().unwrap_or_default(), ..Resumption::default() };
+    let open = async {
+        let (mut way, opened) = way(client, &first).await.map_err(|end| at.ended(end))?;
+        Ok::<_, LinkError>((welcome(&mut way.stream, &at).await?, way, opened))
+    };
+    let opened = tokio::time::timeout(timeout, open).await;
+    let (number, way, opened) = opened.map_err(|_| at.unreachable("no welcome came"))??;
     let (requests, to_send) = mpsc::channel(REQUEST_QUEUE_MAX);
     let (received, updates) = mpsc::channel(UPDATE_QUEUE_MAX);
-    tokio::spawn(send_requests(to_send, out));
-    tokio::spawn(receive_updates(inbound, received, at));
+    let (carries, carried) = std::sync::mpsc::channel();
+    let carry = carry(Line::new(received, to_send), (way, opened), file.clone());
+    tokio::spawn(async move {
+        carry.await;
+        drop::<std::sync::mpsc::Sender<()>>(carries);
+    });
     let link = ClientLink::new(number, requests, Some(tilework_proto::encoded_len));
     link.introduce(this_client());
-    Ok(ClientSession { link, updates })
+    Ok(ClientSession { link, updates, carried: Some(carried) })
+}
+
+/// Opens a connection for a session; returns what the scheduler says of it, too.
+async fn way(mut client: Client, first: &Resumption) -> Result<(ClientWay, Resumption), WayEnd> {
+    let (out, outbound) = mpsc::channel(OUTBOUND_MAX);
+    // Err: not with room in the queue.
+    let _ = open(first, &out, |m| m).await;
+    let response = client.session(ReceiverStream::new(outbound)).await.map_err(of_status)?;
+    let mut stream = response.into_inner();
+    let opened = opened(&mut stream).await?;
+    let received_there = opened.received;
+    Ok((Way { stream, out, wrap: |m| m, refuse: None, received_there }, opened))
+}
+
+/// Carries a session to its end; last, says why it has ended, in a sentence that names the scheduler.
+async fn carry(
+    line: Line<ToClient, FromClient>,
+    (first, opened): (ClientWay, Resumption),
+    file: ConnectionFile,
+) {
+    let reopen = |first: Resumption| -> BoxFuture<'_, Result<ClientWay, NotResumed>> {
+        let file = &file;
+        Box::pin(async move {
+            let client = reached(file).await?;
+            way(client, &first).await.map(|(way, _)| way).map_err(NotResumed::of)
+        })
+    };
+    let (at, said) = (At::of(&file), Arc::<AtomicBool>::default());
+    let mut line = line.heard_through({
+        let (at, said) = (at.clone(), Arc::clone(&said));
+        move |message| match message {
+            ToClient::Closing(why) => {
+                said.store(true, Ordering::Relaxed);
+                ToClient::Closing(at.unreachable(why).to_string())
+            }
+            message => message,
+        }
+    });
+    let end = keep(&mut line, (first, &opened), &reopen).await;
+    debug!(?end, "the session has ended");
+    if !said.load(Ordering::Relaxed) {
+        line.end_with(ToClient::Closing(at.ended(end).to_string())).await;
+    }
+}
+
+/// The scheduler of a file, if it can be reached at once: it listens as long as it lives.
+async fn reached(file: &ConnectionFile) -> Result<Client, NotResumed> {
+    let identity = file.identity();
+    let channel = connect_once(&file.addresses, &identity, REACH_TIMEOUT).await;
+    let channel = channel.map_err(|e| match e.may_pass() {
+        true if e.is_refusal() => NotResumed::Refused(e.cause()),
+        true => NotResumed::Later(e.cause()),
+        false => NotResumed::Never(WayEnd::Broken(Status::unavailable(e.cause()))),
+    })?;
+    Ok(client_over(channel, &identity))
 }
 
 /// Takes a name away from what is kept under it on the cluster of a connection file; the outer error is about the
@@ -92,7 +177,7 @@ pub async fn unpublish(
     name: &str,
     timeout: Duration,
 ) -> Result<Result<(), NameError>, LinkError> {
-    let ClientSession { link, mut updates } = session(file, timeout).await?;
+    let ClientSession { link, mut updates, .. } = session(file, timeout).await?;
     link.ask(0, NameRequest::Unpublish(name.to_owned())).await?;
     loop {
         match updates.recv().await {
@@ -174,37 +259,4 @@ async fn welcome(inbound: &mut Streaming<wire::ClientUpdate>, at: &At) -> Result
         Ok(_) => Err(LinkError::refused(&at.0, "got another message, expected a welcome")),
         Err(e) => Err(LinkError::refused(&at.0, e)),
     }
-}
-
-async fn send_requests(mut requests: mpsc::Receiver<FromClient>, out: mpsc::Sender<wire::ClientMessage>) {
-    let end = pump_out(&mut requests, &out, |m| m).await;
-    debug!(?end, "no more requests");
-}
-
-/// Hands on what comes; last, why no more does, in a sentence that names the scheduler.
-async fn receive_updates(inbound: Streaming<wire::ClientUpdate>, updates: mpsc::Sender<ToClient>, at: At) {
-    let (received, mut waiting) = mpsc::channel(1);
-    let pump = async move { pump_in(inbound, &received).await };
-    let hand_on = async {
-        while let Some(message) = waiting.recv().await {
-            if let ToClient::Closing(why) = message {
-                return Some(why);
-            }
-            if updates.send(message).await.is_err() {
-                break;
-            }
-        }
-        // The pump ends where nobody waits for more.
-        drop(waiting);
-        None
-    };
-    let why = match tokio::join!(pump, hand_on) {
-        (_, Some(said)) => at.unreachable(said),
-        (InEnd::Broken(status), None) => at.error(&status),
-        (InEnd::Malformed(e), None) => LinkError::refused(&at.0, e),
-        (InEnd::Closed, None) => at.unreachable(Cause::Closed),
-        (InEnd::Unwanted, None) => return,
-    };
-    // Err: the client is gone.
-    let _ = updates.send(ToClient::Closing(why.to_string())).await;
 }

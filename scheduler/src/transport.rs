@@ -20,7 +20,7 @@ impl Transport {
     /// The message as it arrives.
     pub(crate) fn carry<T>(self, message: T) -> Result<T, String>
     where
-        T: tilework_proto::Wire<Message: tilework_proto::fragment::Fragmented>,
+        T: tilework_proto::Wire<Message: tilework_proto::fragment::StreamItem>,
     {
         match self {
             Transport::Direct => Ok(message),

@@ -134,6 +134,10 @@ impl World {
             }
             Fault::Killed | Fault::KilledSilently => self.kill(node, fault),
             Fault::Cut => self.cut(node),
+            Fault::Broken => {
+                let line = if self.rng.one_in(3) { None } else { self.nodes[node].conn };
+                self.break_line(line);
+            }
             Fault::Partitioned => {
                 self.counts.add(fault);
                 self.n_losses += 1;
@@ -166,7 +170,7 @@ impl World {
         let late = self.rng.one_in(2);
         let c = self.conns.get_mut(&conn).expect("a connection is known");
         c.open = false;
-        c.blackhole = !late;
+        c.blackhole |= !late;
         let at = self.now_us + self.rng.delay_us(self.setup.latency_us * 2);
         let why = "the connection broke".to_owned();
         self.at(at, Ev::Scheduler(scheduler::Event::WorkerLost { worker: conn, why }));

@@ -95,22 +95,17 @@ impl World {
 
     pub(crate) fn report(&mut self, node: usize, reports: Vec<Report>) {
         let Some(conn) = self.nodes[node].conn else { return };
-        let delay = self.rng.delay_us(self.setup.latency_us);
-        if delay > 16 * self.setup.latency_us {
-            self.counts.add(Fault::Delayed);
-        }
-        let now_us = self.now_us;
         let inlined = self.inlined(node, &reports);
-        let Some(c) = self.conns.get_mut(&conn).filter(|c| c.open) else { return };
-        c.to_scheduler_us = c.to_scheduler_us.max(now_us + delay);
-        let at = c.to_scheduler_us;
+        let Some(c) = self.conns.get_mut(&conn).filter(|c| c.open || c.line.is_broken) else { return };
+        let Some(stamp) = c.line.send_up((reports.clone(), inlined.clone())) else { return };
+        let at = c.to_scheduler_us.max(self.now_us);
         if self.setup.faults.contains(&Fault::Duplicated) && self.rng.one_in(10) {
             self.counts.add(Fault::Duplicated);
             let later = at + self.rng.delay_us(self.setup.latency_us * 4);
             let (reports, inlined) = (reports.clone(), inlined.clone());
-            self.at(later, Ev::FromWorker { conn, reports, inlined });
+            self.at(later, Ev::FromWorker { conn, stamp: None, reports, inlined });
         }
-        self.at(at, Ev::FromWorker { conn, reports, inlined });
+        self.worker_way(conn, Ev::FromWorker { conn, stamp, reports, inlined });
     }
 
     /// Some of the results of outputs that a report says are done, which are small.
@@ -158,6 +153,7 @@ impl World {
             self.at(at, Ev::TaskEnds { node, incarnation, run: id });
             let deadly = self.jobs.get(task.job.0 as usize).and_then(|j| j.setup.deadly);
             if deadly == Some((task.stage, task.chunk)) && !stop {
+                self.n_killed_by_task += 1;
                 self.kill(node, Fault::Killed);
                 return;
             }

@@ -8,7 +8,9 @@ use crate::faults::Fault;
 use crate::node::Node;
 use crate::world::{OPERATOR, World};
 use std::collections::{BTreeMap, BTreeSet};
-use tilework_plan::{ChunkIdx, Holding, Instruction, JobError, JobId, StageIdx, TaskKey, Update, WorkerId};
+use tilework_plan::{
+    ChunkIdx, Holding, Instruction, JobError, JobId, Plan, StageIdx, TaskKey, Update, WorkerId,
+};
 use tilework_worker_core::Source;
 
 impl World {
@@ -88,7 +90,19 @@ impl World {
 
     /// A job is taken for deadly: workers must have died, not fallen silent, nor come back.
     pub(crate) fn check_deaths(&self, update: &Update) {
-        let Update::Failed(JobError::Deadly { .. }) = update else { return };
+        let Update::Failed(JobError::Deadly { chunk, .. }) = update else { return };
+        let calls = |s: StageIdx, plan: &Plan| plan.stage(s).calls.is_some();
+        let deadly = self.jobs.iter().filter_map(|j| Some((j.setup.deadly?, &j.setup.plan)));
+        let called: Vec<bool> =
+            deadly.clone().map(|((s, c), plan)| calls(s, plan) && c.0 == *chunk).collect();
+        // Nobody else killed, and functions alone can be told apart: it must be one that did.
+        let alone =
+            self.n_losses == self.n_killed_by_task && deadly.clone().all(|((s, _), plan)| calls(s, plan));
+        let one_by_one = self.setup.limits.deaths_max > 1 || self.nodes.iter().all(|n| n.threads == 1);
+        assert!(
+            !alone || !one_by_one || called.contains(&true),
+            "task {chunk} is taken for one that kills: {update:?}"
+        );
         // Those that have come back are forgiven when the scheduler knows.
         let known: BTreeSet<WorkerId> =
             self.scheduler.state(self.now_us).workers.iter().map(|w| w.worker).collect();

@@ -32,7 +32,9 @@ macro_rules! faults {
 faults! {
     Killed: "worker killed, seen at once",
     KilledSilently: "worker killed, only silence",
-    Cut: "connection cut, messages lost",
+    Cut: "session lost with its connection",
+    Broken: "connection broken",
+    Resumed: "worker went on over another connection",
     Partitioned: "worker cut off without a sign",
     Joined: "worker joined late",
     Rejoined: "worker rejoined under its name",

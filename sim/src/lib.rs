@@ -9,6 +9,7 @@ mod client;
 mod driver;
 mod ending;
 mod faults;
+mod lines;
 mod node;
 mod pauses;
 mod programs;

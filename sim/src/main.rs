@@ -49,7 +49,7 @@ fn main() -> ExitCode {
         println!("seed {seed}: {} events\n{}", outcome.events, outcome.faults);
         return ExitCode::SUCCESS;
     }
-    if args.planted { planted(args.seeds.max(20_000)) } else { all(&args) }
+    if args.planted { planted(args.seeds.max(40_000)) } else { all(&args) }
 }
 
 /// Plays seeds until all are done or one fails; the sum, and the first failure.

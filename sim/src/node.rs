@@ -2,8 +2,9 @@
 //!
 //! Knows what a driver does with each action. Must not know the scheduler.
 
+use crate::lines::{FromWorker, Line};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use tilework_plan::{LeaseId, Part, Tags, TaskKey, WorkerId};
+use tilework_plan::{Instruction, LeaseId, Part, Tags, TaskKey, WorkerId};
 use tilework_worker_core::{Feed, FetchId, Source, SpillId, Worker};
 
 /// A task that the driver was given.
@@ -66,6 +67,8 @@ pub(crate) struct Conn {
     pub open: bool,
     /// Nothing passes any more and nobody was told.
     pub blackhole: bool,
+    /// What either end remembers.
+    pub line: Line<FromWorker, Vec<Instruction>>,
     /// When the last message to the worker arrives.
     pub to_worker_us: u64,
     /// When the last message to the scheduler arrives.

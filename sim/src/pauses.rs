@@ -16,6 +16,9 @@ const SLOW_US: u64 = 4_000_000;
 /// How much later what it has to do may end, microseconds.
 const SLOW_LAG_US: u64 = 120_000_000;
 
+/// Time after which what was heard of a worker before counts no more, microseconds.
+const SILENCE_US: u64 = 4_000_000;
+
 /// The scheduler's process.
 #[derive(Default)]
 pub(crate) struct Process {
@@ -96,11 +99,15 @@ impl World {
 
     /// Until when something has to wait, because whom it concerns is stopped.
     pub(crate) fn stopped_until(&self, ev: &Ev) -> Option<u64> {
-        let client = matches!(ev, Ev::ClientHears { .. } | Ev::ReadEnds { .. } | Ev::TickClient { .. });
+        let client = matches!(
+            ev,
+            Ev::ClientHears { .. } | Ev::ReadEnds { .. } | Ev::TickClient { .. } | Ev::Resumed { line: None }
+        );
         let of_client = client.then_some(self.clients_until_us);
         let of = |conn: &WorkerId| self.conns.get(conn).map(|c| c.node);
         let nodes = match ev {
             Ev::ToWorker { conn, .. } | Ev::CloseWorker { conn } => [of(conn), None],
+            Ev::Resumed { line } => [line.as_ref().and_then(of), None],
             Ev::Put { worker, .. } => [of(worker), None],
             Ev::ReadEnds { from, .. } => [of(from), None],
             Ev::FetchEnds { node, from: Whence::Peer(from), .. } => [Some(*node), of(from)],
@@ -172,7 +179,10 @@ impl World {
     pub(crate) fn check_silence(&mut self, worker: WorkerId) {
         let Some(conn) = self.conns.get(&worker) else { return };
         let node = &self.nodes[conn.node];
-        let heard = node.alive && node.conn == Some(worker) && !conn.blackhole && !node.was_stopped;
+        let line = &conn.line;
+        let was_away = line.is_broken || line.resumed_us > 0 && self.now_us < line.resumed_us + SILENCE_US;
+        let lives = node.alive && node.conn == Some(worker) && !conn.blackhole;
+        let heard = lives && !node.was_stopped && !was_away;
         assert!(!heard, "worker {} was taken for silent, and was not", conn.node);
     }
 }

@@ -109,10 +109,13 @@ fn expressions(rng: &mut Rng, earlier: &[Earlier]) -> Vec<Expr> {
     }
     let n = if rng.one_in(3) { 2 } else { 1 };
     let mut outputs: Vec<Expr> = pool.iter().rev().take(n).cloned().collect();
-    let values = values(rng, earlier);
+    let values = values(rng, earlier, &pool);
     if !values.is_empty() {
         let n = rng.within(1, 2) as usize;
-        let arrays = if rng.one_in(3) { outputs } else { Vec::new() };
+        let mut arrays = if rng.one_in(3) { outputs } else { Vec::new() };
+        if rng.one_in(3) {
+            arrays.extend(from_value(rng, &values));
+        }
         outputs = values.into_iter().rev().take(n).chain(arrays).collect();
     }
     if rng.one_in(12) {
@@ -122,7 +125,7 @@ fn expressions(rng: &mut Rng, earlier: &[Earlier]) -> Vec<Expr> {
 }
 
 /// Batches of calls, some of which read what others give; none more often than not.
-fn values(rng: &mut Rng, earlier: &[Earlier]) -> Vec<Expr> {
+fn values(rng: &mut Rng, earlier: &[Earlier], arrays: &[Expr]) -> Vec<Expr> {
     let mut pool: Vec<Expr> = Vec::new();
     if !rng.one_in(3) {
         return pool;
@@ -138,7 +141,8 @@ fn values(rng: &mut Rng, earlier: &[Earlier]) -> Vec<Expr> {
         }
     }
     for _ in 0..rng.within(1, 4) {
-        let made = if rng.one_in(3) { exchange(rng, &pool) } else { batch(rng, &pool, 0) };
+        let of = (&*pool, arrays);
+        let made = if rng.one_in(3) { exchange(rng, of) } else { batch(rng, of, 0) };
         pool.push(made);
     }
     pool
@@ -150,9 +154,14 @@ fn n_calls(rng: &mut Rng) -> u64 {
 }
 
 /// Calls that read some of what there is, and give values of so many blocks.
-fn batch(rng: &mut Rng, pool: &[Expr], gives: u32) -> Expr {
+fn batch(rng: &mut Rng, (pool, arrays): (&[Expr], &[Expr]), gives: u32) -> Expr {
     let n_inputs = rng.within(0, 2.min(pool.len() as u64)) as usize;
-    let inputs: Vec<Expr> = (0..n_inputs).map(|_| rng.pick(pool).clone()).collect();
+    let mut inputs: Vec<Expr> = (0..n_inputs).map(|_| rng.pick(pool).clone()).collect();
+    // Some read an array, which comes as one chunk.
+    if rng.one_in(4) {
+        let whole = rng.pick(arrays).rechunk(&Chunks::Every(AxisChunks::Whole));
+        inputs.extend(whole.ok().filter(|array| !array.is_empty()));
+    }
     let (mut args, mut arg_ends) = (Vec::new(), Vec::new());
     for _ in 0..n_calls(rng) {
         for (i, input) in (0..).zip(&inputs) {
@@ -167,7 +176,7 @@ fn batch(rng: &mut Rng, pool: &[Expr], gives: u32) -> Expr {
 }
 
 /// Calls each of which takes a block of all that one or two batches give; now and then those give what others take.
-fn exchange(rng: &mut Rng, pool: &[Expr]) -> Expr {
+fn exchange(rng: &mut Rng, pool: (&[Expr], &[Expr])) -> Expr {
     let n = n_calls(rng);
     let mut inputs = vec![batch(rng, pool, n as u32)];
     if rng.one_in(4) {
@@ -199,12 +208,37 @@ fn plain_calls(rng: &mut Rng, arg_ends: Vec<u64>) -> Calls {
     }
 }
 
+/// An array that is made of a value, and perhaps something of it.
+fn from_value(rng: &mut Rng, values: &[Expr]) -> Option<Expr> {
+    let values = rng.pick(values);
+    let kernel = Kernel { inputs: vec![], ..function() };
+    let calls = Calls {
+        kernel: Arc::new(kernel),
+        params: Arc::from([]),
+        ends: Arc::from([0]),
+        args: Arc::from([(0, rng.below(values.grid().n_chunks()))]),
+        arg_ends: Arc::from([1]),
+        line: None,
+        terms: None,
+        gives: 0,
+        takes: false,
+    };
+    let shape: Vec<usize> = (0..rng.within(1, 2)).map(|_| rng.within(1, 9) as usize).collect();
+    let array = Expr::from_value(calls, values, &shape, DType::F64).ok()?;
+    match rng.below(3) {
+        0 => array.rechunk(&Chunks::Every(AxisChunks::Len(2))).ok(),
+        1 => array.reduce_all(Fold::Sum).ok(),
+        _ => Some(array),
+    }
+}
+
 /// How tasks are to be run.
 fn terms(rng: &mut Rng) -> Terms {
     let limit_us = rng.one_in(2).then_some(OWN_LIMIT_US);
     let memory_bytes = if rng.one_in(3) { rng.within(1, 2000) } else { 0 };
     let tags = [TAG].into_iter().filter(|_| rng.one_in(3)).map(Arc::from).collect();
-    Terms { retries: rng.below(4) as u32, limit_us, tags, memory_bytes }
+    let priority = if rng.one_in(2) { rng.below(5) as i32 - 2 } else { 0 };
+    Terms { retries: rng.below(4) as u32, limit_us, tags, memory_bytes, priority }
 }
 
 fn source(rng: &mut Rng, id: u64) -> Expr {

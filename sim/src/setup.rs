@@ -9,6 +9,7 @@ use crate::rng::Rng;
 use std::sync::Arc;
 use tilework_client_core as client;
 use tilework_plan::{ChunkIdx, InputMap, Origin, Plan, StageIdx};
+use tilework_proto::replay;
 use tilework_scheduler_core as scheduler;
 use tilework_worker_core as worker;
 
@@ -25,13 +26,13 @@ pub enum Planted {
     Worker(worker::Bug),
     /// In every client.
     Client(client::Bug),
+    /// In both ends of every session.
+    Line(replay::Bug),
 }
 
 impl Planted {
-    /// All of them.
-    #[must_use]
-    pub fn all() -> Vec<Planted> {
-        use client::Bug as C;
+    /// Those in the scheduler.
+    fn in_scheduler() -> Vec<Planted> {
         use scheduler::Bug as S;
         let s = [
             S::MissingNotRestored,
@@ -75,10 +76,23 @@ impl Planted {
             S::ReleasedWithFirstReader,
             S::HoldersNotToldAnew,
             S::OldHoldersTold,
+            S::FirstOpenBlamed,
+            S::PriorityIgnored,
+            S::PriorityStaysInJob,
+            S::ArrayAwaitsFailed,
         ];
+        s.map(Planted::Scheduler).into()
+    }
+
+    /// All of them.
+    #[must_use]
+    pub fn all() -> Vec<Planted> {
+        use client::Bug as C;
         let c = [C::FailureAwaitsNews, C::DeadAwaited, C::PauseTakenForFailure];
-        let s = s.into_iter().map(Planted::Scheduler);
-        s.chain(of_workers().map(Planted::Worker)).chain(c.into_iter().map(Planted::Client)).collect()
+        let l = [replay::Bug::OneForgotten, replay::Bug::ReceivedRepeated].map(Planted::Line);
+        let s = Planted::in_scheduler().into_iter();
+        let (w, c) = (of_workers().map(Planted::Worker), c.into_iter().map(Planted::Client));
+        s.chain(w).chain(c).chain(l).collect()
     }
 }
 
@@ -106,6 +120,7 @@ fn of_workers() -> impl Iterator<Item = worker::Bug> {
         W::DeclaredIgnored,
         W::NextBlockFetched,
         W::OldHolderKept,
+        W::PriorityIgnored,
     ]
     .into_iter()
 }
@@ -163,6 +178,8 @@ pub(crate) struct Setup {
     pub borrowing: bool,
     /// Whether clients let go of values one by one.
     pub letting_go: bool,
+    /// A fault of sessions to play.
+    pub line_bug: Option<replay::Bug>,
 }
 
 impl Setup {
@@ -177,6 +194,7 @@ impl Setup {
             Fault::Killed,
             Fault::KilledSilently,
             Fault::Cut,
+            Fault::Broken,
             Fault::Partitioned,
             Fault::Joined,
             Fault::NameTaken,
@@ -215,6 +233,10 @@ impl Setup {
             spilling: rng.one_in(2),
             borrowing: rng.one_in(4),
             letting_go: rng.one_in(2),
+            line_bug: match planted {
+                Some(Planted::Line(bug)) => Some(bug),
+                _ => None,
+            },
         }
     }
 

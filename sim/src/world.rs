@@ -4,6 +4,7 @@
 
 use crate::client::ClientJob;
 use crate::faults::{Fault, FaultCounts};
+use crate::lines::{FromWorker, Line, LineId, Stamp, ToClient};
 use crate::node::{Conn, Node};
 use crate::pauses::Process;
 use crate::programs::TAG;
@@ -38,12 +39,14 @@ pub(crate) enum Ev {
     Scheduler(scheduler::Event),
     FromWorker {
         conn: WorkerId,
+        stamp: Stamp,
         reports: Vec<Report>,
         /// Results that travel beside them.
         inlined: BTreeMap<TaskKey, u64>,
     },
     ToWorker {
         conn: WorkerId,
+        stamp: Stamp,
         instructions: Vec<Instruction>,
     },
     CloseWorker {
@@ -79,7 +82,12 @@ pub(crate) enum Ev {
         attempt: u32,
     },
     Submit(JobId),
+    FromClient {
+        stamp: Stamp,
+        event: scheduler::Event,
+    },
     ClientHears {
+        stamp: Stamp,
         job: JobId,
         update: Update,
         /// Results that travel beside it.
@@ -109,6 +117,17 @@ pub(crate) enum Ev {
     },
     /// The scheduler goes on with what waits for it.
     SchedulerWakes,
+    /// What came over a connection is known of where it was sent.
+    Acknowledged {
+        line: LineId,
+        way: u64,
+        is_up: bool,
+        count: u64,
+    },
+    /// There is another connection after one that broke.
+    Resumed {
+        line: LineId,
+    },
     /// The end of a process that another one replaces.
     Replaced {
         node: usize,
@@ -130,6 +149,7 @@ impl Ev {
                 | Ev::ClientLetsGo { .. }
                 | Ev::ClientReleases { .. }
                 | Ev::Unpublish(_)
+                | Ev::Acknowledged { .. }
         );
         !self.is_tick() && !others && !matches!(self, Ev::SchedulerWakes)
     }
@@ -171,6 +191,8 @@ pub(crate) struct World {
     pub tick_at_us: u64,
     pub nodes: Vec<Node>,
     pub conns: BTreeMap<WorkerId, Conn>,
+    /// The clients' connection.
+    pub clients: Line<scheduler::Event, ToClient>,
     /// Jobs of which nobody is to be told again.
     pub(crate) forgotten: BTreeSet<JobId>,
     pub jobs: Vec<ClientJob>,
@@ -181,6 +203,8 @@ pub(crate) struct World {
     pub n_faults: u64,
     /// Workers that died or were cut off.
     pub n_losses: u64,
+    /// Of those, the ones that a task killed.
+    pub n_killed_by_task: u64,
     pub events: u64,
     pub tasks: u64,
     pub n_compared: u64,
@@ -207,6 +231,7 @@ impl World {
     fn new(seed: u64, planted: Option<Planted>, trace: bool) -> World {
         let mut rng = Rng::new(seed);
         let mut setup = Setup::new(&mut rng, planted);
+        let line_bug = setup.line_bug;
         let jobs = std::mem::take(&mut setup.jobs).into_iter().map(ClientJob::new).collect();
         let mut world = World {
             scheduler: Scheduler::new(setup.limits.clone()),
@@ -225,6 +250,7 @@ impl World {
             tick_at_us: u64::MAX,
             nodes: Vec::new(),
             conns: BTreeMap::new(),
+            clients: Line::planted(line_bug),
             forgotten: BTreeSet::new(),
             jobs,
             reference: Reference::default(),
@@ -233,6 +259,7 @@ impl World {
             n_ids: 0,
             n_faults: 0,
             n_losses: 0,
+            n_killed_by_task: 0,
             events: 0,
             tasks: 0,
             n_compared: 0,
@@ -372,7 +399,11 @@ impl World {
     pub(crate) fn handle_for_scheduler(&mut self, came_us: u64, ev: Ev) {
         match ev {
             Ev::Scheduler(event) => self.scheduler_handles(self.now_us, event, None),
-            Ev::FromWorker { conn, reports, inlined } => self.worker_reports(conn, reports, inlined),
+            Ev::FromClient { stamp, event } => self.client_said(stamp, event),
+            Ev::FromWorker { conn, stamp, reports, inlined } => {
+                self.worker_reports(conn, stamp, (reports, inlined));
+            }
+            Ev::Resumed { line } => self.resumed(line),
             Ev::TickScheduler if self.tick_at_us <= self.now_us => {
                 self.tick_at_us = u64::MAX;
                 // What came before was handled before; what came since was not.
@@ -384,12 +415,18 @@ impl World {
 
     fn happen(&mut self, ev: Ev) {
         match ev {
-            Ev::Scheduler(_) | Ev::FromWorker { .. } | Ev::TickScheduler => self.comes_to_scheduler(ev),
+            Ev::Scheduler(_)
+            | Ev::FromClient { .. }
+            | Ev::FromWorker { .. }
+            | Ev::Resumed { .. }
+            | Ev::TickScheduler => self.comes_to_scheduler(ev),
+            Ev::Acknowledged { line, way, is_up, count } => self.acknowledged(line, way, is_up, count),
             Ev::SchedulerWakes => self.scheduler_wakes(),
             Ev::Replaced { node, incarnation } => self.replaced(node, incarnation),
-            Ev::ToWorker { conn, instructions } => {
+            Ev::ToWorker { conn, stamp, instructions } => {
                 let open = self.conns.get(&conn).filter(|c| c.open && !c.blackhole);
-                if let Some(node) = open.map(|c| c.node).filter(|n| self.nodes[*n].conn == Some(conn)) {
+                let node = open.map(|c| c.node).filter(|n| self.nodes[*n].conn == Some(conn));
+                if let Some(node) = node.filter(|_| self.arrives(Some(conn), false, stamp)) {
                     if instructions.iter().any(|i| matches!(i, Instruction::Revoke { .. })) {
                         self.counts.add(Fault::Revoked);
                     }
@@ -411,7 +448,11 @@ impl World {
             }
             Ev::Put { lease, key, worker, attempt } => self.put(lease, key, worker, attempt),
             Ev::Submit(job) => self.client_submits(job),
-            Ev::ClientHears { job, update, inlined } => self.client_hears(job, update, &inlined),
+            Ev::ClientHears { stamp, job, update, inlined } => {
+                if self.arrives(None, false, stamp) {
+                    self.client_hears(job, update, &inlined);
+                }
+            }
             Ev::ReadEnds { job, get, from, key } => self.read_ends(job, get, from, key),
             Ev::TickClient { job } => self.client_gathers(job, client::Event::Tick),
             Ev::ClientLetsGo { job } => self.client_lets_go(job),
@@ -427,13 +468,6 @@ impl World {
                 }
             }
         }
-    }
-
-    /// A message of a client on its way to the scheduler: they arrive in order.
-    pub(crate) fn client_sends(&mut self, event: scheduler::Event) {
-        self.client_us = self.client_us.max(self.now_us + self.setup.latency_us);
-        let at = self.client_us;
-        self.at(at, Ev::Scheduler(event));
     }
 
     /// `came`: the results that came beside a worker's report.
@@ -465,10 +499,11 @@ impl World {
                 scheduler::Action::Update { job, update } => {
                     self.check_deaths(&update);
                     self.jobs[job.0 as usize].failed_there |= matches!(update, Update::Failed(_));
-                    self.client_us = self.client_us.max(self.now_us + self.setup.latency_us);
                     let inlined = self.passed_on(&update, came.as_ref());
-                    let at = self.client_us;
-                    self.at(at, Ev::ClientHears { job, update, inlined });
+                    let message = (job, update.clone(), inlined.clone());
+                    if let Some(stamp) = self.clients.send_down(message) {
+                        self.client_way(Ev::ClientHears { stamp, job, update, inlined });
+                    }
                 }
                 scheduler::Action::Forget(job) => {
                     assert!(self.forgotten.insert(job), "{job:?} is forgotten a second time");
@@ -525,16 +560,20 @@ impl World {
             instructions.iter().filter_map(Instruction::defines).find(|job| self.forgotten.contains(job));
         assert!(late.is_none(), "{conn:?} is told of {late:?}, which was forgotten");
         instructions.iter().for_each(|instruction| self.check_told(conn, instruction));
-        let delay = self.rng.delay_us(self.setup.latency_us);
-        let now_us = self.now_us;
         let Some(c) = self.conns.get_mut(&conn) else { return };
-        c.to_worker_us = c.to_worker_us.max(now_us + delay);
-        let at = c.to_worker_us;
-        self.at(at, Ev::ToWorker { conn, instructions });
+        if let Some(stamp) = c.line.send_down(instructions.clone()) {
+            self.worker_way(conn, Ev::ToWorker { conn, stamp, instructions });
+        }
     }
 
-    fn worker_reports(&mut self, conn: WorkerId, reports: Vec<Report>, inlined: BTreeMap<TaskKey, u64>) {
-        if self.conns[&conn].blackhole {
+    fn client_said(&mut self, stamp: Stamp, event: scheduler::Event) {
+        if self.arrives(None, true, stamp) {
+            self.scheduler_handles(self.now_us, event, None);
+        }
+    }
+
+    fn worker_reports(&mut self, conn: WorkerId, stamp: Stamp, (reports, inlined): FromWorker) {
+        if self.conns[&conn].blackhole || !self.arrives(Some(conn), true, stamp) {
             return;
         }
         if !self.conns[&conn].open {
@@ -563,7 +602,14 @@ impl World {
         self.nodes[node].conn = Some(worker);
         self.nodes[node].was_stopped = false;
         let now_us = self.now_us;
-        let conn = Conn { node, open: true, blackhole: false, to_worker_us: now_us, to_scheduler_us: now_us };
+        let conn = Conn {
+            node,
+            open: true,
+            blackhole: false,
+            line: Line::planted(self.setup.line_bug),
+            to_worker_us: now_us,
+            to_scheduler_us: now_us,
+        };
         self.conns.insert(worker, conn);
         self.comes_to_scheduler(Ev::Scheduler(scheduler::Event::WorkerJoined { worker, hello }));
         // As the driver does, so that signs of life begin.
@@ -571,9 +617,13 @@ impl World {
     }
 
     /// The scheduler closed a connection.
-    fn close_worker(&mut self, conn: WorkerId) {
+    pub(crate) fn close_worker(&mut self, conn: WorkerId) {
         let Some(c) = self.conns.get_mut(&conn) else { return };
         c.open = false;
+        if c.line.is_broken {
+            // It hears of it when it wants to go on.
+            return;
+        }
         let node = c.node;
         if self.nodes[node].conn != Some(conn) || !self.nodes[node].alive {
             return;

@@ -37,11 +37,9 @@ pub(crate) fn here() -> Option<&'static str> {
 
 #[cfg(target_os = "linux")]
 fn find_here() -> Option<String> {
-    let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
-    let space = |name: &str| std::fs::read_link(format!("/proc/self/ns/{name}")).ok();
-    let (processes, users) = (space("pid")?, space("user")?);
+    let users = std::fs::read_link("/proc/self/ns/user").ok()?;
     let user = rustix::process::geteuid();
-    Some(format!("{} {} {} {}", boot.trim(), processes.display(), users.display(), user.as_raw()))
+    Some(format!("{} {} {}", tilework_cluster::who::machine()?, users.display(), user.as_raw()))
 }
 
 #[cfg(not(target_os = "linux"))]

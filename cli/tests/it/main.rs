@@ -93,15 +93,12 @@ impl Dir {
 }
 
 fn scheduler(file: &str) -> Process {
-    let mut process = Process::start(&[
-        "scheduler",
-        "--connection-file",
-        file,
-        "--listen",
-        "localhost:0",
-        "--output",
-        "json",
-    ]);
+    scheduler_with(file, &[])
+}
+
+fn scheduler_with(file: &str, more: &[&str]) -> Process {
+    let args = ["scheduler", "--connection-file", file, "--listen", "localhost:0", "--output", "json"];
+    let mut process = Process::start(&[&args[..], more].concat());
     let line = process.line();
     assert!(line.contains(r#""addresses":["127.0.0.1:"#), "{line}");
     process

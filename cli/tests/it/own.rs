@@ -48,6 +48,12 @@ fn functions(session: &Session) {
     let steps = x.map_overlap(1, Boundary::Periodic, |x| &x.slice(s![2..]) - &x.slice(s![..-2]));
     let around = ndarray::Array1::from_shape_fn(40, |i| want[(i + 1) % 40] - want[(i + 39) % 40]);
     assert_eq!(steps.try_compute_on(session).unwrap(), around);
+    // An array for a task, and an array of its value.
+    let half = x.mapv(|x| x + 0.5);
+    let sum = session.submit(|a: ndarray::Array1<f64>| a.sum(), (&half,)).unwrap();
+    let sum: Array0<f64> = Array::from_future(&sum, ());
+    let twice = (&sum + &sum).try_compute_on(session).unwrap();
+    assert_eq!(twice[()], want.mapv(|x| x + 0.5).sum() * 2.0);
 }
 
 fn numbers_of_workers(file: &str) -> usize {
@@ -157,6 +163,10 @@ fn tasks_go_to_the_worker_with_their_tag_when_it_joins() {
     let mut other = own_worker_with(dir.file(), "other", &["--tags", "big,gpu"]);
     assert_eq!(other.line(), "worker other joined");
     assert_eq!(tilework::gather(&tagged).unwrap(), vec!["other"; 10]);
+    let (ok, page, error) = output(&["workers", "--connection-file", dir.file()]);
+    let tags: Vec<bool> = page.lines().map(|line| line.contains("big,gpu")).collect();
+    assert!(ok && page.lines().next().is_some_and(|head| head.contains("tags")), "{page} {error}");
+    assert_eq!(tags, [false, false, true], "{page}");
     drop((tagged, session));
     Session::close_current();
 }

@@ -8,10 +8,10 @@ use crate::session::WorkerSize;
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap, VecDeque};
 use std::sync::Arc;
-use tilework_expr::{DType, Lowered, Node, NodeIdx, Op, Program};
+use tilework_expr::{Lowered, Node, NodeIdx, Op, Program, Values};
 use tilework_plan::{
-    ClientId, Figures, Grid, Hello, Instruction, JobError, JobId, LeaseId, Part, Plan, Report, TaskKey,
-    Update, WorkerId, region_len,
+    ClientId, Figures, Hello, Instruction, JobError, JobId, LeaseId, Part, Plan, Report, TaskKey, Update,
+    WorkerId, region_len,
 };
 use tilework_scheduler_core::{self as scheduler, Scheduler};
 use tilework_worker_core::{self as worker, FetchId, SpillId, Worker};
@@ -121,21 +121,30 @@ fn with_stand_ins(program: &Program) -> (Program, Program) {
     let mut program = program.clone();
     let mut known: Vec<(u64, u32)> = Vec::new();
     for node in &mut program.nodes {
-        let Op::Held { job, output } = node.op else { continue };
+        let (Op::Held { job, output } | Op::Values(Values::Job { job, output })) = node.op else { continue };
         let at = known.iter().position(|k| *k == (job, output)).unwrap_or_else(|| {
             known.push((job, output));
             before.outputs.push(NodeIdx(before.nodes.len() as u32));
-            before.nodes.push(stand_in(known.len(), &node.grid, node.dtype));
+            before.nodes.push(stand_in(known.len(), node));
             known.len() - 1
         });
-        node.op = Op::Held { job: BEFORE.0, output: at as u32 };
+        let (job, output) = (BEFORE.0, at as u32);
+        node.op = match node.op {
+            Op::Held { .. } => Op::Held { job, output },
+            _ => Op::Values(Values::Job { job, output }),
+        };
     }
     (before, program)
 }
 
 /// A source of as many chunks, unlike any other.
-fn stand_in(n: usize, grid: &Grid, dtype: DType) -> Node {
-    Node { op: Op::Literal { id: u64::MAX - n as u64 }, inputs: Vec::new(), grid: grid.clone(), dtype }
+fn stand_in(n: usize, node: &Node) -> Node {
+    let id = u64::MAX - n as u64;
+    let op = match node.op {
+        Op::Held { .. } => Op::Literal { id },
+        _ => Op::Values(Values::Client { id }),
+    };
+    Node { op, inputs: Vec::new(), grid: node.grid.clone(), dtype: node.dtype }
 }
 
 impl Run {

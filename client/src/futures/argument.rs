@@ -1,15 +1,18 @@
-//! The arguments of a task: values that travel with its call, and values that other tasks make. How they are written by
-//! who submits, and read by who runs.
+//! The arguments of a task: values that travel with its call, values that other tasks make, and arrays. How they are
+//! written by who submits, and read by who runs.
 //!
 //! Must not know functions, nor jobs.
 
+use super::array::{self, Whole};
 use super::bytes;
 use super::error::FutureError;
 use super::future::{Future, Shared};
 use crate::error::Result;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use std::borrow::Cow;
 use std::sync::Arc;
+use tilework_expr::Expr;
 use tilework_kernels::Plane;
 use tilework_kernels::native::{ValuesCall, once};
 
@@ -22,8 +25,14 @@ const PLAIN: u8 = 0;
 const PLAIN_HEAD: usize = 5;
 /// Marks an argument that is the next of the call's values.
 const VALUE: u8 = 1;
+/// The bytes of a call whose only argument is a value.
+pub(super) const VALUE_ALONE: [u8; 1] = [VALUE];
 /// Marks an argument that is a list of the next values: how many.
 const LIST: u8 = 2;
+/// Marks an argument that is an array, which is the next of the call's values.
+const ARRAY: u8 = 3;
+/// Marks an array that follows.
+const ARRAY_HERE: u8 = 4;
 
 /// Bytes of an argument of all calls of a batch above which it goes to a worker once, and not with each call.
 const SHARED_BYTES_MAX: usize = 256;
@@ -35,6 +44,8 @@ pub(super) enum Given {
     Future(Arc<Shared>),
     /// From this process.
     Put(Plane),
+    /// The only chunk of an array.
+    Array(Expr),
 }
 
 /// The arguments of one call as they are written.
@@ -44,6 +55,8 @@ pub struct Written {
     pub(super) given: Vec<Given>,
     /// How many arguments were written.
     n: usize,
+    /// The last array that was written with the call.
+    here: Option<Expr>,
 }
 
 impl Written {
@@ -77,7 +90,34 @@ impl Written {
             self.params = vec![VALUE];
             self.given = vec![Given::Put(value)];
         }
+        if self.params.first() == Some(&ARRAY_HERE)
+            && self.params.len() > SHARED_BYTES_MAX
+            && let Some(expr) = self.here.take()
+        {
+            self.params = vec![ARRAY];
+            self.given = vec![Given::Array(expr)];
+        }
         Ok(())
+    }
+
+    pub(super) fn array(&mut self, array: Whole) {
+        match array {
+            Whole::Here(bytes, expr) => {
+                self.params.push(ARRAY_HERE);
+                self.params.extend(bytes);
+                self.here = Some(expr);
+            }
+            Whole::Made(expr) => {
+                self.params.push(ARRAY);
+                self.given.push(Given::Array(expr));
+            }
+        }
+        self.n += 1;
+    }
+
+    /// Whether arrays are among the values of the calls.
+    pub(super) fn has_arrays(&self) -> bool {
+        self.given.iter().any(|given| matches!(given, Given::Array(_)))
     }
 
     /// Appends arguments that were written before.
@@ -121,6 +161,7 @@ enum Part<'a> {
     Bytes(&'a [u8]),
     /// The values of a list.
     List(&'a [&'a Plane]),
+    Array(Cow<'a, Plane>),
 }
 
 /// The arguments of one call as they are read by who runs it.
@@ -147,6 +188,7 @@ impl<'a> Read<'a> {
                 values.iter().for_each(|value| list.extend(value.contiguous_bytes().unwrap_or(&[])));
                 bytes::read(&list)
             }
+            Part::Array(plane) => array::of_plane(&plane),
         });
         read.map_err(|why| self.cannot::<T>(&why))
     }
@@ -157,7 +199,7 @@ impl<'a> Read<'a> {
         T: DeserializeOwned + Send + Sync + 'static,
     {
         let as_list = self.params.first() == Some(&LIST);
-        if !as_list && self.params.first() != Some(&VALUE) {
+        if !as_list && !matches!(self.params.first(), Some(&(VALUE | ARRAY))) {
             return self.next().map(|value| Arc::new(Ok(value)));
         }
         let before = self.values;
@@ -195,6 +237,16 @@ impl<'a> Read<'a> {
                 self.values = rest;
                 Ok(Part::Bytes(value.contiguous_bytes().unwrap_or(&[])))
             }
+            ARRAY => {
+                let (value, rest) = self.values.split_first().ok_or("it is missing")?;
+                self.values = rest;
+                Ok(Part::Array(Cow::Borrowed(value)))
+            }
+            ARRAY_HERE => {
+                let (plane, rest) = array::read(self.params)?;
+                self.params = rest;
+                Ok(Part::Array(Cow::Owned(plane)))
+            }
             LIST => {
                 let len = self.number()?;
                 let list = self.values.split_at_checked(len).ok_or("some of its values are missing")?;
@@ -212,8 +264,8 @@ impl<'a> Read<'a> {
     }
 }
 
-/// What can stand for an argument of type `T` of a task: a value, the future of one, or for a list the futures of its
-/// values.
+/// What can stand for an argument of type `T` of a task: a value, the future of one, for a list the futures of its values, and
+/// for ndarray's array a reference to one of this crate's, lazy or not.
 pub trait Argument<T> {
     #[doc(hidden)]
     fn write(self, to: &mut Written) -> Result<()>;

@@ -9,13 +9,13 @@ use super::future::{Bytes, Future, Place, Shared};
 use super::queue::{How, put, send_batch};
 use super::task::{Calling, Giving, Value, WithShared, kernel};
 use crate::error::{Error, Result};
-use crate::session::{Failure, Session};
+use crate::session::{Failure, Session, run};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::any::type_name;
 use std::panic::Location;
 use std::sync::Arc;
-use tilework_expr::Kernel;
+use tilework_expr::{Expr, Kernel};
 use tilework_kernels::Plane;
 use tilework_kernels::native::{ValuesCall, call_values};
 use tilework_plan::{JobError, Terms};
@@ -91,6 +91,11 @@ where
     let Some(session) = on.session() else {
         return at_once(&how, 0, (&call.params, &call.given));
     };
+    if call.has_arrays() {
+        // What makes them may fail, and would fail what else is of the same job.
+        let end = (call.params.len(), call.given.len());
+        return Ok(send_batch(session, how, call, &[end])?.remove(0));
+    }
     let future = session.desk().submit(session, how, call)?;
     if session.desk().is_full() {
         session.flush();
@@ -121,8 +126,12 @@ fn shared_by_all<P>(on: Option<&Session>, shared: impl Argument<P>) -> Result<Wr
     shared.write(&mut written)?;
     written.put_apart()?;
     for given in &mut written.given {
-        if let (Given::Put(plane), Some(session)) = (&*given, on) {
-            *given = Given::Future(put(session, vec![plane.clone()])?.remove(0));
+        match (&*given, on) {
+            (Given::Put(plane), Some(session)) => {
+                *given = Given::Future(put(session, vec![plane.clone()])?.remove(0));
+            }
+            (Given::Array(expr), None) => *given = Given::Put(computed(expr)?),
+            _ => {}
         }
     }
     Ok(written)
@@ -164,12 +173,19 @@ where
     Ok(futures.into_iter().map(Future::of).collect())
 }
 
+/// An array in one chunk, computed by this thread.
+fn computed(expr: &Expr) -> Result<Plane> {
+    let mut chunks = run(std::slice::from_ref(expr))?;
+    Ok(chunks.remove(0).remove(0).planes.remove(0))
+}
+
 /// Calls a function on this thread, again where it fails and that is asked for.
 pub(super) fn at_once(how: &How, number: u64, (params, given): (&[u8], &[Given])) -> Result<Arc<Shared>> {
     let mut planes = Vec::with_capacity(given.len());
     for given in given {
         planes.push(match given {
             Given::Put(plane) => plane.clone(),
+            Given::Array(expr) => computed(expr)?,
             Given::Future(future) => match &*future.place() {
                 Place::Here(bytes) => (**bytes).clone().map_err(Error::from)?,
                 _ => return Err(FutureError::WithinTask.into()),

@@ -75,7 +75,7 @@ impl Shared {
     }
 
     /// Where it is, after it was sent if it was not.
-    fn sent(&self) -> std::result::Result<At, Bytes> {
+    pub(super) fn sent(&self) -> std::result::Result<At, Bytes> {
         let queued = matches!(*self.place(), Place::Queued { .. });
         if let (true, Some(session)) = (queued, &self.session) {
             session.flush();
@@ -89,6 +89,17 @@ impl Shared {
 
     fn is_settled(&self) -> bool {
         self.sent().map_or(true, |at| at.is_settled())
+    }
+
+    /// Waits for the bytes.
+    ///
+    /// # Errors
+    /// Where the calling thread must not wait for them.
+    pub(super) fn bytes(&self) -> Result<Bytes> {
+        let (answer, alive) = (Answer::new(), Arc::new(()));
+        let put = Arc::clone(&answer);
+        self.when_here(&alive, move |bytes| put.put(bytes))?;
+        Ok(answer.wait())
     }
 
     /// Calls when the value is made, or will not be, as long as `alive` lives; perhaps at once.
@@ -283,10 +294,7 @@ impl<T: DeserializeOwned> Future<T> {
     /// [`FutureError`] in [`Error::Future`]: the task failed, the future was cancelled, the value is not a `T`.
     /// [`Error::Job`] where the job cannot go on, [`Error::Cluster`] where the cluster is lost.
     pub fn result(&self) -> Result<T> {
-        let (answer, alive) = (Answer::new(), Arc::new(()));
-        let put = Arc::clone(&answer);
-        self.shared.when_here(&alive, move |bytes| put.put(bytes))?;
-        decoded(answer.wait())
+        decoded(self.shared.bytes()?)
     }
 
     /// The value, where the task is done; gets it, but does not wait for the task.

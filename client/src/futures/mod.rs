@@ -5,10 +5,12 @@
 //! results, and how they are written. Must not know how values travel.
 
 mod argument;
+mod array;
 mod bytes;
 mod call;
 mod clock;
 mod error;
+mod from_future;
 mod future;
 mod gather;
 mod named;
@@ -21,6 +23,8 @@ mod tasks;
 pub use argument::{Argument, Arguments};
 pub(crate) use clock::Clock;
 pub use error::FutureError;
+pub(crate) use from_future::HeldValue;
+pub use from_future::IntoElements;
 pub use future::{Awaited, Future};
 pub use gather::{AsCompleted, Waited, When, as_completed, gather, wait};
 pub(crate) use queue::Desk;

@@ -6,7 +6,7 @@ use super::future::{At, Future, Place, Shared};
 use super::{When, wait};
 use crate::error::{Error, Result};
 use crate::names::{Publish, Published};
-use crate::session::Session;
+use crate::session::{Reads, Session};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::sync::Arc;
@@ -46,8 +46,12 @@ impl<T> Published for Future<T> {
         }
         let program = Program::new(std::slice::from_ref(kept));
         let clock = session.desk().clock(session)?;
-        let job =
-            Arc::new(session.start_values((program, Vec::new()), vec![kept.len()], Vec::new(), clock)?);
+        let job = Arc::new(session.start_values(
+            (program, Vec::new()),
+            vec![kept.len()],
+            Reads::default(),
+            clock,
+        )?);
         let place = Place::At(At { job, output: 0, value: 0 });
         Ok(Future::of(Shared::new(Some(session.clone()), place)))
     }

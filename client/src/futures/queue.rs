@@ -9,7 +9,7 @@ use super::error::FutureError;
 use super::future::{At, Place, Shared};
 use crate::error::{Error, Result};
 use crate::literal::{Literal, Provider};
-use crate::session::{Failure, Session, ValuesJob};
+use crate::session::{Failure, Reads, Session, ValuesJob};
 use std::collections::{BTreeMap, BTreeSet};
 use std::panic::Location;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -34,14 +34,20 @@ enum Arg {
     At { at: At, _handle: Arc<Shared> },
     /// Of this process.
     Put(Plane),
+    /// The only chunk of an array.
+    Array(Expr),
 }
 
 impl Arg {
+    fn array(&self) -> Option<&Expr> {
+        if let Arg::Array(expr) = self { Some(expr) } else { None }
+    }
+
     /// The output of a job whose value it is.
     fn source(&self) -> Option<(JobId, usize)> {
         match self {
             Arg::At { at, .. } => Some((at.job.id(), at.output)),
-            Arg::Queued { .. } | Arg::Put(_) => None,
+            Arg::Queued { .. } | Arg::Put(_) | Arg::Array(_) => None,
         }
     }
 }
@@ -66,8 +72,11 @@ impl How {
         Function { line, ..Function::from(&*self.kernel) }.in_words()
     }
 
-    fn tags(&self) -> &Tags {
-        &self.terms.as_deref().unwrap_or(Terms::NONE).tags
+    /// What the tasks of a job have in common, for its first ones are given out together: where they may go, and how urgent
+    /// they are.
+    fn in_common(&self) -> (&Tags, i32) {
+        let terms = self.terms.as_deref().unwrap_or(Terms::NONE);
+        (&terms.tags, terms.priority)
     }
 
     fn kind(&self, level: u32) -> Kind {
@@ -184,6 +193,7 @@ impl Desk {
             for given in given {
                 let (arg, level) = match given {
                     Given::Put(value) => (Arg::Put(value.clone()), 0),
+                    Given::Array(expr) => (Arg::Array(expr.clone()), 0),
                     Given::Future(future) => match arg_of(&queue, session, future)? {
                         Some(found) => found,
                         None => {
@@ -221,8 +231,7 @@ impl Desk {
         self.start_clock(session)?;
         let (mut queue, args, level) = loop {
             let (queue, args, level) = self.args(session, &call.given)?;
-            // A job's first tasks are all for the same workers.
-            if queue.batches.last().is_none_or(|batch| batch.how.tags() == how.tags()) {
+            if queue.batches.last().is_none_or(|batch| batch.how.in_common() == how.in_common()) {
                 break (queue, args, level);
             }
             drop(queue);
@@ -339,7 +348,7 @@ pub(super) fn send_shuffle(
     let (queue, args, level) = session.desk().args(session, &calls.given)?;
     drop(queue);
     debug_assert_eq!(level, 0, "whatever waited was sent");
-    let mut building = Building { exprs: BTreeMap::new(), literals: Vec::new(), read: BTreeMap::new() };
+    let mut building = Building::default();
     let mut inputs = Vec::new();
     for batch in batches_of(&how, &calls.params, args, ends) {
         inputs.push(building.expr(&Batch { gives: n_blocks as u32, ..batch })?);
@@ -356,10 +365,7 @@ pub(super) fn send_shuffle(
         gives: 0,
         takes: true,
     };
-    let program = Program::new(&[Expr::calls(takers, &inputs)?]);
-    let (lens, read) = (vec![n_blocks], building.read.into_values().collect());
-    let job = session.start_values((program, building.literals), lens, read, &session.desk().clock)?;
-    let job = Arc::new(job);
+    let job = Arc::new(building.start(session, &[Expr::calls(takers, &inputs)?], vec![n_blocks])?);
     let at = |value| Place::At(At { job: Arc::clone(&job), output: 0, value });
     Ok((0..n_blocks as u64).map(|value| Shared::new(Some(session.clone()), at(value))).collect())
 }
@@ -374,7 +380,7 @@ pub(super) fn put(session: &Session, values: Vec<Plane>) -> Result<Vec<Arc<Share
     let (expr, literal) = given(values)?;
     let program = Program::new(&[expr]);
     let clock = &session.desk().clock;
-    let job = Arc::new(session.start_values((program, vec![literal]), vec![n], Vec::new(), clock)?);
+    let job = Arc::new(session.start_values((program, vec![literal]), vec![n], Reads::default(), clock)?);
     let at = |value| Place::At(At { job: Arc::clone(&job), output: 0, value });
     Ok((0..n as u64).map(|value| Shared::new(Some(session.clone()), at(value))).collect())
 }
@@ -429,7 +435,7 @@ fn send(session: &Session, batches: &[Batch], awaited: &[bool]) -> Result<Sent> 
             batches[i].args.iter().filter_map(read).for_each(|batch| needed[batch] = true);
         }
     }
-    let mut building = Building { exprs: BTreeMap::new(), literals: Vec::new(), read: BTreeMap::new() };
+    let mut building = Building::default();
     for &i in order.iter().filter(|&&i| needed[i]) {
         let expr = building.expr(&batches[i])?;
         building.exprs.insert(i, expr);
@@ -443,9 +449,7 @@ fn send(session: &Session, batches: &[Batch], awaited: &[bool]) -> Result<Sent> 
     if exprs.is_empty() {
         return Ok(Sent { job: None, outputs });
     }
-    let program = Program::new(&exprs);
-    let read = building.read.into_values().collect();
-    let job = session.start_values((program, building.literals), lens, read, &session.desk().clock)?;
+    let job = building.start(session, &exprs, lens)?;
     Ok(Sent { job: Some(Arc::new(job)), outputs })
 }
 
@@ -454,16 +458,35 @@ fn send(session: &Session, batches: &[Batch], awaited: &[bool]) -> Result<Sent> 
 enum Source {
     Batch(usize),
     Output(u64, usize),
+    /// An array, by its expression's address.
+    Array(usize),
 }
 
+#[derive(Default)]
 struct Building {
     exprs: BTreeMap<usize, Expr>,
     literals: Vec<Arc<Literal>>,
     /// Other jobs that are read.
     read: BTreeMap<JobId, Arc<ValuesJob>>,
+    /// Arrays that are read.
+    arrays: Vec<Expr>,
 }
 
 impl Building {
+    /// Sends these as one job, with so many values each.
+    fn start(self, session: &Session, exprs: &[Expr], lens: Vec<usize>) -> Result<ValuesJob> {
+        let Building { mut literals, read, arrays, .. } = self;
+        let program = if arrays.is_empty() {
+            Program::new(exprs)
+        } else {
+            let (program, of_arrays) = session.program_of(exprs)?;
+            literals.extend(of_arrays);
+            program
+        };
+        let read = Reads { jobs: read.into_values().collect(), arrays };
+        session.start_values((program, literals), lens, read, &session.desk().clock)
+    }
+
     fn expr(&mut self, batch: &Batch) -> Result<Expr> {
         let (mut inputs, mut slots, mut puts) = (Vec::new(), BTreeMap::new(), Vec::new());
         let mut args = Vec::with_capacity(batch.args.len());
@@ -475,6 +498,7 @@ impl Building {
                     continue;
                 }
                 Arg::Queued { batch, value } => (Source::Batch(*batch), *value),
+                Arg::Array(expr) => (Source::Array(expr.address()), 0),
                 Arg::At { at, .. } => {
                     let name = (at.job.id().0, at.output, at.value);
                     self.read.entry(at.job.id()).or_insert_with(|| Arc::clone(&at.job));
@@ -484,6 +508,7 @@ impl Building {
             let slot = match slots.get(&source) {
                 Some(&slot) => slot,
                 None => {
+                    self.arrays.extend(arg.array().cloned());
                     inputs.push(self.input(arg)?);
                     *slots.entry(source).or_insert(inputs.len() as u32 - 1)
                 }
@@ -517,6 +542,7 @@ impl Building {
                 let guard: Attachment = Arc::clone(job) as _;
                 Expr::held_values(job.id().0, *output as u32, job.lens[*output], guard)?
             }
+            Arg::Array(expr) => expr.clone(),
             Arg::Put(_) => unreachable!("they are put together"),
         })
     }

@@ -27,7 +27,7 @@ impl Session {
     }
 
     /// Submits a call of a function: some worker calls it with these arguments, a tuple of one to six, of which each is a
-    /// value that serde can write or the [`Future`] of one. Does not wait.
+    /// value that serde can write, the [`Future`] of one, or an array of this crate's. Does not wait.
     ///
     /// The function is a `fn` or a closure that captures nothing, whose arguments' types are said. Calls that are submitted
     /// one after another go out together, at the latest after a millisecond. Within a task, the call is made at once.
@@ -37,6 +37,19 @@ impl Session {
     /// let three = session.submit(|a: i64, b: i64| a + b, (1, 2))?;
     /// let text = session.submit(|n: i64, unit: String| format!("{n} {unit}"), (&three, "m".to_owned()))?;
     /// assert_eq!(text.result()?, "3 m");
+    /// # Ok::<(), tilework::Error>(())
+    /// ```
+    ///
+    /// For an array, the function gets ndarray's with all elements (or this crate's, or of one axis a vector). It is computed on
+    /// the workers, and does not pass through this process; a worker must have memory for it, twice.
+    ///
+    /// ```
+    /// use tilework::Array2;
+    ///
+    /// let session = tilework::Session::embedded()?;
+    /// let table = Array2::<f64>::in_chunks([100, -1]).ones((1000, 20)) * 0.5;
+    /// let sum = session.submit(|table: ndarray::Array2<f64>| table.sum(), (&table,))?;
+    /// assert_eq!(sum.result()?, 10_000.0);
     /// # Ok::<(), tilework::Error>(())
     /// ```
     ///

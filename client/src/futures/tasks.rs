@@ -185,6 +185,30 @@ impl Tasks {
         self.asking(|terms| terms.memory_bytes = bytes)
     }
 
+    /// Tasks of a higher priority go first, 0 where nothing is said: before all of lower ones that wait, whoever submitted those
+    /// and when. What runs is not interrupted, and what a worker has begun to prepare may still go before. Of one priority,
+    /// what was submitted earlier goes first.
+    ///
+    /// What a task waits for is at least as urgent as it is: the batches and arrays whose results it reads, each as a whole,
+    /// and what those wait for. What workers were given already stays as it is.
+    ///
+    /// Nothing else is promised: as long as tasks of a higher priority come, those of a lower one may wait for ever.
+    ///
+    /// Tasks of another priority are another batch: of what is submitted one by one, by turns with one priority and another,
+    /// each task is one.
+    ///
+    /// ```
+    /// let session = tilework::Session::embedded()?;
+    /// let simulate = |seed: u64| (0..100_000).fold(seed, |x, _| x.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1));
+    /// let many = session.tasks().priority(-1).map(simulate, 0..100)?;
+    /// let soon = session.tasks().priority(10).submit(simulate, (7,))?;
+    /// assert_eq!(soon.result()?, many[7].result()?);
+    /// # Ok::<(), tilework::Error>(())
+    /// ```
+    pub fn priority(self, priority: i32) -> Tasks {
+        self.asking(|terms| terms.priority = priority)
+    }
+
     /// [`Session::submit`] in this way.
     ///
     /// # Errors

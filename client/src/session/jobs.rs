@@ -97,7 +97,7 @@ impl Jobs {
         processes: Option<Arc<Processes>>,
         reconnect: Option<Reconnect>,
     ) -> Result<Arc<Jobs>> {
-        let ClientSession { link, updates } = session;
+        let ClientSession { link, updates, .. } = session;
         let jobs = Arc::new(Jobs {
             line: Mutex::new(Line::new(link, reconnect)),
             data,
@@ -286,18 +286,19 @@ impl Jobs {
         }
     }
 
-    /// Says how the session's own workers ended, where that is why a job failed.
-    fn with_ends(&self, update: Update) -> Update {
-        let Update::Failed(mut error) = update else { return update };
-        if let Some(processes) = &self.processes {
-            let (said, ends) = match &mut error {
-                JobError::Deadly { last_words, .. } => (last_words, processes.how_the_last_ended()),
-                JobError::NoWorker { ended, .. } => (ended, processes.how_they_ended()),
-                _ => return Update::Failed(error),
-            };
-            *said = ends.unwrap_or_else(|| std::mem::take(said));
+    /// Says how the session's own workers ended, where that is why a job or some of its tasks failed.
+    fn with_ends(&self, mut update: Update) -> Update {
+        let (Update::Failed(error) | Update::TasksFailed { error, .. }) = &mut update else { return update };
+        let Some(processes) = &self.processes else { return update };
+        let known = match error {
+            JobError::Deadly { last_words, .. } => Some((last_words, processes.how_the_last_ended())),
+            JobError::NoWorker { ended, .. } => Some((ended, processes.how_they_ended())),
+            _ => None,
+        };
+        if let Some((said, Some(ends))) = known {
+            *said = ends;
         }
-        Update::Failed(error)
+        update
     }
 
     fn is_open(&self, job: JobId) -> bool {
@@ -515,7 +516,7 @@ mod tests {
         let link = ClientLink::new(tilework_plan::ClientId(1), requests, None);
         let gone = Arc::new(Gone { attempts: AtomicUsize::new(0), known_after });
         let data: Arc<dyn DataPlane> = Arc::clone(&gone) as _;
-        let session = ClientSession { link: link.clone(), updates };
+        let session = ClientSession { link: link.clone(), updates, carried: None };
         let jobs = Jobs::start(session, Arc::clone(&data), None, None).unwrap();
         let job = jobs
             .submit(program, vec![Arc::clone(&literal)], Progress::new(super::super::progress::Setting::Off))

@@ -27,7 +27,7 @@ mod wait;
 
 use crate::array::chunks_of;
 use crate::error::{Error, Result};
-use crate::futures::Desk;
+use crate::futures::{Desk, HeldValue};
 use crate::literal::{InMemory, Literal};
 use data::DataPlane;
 use held::Held;
@@ -45,7 +45,7 @@ use tilework_kernels::Chunk;
 use tilework_plan::quantities::counted;
 use tilework_plan::{Figures, TAG_IN_WORDS, Tags, tags_of};
 use tilework_worker::runs_tasks;
-pub(crate) use values::{Failure, Interest, Values, ValuesJob, What};
+pub(crate) use values::{Failure, Interest, Reads, Values, ValuesJob, What};
 
 /// Results above this many bytes are not gathered into the client unless it says so: see
 /// [`Session::gather_bytes_max`].
@@ -181,6 +181,19 @@ fn program(outputs: &[Expr], on: Option<&Session>, wait: Duration) -> Result<(Pr
     let foreign = |s: &Session| !has_own_workers.get_or_init(|| s.has_own_workers(wait));
     let program = Program::replacing(outputs, |e| {
         let attachment = e.attachment()?;
+        if let Some(value) = attachment.downcast_ref::<HeldValue>() {
+            if on.is_some_and(|session| value.is_of(session)) {
+                lost = lost.take().or_else(|| value.lost().map(|why| Error::from(why).to_string()));
+                return None;
+            }
+            let id = value.literal().id;
+            literals.push(Arc::clone(value.literal()));
+            return Some(Op::Values(tilework_expr::Values::Client { id }));
+        }
+        if let (Op::Values(_), Some(literal)) = (e.op(), Literal::of(attachment)) {
+            literals.push(literal);
+            return None;
+        }
         let literal = match (e.op(), attachment.downcast_ref::<Held>()) {
             (Op::Held { .. }, Some(held)) if on.is_none_or(|session| !held.is_of(session)) => {
                 Arc::clone(held.literal())
@@ -365,6 +378,11 @@ impl Session {
     /// The program that computes the expressions on this session.
     pub(crate) fn program(&self, outputs: &[Expr]) -> Result<Program> {
         Ok(program(outputs, Some(self), Duration::ZERO)?.0)
+    }
+
+    /// The same with its literals, for what is submitted and not waited for.
+    pub(crate) fn program_of(&self, outputs: &[Expr]) -> Result<(Program, jobs::Literals)> {
+        program(outputs, Some(self), own::FIRST_WORKER_WAIT)
     }
 
     /// What the latest run of the program took; `None` where it did not run, or many others ran since.

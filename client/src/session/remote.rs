@@ -10,11 +10,12 @@ use crate::role;
 use std::collections::VecDeque;
 use std::future::Future;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::mpsc::{self, RecvTimeoutError};
+use std::sync::mpsc::{self, RecvTimeoutError, TryRecvError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tilework_cluster::connection::ConnectionFile;
 use tilework_plan::{Tags, TaskKey, WorkerId};
+use tilework_proto::ClientSession;
 use tilework_scheduler::{WorkerSummary, remote};
 use tilework_worker::{ChunkClient, TransferError};
 use tokio::runtime::Runtime;
@@ -24,6 +25,8 @@ use tokio::sync::watch;
 const CONNECT_MAX: Duration = Duration::from_secs(15);
 /// How long one that was there is tried when the connection to it was lost.
 const RECONNECT_MAX: Duration = Duration::from_secs(3);
+/// How long a connection may take to end with its session.
+const GOODBYE_MAX: Duration = Duration::from_millis(200);
 /// Pause between two looks at how many workers have joined.
 const JOIN_PAUSE: Duration = Duration::from_millis(20);
 /// Workers of which is remembered that they are gone: what was begun with earlier ones has ended since.
@@ -32,7 +35,11 @@ const LOST_MAX: usize = 1024;
 const MESSAGE_THREADS: usize = 2;
 
 /// The runtime of a session; calls from outside wait on a channel, so that they may come from any thread.
-pub(super) struct Io(Option<Runtime>);
+pub(super) struct Io {
+    runtime: Option<Runtime>,
+    /// Of each connection to the scheduler, what closes when it has ended.
+    connections: Mutex<Vec<mpsc::Receiver<()>>>,
+}
 
 impl Io {
     pub(super) fn start() -> Result<Io> {
@@ -41,7 +48,8 @@ impl Io {
             .thread_name("tilework-messages")
             .enable_all()
             .build();
-        Ok(Io(Some(runtime.map_err(|e| Error::Cluster(format!("cannot start a runtime: {e}")))?)))
+        let runtime = runtime.map_err(|e| Error::Cluster(format!("cannot start a runtime: {e}")))?;
+        Ok(Io { runtime: Some(runtime), connections: Mutex::default() })
     }
 
     fn run<F>(&self, future: F) -> Result<F::Output>
@@ -77,13 +85,29 @@ impl Io {
 
 impl Io {
     fn runtime(&self) -> &Runtime {
-        self.0.as_ref().expect("a session has its runtime until it is dropped")
+        self.runtime.as_ref().expect("a session has its runtime until it is dropped")
+    }
+
+    /// A connection to the scheduler of a file.
+    fn connected(&self, file: ConnectionFile, within: Duration) -> Result<ClientSession> {
+        let session = self.run(async move { remote::session(&file, within).await })?;
+        let mut session = session.map_err(|e| Error::Cluster(chain(&e)))?;
+        let mut connections = self.connections.lock().unwrap_or_else(PoisonError::into_inner);
+        connections.retain(|c| c.try_recv() != Err(TryRecvError::Disconnected));
+        connections.extend(session.carried.take());
+        Ok(session)
     }
 }
 
 impl Drop for Io {
     fn drop(&mut self) {
-        if let Some(runtime) = self.0.take() {
+        // So that the scheduler need not wait for somebody who will not come back.
+        let until = Instant::now() + GOODBYE_MAX;
+        for connection in self.connections.get_mut().unwrap_or_else(PoisonError::into_inner) {
+            // Err: it has ended, or takes too long.
+            let _ = connection.recv_timeout(until.saturating_duration_since(Instant::now()));
+        }
+        if let Some(runtime) = self.runtime.take() {
             runtime.shutdown_background();
         }
     }
@@ -198,9 +222,7 @@ pub(super) fn open(
     let io = Arc::new(io);
     let roster = Roster { file, io: Arc::clone(&io) };
     let workers = roster.workers()?;
-    let seen = roster.file.clone();
-    let client = io.run(async move { remote::session(&seen, CONNECT_MAX).await })?;
-    let client = client.map_err(|e| Error::Cluster(chain(&e)))?;
+    let client = io.connected(roster.file.clone(), CONNECT_MAX)?;
     let chunks = ChunkClient::new(&roster.file.identity());
     let data: Arc<dyn DataPlane> =
         Arc::new(Network { chunks, io: Arc::clone(&io), lost: watch::channel(VecDeque::new()).0 });
@@ -217,16 +239,14 @@ pub(super) fn open(
 /// Connects to the same scheduler again; says so where the connection file, if there is one, names another by now.
 fn reconnect(file: ConnectionFile, path: Option<PathBuf>, io: Arc<Io>) -> Reconnect {
     Box::new(move || {
-        let again = file.clone();
-        let session = io.run(async move { remote::session(&again, RECONNECT_MAX).await })?;
-        session.map_err(|error| {
+        io.connected(file.clone(), RECONNECT_MAX).map_err(|error| {
             let other = |path: &&PathBuf| {
                 ConnectionFile::read(path).is_ok_and(|there| there.cluster_id != file.cluster_id)
             };
             let hint = path.as_ref().filter(other).map(|path| {
                 format!("; {} names another scheduler by now: connect to that one", path.display())
             });
-            Error::Cluster(format!("{}{}", chain(&error), hint.unwrap_or_default()))
+            Error::Cluster(format!("{error}{}", hint.unwrap_or_default()))
         })
     })
 }

@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::{Duration, Instant};
 use tilework_client_core::{Action, Event, Gather, GetId, Limits};
-use tilework_expr::{DType, Program};
+use tilework_expr::{DType, Expr, Program};
 use tilework_kernels::{Chunk, Plane};
 use tilework_plan::{Holding, JobError, JobId, TaskKey, Update, WorkerId};
 use tilework_proto::{ClientLink, Inlined, limits};
@@ -35,8 +35,10 @@ const GETS_PER_WORKER_MAX: usize = 32;
 /// Why there is no value.
 #[derive(Clone)]
 pub(crate) enum Failure {
-    /// Its task or its job failed.
+    /// Its task failed, or the task of something that it reads.
     Job(JobError),
+    /// All of its job failed.
+    AllOfJob(JobError),
     /// The cluster was lost, or a worker cannot be reached.
     Cluster(String),
     /// It never got to the scheduler.
@@ -51,7 +53,11 @@ impl From<Failure> for Error {
             Failure::Job(JobError::Operation { chunk, message, .. }) => {
                 FutureError::Failed { call: chunk, message }.into()
             }
-            Failure::Job(error) => error.into(),
+            Failure::Job(JobError::Deadly { chunk, deaths, last_words, .. }) => {
+                let message = format!("{deaths} workers died while they ran it; the last one: {last_words}");
+                FutureError::Failed { call: chunk, message }.into()
+            }
+            Failure::Job(error) | Failure::AllOfJob(error) => error.into(),
             Failure::Cluster(why) => Error::Cluster(why),
             Failure::NotSent(why) => FutureError::NotSent(why).into(),
             Failure::Cancelled => FutureError::Cancelled.into(),
@@ -142,8 +148,8 @@ struct State {
     /// Whether the clock is to say when to tell it, and whether the scheduler took no message when it was to be told.
     let_go_ticks: bool,
     let_go_waits: bool,
-    /// Jobs that it reads and that this process puts something to, until all values exist or no more news will come.
-    read: Vec<Arc<ValuesJob>>,
+    /// What it reads of what this process puts, until all values exist or no more news will come.
+    read: Reads,
     /// Why no more news will come.
     ended: Option<Failure>,
     todo: VecDeque<Todo>,
@@ -162,6 +168,21 @@ pub(crate) struct Values {
     clock: Arc<Clock>,
     /// The job, and over which connection it was submitted; absent until then.
     sent: OnceLock<(JobId, ClientLink)>,
+}
+
+/// What a job of values reads: it must be there until the job has ended.
+#[derive(Default)]
+pub(crate) struct Reads {
+    /// Other jobs of values.
+    pub(crate) jobs: Vec<Arc<ValuesJob>>,
+    /// Arrays, with all that is attached to what they are made of.
+    pub(crate) arrays: Vec<Expr>,
+}
+
+impl Reads {
+    fn is_empty(&self) -> bool {
+        self.jobs.is_empty() && self.arrays.is_empty()
+    }
 }
 
 /// A job of values, which is released with this.
@@ -187,11 +208,11 @@ impl Session {
         &self,
         (program, literals): (Program, Literals),
         lens: Vec<usize>,
-        mut read: Vec<Arc<ValuesJob>>,
+        mut read: Reads,
         clock: &Arc<Clock>,
     ) -> Result<ValuesJob> {
         let values = Values::new(&lens, Arc::clone(&self.0.data), (Arc::clone(clock), self.0.kept.clone()));
-        read.retain(|job| job.puts);
+        read.jobs.retain(|job| job.puts);
         let puts = !literals.is_empty() || !read.is_empty();
         values.lock().read = read;
         let submitted = self.0.jobs.submit_to(Arc::clone(&values) as _, Arc::new(program), literals)?;
@@ -217,7 +238,7 @@ impl Values {
             let_go_since: (Instant::now(), 0),
             let_go_ticks: false,
             let_go_waits: false,
-            read: Vec::new(),
+            read: Reads::default(),
             ended: None,
             todo: VecDeque::new(),
             driven: false,
@@ -447,7 +468,7 @@ impl Audience for Values {
                 }
                 state.handle(now_us, Event::ChunksLost(tasks));
             }
-            Update::Failed(error) => state.end(&Failure::Job(error)),
+            Update::Failed(error) => state.end(&Failure::AllOfJob(error)),
             Update::Progress { .. } | Update::Upload { .. } => {}
         }
         self.drive(state);

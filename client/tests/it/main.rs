@@ -4,6 +4,7 @@ mod any_input;
 mod closures;
 mod construct;
 mod elementwise;
+mod exchange;
 mod explain;
 mod files;
 mod futures;

@@ -7,7 +7,7 @@ use std::fs::OpenOptions;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tilework::{EmbeddedOptions, Error, FutureError, Session, gather};
 
 /// A place that nothing is at.
@@ -226,6 +226,21 @@ fn a_task_waits_for_the_worker_with_its_tag_that_was_killed() {
 }
 
 #[test]
+fn a_call_that_kills_is_told_from_those_beside_it() {
+    let _mine = processes_are_mine();
+    let session = Session::processes(2).expect("processes");
+    let dies_at_5 = |n: u64| if n == 5 { std::process::abort() } else { n };
+    let futures = session.map(dies_at_5, 0..10_u64).unwrap();
+    let text = futures[5].result().unwrap_err().to_string();
+    let expected = "call 5 of its batch failed: 3 workers died while they ran it; the last one: worker-";
+    assert!(text.starts_with(expected) && text.ends_with("(ended by signal 6: it aborted)"), "{text}");
+    let others = futures.iter().enumerate().filter(|(n, _)| *n != 5).map(|(_, f)| f.result().unwrap());
+    assert_eq!(others.collect::<Vec<_>>(), [0, 1, 2, 3, 4, 6, 7, 8, 9]);
+    drop((futures, session));
+    Session::close_current();
+}
+
+#[test]
 fn a_tag_that_nobody_has_or_can_have_is_told_at_once() {
     let session = embedded(1, 1);
     let error = session.tasks().tag("gpu").submit(|x: u64| x, (1,)).unwrap_err();
@@ -263,4 +278,61 @@ fn no_more_tasks_run_at_once_than_there_is_memory_for() {
     let late = session.tasks().memory(2 << 30).submit(|x: u64| x, (1,)).unwrap();
     let text = late.result().unwrap_err().to_string();
     assert!(text.contains("2.15 GB") && text.contains("1.07 GB"), "{text}");
+}
+
+/// Is slow until the urgent task was there, and notes who it is; the urgent one is number 1000.
+fn notes_its_turn((dir, number): (PathBuf, u32)) {
+    let (urgent, begun) = (dir.join("urgent"), Instant::now());
+    if number == 1000 {
+        note(&urgent);
+    }
+    waits_for(dir.join("submitted"));
+    while !urgent.exists() && begun.elapsed() < Duration::from_millis(20) {
+        std::thread::yield_now();
+    }
+    let mut file = OpenOptions::new().create(true).append(true).open(dir.join("turns")).expect("a file");
+    // In one piece: several may write at once.
+    file.write_all(format!("{number}\n").as_bytes()).expect("a file of the test's");
+}
+
+/// The turns at which tasks came that were submitted with these priorities, one by one after 200 of priority 0.
+fn turns(session: &Session, priorities: &[i32]) -> Vec<usize> {
+    let dir = tempfile::tempdir().expect("a directory");
+    let item = |number| (dir.path().to_owned(), number);
+    let many = session.map(notes_its_turn, (0..200).map(item)).expect("they are submitted");
+    let mut later = Vec::new();
+    for (i, &priority) in (0..).zip(priorities) {
+        let number = if priority == 10 { 1000 } else { 300 + i };
+        let one = session
+            .tasks()
+            .priority(priority)
+            .submit(notes_its_turn, (item(number),))
+            .expect("it is submitted");
+        // Whoever asks has it sent; all threads are busy.
+        let _ = one.is_done();
+        later.push((one, number));
+    }
+    note(&dir.path().join("submitted"));
+    gather(&many).expect("they end");
+    later.iter().for_each(|(one, _)| one.result().expect("it ends"));
+    let turns = std::fs::read_to_string(dir.path().join("turns")).expect("a file of the test's");
+    let turns: Vec<u32> = turns.lines().map(|line| line.parse().expect("a number")).collect();
+    assert_eq!(turns.len(), 200 + priorities.len());
+    let turn = |number: u32| turns.iter().position(|n| *n == number).expect("it had its turn");
+    later.iter().map(|(_, number)| turn(*number)).collect()
+}
+
+#[test]
+fn what_is_urgent_goes_before_what_was_submitted_earlier() {
+    let check = |session: &Session| {
+        let [low, high] = turns(session, &[-1, 10])[..] else { unreachable!("two turns") };
+        assert!(high < 100, "it came after {high} others");
+        assert!(low > 150, "it came after {low} others");
+    };
+    check(&embedded(1, 1));
+    let _mine = processes_are_mine();
+    let session = Session::processes(1).expect("processes");
+    check(&session);
+    drop(session);
+    Session::close_current();
 }

@@ -65,7 +65,9 @@ impl<'a> Emitter<'a> {
     /// Writes a stage of such a shape that does this; what follows from what it does is filled in.
     fn push(&mut self, shape: Stage, work: Work) -> StageIdx {
         let (line, terms) = match &work.kind {
-            StageKind::Calls(calls) => (calls.line.clone(), calls.terms.clone()),
+            StageKind::Calls(calls) | StageKind::FromValue(calls) => {
+                (calls.line.clone(), calls.terms.clone())
+            }
             _ => (None, None),
         };
         let calls = work.kernel().map(|kernel| Arc::new(Function { line, ..Function::from(&**kernel) }));
@@ -113,7 +115,8 @@ impl<'a> Emitter<'a> {
                 let origin = Origin::Earlier { job: JobId(*job), output: *output };
                 self.push_on(node, (origin, Vec::new()), StageKind::Held)
             }
-            Op::Calls(calls) => self.emit_calls(node, calls),
+            Op::Calls(calls) => self.emit_calls(node, calls, StageKind::Calls(calls.clone())),
+            Op::FromValue(calls) => self.emit_calls(node, calls, StageKind::FromValue(calls.clone())),
             Op::Values(Values::Client { id }) => {
                 self.push_on(node, (Origin::Client { id: *id }, Vec::new()), StageKind::Values)
             }
@@ -304,18 +307,18 @@ impl<'a> Emitter<'a> {
         self.push_on(node, (Origin::Computed, inputs), StageKind::Concat)
     }
 
-    fn emit_calls(&mut self, node: &Node, calls: &Arc<Calls>) -> StageIdx {
+    fn emit_calls(&mut self, node: &Node, calls: &Calls, kind: StageKind) -> StageIdx {
         if calls.takes {
             let inputs = node.inputs.iter().map(|of| self.blocks_of(*of)).collect();
-            return self.push_on(node, (Origin::Computed, inputs), StageKind::Calls(calls.clone()));
+            return self.push_on(node, (Origin::Computed, inputs), kind);
         }
         let n_values = |of: &NodeIdx| self.program.node(*of).grid.n_chunks() as usize;
         let listed = calls.reads(&node.inputs.iter().map(n_values).collect::<Vec<_>>());
-        let stage = |of: &NodeIdx| self.stage_of[of.0 as usize].expect("values have a stage");
+        let stage = |of: &NodeIdx| self.stage_of[of.0 as usize].expect("what calls read has a stage");
         let inputs = node.inputs.iter().zip(listed);
         let input = |(of, listed)| Input { stage: stage(of), map: InputMap::Listed(Arc::new(listed)) };
         let inputs = inputs.map(input).collect();
-        self.push_on(node, (Origin::Computed, inputs), StageKind::Calls(calls.clone()))
+        self.push_on(node, (Origin::Computed, inputs), kind)
     }
 
     /// The blocks of a node's values, behind a barrier that all who read them share.
@@ -353,6 +356,7 @@ fn scratch(kind: &StageKind) -> Scratch {
         StageKind::Reduce { .. } => Scratch::Gathered,
         StageKind::Contract => Scratch::Product,
         StageKind::Blocks(_) | StageKind::Overlap { .. } | StageKind::FoldAxis { .. } => Scratch::Blocks,
+        StageKind::Calls(_) => Scratch::Arguments,
         StageKind::Map(_)
         | StageKind::Literal
         | StageKind::Read(_)
@@ -361,9 +365,9 @@ fn scratch(kind: &StageKind) -> Scratch {
         | StageKind::Reshape
         | StageKind::Concat
         | StageKind::Take
-        | StageKind::Calls(_)
         | StageKind::Values
         | StageKind::Barrier
+        | StageKind::FromValue(_)
         | StageKind::Write(_) => Scratch::None,
     }
 }

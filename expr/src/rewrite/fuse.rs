@@ -96,6 +96,7 @@ impl<'a> Fuser<'a> {
             | Op::MatMul
             | Op::Write(_)
             | Op::Calls(_)
+            | Op::FromValue(_)
             | Op::Values(_) => unreachable!("these have a stage, which comes before those that read it"),
         };
         self.value(def, node.dtype)

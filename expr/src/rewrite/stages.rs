@@ -133,11 +133,16 @@ impl Shape {
             for j in node.inputs.iter().map(|j| j.0 as usize) {
                 live[j] = true;
                 let read_as_chunks = match &node.op {
-                    Op::Write(_) | Op::Take { .. } => true,
+                    Op::Write(_) | Op::Take { .. } | Op::Calls(_) => true,
                     Op::MapOverlap { .. } => !rechunked[j],
                     op => !evaluates_inputs(op) && !chain[j],
                 };
                 staged[j] |= read_as_chunks || repeated && !free[j];
+                // What a call reads as one chunk is not made by one task.
+                if let (Op::Calls(_), Op::Rechunk) = (&node.op, &program.nodes[j].op) {
+                    let of = program.nodes[j].inputs[0].0 as usize;
+                    staged[of] |= !free[of];
+                }
             }
         }
         // What nobody uses gets none: its inputs were not looked at.

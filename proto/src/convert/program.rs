@@ -271,14 +271,15 @@ impl Wire for Terms {
     type Message = wire::Terms;
 
     fn to_wire(&self) -> wire::Terms {
-        let Terms { retries, limit_us, tags, memory_bytes } = self;
+        let Terms { retries, limit_us, tags, memory_bytes, priority } = self;
         let tags = tags.iter().map(|tag| tag.to_string()).collect();
-        wire::Terms { retries: *retries, limit_us: *limit_us, tags, memory_bytes: *memory_bytes }
+        let (retries, memory_bytes, priority) = (*retries, *memory_bytes, *priority);
+        wire::Terms { retries, limit_us: *limit_us, tags, memory_bytes, priority }
     }
 
     fn from_wire(message: wire::Terms) -> Result<Terms, DecodeError> {
-        let wire::Terms { retries, limit_us, tags: named, memory_bytes } = message;
-        Ok(Terms { retries, limit_us, tags: tags(named)?, memory_bytes })
+        let wire::Terms { retries, limit_us, tags: named, memory_bytes, priority } = message;
+        Ok(Terms { retries, limit_us, tags: tags(named)?, memory_bytes, priority })
     }
 }
 
@@ -298,14 +299,14 @@ fn calls_to_wire(calls: &Calls) -> wire::Calls {
     }
 }
 
-fn calls_from_wire(message: wire::Calls) -> Result<Op, DecodeError> {
+fn calls_from_wire(message: wire::Calls) -> Result<Arc<Calls>, DecodeError> {
     let wire::Calls { function, params, ends, arg_inputs, arg_values, arg_ends, line, .. } = message;
     let wire::Calls { terms, gives, takes, .. } = message;
     if arg_inputs.len() != arg_values.len() {
         let why = format!("{} inputs of {} values", arg_inputs.len(), arg_values.len());
         return Err(DecodeError::Invalid { what: "calls", why });
     }
-    Ok(Op::Calls(Arc::new(Calls {
+    Ok(Arc::new(Calls {
         kernel: Arc::new(required(function, "function")?),
         params: params.as_ref().into(),
         ends: ends.into(),
@@ -315,7 +316,7 @@ fn calls_from_wire(message: wire::Calls) -> Result<Op, DecodeError> {
         terms: terms.map(Terms::from_wire).transpose()?.map(Arc::new),
         gives,
         takes,
-    })))
+    }))
 }
 
 fn values_to_wire(values: &Values) -> wire::Values {
@@ -358,6 +359,7 @@ fn op_to_wire(op: &Op) -> node::Op {
         Op::Write(file) => node::Op::Write(file.to_wire()),
         Op::Calls(calls) => node::Op::Calls(calls_to_wire(calls)),
         Op::Values(values) => node::Op::Values(values_to_wire(values)),
+        Op::FromValue(calls) => node::Op::FromValue(calls_to_wire(calls)),
         Op::Apply(kernel) => node::Op::Apply(kernel.to_wire()),
         Op::MapBlocks(kernel) => node::Op::MapBlocks(kernel.to_wire()),
         Op::MapOverlap { kernel, halo } => node::Op::MapOverlap(wire::MapOverlap {
@@ -394,7 +396,8 @@ fn op_from_wire(op: node::Op) -> Result<Op, DecodeError> {
         node::Op::Reduce(r) => reduce_from_wire(r)?,
         node::Op::Matmul(_) => Op::MatMul,
         node::Op::Write(file) => Op::Write(FileRef::from_wire(file)?),
-        node::Op::Calls(calls) => calls_from_wire(calls)?,
+        node::Op::Calls(calls) => Op::Calls(calls_from_wire(calls)?),
+        node::Op::FromValue(calls) => Op::FromValue(calls_from_wire(calls)?),
         node::Op::Values(values) => values_from_wire(&values)?,
         node::Op::Apply(kernel) => Op::Apply(Arc::new(Kernel::from_wire(kernel)?)),
         node::Op::MapBlocks(kernel) => Op::MapBlocks(Arc::new(Kernel::from_wire(kernel)?)),

@@ -1,6 +1,6 @@
 //! The picture of the cluster.
 
-use super::{DecodeError, Wire, addresses, all_from_wire, all_to_wire, cut, required, text};
+use super::{DecodeError, Wire, addresses, all_from_wire, all_to_wire, cut, required, tags, text};
 use crate::wire;
 use tilework_plan::{
     ClientId, ClientSummary, ClusterState, JobNumber, JobState, StageCounts, StageIdx, WorkerId,
@@ -29,6 +29,7 @@ impl Wire for WorkerSummary {
             up_us: self.up_us,
             stuck: self.stuck,
             longest_us: self.longest_us,
+            tags: self.tags.iter().map(|tag| tag.to_string()).collect(),
         }
     }
 
@@ -51,6 +52,7 @@ impl Wire for WorkerSummary {
             stuck: message.stuck,
             longest_us: message.longest_us,
             build: message.build.map(|build| text("build", build)).transpose()?,
+            tags: tags(message.tags)?,
         })
     }
 }

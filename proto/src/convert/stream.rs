@@ -3,12 +3,42 @@
 use super::{DecodeError, Wire, all_from_wire, all_to_wire, cut, inlined, required, text};
 use crate::limits::LET_GO_MAX;
 use crate::message::{FromClient, FromWorker, ToClient, ToWorker};
+use crate::pump::{Resumption, SessionKey};
 use crate::wire::{self, client_message, client_update, scheduler_message, worker_message};
+use bytes::Bytes;
 use std::sync::Arc;
+use std::time::Duration;
 use tilework_expr::Program;
 use tilework_plan::{ClientHello, ClientId, Hello, JobId, LeaseId, Update, WorkerId};
 
-const FRAGMENT: DecodeError = DecodeError::Unexpected { got: "a fragment", expected: "a whole message" };
+const NO_MESSAGE: DecodeError =
+    DecodeError::Unexpected { got: "a fragment, or a word on the connection", expected: "a whole message" };
+
+impl Wire for Resumption {
+    type Message = wire::Resumption;
+
+    fn to_wire(&self) -> wire::Resumption {
+        wire::Resumption {
+            session: self.session.map_or_else(Bytes::new, |key| Bytes::copy_from_slice(&key.0)),
+            received: self.received,
+            process: cut(&self.process),
+            away_max_us: u64::try_from(self.away_max.as_micros()).unwrap_or(u64::MAX),
+        }
+    }
+
+    fn from_wire(message: wire::Resumption) -> Result<Resumption, DecodeError> {
+        let wire::Resumption { session, received, process, away_max_us } = message;
+        let session = match &session[..] {
+            [] => None,
+            given => Some(SessionKey(given.try_into().map_err(|_| {
+                let why = format!("got {} bytes, expected 16", given.len());
+                DecodeError::Invalid { what: "session", why }
+            })?)),
+        };
+        let away_max = Duration::from_micros(away_max_us);
+        Ok(Resumption { session, received, process: text("process", process)?, away_max })
+    }
+}
 
 impl Wire for FromWorker {
     type Message = wire::WorkerMessage;
@@ -36,7 +66,7 @@ impl Wire for FromWorker {
             },
             Kind::Leaving(_) => FromWorker::Leaving,
             Kind::LastWords(words) => FromWorker::LastWords(text("last words", words)?),
-            Kind::Fragment(_) => return Err(FRAGMENT),
+            Kind::Fragment(_) | Kind::Received(_) | Kind::Resumption(_) => return Err(NO_MESSAGE),
         })
     }
 }
@@ -70,7 +100,7 @@ impl Wire for ToWorker {
             Kind::Closing(why) => ToWorker::Closing(text("reason", why)?),
             Kind::Ended(_) => ToWorker::Ended,
             Kind::Refused(why) => ToWorker::Refused(text("reason", why)?),
-            Kind::Fragment(_) => return Err(FRAGMENT),
+            Kind::Fragment(_) | Kind::Received(_) | Kind::Resumption(_) => return Err(NO_MESSAGE),
         })
     }
 }
@@ -158,7 +188,7 @@ impl Wire for FromClient {
                 task: required(p.task, "task")?,
                 why: text("reason", p.why)?,
             },
-            Kind::Fragment(_) => return Err(FRAGMENT),
+            Kind::Fragment(_) | Kind::Received(_) | Kind::Resumption(_) => return Err(NO_MESSAGE),
         })
     }
 }
@@ -195,7 +225,7 @@ impl Wire for ToClient {
                 ToClient::Named { ticket, answer }
             }
             Kind::Closing(why) => ToClient::Closing(text("reason", why)?),
-            Kind::Fragment(_) => return Err(FRAGMENT),
+            Kind::Fragment(_) | Kind::Received(_) | Kind::Resumption(_) => return Err(NO_MESSAGE),
         })
     }
 }

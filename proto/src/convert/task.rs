@@ -53,8 +53,9 @@ impl Wire for Instruction {
         use instruction::Kind;
         let kind = match self {
             Instruction::Define(job) => Kind::Define(job.0),
-            Instruction::Lease { lease, tasks, elsewhere } => Kind::Lease(wire::Lease {
+            Instruction::Lease { lease, tasks, elsewhere, priority } => Kind::Lease(wire::Lease {
                 lease: lease.0,
+                priority: *priority,
                 tasks: Some(tasks.to_wire()),
                 elsewhere: all_to_wire(elsewhere),
             }),
@@ -85,6 +86,7 @@ impl Wire for Instruction {
                 lease: LeaseId(l.lease),
                 tasks: required(l.tasks, "tasks")?,
                 elsewhere: all_from_wire(l.elsewhere)?,
+                priority: l.priority,
             },
             Kind::Holders(h) => Instruction::Holders {
                 job: JobId(h.job),

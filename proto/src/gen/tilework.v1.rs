@@ -40,7 +40,7 @@ pub struct Node {
     /// How it is made.
     #[prost(
         oneof = "node::Op",
-        tags = "10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31, 32, 33"
+        tags = "10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31, 32, 33, 34"
     )]
     pub op: ::core::option::Option<node::Op>,
 }
@@ -97,6 +97,9 @@ pub mod node {
         Calls(super::Calls),
         #[prost(message, tag = "33")]
         Values(super::Values),
+        /// An array in one chunk, which the only call makes of a value.
+        #[prost(message, tag = "34")]
+        FromValue(super::Calls),
     }
 }
 /// A function of the user's program: where it stands in the executable.
@@ -327,6 +330,9 @@ pub struct Terms {
     /// Bytes that one takes beside what it reads and makes.
     #[prost(uint64, tag = "4")]
     pub memory_bytes: u64,
+    /// Those of a higher priority go before others that wait.
+    #[prost(sint32, tag = "5")]
+    pub priority: i32,
 }
 /// Values that calls read.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
@@ -444,6 +450,9 @@ pub struct Lease {
     pub tasks: ::core::option::Option<TaskRange>,
     #[prost(message, repeated, tag = "3")]
     pub elsewhere: ::prost::alloc::vec::Vec<Holding>,
+    /// Those of a higher priority go before others that wait.
+    #[prost(sint32, tag = "4")]
+    pub priority: i32,
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Revoke {
@@ -777,6 +786,22 @@ pub struct Deadly {
     #[prost(string, tag = "4")]
     pub last_words: ::prost::alloc::string::String,
 }
+/// What either end says first on a connection: a session goes on where the connection that carried it broke.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Resumption {
+    /// The session's secret name; from the end that opens empty for a new one.
+    #[prost(bytes = "bytes", tag = "1")]
+    pub session: ::prost::bytes::Bytes,
+    /// How many messages of the session this end has received. Those after them come again.
+    #[prost(uint64, tag = "2")]
+    pub received: u64,
+    /// From the end that opens: its process, in words that tell whether it is still there to who runs on the same machine.
+    #[prost(string, tag = "3")]
+    pub process: ::prost::alloc::string::String,
+    /// From the scheduler: how long a session may be without a connection, microseconds.
+    #[prost(uint64, tag = "4")]
+    pub away_max_us: u64,
+}
 /// A piece of an encoded message of the same stream that is too large to be sent as one.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Fragment {
@@ -789,7 +814,7 @@ pub struct Fragment {
 /// From a client.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ClientMessage {
-    #[prost(oneof = "client_message::Kind", tags = "1, 2, 3, 4, 5, 6, 15")]
+    #[prost(oneof = "client_message::Kind", tags = "1, 2, 3, 4, 5, 6, 13, 14, 15")]
     pub kind: ::core::option::Option<client_message::Kind>,
 }
 /// Nested message and enum types in `ClientMessage`.
@@ -812,6 +837,12 @@ pub mod client_message {
         LetGo(super::LetGo),
         #[prost(message, tag = "6")]
         Named(super::NameRequest),
+        /// First on each connection: which session it carries.
+        #[prost(message, tag = "13")]
+        Resumption(super::Resumption),
+        /// How many messages of the session have come, these two kinds not counted, nor what opens it.
+        #[prost(uint64, tag = "14")]
+        Received(u64),
         #[prost(message, tag = "15")]
         Fragment(super::Fragment),
     }
@@ -867,7 +898,7 @@ pub struct PutFailed {
 /// To a client.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ClientUpdate {
-    #[prost(oneof = "client_update::Kind", tags = "1, 2, 3, 5, 15")]
+    #[prost(oneof = "client_update::Kind", tags = "1, 2, 3, 5, 13, 14, 15")]
     pub kind: ::core::option::Option<client_update::Kind>,
 }
 /// Nested message and enum types in `ClientUpdate`.
@@ -884,6 +915,12 @@ pub mod client_update {
         Closing(::prost::alloc::string::String),
         #[prost(message, tag = "5")]
         Named(super::NameAnswer),
+        /// First on each connection: which session it carries.
+        #[prost(message, tag = "13")]
+        Resumption(super::Resumption),
+        /// How many messages of the session have come, these two kinds not counted, nor what opens it.
+        #[prost(uint64, tag = "14")]
+        Received(u64),
         #[prost(message, tag = "15")]
         Fragment(super::Fragment),
     }
@@ -1019,7 +1056,7 @@ pub struct JobUpdate {
 /// From a worker.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct WorkerMessage {
-    #[prost(oneof = "worker_message::Kind", tags = "1, 2, 3, 4, 15")]
+    #[prost(oneof = "worker_message::Kind", tags = "1, 2, 3, 4, 13, 14, 15")]
     pub kind: ::core::option::Option<worker_message::Kind>,
 }
 /// Nested message and enum types in `WorkerMessage`.
@@ -1036,6 +1073,12 @@ pub mod worker_message {
         /// What it knows of the reason why it is about to die.
         #[prost(string, tag = "4")]
         LastWords(::prost::alloc::string::String),
+        /// First on each connection: which session it carries.
+        #[prost(message, tag = "13")]
+        Resumption(super::Resumption),
+        /// How many messages of the session have come, these two kinds not counted, nor what opens it.
+        #[prost(uint64, tag = "14")]
+        Received(u64),
         #[prost(message, tag = "15")]
         Fragment(super::Fragment),
     }
@@ -1073,7 +1116,7 @@ pub struct Hello {
 /// To a worker.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct SchedulerMessage {
-    #[prost(oneof = "scheduler_message::Kind", tags = "1, 2, 3, 4, 5, 15")]
+    #[prost(oneof = "scheduler_message::Kind", tags = "1, 2, 3, 4, 5, 13, 14, 15")]
     pub kind: ::core::option::Option<scheduler_message::Kind>,
 }
 /// Nested message and enum types in `SchedulerMessage`.
@@ -1094,6 +1137,12 @@ pub mod scheduler_message {
         /// Last: why the scheduler does not take the worker as things are.
         #[prost(string, tag = "5")]
         Refused(::prost::alloc::string::String),
+        /// First on each connection: which session it carries.
+        #[prost(message, tag = "13")]
+        Resumption(super::Resumption),
+        /// How many messages of the session have come, these two kinds not counted, nor what opens it.
+        #[prost(uint64, tag = "14")]
+        Received(u64),
         #[prost(message, tag = "15")]
         Fragment(super::Fragment),
     }
@@ -1194,6 +1243,8 @@ pub struct WorkerState {
     pub spill_bytes: u64,
     #[prost(uint64, tag = "17")]
     pub bytes_on_disk: u64,
+    #[prost(string, repeated, tag = "18")]
+    pub tags: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
 }
 /// One client that is connected.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -1344,7 +1395,8 @@ pub mod scheduler_client {
             self.inner = self.inner.max_encoding_message_size(limit);
             self
         }
-        /// A client's connection: open for the client's life. When it closes, the client's jobs are released.
+        /// A client's connection: open for the client's life. When it closes, the client's jobs are released; when it breaks, once
+        /// the client was away for too long.
         pub async fn session(
             &mut self,
             request: impl tonic::IntoStreamingRequest<Message = super::ClientMessage>,
@@ -1456,7 +1508,8 @@ pub mod scheduler_server {
             >
             + std::marker::Send
             + 'static;
-        /// A client's connection: open for the client's life. When it closes, the client's jobs are released.
+        /// A client's connection: open for the client's life. When it closes, the client's jobs are released; when it breaks, once
+        /// the client was away for too long.
         async fn session(
             &self,
             request: tonic::Request<tonic::Streaming<super::ClientMessage>>,

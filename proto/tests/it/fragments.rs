@@ -5,7 +5,7 @@ use tilework_expr::{DType, Node, NodeIdx, Op, Program};
 use tilework_plan::{
     AxisGrid, ChunkIdx, Figures, Grid, Holding, JobId, StageIdx, TaskRange, Update, WorkerId,
 };
-use tilework_proto::fragment::through_wire;
+use tilework_proto::fragment::{StreamItem, through_wire};
 use tilework_proto::limits::{ASSEMBLED_BYTES_MAX, FRAGMENT_BYTES_MAX, MESSAGE_BYTES_MAX};
 use tilework_proto::{Assembler, DecodeError, FromClient, ToClient, split, wire};
 
@@ -66,16 +66,16 @@ fn fragments_without_an_end_are_refused_at_the_limit() {
         wire::ClientUpdate { kind: Some(wire::client_update::Kind::Fragment(fragment)) }
     };
     for _ in 0..ASSEMBLED_BYTES_MAX / data.len() {
-        assert!(matches!(assembler.push(fragment()), Ok(None)));
+        assert!(matches!(assembler.push(fragment().into_item()), Ok(None)));
     }
-    assert!(matches!(assembler.push(fragment()), Err(DecodeError::TooLarge { .. })));
+    assert!(matches!(assembler.push(fragment().into_item()), Err(DecodeError::TooLarge { .. })));
 }
 
 #[test]
 fn a_whole_message_within_a_cut_one_is_refused() {
     let mut assembler = Assembler::<ToClient>::default();
     let mut pieces = split(&done(200_000)).unwrap();
-    assert!(matches!(assembler.push(pieces.remove(0)), Ok(None)));
+    assert!(matches!(assembler.push(pieces.remove(0).into_item()), Ok(None)));
     let whole = split(&done(ChunkIdx(1).0)).unwrap().remove(0);
-    assert!(matches!(assembler.push(whole), Err(DecodeError::Unexpected { .. })));
+    assert!(matches!(assembler.push(whole.into_item()), Err(DecodeError::Unexpected { .. })));
 }

@@ -43,11 +43,9 @@ fn instructions() -> impl Strategy<Value = Instruction> {
     let lease = any::<u64>().prop_map(LeaseId);
     prop_oneof![
         any::<u64>().prop_map(|job| Instruction::Define(JobId(job))),
-        (lease.clone(), ranges(), holdings()).prop_map(|(lease, tasks, elsewhere)| Instruction::Lease {
-            lease,
-            tasks,
-            elsewhere
-        }),
+        (lease.clone(), ranges(), holdings(), any::<i32>()).prop_map(
+            |(lease, tasks, elsewhere, priority)| Instruction::Lease { lease, tasks, elsewhere, priority }
+        ),
         any::<(u64, u32, u64)>().prop_flat_map(|(job, stage, bytes)| {
             let (job, stage) = (JobId(job), StageIdx(stage));
             holdings().prop_map(move |holders| Instruction::Holders { job, stage, bytes, holders })
@@ -229,6 +227,7 @@ fn states() -> impl Strategy<Value = ClusterState> {
             leaving: flags.unwrap_or(true),
             stuck: n[4],
             longest_us: b[5],
+            tags: flags.iter().filter(|f| **f).map(|_| "gpu:1".into()).collect(),
         },
     );
     let client = (any::<(u64, u64)>(), client_hellos()).prop_map(|((client, up_us), hello)| ClientSummary {

@@ -102,7 +102,8 @@ fn operation(draw: &mut Draw, nodes: &[Node]) -> Option<Node> {
     let (idx, input) = (NodeIdx(at as u32), &nodes[at]);
     let Node { grid, dtype, .. } = input.clone();
     if matches!(input.op, Op::Calls(_) | Op::Values(_)) {
-        return Some(calls(draw, idx, grid.n_chunks()));
+        let called = calls(draw, idx, grid.n_chunks());
+        return Some(if draw.below(3) == 0 { from_value(draw, idx, grid.n_chunks()) } else { called });
     }
     let node = |op, inputs, grid, dtype| Some(Node { op, inputs, grid, dtype });
     match draw.below(16) {
@@ -173,7 +174,26 @@ fn values(draw: &mut Draw) -> Node {
 fn terms(draw: &mut Draw) -> Terms {
     let limit_us = (draw.below(2) == 0).then_some(draw.0);
     let tags = ["gpu", "big"].into_iter().filter(|_| draw.below(2) == 0).map(Arc::from).collect();
-    Terms { retries: draw.below(9) as u32, limit_us, tags, memory_bytes: draw.below(1 << 40) as u64 }
+    let (memory_bytes, priority) = (draw.below(1 << 40) as u64, draw.below(99) as i32 - 49);
+    Terms { retries: draw.below(9) as u32, limit_us, tags, memory_bytes, priority }
+}
+
+/// An array of one of `n` values.
+fn from_value(draw: &mut Draw, idx: NodeIdx, n: u64) -> Node {
+    let dtype = draw.dtype();
+    let calls = Calls {
+        kernel: Arc::new(Kernel { params: vec![], ..draw.kernel(vec![], dtype) }),
+        params: Arc::from([1]),
+        ends: Arc::from([1]),
+        args: Arc::from([(0, draw.below(n as usize) as u64)]),
+        arg_ends: Arc::from([1]),
+        line: Some("src/main.rs:1:2".into()),
+        terms: None,
+        gives: 0,
+        takes: false,
+    };
+    let grid = Grid::new((0..draw.below(3)).map(|_| AxisGrid::whole(1 + draw.below(9))).collect());
+    Node { op: Op::FromValue(Arc::new(calls)), inputs: vec![idx], grid, dtype }
 }
 
 /// Calls that read some of `n` values.
@@ -312,7 +332,7 @@ fn every_operation_is_among_the_random_programs() {
             seen.insert(name.split(['(', ' ', '{']).next().unwrap().to_owned());
         }
     }
-    let n_ops = 24;
+    let n_ops = 25;
     assert_eq!(seen.len(), n_ops, "{seen:?}");
 }
 

@@ -49,10 +49,11 @@ impl Scheduler {
 
     /// Whether a job has ready tasks, and all of them fit into no worker.
     fn fits_nobody(&self, id: JobId) -> bool {
-        let (low, high) = job_bounds(id);
+        let bounds: Vec<_> = self.jobs[&id].priorities().into_iter().map(|p| job_bounds(id, p)).collect();
+        let has_some = |w: &WorkerState| bounds.iter().any(|b| w.ready.range(b.clone()).next().is_some());
         self.unplaced.iter().any(|k| k.job == id)
             && self.jobs[&id].stages.iter().all(|s| s.table.counts().leased == 0)
-            && self.workers.values().all(|w| w.ready.range(low..=high).next().is_none())
+            && !self.workers.values().any(has_some)
     }
 
     /// Why a worker was lost, with the memory that it had where that was about as much as it may use: the system kills who

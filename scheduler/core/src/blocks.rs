@@ -350,6 +350,13 @@ impl Roots {
         true
     }
 
+    /// Whether [`Roots::rob`] gives a worker something, for checks.
+    #[cfg(any(test, feature = "planted-bugs"))]
+    pub fn could_rob(&self, worker: WorkerId) -> bool {
+        let has_none = self.blocks.get(&worker).is_none_or(|b| b.n_left == 0);
+        has_none && self.blocks.values().chain(&self.orphans).any(|b| b.n_left > 0)
+    }
+
     /// Whether the task of a root stage was not handed out, or is to be run again, for checks; `n_before` tasks of lower
     /// numbers are needed.
     pub fn is_left(&self, stage: StageIdx, chunk: u64, n_before: u64) -> bool {

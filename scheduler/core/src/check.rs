@@ -6,7 +6,7 @@ use crate::job::Job;
 use crate::limits::Bug;
 use crate::scheduler::Scheduler;
 use crate::table::{NOBODY, TaskState};
-use crate::worker::{WorkerState, ready_key};
+use crate::worker::WorkerState;
 use std::collections::BTreeMap;
 use tilework_plan::{ChunkIdx, JobId, LeaseId, StageIdx, TaskKey, WorkerId};
 
@@ -30,10 +30,21 @@ impl Scheduler {
                 self.check_stage(*id, job, StageIdx(stage as u32), &mut tally);
             }
             self.check_job(*id, job);
+            self.check_priorities(*id);
         }
         self.check_workers(&tally);
         self.check_index();
         self.check_progress();
+        self.suspects.check(|key| {
+            let open = |job: &Job| {
+                let state = job.stage(key.stage).table.get(key.chunk.0);
+                matches!(
+                    state,
+                    TaskState::Waiting { .. } | TaskState::Ready { .. } | TaskState::Leased { .. }
+                )
+            };
+            self.jobs.get(&key.job).is_some_and(open)
+        });
     }
 
     fn check_stage(&self, id: JobId, job: &Job, stage: StageIdx, tally: &mut Tally) {
@@ -70,7 +81,7 @@ impl Scheduler {
             }
             TaskState::Ready { worker: Some(worker) } => {
                 let w = self.workers.get(&worker).expect("a task is ready for a worker that is gone");
-                assert!(w.ready.contains(&ready_key(key)), "{key:?} is in no queue");
+                assert!(w.ready.contains(&self.ready_key(key)), "{key:?} is in no queue");
                 *tally.ready.entry(worker).or_default() += 1;
             }
             TaskState::Leased { lease } => {
@@ -207,6 +218,7 @@ impl Scheduler {
             let mut counted = WorkerState::new(w.hello.clone(), 0);
             mine().for_each(|(_, l)| counted.take(l.each, l.open));
             assert_eq!((w.leased, w.leased_us), (counted.leased, counted.leased_us), "{id:?}: tasks leased");
+            assert_eq!(w.by_priority, counted.by_priority, "{id:?}: tasks leased of each priority");
             assert_eq!(w.puts, counted.puts, "{id:?}: chunks to be put");
             let committed = tally.committed.get(id).copied().unwrap_or(0);
             assert_eq!(w.bytes_committed, committed, "{id:?}: bytes of results");

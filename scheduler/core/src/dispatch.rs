@@ -5,9 +5,10 @@
 use crate::blocks::Run;
 use crate::lifecycle::push_holding;
 use crate::limits::Bug;
+use crate::priority::Took;
 use crate::scheduler::Scheduler;
 use crate::table::{NOBODY, TaskState};
-use crate::worker::{Each, Lease};
+use crate::worker::{Each, Lease, ReadyKey};
 use std::cmp::Reverse;
 use std::ops::Bound::{Excluded, Unbounded};
 use std::ops::Range;
@@ -61,7 +62,7 @@ impl Scheduler {
             let mut next = self.hungry.first().copied();
             while let Some(w) = next {
                 next = self.hungry.range((Excluded(w), Unbounded)).next().copied();
-                if self.room(w, self.limits.task_us_guess) > 0 {
+                if self.room(w, (self.limits.task_us_guess, i32::MIN)) > 0 {
                     if self.steal_ready(w) {
                         self.dirty.insert(w);
                     } else if !self.some_are_choosy() {
@@ -97,7 +98,7 @@ impl Scheduler {
             self.share_out(id);
             self.jobs.get_mut(&id).expect("a job with roots").roots.rob(worker);
         }
-        self.lease_roots(worker, force)
+        self.lease_roots(worker, (force, None)) == Took::Some
     }
 
     fn fill(&mut self, worker: WorkerId) {
@@ -106,39 +107,63 @@ impl Scheduler {
             if w.leaving {
                 return;
             }
-            if let Some(&(job, Reverse(stage), chunk)) = w.ready.first() {
+            match self.take_more_urgent(worker) {
+                Took::Some => {
+                    self.place_all();
+                    if !self.failing.is_empty() {
+                        return;
+                    }
+                    continue;
+                }
+                Took::Full => {
+                    self.hungry.remove(&worker);
+                    return;
+                }
+                Took::Nothing => {}
+            }
+            let w = &self.workers[&worker];
+            if let Some(first) = w.ready.first().map(|place| place.task()) {
+                let TaskKey { job, stage, .. } = first;
                 // What clients are to put again must not stand in the way of what is behind it.
                 let is_put = self.jobs[&job].is_literal(stage);
-                let room = if is_put { u64::MAX } else { self.room(worker, self.est_us(job, stage)) };
+                let takes = (self.est_us(job, stage), self.priority(job, stage));
+                let room = if is_put { u64::MAX } else { self.room(worker, takes) };
+                let room = room.min(self.unsuspected_room(worker, first));
                 if room == 0 {
                     self.hungry.remove(&worker);
                     return;
                 }
-                self.lease_ready(worker, TaskKey { job, stage, chunk }, room);
+                self.lease_ready(worker, first, room);
                 continue;
             }
-            if self.room(worker, self.limits.task_us_guess) == 0 {
+            if self.is_full_beside_roots(worker) {
                 self.hungry.remove(&worker);
                 return;
             }
-            if self.lease_roots(worker, false) {
+            if self.lease_roots(worker, (false, None)) == Took::Some {
                 self.place_all();
                 if !self.failing.is_empty() {
                     return;
                 }
                 continue;
             }
+            if self.room(worker, (self.limits.task_us_guess, i32::MIN)) == 0 {
+                self.hungry.remove(&worker);
+                return;
+            }
             self.hungry.insert(worker);
             return;
         }
     }
 
-    /// How many more tasks of this length a worker should have; none rather than a few where it has plenty, so that
-    /// grants and reports stay large.
-    fn room(&self, worker: WorkerId, est_us: u64) -> u64 {
+    /// How many more tasks of this length and priority a worker should have, beside those that are as urgent or more: it
+    /// begins the others later. None rather than a few where it has plenty, so that grants and reports stay large.
+    pub(crate) fn room(&self, worker: WorkerId, (est_us, priority): (u64, i32)) -> u64 {
         let w = &self.workers[&worker];
-        let leased = if self.limits.plays(Bug::PutsFillTheQueue) { w.n_leased() } else { w.leased };
-        self.room_beside(worker, est_us, (leased, w.leased_us))
+        let (leased, leased_us) = w.leased_of(priority);
+        let leased = if self.limits.plays(Bug::PutsFillTheQueue) { w.n_leased() } else { leased };
+        let in_all = self.limits.outstanding_max.max(4 * w.hello.threads).saturating_sub(w.leased);
+        self.room_beside(worker, est_us, (leased, leased_us)).min(in_all.into())
     }
 
     /// How many more chunks like the one of `key` a client should be asked to put to a worker. Those that do not come hold
@@ -176,13 +201,14 @@ impl Scheduler {
 
     /// Leases the first ready task of a worker's queue and those right behind it.
     fn lease_ready(&mut self, worker: WorkerId, first: TaskKey, room: u64) {
-        let est_us = self.est_us(first.job, first.stage);
+        let (est_us, priority) = (self.est_us(first.job, first.stage), self.priority(first.job, first.stage));
         let w = self.workers.get_mut(&worker).expect("a living worker");
         let mut end = first.chunk.0;
         while end - first.chunk.0 < room
-            && w.ready.contains(&(first.job, Reverse(first.stage), ChunkIdx(end)))
+            && let place = ReadyKey::new(TaskKey { chunk: ChunkIdx(end), ..first }, priority)
+            && w.ready.contains(&place)
         {
-            w.dequeue(TaskKey { chunk: ChunkIdx(end), ..first }, est_us);
+            w.dequeue(place, est_us);
             self.n_ready -= 1;
             end += 1;
         }
@@ -192,6 +218,7 @@ impl Scheduler {
 
     /// Grants tasks that are ready and in no queue.
     fn lease(&mut self, worker: WorkerId, job: JobId, stage: StageIdx, chunks: Range<u64>) {
+        self.check_urgency(worker, (job, stage));
         let lease = LeaseId(self.next_lease);
         self.next_lease += 1;
         let n = (chunks.end - chunks.start) as u32;
@@ -204,7 +231,8 @@ impl Scheduler {
             self.inputs_elsewhere(key, worker, &mut elsewhere);
         }
         let put = self.jobs[&job].is_literal(stage).then(|| (job, bytes / u64::from(n.max(1))));
-        let each = Each { est_us: self.est_us(job, stage), put };
+        let priority = self.priority(job, stage);
+        let each = Each { est_us: self.est_us(job, stage), put, priority };
         let w = self.workers.get_mut(&worker).expect("a living worker");
         w.take(each, n);
         w.bytes_committed += bytes;
@@ -216,7 +244,7 @@ impl Scheduler {
         self.tell_holders(worker, job, stage);
         let tasks = TaskRange { job, stage, chunks };
         let elsewhere = coalesced(elsewhere);
-        self.tell(worker, Instruction::Lease { lease, tasks: tasks.clone(), elsewhere });
+        self.tell(worker, Instruction::Lease { lease, tasks: tasks.clone(), elsewhere, priority });
         if let Origin::Client { id } = self.jobs[&job].plan.stage(stage).origin {
             let addresses = self.workers[&worker].hello.addresses.clone();
             self.update(job, Update::Upload { lease, tasks, literal: id, worker, addresses });
@@ -239,25 +267,37 @@ impl Scheduler {
     }
 
     /// Gives a worker the next root tasks of the first job that has any in its block, or puts results of earlier jobs
-    /// to use; whether there were any. `force` passes over memory credit for one.
-    fn lease_roots(&mut self, worker: WorkerId, force: bool) -> bool {
-        let mut from = JobId(0);
-        while let Some(id) = self.index.rooted.range(from..).next().copied() {
-            from = JobId(id.0 + 1);
+    /// to use. What is less urgent than roots for which it has no room now waits with them. `force` passes over memory credit for one; `above` is the priority of what it would be
+    /// given else.
+    pub(crate) fn lease_roots(&mut self, worker: WorkerId, (force, above): (bool, Option<i32>)) -> Took {
+        let (mut from, mut full) = (Unbounded, None);
+        while let Some(at) = self.index.rooted.range((from, Unbounded)).next().copied() {
+            let (Reverse(priority), id) = at;
+            if full.is_some_and(|full| priority < full) || above.is_some_and(|above| priority <= above) {
+                break;
+            }
+            from = Excluded(at);
             let job = self.jobs.get(&id).filter(|j| j.roots.n_left() > 0);
             let Some(job) = job else {
-                self.index.rooted.remove(&id);
+                self.index.rooted.remove(&at);
                 continue;
             };
             if !job.roots_for(&self.workers[&worker].hello) || (force && self.awaits_puts(id)) {
                 continue;
             }
             self.share_out(id);
+            let goes_before = self.goes_before(priority, above);
+            if goes_before {
+                self.jobs.get_mut(&id).expect("a job with roots").roots.rob(worker);
+            }
             if self.lease_roots_of(id, worker, force) {
-                return true;
+                return Took::Some;
+            }
+            if goes_before && self.has_no_room_for_roots(worker, id) {
+                full = Some(priority);
             }
         }
-        false
+        if full.is_some() { Took::Full } else { Took::Nothing }
     }
 
     /// Gives each worker its block of a job's roots, unless that was done.
@@ -282,7 +322,7 @@ impl Scheduler {
             let mut chunks = job.root_chunks(&run);
             if mixed && run.again.is_none() {
                 // Some of these are no roots: those at the front are passed over.
-                let room = self.room(worker, self.est_us(id, stage)).max(1);
+                let room = self.room(worker, (self.est_us(id, stage), self.priority(id, stage))).max(1);
                 let mut end = chunks.start;
                 while end < chunks.end && end - chunks.start < room && self.is_root_task(id, stage, end) {
                     end += 1;
@@ -323,9 +363,9 @@ impl Scheduler {
         let is_put = self.jobs[&id].is_literal(stage);
         let room = match is_put {
             true => self.room_for_puts(worker, first),
-            false => self.room(worker, self.est_us(id, stage)),
+            false => self.room(worker, (self.est_us(id, stage), self.priority(id, stage))),
         };
-        let room = room.max(u64::from(force));
+        let room = room.max(u64::from(force)).min(self.unsuspected_room(worker, first));
         let Some(fair) = self.fair_share(worker, id, room.max(1)) else { return false };
         let credit = if force { self.credit_when_stuck(worker, first) } else { self.credit(worker, first) };
         let n = (chunks.end - chunks.start).min(fair).min(credit).min(room);
@@ -385,18 +425,35 @@ impl Scheduler {
         if v.wait_us() < self.limits.steal_us_min {
             return false;
         }
-        let mut left_us = v.wait_us();
-        let n = v.ready.len().div_ceil(2).min(self.room(thief, self.limits.task_us_guess) as usize);
-        let mut keys: Vec<_> = v.ready.iter().rev().take(n).copied().collect();
-        keys.retain(|&(job, Reverse(stage), chunk)| {
-            let key = TaskKey { job, stage, chunk };
+        self.move_ready((victim, v.wait_us()), thief)
+    }
+
+    /// Moves the last of the most urgent tasks of a worker's queue to another, as long as what they read is there before they
+    /// would begin where they are, after `left_us`.
+    pub(crate) fn move_ready(&mut self, (victim, mut left_us): (WorkerId, u64), thief: WorkerId) -> bool {
+        let v = &self.workers[&victim];
+        let Some(priority) = v.top() else { return false };
+        let half = v.ready.len().div_ceil(2);
+        let n = half.min(self.room(thief, (self.limits.task_us_guess, priority)) as usize);
+        let last = ReadyKey {
+            priority: Reverse(priority),
+            job: JobId(u64::MAX),
+            stage: Reverse(StageIdx(0)),
+            chunk: ChunkIdx(u64::MAX),
+        };
+        let urgent = v.ready.range(..=last).rev();
+        let mut keys: Vec<TaskKey> = urgent.take(n).map(|place| place.task()).collect();
+        if keys.len() < n {
+            // Where those are few, some stay.
+            keys.truncate(keys.len().div_ceil(2));
+        }
+        keys.retain(|&key| {
             let detour_us = self.detour_us(key, victim, thief);
             let gains = detour_us < left_us && self.may_go(key, thief);
             left_us -= if gains { detour_us } else { 0 };
             gains
         });
-        for &(job, Reverse(stage), chunk) in &keys {
-            let key = TaskKey { job, stage, chunk };
+        for &key in &keys {
             self.dequeue(key, Some(victim));
             self.enqueue(key, thief);
         }

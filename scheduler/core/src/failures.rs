@@ -202,6 +202,7 @@ impl Scheduler {
     pub(crate) fn forgive(&mut self, incarnation: u64) {
         if !self.limits.plays(Bug::ReturnIsDeath) {
             self.trouble.values_mut().for_each(|t| t.deaths.retain(|dead| *dead != incarnation));
+            self.suspects.forgive(incarnation);
         }
     }
 

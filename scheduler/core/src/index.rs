@@ -4,15 +4,17 @@
 //! Knows which lists a change of a worker or a job moves it in. Must not know what is done with who stands in them.
 
 use crate::scheduler::Scheduler;
-use crate::worker::Lease;
-use std::collections::BTreeSet;
+use crate::worker::{Lease, WorkerState};
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet};
 use tilework_plan::{JobId, LeaseId, WorkerId};
 
 /// The lists.
 #[derive(Default)]
 pub(crate) struct Index {
-    /// Jobs that have roots left; some that have none any more stand there until somebody looks.
-    pub rooted: BTreeSet<JobId>,
+    /// Jobs that have roots left, those of a higher priority first; some that have none any more stand there until somebody
+    /// looks.
+    pub rooted: BTreeSet<(Reverse<i32>, JobId)>,
     /// Jobs some of whose tasks not all workers may have.
     pub choosy: BTreeSet<JobId>,
     /// Workers with tasks in their queues.
@@ -25,6 +27,10 @@ pub(crate) struct Index {
     pub leaving: BTreeSet<WorkerId>,
     /// The grants of each job that are not answered for.
     pub leases: BTreeSet<(JobId, LeaseId)>,
+    /// The workers with tasks in their queues, by the priority of the first; higher ones first.
+    pub urgent: BTreeSet<(Reverse<i32>, WorkerId)>,
+    /// How many grants of each priority are not answered for.
+    pub granted: BTreeMap<i32, usize>,
 }
 
 impl Scheduler {
@@ -33,16 +39,16 @@ impl Scheduler {
         self.workers.len() > self.index.leaving.len()
     }
 
-    /// The jobs that have roots left, in the order in which they were submitted.
+    /// The jobs that have roots left, those of a higher priority first, else in the order in which they were submitted.
     pub(crate) fn rooted(&mut self) -> Vec<JobId> {
         let jobs = &self.jobs;
-        self.index.rooted.retain(|id| jobs.get(id).is_some_and(|j| j.roots.n_left() > 0));
-        self.index.rooted.iter().copied().collect()
+        self.index.rooted.retain(|(_, id)| jobs.get(id).is_some_and(|j| j.roots.n_left() > 0));
+        self.index.rooted.iter().map(|(_, id)| *id).collect()
     }
 
     /// Whether any job has roots left.
     pub(crate) fn any_roots(&mut self) -> bool {
-        while let Some(id) = self.index.rooted.first() {
+        while let Some((_, id)) = self.index.rooted.first() {
             if self.jobs.get(id).is_some_and(|j| j.roots.n_left() > 0) {
                 return true;
             }
@@ -60,11 +66,28 @@ impl Scheduler {
         put(&mut self.index.queued, worker, queued);
         put(&mut self.index.idle, worker, idle);
         put(&mut self.index.laden, worker, laden);
+        if let Some(w) = self.workers.get_mut(&worker) {
+            let top = w.top();
+            let noted = std::mem::replace(&mut w.noted_top, top);
+            if noted != top {
+                noted.map(|before| self.index.urgent.remove(&(Reverse(before), worker)));
+                self.index.urgent.extend(top.map(|top| (Reverse(top), worker)));
+            }
+        }
+    }
+
+    /// A worker is gone.
+    pub(crate) fn forget_load(&mut self, worker: WorkerId, gone: &WorkerState) {
+        if let Some(top) = gone.noted_top {
+            self.index.urgent.remove(&(Reverse(top), worker));
+        }
+        self.note_load(worker);
     }
 
     /// A grant is made.
     pub(crate) fn open_lease(&mut self, id: LeaseId, lease: Lease) {
         self.index.leases.insert((lease.job, id));
+        *self.index.granted.entry(lease.each.priority).or_default() += 1;
         let w = self.workers.get_mut(&lease.worker).expect("a living worker");
         w.leases.insert(id);
         self.leases.insert(id, lease);
@@ -74,6 +97,12 @@ impl Scheduler {
     pub(crate) fn close_lease(&mut self, id: LeaseId) -> Option<Lease> {
         let lease = self.leases.remove(&id)?;
         self.index.leases.remove(&(lease.job, id));
+        if let Some(n) = self.index.granted.get_mut(&lease.each.priority) {
+            *n -= 1;
+            if *n == 0 {
+                self.index.granted.remove(&lease.each.priority);
+            }
+        }
         if let Some(w) = self.workers.get_mut(&lease.worker) {
             w.leases.remove(&id);
         }
@@ -105,7 +134,7 @@ impl Scheduler {
         );
         for (id, job) in &self.jobs {
             assert!(
-                job.roots.n_left() == 0 || index.rooted.contains(id),
+                job.roots.n_left() == 0 || index.rooted.contains(&(Reverse(job.roots_priority()), *id)),
                 "{id:?} has roots, and nobody looks"
             );
             assert_eq!(index.choosy.contains(id), job.is_choosy(), "{id:?}: is not for all workers");
@@ -113,6 +142,11 @@ impl Scheduler {
         assert!(index.choosy.iter().all(|id| self.jobs.contains_key(id)), "a job that is gone");
         let leases: BTreeSet<_> = self.leases.iter().map(|(id, l)| (l.job, *id)).collect();
         assert_eq!(index.leases, leases, "grants by job");
+        let mut granted = BTreeMap::new();
+        self.leases.values().for_each(|l| *granted.entry(l.each.priority).or_default() += 1);
+        assert_eq!(index.granted, granted, "grants of each priority");
+        let tops = self.workers.iter().filter_map(|(id, w)| Some((Reverse(w.top()?), *id)));
+        assert_eq!(index.urgent, tops.collect(), "queues by their first tasks");
     }
 }
 

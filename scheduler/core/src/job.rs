@@ -39,6 +39,8 @@ pub(crate) struct StageState {
     pub bytes_each: Option<u64>,
     /// The build whose functions its tasks call.
     pub build: Option<Arc<str>>,
+    /// How urgent its tasks are: at least as all that read it.
+    pub priority: i32,
     /// Measured time of a task, microseconds; 0 before one was measured.
     pub mean_us: u64,
     /// Bytes of each chunk, where those are known only when it is made; empty before the first one was.
@@ -324,6 +326,16 @@ impl Job {
     /// Whether the tasks of a stage are for workers that can call its functions alone.
     pub fn is_for_callers(&self, stage: StageIdx) -> bool {
         is_for_callers(self.plan.stage(stage), self.stage(stage), self.roots_build.is_some())
+    }
+
+    /// How urgent its root tasks are, all of them alike.
+    pub fn roots_priority(&self) -> i32 {
+        self.roots.stages().next().map_or(0, |stage| self.stage(stage).priority)
+    }
+
+    /// The priorities that stages have.
+    pub fn priorities(&self) -> BTreeSet<i32> {
+        self.stages.iter().map(|s| s.priority).collect()
     }
 
     /// Whether some of its tasks are not for every worker.

@@ -13,6 +13,7 @@ use crate::scheduler::Scheduler;
 use crate::table::TaskState;
 use crate::worker::ReadyKey;
 use std::cmp::Reverse;
+use std::ops::RangeInclusive;
 use tilework_plan::{
     ChunkIdx, ClientId, Figures, Holding, Instruction, JobError, JobId, JobNumber, StageIdx, TaskKey,
     TaskRange, Update, WorkerId,
@@ -43,13 +44,16 @@ impl Scheduler {
         for of in &job.refs {
             self.jobs.get_mut(of).expect("what a job reads exists").n_referrers += 1;
         }
-        if job.roots.n_left() > 0 {
-            self.index.rooted.insert(id);
-        }
+        let has_roots = job.roots.n_left() > 0;
         if job.is_choosy() {
             self.index.choosy.insert(id);
         }
         self.jobs.insert(id, job);
+        if has_roots {
+            self.note_rooted(id);
+            self.wake_for(id);
+        }
+        self.raise_what_it_reads(id);
         self.unsettled.insert(id);
         self.note_callers(id);
         self.note_lacking(id);
@@ -165,8 +169,11 @@ impl Scheduler {
     /// Notes that an output of a job has to be made (again), and so the outputs that it reads kept.
     pub(crate) fn unfinish(&mut self, id: JobId) {
         let job = self.jobs.get_mut(&id).expect("the job of a task");
-        job.finished = false;
+        let was = std::mem::replace(&mut job.finished, false);
         let reads = job.wanted();
+        if was {
+            self.raise_as_its_readers(id);
+        }
         self.unannounce(id);
         self.note_lacking(id);
         self.set_reads(id, reads);
@@ -194,6 +201,7 @@ impl Scheduler {
         self.lacking.remove(&id);
         let lease_ids = self.leases_of(id);
         let job = self.jobs.get_mut(&id).expect("the job whose chunks are dropped");
+        let priorities = job.priorities();
         self.leftovers.retired.push(job.retire());
         for (worker, bytes) in std::mem::take(&mut job.committed) {
             if let Some(w) = self.workers.get_mut(&worker) {
@@ -206,14 +214,16 @@ impl Scheduler {
             self.worker_answered(l.worker, l.each, l.open);
             self.end_revoke(l.worker, lease);
         }
-        let (lo, hi) = job_bounds(id);
         let queued: Vec<WorkerId> = self.index.queued.iter().copied().collect();
         for w in queued {
             let worker = self.workers.get_mut(&w).expect("a worker with a queue");
-            let mut mine = worker.ready.split_off(&lo);
-            worker.ready.append(&mut mine.split_off(&hi));
-            self.n_ready -= mine.len();
-            self.leftovers.ready.extend(Some(mine).filter(|mine| !mine.is_empty()));
+            for &priority in &priorities {
+                let bounds = job_bounds(id, priority);
+                let mut mine = worker.ready.split_off(bounds.start());
+                worker.ready.append(&mut mine.split_off(bounds.end()));
+                self.n_ready -= mine.len();
+                self.leftovers.ready.extend(Some(mine).filter(|mine| !mine.is_empty()));
+            }
             worker.ready_us = if worker.ready.is_empty() { 0 } else { worker.ready_us };
             self.dirty.insert(w);
             self.note_load(w);
@@ -224,6 +234,7 @@ impl Scheduler {
         self.unplaced.retain(|k| k.job != id);
         self.opening.retain(|k| k.job != id);
         self.trouble.retain(|k, _| k.job != id);
+        self.suspects.clear_job(id);
         self.forget(id);
     }
 
@@ -243,7 +254,7 @@ impl Scheduler {
         let Some(job) = self.jobs.remove(&id) else { return };
         self.unsettled.remove(&id);
         self.lacking.remove(&id);
-        self.index.rooted.remove(&id);
+        self.index.rooted.remove(&(Reverse(job.roots_priority()), id));
         self.index.choosy.remove(&id);
         for &stage in &job.aliases {
             let canonical = job.stage(stage).canonical;
@@ -368,9 +379,12 @@ impl Scheduler {
     }
 }
 
-/// The first place that a job's tasks can have in a queue, and one behind the last.
-pub(crate) fn job_bounds(id: JobId) -> (ReadyKey, ReadyKey) {
-    ((id, Reverse(StageIdx(u32::MAX)), ChunkIdx(0)), (id, Reverse(StageIdx(0)), ChunkIdx(u64::MAX)))
+/// The first place that a job's tasks of one priority can have in a queue, and one behind the last.
+pub(crate) fn job_bounds(job: JobId, priority: i32) -> RangeInclusive<ReadyKey> {
+    let place = |stage, chunk| {
+        ReadyKey::new(TaskKey { job, stage: StageIdx(stage), chunk: ChunkIdx(chunk) }, priority)
+    };
+    place(u32::MAX, 0)..=place(0, u64::MAX)
 }
 
 /// Appends a chunk and its holder, to the last range where it continues that.

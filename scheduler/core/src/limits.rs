@@ -188,4 +188,12 @@ pub enum Bug {
     HoldersNotToldAnew,
     /// Workers are told who had such results before some were lost and made again.
     OldHoldersTold,
+    /// Of what a worker that died had been granted, what it was granted first counts as what killed it.
+    FirstOpenBlamed,
+    /// What stands in a worker's queue goes before roots that are more urgent.
+    PriorityIgnored,
+    /// What an urgent job waits for of other jobs is no more urgent for it.
+    PriorityStaysInJob,
+    /// An array that is made of a value that has failed waits for it.
+    ArrayAwaitsFailed,
 }

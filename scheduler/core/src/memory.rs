@@ -189,7 +189,7 @@ impl Scheduler {
                     self.put_off(key, worker);
                     let job = self.jobs.get_mut(&id).expect("a job with roots");
                     job.roots.make_again(root, wave, chunk);
-                    self.index.rooted.insert(id);
+                    self.note_rooted(id);
                     any = true;
                 }
             }

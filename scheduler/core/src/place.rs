@@ -5,7 +5,7 @@
 use crate::limits::Bug;
 use crate::scheduler::Scheduler;
 use crate::table::TaskState;
-use crate::worker::WorkerState;
+use crate::worker::{ReadyKey, WorkerState};
 use tilework_plan::{Hello, JobError, JobId, StageIdx, TaskKey, WorkerId, region_len};
 
 /// Idle workers that are looked at for one task.
@@ -106,11 +106,16 @@ impl Scheduler {
         self.unplaced = left;
     }
 
+    /// The place of a ready task in a queue.
+    pub(crate) fn ready_key(&self, key: TaskKey) -> ReadyKey {
+        ReadyKey::new(key, self.priority(key.job, key.stage))
+    }
+
     /// Puts a ready task into a worker's queue.
     pub(crate) fn enqueue(&mut self, key: TaskKey, worker: WorkerId) {
-        let est_us = self.est_us(key.job, key.stage);
+        let (est_us, place) = (self.est_us(key.job, key.stage), self.ready_key(key));
         self.set(key, TaskState::Ready { worker: Some(worker) });
-        self.workers.get_mut(&worker).expect("tasks go to living workers").enqueue(key, est_us);
+        self.workers.get_mut(&worker).expect("tasks go to living workers").enqueue(place, est_us);
         self.n_ready += 1;
         self.dirty.insert(worker);
         self.note_load(worker);
@@ -118,11 +123,11 @@ impl Scheduler {
 
     /// Takes a ready task out of the queue in which it stands.
     pub(crate) fn dequeue(&mut self, key: TaskKey, worker: Option<WorkerId>) {
-        let est_us = self.est_us(key.job, key.stage);
+        let (est_us, place) = (self.est_us(key.job, key.stage), self.ready_key(key));
         if let Some(id) = worker
             && let Some(w) = self.workers.get_mut(&id)
         {
-            w.dequeue(key, est_us);
+            w.dequeue(place, est_us);
             self.n_ready -= 1;
             self.note_load(id);
         }

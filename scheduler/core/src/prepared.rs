@@ -6,6 +6,7 @@
 use crate::blocks::Roots;
 use crate::exchange::Exchange;
 use crate::job::StageState;
+use crate::priority::priorities;
 use crate::table::Table;
 use std::fmt;
 use std::sync::Arc;
@@ -113,6 +114,7 @@ fn made(job: JobId, plan: Arc<Plan>) -> Result<Made, String> {
     plan.outputs.iter().for_each(|o| is_output[o.0 as usize] = true);
     let needs = plan.needs();
     let roots = Roots::new(&plan, &needs);
+    let priorities = priorities(&plan, &roots.stages().collect::<Vec<_>>());
     let mut stages = Vec::with_capacity(plan.stages.len());
     let mut aliases = Vec::new();
     let (mut outputs_left, mut n_needed) = (0, 0);
@@ -133,6 +135,7 @@ fn made(job: JobId, plan: Arc<Plan>) -> Result<Made, String> {
             readers_max: plan.readers_max(own.1),
             bytes_each: bytes_each(stage),
             build: stage.build().cloned(),
+            priority: priorities[i],
             mean_us: 0,
             sizes: Vec::new(),
             is_barrier: stage.is_barrier(),

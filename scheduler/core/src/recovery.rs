@@ -7,12 +7,8 @@ use crate::event::Action;
 use crate::limits::Bug;
 use crate::scheduler::Scheduler;
 use crate::table::{NOBODY, TaskState};
-use crate::worker::WorkerState;
-use std::cmp::Reverse;
+use crate::worker::{ReadyKey, WorkerState};
 use tilework_plan::{ChunkIdx, Hello, Instruction, JobId, StageIdx, TaskKey, TaskRange, Update, WorkerId};
-
-/// Open tasks that are looked at for each thread of a worker that died, to find what it was running.
-const SUSPECTS_PER_THREAD: usize = 4;
 
 /// Why a worker is one of the workers no more.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -83,7 +79,7 @@ impl Scheduler {
         self.dirty.remove(&worker);
         self.hungry.remove(&worker);
         self.index.leaving.remove(&worker);
-        self.note_load(worker);
+        self.forget_load(worker, &gone);
         self.outbox.remove(&worker);
         self.note_all_lacking();
         let others: Vec<WorkerId> = self.workers.keys().copied().collect();
@@ -98,21 +94,22 @@ impl Scheduler {
         held.into_iter().for_each(|id| self.update(id, Update::Lost { worker }));
         let mut undone = self.take_leased(&gone);
         let threads = gone.hello.threads as usize;
-        let suspects = self.suspects(&undone, threads);
+        // One that is leaving may have given up a task that does not end.
+        let suspects = match loss {
+            Loss::Died | Loss::Silent if !gone.leaving => {
+                self.suspects(&undone, threads, gone.hello.incarnation)
+            }
+            _ => Vec::new(),
+        };
         self.n_ready -= gone.ready.len();
         if !self.limits.plays(Bug::ReadyTasksStranded) {
-            undone.extend(gone.ready.iter().map(|&(job, Reverse(stage), chunk)| TaskKey {
-                job,
-                stage,
-                chunk,
-            }));
+            undone.extend(gone.ready.iter().map(|place| place.task()));
         }
         undone.iter().for_each(|key| self.set(*key, TaskState::Waiting { missing: 0 }));
         let lost = self.held_by(worker);
         self.lose_chunks(lost);
         undone.into_iter().for_each(|key| self.requeue(key));
         match loss {
-            // One that is leaving may have given up a task that does not end.
             Loss::Died if !gone.leaving => self.note_deaths(&suspects, gone.hello.incarnation, why),
             Loss::Silent if self.limits.plays(Bug::SilenceIsDeath) => {
                 self.note_deaths(&suspects, gone.hello.incarnation, why);
@@ -122,19 +119,6 @@ impl Scheduler {
         }
         let hungry = std::mem::take(&mut self.hungry);
         self.dirty.extend(hungry);
-    }
-
-    /// The open tasks of a worker that is gone, in the order in which they were granted, that it may have been running: as many
-    /// as it had threads. A job's functions come before its operations: how those ended may only not have been heard of.
-    fn suspects(&self, open: &[TaskKey], threads: usize) -> Vec<TaskKey> {
-        let not_literal = open.iter().filter(|k| !self.jobs[&k.job].is_literal(k.stage));
-        let mut suspects: Vec<TaskKey> = not_literal.take(threads * SUSPECTS_PER_THREAD).copied().collect();
-        let first: Vec<JobId> = suspects.iter().take(threads).map(|k| k.job).collect();
-        let calls =
-            |k: &TaskKey| first.contains(&k.job) && self.jobs[&k.job].plan.stage(k.stage).calls.is_some();
-        suspects.sort_by_key(|k| !calls(k));
-        suspects.truncate(threads);
-        suspects
     }
 
     /// Ends a worker's leases; returns their open tasks in the order in which they were granted.
@@ -352,8 +336,7 @@ impl Scheduler {
         let w = &self.workers[&worker];
         let queue: Vec<_> = w.ready.iter().copied().collect();
         self.note_all_lacking();
-        for (job, Reverse(stage), chunk) in queue {
-            let key = TaskKey { job, stage, chunk };
+        for key in queue.into_iter().map(ReadyKey::task) {
             self.dequeue(key, Some(worker));
             self.ready(key);
         }

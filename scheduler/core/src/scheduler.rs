@@ -10,6 +10,7 @@ use crate::job::{Job, Retired};
 use crate::limits::{Bug, Limits};
 use crate::publishing::Publication;
 use crate::recovery::Loss;
+use crate::suspects::Suspects;
 use crate::table::TaskState;
 use crate::worker::{Lease, ReadyKey, WorkerState};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -65,6 +66,7 @@ pub struct Scheduler {
     /// The clients that are connected and said who they are, and since when.
     pub(crate) clients: BTreeMap<ClientId, (ClientHello, u64)>,
     pub(crate) trouble: BTreeMap<TaskKey, Trouble>,
+    pub(crate) suspects: Suspects,
     /// Ready tasks without a worker.
     pub(crate) unplaced: Vec<TaskKey>,
     /// Barriers all of whose results exist.
@@ -157,6 +159,7 @@ impl Scheduler {
             last_number: 0,
             clients: BTreeMap::new(),
             trouble: BTreeMap::new(),
+            suspects: Suspects::default(),
             unplaced: Vec::new(),
             opening: Vec::new(),
             n_ready: 0,
@@ -315,6 +318,9 @@ impl Scheduler {
     pub(crate) fn set(&mut self, key: TaskKey, to: TaskState) {
         if let Some(job) = self.jobs.get_mut(&key.job) {
             job.set(key.stage, key.chunk, to);
+        }
+        if !matches!(to, TaskState::Waiting { .. } | TaskState::Ready { .. } | TaskState::Leased { .. }) {
+            self.suspects.clear(key);
         }
     }
 

@@ -62,6 +62,13 @@ impl Scheduler {
     fn fail_alone(&mut self, key: TaskKey, why: &Arc<JobError>) {
         let mut failing = vec![key];
         while let Some(key) = failing.pop() {
+            if !self.jobs[&key.job].plan.stage(key.stage).fails_alone {
+                // Of an array, nothing can do without it.
+                if !self.task(key).is_done() && !self.limits.plays(Bug::ArrayAwaitsFailed) {
+                    self.failing.push((key.job, (**why).clone()));
+                }
+                continue;
+            }
             match self.task(key) {
                 // Whoever has it has its inputs, or will say that it does not get them.
                 TaskState::Leased { .. } | TaskState::Failed => continue,
@@ -96,7 +103,11 @@ impl Scheduler {
 
     /// Fails a task that can never run because something that it reads has failed; whether it did.
     pub(crate) fn fail_with_inputs(&mut self, key: TaskKey) -> bool {
-        if !self.jobs[&key.job].plan.stage(key.stage).fails_alone {
+        let plan = &self.jobs[&key.job].plan;
+        let stage = plan.stage(key.stage);
+        // What an array is made of may fail alone too.
+        let of = stage.inputs.first().map(|input| plan.stage(input.stage));
+        if !stage.fails_alone && !of.is_some_and(|of| of.fails_alone) {
             return false;
         }
         let why = match self.jobs[&key.job].is_alias(key.stage) {

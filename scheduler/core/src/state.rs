@@ -67,6 +67,7 @@ impl Scheduler {
             leaving: w.leaving,
             stuck: w.stuck,
             longest_us: w.longest_us,
+            tags: w.hello.tags.clone(),
         });
         let clients = self.clients.iter().map(|(id, (hello, since_us))| ClientSummary {
             client: *id,

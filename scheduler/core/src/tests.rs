@@ -1,6 +1,9 @@
 //! Small cases, with the exact actions that they must bring about.
 
+mod arrays;
+mod priority;
 mod puts;
+mod suspects;
 mod tags;
 mod ways;
 
@@ -155,7 +158,7 @@ fn a_sum_runs_drops_and_ends() {
         told(&actions, 0),
         [
             Instruction::Drop(tasks(0, 0..4)),
-            Instruction::Lease { lease: LeaseId(2), tasks: tasks(2, 0..1), elsewhere: vec![] },
+            Instruction::Lease { lease: LeaseId(2), tasks: tasks(2, 0..1), elsewhere: vec![], priority: 0 },
         ]
     );
     let actions = case.done(0, &(LeaseId(2), tasks(2, 0..1)));
@@ -187,7 +190,7 @@ fn operands_are_made_where_they_meet() {
     case.done(0, &(LeaseId(0), tasks(0, 0..4)));
     let actions = case.done(0, &(LeaseId(1), tasks(1, 0..4)));
     let elsewhere = vec![];
-    let lease = Instruction::Lease { lease: LeaseId(4), tasks: tasks(2, 0..4), elsewhere };
+    let lease = Instruction::Lease { lease: LeaseId(4), tasks: tasks(2, 0..4), elsewhere, priority: 0 };
     assert_eq!(told(&actions, 0), [lease]);
 }
 
@@ -281,29 +284,6 @@ fn a_task_that_kills_is_found() {
             last_words: "signal 2".to_owned(),
         };
         assert_eq!(updates(&actions).contains(&&Update::Failed(failed)), w == 2);
-    }
-}
-
-#[test]
-fn a_function_that_kills_is_found_though_an_operation_is_open_too() {
-    let mut case = Case::with_workers(0);
-    case.submit(0, &[read("a", 2, 1).map_blocks(function("own")).unwrap()]);
-    for w in 0..3 {
-        let hello =
-            Hello { incarnation: w.into(), build: Some("own".to_owned()), ..hello("w", 1, 1_000_000) };
-        let actions = case.event(Event::WorkerJoined { worker: WorkerId(w), hello });
-        let (lease, reads) = leases(&actions, w).remove(0);
-        assert_eq!(reads, tasks(0, 0..2));
-        let actions = case.done(w, &(lease, tasks(0, 0..1)));
-        assert_eq!(leases(&actions, w)[0].1, tasks(1, 0..1));
-        let actions = case.event(Event::WorkerLost { worker: WorkerId(w), why: "signal 6".to_owned() });
-        let failed = JobError::Deadly {
-            operation: "map_blocks".to_owned(),
-            chunk: 0,
-            deaths: 3,
-            last_words: "signal 6".to_owned(),
-        };
-        assert_eq!(updates(&actions).contains(&&Update::Failed(failed)), w == 2, "{actions:?}");
     }
 }
 

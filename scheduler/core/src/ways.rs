@@ -8,7 +8,6 @@
 use crate::scheduler::Scheduler;
 use crate::table::TaskState;
 use crate::worker::WorkerState;
-use std::cmp::Reverse;
 use std::collections::BTreeSet;
 use tilework_plan::{TaskKey, TaskRange, WorkerId};
 
@@ -34,8 +33,7 @@ impl Scheduler {
     /// The chunks that tasks in workers' queues, and those that workers have, are about to read.
     pub(crate) fn chunks_in_use(&mut self) -> BTreeSet<TaskKey> {
         let queues = self.workers.values().flat_map(|w| w.ready.iter());
-        let mut tasks: Vec<TaskKey> =
-            queues.map(|&(job, Reverse(stage), chunk)| TaskKey { job, stage, chunk }).collect();
+        let mut tasks: Vec<TaskKey> = queues.map(|place| place.task()).collect();
         for (lease, l) in &self.leases {
             let range = TaskRange { job: l.job, stage: l.stage, chunks: l.chunks.clone() };
             tasks.extend(range.keys().filter(|k| self.task(*k) == TaskState::Leased { lease: *lease }));

@@ -11,7 +11,7 @@ use crate::limits::Bug;
 use crate::publishing::{Publication, Step};
 use crate::scheduler::Scheduler;
 use crate::table::TaskState;
-use std::cmp::Reverse;
+use std::collections::BTreeSet;
 use tilework_plan::{ChunkIdx, Need, StageIdx, TaskKey, WorkerId};
 
 impl Scheduler {
@@ -39,15 +39,18 @@ impl Scheduler {
         let reads = |stage: StageIdx, chunk: ChunkIdx| {
             readers.iter().any(|(to, need)| *to == stage && need.contains(chunk))
         };
-        let (low, high) = job_bounds(key.job);
-        let queues = self.workers.iter().map(|(id, w)| (*id, w.ready.range(low..=high)));
-        let queued = queues.flat_map(|(id, ready)| {
-            let mine = ready.filter(|(_, Reverse(stage), chunk)| reads(*stage, *chunk));
-            mine.map(move |&(job, Reverse(stage), chunk)| (TaskKey { job, stage, chunk }, Some(id)))
-        });
+        let job = &self.jobs[&key.job];
+        let priorities: BTreeSet<i32> = readers.iter().map(|(to, _)| job.stage(*to).priority).collect();
+        let mut queued = Vec::new();
+        for (id, w) in &self.workers {
+            let mine = priorities.iter().flat_map(|p| w.ready.range(job_bounds(key.job, *p)));
+            let mine = mine.map(|place| place.task()).filter(|k| reads(k.stage, k.chunk));
+            queued.extend(mine.map(|k| (k, Some(*id))));
+        }
         let is_ready = |k: &&TaskKey| self.task(**k) == TaskState::Ready { worker: None };
         let unplaced = self.unplaced.iter().filter(|k| k.job == key.job && reads(k.stage, k.chunk));
-        queued.chain(unplaced.filter(is_ready).map(|k| (*k, None))).collect()
+        queued.extend(unplaced.filter(is_ready).map(|k| (*k, None)));
+        queued
     }
 
     /// Tells some readers of lost chunks that these are gone.

@@ -8,12 +8,25 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use tilework_plan::{ChunkIdx, Hello, JobId, LeaseId, StageIdx, TaskKey, WorkerId};
 
-/// A ready task in a worker's queue: earlier jobs first, then later stages, then lower chunks.
-pub(crate) type ReadyKey = (JobId, Reverse<StageIdx>, ChunkIdx);
+/// A ready task in a worker's queue: higher priorities first, then earlier jobs, then later stages, then lower chunks.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(crate) struct ReadyKey {
+    pub priority: Reverse<i32>,
+    pub job: JobId,
+    pub stage: Reverse<StageIdx>,
+    pub chunk: ChunkIdx,
+}
 
-/// The place of a task in a queue.
-pub(crate) fn ready_key(key: TaskKey) -> ReadyKey {
-    (key.job, Reverse(key.stage), key.chunk)
+impl ReadyKey {
+    /// The place of a task in a queue.
+    pub fn new(key: TaskKey, priority: i32) -> ReadyKey {
+        ReadyKey { priority: Reverse(priority), job: key.job, stage: Reverse(key.stage), chunk: key.chunk }
+    }
+
+    /// Which task it is.
+    pub fn task(self) -> TaskKey {
+        TaskKey { job: self.job, stage: self.stage.0, chunk: self.chunk }
+    }
 }
 
 /// A living worker.
@@ -43,6 +56,10 @@ pub(crate) struct WorkerState {
     pub leased: u32,
     /// Estimated time of those, microseconds.
     pub leased_us: u64,
+    /// The same two of the tasks of each priority.
+    pub by_priority: BTreeMap<i32, (u32, u64)>,
+    /// The priority of the first task in `ready`, as it was noted.
+    pub noted_top: Option<i32>,
     /// Chunks leased to it that clients are to put there, job by job: they wait for the clients, who may not come, and
     /// nothing that it runs waits for them.
     pub puts: BTreeMap<JobId, Puts>,
@@ -77,6 +94,8 @@ impl WorkerState {
             ready_us: 0,
             leased: 0,
             leased_us: 0,
+            by_priority: BTreeMap::new(),
+            noted_top: None,
             puts: BTreeMap::new(),
             leases: BTreeSet::new(),
             bytes_committed: 0,
@@ -102,6 +121,17 @@ impl WorkerState {
         self.load_us() + self.longest_us / self.threads()
     }
 
+    /// The priority of the first task in its queue.
+    pub fn top(&self) -> Option<i32> {
+        self.ready.first().map(|key| key.priority.0)
+    }
+
+    /// Tasks leased to it that are as urgent as this or more, and their estimated time, microseconds.
+    pub fn leased_of(&self, priority: i32) -> (u32, u64) {
+        let these = self.by_priority.range(priority..);
+        these.fold((0, 0), |(n, us), (_, of)| (n + of.0, us + of.1))
+    }
+
     /// All tasks leased to it.
     pub fn n_leased(&self) -> u32 {
         self.leased + self.puts.values().map(|puts| puts.tasks).sum::<u32>()
@@ -117,6 +147,8 @@ impl WorkerState {
         let us = each.est_us * u64::from(n);
         let Some((job, bytes)) = each.put else {
             (self.leased, self.leased_us) = (self.leased + n, self.leased_us + us);
+            let of = self.by_priority.entry(each.priority).or_default();
+            *of = (of.0 + n, of.1 + us);
             return;
         };
         let puts = self.puts.entry(job).or_default();
@@ -128,6 +160,12 @@ impl WorkerState {
         let us = each.est_us * u64::from(n);
         let Some((job, bytes)) = each.put else {
             (self.leased, self.leased_us) = (self.leased - n, self.leased_us - us);
+            if let Some(of) = self.by_priority.get_mut(&each.priority) {
+                *of = (of.0 - n, of.1 - us);
+                if of.0 == 0 {
+                    self.by_priority.remove(&each.priority);
+                }
+            }
             return;
         };
         let Some(puts) = self.puts.get_mut(&job) else { return };
@@ -146,14 +184,14 @@ impl WorkerState {
         self.defined.remove(&job)
     }
 
-    pub fn dequeue(&mut self, key: TaskKey, est_us: u64) {
-        if self.ready.remove(&ready_key(key)) {
+    pub fn dequeue(&mut self, key: ReadyKey, est_us: u64) {
+        if self.ready.remove(&key) {
             self.ready_us = if self.ready.is_empty() { 0 } else { self.ready_us.saturating_sub(est_us) };
         }
     }
 
-    pub fn enqueue(&mut self, key: TaskKey, est_us: u64) {
-        if self.ready.insert(ready_key(key)) {
+    pub fn enqueue(&mut self, key: ReadyKey, est_us: u64) {
+        if self.ready.insert(key) {
             self.ready_us += est_us;
         }
     }
@@ -181,6 +219,8 @@ pub(crate) struct Each {
     pub est_us: u64,
     /// Where a client is to put its chunk: of which job, and bytes, about.
     pub put: Option<(JobId, u64)>,
+    /// How urgent it was when it was granted.
+    pub priority: i32,
 }
 
 /// Chunks that clients are to put.

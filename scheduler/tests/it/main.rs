@@ -9,8 +9,12 @@ use tilework_cluster::connection::ConnectionFile;
 use tilework_cluster::listen::bind;
 use tilework_cluster::security::TokenAttach;
 use tilework_cluster::transport::connect;
+#[cfg(target_os = "linux")]
+use tilework_cluster::who::process_of;
 use tilework_expr::{DType, Node, NodeIdx, Op, Program, UnaryOp};
 use tilework_plan::{Grid, JobError, Update};
+use tilework_proto::fragment::{Item, StreamItem};
+use tilework_proto::pump::{Resumption, opened};
 use tilework_proto::wire::scheduler_client::SchedulerClient;
 use tilework_proto::wire::worker_client::WorkerClient;
 use tilework_proto::{FromClient, FromWorker, ToClient, ToWorker, Wire, wire};
@@ -33,7 +37,11 @@ struct Server {
 
 impl Server {
     fn start() -> Server {
-        let handle = SchedulerHandle::start(Limits::default());
+        Server::start_with(Limits::default())
+    }
+
+    fn start_with(limits: Limits) -> Server {
+        let handle = SchedulerHandle::start(limits);
         let bound = bind("localhost:0").unwrap();
         let file = ConnectionFile::create(bound.addresses().to_vec(), None, 0).unwrap();
         let identity = file.identity();
@@ -50,16 +58,22 @@ impl Server {
     /// Sends these messages as a client, and returns what ends the connection.
     async fn session(&self, messages: Vec<wire::ClientMessage>) -> Result<Vec<ToClient>, Status> {
         // The client's half stays open: what ends the connection is the other side.
-        let messages = tokio_stream::iter(messages);
+        let messages = tokio_stream::iter([opening()].into_iter().chain(messages));
         let stream = tokio_stream::StreamExt::chain(messages, tokio_stream::pending());
         let mut client = SchedulerClient::new(self.channel().await);
         let mut replies = client.session(stream).await?.into_inner();
         let mut all = Vec::new();
+        opened(&mut replies).await.unwrap();
         while let Some(reply) = replies.message().await? {
             all.push(ToClient::from_wire(reply).unwrap());
         }
         Ok(all)
     }
+}
+
+/// What opens a new session.
+fn opening<M: StreamItem>() -> M {
+    M::of_item(Item::Resumption(Resumption::default().to_wire()))
 }
 
 fn nothing() -> Arc<Program> {
@@ -141,23 +155,88 @@ async fn messages_that_are_not_allowed_end_the_session_with_the_reason() {
 async fn a_worker_says_hello_first_and_once() {
     let server = Server::start();
     let mut client = WorkerClient::new(server.channel().await);
-    let leaving = tokio_stream::once(FromWorker::Leaving.to_wire());
-    let mut replies = client.attach(leaving).await.unwrap().into_inner();
-    let status = replies.message().await.unwrap_err();
-    assert_eq!(
-        (status.code(), status.message()),
-        (Code::InvalidArgument, "got another message, expected a hello")
-    );
+    let leaving = || FromWorker::Leaving.to_wire();
+    for (first, expected) in [
+        (vec![leaving()], "the session that the connection carries"),
+        (vec![opening(), leaving()], "a hello"),
+    ] {
+        let mut replies = client.attach(tokio_stream::iter(first)).await.unwrap().into_inner();
+        let status = replies.message().await.unwrap_err();
+        let expected = format!("got another message, expected {expected}");
+        assert_eq!((status.code(), status.message()), (Code::InvalidArgument, &*expected));
+    }
 
     let hellos = [FromWorker::Hello(hello("a")), FromWorker::Hello(hello("b"))].map(|m| m.to_wire());
-    let stream = tokio_stream::StreamExt::chain(tokio_stream::iter(hellos), tokio_stream::pending());
+    let first = tokio_stream::iter([opening()].into_iter().chain(hellos));
+    let stream = tokio_stream::StreamExt::chain(first, tokio_stream::pending());
     let mut replies = client.attach(stream).await.unwrap().into_inner();
+    opened(&mut replies).await.unwrap();
     let mut all = Vec::new();
     while let Some(reply) = replies.message().await.unwrap() {
         all.push(ToWorker::from_wire(reply).unwrap());
     }
     assert!(matches!(all.first(), Some(ToWorker::Welcome(_))), "{all:?}");
     assert_eq!(all.last(), Some(&ToWorker::Closing("a second hello on one connection".into())));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_session_that_is_not_there_cannot_be_gone_on_with() {
+    let server = Server::start();
+    let mut client = SchedulerClient::new(server.channel().await);
+    let first = |session: Vec<u8>| {
+        let wire = wire::Resumption { session: session.into(), ..Resumption::default().to_wire() };
+        tokio_stream::once(wire::ClientMessage::of_item(Item::Resumption(wire)))
+    };
+    let mut replies = client.session(first(vec![7; 16])).await.unwrap().into_inner();
+    let status = replies.message().await.unwrap_err();
+    assert_eq!((status.code(), status.message()), (Code::NotFound, "the session is over"));
+    let mut replies = client.session(first(vec![7; 15])).await.unwrap().into_inner();
+    let status = replies.message().await.unwrap_err();
+    let expected = "session: got 15 bytes, expected 16";
+    assert_eq!((status.code(), status.message()), (Code::InvalidArgument, expected));
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_session_ends_with_its_process_however_long_it_could_be_away() {
+    let server = Server::start_with(Limits { silence_max_us: Some(1 << 60), ..Limits::default() });
+    let mut process = std::process::Command::new("cat").stdin(std::process::Stdio::piped()).spawn().unwrap();
+    let first = Resumption { process: process_of(process.id()).unwrap(), ..Resumption::default() };
+    let said = FromClient::Hello(tilework_plan::ClientHello {
+        program: "cat".into(),
+        pid: process.id(),
+        user: "anna".into(),
+        host: "here".into(),
+    });
+    let file = server.file.clone();
+    let mut monitor = Monitor::connect(&server.file, LONG).await.unwrap();
+    // A runtime of its own, whose end closes the connection without a word.
+    let opened_and_cut = std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let server = Server { file };
+            let first = wire::ClientMessage::of_item(Item::Resumption(first.to_wire()));
+            let messages = tokio_stream::iter([first, said.to_wire()]);
+            let stream = tokio_stream::StreamExt::chain(messages, tokio_stream::pending());
+            let mut client = SchedulerClient::new(server.channel().await);
+            let mut replies = client.session(stream).await.unwrap().into_inner();
+            opened(&mut replies).await.unwrap();
+            let mut monitor = Monitor::connect(&server.file, LONG).await.unwrap();
+            while monitor.state().await.unwrap().clients.is_empty() {
+                tokio::task::yield_now().await;
+            }
+            // Not dropped: the other end would be told.
+            std::mem::forget((client, replies));
+        });
+        runtime.shutdown_background();
+    });
+    opened_and_cut.join().unwrap();
+    assert_eq!(monitor.state().await.unwrap().clients.len(), 1);
+    process.kill().unwrap();
+    process.wait().unwrap();
+    while !monitor.state().await.unwrap().clients.is_empty() {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -4,8 +4,9 @@
 
 use crate::event::{FetchId, Source};
 use crate::store::Stage;
-use crate::tasks::runnable_key;
 use crate::worker::Worker;
+#[cfg(any(test, feature = "planted-bugs"))]
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use tilework_plan::TaskKey;
 
@@ -20,6 +21,22 @@ impl Worker {
         self.check_users();
         self.check_running();
     }
+
+    /// Checks that nothing that waits for a thread is more urgent than a task that gets one.
+    ///
+    /// # Panics
+    /// If something is.
+    #[cfg(any(test, feature = "planted-bugs"))]
+    pub(crate) fn check_order(&self, priority: i32) {
+        let waiting =
+            self.runnable.iter().map(|&(_, job, Reverse(stage), chunk)| TaskKey { job, stage, chunk });
+        let most = waiting.filter_map(|key| self.active.get(key)).map(|a| a.priority).max();
+        assert!(most <= Some(priority), "a task of priority {priority} goes before one of {most:?}");
+    }
+
+    /// Not in a build that ships.
+    #[cfg(not(any(test, feature = "planted-bugs")))]
+    pub(crate) fn check_order(&self, _: i32) {}
 
     fn check_users(&self) {
         let mut held: BTreeMap<TaskKey, u32> = BTreeMap::new();
@@ -60,7 +77,7 @@ impl Worker {
                 fetching + usize::from(stopping),
                 "{key:?}: inputs that are coming"
             );
-            let runnable = self.runnable.contains(&runnable_key(key));
+            let runnable = self.runnable.contains(&self.runnable_key(key, a.priority));
             assert_eq!(runnable, a.missing == 0 && !a.running, "{key:?} waits for a thread");
         }
         assert!(self.store.fetches.values().all(|f| f.stage != Stage::Here || f.waiting.is_empty()));

@@ -16,8 +16,8 @@ impl Worker {
     pub(crate) fn told(&mut self, instruction: Instruction, out: &mut Vec<Action>) {
         match instruction {
             Instruction::Define(job) => self.define(job),
-            Instruction::Lease { lease, tasks, elsewhere } => {
-                self.lease(lease, &tasks, Elsewhere::new(elsewhere), out);
+            Instruction::Lease { lease, tasks, elsewhere, priority } => {
+                self.lease((lease, priority), &tasks, Elsewhere::new(elsewhere), out);
             }
             Instruction::Holders { job, stage, bytes, holders } => {
                 self.told_holders((job, stage), bytes, holders);
@@ -59,7 +59,13 @@ impl Worker {
         plan.is_some_and(|p| p.stage(stage).is_upload())
     }
 
-    fn lease(&mut self, lease: LeaseId, tasks: &TaskRange, elsewhere: Elsewhere, out: &mut Vec<Action>) {
+    fn lease(
+        &mut self,
+        (lease, priority): (LeaseId, i32),
+        tasks: &TaskRange,
+        elsewhere: Elsewhere,
+        out: &mut Vec<Action>,
+    ) {
         self.lease_last = self.lease_last.max(Some(lease));
         if self.is_literal(tasks.job, tasks.stage) {
             for key in tasks.keys() {
@@ -74,7 +80,7 @@ impl Worker {
                 chunks.into_iter().for_each(|(key, bytes)| self.put(of, key, bytes, out));
             }
         } else {
-            self.queue.push(lease, tasks, elsewhere);
+            self.queue.push((lease, priority), tasks, elsewhere);
         }
     }
 

@@ -116,4 +116,6 @@ pub enum Bug {
     NextBlockFetched,
     /// Who had a result of which blocks are read is believed to have it still when another is said to.
     OldHolderKept,
+    /// Of the tasks that wait for a thread, those of the earliest job go first, whatever their priority.
+    PriorityIgnored,
 }

@@ -1,4 +1,5 @@
-//! Tasks that were leased and not looked at yet: ranges, later stages first, else in the order in which they came.
+//! Tasks that were leased and not looked at yet: ranges, those of a higher priority first, then earlier jobs, then later
+//! stages, else in the order in which they came.
 //!
 //! Knows ranges and their order. Must not know inputs or memory.
 
@@ -8,8 +9,8 @@ use std::ops::Range;
 use std::sync::Arc;
 use tilework_plan::{ChunkIdx, Holding, JobId, LeaseId, StageIdx, TaskKey, TaskRange, WorkerId};
 
-/// Earlier jobs first, then later stages, then earlier arrivals.
-type Place = (JobId, Reverse<StageIdx>, u64);
+/// Higher priorities first, then earlier jobs, then later stages, then earlier arrivals.
+type Place = (Reverse<i32>, JobId, Reverse<StageIdx>, u64);
 
 /// Where inputs are, by their makers' names; sorted.
 #[derive(Clone, Debug)]
@@ -43,6 +44,7 @@ struct Entry {
 /// The next task, with what its lease said.
 pub(crate) struct Next {
     pub lease: LeaseId,
+    pub priority: i32,
     pub key: TaskKey,
     pub elsewhere: Elsewhere,
 }
@@ -51,6 +53,8 @@ pub(crate) struct Next {
 #[derive(Default, Debug)]
 pub(crate) struct Queue {
     entries: BTreeMap<Place, Entry>,
+    /// How many of them have each priority.
+    priorities: BTreeMap<i32, usize>,
     arrivals: u64,
     n_tasks: u64,
 }
@@ -60,49 +64,70 @@ impl Queue {
         self.n_tasks
     }
 
-    pub fn push(&mut self, lease: LeaseId, tasks: &TaskRange, elsewhere: Elsewhere) {
+    pub fn push(&mut self, (lease, priority): (LeaseId, i32), tasks: &TaskRange, elsewhere: Elsewhere) {
         self.insert(
-            (tasks.job, Reverse(tasks.stage)),
+            (Reverse(priority), tasks.job, Reverse(tasks.stage)),
             Entry { lease, chunks: tasks.chunks.clone(), elsewhere },
         );
     }
 
-    fn insert(&mut self, (job, stage): (JobId, Reverse<StageIdx>), entry: Entry) {
+    fn insert(&mut self, (priority, job, stage): (Reverse<i32>, JobId, Reverse<StageIdx>), entry: Entry) {
         if !entry.chunks.is_empty() {
             self.n_tasks += entry.chunks.end - entry.chunks.start;
             self.arrivals += 1;
-            self.entries.insert((job, stage, self.arrivals), entry);
+            *self.priorities.entry(priority.0).or_default() += 1;
+            self.entries.insert((priority, job, stage, self.arrivals), entry);
         }
+    }
+
+    fn remove(&mut self, place: Place) -> Option<Entry> {
+        let entry = self.entries.remove(&place)?;
+        self.n_tasks -= entry.chunks.end - entry.chunks.start;
+        let Reverse(priority) = place.0;
+        if let Some(n) = self.priorities.get_mut(&priority) {
+            *n -= 1;
+            if *n == 0 {
+                self.priorities.remove(&priority);
+            }
+        }
+        Some(entry)
+    }
+
+    /// The priority of the next task.
+    pub fn priority(&self) -> Option<i32> {
+        self.entries.first_key_value().map(|(place, _)| place.0.0)
     }
 
     /// The next task; it stays.
     pub fn first(&self) -> Option<Next> {
-        let (&(job, Reverse(stage), _), e) = self.entries.first_key_value()?;
+        let (&(Reverse(priority), job, Reverse(stage), _), e) = self.entries.first_key_value()?;
         let key = TaskKey { job, stage, chunk: ChunkIdx(e.chunks.start) };
-        Some(Next { lease: e.lease, key, elsewhere: e.elsewhere.clone() })
+        Some(Next { lease: e.lease, priority, key, elsewhere: e.elsewhere.clone() })
     }
 
     /// Takes the next task out.
     pub fn pop(&mut self) {
-        if let Some(mut e) = self.entries.first_entry() {
-            self.n_tasks -= 1;
-            e.get_mut().chunks.start += 1;
-            if e.get().chunks.is_empty() {
-                e.remove();
-            }
+        let Some(mut e) = self.entries.first_entry() else { return };
+        self.n_tasks -= 1;
+        e.get_mut().chunks.start += 1;
+        if e.get().chunks.is_empty() {
+            let place = *e.key();
+            self.remove(place);
         }
     }
 
     /// Takes the tasks of a lease that lie in a range out, and returns their chunk numbers.
     pub fn revoke(&mut self, lease: LeaseId, tasks: &TaskRange) -> Vec<Range<u64>> {
-        let stage = (tasks.job, Reverse(tasks.stage));
-        let in_stage = self.entries.range((stage.0, stage.1, 0)..=(stage.0, stage.1, u64::MAX));
+        let (job, of) = (tasks.job, Reverse(tasks.stage));
+        let in_stage = self.priorities.keys().flat_map(|&priority| {
+            let priority = Reverse(priority);
+            self.entries.range((priority, job, of, 0)..=(priority, job, of, u64::MAX))
+        });
         let places: Vec<Place> = in_stage.filter(|(_, e)| e.lease == lease).map(|(p, _)| *p).collect();
         let mut taken = Vec::new();
         for place in places {
-            let Entry { chunks, elsewhere, .. } =
-                self.entries.remove(&place).expect("the entry was just listed");
-            self.n_tasks -= chunks.end - chunks.start;
+            let stage = (place.0, job, of);
+            let Entry { chunks, elsewhere, .. } = self.remove(place).expect("the entry was just listed");
             let cut = |at: u64| at.clamp(chunks.start, chunks.end);
             let (from, to) = (cut(tasks.chunks.start), cut(tasks.chunks.end));
             if from >= to {
@@ -118,16 +143,23 @@ impl Queue {
 
     /// Forgets the tasks of a job.
     pub fn forget(&mut self, job: JobId) {
-        let first = |job: JobId| (job, Reverse(StageIdx(u32::MAX)), 0);
-        let mut gone = self.entries.split_off(&first(job));
-        self.entries.append(&mut gone.split_off(&first(JobId(job.0.saturating_add(1)))));
-        self.n_tasks -= gone.values().map(|e| e.chunks.end - e.chunks.start).sum::<u64>();
+        let first = |priority, stage| (priority, job, Reverse(StageIdx(stage)), 0);
+        let of_job = self.priorities.keys().flat_map(|&priority| {
+            let priority = Reverse(priority);
+            let last = (priority, job, Reverse(StageIdx(0)), u64::MAX);
+            self.entries.range(first(priority, u32::MAX)..=last)
+        });
+        let gone: Vec<Place> = of_job.map(|(place, _)| *place).collect();
+        gone.into_iter().for_each(|place| drop(self.remove(place)));
     }
 
     pub fn check(&self) {
         let n: u64 = self.entries.values().map(|e| e.chunks.end - e.chunks.start).sum();
         assert_eq!(self.n_tasks, n, "tasks queued");
         assert!(self.entries.values().all(|e| !e.chunks.is_empty()), "an empty range is queued");
+        let mut priorities = BTreeMap::new();
+        self.entries.keys().for_each(|place| *priorities.entry(place.0.0).or_default() += 1);
+        assert_eq!(self.priorities, priorities, "ranges of each priority");
     }
 }
 
@@ -143,8 +175,8 @@ mod tests {
     fn later_stages_come_first_and_ranges_are_given_back() {
         let mut q = Queue::default();
         let none = || Elsewhere::new(Vec::new());
-        q.push(LeaseId(1), &range(0, 0..10), none());
-        q.push(LeaseId(2), &range(3, 5..6), none());
+        q.push((LeaseId(1), 0), &range(0, 0..10), none());
+        q.push((LeaseId(2), 0), &range(3, 5..6), none());
         assert_eq!(q.first().unwrap().key.stage, StageIdx(3));
         q.pop();
         q.pop();
@@ -153,6 +185,34 @@ mod tests {
         assert_eq!(q.revoke(LeaseId(9), &range(0, 0..9)), Vec::<Range<u64>>::new());
         assert_eq!((q.n_tasks(), q.first().unwrap().key.chunk), (5, ChunkIdx(2)));
         q.check();
+    }
+
+    #[test]
+    fn what_is_urgent_comes_before_earlier_jobs_and_later_stages() {
+        let mut q = Queue::default();
+        let none = || Elsewhere::new(Vec::new());
+        let later = TaskRange { job: JobId(2), ..range(0, 0..2) };
+        q.push((LeaseId(1), 0), &range(3, 0..2), none());
+        q.push((LeaseId(2), -1), &range(5, 0..1), none());
+        q.push((LeaseId(3), 7), &later, none());
+        q.push((LeaseId(4), 7), &range(0, 4..6), none());
+        q.check();
+        // Of one stage, each lease has its own priority.
+        q.push((LeaseId(5), 0), &range(0, 8..9), none());
+        assert_eq!(q.revoke(LeaseId(5), &range(0, 0..9)).pop(), Some(8..9));
+        let mut order = Vec::new();
+        while let Some(next) = q.first() {
+            order.push((next.priority, next.lease.0));
+            q.pop();
+            q.check();
+        }
+        assert_eq!(order, [(7, 4), (7, 4), (7, 3), (7, 3), (0, 1), (0, 1), (-1, 2)]);
+        q.push((LeaseId(6), 1), &later, none());
+        q.push((LeaseId(7), 0), &later, none());
+        q.push((LeaseId(8), 0), &range(0, 0..1), none());
+        q.forget(JobId(2));
+        q.check();
+        assert_eq!((q.n_tasks(), q.first().unwrap().lease), (1, LeaseId(8)));
     }
 
     #[test]

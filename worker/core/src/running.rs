@@ -14,20 +14,14 @@ impl Worker {
     /// Starts what can be started: tasks, transfers, and looks at queued tasks while it is worth it.
     pub(crate) fn advance(&mut self, out: &mut Vec<Action>) {
         loop {
-            while let Some(&(job, Reverse(stage), chunk)) = self.runnable.first() {
-                let key = TaskKey { job, stage, chunk };
-                let est_us = self.active.get(key).map_or(0, |a| a.est_us);
-                if !self.driver_takes(est_us) {
-                    break;
-                }
-                let mut task = self.active.remove(key).expect("a runnable task was admitted");
-                self.runnable.pop_first();
-                self.hand_over(key, &mut task, out);
-                self.active.insert(key, task);
+            let urgent = self.is_next_urgent();
+            if !urgent {
+                self.start_runnable(out);
             }
             let staged = self.active.len() - self.n_active_running;
             let fetching = staged - self.runnable.len();
-            if self.runnable.len() >= self.limits.threads as usize || fetching >= self.limits.fetches_max {
+            let enough = self.runnable.len() >= self.limits.threads as usize && !urgent;
+            if enough || fetching >= self.limits.fetches_max {
                 break;
             }
             if self.is_blocked() {
@@ -38,7 +32,30 @@ impl Worker {
                 break;
             }
         }
+        self.start_runnable(out);
         self.store.start_fetches(self.limits.fetches_max, out);
+    }
+
+    /// Whether the next task of the queue is more urgent than all that wait for a thread.
+    fn is_next_urgent(&self) -> bool {
+        let waiting = self.runnable.first().map(|&(Reverse(priority), ..)| priority);
+        waiting.is_some_and(|waiting| self.queue.priority() > Some(waiting))
+    }
+
+    /// Hands tasks that have all inputs to the driver, as many as it takes.
+    fn start_runnable(&mut self, out: &mut Vec<Action>) {
+        while let Some(&(_, job, Reverse(stage), chunk)) = self.runnable.first() {
+            let key = TaskKey { job, stage, chunk };
+            let est_us = self.active.get(key).map_or(0, |a| a.est_us);
+            if !self.driver_takes(est_us) {
+                break;
+            }
+            let mut task = self.active.remove(key).expect("a runnable task was admitted");
+            self.runnable.pop_first();
+            self.check_order(task.priority);
+            self.hand_over(key, &mut task, out);
+            self.active.insert(key, task);
+        }
     }
 
     /// Whether the next task was seen to wait for memory, and still does.

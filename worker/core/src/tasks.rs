@@ -41,6 +41,8 @@ pub(crate) struct Active {
     pub since_us: u64,
     /// How long it may run, microseconds, where its job says so.
     pub limit_us: Option<u64>,
+    /// How urgent it is.
+    pub priority: i32,
 }
 
 /// A task whose job is over and which the driver still has.
@@ -92,15 +94,13 @@ pub(crate) enum Pulled {
     Blocked,
 }
 
-/// The place of a task among those that wait for a thread.
-pub(crate) fn runnable_key(key: TaskKey) -> (JobId, Reverse<StageIdx>, ChunkIdx) {
-    (key.job, Reverse(key.stage), key.chunk)
-}
+/// The place of a task among those that wait for a thread: higher priorities first, then earlier jobs, then later stages.
+pub(crate) type RunnableKey = (Reverse<i32>, JobId, Reverse<StageIdx>, ChunkIdx);
 
 impl Worker {
     /// Looks at the next task of the queue.
     pub(crate) fn pull(&mut self, next: Next, out: &mut Vec<Action>) -> Pulled {
-        let Next { lease, key, elsewhere } = next;
+        let Next { lease, priority, key, elsewhere } = next;
         if self.store.holds(key) {
             self.queue.pop();
             self.outgoing.done(Done::at_once(lease, key, self.measured_bytes(key)), self.now_us);
@@ -130,7 +130,7 @@ impl Worker {
             true => plan.feeds_of(key.stage, key.chunk, &mut inputs),
             false => plan.inputs_of(key.stage, key.chunk, &mut inputs),
         }
-        let pulled = self.admit(&plan, (lease, key, &elsewhere), &inputs, out);
+        let pulled = self.admit(&plan, ((lease, priority), key, &elsewhere), &inputs, out);
         self.inputs = inputs;
         pulled
     }
@@ -140,6 +140,12 @@ impl Worker {
         self.queue.pop();
         self.outgoing.other(Report::Failed { lease, task, error });
         Pulled::Taken
+    }
+
+    /// The place of a task among those that wait for a thread.
+    pub(crate) fn runnable_key(&self, key: TaskKey, priority: i32) -> RunnableKey {
+        let priority = if self.limits.plays(Bug::PriorityIgnored) { 0 } else { priority };
+        (Reverse(priority), key.job, Reverse(key.stage), key.chunk)
     }
 
     /// What a task takes beside what it reads and makes.
@@ -174,7 +180,7 @@ impl Worker {
     fn admit(
         &mut self,
         plan: &Plan,
-        (lease, key, elsewhere): (LeaseId, TaskKey, &Elsewhere),
+        ((lease, priority), key, elsewhere): ((LeaseId, i32), TaskKey, &Elsewhere),
         inputs: &[(usize, StageIdx, ChunkIdx)],
         out: &mut Vec<Action>,
     ) -> Pulled {
@@ -232,6 +238,7 @@ impl Worker {
             slept_us: self.threads.slept_us,
             since_us: self.now_us,
             limit_us: plan.stage(key.stage).terms().limit_us,
+            priority,
         };
         self.threads.watch(task.limit_us);
         self.store.bytes_reserved += reserved;
@@ -240,7 +247,7 @@ impl Worker {
         if task.missing == 0 && self.runnable.is_empty() && self.driver_takes(est_us) {
             self.hand_over(key, &mut task, out);
         } else if task.missing == 0 {
-            self.runnable.insert(runnable_key(key));
+            self.runnable.insert(self.runnable_key(key, priority));
         }
         self.active.insert(key, task);
         Pulled::Taken
@@ -376,8 +383,9 @@ impl Worker {
     pub(crate) fn one_came(&mut self, task: TaskKey) {
         if let Some(t) = self.active.get_mut(task) {
             t.missing -= 1;
-            if t.missing == 0 {
-                self.runnable.insert(runnable_key(task));
+            let (is_here, priority) = (t.missing == 0, t.priority);
+            if is_here {
+                self.runnable.insert(self.runnable_key(task, priority));
             }
         }
     }
@@ -407,7 +415,7 @@ impl Worker {
     pub(crate) fn give_up(&mut self, task: TaskKey, out: &mut Vec<Action>) {
         let Some(t) = self.active.remove(task) else { return };
         self.threads.forget(t.limit_us);
-        self.runnable.remove(&runnable_key(task));
+        self.runnable.remove(&self.runnable_key(task, t.priority));
         if !self.limits.plays(Bug::CreditLeaked) {
             self.store.bytes_reserved -= t.reserved;
         }

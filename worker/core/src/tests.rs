@@ -63,13 +63,13 @@ fn task(stage: u32, chunk: u64) -> TaskKey {
 }
 
 fn lease(id: u64, tasks: TaskRange) -> Instruction {
-    Instruction::Lease { lease: LeaseId(id), tasks, elsewhere: vec![] }
+    Instruction::Lease { lease: LeaseId(id), tasks, elsewhere: vec![], priority: 0 }
 }
 
 /// A lease whose inputs, chunks of stage 0, are at worker 7.
 fn lease_from(id: u64, tasks: TaskRange, inputs: TaskRange) -> Instruction {
     let elsewhere = vec![Holding { chunks: inputs, worker: WorkerId(7) }];
-    Instruction::Lease { lease: LeaseId(id), tasks, elsewhere }
+    Instruction::Lease { lease: LeaseId(id), tasks, elsewhere, priority: 0 }
 }
 
 struct Case {
@@ -508,4 +508,27 @@ fn no_more_tasks_run_than_there_is_memory_for_by_what_they_are_said_to_take() {
         _ => false,
     };
     assert!(reported(&actions).iter().any(too_large), "{actions:?}");
+}
+
+#[test]
+fn what_is_urgent_gets_the_next_thread() {
+    let mut case = Case::new(Limits::new(1, 1000), &[read("a", 9, 1)]);
+    let urgent = |id, chunks, priority| {
+        let (lease, tasks) = (LeaseId(id), tasks(0, chunks));
+        Instruction::Lease { lease, tasks, elsewhere: vec![], priority }
+    };
+    let actions = case.told(vec![urgent(1, 0..4, 0)]);
+    assert_eq!(actions, [run(1, task(0, 0), vec![])]);
+    // What runs goes on, and what was looked at already waits.
+    assert_eq!(case.told(vec![urgent(2, 4..6, -3), urgent(3, 6..8, 8), urgent(4, 8..9, 9)]), []);
+    let order = [(4, 8), (3, 6), (3, 7), (1, 1), (1, 2), (1, 3), (2, 4), (2, 5)];
+    let mut running = (1, 0);
+    for (id, chunk) in order {
+        // They are so long that a thread gets one at a time.
+        let (lease, task_done) = (LeaseId(running.0), task(0, running.1));
+        let actions =
+            case.event(Event::Finished { lease, task: task_done, result: Ok(0), busy_us: 1_000_000 });
+        assert!(actions.contains(&run(id, task(0, chunk), vec![])), "{id}, {chunk}: {actions:?}");
+        running = (id, chunk);
+    }
 }

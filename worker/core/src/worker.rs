@@ -11,8 +11,7 @@ use crate::queue::Queue;
 use crate::reports::Outgoing;
 use crate::store::Store;
 use crate::stuck::Threads;
-use crate::tasks::{Active, Stopping};
-use std::cmp::Reverse;
+use crate::tasks::{Active, RunnableKey, Stopping};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use tilework_plan::{ChunkIdx, JobId, LeaseId, Plan, StageIdx, TaskKey, WorkerId};
@@ -83,8 +82,8 @@ pub struct Worker {
     pub(crate) blocked: Option<(LeaseId, TaskKey, u64)>,
     /// Tasks that were admitted.
     pub(crate) active: Pages<Active>,
-    /// Those of them that have all inputs and wait for a thread: earlier jobs first, then later stages.
-    pub(crate) runnable: BTreeSet<(JobId, Reverse<StageIdx>, ChunkIdx)>,
+    /// Those of them that have all inputs and wait for a thread.
+    pub(crate) runnable: BTreeSet<RunnableKey>,
     /// Tasks of jobs that are over, which the driver still has.
     pub(crate) stopping: BTreeMap<(LeaseId, TaskKey), Stopping>,
     /// Tasks in `active` that the driver has.

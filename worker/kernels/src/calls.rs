@@ -1,11 +1,12 @@
-//! Own tasks of the user's: a function is called with bytes and with values that others have made, and gives a value.
+//! Own tasks of the user's: a function is called with bytes, with values that others have made and with whole arrays, and
+//! gives a value.
 //!
 //! Owns which values a call gets, and in what order. Must not know what values mean.
 
 use crate::blocks::n_blocks;
 use crate::chunk::{Chunk, Plane};
 use crate::gather::Task;
-use crate::native::{ValuesCall, call_values};
+use crate::native::{ValuesCall, call_array, call_values};
 use crate::task::{Feed, KernelError};
 use tilework_expr::Calls;
 use tilework_plan::ChunkIdx;
@@ -13,7 +14,7 @@ use tilework_plan::ChunkIdx;
 /// Computes the value of one call.
 pub(crate) fn call(task: &Task<'_>, calls: &Calls, chunk: ChunkIdx) -> Result<Chunk, KernelError> {
     let at = chunk.0 as usize;
-    let values = if calls.takes { blocks(task)? } else { listed(task, calls.args_of(at))? };
+    let values = if calls.takes { blocks(task)? } else { values_of(task, calls, at)? };
     let plane = call_values(&calls.kernel, &ValuesCall { params: calls.params_of(at), values: &values })?;
     if calls.gives > 0 {
         check_blocks(task, calls, &plane)?;
@@ -21,9 +22,24 @@ pub(crate) fn call(task: &Task<'_>, calls: &Calls, chunk: ChunkIdx) -> Result<Ch
     Ok(Chunk { planes: vec![plane] })
 }
 
-/// The values that are listed for a call.
-fn listed<'a>(task: &Task<'a>, args: &[(u32, u64)]) -> Result<Vec<&'a Plane>, KernelError> {
-    args.iter().map(|&(slot, value)| value_of(task, (slot as usize, ChunkIdx(value)))).collect()
+/// Computes the only chunk of an array that is made of a value.
+pub(crate) fn array_of(task: &Task<'_>, calls: &Calls, chunk: ChunkIdx) -> Result<Chunk, KernelError> {
+    let values = values_of(task, calls, 0)?;
+    let call = ValuesCall { params: calls.params_of(0), values: &values };
+    let shape: Vec<usize> = task.shape().grid.region(chunk).iter().map(ExactSizeIterator::len).collect();
+    let made = call_array(&calls.kernel, &call, &shape).map_err(|error| match (error, &calls.line) {
+        (KernelError::Operation(why), Some(line)) => {
+            KernelError::Operation(format!("{why} (`from_future` at {line})"))
+        }
+        (error, _) => error,
+    });
+    Ok(Chunk { planes: vec![made?] })
+}
+
+/// The values that a call is called with.
+fn values_of<'a>(task: &Task<'a>, calls: &Calls, call: usize) -> Result<Vec<&'a Plane>, KernelError> {
+    let args = calls.args_of(call).iter();
+    args.map(|&(slot, value)| value_of(task, (slot as usize, ChunkIdx(value)))).collect()
 }
 
 /// The blocks that a call takes, input by input, in the order of the values that they are of: so they come.
@@ -69,7 +85,12 @@ fn value_of<'a>(task: &Task<'a>, (slot, value): (usize, ChunkIdx)) -> Result<&'a
     let Ok(at) = found else {
         return Err(KernelError::MissingInput { stage: task.name(), slot, got: 0, expected: 1 });
     };
-    value_in(task, &task.feeds[at])
+    let feed = &task.feeds[at];
+    let is_value = task.lowered.plan.stage(task.shape().inputs[slot].stage).is_measured();
+    match feed.chunk.planes.as_slice() {
+        [plane] if !is_value => Ok(plane),
+        _ => value_in(task, feed),
+    }
 }
 
 /// The bytes of a value, or of a block of one.

@@ -2,7 +2,7 @@
 //!
 //! Owns the dispatch over kinds of stages. Must not know how any of them computes.
 
-use crate::calls::call;
+use crate::calls::{array_of, call};
 use crate::chunk::{Chunk, ChunkError};
 use crate::contract::contract;
 use crate::gather::Task;
@@ -107,6 +107,7 @@ pub fn execute(
         StageKind::Overlap { kernel, halo } => blocks(&task, kernel, (&s.grid.region(chunk), Some(halo))),
         StageKind::FoldAxis { kernel, axes: [axis] } => fold_axis(&task, kernel, *axis, chunk),
         StageKind::Calls(calls) => call(&task, calls, chunk),
+        StageKind::FromValue(calls) => array_of(&task, calls, chunk),
         StageKind::Literal
         | StageKind::Read(_)
         | StageKind::Held

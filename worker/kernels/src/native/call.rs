@@ -48,7 +48,7 @@ pub struct BlockCall<'a> {
 pub struct ValuesCall<'a> {
     /// The bytes of this one call.
     pub params: &'a [u8],
-    /// The values that it reads, in order: bytes on one axis, side by side.
+    /// The values that it reads, in order: bytes on one axis, side by side; and arrays, as they lie in memory.
     pub values: &'a [&'a Plane],
 }
 
@@ -99,16 +99,40 @@ pub fn call_block(kernel: &Arc<Kernel>, input: &Plane, axis: usize) -> Result<Pl
 /// # Errors
 /// [`KernelError::Operation`], where this process does not have the function, it panics, or it gives an error.
 pub fn call_values(kernel: &Arc<Kernel>, call: &ValuesCall<'_>) -> Result<Plane, KernelError> {
-    let descriptor = resolve(kernel).map_err(refused)?;
-    let Entry::Values(f) = descriptor.entry() else { return Err(other_kind(kernel)) };
-    let result = guarded(descriptor, || f(call))?;
-    let value = result.map_err(|why| KernelError::Operation(format!("{}: {why}", descriptor.name())))?;
+    let (value, name) = called(kernel, call)?;
     if value.dtype() != DType::U8 || value.shape().len() != 1 {
-        let (name, dtype, shape) = (descriptor.name(), value.dtype(), value.shape());
+        let (dtype, shape) = (value.dtype(), value.shape());
         let text = format!("{name} gave {dtype} of shape {shape:?}, expected bytes on one axis");
         return Err(KernelError::Operation(text));
     }
     Ok(value)
+}
+
+/// Calls a function of values, which gives an array of this shape.
+///
+/// # Errors
+/// As [`call_values`].
+pub fn call_array(
+    kernel: &Arc<Kernel>,
+    call: &ValuesCall<'_>,
+    shape: &[usize],
+) -> Result<Plane, KernelError> {
+    let (array, name) = called(kernel, call)?;
+    if array.dtype() != kernel.output || array.shape() != shape {
+        let (got, of, expected) = (array.dtype(), array.shape(), kernel.output);
+        let text = format!("{name} is {got} of shape {of:?}, expected {expected} of shape {shape:?}");
+        return Err(KernelError::Operation(text));
+    }
+    Ok(array)
+}
+
+/// What a function of values gives, and its name.
+fn called(kernel: &Arc<Kernel>, call: &ValuesCall<'_>) -> Result<(Plane, &'static str), KernelError> {
+    let descriptor = resolve(kernel).map_err(refused)?;
+    let Entry::Values(f) = descriptor.entry() else { return Err(other_kind(kernel)) };
+    let result = guarded(descriptor, || f(call))?;
+    let given = result.map_err(|why| KernelError::Operation(format!("{}: {why}", descriptor.name())))?;
+    Ok((given, descriptor.name()))
 }
 
 fn refused(refusal: Refusal) -> KernelError {

@@ -62,7 +62,7 @@ pub enum Entry {
     Elements(unsafe fn(&Lanes<'_>)),
     /// For the elements of a whole chunk; an error in words.
     Block(fn(&BlockCall<'_>) -> Result<Plane, String>),
-    /// For the bytes of values, giving a value's bytes; an error in words.
+    /// For the bytes of values and for arrays, giving a value's bytes or an array; an error in words.
     Values(fn(&ValuesCall<'_>) -> Result<Plane, String>),
 }
 
