@@ -234,7 +234,7 @@ impl Scheduler {
         // What is as urgent as this comes behind all that is more urgent.
         for &(_, id) in self.index.rooted.range(..(Reverse(priority), JobId(0))) {
             assert!(
-                !self.could_have_root(worker, id),
+                !self.could_have_root(worker, id) || self.suspects.has(id),
                 "{worker:?} gets {job:?} {stage:?} before a root of {id:?}"
             );
         }

@@ -57,7 +57,7 @@ impl Suspects {
     }
 
     /// Whether a job has any.
-    fn has(&self, id: JobId) -> bool {
+    pub fn has(&self, id: JobId) -> bool {
         let first = TaskKey { job: id, stage: StageIdx(0), chunk: ChunkIdx(0) };
         self.tasks.range(first..).next().is_some_and(|(k, _)| k.job == id)
     }
