@@ -257,9 +257,7 @@ impl Scheduler {
         let Some(key) = self.next_root(worker, id) else { return false };
         let (plan, stage) = (&job.plan, key.stage);
         let needed = plan.out_bytes(stage, key.chunk).saturating_add(plan.stage(stage).terms().memory_bytes);
-        // What may have killed another holds up its own job alone.
-        let unsuspected = self.unsuspected_room(worker, key) > 0;
-        unsuspected && self.credit(worker, key) > 0 && w.hello.memory_bytes >= needed
+        self.credit(worker, key) > 0 && w.hello.memory_bytes >= needed
     }
 
     /// Checks that nothing waits for what is less urgent, but for jobs that are over.
