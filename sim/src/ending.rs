@@ -123,7 +123,11 @@ impl World {
         let is_needed = |at: Option<(StageIdx, ChunkIdx)>| {
             at.is_some_and(|(stage, chunk)| {
                 let alone = job.setup.plan.stage(stage).fails_alone;
-                !alone && self.reference.is_needed(TaskKey { job: JobId(i as u64), stage, chunk })
+                let key = TaskKey { job: JobId(i as u64), stage, chunk };
+                // Nor does what only those would have read that failed with another need to be made.
+                let only = BTreeSet::from([key]);
+                let unread = || job.failed_values.iter().any(|v| self.reference.depends_on(*v, &only));
+                !alone && self.reference.is_needed(key) && !unread()
             })
         };
         assert!(!is_needed(job.setup.bad) || !job.read, "job {i} has a bad task and a result");
