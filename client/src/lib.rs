@@ -57,8 +57,8 @@ pub use error::{Error, Result};
 pub use explain::{Explain, StageExplain, explain_all, try_explain_all};
 pub use futures::{
     Argument, Arguments, AsCompleted, Awaited, Future, FutureError, IntoElements, TaskFn, Tasks, Waited,
-    When, as_completed, gather, map, map_with, scatter, scatter_all, submit, tasks, try_map, try_submit,
-    wait,
+    When, as_completed, gather, map, map_shuffle, map_with, part_of, scatter, scatter_all, submit, tasks,
+    try_map, try_map_shuffle, try_submit, wait,
 };
 pub use names::{NameError, Named, NamedKind, Publish, Published};
 /// The ndarray whose types this crate takes and returns.

@@ -36,6 +36,12 @@ pub struct Calls {
     pub line: Option<Arc<str>>,
     /// How they are to be run; in no special way where absent.
     pub terms: Option<Arc<Terms>>,
+    /// How many blocks the value of each is made of: one for each of the calls that take them; 0 where a value is one, and
+    /// no more than that.
+    pub gives: u32,
+    /// Whether each of them is called with the block of its own number of every value of the node's inputs, in their order;
+    /// no values are listed then.
+    pub takes: bool,
 }
 
 /// Who makes values.
@@ -118,6 +124,9 @@ impl Calls {
         inputs: &[(&Op, &Grid)],
     ) -> Result<(), String> {
         let of_a_value = matches!(inputs, [(Op::Calls(_) | Op::Values(_), _)]) && self.args.len() == 1;
+        if self.gives > 0 {
+            return Err("an array is not made of blocks".into());
+        }
         if self.len() != 1 || grid.n_chunks() != 1 || !of_a_value {
             let (n, chunks, args) = (self.len(), grid.n_chunks(), self.args.len());
             return Err(format!("{n} calls of {args} values for {chunks} chunks, expected one of each"));
@@ -141,6 +150,18 @@ impl Calls {
             |(op, grid): &(&Op, &Grid)| matches!(op, Op::Calls(_) | Op::Values(_)) || grid.n_chunks() == 1;
         if let Some(other) = inputs.iter().position(|input| !is_read(input)) {
             return Err(format!("input {other} has no values, and is no array in one chunk"));
+        }
+        if self.takes && (inputs.is_empty() || !self.args.is_empty()) {
+            return Err(
+                "calls that take blocks are called with those of all their inputs, and nothing else".into()
+            );
+        }
+        let takes = if self.takes { self.len() as u64 } else { 0 };
+        for (input, (op, _)) in inputs.iter().enumerate() {
+            let gives = if let Op::Calls(calls) = op { u64::from(calls.gives) } else { 0 };
+            if gives != takes {
+                return Err(format!("input {input} has values of {gives} blocks, expected {takes}"));
+            }
         }
         let exists = |&(input, value): &(u32, u64)| {
             let of = inputs.get(input as usize).map(|(_, grid)| grid.n_chunks());

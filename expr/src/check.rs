@@ -89,10 +89,15 @@ impl Program {
             }
             check_node(node, &inputs).map_err(bad)?;
         }
-        match self.outputs.iter().find(|o| o.0 as usize >= self.nodes.len()) {
-            Some(o) => Err(ExprError::Program { node: o.0, why: "an output that does not exist".into() }),
-            None => Ok(()),
+        for o in &self.outputs {
+            let why = match self.nodes.get(o.0 as usize).map(|node| &node.op) {
+                None => "an output that does not exist",
+                Some(Op::Calls(calls)) if calls.gives > 0 => "values of blocks are read by calls alone",
+                Some(_) => continue,
+            };
+            return Err(ExprError::Program { node: o.0, why: why.into() });
         }
+        Ok(())
     }
 }
 

@@ -72,12 +72,15 @@ impl Lowered {
             }
             StageKind::Write(file) => format!("write {} to {}", first(), place(file)),
             StageKind::Calls(calls) => {
-                let inputs: Vec<String> = s.inputs.iter().map(|i| format!("#{}", i.stage.0)).collect();
+                let behind = |input: &Input| self.plan.behind(input.stage).0;
+                let block = if calls.takes { "a block of each of " } else { "" };
+                let inputs: Vec<String> = s.inputs.iter().map(|i| format!("{block}#{}", behind(i))).collect();
                 cut(format!("{}({})", function_name(&calls.kernel), inputs.join(", ")))
             }
             StageKind::FromValue(_) => format!("from_future({})", first()),
             StageKind::Values if s.is_alias() => "held by the workers".to_owned(),
             StageKind::Values => "values of the client".to_owned(),
+            StageKind::Barrier => format!("all of {}", first()),
         }
     }
 
@@ -117,7 +120,8 @@ impl Lowered {
             | InputMap::Group { .. }
             | InputMap::Flat
             | InputMap::Take(_)
-            | InputMap::Listed(_) => name,
+            | InputMap::Listed(_)
+            | InputMap::Blocks => name,
         }
     }
 

@@ -78,6 +78,8 @@ pub enum StageKind {
     Calls(Arc<Calls>),
     /// Values come from the client, or from an earlier job.
     Values,
+    /// Nothing: the only chunk stands for all values that it reads.
+    Barrier,
     /// An array is made of a value.
     FromValue(Arc<Calls>),
 }
@@ -121,6 +123,7 @@ impl Work {
             | StageKind::Concat
             | StageKind::Take
             | StageKind::Values
+            | StageKind::Barrier
             | StageKind::Write(_) => None,
         }
     }
@@ -148,6 +151,7 @@ impl StageKind {
             StageKind::Write(_) => "write",
             StageKind::Calls(_) => "call",
             StageKind::Values => "values",
+            StageKind::Barrier => "barrier",
             StageKind::FromValue(_) => "from_future",
         }
     }

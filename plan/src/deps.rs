@@ -33,7 +33,7 @@ impl Plan {
     }
 
     /// Appends the chunks that a task reads: (position in the stage's inputs, stage, chunk). A task over an empty
-    /// box reads nothing.
+    /// box reads nothing. A barrier is one of them, and not what it stands for: see [`Plan::feeds_of`].
     pub fn inputs_of(&self, stage: StageIdx, chunk: ChunkIdx, out: &mut Vec<(usize, StageIdx, ChunkIdx)>) {
         let s = self.stage(stage);
         if s.inputs.is_empty() {
@@ -69,6 +69,7 @@ impl Plan {
                 InputMap::Listed(listed) => {
                     listed.reads(chunk.0 as usize).iter().for_each(|&c| push(ChunkIdx(c as u64)));
                 }
+                InputMap::Blocks => push(ChunkIdx(0)),
             }
         }
     }
@@ -107,6 +108,7 @@ impl Plan {
                 }
                 InputMap::Take(taken) => taken.reads(coords[taken.axis]).len() as u64,
                 InputMap::Listed(listed) => listed.reads(chunk.0 as usize).len() as u64,
+                InputMap::Blocks => self.n_tasks(self.behind(input.stage)),
             }
         };
         slots_read(s, &coords).map(of_slot).fold(0, u64::saturating_add)
@@ -142,6 +144,7 @@ impl Plan {
                 InputMap::Listed(listed) => {
                     listed.readers(chunk.0 as usize).iter().for_each(|&c| push(ChunkIdx(c as u64)));
                 }
+                InputMap::Blocks => (0..s.grid.n_chunks()).for_each(|c| push(ChunkIdx(c))),
             }
         }
     }
@@ -167,7 +170,11 @@ impl Plan {
                 let axes = all.iter().zip(&out).zip(halo).zip(to.grid.axes());
                 Some(axes.map(|(((a, r), h), axis)| hull(a, &h.within(r, axis.len()))).collect())
             }
-            InputMap::Group { .. } | InputMap::Flat | InputMap::Take(_) | InputMap::Listed(_) => None,
+            InputMap::Group { .. }
+            | InputMap::Flat
+            | InputMap::Take(_)
+            | InputMap::Listed(_)
+            | InputMap::Blocks => None,
         }
     }
 

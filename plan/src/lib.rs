@@ -7,6 +7,7 @@
 //! Pure: no I/O, no clock, no randomness, no runtime.
 
 mod deps;
+mod exchange;
 mod grid;
 mod hello;
 mod listed;
@@ -25,6 +26,7 @@ mod view;
 mod words;
 
 pub use deps::{flat_range, for_product};
+pub use exchange::Part;
 pub use grid::{AxisGrid, ChunkIdx, Grid, Region, region_len, region_shape};
 pub use hello::{ClientHello, ClientId, Hello, JobNumber};
 pub use listed::Listed;

@@ -124,6 +124,7 @@ impl Plan {
                 (from, of),
             ) {
                 Some(part) => region_len(&part) as u64 * self.stage(from).element_bytes as u64,
+                None if self.stage(from).is_barrier() => self.block_share(stage, self.bytes_behind(from)),
                 None => self.out_bytes(from, of),
             };
             inputs.iter().map(bytes).fold(self.file_bytes(stage, chunk), u64::saturating_add)
@@ -175,7 +176,11 @@ impl Plan {
                 let as_it_lies = read == len && (inputs.len() > 1 || inputs.iter().all(in_place));
                 if as_it_lies { gathered } else { gathered.saturating_add(len * size) }
             }
-            InputMap::Group { .. } | InputMap::Flat | InputMap::Take(_) | InputMap::Listed(_) => 0,
+            InputMap::Group { .. }
+            | InputMap::Flat
+            | InputMap::Take(_)
+            | InputMap::Listed(_)
+            | InputMap::Blocks => 0,
         }
     }
 

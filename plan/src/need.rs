@@ -421,6 +421,7 @@ fn read((to, from): (&Stage, &Stage), map: &InputMap, block: &Block, out: &mut V
             });
             (!read.is_empty()).then(|| listed_block(&from.out_grid, read))
         }
+        InputMap::Blocks => Some(vec![one(0..1)]).filter(|_| block.iter().all(|s| !s.is_empty())),
     };
     out.extend(read.filter(|b| b.iter().all(|s| !s.is_empty())).map(|b| with_folded(from, b)));
 }

@@ -62,6 +62,7 @@ impl Plan {
                     false => Need::of_block(&to.grid, need::listed_block(&to.grid, readers)),
                 }
             }
+            InputMap::Blocks => Need::of_range(&to.grid, 0..to.grid.n_chunks()),
         }
     }
 
@@ -101,6 +102,7 @@ impl Plan {
                 InputMap::Flat => to.grid.n_chunks(),
                 InputMap::Take(taken) => to.grid.axes()[taken.axis].n_chunks() as u64,
                 InputMap::Listed(listed) => listed.readers_max() as u64,
+                InputMap::Blocks => to.grid.n_chunks(),
             }
         };
         self.consumers[stage.0 as usize].iter().map(of_input).fold(0, u64::saturating_add)

@@ -37,6 +37,9 @@ pub enum Origin {
         /// Which of the job's outputs.
         output: u32,
     },
+    /// Nobody makes the only one: it exists as long as all chunks that it reads do, and stands for them together. Who reads
+    /// it reads a block of each of those.
+    Barrier,
 }
 
 /// What a task takes of memory besides its result and what it reads.
@@ -110,6 +113,8 @@ pub enum InputMap {
     Take(Arc<Taken>),
     /// Those that are listed for it, by their numbers. Some tasks may read none.
     Listed(Arc<Listed>),
+    /// That of a barrier: of each chunk that it stands for, the block of the task's own number.
+    Blocks,
 }
 
 /// An input of a stage.
@@ -178,6 +183,18 @@ impl Stage {
     #[must_use]
     pub fn is_alias(&self) -> bool {
         matches!(self.origin, Origin::Earlier { .. })
+    }
+
+    /// Whether its only result stands for those that it reads.
+    #[must_use]
+    pub fn is_barrier(&self) -> bool {
+        self.origin == Origin::Barrier
+    }
+
+    /// Whether its results are others' results, of which it only says that they exist: no task runs for them.
+    #[must_use]
+    pub fn stands_for_others(&self) -> bool {
+        self.is_alias() || self.is_barrier()
     }
 
     /// Whether its results come from the client.

@@ -67,7 +67,8 @@ pub enum Instruction {
     /// A job that is spoken of from now on. What it is made of travels beside this; the worker derives the same plan from
     /// that as the scheduler.
     Define(JobId),
-    /// Run these tasks. All inputs exist: on this worker, or as `elsewhere` says. Tasks of a literal stage are not
+    /// Run these tasks. All inputs exist: on this worker, or as `elsewhere` says, or where blocks are read, as
+    /// [`Instruction::Holders`] has said. Tasks of a literal stage are not
     /// run: the client puts their chunks here under this lease.
     Lease {
         /// The grant.
@@ -78,6 +79,18 @@ pub enum Instruction {
         elsewhere: Vec<Holding>,
         /// How urgent they are: those of a higher priority go before others that wait.
         priority: i32,
+    },
+    /// Results of a stage of which tasks read blocks are here from now on, instead of wherever they were. That is said once
+    /// for all such tasks, before the first of them, and again of results that were made again.
+    Holders {
+        /// The job.
+        job: JobId,
+        /// The stage.
+        stage: StageIdx,
+        /// Bytes of all results of it together.
+        bytes: u64,
+        /// Who has them.
+        holders: Vec<Holding>,
     },
     /// Give back what has not been started of these tasks.
     Revoke {

@@ -4,10 +4,10 @@
 
 use crate::faults::Fault;
 use crate::node::{Node, Run};
-use crate::reference::made;
+use crate::reference::{block, made};
 use crate::world::{Ev, World};
 use std::collections::BTreeMap;
-use tilework_plan::{LeaseId, Report, TaskError, TaskKey, WorkerId};
+use tilework_plan::{ChunkIdx, LeaseId, Part, Report, StageIdx, TaskError, TaskKey, WorkerId};
 use tilework_scheduler_core as scheduler;
 use tilework_worker_core as worker;
 use tilework_worker_core::{FetchId, Source, SpillId, Whence};
@@ -39,9 +39,9 @@ impl World {
     pub(crate) fn worker_acts(&mut self, node: usize, action: worker::Action) {
         let incarnation = self.nodes[node].incarnation;
         match action {
-            worker::Action::Fetch { fetch, from, key, .. } => {
+            worker::Action::Fetch { fetch, from, key, part } => {
                 let at = self.now_us + 2 * self.rng.delay_us(self.setup.latency_us);
-                self.at(at, Ev::FetchEnds { node, incarnation, fetch, from, key });
+                self.at(at, Ev::FetchEnds { node, incarnation, fetch, from, key, part });
             }
             worker::Action::Run { lease, task, feeds } => {
                 assert!(self.reference.is_needed(task), "{task:?} is run, and no output depends on it");
@@ -69,8 +69,9 @@ impl World {
             worker::Action::Free(source) => {
                 let n = &mut self.nodes[node];
                 let mut freed = n.store.remove(&source).is_some();
-                if let Source::Held(key) = source {
-                    freed |= n.leave_disk(key);
+                match source {
+                    Source::Held(key) => freed |= n.leave_disk(key),
+                    Source::Fetched(fetch) => drop(n.parts.remove(&fetch)),
                 }
                 assert!(freed, "worker {node} frees {source:?}, which it does not have");
             }
@@ -199,31 +200,51 @@ impl World {
         let want = self.reference.inputs(run.task);
         let got: Vec<(usize, TaskKey)> = run.feeds.iter().map(|f| (f.slot, f.key)).collect();
         assert_eq!(got, want, "{:?}: inputs", run.task);
+        *self.n_runs.entry((run.task.job, run.task.stage)).or_default() += 1;
+        let plan = self.reference.plan(run.task.job);
+        let read = self.reference.feeds(run.task);
         let n = &mut self.nodes[node];
-        let content = |f: &worker::Feed| {
+        let content = |(f, &(slot, stage, chunk)): (&worker::Feed, &(usize, StageIdx, ChunkIdx))| {
             let v = n.store.get(&f.source);
-            (
-                f.slot,
-                *v.unwrap_or_else(|| panic!("worker {node}: {f:?} of {:?} was freed while it ran", run.task)),
-            )
+            let v =
+                *v.unwrap_or_else(|| panic!("worker {node}: {f:?} of {:?} was freed while it ran", run.task));
+            let part = match f.source {
+                Source::Held(_) => None,
+                Source::Fetched(fetch) => n.parts.get(&fetch),
+            };
+            let v = match part {
+                // It is a block itself.
+                Some(Part::Block(_)) => v,
+                Some(Part::Box(got)) => {
+                    let reads = plan.read_box((run.task.stage, run.task.chunk), slot, (stage, chunk));
+                    let reads = reads.unwrap_or_else(|| panic!("{:?} reads all of {f:?}", run.task));
+                    let within =
+                        got.iter().zip(&reads).all(|(got, r)| got.start <= r.start && r.end <= got.end);
+                    assert!(within, "{:?} reads {reads:?} of {f:?}, of which it has {got:?}", run.task);
+                    v
+                }
+                None if plan.reads_blocks(run.task.stage, slot) => block(v, run.task.chunk.0),
+                None => v,
+            };
+            (f.slot, v)
         };
-        let value = made(run.task, run.feeds.iter().map(content));
+        let value = made(run.task, run.feeds.iter().zip(&read).map(content));
         n.keep(run.task, value);
     }
 
     pub(crate) fn fetch_ends(
         &mut self,
         (node, incarnation): (usize, u64),
-        fetch: FetchId,
-        from: Whence,
+        (fetch, from): (FetchId, Whence),
         key: TaskKey,
+        part: Option<Part>,
     ) {
         if !self.nodes[node].alive || self.nodes[node].incarnation != incarnation {
             return;
         }
         let from = match from {
             Whence::Peer(from) => from,
-            Whence::Disk => return self.load_ends(node, fetch, key),
+            Whence::Disk => return self.load_ends(node, fetch, key, part),
         };
         let peer = self.conns.get(&from).map(|c| &self.nodes[c.node]).filter(|p| p.alive);
         if peer.is_none() && self.rng.one_in(2) {
@@ -247,11 +268,7 @@ impl World {
             value = None;
         }
         match value {
-            Some(v) => {
-                self.nodes[node].store.insert(Source::Fetched(fetch), v);
-                let bytes = self.fetched_bytes(key);
-                self.worker_handles(node, worker::Event::Fetched { fetch, bytes });
-            }
+            Some(v) => self.brought((node, fetch), key, v, part),
             None => {
                 let (away, why) = (false, "not there".to_owned());
                 self.worker_handles(node, worker::Event::FetchFailed { fetch, away, why });
@@ -259,13 +276,24 @@ impl World {
         }
     }
 
-    /// Bytes that a transfer brought, where those were not known before.
-    fn fetched_bytes(&mut self, key: TaskKey) -> u64 {
+    /// A transfer is complete, of a chunk or a part of it.
+    fn brought(&mut self, (node, fetch): (usize, FetchId), key: TaskKey, whole: u64, part: Option<Part>) {
         let is_measured = self.reference.plan(key.job).stage(key.stage).is_measured();
-        if is_measured { self.reference.bytes(key) } else { 0 }
+        let (value, bytes) = match part {
+            Some(Part::Block(number)) => {
+                self.counts.add(Fault::BlockFetched);
+                (block(whole, number), self.reference.block_bytes(key, number))
+            }
+            // Of others the bytes were known before.
+            _ => (whole, if is_measured { self.reference.bytes(key) } else { 0 }),
+        };
+        let n = &mut self.nodes[node];
+        n.store.insert(Source::Fetched(fetch), value);
+        n.parts.extend(part.map(|part| (fetch, part)));
+        self.worker_handles(node, worker::Event::Fetched { fetch, bytes });
     }
 
-    fn load_ends(&mut self, node: usize, fetch: FetchId, key: TaskKey) {
+    fn load_ends(&mut self, node: usize, fetch: FetchId, key: TaskKey, part: Option<Part>) {
         let fails = self.setup.faults.contains(&Fault::LoadFailed)
             && self.counts.of(Fault::LoadFailed) < 12
             && self.rng.one_in(6);
@@ -274,9 +302,7 @@ impl World {
         let readable = n.store.contains_key(&Source::Held(key)) || !n.damaged.contains(&key);
         let value = n.held(key).filter(|_| !fails && readable);
         if let Some(value) = value {
-            self.nodes[node].store.insert(Source::Fetched(fetch), value);
-            let bytes = self.fetched_bytes(key);
-            return self.worker_handles(node, worker::Event::Fetched { fetch, bytes });
+            return self.brought((node, fetch), key, value, part);
         }
         if fails {
             self.counts.add(Fault::LoadFailed);

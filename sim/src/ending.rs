@@ -8,10 +8,38 @@ use crate::faults::Fault;
 use crate::node::Node;
 use crate::world::{OPERATOR, World};
 use std::collections::{BTreeMap, BTreeSet};
-use tilework_plan::{ChunkIdx, JobError, JobId, Plan, StageIdx, TaskKey, Update, WorkerId};
+use tilework_plan::{
+    ChunkIdx, Holding, Instruction, JobError, JobId, Plan, StageIdx, TaskKey, Update, WorkerId,
+};
 use tilework_worker_core::Source;
 
 impl World {
+    /// A worker is told who has a result, that blocks are read of, once and when it was made again: that is no more than
+    /// such results were made. What is so told is not told with leases.
+    pub(crate) fn check_told(&mut self, conn: WorkerId, instruction: &Instruction) {
+        match instruction {
+            Instruction::Holders { job, stage, holders, .. } => {
+                let plan = self.reference.plan(*job);
+                let told = self.n_told.entry((conn, *job, *stage)).or_default();
+                if *told > 0 {
+                    self.counts.add(Fault::ToldAnew);
+                }
+                let n = |h: &Holding| h.chunks.chunks.end - h.chunks.chunks.start;
+                *told += holders.iter().map(n).sum::<u64>();
+                let made = self.n_runs.get(&(*job, *stage)).copied().unwrap_or(0);
+                assert!(*told <= made, "{conn:?} is told of {told} results of {stage:?}, of {made}");
+                assert!(*told >= plan.n_tasks(*stage), "{conn:?} is not told who has all of {stage:?}");
+            }
+            Instruction::Lease { elsewhere, .. } => {
+                for Holding { chunks, .. } in elsewhere {
+                    let barrier = self.reference.plan(chunks.job).barrier_of(chunks.stage);
+                    assert!(barrier.is_none(), "a lease says who has {chunks:?}");
+                }
+            }
+            _ => {}
+        }
+    }
+
     /// Where nothing moves, workers have exactly the chunks that the scheduler thinks they have.
     pub(crate) fn check_holdings(&mut self) {
         if self.n_moving > 0 {

@@ -83,6 +83,8 @@ faults! {
     Published: "outputs published, and let go",
     Flaky: "attempt at a task failed",
     OverranAlone: "task failed by its own time limit",
+    BlockFetched: "block of a result fetched",
+    ToldAnew: "worker told anew who has results",
 }
 
 /// How often each fault was played.

@@ -4,8 +4,8 @@
 
 use crate::lines::{FromWorker, Line};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use tilework_plan::{Instruction, LeaseId, Tags, TaskKey, WorkerId};
-use tilework_worker_core::{Feed, Source, SpillId, Worker};
+use tilework_plan::{Instruction, LeaseId, Part, Tags, TaskKey, WorkerId};
+use tilework_worker_core::{Feed, FetchId, Source, SpillId, Worker};
 
 /// A task that the driver was given.
 pub(crate) struct Run {
@@ -32,6 +32,8 @@ pub(crate) struct Node {
     pub core: Worker,
     /// What is in memory.
     pub store: BTreeMap<Source, u64>,
+    /// Of what was fetched, that of which only a part was.
+    pub parts: BTreeMap<FetchId, Part>,
     /// What is on the disk.
     pub disk: BTreeMap<TaskKey, u64>,
     /// Of what is on the disk, what cannot be read.

@@ -141,37 +141,71 @@ fn values(rng: &mut Rng, earlier: &[Earlier], arrays: &[Expr]) -> Vec<Expr> {
         }
     }
     for _ in 0..rng.within(1, 4) {
-        let n_inputs = rng.within(0, 2.min(pool.len() as u64)) as usize;
-        let mut inputs: Vec<Expr> = (0..n_inputs).map(|_| rng.pick(&pool).clone()).collect();
-        // Some read an array, which comes as one chunk.
-        if rng.one_in(4) {
-            let whole = rng.pick(arrays).rechunk(&Chunks::Every(AxisChunks::Whole));
-            inputs.extend(whole.ok().filter(|array| !array.is_empty()));
-        }
-        // Some have many readers, who hear of a chunk bit by bit.
-        let n = if rng.one_in(5) { rng.within(8, 30) } else { rng.within(1, 8) };
-        let (mut args, mut arg_ends) = (Vec::new(), Vec::new());
-        for _ in 0..n {
-            for (i, input) in (0..).zip(&inputs) {
-                for _ in 0..rng.below(4) {
-                    args.push((i, rng.below(input.grid().n_chunks())));
-                }
-            }
-            arg_ends.push(args.len() as u64);
-        }
-        let kernel = Kernel { inputs: vec![], output: DType::U8, ..function() };
-        let calls = Calls {
-            kernel: Arc::new(kernel),
-            params: Arc::from([]),
-            ends: vec![0; n as usize].into(),
-            args: args.into(),
-            arg_ends: arg_ends.into(),
-            line: None,
-            terms: rng.one_in(2).then(|| Arc::new(terms(rng))),
-        };
-        pool.push(Expr::calls(calls, &inputs).expect("calls of what is there"));
+        let of = (&*pool, arrays);
+        let made = if rng.one_in(3) { exchange(rng, of) } else { batch(rng, of, 0) };
+        pool.push(made);
     }
     pool
+}
+
+/// How many calls a batch has. Some have many, who hear of what they read bit by bit.
+fn n_calls(rng: &mut Rng) -> u64 {
+    if rng.one_in(5) { rng.within(8, 30) } else { rng.within(1, 8) }
+}
+
+/// Calls that read some of what there is, and give values of so many blocks.
+fn batch(rng: &mut Rng, (pool, arrays): (&[Expr], &[Expr]), gives: u32) -> Expr {
+    let n_inputs = rng.within(0, 2.min(pool.len() as u64)) as usize;
+    let mut inputs: Vec<Expr> = (0..n_inputs).map(|_| rng.pick(pool).clone()).collect();
+    // Some read an array, which comes as one chunk.
+    if rng.one_in(4) {
+        let whole = rng.pick(arrays).rechunk(&Chunks::Every(AxisChunks::Whole));
+        inputs.extend(whole.ok().filter(|array| !array.is_empty()));
+    }
+    let (mut args, mut arg_ends) = (Vec::new(), Vec::new());
+    for _ in 0..n_calls(rng) {
+        for (i, input) in (0..).zip(&inputs) {
+            for _ in 0..rng.below(4) {
+                args.push((i, rng.below(input.grid().n_chunks())));
+            }
+        }
+        arg_ends.push(args.len() as u64);
+    }
+    let calls = Calls { args: args.into(), gives, ..plain_calls(rng, arg_ends) };
+    Expr::calls(calls, &inputs).expect("calls of what is there")
+}
+
+/// Calls each of which takes a block of all that one or two batches give; now and then those give what others take.
+fn exchange(rng: &mut Rng, pool: (&[Expr], &[Expr])) -> Expr {
+    let n = n_calls(rng);
+    let mut inputs = vec![batch(rng, pool, n as u32)];
+    if rng.one_in(4) {
+        let second = if rng.one_in(2) { batch(rng, pool, n as u32) } else { inputs[0].clone() };
+        inputs.push(second);
+    }
+    let takes = |rng: &mut Rng, n: u64| Calls { takes: true, ..plain_calls(rng, vec![0; n as usize]) };
+    if rng.one_in(4) {
+        let m = n_calls(rng);
+        let calls = Calls { gives: m as u32, ..takes(rng, n) };
+        inputs = vec![Expr::calls(calls, &inputs).expect("calls of what is there")];
+        return Expr::calls(takes(rng, m), &inputs).expect("calls of what is there");
+    }
+    Expr::calls(takes(rng, n), &inputs).expect("calls of what is there")
+}
+
+/// Calls that read no values, as many as there are ends of what each reads.
+fn plain_calls(rng: &mut Rng, arg_ends: Vec<u64>) -> Calls {
+    Calls {
+        kernel: Arc::new(Kernel { inputs: vec![], output: DType::U8, ..function() }),
+        params: Arc::from([]),
+        ends: vec![0; arg_ends.len()].into(),
+        args: Arc::from([]),
+        arg_ends: arg_ends.into(),
+        line: None,
+        terms: rng.one_in(2).then(|| Arc::new(terms(rng))),
+        gives: 0,
+        takes: false,
+    }
 }
 
 /// An array that is made of a value, and perhaps something of it.
@@ -186,6 +220,8 @@ fn from_value(rng: &mut Rng, values: &[Expr]) -> Option<Expr> {
         arg_ends: Arc::from([1]),
         line: None,
         terms: None,
+        gives: 0,
+        takes: false,
     };
     let shape: Vec<usize> = (0..rng.within(1, 2)).map(|_| rng.within(1, 9) as usize).collect();
     let array = Expr::from_value(calls, values, &shape, DType::F64).ok()?;

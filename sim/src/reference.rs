@@ -9,7 +9,7 @@ use std::sync::Arc;
 use tilework_plan::{ChunkIdx, JobId, Origin, Plan, StageIdx, TaskKey};
 
 /// Bytes of values are fewer.
-const VALUE_BYTES_MAX: u64 = 1500;
+pub(crate) const VALUE_BYTES_MAX: u64 = 1500;
 
 /// The plans of all jobs, and the contents of their chunks as far as they were asked for.
 #[derive(Default)]
@@ -55,17 +55,30 @@ impl Reference {
         }
     }
 
+    /// Bytes of a block of a chunk that is made of so many.
+    pub fn block_bytes(&mut self, key: TaskKey, number: u64) -> u64 {
+        let plan = self.plan(key.job);
+        let barrier = plan.barrier_of(key.stage).expect("blocks are read behind a barrier");
+        let n = plan.readers((barrier, ChunkIdx(0)), 0).n_tasks();
+        block(self.value(key), number) % (2 * self.bytes(key) / n + 1)
+    }
+
     /// Whether a task is one of some, or depends on one.
     pub fn depends_on(&self, key: TaskKey, any_of: &BTreeSet<TaskKey>) -> bool {
         let key = self.canonical(key);
         any_of.contains(&key) || self.inputs(key).iter().any(|(_, input)| self.depends_on(*input, any_of))
     }
 
-    /// The names, by their makers, of what a task reads, with the position among the stage's inputs.
-    pub fn inputs(&self, key: TaskKey) -> Vec<(usize, TaskKey)> {
+    /// What a task is fed with, with the position among the stage's inputs.
+    pub fn feeds(&self, key: TaskKey) -> Vec<(usize, StageIdx, ChunkIdx)> {
         let mut inputs: Vec<(usize, StageIdx, ChunkIdx)> = Vec::new();
-        self.plans[&key.job].inputs_of(key.stage, key.chunk, &mut inputs);
+        self.plans[&key.job].feeds_of(key.stage, key.chunk, &mut inputs);
         inputs
+    }
+
+    /// The same by their makers' names.
+    pub fn inputs(&self, key: TaskKey) -> Vec<(usize, TaskKey)> {
+        self.feeds(key)
             .iter()
             .map(|&(slot, stage, chunk)| (slot, self.canonical(TaskKey { job: key.job, stage, chunk })))
             .collect()
@@ -77,12 +90,22 @@ impl Reference {
         if let Some(v) = self.values.get(&key) {
             return *v;
         }
-        let inputs: Vec<(usize, u64)> =
-            self.inputs(key).into_iter().map(|(slot, input)| (slot, self.value(input))).collect();
+        let plan = self.plan(key.job);
+        let mut inputs: Vec<(usize, u64)> = Vec::new();
+        for (slot, input) in self.inputs(key) {
+            let whole = self.value(input);
+            let reads_block = plan.reads_blocks(key.stage, slot);
+            inputs.push((slot, if reads_block { block(whole, key.chunk.0) } else { whole }));
+        }
         let v = made(key, inputs.into_iter());
         self.values.insert(key, v);
         v
     }
+}
+
+/// What a block of a chunk contains.
+pub(crate) fn block(whole: u64, number: u64) -> u64 {
+    mix(whole ^ mix(number ^ 0x54))
 }
 
 /// What a task makes of what it reads.

@@ -4,10 +4,11 @@
 
 use crate::faults::Fault;
 use crate::programs::{self, Earlier};
+use crate::reference::VALUE_BYTES_MAX;
 use crate::rng::Rng;
 use std::sync::Arc;
 use tilework_client_core as client;
-use tilework_plan::{ChunkIdx, Origin, Plan, StageIdx};
+use tilework_plan::{ChunkIdx, InputMap, Origin, Plan, StageIdx};
 use tilework_proto::replay;
 use tilework_scheduler_core as scheduler;
 use tilework_worker_core as worker;
@@ -71,6 +72,10 @@ impl Planted {
             S::PutsFillTheQueue,
             S::PublicationIgnored,
             S::PublicationKept,
+            S::BarrierStaysOpen,
+            S::ReleasedWithFirstReader,
+            S::HoldersNotToldAnew,
+            S::OldHoldersTold,
             S::FirstOpenBlamed,
             S::PriorityIgnored,
             S::PriorityStaysInJob,
@@ -83,34 +88,41 @@ impl Planted {
     #[must_use]
     pub fn all() -> Vec<Planted> {
         use client::Bug as C;
-        use worker::Bug as W;
-        let w = [
-            W::RevokeLosesTasks,
-            W::CacheFreedInUse,
-            W::DropFreesInUse,
-            W::CreditLeaked,
-            W::FetchFailureSwallowed,
-            W::PeerGoneIgnored,
-            W::EarlyPutLost,
-            W::StoppedChunkKept,
-            W::MemoryIgnored,
-            W::UnloadedInUse,
-            W::LateSpillBelieved,
-            W::SpillFailureForgotten,
-            W::DamageSwallowed,
-            W::WholeInputsCounted,
-            W::OverrunIgnored,
-            W::StuckIgnored,
-            W::OwnLimitIgnored,
-            W::DeclaredIgnored,
-            W::PriorityIgnored,
-        ];
         let c = [C::FailureAwaitsNews, C::DeadAwaited, C::PauseTakenForFailure];
         let l = [replay::Bug::OneForgotten, replay::Bug::ReceivedRepeated].map(Planted::Line);
         let s = Planted::in_scheduler().into_iter();
-        let (w, c) = (w.into_iter().map(Planted::Worker), c.into_iter().map(Planted::Client));
+        let (w, c) = (of_workers().map(Planted::Worker), c.into_iter().map(Planted::Client));
         s.chain(w).chain(c).chain(l).collect()
     }
+}
+
+/// Those in workers.
+fn of_workers() -> impl Iterator<Item = worker::Bug> {
+    use worker::Bug as W;
+    [
+        W::RevokeLosesTasks,
+        W::CacheFreedInUse,
+        W::DropFreesInUse,
+        W::CreditLeaked,
+        W::FetchFailureSwallowed,
+        W::PeerGoneIgnored,
+        W::EarlyPutLost,
+        W::StoppedChunkKept,
+        W::MemoryIgnored,
+        W::UnloadedInUse,
+        W::LateSpillBelieved,
+        W::SpillFailureForgotten,
+        W::DamageSwallowed,
+        W::WholeInputsCounted,
+        W::OverrunIgnored,
+        W::StuckIgnored,
+        W::OwnLimitIgnored,
+        W::DeclaredIgnored,
+        W::NextBlockFetched,
+        W::OldHolderKept,
+        W::PriorityIgnored,
+    ]
+    .into_iter()
 }
 
 /// A job to submit.
@@ -266,7 +278,7 @@ fn jobs(rng: &mut Rng, task_us: u64) -> Vec<JobSetup> {
         }
         let any = |rng: &mut Rng| {
             let own = plan.stages.iter().enumerate();
-            let own: Vec<_> = own.filter(|(_, s)| !s.is_alias() && !s.is_upload()).collect();
+            let own: Vec<_> = own.filter(|(_, s)| !s.stands_for_others() && !s.is_upload()).collect();
             let (i, s) = own.get(rng.below(own.len() as u64) as usize)?;
             Some((StageIdx(*i as u32), ChunkIdx(rng.below(s.grid.n_chunks()))))
         };
@@ -300,7 +312,13 @@ fn jobs(rng: &mut Rng, task_us: u64) -> Vec<JobSetup> {
 fn largest_task(plan: &Plan) -> u64 {
     let stages = (0..plan.stages.len()).map(|i| StageIdx(i as u32));
     let tasks = stages.flat_map(|s| (0..plan.n_tasks(s)).map(move |c| (s, ChunkIdx(c))));
-    tasks.map(|(s, c)| plan.task_bytes(s, c)).max().unwrap_or(0)
+    // Of values, blocks are charged by what those turn out to have.
+    let blocks = |s: StageIdx| {
+        let read = plan.stage(s).inputs.iter().filter(|input| input.map == InputMap::Blocks);
+        let bytes = |of: StageIdx| plan.block_share(s, plan.n_tasks(of) * VALUE_BYTES_MAX);
+        read.map(|input| bytes(plan.behind(input.stage))).sum::<u64>()
+    };
+    tasks.map(|(s, c)| plan.task_bytes(s, c) + blocks(s)).max().unwrap_or(0)
 }
 
 fn scheduler_limits(rng: &mut Rng, planted: Option<Planted>) -> scheduler::Limits {

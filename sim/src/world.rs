@@ -16,7 +16,9 @@ use std::collections::{BTreeMap, BTreeSet, BinaryHeap, VecDeque};
 use std::sync::Arc;
 use tilework_client_core as client;
 use tilework_client_core::GetId;
-use tilework_plan::{Hello, Instruction, JobId, LeaseId, Report, TaskKey, TaskRange, Update, WorkerId};
+use tilework_plan::{
+    Hello, Instruction, JobId, LeaseId, Part, Report, StageIdx, TaskKey, TaskRange, Update, WorkerId,
+};
 use tilework_scheduler_core as scheduler;
 use tilework_scheduler_core::Scheduler;
 use tilework_worker_core as worker;
@@ -65,6 +67,7 @@ pub(crate) enum Ev {
         fetch: FetchId,
         from: Whence,
         key: TaskKey,
+        part: Option<Part>,
     },
     SpillEnds {
         node: usize,
@@ -205,6 +208,10 @@ pub(crate) struct World {
     pub events: u64,
     pub tasks: u64,
     pub n_compared: u64,
+    /// How often tasks of each stage were run.
+    pub n_runs: BTreeMap<(JobId, StageIdx), u64>,
+    /// Of how many results, that blocks are read of, each worker was told who has them.
+    pub n_told: BTreeMap<(WorkerId, JobId, StageIdx), u64>,
     pub trace: bool,
 }
 
@@ -256,6 +263,8 @@ impl World {
             events: 0,
             tasks: 0,
             n_compared: 0,
+            n_runs: BTreeMap::new(),
+            n_told: BTreeMap::new(),
             trace,
         };
         for _ in 0..world.setup.n_workers {
@@ -327,6 +336,7 @@ impl World {
             tags: [TAG].into_iter().filter(|_| tagged).map(Arc::from).collect(),
             core: Worker::new(limits),
             store: BTreeMap::new(),
+            parts: BTreeMap::new(),
             disk: BTreeMap::new(),
             damaged: std::collections::BTreeSet::new(),
             writing: BTreeMap::new(),
@@ -430,8 +440,8 @@ impl World {
             Ev::CloseWorker { conn } => self.close_worker(conn),
             Ev::Connect { node, incarnation } => self.connect(node, incarnation),
             Ev::TaskEnds { node, incarnation, run } => self.task_ends(node, incarnation, run),
-            Ev::FetchEnds { node, incarnation, fetch, from, key } => {
-                self.fetch_ends((node, incarnation), fetch, from, key);
+            Ev::FetchEnds { node, incarnation, fetch, from, key, part } => {
+                self.fetch_ends((node, incarnation), (fetch, from), key, part);
             }
             Ev::SpillEnds { node, incarnation, spill, key } => {
                 self.spill_ends((node, incarnation), spill, key);
@@ -549,6 +559,7 @@ impl World {
         let late =
             instructions.iter().filter_map(Instruction::defines).find(|job| self.forgotten.contains(job));
         assert!(late.is_none(), "{conn:?} is told of {late:?}, which was forgotten");
+        instructions.iter().for_each(|instruction| self.check_told(conn, instruction));
         let Some(c) = self.conns.get_mut(&conn) else { return };
         if let Some(stamp) = c.line.send_down(instructions.clone()) {
             self.worker_way(conn, Ev::ToWorker { conn, stamp, instructions });

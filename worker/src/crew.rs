@@ -159,7 +159,7 @@ impl Queue {
         drop(feeds);
         let result = result.map(|chunk| {
             let bytes = chunk.bytes() as u64;
-            self.store.insert(epoch, Source::Held(task), Stored { chunk, region: None });
+            self.store.insert(epoch, Source::Held(task), Stored { chunk, part: None });
             bytes
         });
         (finished(lease, task, result, busy_us), busy_us)

@@ -7,7 +7,7 @@
 use crate::crew::{Crew, Job, Running, finished};
 use crate::heap;
 use crate::inline;
-use crate::peers::{Lent, Missed, Peers, Shelf, Wanted};
+use crate::peers::{Lent, Missed, Peers, Shelf, Wanted, block};
 use crate::planning::{self, PlannedInstructions, Planning, planned};
 use crate::plans::Plans;
 use crate::pool::Pool;
@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 use tilework_expr::Lowered;
 use tilework_kernels::native::forget_unused;
 use tilework_kernels::{Feed, FreedShare};
-use tilework_plan::{Hello, Instruction, LeaseId, Region, Report, TaskError, TaskKey, WorkerId};
+use tilework_plan::{Hello, Instruction, LeaseId, Part, Report, TaskError, TaskKey, WorkerId};
 use tilework_proto::{FromWorker, LinkError, ToWorker, WorkerLink, WorkerSession};
 use tilework_worker_core::{Action, Event, FetchId, Planned, Source, SpillId, Whence, Worker};
 use tokio::sync::{Semaphore, mpsc, watch};
@@ -538,10 +538,10 @@ impl Driver {
 
     fn act(&mut self, action: Action) {
         match action {
-            Action::Fetch { fetch, from: Whence::Peer(from), key, region } => {
-                self.fetch(fetch, from, key, region)
+            Action::Fetch { fetch, from: Whence::Peer(from), key, part } => {
+                self.fetch(fetch, from, key, part)
             }
-            Action::Fetch { fetch, from: Whence::Disk, key, region } => self.load(fetch, key, region),
+            Action::Fetch { fetch, from: Whence::Disk, key, part } => self.load(fetch, key, part),
             Action::Spill { spill, key } => self.spill(spill, key),
             Action::Unload(key) => self.shared.store.unload(key),
             Action::Run { lease, task, feeds } => self.run(lease, task, &feeds),
@@ -571,16 +571,16 @@ impl Driver {
         self.freed.set(left.min(self.memory_bytes / FREED_PART).min(FREED_BYTES_MAX));
     }
 
-    fn fetch(&mut self, fetch: FetchId, from: WorkerId, key: TaskKey, region: Option<Region>) {
+    fn fetch(&mut self, fetch: FetchId, from: WorkerId, key: TaskKey, part: Option<Part>) {
         let addresses = self.addresses.get(&from).cloned().unwrap_or_default();
-        let wanted = Wanted { from, addresses, key, region: region.clone(), bytes_max: self.memory_bytes };
+        let wanted = Wanted { from, addresses, key, part: part.clone(), bytes_max: self.memory_bytes };
         let (store, epoch) = (self.shared.store.clone(), self.epoch);
         let get = self.peers.get(wanted);
         self.transfers.spawn(async move {
             match get.await {
                 Ok(chunk) => {
                     let bytes = chunk.bytes() as u64;
-                    store.insert(epoch, Source::Fetched(fetch), Stored { chunk, region });
+                    store.insert(epoch, Source::Fetched(fetch), Stored { chunk, part });
                     Event::Fetched { fetch, bytes }
                 }
                 Err(Missed { away, why }) => {
@@ -591,8 +591,8 @@ impl Driver {
         });
     }
 
-    /// Reads a chunk, or a box of it, from the disk.
-    fn load(&mut self, fetch: FetchId, key: TaskKey, region: Option<Region>) {
+    /// Reads a chunk, or a part of it, from the disk.
+    fn load(&mut self, fetch: FetchId, key: TaskKey, part: Option<Part>) {
         let (store, epoch) = (self.shared.store.clone(), self.epoch);
         let shelf = self.shared.shelf();
         self.transfers.spawn_blocking(move || {
@@ -600,9 +600,9 @@ impl Driver {
                 warn!(?key, why, "a chunk on the disk cannot be read: it will be made again");
                 Event::FetchFailed { fetch, away: false, why }
             };
-            let chunk = match shelf.find(key, region.as_ref()) {
+            let chunk = match shelf.find(key, part.as_ref()) {
                 Ok(Lent::Shared(chunk)) => chunk,
-                Ok(Lent::OnDisk { spilled, region, .. }) => match spilled.read(region.as_ref()) {
+                Ok(Lent::OnDisk { spilled, part, .. }) => match spilled.read_part(part.as_ref()) {
                     Ok(chunk) => chunk,
                     Err(error) => return failed(error.to_string()),
                 },
@@ -610,7 +610,7 @@ impl Driver {
                 Err(why) => return Event::FetchFailed { fetch, away: false, why },
             };
             let bytes = chunk.bytes() as u64;
-            store.insert(epoch, Source::Fetched(fetch), Stored { chunk, region });
+            store.insert(epoch, Source::Fetched(fetch), Stored { chunk, part });
             Event::Fetched { fetch, bytes }
         });
     }
@@ -661,7 +661,7 @@ impl Driver {
             let kept = result.map(|chunk| {
                 let bytes = chunk.as_ref().map_or(0, |chunk| chunk.bytes() as u64);
                 if let Some(chunk) = chunk {
-                    store.insert(epoch, Source::Held(task), Stored { chunk, region: None });
+                    store.insert(epoch, Source::Held(task), Stored { chunk, part: None });
                 }
                 bytes
             });
@@ -693,9 +693,17 @@ impl Driver {
         let feed = |f: &tilework_worker_core::Feed| {
             let stored =
                 self.shared.store.get(&f.source).ok_or_else(|| missing(format!("chunk {:?}", f.key)))?;
-            let of = stage.inputs[f.slot].stage;
-            let region = stored.region.unwrap_or_else(|| plan.out_region(of, f.key.chunk));
-            Ok(Feed { slot: f.slot, chunk_idx: f.key.chunk, region, chunk: stored.chunk })
+            let of = plan.behind(stage.inputs[f.slot].stage);
+            let (region, chunk) = match stored.part {
+                Some(Part::Box(region)) => (region, stored.chunk),
+                // Of what is here whole, its block.
+                None if plan.reads_blocks(task.stage, f.slot) => {
+                    let block = block(&stored.chunk, task.chunk.0).map_err(TaskError::Worker)?;
+                    (plan.out_region(of, f.key.chunk), block)
+                }
+                Some(Part::Block(_)) | None => (plan.out_region(of, f.key.chunk), stored.chunk),
+            };
+            Ok(Feed { slot: f.slot, chunk_idx: f.key.chunk, region, chunk })
         };
         let feeds = feeds.iter().map(feed).collect::<Result<_, _>>()?;
         Ok((lowered, feeds))

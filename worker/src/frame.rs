@@ -66,17 +66,17 @@ impl From<FrameError> for Status {
 
 /// The next thing that a transfer says.
 #[derive(Clone, PartialEq, Debug)]
-pub(crate) enum Part {
+pub(crate) enum Framed {
     /// A message that is no data: its bytes without the prefix.
     Message(Bytes),
     /// The next bytes of the chunk.
     Data(Bytes),
 }
 
-impl Part {
+impl Framed {
     /// The header that this part is.
     pub(crate) fn header(self) -> Result<ChunkHeader, FrameError> {
-        let Part::Message(bytes) = self else {
+        let Framed::Message(bytes) = self else {
             return Err(FrameError::Malformed("got data, expected a header".into()));
         };
         match ChunkPart::decode(bytes) {
@@ -108,7 +108,7 @@ pub(crate) struct Unframer {
 
 impl Unframer {
     /// The next part; `None` when `input` is used up. Data is handed out as it comes, without a copy.
-    pub(crate) fn next(&mut self, input: &mut Bytes) -> Result<Option<Part>, FrameError> {
+    pub(crate) fn next(&mut self, input: &mut Bytes) -> Result<Option<Framed>, FrameError> {
         loop {
             if self.data_left > 0 {
                 if input.is_empty() {
@@ -116,12 +116,12 @@ impl Unframer {
                 }
                 let data = input.split_to(input.len().min(self.data_left));
                 self.data_left -= data.len();
-                return Ok(Some(Part::Data(data)));
+                return Ok(Some(Framed::Data(data)));
             }
             match self.start(input)? {
                 Step::Starved => return Ok(None),
                 Step::Data => {}
-                Step::Message(bytes) => return Ok(Some(Part::Message(bytes))),
+                Step::Message(bytes) => return Ok(Some(Framed::Message(bytes))),
             }
         }
     }
@@ -207,8 +207,8 @@ mod tests {
             let mut input = Bytes::copy_from_slice(piece);
             while let Some(part) = unframer.next(&mut input)? {
                 match part {
-                    Part::Message(m) => messages.push(m),
-                    Part::Data(d) => data.extend_from_slice(&d),
+                    Framed::Message(m) => messages.push(m),
+                    Framed::Data(d) => data.extend_from_slice(&d),
                 }
             }
             assert!(input.is_empty());
@@ -229,7 +229,7 @@ mod tests {
         for piece in [1, 2, 3, 5, 7, 64, 5000] {
             let (messages, data) = parts(&stream, piece).unwrap();
             assert_eq!(messages.len(), 1, "{piece}");
-            assert_eq!(Part::Message(messages[0].clone()).header().unwrap(), head);
+            assert_eq!(Framed::Message(messages[0].clone()).header().unwrap(), head);
             assert_eq!(data, chunk);
         }
         assert_eq!(parts(&stream[..stream.len() - 1], 64), Err(FrameError::Truncated));

@@ -3,7 +3,7 @@
 //! Owns the connections to chunk services. The bytes of a chunk are copied once, from the network's buffers into the
 //! aligned memory that kernels read. Must not know tasks or stores.
 
-use crate::frame::{self, Part, Unframer};
+use crate::frame::{self, Framed, Unframer};
 use crate::grant::{self, Grant};
 use crate::near::{self, Place};
 use crate::outgoing::{ChunkBody, header_in_memory, header_of};
@@ -20,7 +20,7 @@ use tilework_cluster::security::{Identity, TokenAttach};
 use tilework_cluster::transport::{ConnectError, connect_once};
 use tilework_expr::DType;
 use tilework_kernels::{Chunk, ChunkError, ChunkWriter};
-use tilework_plan::{LeaseId, Region, TaskKey, WorkerId};
+use tilework_plan::{LeaseId, Part, Region, TaskKey, WorkerId};
 use tilework_proto::convert::Wire;
 use tilework_proto::limits::PLANES_MAX;
 use tilework_proto::session::BoxFuture;
@@ -127,7 +127,7 @@ impl ChunkClient {
         ChunkClient { reads_memory: Arc::default(), ..self }
     }
 
-    /// Gets a chunk, or the box `region` of it (in the coordinates of the array), of at most `bytes_max` bytes.
+    /// Gets a chunk, or a part of it, of at most `bytes_max` bytes.
     ///
     /// # Errors
     /// [`TransferError`]; the chunk may be had again.
@@ -135,13 +135,17 @@ impl ChunkClient {
         &self,
         addresses: &[String],
         key: TaskKey,
-        region: Option<&Region>,
+        part: Option<&Part>,
         bytes_max: usize,
     ) -> Result<Chunk, TransferError> {
         let bounds = |r: &Region| r.iter().flat_map(|r| [r.start as u64, r.end as u64]).collect();
-        let region = region.map(|r| wire::Box { bounds: bounds(r) });
-        let mut request =
-            wire::ChunkRequest { key: Some(key.to_wire()), region, ..wire::ChunkRequest::default() };
+        let (region, block) = match part {
+            None => (None, None),
+            Some(Part::Box(region)) => (Some(wire::Box { bounds: bounds(region) }), None),
+            Some(Part::Block(number)) => (None, Some(*number)),
+        };
+        let key = Some(key.to_wire());
+        let mut request = wire::ChunkRequest { key, region, block, ..wire::ChunkRequest::default() };
         if let (Some(here), Some(nonce)) = (self.here(addresses), grant::nonce()) {
             request.host = here.into();
             request.nonce = Bytes::from_static(nonce);
@@ -370,8 +374,8 @@ impl Peers for ChunkClient {
     fn get(&self, wanted: Wanted) -> BoxFuture<'static, Result<Chunk, Missed>> {
         let client = self.clone();
         Box::pin(async move {
-            let Wanted { addresses, key, region, bytes_max, .. } = wanted;
-            let got = client.get(&addresses, key, region.as_ref(), bytes_max).await;
+            let Wanted { addresses, key, part, bytes_max, .. } = wanted;
+            let got = client.get(&addresses, key, part.as_ref(), bytes_max).await;
             got.map_err(|e| Missed {
                 away: matches!(e, TransferError::Connect(_)),
                 why: format!("{}: {e}", addresses.join(" ")),
@@ -454,7 +458,7 @@ async fn introduction(mut reply: Body) -> Result<Introduction, TransferError> {
     while let Some(mut bytes) = next_frame(&mut reply).await? {
         while let Some(part) = unframer.next(&mut bytes)? {
             match part {
-                Part::Message(message) if found.is_none() => found = Some(message),
+                Framed::Message(message) if found.is_none() => found = Some(message),
                 _ => return Err(TransferError::Malformed("more than an introduction".into())),
             }
         }
@@ -484,7 +488,7 @@ async fn receive(mut body: Body, bytes_max: usize) -> Result<Received, TransferE
     while let Some(mut bytes) = next_frame(&mut body).await? {
         while let Some(part) = unframer.next(&mut bytes)? {
             match (part, &mut writer) {
-                (Part::Data(data), Some(writer)) => ChunkWriter::write(writer, &data)?,
+                (Framed::Data(data), Some(writer)) => ChunkWriter::write(writer, &data)?,
                 (part, None) => {
                     let mut header = part.header()?;
                     let room = Room::of(&header, bytes_max)?.writer()?;
@@ -493,7 +497,7 @@ async fn receive(mut body: Body, bytes_max: usize) -> Result<Received, TransferE
                     }
                     writer = Some(room);
                 }
-                (Part::Message(_), Some(_)) => {
+                (Framed::Message(_), Some(_)) => {
                     return Err(TransferError::Malformed("a second header".into()));
                 }
             }

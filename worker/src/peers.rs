@@ -7,8 +7,8 @@ use crate::spill::Spilled;
 use crate::store::{Found, Store};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
-use tilework_kernels::Chunk;
-use tilework_plan::{ChunkIdx, Region, TaskKey, WorkerId};
+use tilework_kernels::{Chunk, block_of};
+use tilework_plan::{ChunkIdx, Part, Region, TaskKey, WorkerId};
 use tilework_proto::session::BoxFuture;
 use tilework_worker_core::{Event, Source};
 use tokio::sync::{Semaphore, mpsc};
@@ -27,8 +27,8 @@ pub struct Wanted {
     pub addresses: Vec<String>,
     /// The chunk.
     pub key: TaskKey,
-    /// The box of it, in the coordinates of the array; all of it where absent.
-    pub region: Option<Region>,
+    /// The part of it; all of it where absent.
+    pub part: Option<Part>,
     /// The most bytes that may come.
     pub bytes_max: usize,
 }
@@ -48,24 +48,26 @@ pub(crate) enum Lent {
     /// From memory, shared.
     Shared(Chunk),
     /// To be read from the disk, as [`Shelf::get`] does.
-    OnDisk { spilled: Arc<Spilled>, region: Option<Region>, key: TaskKey },
+    OnDisk { spilled: Arc<Spilled>, part: Option<Part>, key: TaskKey },
 }
 
 impl Shelf {
-    /// The chunk, or the box of it, if it is here.
+    /// The chunk, or the part of it, if it is here; a box on the disk in the chunk's own coordinates.
     ///
     /// # Errors
-    /// In words, where it is not, or the box leaves it.
-    pub(crate) fn find(&self, key: TaskKey, region: Option<&Region>) -> Result<Lent, String> {
+    /// In words, where it is not, or has no such part.
+    pub(crate) fn find(&self, key: TaskKey, part: Option<&Part>) -> Result<Lent, String> {
         let found = self.store.find(&Source::Held(key)).ok_or_else(|| absent(key))?;
-        let relative = match region {
-            Some(region) => Some(self.relative(key, region)?),
+        let part = match part {
+            Some(Part::Box(region)) => Some(Part::Box(self.relative(key, region)?)),
+            Some(Part::Block(number)) => Some(Part::Block(*number)),
             None => None,
         };
-        Ok(match (found, relative) {
+        Ok(match (found, part) {
             (Found::Here(stored), None) => Lent::Shared(stored.chunk),
-            (Found::Here(stored), Some(region)) => Lent::Shared(stored.chunk.slice(&region)),
-            (Found::OnDisk(spilled), region) => Lent::OnDisk { spilled, region, key },
+            (Found::Here(stored), Some(Part::Box(region))) => Lent::Shared(stored.chunk.slice(&region)),
+            (Found::Here(stored), Some(Part::Block(number))) => Lent::Shared(block(&stored.chunk, number)?),
+            (Found::OnDisk(spilled), part) => Lent::OnDisk { spilled, part, key },
         })
     }
 
@@ -74,10 +76,23 @@ impl Shelf {
     ///
     /// # Errors
     /// In words. A chunk that cannot be read is lost, which the worker is told.
-    pub(crate) async fn get(&self, key: TaskKey, region: Option<&Region>) -> Result<Chunk, String> {
-        let (spilled, region, key) = match self.find(key, region)? {
+    pub(crate) async fn get(&self, key: TaskKey, part: Option<&Part>) -> Result<Chunk, String> {
+        let (spilled, part, key) = match self.find(key, part)? {
             Lent::Shared(chunk) => return Ok(chunk),
-            Lent::OnDisk { spilled, region, key } => (spilled, region, key),
+            Lent::OnDisk { spilled, part, key } => (spilled, part, key),
+        };
+        let region = match part {
+            Some(Part::Block(number)) => {
+                let spilled = Arc::clone(&spilled);
+                let found = tokio::task::spawn_blocking(move || spilled.block(number));
+                let found = found.await.map_err(|e| e.to_string())?;
+                if let Err(error) = &found {
+                    self.damaged(key, error).await;
+                }
+                Some(found.map_err(|e| format!("cannot read it from the disk: {e}"))?)
+            }
+            Some(Part::Box(region)) => Some(region),
+            None => None,
         };
         let units = spilled.bytes_of(region.as_ref()).div_ceil(READ_UNIT).clamp(1, READ_UNITS);
         let permit = self.reads.clone().acquire_many_owned(units as u32).await;
@@ -99,7 +114,7 @@ impl Shelf {
     pub(crate) fn get_blocking(&self, key: TaskKey) -> Result<Chunk, String> {
         match self.find(key, None)? {
             Lent::Shared(chunk) => Ok(chunk),
-            Lent::OnDisk { spilled, region, key } => spilled.read(region.as_ref()).map_err(|e| {
+            Lent::OnDisk { spilled, part, key } => spilled.read_part(part.as_ref()).map_err(|e| {
                 if let Some(inbox) = self.inbox.upgrade() {
                     // Err: the worker has ended, or has much to do: whoever wants the chunk asks again.
                     let _ = inbox.try_send(Post::Events(vec![Event::Damaged { key }]));
@@ -110,6 +125,10 @@ impl Shelf {
     }
 
     async fn damaged(&self, key: TaskKey, error: &std::io::Error) {
+        if error.kind() == std::io::ErrorKind::InvalidInput {
+            // It is what was written: somebody asks for what it does not have.
+            return;
+        }
         tracing::warn!(?key, %error, "a chunk on the disk cannot be read");
         if let Some(inbox) = self.inbox.upgrade() {
             // Err: the worker has ended.
@@ -130,6 +149,12 @@ impl Shelf {
         }
         Ok(region.iter().zip(&of).map(|(r, of)| r.start - of.start..r.end - of.start).collect())
     }
+}
+
+/// A block of a value, as it is given away.
+pub(crate) fn block(chunk: &Chunk, number: u64) -> Result<Chunk, String> {
+    let value = chunk.planes.first().ok_or("a chunk without a plane")?;
+    Ok(Chunk { planes: vec![block_of(value, number).map_err(|e| e.to_string())?] })
 }
 
 fn absent(TaskKey { job, stage, chunk: ChunkIdx(chunk) }: TaskKey) -> String {
@@ -181,7 +206,7 @@ impl Peers for LocalPeers {
         let shelf = self.lock().get(&wanted.from).cloned();
         Box::pin(async move {
             let got = match shelf {
-                Some(shelf) => shelf.get(wanted.key, wanted.region.as_ref()).await,
+                Some(shelf) => shelf.get(wanted.key, wanted.part.as_ref()).await,
                 None => Err(format!("no worker {} in this process", wanted.from.0)),
             };
             got.map_err(|why| Missed { away: false, why })

@@ -4,7 +4,7 @@
 //! a copy. Must not know tasks.
 
 use crate::WorkerHandle;
-use crate::frame::{self, Part, Unframer};
+use crate::frame::{self, Framed, Unframer};
 use crate::grant::{self, Grant};
 use crate::handle::{PutError, Putter};
 use crate::near::{self, Place};
@@ -23,7 +23,7 @@ use tilework_cluster::listen::Bound;
 use tilework_cluster::security::{Identity, TokenCheck};
 use tilework_cluster::transport::server_builder;
 use tilework_kernels::Chunk;
-use tilework_plan::{LeaseId, Region, TaskKey};
+use tilework_plan::{LeaseId, Part, Region, TaskKey};
 use tilework_proto::convert::Wire;
 use tilework_proto::session::BoxFuture;
 use tilework_proto::wire::{ChunkRequest, Introduction, PutDone};
@@ -90,10 +90,10 @@ impl ChunkService {
     }
 
     async fn get(self, body: Body) -> Result<Body, Status> {
-        let Asked { key, region, host, nonce } = request_of(body).await?;
+        let Asked { key, part, host, nonce } = request_of(body).await?;
         let slot = self.gets.acquire_owned().await.expect("the semaphore is never closed");
         let shelf = self.shelf;
-        let mut chunk = shelf.get(key, region.as_ref()).await.map_err(Status::not_found)?;
+        let mut chunk = shelf.get(key, part.as_ref()).await.map_err(Status::not_found)?;
         let near = chunk.bytes() >= near::BYTES_MIN && near::here().is_some_and(|here| here == host);
         if near
             && chunk.planes.iter().all(near::is_readable)
@@ -128,7 +128,7 @@ impl ChunkService {
             let mut writer = room.writer().map_err(|e| status_of(&e))?;
             let Some(place) = place else {
                 while let Some(part) = slot.during(incoming.next()).await? {
-                    let Part::Data(data) = part else {
+                    let Framed::Data(data) = part else {
                         return Err(Status::invalid_argument("a second header"));
                     };
                     writer.write(&data).map_err(refused)?;
@@ -169,7 +169,7 @@ struct Incoming {
 
 impl Incoming {
     /// The next one; none at the end.
-    async fn next(&mut self) -> Result<Option<Part>, Status> {
+    async fn next(&mut self) -> Result<Option<Framed>, Status> {
         loop {
             if let Some(part) = self.unframer.next(&mut self.bytes)? {
                 return Ok(Some(part));
@@ -272,7 +272,7 @@ struct Announced {
 }
 
 impl Announced {
-    fn of(part: Part, bytes_max: usize) -> Result<Announced, Status> {
+    fn of(part: Framed, bytes_max: usize) -> Result<Announced, Status> {
         let mut header = part.header()?;
         let key = header.key.take().ok_or_else(|| Status::invalid_argument("no key"))?;
         let key = TaskKey::from_wire(key).map_err(refused)?;
@@ -295,7 +295,7 @@ fn refused_put(error: PutError) -> Status {
 /// What a request asks for.
 struct Asked {
     key: TaskKey,
-    region: Option<Region>,
+    part: Option<Part>,
     /// From where.
     host: String,
     /// What a grant for the asker begins with.
@@ -311,8 +311,8 @@ async fn request_of(mut body: Body) -> Result<Asked, Status> {
         }
         while let Some(part) = unframer.next(&mut bytes)? {
             match part {
-                Part::Message(message) => found = Some(message),
-                Part::Data(_) => return Err(Status::invalid_argument("got data, expected a request")),
+                Framed::Message(message) => found = Some(message),
+                Framed::Data(_) => return Err(Status::invalid_argument("got data, expected a request")),
             }
         }
     }
@@ -320,10 +320,15 @@ async fn request_of(mut body: Body) -> Result<Asked, Status> {
     let found = found.ok_or_else(|| Status::invalid_argument("no request came"))?;
     let request = ChunkRequest::decode(found).map_err(refused)?;
     let key = request.key.ok_or_else(|| Status::invalid_argument("no key"))?;
-    let region = request.region.map(|b| region_of(&b.bounds)).transpose()?;
+    let part = match (request.region, request.block) {
+        (None, None) => None,
+        (Some(region), None) => Some(Part::Box(region_of(&region.bounds)?)),
+        (None, Some(number)) => Some(Part::Block(number)),
+        (Some(_), Some(_)) => return Err(Status::invalid_argument("a box and a block of one chunk")),
+    };
     Ok(Asked {
         key: TaskKey::from_wire(key).map_err(refused)?,
-        region,
+        part,
         host: request.host,
         nonce: request.nonce,
     })

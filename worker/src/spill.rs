@@ -210,6 +210,39 @@ mod tests {
     }
 
     #[test]
+    fn of_a_value_that_is_made_of_blocks_one_is_read() {
+        use tilework_kernels::BlockWriter;
+        use tilework_plan::Part;
+        let (_dir, disk) = disk();
+        let mut value = BlockWriter::new(1000);
+        for i in 0..1000usize {
+            value.block().extend(vec![i as u8; i * 7 % 50]);
+            value.end();
+        }
+        let value = value.finish();
+        let spilled = disk.write(&Chunk::from_bytes(&[DType::U8], &[value.len()], &value).unwrap()).unwrap();
+        let block = |number| spilled.read_part(Some(&Part::Block(number)));
+        for i in [0usize, 1, 7, 511, 512, 999] {
+            assert_eq!(bytes(&block(i as u64).unwrap()), [vec![i as u8; i * 7 % 50]], "{i}");
+        }
+        assert_eq!(block(1000).unwrap_err().kind(), io::ErrorKind::InvalidInput);
+        // What is damaged is found by who reads it: a part of the table, or a block.
+        let plane = &spilled.planes[0];
+        let flip = |at: u64| {
+            let mut byte = [0];
+            spilled.file.read_exact_at(&mut byte, plane.at + at).unwrap();
+            spilled.file.write_all_at(&[byte[0] ^ 1], plane.at + at).unwrap();
+        };
+        flip(plane.bytes as u64 - 1);
+        assert_eq!(block(999).unwrap_err().kind(), io::ErrorKind::InvalidData);
+        assert_eq!(bytes(&block(1).unwrap()), [vec![1; 7]]);
+        flip(4096 + 9);
+        assert_eq!(block(600).unwrap_err().kind(), io::ErrorKind::InvalidData);
+        // Neither its place nor it lies beside what is damaged.
+        assert_eq!(bytes(&block(301).unwrap()), [vec![45; 7]]);
+    }
+
+    #[test]
     fn space_is_given_back() {
         use std::os::unix::fs::MetadataExt;
         let (_dir, disk) = disk();

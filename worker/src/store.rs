@@ -7,7 +7,7 @@ use crate::spill::Spilled;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use tilework_kernels::Chunk;
-use tilework_plan::{Region, TaskKey, TaskRange};
+use tilework_plan::{Part, TaskKey, TaskRange};
 use tilework_worker_core::{Source, SpillId};
 use tokio::sync::Notify;
 
@@ -20,8 +20,8 @@ pub(crate) struct Epoch(u64);
 pub(crate) struct Stored {
     /// The elements.
     pub chunk: Chunk,
-    /// The box that they cover, in the coordinates of the array; the whole chunk's where absent.
-    pub region: Option<Region>,
+    /// Which part they are; the whole chunk where absent.
+    pub part: Option<Part>,
 }
 
 impl Stored {
@@ -97,7 +97,7 @@ impl Store {
         }
         let entry = inner.chunks.entry(Source::Held(key)).or_default();
         if entry.here.is_none() {
-            let stored = Stored { chunk, region: None };
+            let stored = Stored { chunk, part: None };
             let bytes = stored.bytes();
             entry.here = Some(stored);
             inner.bytes += bytes;
@@ -215,7 +215,7 @@ mod tests {
 
     fn bytes(n: usize) -> Stored {
         let chunk = Chunk::from_bytes(&[DType::U8], &[n], &vec![1; n]).unwrap();
-        Stored { chunk, region: None }
+        Stored { chunk, part: None }
     }
 
     #[test]

@@ -10,8 +10,8 @@ use std::collections::{BTreeMap, BinaryHeap, VecDeque};
 use std::sync::Arc;
 use tilework_expr::{Lowered, Node, NodeIdx, Op, Program, Values};
 use tilework_plan::{
-    ClientId, Figures, Hello, Instruction, JobError, JobId, LeaseId, Plan, Report, TaskKey, Update, WorkerId,
-    region_len,
+    ClientId, Figures, Hello, Instruction, JobError, JobId, LeaseId, Part, Plan, Report, TaskKey, Update,
+    WorkerId, region_len,
 };
 use tilework_scheduler_core::{self as scheduler, Scheduler};
 use tilework_worker_core::{self as worker, FetchId, SpillId, Worker};
@@ -286,10 +286,15 @@ impl Run {
 
     fn worker_asks(&mut self, node: usize, action: worker::Action) {
         match action {
-            worker::Action::Fetch { fetch, key, region, .. } => {
+            worker::Action::Fetch { fetch, key, part, .. } => {
                 let plan = &self.plans[&key.job];
-                let bytes = match region {
-                    Some(r) => region_len(&r) as u64 * plan.stage(key.stage).element_bytes as u64,
+                let bytes = match part {
+                    Some(Part::Box(r)) => region_len(&r) as u64 * plan.stage(key.stage).element_bytes as u64,
+                    Some(Part::Block(_)) => {
+                        let readers =
+                            plan.barrier_of(key.stage).map_or(1, |barrier| plan.readers_max(barrier));
+                        plan.out_bytes(key.stage, key.chunk).div_ceil(readers.max(1))
+                    }
                     None => plan.out_bytes(key.stage, key.chunk),
                 };
                 self.at(self.now_us + bytes / FETCH_BYTES_PER_US + 1, Ev::Fetched { node, fetch, bytes });

@@ -128,8 +128,8 @@ impl Explain {
 fn stage(lowered: &Lowered, at: StageIdx, need: &Need) -> StageExplain {
     let plan = &lowered.plan;
     let grid = &plan.stage(at).grid;
-    // What is held already is not made again.
-    let is_held = plan.stage(at).is_alias();
+    // What is held already is not made again, and what stands for others not at all.
+    let is_held = plan.stage(at).stands_for_others();
     StageExplain {
         operation: lowered.describe(at),
         n_tasks: if is_held { 0 } else { need.n_tasks() },

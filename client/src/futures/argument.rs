@@ -138,6 +138,13 @@ impl Written {
         self.n += 1;
     }
 
+    /// The bytes that stand for an argument that is a list of a call's values, of which there are so many.
+    pub(super) fn of_list(n: usize) -> Vec<u8> {
+        let mut params = vec![LIST];
+        params.extend((n as u32).to_le_bytes());
+        params
+    }
+
     fn list<'a>(&mut self, futures: impl ExactSizeIterator<Item = &'a Arc<Shared>>) -> Result<()> {
         let n = u32::try_from(futures.len());
         let n = n.map_err(|_| self.cannot("a list of 4 billion values".to_owned()))?;

@@ -49,11 +49,12 @@ impl<'a> On<'a> {
     }
 
     /// None within a task, which runs what it submits itself.
-    fn session(&self) -> Option<&'a Session> {
+    pub(super) fn session(&self) -> Option<&'a Session> {
         self.session.filter(|_| !runs_tasks())
     }
 
-    fn how(&self, kernel: Arc<Kernel>) -> How {
+    /// What is called in this way.
+    pub(super) fn how(&self, kernel: Arc<Kernel>) -> How {
         How { kernel, line: self.line, terms: self.terms.cloned() }
     }
 }
@@ -179,7 +180,7 @@ fn computed(expr: &Expr) -> Result<Plane> {
 }
 
 /// Calls a function on this thread, again where it fails and that is asked for.
-fn at_once(how: &How, number: u64, (params, given): (&[u8], &[Given])) -> Result<Arc<Shared>> {
+pub(super) fn at_once(how: &How, number: u64, (params, given): (&[u8], &[Given])) -> Result<Arc<Shared>> {
     let mut planes = Vec::with_capacity(given.len());
     for given in given {
         planes.push(match given {

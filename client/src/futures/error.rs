@@ -39,6 +39,16 @@ pub enum FutureError {
         /// What would have been right.
         expected: &'static str,
     },
+    /// What cannot be asked for of a shuffle.
+    #[error("{what} of a shuffle: got {got}, expected {expected}")]
+    Shuffle {
+        /// What was asked for.
+        what: &'static str,
+        /// Given.
+        got: usize,
+        /// What would have been right.
+        expected: &'static str,
+    },
     /// A tag that no worker has, in a session that no other worker will join.
     #[error("no worker of this session has {needed}, and no other will join it: {there}")]
     NoTag {

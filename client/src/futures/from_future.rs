@@ -215,6 +215,8 @@ impl<A: Element, D: Dimension> Array<A, D> {
             arg_ends: Arc::from([1]),
             line: Some(line.to_string().into()),
             terms: None,
+            gives: 0,
+            takes: false,
         };
         Array::wrapped(Expr::from_value(calls, &values, shape, A::DTYPE))
     }

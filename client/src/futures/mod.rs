@@ -15,6 +15,7 @@ mod future;
 mod gather;
 mod named;
 mod queue;
+mod shuffle;
 mod submit;
 mod task;
 mod tasks;
@@ -27,6 +28,7 @@ pub use from_future::IntoElements;
 pub use future::{Awaited, Future};
 pub use gather::{AsCompleted, Waited, When, as_completed, gather, wait};
 pub(crate) use queue::Desk;
+pub use shuffle::{map_shuffle, part_of, try_map_shuffle};
 pub use task::TaskFn;
 pub use tasks::Tasks;
 

@@ -15,7 +15,7 @@ use std::panic::Location;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use tilework_expr::{Attachment, Calls, Expr, Kernel, Program};
 use tilework_kernels::{Chunk, Plane};
-use tilework_plan::{JobId, Region, Tags, Terms};
+use tilework_plan::{Function, JobId, Region, Tags, Terms};
 
 /// Bytes that wait at most for more of their kind.
 const WAITING_BYTES_MAX: usize = 16 << 20;
@@ -66,6 +66,12 @@ pub(super) struct How {
 type Kind = (u32, usize, usize, Option<Arc<Terms>>);
 
 impl How {
+    /// The function, and the line that submits it.
+    pub(super) fn in_words(&self) -> String {
+        let line = Some(self.line.to_string().into());
+        Function { line, ..Function::from(&*self.kernel) }.in_words()
+    }
+
     /// What the tasks of a job have in common, for its first ones are given out together: where they may go, and how urgent
     /// they are.
     fn in_common(&self) -> (&Tags, i32) {
@@ -84,6 +90,8 @@ pub(super) struct Batch {
     how: How,
     /// How many batches of the queue one waits for the other before it.
     level: u32,
+    /// How many blocks each value is made of; 0 where it is none.
+    gives: u32,
     params: Vec<u8>,
     ends: Vec<u64>,
     args: Vec<Arg>,
@@ -97,7 +105,7 @@ pub(super) struct Batch {
 impl Batch {
     fn new(how: How, level: u32) -> Batch {
         let (params, ends, args, arg_ends, sources, futures) = Default::default();
-        Batch { how, level, params, ends, args, arg_ends, sources, futures }
+        Batch { how, level, gives: 0, params, ends, args, arg_ends, sources, futures }
     }
 
     /// Whether a call with these arguments is to be one of another batch.
@@ -327,6 +335,41 @@ fn batches_of(how: &How, params: &[u8], args: Vec<Arg>, ends: &[(usize, usize)])
     batches
 }
 
+/// Sends calls whose values are made of blocks, of which `ends` says where each one's bytes and values end, and with them as
+/// many others as there are blocks, each of which is called with a list of its blocks, as one job; the values of the others.
+pub(super) fn send_shuffle(
+    session: &Session,
+    (how, calls, ends): (How, &Written, &[(usize, usize)]),
+    (taker, n_blocks): (How, usize),
+) -> Result<Vec<Arc<Shared>>> {
+    session.desk().start_clock(session)?;
+    // What was submitted before may be among the arguments.
+    session.flush();
+    let (queue, args, level) = session.desk().args(session, &calls.given)?;
+    drop(queue);
+    debug_assert_eq!(level, 0, "whatever waited was sent");
+    let mut building = Building::default();
+    let mut inputs = Vec::new();
+    for batch in batches_of(&how, &calls.params, args, ends) {
+        inputs.push(building.expr(&Batch { gives: n_blocks as u32, ..batch })?);
+    }
+    let params = Written::of_list(ends.len());
+    let takers = Calls {
+        kernel: taker.kernel,
+        params: params.repeat(n_blocks).into(),
+        ends: (1..=n_blocks).map(|n| (n * params.len()) as u64).collect(),
+        args: [].into(),
+        arg_ends: vec![0; n_blocks].into(),
+        line: Some(taker.line.to_string().into()),
+        terms: taker.terms,
+        gives: 0,
+        takes: true,
+    };
+    let job = Arc::new(building.start(session, &[Expr::calls(takers, &inputs)?], vec![n_blocks])?);
+    let at = |value| Place::At(At { job: Arc::clone(&job), output: 0, value });
+    Ok((0..n_blocks as u64).map(|value| Shared::new(Some(session.clone()), at(value))).collect())
+}
+
 /// Puts values of this process to the workers.
 pub(super) fn put(session: &Session, values: Vec<Plane>) -> Result<Vec<Arc<Shared>>> {
     if values.is_empty() {
@@ -407,16 +450,7 @@ fn send(session: &Session, batches: &[Batch], awaited: &[bool]) -> Result<Sent> 
     if exprs.is_empty() {
         return Ok(Sent { job: None, outputs });
     }
-    let Building { mut literals, read, arrays, .. } = building;
-    let program = if arrays.is_empty() {
-        Program::new(&exprs)
-    } else {
-        let (program, of_arrays) = session.program_of(&exprs)?;
-        literals.extend(of_arrays);
-        program
-    };
-    let read = Reads { jobs: read.into_values().collect(), arrays };
-    let job = session.start_values((program, literals), lens, read, &session.desk().clock)?;
+    let job = building.start(session, &exprs, lens)?;
     Ok(Sent { job: Some(Arc::new(job)), outputs })
 }
 
@@ -440,6 +474,20 @@ struct Building {
 }
 
 impl Building {
+    /// Sends these as one job, with so many values each.
+    fn start(self, session: &Session, exprs: &[Expr], lens: Vec<usize>) -> Result<ValuesJob> {
+        let Building { mut literals, read, arrays, .. } = self;
+        let program = if arrays.is_empty() {
+            Program::new(exprs)
+        } else {
+            let (program, of_arrays) = session.program_of(exprs)?;
+            literals.extend(of_arrays);
+            program
+        };
+        let read = Reads { jobs: read.into_values().collect(), arrays };
+        session.start_values((program, literals), lens, read, &session.desk().clock)
+    }
+
     fn expr(&mut self, batch: &Batch) -> Result<Expr> {
         let (mut inputs, mut slots, mut puts) = (Vec::new(), BTreeMap::new(), Vec::new());
         let mut args = Vec::with_capacity(batch.args.len());
@@ -482,6 +530,8 @@ impl Building {
             arg_ends: batch.arg_ends.as_slice().into(),
             line: Some(batch.how.line.to_string().into()),
             terms: batch.how.terms.clone(),
+            gives: batch.gives,
+            takes: false,
         };
         Ok(Expr::calls(calls, &inputs)?)
     }

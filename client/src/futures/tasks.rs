@@ -73,7 +73,7 @@ impl Tasks {
 
     /// Where and how.
     #[track_caller]
-    fn on(&self) -> std::result::Result<On<'_>, FutureError> {
+    pub(super) fn on(&self) -> std::result::Result<On<'_>, FutureError> {
         let on = On::plain(self.session.as_ref()).with(self.terms.as_ref());
         self.wrong.clone().or_else(|| self.lack()).map_or(Ok(on), Err)
     }

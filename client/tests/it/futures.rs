@@ -457,7 +457,7 @@ fn a_task_that_waits_for_what_is_outside_is_told_so() {
 }
 
 /// The processes of this name that this process has started since.
-fn started_since(name: &str, before: &[u32]) -> Vec<u32> {
+pub(crate) fn started_since(name: &str, before: &[u32]) -> Vec<u32> {
     let mut now = children_with(&format!("TILEWORK_ROLE_NAME={name}"));
     now.retain(|pid| !before.contains(pid));
     now

@@ -21,6 +21,7 @@ mod properties;
 mod random;
 mod reductions;
 mod sessions;
+mod shuffle;
 mod solvers;
 mod spill;
 mod support;

@@ -13,6 +13,7 @@ use crate::narrow::narrow;
 use crate::op::{Fold, Op};
 use crate::program::{Node, NodeIdx, Program};
 use crate::runs::{is_run_grid, run_grid_like};
+use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
 use tilework_plan::{
@@ -35,12 +36,15 @@ pub(super) struct Emitter<'a> {
     stage_of: Vec<Option<StageIdx>>,
     plan: Plan,
     works: Vec<Work>,
+    /// Of stages whose results are read by blocks, the barriers that stand for them.
+    barriers: HashMap<StageIdx, StageIdx>,
 }
 
 impl<'a> Emitter<'a> {
     pub fn new(program: &'a Program, stages: Stages) -> Emitter<'a> {
         let stage_of = vec![None; program.nodes.len()];
-        Emitter { program, stages, stage_of, plan: Plan::default(), works: Vec::new() }
+        let (plan, works, barriers) = (Plan::default(), Vec::new(), HashMap::new());
+        Emitter { program, stages, stage_of, plan, works, barriers }
     }
 
     /// The lowered program, when all stages were written.
@@ -68,8 +72,9 @@ impl<'a> Emitter<'a> {
         };
         let calls = work.kernel().map(|kernel| Arc::new(Function { line, ..Function::from(&**kernel) }));
         let is_values = matches!(work.kind, StageKind::Calls(_) | StageKind::Values);
+        let fails_alone = is_values || shape.fails_alone;
         let element_bytes = match work.kind {
-            StageKind::Write(_) => 0,
+            StageKind::Write(_) | StageKind::Barrier => 0,
             StageKind::Calls(_) | StageKind::Values => VALUE_BYTES_GUESS,
             _ => work.planes.iter().map(|d| d.size()).sum(),
         };
@@ -78,7 +83,7 @@ impl<'a> Emitter<'a> {
             name: work.kind.name(),
             element_bytes,
             sizes: if is_values { Sizes::Measured } else { Sizes::Exact },
-            fails_alone: is_values,
+            fails_alone,
             scratch,
             remade,
             calls,
@@ -303,6 +308,10 @@ impl<'a> Emitter<'a> {
     }
 
     fn emit_calls(&mut self, node: &Node, calls: &Calls, kind: StageKind) -> StageIdx {
+        if calls.takes {
+            let inputs = node.inputs.iter().map(|of| self.blocks_of(*of)).collect();
+            return self.push_on(node, (Origin::Computed, inputs), kind);
+        }
         let n_values = |of: &NodeIdx| self.program.node(*of).grid.n_chunks() as usize;
         let listed = calls.reads(&node.inputs.iter().map(n_values).collect::<Vec<_>>());
         let stage = |of: &NodeIdx| self.stage_of[of.0 as usize].expect("what calls read has a stage");
@@ -310,6 +319,19 @@ impl<'a> Emitter<'a> {
         let input = |(of, listed)| Input { stage: stage(of), map: InputMap::Listed(Arc::new(listed)) };
         let inputs = inputs.map(input).collect();
         self.push_on(node, (Origin::Computed, inputs), kind)
+    }
+
+    /// The blocks of a node's values, behind a barrier that all who read them share.
+    fn blocks_of(&mut self, of: NodeIdx) -> Input {
+        let of = self.stage_of[of.0 as usize].expect("values have a stage");
+        let known = self.barriers.get(&of).copied();
+        let stage = known.unwrap_or_else(|| {
+            let (grid, alone) = (&self.plan.stage(of).out_grid, self.plan.stage(of).fails_alone);
+            let barrier = Stage::barrier(of, grid, alone);
+            self.push(barrier, Work { kind: StageKind::Barrier, planes: vec![DType::U8] })
+        });
+        self.barriers.insert(of, stage);
+        Input { stage, map: InputMap::Blocks }
     }
 
     /// The only input of a node, as it is, on whatever grid its stage has.
@@ -344,6 +366,7 @@ fn scratch(kind: &StageKind) -> Scratch {
         | StageKind::Concat
         | StageKind::Take
         | StageKind::Values
+        | StageKind::Barrier
         | StageKind::FromValue(_)
         | StageKind::Write(_) => Scratch::None,
     }

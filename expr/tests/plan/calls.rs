@@ -14,6 +14,8 @@ fn calls(output: DType, args: &[&[(u32, u64)]]) -> Calls {
         arg_ends: arg_ends.collect(),
         line: Some("main.rs:1:2".into()),
         terms: None,
+        gives: 0,
+        takes: false,
     }
 }
 

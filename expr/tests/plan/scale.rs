@@ -5,8 +5,8 @@
 use super::{halo_of, kernel, literal, plan};
 use std::sync::Arc;
 use tilework_expr::{
-    BinaryOp, Calls, Chunks, DType, Dist, EDGES_MAX, Expr, Fold, Kernel, Lowered, NODES_MAX, Program, Scalar,
-    SliceArg, StageKind, UnaryOp,
+    BinaryOp, Calls, Chunks, DType, Dist, EDGES_MAX, Expr, ExprError, Fold, Kernel, Lowered, NODES_MAX,
+    Program, Scalar, SliceArg, StageKind, UnaryOp,
 };
 use tilework_plan::{ChunkIdx, Plan, StageIdx};
 
@@ -114,8 +114,43 @@ fn calls(args: Vec<(u32, u64)>, arg_ends: Vec<u64>, inputs: &[Expr]) -> Expr {
         ends,
         args: args.into(),
         arg_ends: arg_ends.into(),
+        gives: 0,
+        takes: false,
     };
     Expr::calls(calls, inputs).unwrap()
+}
+
+/// Calls each of which takes a block of every value of some others.
+fn takers(n: usize, gives: u32, inputs: &[Expr]) -> Result<Expr, ExprError> {
+    let kernel = Arc::new(Kernel { params: vec![], output: DType::U8, ..kernel(0) });
+    let (ends, arg_ends) = (vec![0; n].into(), vec![0; n].into());
+    let (params, args) = ([].into(), [].into());
+    let (line, terms) = (None, None);
+    let takes = !inputs.is_empty();
+    Expr::calls(Calls { kernel, line, terms, params, ends, args, arg_ends, gives, takes }, inputs)
+}
+
+#[test]
+fn calls_that_take_a_block_of_each_value() {
+    let values = takers(N, SOME as u32, &[]).unwrap();
+    let again = takers(SOME, 3, &[values.clone(), values.clone()]).unwrap();
+    let program = Program::new(&[takers(3, 0, std::slice::from_ref(&again)).unwrap()]);
+    program.check().unwrap();
+    let plan = Lowered::of(&program).unwrap().plan;
+    // Each batch, and between two of them one barrier, whoever reads it.
+    let n_tasks: Vec<u64> = (0..5).map(|s| plan.n_tasks(StageIdx(s))).collect();
+    assert_eq!(n_tasks, [N as u64, 1, SOME as u64, 1, 3]);
+    assert_eq!(plan.stage(StageIdx(2)).inputs.len(), 2);
+    let (mut read, mut fed) = (Vec::new(), Vec::new());
+    plan.inputs_of(StageIdx(2), ChunkIdx(7), &mut read);
+    plan.feeds_of(StageIdx(2), ChunkIdx(7), &mut fed);
+    assert_eq!((read.len(), fed.len()), (2, 2 * N));
+    // What does not fit is refused.
+    let why = |made: Result<Expr, ExprError>| made.unwrap_err().to_string();
+    let plain = calls(vec![], vec![0; 3], &[]);
+    assert!(why(takers(3, 0, &[plain])).contains("values of 0 blocks, expected 3"));
+    assert!(why(takers(4, 0, std::slice::from_ref(&again))).contains("values of 3 blocks, expected 4"));
+    assert!(Program::new(&[again]).check().unwrap_err().to_string().contains("read by calls alone"));
 }
 
 #[test]

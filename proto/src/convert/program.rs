@@ -284,7 +284,7 @@ impl Wire for Terms {
 }
 
 fn calls_to_wire(calls: &Calls) -> wire::Calls {
-    let Calls { kernel, params, ends, args, arg_ends, line, terms } = calls;
+    let Calls { kernel, params, ends, args, arg_ends, line, terms, gives, takes } = calls;
     wire::Calls {
         function: Some(kernel.to_wire()),
         params: params.to_vec().into(),
@@ -294,11 +294,14 @@ fn calls_to_wire(calls: &Calls) -> wire::Calls {
         arg_ends: arg_ends.to_vec(),
         line: line.as_deref().map(cut),
         terms: terms.as_deref().map(Wire::to_wire),
+        gives: *gives,
+        takes: *takes,
     }
 }
 
 fn calls_from_wire(message: wire::Calls) -> Result<Arc<Calls>, DecodeError> {
-    let wire::Calls { function, params, ends, arg_inputs, arg_values, arg_ends, line, terms } = message;
+    let wire::Calls { function, params, ends, arg_inputs, arg_values, arg_ends, line, .. } = message;
+    let wire::Calls { terms, gives, takes, .. } = message;
     if arg_inputs.len() != arg_values.len() {
         let why = format!("{} inputs of {} values", arg_inputs.len(), arg_values.len());
         return Err(DecodeError::Invalid { what: "calls", why });
@@ -311,6 +314,8 @@ fn calls_from_wire(message: wire::Calls) -> Result<Arc<Calls>, DecodeError> {
         arg_ends: arg_ends.into(),
         line: line.map(|line| text("line", line)).transpose()?.map(Into::into),
         terms: terms.map(Terms::from_wire).transpose()?.map(Arc::new),
+        gives,
+        takes,
     }))
 }
 

@@ -59,6 +59,12 @@ impl Wire for Instruction {
                 tasks: Some(tasks.to_wire()),
                 elsewhere: all_to_wire(elsewhere),
             }),
+            Instruction::Holders { job, stage, bytes, holders } => Kind::Holders(wire::Holders {
+                job: job.0,
+                stage: stage.0,
+                bytes: *bytes,
+                holders: all_to_wire(holders),
+            }),
             Instruction::Revoke { lease, tasks } => {
                 Kind::Revoke(wire::Revoke { lease: lease.0, tasks: Some(tasks.to_wire()) })
             }
@@ -81,6 +87,12 @@ impl Wire for Instruction {
                 tasks: required(l.tasks, "tasks")?,
                 elsewhere: all_from_wire(l.elsewhere)?,
                 priority: l.priority,
+            },
+            Kind::Holders(h) => Instruction::Holders {
+                job: JobId(h.job),
+                stage: StageIdx(h.stage),
+                bytes: h.bytes,
+                holders: all_from_wire(h.holders)?,
             },
             Kind::Revoke(r) => {
                 Instruction::Revoke { lease: LeaseId(r.lease), tasks: required(r.tasks, "tasks")? }

@@ -308,6 +308,12 @@ pub struct Calls {
     /// Absent where nothing is asked for.
     #[prost(message, optional, tag = "8")]
     pub terms: ::core::option::Option<Terms>,
+    /// How many blocks each value is made of, one for each of the calls that take them; 0 where it is none.
+    #[prost(uint32, tag = "9")]
+    pub gives: u32,
+    /// Whether each call is called with the block of its own number of every value of the node's inputs.
+    #[prost(bool, tag = "10")]
+    pub takes: bool,
 }
 /// How tasks are to be run.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -398,7 +404,7 @@ pub struct Holding {
 /// One order to a worker.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Instruction {
-    #[prost(oneof = "instruction::Kind", tags = "1, 2, 3, 4, 5, 6, 7")]
+    #[prost(oneof = "instruction::Kind", tags = "1, 2, 3, 4, 5, 6, 7, 8")]
     pub kind: ::core::option::Option<instruction::Kind>,
 }
 /// Nested message and enum types in `Instruction`.
@@ -419,7 +425,22 @@ pub mod instruction {
         Peer(super::Peer),
         #[prost(uint32, tag = "7")]
         PeerGone(u32),
+        #[prost(message, tag = "8")]
+        Holders(super::Holders),
     }
+}
+/// Who has results of a stage of which tasks read blocks, from now on.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Holders {
+    #[prost(uint64, tag = "1")]
+    pub job: u64,
+    #[prost(uint32, tag = "2")]
+    pub stage: u32,
+    /// Of all results of the stage together.
+    #[prost(uint64, tag = "3")]
+    pub bytes: u64,
+    #[prost(message, repeated, tag = "4")]
+    pub holders: ::prost::alloc::vec::Vec<Holding>,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Lease {
@@ -2124,6 +2145,9 @@ pub struct ChunkRequest {
     /// anything there: 32 random bytes that are the asker's.
     #[prost(bytes = "bytes", tag = "4")]
     pub nonce: ::prost::bytes::Bytes,
+    /// The block, of a result that is made of blocks; there is no box then.
+    #[prost(uint64, optional, tag = "5")]
+    pub block: ::core::option::Option<u64>,
 }
 /// One range an axis.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]

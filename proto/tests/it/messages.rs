@@ -46,6 +46,10 @@ fn instructions() -> impl Strategy<Value = Instruction> {
         (lease.clone(), ranges(), holdings(), any::<i32>()).prop_map(
             |(lease, tasks, elsewhere, priority)| Instruction::Lease { lease, tasks, elsewhere, priority }
         ),
+        any::<(u64, u32, u64)>().prop_flat_map(|(job, stage, bytes)| {
+            let (job, stage) = (JobId(job), StageIdx(stage));
+            holdings().prop_map(move |holders| Instruction::Holders { job, stage, bytes, holders })
+        }),
         (lease, ranges()).prop_map(|(lease, tasks)| Instruction::Revoke { lease, tasks }),
         ranges().prop_map(Instruction::Drop),
         any::<u64>().prop_map(|j| Instruction::Forget(JobId(j))),

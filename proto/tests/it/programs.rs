@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 use std::sync::Arc;
 use tilework_expr::{
-    BinaryOp, Boundary, Calls, DType, Dist, FileKind, FileRef, Fold, Halo, Kernel, Node, NodeIdx, Op,
+    BinaryOp, Boundary, Calls, DType, Dist, Expr, FileKind, FileRef, Fold, Halo, Kernel, Node, NodeIdx, Op,
     Program, Scalar, UnaryOp, Values, run_grid,
 };
 use tilework_plan::{AxisGrid, AxisMap, Grid, Stored, Terms, View};
@@ -189,6 +189,8 @@ fn from_value(draw: &mut Draw, idx: NodeIdx, n: u64) -> Node {
         arg_ends: Arc::from([1]),
         line: Some("src/main.rs:1:2".into()),
         terms: None,
+        gives: 0,
+        takes: false,
     };
     let grid = Grid::new((0..draw.below(3)).map(|_| AxisGrid::whole(1 + draw.below(9))).collect());
     Node { op: Op::FromValue(Arc::new(calls)), inputs: vec![idx], grid, dtype }
@@ -213,6 +215,8 @@ fn calls(draw: &mut Draw, idx: NodeIdx, n: u64) -> Node {
         arg_ends: arg_ends.into(),
         line: (draw.below(2) == 0).then(|| "src/main.rs:1:2".into()),
         terms: (draw.below(2) == 0).then(|| Arc::new(terms(draw))),
+        gives: 0,
+        takes: false,
     };
     let grid = Grid::new(vec![AxisGrid::regular(n_calls, 1)]);
     Node { op: Op::Calls(Arc::new(calls)), inputs: vec![idx], grid, dtype: DType::U8 }
@@ -267,6 +271,31 @@ pub fn program_of(seed: u64, n: usize) -> Program {
 
 pub fn programs() -> impl Strategy<Value = Arc<Program>> {
     (any::<u64>(), 0usize..24).prop_map(|(seed, n)| Arc::new(program_of(seed, n)))
+}
+
+#[test]
+fn calls_that_give_and_take_blocks_round_trip() {
+    let mut draw = Draw(7);
+    let kernel = Arc::new(Kernel { params: vec![], ..draw.kernel(vec![], DType::U8) });
+    let calls = |n: usize, gives, takes| Calls {
+        kernel: kernel.clone(),
+        params: [].into(),
+        ends: vec![0; n].into(),
+        args: [].into(),
+        arg_ends: vec![0; n].into(),
+        line: None,
+        terms: None,
+        gives,
+        takes,
+    };
+    let values = Expr::calls(calls(4, 5, false), &[]).unwrap();
+    let between = Expr::calls(calls(5, 2, true), &[values]).unwrap();
+    let program = Program::new(&[Expr::calls(calls(2, 0, true), &[between]).unwrap()]);
+    assert_eq!(decode::<Program>(&encode(&program)).unwrap(), program);
+    // What is not given cannot be taken, whoever says so.
+    let outputs = program.nodes.len() as u32 - 2;
+    let cut = Program { outputs: vec![NodeIdx(outputs)], ..program };
+    assert!(decode::<Program>(&encode(&cut)).unwrap_err().to_string().contains("read by calls alone"));
 }
 
 proptest! {

@@ -76,7 +76,8 @@ impl Scheduler {
             }
             TaskState::Waiting { missing } => self.check_waiting(job, key, missing),
             TaskState::Ready { worker: None } => {
-                assert!(self.unplaced.contains(&key), "{key:?} is ready nowhere")
+                assert!(self.unplaced.contains(&key), "{key:?} is ready nowhere");
+                assert!(!self.is_barrier(key), "{key:?} is not opened");
             }
             TaskState::Ready { worker: Some(worker) } => {
                 let w = self.workers.get(&worker).expect("a task is ready for a worker that is gone");
@@ -136,7 +137,10 @@ impl Scheduler {
 
     fn check_held(&self, job: &Job, key: TaskKey, (holder, pending): (WorkerId, u32), tally: &mut Tally) {
         let readers = self.told_readers(job, key);
-        let open = |&&(s, c): &&(StageIdx, ChunkIdx)| !job.state(s, c).is_done() && job.needed(s, c);
+        let open = |&&(stage, chunk): &&(StageIdx, ChunkIdx)| {
+            let reader = TaskKey { stage, chunk, ..key };
+            !self.has_read(reader, job.state(stage, chunk)) && job.needed(stage, chunk)
+        };
         let want = readers.iter().filter(open).count() as u32;
         assert_eq!(pending, want, "{key:?}: pending readers");
         let kept = pending > 0 || self.is_kept(key) || self.publishing.contains_key(&key);
@@ -144,6 +148,9 @@ impl Scheduler {
         if job.is_alias(key.stage) {
             assert_eq!(holder, NOBODY);
             assert!(self.holder(key).is_some(), "{key:?} stands for a chunk that does not exist");
+        } else if self.is_barrier(key) {
+            assert_eq!(holder, NOBODY);
+            assert_eq!(self.count_missing(job, key), 0, "{key:?} is open, and not all of it exists");
         } else {
             assert!(self.workers.contains_key(&holder), "{key:?} is held by a worker that is gone");
             *tally.committed.entry(holder).or_default() += job.bytes(key.stage, key.chunk);
@@ -166,7 +173,8 @@ impl Scheduler {
         let left: u64 = outputs.map(|s| s.table.n_tasks() - s.table.n_done()).sum();
         assert_eq!(job.outputs_left(), left, "{id:?}: outputs left");
         assert_eq!(job.finished, left == 0, "{id:?}: finished");
-        let own = job.stages.iter().enumerate().filter(|(i, _)| !job.is_alias(StageIdx(*i as u32)));
+        let own = job.stages.iter().enumerate();
+        let own = own.filter(|(i, _)| !job.stands_for_others(StageIdx(*i as u32)));
         let done =
             own.flat_map(|(_, s)| (0..s.need.n_tasks()).filter(|n| s.table.get(s.need.nth(*n).0).is_done()));
         assert_eq!(job.progress().0, done.count() as u64, "{id:?}: tasks done");
@@ -190,6 +198,15 @@ impl Scheduler {
             s.table.live().filter(here).map(move |(chunk, _)| job.bytes(at, ChunkIdx(chunk)))
         });
         assert_eq!(job.bytes_held, held.sum::<u64>(), "{id:?}: bytes held");
+        for (i, s) in job.stages.iter().enumerate() {
+            let held = |(chunk, state): (u64, TaskState)| match state {
+                TaskState::Held { holder, .. } => {
+                    Some((holder, job.bytes(StageIdx(i as u32), ChunkIdx(chunk))))
+                }
+                _ => None,
+            };
+            s.exchange.iter().for_each(|exchange| exchange.check(s.table.live().filter_map(held)));
+        }
         assert!(job.wanted() || job.is_dormant(), "{id:?} is wanted by nobody and has chunks");
         assert!(job.wanted() || job.n_referrers > 0, "{id:?} is kept for nobody");
         assert!(job.refs.iter().all(|r| self.jobs.contains_key(r)), "{id:?} reads a job that is gone");
@@ -229,6 +246,7 @@ impl Scheduler {
             assert!(l.open > 0, "{id:?} is answered for and kept");
         }
         assert!(self.drops.is_empty() && self.outbox.is_empty() && self.failing.is_empty());
+        assert!(self.opening.is_empty(), "a barrier is not opened");
         assert!(self.untold.is_empty(), "a client is not told");
         let told = |id: &JobId| self.jobs.get(id).is_some_and(|j| j.finished && j.client_holds);
         assert!(

@@ -7,7 +7,7 @@ use crate::lifecycle::push_holding;
 use crate::limits::Bug;
 use crate::priority::Took;
 use crate::scheduler::Scheduler;
-use crate::table::TaskState;
+use crate::table::{NOBODY, TaskState};
 use crate::worker::{Each, Lease, ReadyKey};
 use std::cmp::Reverse;
 use std::ops::Bound::{Excluded, Unbounded};
@@ -241,6 +241,7 @@ impl Scheduler {
         self.open_lease(lease, granted);
         self.note_load(worker);
         self.define(worker, job);
+        self.tell_holders(worker, job, stage);
         let tasks = TaskRange { job, stage, chunks };
         let elsewhere = coalesced(elsewhere);
         self.tell(worker, Instruction::Lease { lease, tasks: tasks.clone(), elsewhere, priority });
@@ -254,8 +255,10 @@ impl Scheduler {
         self.with_inputs(key, |me, inputs| {
             for &(_, stage, chunk) in inputs {
                 let made = me.canonical(TaskKey { stage, chunk, ..key });
+                // Who has what a barrier stands for is told once for all tasks.
                 if let TaskState::Held { holder, .. } = me.task(made)
                     && holder != worker
+                    && holder != NOBODY
                 {
                     out.push((made, holder));
                 }

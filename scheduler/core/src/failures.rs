@@ -178,7 +178,11 @@ impl Scheduler {
     /// Whether a chunk is one that a task reads, by its maker's name.
     fn reads(&mut self, key: TaskKey, input: TaskKey) -> bool {
         self.with_inputs(key, |me, inputs| {
-            inputs.iter().any(|&(_, stage, chunk)| me.canonical(TaskKey { stage, chunk, ..key }) == input)
+            inputs.iter().any(|&(_, stage, chunk)| {
+                let behind = me.jobs[&key.job].plan.behind(stage);
+                let chunk = if behind == stage { chunk } else { input.chunk };
+                me.canonical(TaskKey { stage: behind, chunk, ..key }) == input
+            })
         })
     }
 

@@ -4,6 +4,7 @@
 //! Knows one job. Must not know workers' records, other jobs' tasks, or who is told what.
 
 use crate::blocks::{Roots, Run};
+use crate::exchange::Exchange;
 use crate::letting_go::LetGo;
 use crate::prepared::{Largest, Made, Prepared, is_for_callers};
 use crate::single::Singles;
@@ -44,6 +45,12 @@ pub(crate) struct StageState {
     pub mean_us: u64,
     /// Bytes of each chunk, where those are known only when it is made; empty before the first one was.
     pub sizes: Vec<u64>,
+    /// Whether its only chunk stands for those that it reads.
+    pub is_barrier: bool,
+    /// Whether its tasks read blocks.
+    pub reads_blocks: bool,
+    /// What is known of its chunks where they are read by blocks.
+    pub exchange: Option<Box<Exchange>>,
 }
 
 /// A submitted plan and all that became of it.
@@ -176,20 +183,30 @@ impl Job {
 
     pub fn set(&mut self, stage: StageIdx, chunk: ChunkIdx, to: TaskState) -> TaskState {
         let from = self.stages[stage.0 as usize].table.set(chunk.0, to);
-        match (takes_memory(from), takes_memory(to)) {
-            (false, true) => {
-                self.bytes_held += self.bytes(stage, chunk);
+        match (in_memory_of(from), in_memory_of(to)) {
+            (None, Some(holder)) => {
+                let bytes = self.bytes(stage, chunk);
+                self.bytes_held += bytes;
                 self.figures.bytes_held_max = self.figures.bytes_held_max.max(self.bytes_held);
                 self.count_done(stage, chunk);
+                if let Some(exchange) = &mut self.stages[stage.0 as usize].exchange {
+                    exchange.came(chunk, holder, bytes);
+                }
             }
-            (true, false) => self.bytes_held -= self.bytes(stage, chunk),
+            (Some(holder), None) => {
+                let bytes = self.bytes(stage, chunk);
+                self.bytes_held -= bytes;
+                if let Some(exchange) = &mut self.stages[stage.0 as usize].exchange {
+                    exchange.went(holder, bytes);
+                }
+            }
             _ => {}
         }
         let is_leased = |s: TaskState| u64::from(matches!(s, TaskState::Leased { .. }));
         self.n_leased = self.n_leased + is_leased(to) - is_leased(from);
         let by = i64::from(to.is_done()) - i64::from(from.is_done());
         if by != 0 {
-            let own = i64::from(!self.is_alias(stage));
+            let own = i64::from(!self.stands_for_others(stage));
             self.n_done = self.n_done.saturating_add_signed(by * own);
             let of_output = i64::from(self.stage(stage).is_output);
             self.outputs_left = self.outputs_left.saturating_add_signed(-by * of_output);
@@ -203,13 +220,14 @@ impl Job {
         match self.plan.stage(stage).origin {
             Origin::File(_) => self.figures.bytes_read += self.plan.file_bytes(stage, chunk),
             Origin::Client { .. } => self.figures.bytes_put += self.bytes(stage, chunk),
-            Origin::Computed | Origin::Earlier { .. } => {}
+            Origin::Computed | Origin::Earlier { .. } | Origin::Barrier => {}
         }
     }
 
     /// Retires every task; returns what may be dropped elsewhere.
     pub fn retire(&mut self) -> Retired {
         self.bytes_held = 0;
+        self.stages.iter_mut().filter_map(|s| s.exchange.as_mut()).for_each(|exchange| exchange.clear());
         self.outputs_left = 0;
         self.n_done = self.n_needed;
         self.n_leased = 0;
@@ -238,6 +256,11 @@ impl Job {
     /// Whether a stage's chunks are those of another job.
     pub fn is_alias(&self, stage: StageIdx) -> bool {
         self.plan.stage(stage).is_alias()
+    }
+
+    /// Whether no task runs for a stage's chunks: they are others'.
+    pub fn stands_for_others(&self, stage: StageIdx) -> bool {
+        self.plan.stage(stage).stands_for_others()
     }
 
     /// Whether a stage's chunks come from the client.
@@ -354,7 +377,7 @@ impl Job {
             let left = u128::from(self.n_needed.saturating_sub(self.n_done));
             return u64::try_from((elapsed * left).checked_div(u128::from(self.n_done))?).ok();
         }
-        let own = (0..self.stages.len()).filter(|&i| !self.is_alias(StageIdx(i as u32)));
+        let own = (0..self.stages.len()).filter(|&i| !self.stands_for_others(StageIdx(i as u32)));
         let stages = own.map(|i| &self.stages[i]);
         let measured = stages.clone().filter(|s| s.mean_us > 0).map(|s| (s.table.n_done().max(1), s.mean_us));
         let (n, us) = measured
@@ -376,9 +399,12 @@ impl Job {
     }
 }
 
-/// Whether a chunk exists on a worker under its own name.
-fn takes_memory(state: TaskState) -> bool {
-    matches!(state, TaskState::Held { holder, .. } if holder != NOBODY)
+/// The worker on which a chunk exists under its own name.
+fn in_memory_of(state: TaskState) -> Option<WorkerId> {
+    match state {
+        TaskState::Held { holder, .. } if holder != NOBODY => Some(holder),
+        _ => None,
+    }
 }
 
 /// What the tasks and roots of a job that is over leave behind.

@@ -12,6 +12,7 @@ mod check;
 mod clock;
 mod dispatch;
 mod event;
+mod exchange;
 mod failures;
 mod index;
 mod inlined;

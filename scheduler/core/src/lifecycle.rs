@@ -232,6 +232,7 @@ impl Scheduler {
         self.publishing.retain(|k, _| k.job != id);
         self.withdrawing.retain(|k, _| k.job != id);
         self.unplaced.retain(|k| k.job != id);
+        self.opening.retain(|k| k.job != id);
         self.trouble.retain(|k, _| k.job != id);
         self.suspects.clear_job(id);
         self.forget(id);
@@ -241,7 +242,7 @@ impl Scheduler {
     fn forget(&mut self, id: JobId) {
         let told: Vec<WorkerId> = self.workers.keys().copied().collect();
         for w in told {
-            if self.workers.get_mut(&w).is_some_and(|s| s.defined.remove(&id)) {
+            if self.workers.get_mut(&w).is_some_and(|s| s.forget(id)) {
                 self.tell(w, Instruction::Forget(id));
             }
         }
@@ -328,10 +329,10 @@ impl Scheduler {
             self.set(key, TaskState::Released);
             self.read_inputs(key);
         }
-        // Nobody is left to be told of a chunk: what waited for it has failed.
+        // Nobody is left to be told of a chunk: what waited for it has failed, or is nothing to those that have.
         let told: Vec<TaskKey> = self.publishing.keys().filter(|key| key.job == id).copied().collect();
         for key in told {
-            self.publishing.remove(&key);
+            self.end_publishing(key);
             if matches!(self.task(key), TaskState::Held { pending: 0, .. }) {
                 self.release_unless_kept(key);
             }

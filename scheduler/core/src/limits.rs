@@ -180,6 +180,14 @@ pub enum Bug {
     PublicationIgnored,
     /// What is published no more is kept.
     PublicationKept,
+    /// A barrier stays open when one of its results is lost.
+    BarrierStaysOpen,
+    /// Results that are read by blocks go when the first of their readers is done.
+    ReleasedWithFirstReader,
+    /// A worker that knew who has results that are read by blocks is not told when they are elsewhere.
+    HoldersNotToldAnew,
+    /// Workers are told who had such results before some were lost and made again.
+    OldHoldersTold,
     /// Of what a worker that died had been granted, what it was granted first counts as what killed it.
     FirstOpenBlamed,
     /// What stands in a worker's queue goes before roots that are more urgent.

@@ -210,6 +210,8 @@ impl Scheduler {
                         let wave = me.jobs[&key.job].roots.wave_of(stage);
                         least = Some(least.map_or(wave, |w: u32| w.min(wave)));
                     }
+                    // All that it stands for is about to be read.
+                    TaskState::Held { .. } if me.is_barrier(TaskKey { stage, chunk, ..key }) => return None,
                     TaskState::Held { .. } | TaskState::Released | TaskState::Failed => {}
                     TaskState::Ready { .. } | TaskState::Leased { .. } => return None,
                 }

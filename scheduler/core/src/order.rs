@@ -129,7 +129,11 @@ fn through(
             Some(view.axes.iter().map(along).collect())
         }
         InputMap::Halo(_) => Some((0..ndim).map(chosen).collect()),
-        InputMap::Group { .. } | InputMap::Flat | InputMap::Take(_) | InputMap::Listed(_) => None,
+        InputMap::Group { .. }
+        | InputMap::Flat
+        | InputMap::Take(_)
+        | InputMap::Listed(_)
+        | InputMap::Blocks => None,
     }
 }
 

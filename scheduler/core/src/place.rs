@@ -18,8 +18,12 @@ struct Needs {
     total: u64,
     /// Bytes of its inputs.
     inputs: u64,
-    /// Bytes of inputs at each holder.
+    /// Bytes of inputs at each holder, but for those that it reads blocks of.
     at: Vec<(WorkerId, u64)>,
+    /// The stages of whose results it reads blocks.
+    blocks_of: Vec<StageIdx>,
+    /// Bytes of those blocks, on the average.
+    blocks: u64,
 }
 
 /// What became of a ready task.
@@ -36,6 +40,7 @@ enum Place {
 impl Scheduler {
     /// Chooses a worker for every ready task that has none.
     pub(crate) fn place_all(&mut self) {
+        self.open_barriers();
         if self.unplaced.is_empty() || !self.somebody_stays() {
             return;
         }
@@ -135,6 +140,15 @@ impl Scheduler {
             let total = job.bytes(key.stage, key.chunk).saturating_add(declared);
             let mut needs = Needs { total, ..Needs::default() };
             for &(_, stage, chunk) in inputs {
+                if job.stage(stage).is_barrier {
+                    let behind = job.plan.behind(stage);
+                    let Some(exchange) = &job.stage(behind).exchange else { continue };
+                    let bytes = job.plan.block_share(key.stage, exchange.bytes());
+                    needs.inputs += bytes;
+                    needs.blocks += bytes;
+                    needs.blocks_of.push(behind);
+                    continue;
+                }
                 let bytes = job.bytes(stage, chunk);
                 needs.inputs += bytes;
                 if let Some(holder) = me.holder(TaskKey { stage, chunk, ..key }) {
@@ -147,10 +161,15 @@ impl Scheduler {
             needs.total = needs.total.saturating_add(needs.inputs);
             // Those are bounds; where they do not fit everywhere, the parts that the task reads decide.
             if me.memory_least < needs.total && !me.limits.plays(Bug::WholeInputsCounted) {
-                needs.total = job.plan.task_bytes(key.stage, key.chunk);
+                needs.total = job.plan.task_bytes(key.stage, key.chunk).saturating_add(needs.blocks);
             }
             needs
         })
+    }
+
+    /// Bytes of the blocks that a task reads, on the average.
+    pub(crate) fn bytes_of_blocks(&mut self, key: TaskKey) -> u64 {
+        self.needs(key).blocks
     }
 
     /// The worker where the task would end first, and whether all inputs are in its reach; none where it fits nowhere.
@@ -173,8 +192,8 @@ impl Scheduler {
         let (by_turns, from_last) = (attempts % 2 == 1, attempts / 8 % 2 == 1);
         let finish = |id: WorkerId| {
             let w = self.workers.get(&id).filter(|w| fits(w))?;
-            let transfer = self.transfer_us(needs, id);
-            let cut_off = needs.at.iter().any(|(h, _)| self.is_cut_off(w, *h));
+            let transfer = self.transfer_us(key, needs, id);
+            let cut_off = self.is_cut_off_from(key.job, needs, w);
             // Of those that are all cut off always the same one, and another where that did not help for long.
             let load_us = match cut_off {
                 true if from_last => u64::from(u32::MAX - id.0),
@@ -184,7 +203,10 @@ impl Scheduler {
             let (first, second) = if by_turns { (cut_off, avoided(id)) } else { (avoided(id), cut_off) };
             Some(((first, second, load_us), (id, cut_off)))
         };
-        let near = needs.at.iter().map(|(w, _)| *w).chain(self.hungry.iter().copied().take(IDLE_MAX));
+        let exchanges = needs.blocks_of.iter().filter_map(|of| job.stage(*of).exchange.as_ref());
+        let holders = exchanges.flat_map(|exchange| exchange.some_holders(key.chunk));
+        let near = needs.at.iter().map(|(w, _)| *w).chain(holders);
+        let near = near.chain(self.hungry.iter().copied().take(IDLE_MAX));
         let best = near.filter_map(finish).min();
         let best = match best {
             Some(((false, false, _), (w, _))) => return Some((w, true)),
@@ -195,10 +217,25 @@ impl Scheduler {
         all.or(best).map(|(_, (w, cut_off))| (w, !cut_off))
     }
 
+    /// Whether a worker has no connection to one that has something of what a task needs.
+    fn is_cut_off_from(&self, job: JobId, needs: &Needs, worker: &WorkerState) -> bool {
+        let has_results = |peer: &WorkerId| {
+            let mut read =
+                needs.blocks_of.iter().filter_map(|of| self.jobs[&job].stage(*of).exchange.as_ref());
+            read.any(|exchange| exchange.is_at(*peer))
+        };
+        needs.at.iter().any(|(h, _)| self.is_cut_off(worker, *h))
+            || !needs.blocks_of.is_empty()
+                && worker.cut_off.keys().any(|peer| has_results(peer) && self.is_cut_off(worker, *peer))
+    }
+
     /// How long what a task reads is under way to a worker, microseconds.
-    fn transfer_us(&self, needs: &Needs, worker: WorkerId) -> u64 {
-        let local = needs.at.iter().find(|(h, _)| *h == worker).map_or(0, |(_, b)| *b);
-        match needs.inputs - local {
+    fn transfer_us(&self, key: TaskKey, needs: &Needs, worker: WorkerId) -> u64 {
+        let job = &self.jobs[&key.job];
+        let exchanges = needs.blocks_of.iter().filter_map(|of| job.stage(*of).exchange.as_ref());
+        let blocks = exchanges.map(|exchange| job.plan.block_share(key.stage, exchange.bytes_at(worker)));
+        let at = needs.at.iter().find(|(h, _)| *h == worker).map_or(0, |(_, b)| *b);
+        match needs.inputs.saturating_sub(blocks.fold(at, u64::saturating_add)) {
             0 => 0,
             missing => self.limits.transfer_us + missing / self.limits.bytes_per_us,
         }
@@ -207,7 +244,7 @@ impl Scheduler {
     /// How much longer what a task reads is under way to `thief` than to the worker that has the task, microseconds.
     pub(crate) fn detour_us(&mut self, key: TaskKey, victim: WorkerId, thief: WorkerId) -> u64 {
         let needs = self.needs(key);
-        self.transfer_us(&needs, thief).saturating_sub(self.transfer_us(&needs, victim))
+        self.transfer_us(key, &needs, thief).saturating_sub(self.transfer_us(key, &needs, victim))
     }
 
     /// Whether a task may go to a worker at all.
@@ -217,7 +254,7 @@ impl Scheduler {
         self.workers.get(&worker).is_some_and(|w| {
             self.jobs[&key.job].stage_for(key.stage, &w.hello)
                 && w.hello.memory_bytes >= needs.total
-                && needs.at.iter().all(|(h, _)| !self.is_cut_off(w, *h))
+                && !self.is_cut_off_from(key.job, &needs, w)
                 && trouble.is_none_or(|t| w.hello.memory_bytes > t.memory_over && !t.avoid.contains(&worker))
         })
     }

@@ -4,6 +4,7 @@
 //! Knows plans. Must not know workers, other jobs, or what was done.
 
 use crate::blocks::Roots;
+use crate::exchange::Exchange;
 use crate::job::StageState;
 use crate::priority::priorities;
 use crate::table::Table;
@@ -121,6 +122,7 @@ fn made(job: JobId, plan: Arc<Plan>) -> Result<Made, String> {
         let own = (job, StageIdx(i as u32));
         match stage.origin {
             Origin::Earlier { job: of, output } => aliases.push((own.1, of, output)),
+            Origin::Barrier => {}
             _ => n_needed += need.n_tasks(),
         }
         outputs_left += if is_output[i] { stage.grid.n_chunks() } else { 0 };
@@ -136,6 +138,9 @@ fn made(job: JobId, plan: Arc<Plan>) -> Result<Made, String> {
             priority: priorities[i],
             mean_us: 0,
             sizes: Vec::new(),
+            is_barrier: stage.is_barrier(),
+            reads_blocks: stage.reads_blocks(),
+            exchange: Exchange::of(&plan, own.1).map(Box::new),
         });
     }
     let functions_build = stages.iter().find_map(|s| s.build.clone());
@@ -169,7 +174,7 @@ fn largest(plan: &Plan, stages: &[StageState], roots_call: bool) -> Result<Large
     let mut largest = Largest::default();
     for (i, state) in stages.iter().enumerate() {
         let (idx, stage) = (StageIdx(i as u32), &plan.stages[i]);
-        if state.need.n_tasks() == 0 || stage.is_alias() {
+        if state.need.n_tasks() == 0 || stage.stands_for_others() {
             continue;
         }
         let chunk = state.need.nth(0);

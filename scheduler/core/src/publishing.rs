@@ -136,7 +136,7 @@ impl Scheduler {
                 TaskState::Waiting { missing } => missing,
                 _ => 0,
             };
-            told += u32::from(needed && !state.is_done());
+            told += u32::from(needed && !self.has_read(reader, state));
             if let Some(p) = self.publishing.get_mut(&key) {
                 p.advance();
             }
@@ -153,6 +153,26 @@ impl Scheduler {
             self.set(key, TaskState::Held { holder, pending });
             if pending == 0 && !self.publishing.contains_key(&key) {
                 self.release_unless_kept(key);
+            }
+        }
+    }
+
+    /// The readers of a chunk that were not told of it are to read nothing any more.
+    pub(crate) fn end_publishing(&mut self, key: TaskKey) {
+        let Some(mut publication) = self.publishing.remove(&key) else { return };
+        let plan = self.jobs[&key.job].plan.clone();
+        loop {
+            match publication.next(&plan, (key.stage, key.chunk)) {
+                Step::Reader(stage, chunk) => {
+                    publication.advance();
+                    let reader = TaskKey { stage, chunk, ..key };
+                    let needed = self.jobs[&key.job].needed(stage, chunk);
+                    if needed && self.task(reader) == TaskState::Untouched {
+                        self.set(reader, TaskState::Released);
+                    }
+                }
+                Step::Looked => {}
+                Step::Over => return,
             }
         }
     }

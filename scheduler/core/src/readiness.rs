@@ -70,7 +70,10 @@ impl Scheduler {
     /// One reading of a chunk is done.
     fn read_once(&mut self, input: TaskKey) {
         let TaskState::Held { holder, pending } = self.task(input) else { return };
-        let pending = pending.saturating_sub(1);
+        let pending = match self.limits.plays(Bug::ReleasedWithFirstReader) && self.is_barrier(input) {
+            true => 0,
+            false => pending.saturating_sub(1),
+        };
         self.set(input, TaskState::Held { holder, pending });
         if (pending == 0 || (pending == 1 && self.limits.plays(Bug::ReleasedTooEarly)))
             && !self.is_publishing(input)
@@ -89,7 +92,7 @@ impl Scheduler {
             for &(stage, chunk) in consumers {
                 let reader = TaskKey { stage, chunk, ..key };
                 let state = me.task(reader);
-                pending += u32::from(!state.is_done());
+                pending += u32::from(!me.has_read(reader, state));
                 let missing = match state {
                     TaskState::Untouched => me.missing_inputs(reader, Some(key)),
                     TaskState::Waiting { missing } => missing,
@@ -123,10 +126,14 @@ impl Scheduler {
         })
     }
 
-    /// All inputs of a task exist.
+    /// All inputs of a task exist, or all results that a barrier stands for.
     pub(crate) fn ready(&mut self, key: TaskKey) {
-        self.set(key, TaskState::Ready { worker: None });
-        self.unplaced.push(key);
+        let Some(job) = self.jobs.get_mut(&key.job) else { return };
+        job.set(key.stage, key.chunk, TaskState::Ready { worker: None });
+        match job.stage(key.stage).is_barrier {
+            true => self.opening.push(key),
+            false => self.unplaced.push(key),
+        }
     }
 
     pub(crate) fn release_unless_kept(&mut self, key: TaskKey) {
@@ -139,6 +146,9 @@ impl Scheduler {
             if holder != NOBODY {
                 self.uncharge(holder, key.job, key.stage, key.chunk);
                 self.drops.push((holder, key));
+            } else if self.is_barrier(key) {
+                // What it stands for was read as long as it was.
+                self.read_inputs(key);
             }
         }
     }

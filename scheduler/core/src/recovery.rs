@@ -175,9 +175,12 @@ impl Scheduler {
                 }
             }
         }
+        let closed = self.close_barriers(&gone);
+        gone.extend(&closed);
         // What the readers of a chunk of many miss is counted afresh, when those of the others have heard.
         let (many, few): (Vec<_>, Vec<_>) = gone.into_iter().partition(|key| self.has_many_readers(*key));
         few.into_iter().chain(many).for_each(|key| self.unpublish(key));
+        closed.into_iter().for_each(|key| self.requeue(key));
         self.revive(lost);
     }
 

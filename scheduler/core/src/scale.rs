@@ -6,7 +6,7 @@ use crate::{Action, Event, Limits, Prepared, Scheduler};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use tilework_expr::{
-    BinaryOp, Boundary, Chunks, DType, Expr, Fold, Halo, Kernel, Lowered, Program, SliceArg, UnaryOp,
+    BinaryOp, Boundary, Calls, Chunks, DType, Expr, Fold, Halo, Kernel, Lowered, Program, SliceArg, UnaryOp,
 };
 use tilework_plan::{ChunkIdx, Instruction, JobId, Report, StageIdx, Update, WorkerId};
 use tilework_plan::{ClientId, Hello};
@@ -41,14 +41,14 @@ fn part(e: &Expr, upto: isize) -> Expr {
 
 /// Runs a program on some workers, each of which does what it is told at once; how many tasks were done.
 fn run(outputs: &[Expr], n_workers: u32) -> u64 {
-    run_watched(outputs, (n_workers, Limits::default()), |_| {})
+    run_watched(outputs, (n_workers, Limits::default()), |_, _| {})
 }
 
 /// The same, where somebody looks after each event.
 fn run_watched(
     outputs: &[Expr],
     (n_workers, limits): (u32, Limits),
-    mut look: impl FnMut(&Scheduler),
+    mut look: impl FnMut(&mut Scheduler, &mut Vec<Action>),
 ) -> u64 {
     let mut scheduler = Scheduler::new(limits);
     let mut actions = Vec::new();
@@ -74,7 +74,7 @@ fn run_watched(
         if actions.is_empty() {
             assert_eq!(scheduler.next_wake_us(), Some(now_us), "nothing is done");
             scheduler.handle(now_us, Event::Tick, &mut actions);
-            look(&scheduler);
+            look(&mut scheduler, &mut actions);
         }
         let mut events = Vec::new();
         for action in actions.drain(..) {
@@ -91,7 +91,7 @@ fn run_watched(
         for event in events {
             now_us += 1;
             scheduler.handle(now_us, event, &mut actions);
-            look(&scheduler);
+            look(&mut scheduler, &mut actions);
         }
     }
     scheduler.check();
@@ -123,6 +123,48 @@ fn n_needed(outputs: &[Expr]) -> u64 {
         }
     }
     found.len() as u64
+}
+
+/// So many values, each of a block for each of some calls that take them.
+fn exchange(n_values: usize, n_takers: usize) -> Expr {
+    let (build, name) = ("1f".into(), "f".into());
+    let kernel = Kernel { offset: 64, build, name, params: vec![], inputs: vec![], output: DType::U8 };
+    let calls = |n: usize, gives, takes| Calls {
+        kernel: Arc::new(kernel.clone()),
+        params: Arc::from([]),
+        ends: vec![0; n].into(),
+        args: Arc::from([]),
+        arg_ends: vec![0; n].into(),
+        line: None,
+        terms: None,
+        gives,
+        takes,
+    };
+    let values = Expr::calls(calls(n_values, n_takers as u32, false), &[]).unwrap();
+    Expr::calls(calls(n_takers, 0, true), &[values]).unwrap()
+}
+
+#[test]
+fn values_and_those_who_read_a_block_of_each() {
+    // As edges between each and each, these would be hundreds of millions.
+    assert_eq!(run(&[exchange(20_000, 20_000)], 3), 40_000);
+    assert_eq!(run(&[exchange(100_000, 3)], 3), 100_003);
+    assert_eq!(run(&[exchange(3, 100_000)], 3), 100_003);
+}
+
+#[test]
+fn values_that_are_lost_while_blocks_of_them_are_read() {
+    let mut lost = false;
+    let n_done = run_watched(&[exchange(20_000, 20_000)], (3, Limits::default()), |s, actions| {
+        let done = |s: &Scheduler| s.jobs.values().map(|job| job.progress().0).sum::<u64>();
+        if !lost && done(s) > 25_000 {
+            lost = true;
+            let why = "it was killed".to_owned();
+            s.handle(s.now_us, Event::WorkerLost { worker: WorkerId(1), why }, actions);
+        }
+    });
+    // A third of the values, and of what was made of them.
+    assert!((45_000..60_000).contains(&n_done), "{n_done} tasks were done");
 }
 
 #[test]
@@ -203,7 +245,7 @@ fn the_readers_of_a_chunk_are_told_bit_by_bit() {
     let (mut before, mut most_waiting, mut most_told) = (0, 0, 0);
     // No reader of the mean is ready before it is there, and then they are, a few with each event.
     let limits = Limits { publish_max, outstanding_max: 64, ..Limits::default() };
-    run_watched(&[spread], (3, limits), |s| {
+    run_watched(&[spread], (3, limits), |s, _| {
         let now = waiting(s);
         most_told = most_told.max(before - now.min(before));
         most_waiting = most_waiting.max(now);
@@ -238,7 +280,7 @@ fn what_is_refused_and_what_nobody_touches_take_no_time() {
 fn a_picture_of_a_large_plan_shows_what_is_under_way() {
     let outputs: Vec<Expr> = (0..SOME / 4).map(|i| sweep(&literal(&[2], 1, i as u64))).collect();
     let mut most = (0, 0);
-    run_watched(&outputs, (2, Limits::default()), |s| {
+    run_watched(&outputs, (2, Limits::default()), |s, _| {
         let state = s.state(1);
         let Some(job) = state.jobs.first() else { return };
         assert!(job.stages.len() <= 256 && job.stages.iter().all(|stage| stage.leased > 0), "{job:?}");

@@ -69,6 +69,8 @@ pub struct Scheduler {
     pub(crate) suspects: Suspects,
     /// Ready tasks without a worker.
     pub(crate) unplaced: Vec<TaskKey>,
+    /// Barriers all of whose results exist.
+    pub(crate) opening: Vec<TaskKey>,
     /// Tasks in workers' queues.
     pub(crate) n_ready: usize,
     /// Workers that may have room for more.
@@ -159,6 +161,7 @@ impl Scheduler {
             trouble: BTreeMap::new(),
             suspects: Suspects::default(),
             unplaced: Vec::new(),
+            opening: Vec::new(),
             n_ready: 0,
             dirty: BTreeSet::new(),
             hungry: BTreeSet::new(),
@@ -261,7 +264,7 @@ impl Scheduler {
                 self.dispatch();
             }
             let resting = self.failing.is_empty() && self.unsettled.is_empty() && self.dirty.is_empty();
-            if resting && !self.finish_leaving() {
+            if resting && self.opening.is_empty() && !self.finish_leaving() {
                 break;
             }
         }

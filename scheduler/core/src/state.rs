@@ -111,16 +111,22 @@ impl Job {
             left_us: if self.finished { None } else { self.left_us(now_us) },
             late_done,
             late_us,
-            n_stages: self.stages.len() as u64,
+            n_stages: self.stages.len() as u64 - self.n_barriers(),
             stages,
         }
+    }
+
+    /// Stages that stand for others' chunks together, and are nothing to look at; none where there are very many stages.
+    fn n_barriers(&self) -> u64 {
+        let stages = self.plan.stages.iter().take_while(|_| self.stages.len() <= Job::STAGES_LOOKED_AT_MAX);
+        stages.filter(|s| s.is_barrier()).count() as u64
     }
 
     fn stages_shown(&self, room: usize, (id, under_way): (JobId, &BTreeSet<Canonical>)) -> Vec<StageCounts> {
         let all = self.stages.len() <= room;
         let shown = |i: &StageIdx| {
             let c = self.stage(*i).table.counts();
-            all || c.leased + c.ready + c.waiting > 0
+            !self.plan.stage(*i).is_barrier() && (all || c.leased + c.ready + c.waiting > 0)
         };
         let counts = |i: StageIdx| {
             let s = self.stage(i);

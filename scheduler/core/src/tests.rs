@@ -973,6 +973,8 @@ fn calls_on(terms: &Terms, inputs: &[Expr], args: &[&[(u32, u64)]]) -> Expr {
         arg_ends: arg_ends.collect(),
         line: None,
         terms: Some(Arc::new(terms.clone())),
+        gives: 0,
+        takes: false,
     };
     Expr::calls(calls, inputs).unwrap()
 }

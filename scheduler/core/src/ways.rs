@@ -46,6 +46,12 @@ impl Scheduler {
                 in_use.extend(made);
             });
         }
+        let barriers: Vec<TaskKey> = in_use.iter().copied().filter(|key| self.is_barrier(*key)).collect();
+        for key in barriers {
+            self.with_inputs(key, |_, inputs| {
+                in_use.extend(inputs.iter().map(|&(_, stage, chunk)| TaskKey { stage, chunk, ..key }));
+            });
+        }
         in_use
     }
 
@@ -56,11 +62,11 @@ impl Scheduler {
             let w = &self.workers[&worker];
             w.cut_off.keys().copied().filter(|peer| self.is_cut_off(w, *peer)).collect()
         };
-        let mut out_of_reach = self.with_inputs(key, |me, inputs| {
-            let made = inputs.iter().map(|&(_, stage, chunk)| me.canonical(TaskKey { stage, chunk, ..key }));
-            made.filter(|made| me.holder(*made).is_some_and(|holder| far.contains(&holder)))
-                .collect::<Vec<_>>()
-        });
+        let mut inputs = Vec::new();
+        self.jobs[&key.job].plan.feeds_of(key.stage, key.chunk, &mut inputs);
+        let made = inputs.iter().map(|&(_, stage, chunk)| self.canonical(TaskKey { stage, chunk, ..key }));
+        let is_far = |made: &TaskKey| self.holder(*made).is_some_and(|holder| far.contains(&holder));
+        let mut out_of_reach: Vec<TaskKey> = made.filter(is_far).collect();
         out_of_reach.sort_unstable();
         out_of_reach.dedup();
         if out_of_reach.iter().any(|made| in_use.contains(made)) {

@@ -71,6 +71,8 @@ pub(crate) struct WorkerState {
     pub bytes_beyond: u64,
     /// Jobs that it was told of.
     pub defined: BTreeSet<JobId>,
+    /// Results that are read by blocks of which it was told who has them, and when that was, in rounds.
+    pub told: BTreeMap<(JobId, StageIdx), u32>,
     /// A request to give back tasks, not answered yet, and for whom they are.
     pub revoking: Option<(LeaseId, WorkerId)>,
 }
@@ -99,6 +101,7 @@ impl WorkerState {
             bytes_committed: 0,
             bytes_beyond: 0,
             defined: BTreeSet::new(),
+            told: BTreeMap::new(),
             revoking: None,
         }
     }
@@ -170,6 +173,15 @@ impl WorkerState {
         if puts.tasks == 0 {
             self.puts.remove(&job);
         }
+    }
+
+    /// What it was told of a job is of no use any more; whether it knew of the job.
+    pub fn forget(&mut self, job: JobId) -> bool {
+        let of_job = (job, StageIdx(0))..=(job, StageIdx(u32::MAX));
+        while let Some(told) = self.told.range(of_job.clone()).next().map(|(of, _)| *of) {
+            self.told.remove(&told);
+        }
+        self.defined.remove(&job)
     }
 
     pub fn dequeue(&mut self, key: ReadyKey, est_us: u64) {

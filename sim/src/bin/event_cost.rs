@@ -1,4 +1,5 @@
-//! What an event costs the scheduler's core while many jobs are there, and many workers: nothing may loop over all.
+//! What an event costs the scheduler's core while many jobs are there, and many workers: nothing may loop over all; and what
+//! a task costs that reads a block of every result of another stage, and should cost the same however many those are.
 //! Prints for each case the mean time of an event and of a task, and both beside those of the smallest case.
 //!
 //! Knows the scheduler's core. Must not know workers' insides: these do at once what they are told.
@@ -6,7 +7,9 @@
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use tilework_expr::{BinaryOp, Chunks, DType, Expr, FileKind, FileRef, Fold, Lowered, Program};
+use tilework_expr::{
+    BinaryOp, Calls, Chunks, DType, Expr, FileKind, FileRef, Fold, Kernel, Lowered, Program,
+};
 use tilework_plan::{
     ClientId, Hello, Instruction, JobId, LeaseId, Plan, Report, Stored, TaskRange, Update, WorkerId,
 };
@@ -16,6 +19,10 @@ use tilework_scheduler_core::{Action, Event, Limits, Prepared, Scheduler};
 const BATCH: u64 = 8;
 /// Counts of jobs and of workers.
 const SIZES: [usize; 3] = [10, 100, 1000];
+/// Counts of values that are made of as many blocks.
+const EXCHANGES: [usize; 4] = [1000, 3000, 10_000, 30_000];
+/// Bytes of a value.
+const VALUE_BYTES: u64 = 100_000;
 
 /// What a case costs at a size.
 type Case = fn(usize) -> Cost;
@@ -30,9 +37,13 @@ fn main() {
     for (what, case) in cases.into_iter().filter(|(what, _)| what.starts_with(&only)) {
         print(what, SIZES.map(|n| (n, case)));
     }
+    let what = "values of a block for each of as many tasks, 10 workers";
+    if what.starts_with(&only) {
+        print(what, EXCHANGES.map(|n| (n, exchange as Case)));
+    }
 }
 
-fn print(what: &str, cases: [(usize, Case); 3]) {
+fn print<const N: usize>(what: &str, cases: [(usize, Case); N]) {
     println!("{what}");
     let mut least = None;
     for (n, case) in cases {
@@ -40,11 +51,13 @@ fn print(what: &str, cases: [(usize, Case); 3]) {
         let (event, task) = (cost.event_us(), cost.task_us());
         let (of_event, of_task) = *least.get_or_insert((event, task));
         println!(
-            "{n:>6}: {event:.2} us an event ({:.2}), {task:.3} us a task ({:.2}); {} events, longest {:.1} ms",
+            "{n:>6}: {event:.2} us an event ({:.2}), {task:.3} us a task ({:.2}); {} events, longest {:.1} ms, peak memory \
+             {} MiB",
             event / of_event,
             task / of_task,
             cost.events,
-            cost.longest.as_secs_f64() * 1e3
+            cost.longest.as_secs_f64() * 1e3,
+            peak_mib()
         );
     }
 }
@@ -70,6 +83,36 @@ fn kept_jobs(kept: usize) -> Cost {
 fn many_workers(workers: usize) -> Cost {
     let mut cluster = Cluster::of(workers);
     cluster.run(&plan(100 * workers, true), 20, 10);
+    cluster.cost
+}
+
+/// So many values, each of as many blocks, and as many calls that take a block of each.
+fn exchange(n: usize) -> Cost {
+    let mut cluster = Cluster::of(10);
+    let kernel = Kernel {
+        offset: 8,
+        build: "51".into(),
+        name: "simulated".into(),
+        params: Vec::new(),
+        inputs: Vec::new(),
+        output: DType::U8,
+    };
+    let calls = |gives, takes| Calls {
+        kernel: Arc::new(kernel.clone()),
+        params: Arc::from([]),
+        ends: vec![0; n].into(),
+        args: Arc::from([]),
+        arg_ends: vec![0; n].into(),
+        line: None,
+        terms: None,
+        gives,
+        takes,
+    };
+    let values = Expr::calls(calls(n as u32, false), &[]).expect("calls of nothing");
+    let taken = Expr::calls(calls(0, true), &[values]).expect("calls of blocks");
+    let plan = Lowered::of(&Program::new(&[taken])).expect("built expressions can be planned").plan;
+    cluster.run(&plan, 1, 1);
+    assert_eq!(cluster.cost.tasks, 2 * n as u64);
     cluster.cost
 }
 
@@ -183,7 +226,7 @@ impl Cluster {
                 tasks: done,
                 busy_us: 100 * n,
                 bytes_fetched: 0,
-                sizes: vec![],
+                sizes: vec![VALUE_BYTES; n as usize],
             });
             left -= n;
             tasks.chunks.start += n;
@@ -249,4 +292,11 @@ impl Cluster {
 fn cpu_us() -> u64 {
     let stat = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
     stat.split_whitespace().next().and_then(|n| n.parse::<u64>().ok()).unwrap_or(0) / 1000
+}
+
+/// The most memory that this process had, by Linux's count.
+fn peak_mib() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find(|l| l.starts_with("VmHWM")).unwrap_or("");
+    line.split_whitespace().nth(1).and_then(|n| n.parse::<u64>().ok()).unwrap_or(0) / 1024
 }

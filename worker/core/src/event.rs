@@ -1,7 +1,7 @@
 //! Everything that can wake a worker, and everything that it can ask for.
 
 use crate::planned::Planned;
-use tilework_plan::{Instruction, JobId, LeaseId, Region, Report, TaskError, TaskKey, WorkerId};
+use tilework_plan::{Instruction, JobId, LeaseId, Part, Report, TaskError, TaskKey, WorkerId};
 
 /// One transfer into this worker. Never used twice.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, PartialOrd, Ord)]
@@ -116,7 +116,7 @@ pub enum Event {
 /// Everything that a worker can ask its driver for.
 #[derive(Clone, PartialEq, Debug)]
 pub enum Action {
-    /// Get a chunk, or a box of it (in the coordinates of the array), from another worker or the disk.
+    /// Get a chunk, or a part of it, from another worker or the disk.
     Fetch {
         /// The transfer's number.
         fetch: FetchId,
@@ -125,7 +125,7 @@ pub enum Action {
         /// Which chunk.
         key: TaskKey,
         /// Which part; all of it where absent.
-        region: Option<Region>,
+        part: Option<Part>,
     },
     /// Run a task; all its inputs are in the store.
     Run {

@@ -9,7 +9,7 @@ use crate::queue::Elsewhere;
 use crate::reports::Done;
 use crate::tasks::{Active, Stopping};
 use crate::worker::{Job, Worker};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use tilework_plan::{Instruction, JobId, LeaseId, Origin, Report, StageIdx, TaskKey, TaskRange, WorkerId};
 
 impl Worker {
@@ -18,6 +18,9 @@ impl Worker {
             Instruction::Define(job) => self.define(job),
             Instruction::Lease { lease, tasks, elsewhere, priority } => {
                 self.lease((lease, priority), &tasks, Elsewhere::new(elsewhere), out);
+            }
+            Instruction::Holders { job, stage, bytes, holders } => {
+                self.told_holders((job, stage), bytes, holders);
             }
             Instruction::Revoke { lease, tasks } => self.revoke(lease, &tasks),
             Instruction::Drop(tasks) => self.store.drop_range(&tasks, &self.limits, out),
@@ -35,7 +38,7 @@ impl Worker {
             return;
         }
         let planned = planned.unwrap_or_else(|| Planned::failed("it came without a plan".to_owned()));
-        let Planned { plan, bytes_each } = planned;
+        let Planned { plan, bytes_each, reads_blocks } = planned;
         let stages = plan.as_ref().map_or(&[][..], |p| &p.stages);
         let canonical = stages.iter().enumerate().map(|(i, stage)| match stage.origin {
             Origin::Earlier { job, output } => {
@@ -47,7 +50,8 @@ impl Worker {
         });
         let canonical = canonical.collect();
         let mean_us = vec![0; stages.len()];
-        self.jobs.insert(id, Job { plan, canonical, mean_us, bytes_each });
+        let holders = BTreeMap::new();
+        self.jobs.insert(id, Job { plan, canonical, mean_us, bytes_each, reads_blocks, holders });
     }
 
     fn is_literal(&self, job: JobId, stage: StageIdx) -> bool {

@@ -5,6 +5,7 @@
 
 mod check;
 mod event;
+mod exchange;
 mod instructions;
 mod limits;
 mod pages;

@@ -112,6 +112,10 @@ pub enum Bug {
     DeclaredIgnored,
     /// Threads that do not come back are waited for.
     StuckIgnored,
+    /// Of a result that is made of blocks, the block of the next task is fetched.
+    NextBlockFetched,
+    /// Who had a result of which blocks are read is believed to have it still when another is said to.
+    OldHolderKept,
     /// Of the tasks that wait for a thread, those of the earliest job go first, whatever their priority.
     PriorityIgnored,
 }

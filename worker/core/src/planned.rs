@@ -11,6 +11,8 @@ pub struct Planned {
     pub(crate) plan: Result<Arc<Plan>, String>,
     /// For each stage, the bytes of its chunks where all are the same.
     pub(crate) bytes_each: Vec<Option<u64>>,
+    /// For each stage, whether its tasks read blocks.
+    pub(crate) reads_blocks: Vec<bool>,
 }
 
 impl Planned {
@@ -18,13 +20,14 @@ impl Planned {
     #[must_use]
     pub fn of(plan: Arc<Plan>) -> Planned {
         let bytes_each = bytes_each(&plan);
-        Planned { plan: Ok(plan), bytes_each }
+        let reads_blocks = plan.stages.iter().map(Stage::reads_blocks).collect();
+        Planned { plan: Ok(plan), bytes_each, reads_blocks }
     }
 
     /// What could not be planned; why, in words.
     #[must_use]
     pub fn failed(why: String) -> Planned {
-        Planned { plan: Err(why), bytes_each: Vec::new() }
+        Planned { plan: Err(why), bytes_each: Vec::new(), reads_blocks: Vec::new() }
     }
 
     /// The plan.

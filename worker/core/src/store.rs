@@ -7,7 +7,7 @@ use crate::event::{Action, FetchId, Source, SpillId, Whence};
 use crate::limits::{Bug, Limits};
 use crate::pages::Pages;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use tilework_plan::{JobId, LeaseId, Region, TaskKey, TaskRange};
+use tilework_plan::{JobId, LeaseId, Part, TaskKey, TaskRange};
 
 /// Where a chunk made or put here is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -47,12 +47,12 @@ pub(crate) enum Stage {
     Here,
 }
 
-/// A chunk, or a box of it, from another worker or the disk.
+/// A chunk, or a part of it, from another worker or the disk.
 #[derive(Debug)]
 pub(crate) struct Fetch {
     pub key: TaskKey,
     pub from: Whence,
-    pub region: Option<Region>,
+    pub part: Option<Part>,
     pub bytes: u64,
     /// Of those, the ones that were not foreseen when it began.
     pub unforeseen: u64,
@@ -191,10 +191,10 @@ impl Store {
     }
 
     /// Begins a transfer for one task, or queues it. Whole chunks are shared.
-    pub fn fetch(&mut self, key: TaskKey, from: Whence, (region, bytes): (Option<Region>, u64)) -> FetchId {
+    pub fn fetch(&mut self, key: TaskKey, from: Whence, (part, bytes): (Option<Part>, u64)) -> FetchId {
         let id = FetchId(self.next_fetch);
         self.next_fetch += 1;
-        if region.is_none() {
+        if part.is_none() {
             self.whole.insert(key, id);
         }
         let stage = Stage::Queued;
@@ -204,7 +204,7 @@ impl Store {
         let waiting = Vec::new();
         self.fetches.insert(
             id,
-            Fetch { key, from, region, bytes, unforeseen: 0, stage, users: 0, waiting, doomed: false, used },
+            Fetch { key, from, part, bytes, unforeseen: 0, stage, users: 0, waiting, doomed: false, used },
         );
         id
     }
@@ -216,7 +216,7 @@ impl Store {
             if let Some(f) = self.fetches.get_mut(&id) {
                 f.stage = Stage::InFlight;
                 self.in_flight += 1;
-                out.push(Action::Fetch { fetch: id, from: f.from, key: f.key, region: f.region.clone() });
+                out.push(Action::Fetch { fetch: id, from: f.from, key: f.key, part: f.part.clone() });
             }
         }
     }
@@ -271,7 +271,7 @@ impl Store {
     /// Nobody uses a transfer (any more).
     fn rest(&mut self, id: FetchId, out: &mut Vec<Action>) {
         let Some(f) = self.fetches.get_mut(&id) else { return };
-        let keep = !f.doomed && f.region.is_none();
+        let keep = !f.doomed && f.part.is_none();
         match f.stage {
             Stage::Here if keep => {
                 self.uses += 1;
@@ -297,6 +297,11 @@ impl Store {
             return Vec::new();
         };
         f.stage = Stage::Here;
+        if matches!(f.part, Some(Part::Block(_))) && bytes < f.bytes {
+            // It was charged what blocks have on the average.
+            self.bytes_fetched -= f.bytes - bytes;
+            f.bytes = bytes;
+        }
         f.unforeseen = bytes.saturating_sub(f.bytes);
         f.bytes += f.unforeseen;
         self.bytes_fetched += f.unforeseen;

@@ -10,7 +10,7 @@ use crate::reports::Done;
 use crate::store::Stage;
 use crate::worker::Worker;
 use std::cmp::Reverse;
-use tilework_plan::{ChunkIdx, JobId, LeaseId, Plan, Region, Report, StageIdx, TaskError, TaskKey, WorkerId};
+use tilework_plan::{ChunkIdx, JobId, LeaseId, Part, Plan, Report, StageIdx, TaskError, TaskKey, WorkerId};
 
 /// The peer in a report about an input that nobody is known to have.
 const NOBODY: WorkerId = WorkerId(u32::MAX);
@@ -63,7 +63,7 @@ pub(crate) struct Stopping {
 /// Where an input is to come from.
 enum Origin {
     Here(Source),
-    Fetched(Whence, Option<Region>, u64),
+    Fetched(Whence, Option<Part>, u64),
 }
 
 /// Where all inputs of a task are to come from.
@@ -126,7 +126,10 @@ impl Worker {
         };
         let mut inputs = std::mem::take(&mut self.inputs);
         inputs.clear();
-        plan.inputs_of(key.stage, key.chunk, &mut inputs);
+        match job.reads_blocks[key.stage.0 as usize] {
+            true => plan.feeds_of(key.stage, key.chunk, &mut inputs),
+            false => plan.inputs_of(key.stage, key.chunk, &mut inputs),
+        }
         let pulled = self.admit(&plan, ((lease, priority), key, &elsewhere), &inputs, out);
         self.inputs = inputs;
         pulled
@@ -154,6 +157,26 @@ impl Worker {
         }
     }
 
+    /// Bytes of memory without which a task cannot be done, of which so many are reserved: its result and temporaries, and what
+    /// it is fed with.
+    fn needed(
+        &self,
+        plan: &Plan,
+        (key, reserved): (TaskKey, u64),
+        inputs: &[(usize, StageIdx, ChunkIdx)],
+    ) -> u64 {
+        let job = &self.jobs[&key.job];
+        let fed =
+            |&(slot, s, c): &(usize, StageIdx, ChunkIdx)| job.fed_bytes(plan, (key.stage, slot), (s, c));
+        let whole = inputs.iter().map(fed).fold(reserved, u64::saturating_add);
+        if whole <= self.limits.memory_bytes || self.limits.plays(Bug::WholeInputsCounted) {
+            return whole;
+        }
+        // Of chunks that are elsewhere no more is fetched than what it reads.
+        let blocks = inputs.iter().filter(|(slot, ..)| plan.reads_blocks(key.stage, *slot)).map(fed);
+        blocks.fold(plan.task_bytes(key.stage, key.chunk), u64::saturating_add)
+    }
+
     fn admit(
         &mut self,
         plan: &Plan,
@@ -164,13 +187,8 @@ impl Worker {
         let job = &self.jobs[&key.job];
         let bytes = job.bytes(plan, key.stage, key.chunk);
         let reserved = bytes.saturating_add(self.scratch_bytes(plan, key, inputs));
-        let whole = inputs.iter().map(|&(_, s, c)| job.bytes(plan, s, c)).fold(reserved, u64::saturating_add);
+        let needed = self.needed(plan, (key, reserved), inputs);
         let limit = self.limits.memory_bytes;
-        // Of chunks that are elsewhere no more is fetched than what it reads.
-        let needed = match whole > limit && !self.limits.plays(Bug::WholeInputsCounted) {
-            true => plan.task_bytes(key.stage, key.chunk),
-            false => whole,
-        };
         if needed > limit {
             return self.refuse(lease, key, TaskError::Memory { needed, limit });
         }
@@ -245,11 +263,24 @@ impl Worker {
         inputs: &[(usize, StageIdx, ChunkIdx)],
     ) -> Result<Found, (TaskKey, WorkerId)> {
         let mut found = Found { origins: Vec::with_capacity(inputs.len()), bytes: reserved, moved: 0 };
+        let job = &self.jobs[&key.job];
         for &(slot, stage, chunk) in inputs {
             let made = self.made(key.job, stage, chunk);
-            let part = || plan.fetch_box((key.stage, key.chunk), slot, (stage, chunk));
-            let bytes = self.jobs[&key.job].bytes(plan, stage, chunk);
-            let origin = self.origin(made, bytes, elsewhere, part).map_err(|peer| (made, peer))?;
+            let bytes = job.fed_bytes(plan, (key.stage, slot), (stage, chunk));
+            let block =
+                if job.reads_blocks[key.stage.0 as usize] { self.block_of(plan, key, slot) } else { None };
+            let part = || match block {
+                Some(block) => Some((Part::Block(block), bytes)),
+                None => {
+                    let part = plan.fetch_box((key.stage, key.chunk), slot, (stage, chunk));
+                    part.map(|(region, bytes)| (Part::Box(region), bytes))
+                }
+            };
+            let holder = || match block {
+                Some(_) => job.holder(stage, chunk),
+                None => elsewhere.find(made),
+            };
+            let origin = self.origin(made, bytes, holder, part).map_err(|peer| (made, peer))?;
             if let Origin::Fetched(from, _, bytes) = origin {
                 found.bytes = found.bytes.saturating_add(bytes);
                 found.moved += if from == Whence::Disk { 0 } else { bytes };
@@ -277,14 +308,14 @@ impl Worker {
         TaskKey { job, stage, chunk }
     }
 
-    /// Where an input, whose maker calls it `made`, is; who should have had it, where it cannot be had. `part` is the
-    /// box of it that the task reads, where the rest is not worth fetching.
+    /// Where an input, whose maker calls it `made`, is; who should have had it, where it cannot be had. `holder` is who has
+    /// it elsewhere, and `part` the part of it that the task reads, where the rest is not worth fetching.
     fn origin(
         &self,
         made: TaskKey,
         bytes: u64,
-        elsewhere: &Elsewhere,
-        part: impl FnOnce() -> Option<(Region, u64)>,
+        holder: impl FnOnce() -> Option<WorkerId>,
+        part: impl FnOnce() -> Option<(Part, u64)>,
     ) -> Result<Origin, WorkerId> {
         let on_disk = self.store.is_on_disk(made);
         if self.store.holds(made) && !on_disk {
@@ -296,14 +327,14 @@ impl Worker {
         let from = if on_disk {
             Whence::Disk
         } else {
-            let peer = elsewhere.find(made).ok_or(NOBODY)?;
+            let peer = holder().ok_or(NOBODY)?;
             if !self.peers.contains(&peer) {
                 return Err(peer);
             }
             Whence::Peer(peer)
         };
         Ok(match part() {
-            Some((region, bytes)) => Origin::Fetched(from, Some(region), bytes),
+            Some((part, bytes)) => Origin::Fetched(from, Some(part), bytes),
             None => Origin::Fetched(from, None, bytes),
         })
     }
@@ -317,10 +348,10 @@ impl Worker {
     ) -> Feed {
         let source = match origin {
             Origin::Here(source) => source,
-            Origin::Fetched(from, region, bytes) => {
+            Origin::Fetched(from, part, bytes) => {
                 // Another input of the same task may have begun the transfer.
-                let shared = self.store.whole.get(&key).copied().filter(|_| region.is_none());
-                let id = shared.unwrap_or_else(|| self.store.fetch(key, from, (region, bytes)));
+                let shared = self.store.whole.get(&key).copied().filter(|_| part.is_none());
+                let id = shared.unwrap_or_else(|| self.store.fetch(key, from, (part, bytes)));
                 let source = Source::Fetched(id);
                 self.store.acquire(source);
                 source

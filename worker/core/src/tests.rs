@@ -7,8 +7,8 @@ use tilework_expr::{
     SliceArg,
 };
 use tilework_plan::{
-    Holding, Instruction, JobId, LeaseId, Report, StageIdx, Stored, TaskError, TaskKey, TaskRange, Terms,
-    WorkerId,
+    Holding, Instruction, JobId, LeaseId, Part, Report, StageIdx, Stored, TaskError, TaskKey, TaskRange,
+    Terms, WorkerId,
 };
 
 fn read(name: &str, len: usize, chunk: isize) -> Expr {
@@ -28,8 +28,30 @@ fn calls(n: usize, terms: Terms) -> Expr {
         arg_ends: vec![0; n].into(),
         line: Some("main.rs:7:9".into()),
         terms: Some(Arc::new(terms)),
+        gives: 0,
+        takes: false,
     };
     Expr::calls(calls, &[]).unwrap()
+}
+
+/// Three values of a block for each of two calls that take them: stages 0 and 2, and the barrier between.
+fn exchange() -> Expr {
+    let (build, name) = ("0f".into(), "f".into());
+    let kernel =
+        Arc::new(Kernel { offset: 8, build, name, params: vec![], inputs: vec![], output: DType::U8 });
+    let calls = |n: usize, gives, takes| Calls {
+        kernel: kernel.clone(),
+        params: Arc::from([]),
+        ends: vec![0; n].into(),
+        args: Arc::from([]),
+        arg_ends: vec![0; n].into(),
+        line: None,
+        terms: None,
+        gives,
+        takes,
+    };
+    let values = Expr::calls(calls(3, 2, false), &[]).unwrap();
+    Expr::calls(calls(2, 0, true), &[values]).unwrap()
 }
 
 fn tasks(stage: u32, chunks: std::ops::Range<u64>) -> TaskRange {
@@ -126,7 +148,7 @@ fn inputs_are_fetched_once_and_shared() {
     let actions =
         case.told(vec![lease_from(1, tasks(1, 0..1), from()), lease_from(2, tasks(2, 0..1), from())]);
     let fetch =
-        Action::Fetch { fetch: FetchId(0), from: Whence::Peer(WorkerId(7)), key: task(0, 0), region: None };
+        Action::Fetch { fetch: FetchId(0), from: Whence::Peer(WorkerId(7)), key: task(0, 0), part: None };
     assert_eq!(actions, [fetch]);
     let actions = case.event(Event::Fetched { fetch: FetchId(0), bytes: 0 });
     assert_eq!(actions, [run(2, task(2, 0), vec![fetched(0, task(0, 0), 0)])]);
@@ -147,11 +169,44 @@ fn only_the_box_that_is_needed_is_fetched() {
     let few = few.binary(BinaryOp::Add, &few).unwrap();
     let mut case = Case::new(Limits::new(1, 10_000), &[few]);
     let actions = case.told(vec![lease_from(1, tasks(1, 0..1), tasks(0, 0..1))]);
-    let region = Some(std::iter::once(10..20).collect());
+    let part = Some(Part::Box(std::iter::once(10..20).collect()));
     assert_eq!(
         actions,
-        [Action::Fetch { fetch: FetchId(0), from: Whence::Peer(WorkerId(7)), key: task(0, 0), region }]
+        [Action::Fetch { fetch: FetchId(0), from: Whence::Peer(WorkerId(7)), key: task(0, 0), part }]
     );
+}
+
+#[test]
+fn a_block_of_each_value_is_fetched_of_whoever_is_said_to_have_it() {
+    let mut case = Case::new(Limits::new(2, 10_000), &[exchange()]);
+    case.told(vec![lease(1, tasks(0, 2..3))]);
+    case.event(Event::Finished { lease: LeaseId(1), task: task(0, 2), result: Ok(200), busy_us: 5 });
+    let told = |chunks, worker| Instruction::Holders {
+        job: JobId(0),
+        stage: StageIdx(0),
+        bytes: 600,
+        holders: vec![Holding { chunks: tasks(0, chunks), worker: WorkerId(worker) }],
+    };
+    let fetch = |fetch, worker, chunk, block| Action::Fetch {
+        fetch: FetchId(fetch),
+        from: Whence::Peer(WorkerId(worker)),
+        key: task(0, chunk),
+        part: Some(Part::Block(block)),
+    };
+    let actions = case.told(vec![told(0..2, 7), lease(2, tasks(2, 1..2))]);
+    assert_eq!(actions, [fetch(0, 7, 0, 1), fetch(1, 7, 1, 1)]);
+    // Half of a third of what all values have; then what the blocks have.
+    assert_eq!(case.worker.usage().bytes_fetched, 200);
+    assert_eq!(case.event(Event::Fetched { fetch: FetchId(0), bytes: 7 }), []);
+    let actions = case.event(Event::Fetched { fetch: FetchId(1), bytes: 300 });
+    assert_eq!(case.worker.usage().bytes_fetched, 307);
+    let here = Feed { slot: 0, key: task(0, 2), source: Source::Held(task(0, 2)) };
+    let feeds = vec![fetched(0, task(0, 0), 0), fetched(0, task(0, 1), 1), here];
+    assert_eq!(actions, [run(2, task(2, 1), feeds)]);
+    // One of them is made again elsewhere.
+    let peer = Instruction::Peer { worker: WorkerId(9), addresses: vec![] };
+    let actions = case.told(vec![peer, told(1..2, 9), lease(3, tasks(2, 0..1))]);
+    assert_eq!(actions, [fetch(2, 7, 0, 0), fetch(3, 9, 1, 0)]);
 }
 
 #[test]

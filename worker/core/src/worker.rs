@@ -3,6 +3,7 @@
 //! Knows which theme handles which event. Must not know how a theme decides.
 
 use crate::event::{Action, Event};
+use crate::exchange::Holders;
 use crate::limits::Limits;
 use crate::pages::Pages;
 use crate::planned::Planned;
@@ -24,6 +25,10 @@ pub(crate) struct Job {
     pub mean_us: Vec<u64>,
     /// For each stage, the bytes of its chunks where all are the same.
     pub bytes_each: Vec<Option<u64>>,
+    /// For each stage, whether its tasks read blocks.
+    pub reads_blocks: Vec<bool>,
+    /// Who has the results of stages of which tasks read blocks.
+    pub holders: BTreeMap<StageIdx, Holders>,
 }
 
 impl Job {

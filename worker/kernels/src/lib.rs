@@ -3,6 +3,7 @@
 //! Knows arithmetic, memory and rayon. Must not know where chunks come from, where they go, or who asked.
 
 mod affine;
+mod blocks;
 mod calls;
 mod chunk;
 pub mod complex;
@@ -23,6 +24,7 @@ mod reshape;
 mod take;
 mod task;
 
+pub use blocks::{BlockWriter, NoBlock, block_of, block_range, n_blocks};
 pub use chunk::{Buffer, BufferMut, Chunk, ChunkError, ChunkWriter, FreedShare, Plane, UninitBuffer};
 pub use pool::alone;
 pub use reduce::here;

@@ -112,6 +112,7 @@ pub fn execute(
         | StageKind::Read(_)
         | StageKind::Held
         | StageKind::Values
+        | StageKind::Barrier
         | StageKind::Write(_) => Err(KernelError::NoKernel(s.name)),
     }
 }

@@ -6,8 +6,8 @@ use super::{BLOCK_BYTES, PlaneAt, Spilled};
 use std::io;
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
-use tilework_kernels::{Chunk, ChunkWriter};
-use tilework_plan::Region;
+use tilework_kernels::{Chunk, ChunkWriter, NoBlock, block_range};
+use tilework_plan::{Part, Region};
 
 /// Blocks that are read by one call of the system, at most.
 const SPAN_BLOCKS: usize = 256;
@@ -22,6 +22,35 @@ impl Spilled {
             None => p.bytes,
         };
         self.planes.iter().map(len).sum()
+    }
+
+    /// Where a block lies in a value.
+    ///
+    /// # Errors
+    /// Where the disk fails, what it gives is not what was written, or there is no such block.
+    pub(crate) fn block(&self, number: u64) -> io::Result<Region> {
+        let [plane] = self.planes.as_slice() else { return Err(NoBlock::Malformed.into()) };
+        if plane.shape.len() != 1 {
+            return Err(NoBlock::Malformed.into());
+        }
+        let read = |range| {
+            let chunk = self.read(Some(&std::iter::once(range).collect()))?;
+            let bytes = chunk.planes.first().and_then(|plane| plane.contiguous_bytes());
+            Ok::<_, io::Error>(bytes.unwrap_or_default().to_vec())
+        };
+        Ok(std::iter::once(block_range(number, plane.bytes, read)?).collect())
+    }
+
+    /// The chunk, or a part of it: a box in its own coordinates, or a block.
+    ///
+    /// # Errors
+    /// As [`Spilled::block`].
+    pub(crate) fn read_part(&self, part: Option<&Part>) -> io::Result<Chunk> {
+        match part {
+            None => self.read(None),
+            Some(Part::Box(region)) => self.read(Some(region)),
+            Some(Part::Block(number)) => self.read(Some(&self.block(*number)?)),
+        }
     }
 
     /// The chunk, or a box of it in its own coordinates.

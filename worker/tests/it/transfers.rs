@@ -5,7 +5,7 @@ use tilework_cluster::security::TokenAttach;
 use tilework_cluster::transport::connect;
 use tilework_expr::{DType, Op};
 use tilework_kernels::Chunk;
-use tilework_plan::{ChunkIdx, Grid, JobId, LeaseId, StageIdx, TaskKey, Update};
+use tilework_plan::{ChunkIdx, Grid, JobId, LeaseId, Part, StageIdx, TaskKey, Update};
 use tilework_proto::Wire;
 use tilework_proto::wire::{ChunkHeader, ChunkPart, ChunkRequest, chunk_part, chunks_client::ChunksClient};
 use tilework_worker::{ChunkClient, TransferError};
@@ -50,7 +50,7 @@ async fn arrive_whole(client: &ChunkClient, addresses: &[String], key: TaskKey) 
     let whole = client.get(addresses, key, None, 1 << 30).await.unwrap();
     let expected: Vec<i64> = (1000..2000).flat_map(|i| std::iter::repeat_n(i, 500)).collect();
     assert_eq!(i64s(&whole), expected);
-    let part = client.get(addresses, key, Some(&vec![1990..1993, 7..9]), 1 << 30).await.unwrap();
+    let part = client.get(addresses, key, Some(&Part::Box(vec![1990..1993, 7..9])), 1 << 30).await.unwrap();
     assert_eq!(i64s(&part), [1990, 1990, 1991, 1991, 1992, 1992]);
     let many = (0..32).map(|_| client.get(addresses, key, None, 1 << 30));
     let many: Vec<_> = many.collect();
@@ -92,7 +92,7 @@ async fn what_is_not_there_or_not_wanted_is_refused() {
     };
     let error = client.get(&addresses, absent, None, 1 << 30).await.unwrap_err();
     assert_eq!(refused(error), "no chunk 4 of stage 0 of job 99 here");
-    let error = client.get(&addresses, key, Some(&vec![0..1, 0..1]), 1 << 30).await.unwrap_err();
+    let error = client.get(&addresses, key, Some(&Part::Box(vec![0..1, 0..1])), 1 << 30).await.unwrap_err();
     assert_eq!(refused(error), "box [0..1, 0..1] leaves the chunk's, [1000..2000, 0..500]");
     let error = client.get(&addresses, key, None, 1000).await.unwrap_err();
     assert_eq!(error.to_string(), "a chunk of 4000000 bytes, expected at most 1000");

@@ -12,6 +12,8 @@ fn of_value(values: &Expr, value: u64) -> Expr {
         arg_ends: Arc::from([1]),
         line: None,
         terms: None,
+        gives: 0,
+        takes: false,
     };
     let array = Expr::from_value(calls, values, &[4], DType::F64).unwrap();
     array.binary(BinaryOp::Add, &array).unwrap()
