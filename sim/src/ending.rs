@@ -103,16 +103,22 @@ impl World {
             !alone || !one_by_one || called.contains(&true),
             "task {chunk} is taken for one that kills: {update:?}"
         );
+        let deadly = self.jobs.iter().any(|j| j.setup.deadly.is_some());
+        let most = u64::from(self.setup.limits.deaths_max);
+        let dead = self.dead_most;
+        assert!(deadly || dead >= most, "a job was ended by {dead} deaths, of {most} that it may have");
+    }
+
+    /// The scheduler was told that a worker is lost. A call may fail for those that are dead now, and the jobs that read
+    /// it later, when some have come back.
+    pub(crate) fn note_deaths(&mut self) {
         // Those that have come back are forgiven when the scheduler knows.
         let known: BTreeSet<WorkerId> =
             self.scheduler.state(self.now_us).workers.iter().map(|w| w.worker).collect();
         // One that was cut off may have been killed since.
         let is_away = |n: &&Node| (n.alive || n.was_cut) && n.conn.is_none_or(|conn| !known.contains(&conn));
         let away = self.nodes.iter().filter(is_away).count() as u64;
-        let dead = self.counts.of(Fault::Killed) + away;
-        let deadly = self.jobs.iter().any(|j| j.setup.deadly.is_some());
-        let most = u64::from(self.setup.limits.deaths_max);
-        assert!(deadly || dead >= most, "a job was ended by {dead} deaths, of {most} that it may have");
+        self.dead_most = self.dead_most.max(self.counts.of(Fault::Killed) + away);
     }
 
     /// A job that did not fail has all that was wanted, or was let go of.

@@ -203,6 +203,8 @@ pub(crate) struct World {
     pub n_faults: u64,
     /// Workers that died or were cut off.
     pub n_losses: u64,
+    /// The most of them that were dead at once, and may have died of a task.
+    pub dead_most: u64,
     /// Of those, the ones that a task killed.
     pub n_killed_by_task: u64,
     pub events: u64,
@@ -259,6 +261,7 @@ impl World {
             n_ids: 0,
             n_faults: 0,
             n_losses: 0,
+            dead_most: 0,
             n_killed_by_task: 0,
             events: 0,
             tasks: 0,
@@ -482,8 +485,12 @@ impl World {
         let before = self.scheduler.n_dormant();
         use scheduler::Event::{ClientLost, JobCancelled, JobReleased};
         let released = matches!(event, JobReleased { .. } | JobCancelled { .. } | ClientLost { .. });
+        let is_loss = matches!(event, scheduler::Event::WorkerLost { .. });
         self.scheduler.handle(at_us, event, &mut actions);
         self.scheduler.check();
+        if is_loss {
+            self.note_deaths();
+        }
         if !released && self.scheduler.n_dormant() < before {
             self.counts.add(Fault::Revived);
         }

@@ -9,14 +9,14 @@ use crate::event::{Action, JobEnd};
 use crate::job::{self, Canonical, StageState};
 use crate::limits::Bug;
 use crate::prepared::Prepared;
-use crate::scheduler::Scheduler;
+use crate::scheduler::{Scheduler, range_of};
 use crate::table::TaskState;
 use crate::worker::ReadyKey;
 use std::cmp::Reverse;
 use std::ops::RangeInclusive;
 use tilework_plan::{
-    ChunkIdx, ClientId, Figures, Holding, Instruction, JobError, JobId, JobNumber, StageIdx, TaskKey,
-    TaskRange, Update, WorkerId,
+    ChunkIdx, ClientId, Figures, Holding, Instruction, JobError, JobId, JobNumber, LeaseId, StageIdx,
+    TaskKey, TaskRange, Update, WorkerId,
 };
 
 impl Scheduler {
@@ -320,14 +320,28 @@ impl Scheduler {
                 );
             }
         }
+        let mut revoked: Vec<(WorkerId, LeaseId, TaskRange)> = Vec::new();
         for (key, state) in undone {
             match state {
                 TaskState::Ready { worker } => self.dequeue(key, worker),
-                TaskState::Leased { lease } => self.close_one(lease, key),
+                TaskState::Leased { lease } => {
+                    let worker = self.leases[&lease].worker;
+                    match revoked.last_mut() {
+                        Some((_, l, tasks)) if *l == lease && tasks.chunks.end == key.chunk.0 => {
+                            tasks.chunks.end += 1;
+                        }
+                        _ => revoked.push((worker, lease, range_of(key))),
+                    }
+                    self.close_one(lease, key);
+                }
                 _ => {}
             }
             self.set(key, TaskState::Released);
             self.read_inputs(key);
+        }
+        // What they would read may go now: who has not begun with them is not to look for it.
+        for (worker, lease, tasks) in revoked {
+            self.tell(worker, Instruction::Revoke { lease, tasks });
         }
         // Nobody is left to be told of a chunk: what waited for it has failed, or is nothing to those that have.
         let told: Vec<TaskKey> = self.publishing.keys().filter(|key| key.job == id).copied().collect();

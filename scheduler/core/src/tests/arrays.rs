@@ -81,3 +81,23 @@ fn a_value_that_is_made_again_for_an_array_and_fails_then_ends_it() {
     let why = ended(&bad(&mut case, &again, 0));
     assert!(why.len() == 1 && why[0].0 == 1, "{why:?}");
 }
+
+#[test]
+fn a_worker_does_not_begin_with_what_nobody_will_read() {
+    let mut case = Case::with_workers(1);
+    let first = calls(&[], &[&[], &[], &[]]);
+    // All three are read by one call, which fails with the first.
+    let last = calls(std::slice::from_ref(&first), &[&[(0, 0), (0, 1), (0, 2)]]);
+    let lease = leases(&case.submit(0, &[last]), 0).remove(0);
+    assert_eq!(lease.1, tasks(0, 0..3));
+    let actions = bad(&mut case, &lease, 0);
+    assert!(updates(&actions).iter().any(|u| matches!(u, Update::Done { .. })), "{actions:?}");
+    let rest = TaskRange { chunks: 1..3, ..lease.1.clone() };
+    assert!(told(&actions, 0).contains(&Instruction::Revoke { lease: lease.0, tasks: rest.clone() }));
+    // Neither an answer to that nor a result that came before it is of any use.
+    let returned = Report::Returned { lease: lease.0, tasks: TaskRange { chunks: 1..2, ..rest.clone() } };
+    assert_eq!(told(&case.report(0, returned), 0), []);
+    let made = TaskRange { chunks: 2..3, ..rest };
+    let actions = case.report(0, measured(&(lease.0, made.clone()), &[8]));
+    assert_eq!(told(&actions, 0), [Instruction::Drop(made)]);
+}
