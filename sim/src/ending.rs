@@ -212,11 +212,13 @@ impl World {
                 assert!(!room, "job {i} has room: {held} and {needed} of {limit} bytes");
                 self.counts.add(Fault::MemoryFull);
             }
-            JobError::NoWorker { .. } => {
-                // Somebody who is stopped once is back in time.
+            JobError::NoWorker { ref waiting, .. } => {
+                // Somebody who is stopped once is back in time; somebody large enough may be lost.
                 let stopped_again = self.counts.of(Fault::WorkerStopped) > 1;
                 let deserted = self.setup.deserted;
-                assert!(deserted || stopped_again, "job {i} was ended though somebody came: {error}");
+                let too_large = self.setup.uneven && self.n_losses > 0 && waiting.contains(" needs ");
+                let may = deserted || stopped_again || too_large;
+                assert!(may, "job {i} was ended though somebody came: {error}");
                 if deserted {
                     self.counts.add(Fault::Deserted);
                 }

@@ -312,13 +312,20 @@ fn jobs(rng: &mut Rng, task_us: u64) -> Vec<JobSetup> {
 fn largest_task(plan: &Plan) -> u64 {
     let stages = (0..plan.stages.len()).map(|i| StageIdx(i as u32));
     let tasks = stages.flat_map(|s| (0..plan.n_tasks(s)).map(move |c| (s, ChunkIdx(c))));
-    // Of values, blocks are charged by what those turn out to have.
+    // Values, and blocks of them, may have more than what they are taken to have: a value up to this much, and a block up to
+    // twice what its value's have on the average. Blocks are charged once more for what they say.
     let blocks = |s: StageIdx| {
         let read = plan.stage(s).inputs.iter().filter(|input| input.map == InputMap::Blocks);
         let bytes = |of: StageIdx| plan.block_share(s, plan.n_tasks(of) * VALUE_BYTES_MAX);
-        read.map(|input| bytes(plan.behind(input.stage))).sum::<u64>()
+        read.map(|input| 3 * bytes(plan.behind(input.stage))).sum::<u64>()
     };
-    tasks.map(|(s, c)| plan.task_bytes(s, c) + blocks(s)).max().unwrap_or(0)
+    let values = |s: StageIdx, c: ChunkIdx| {
+        let mut inputs = Vec::new();
+        plan.inputs_of(s, c, &mut inputs);
+        let measured = inputs.iter().filter(|(_, from, _)| plan.stage(*from).is_measured());
+        measured.count() as u64 * VALUE_BYTES_MAX
+    };
+    tasks.map(|(s, c)| plan.task_bytes(s, c) + blocks(s) + values(s, c)).max().unwrap_or(0)
 }
 
 fn scheduler_limits(rng: &mut Rng, planted: Option<Planted>) -> scheduler::Limits {

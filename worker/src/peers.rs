@@ -209,7 +209,12 @@ impl Peers for LocalPeers {
                 Some(shelf) => shelf.get(wanted.key, wanted.part.as_ref()).await,
                 None => Err(format!("no worker {} in this process", wanted.from.0)),
             };
-            got.map_err(|why| Missed { away: false, why })
+            let mut chunk = got.map_err(|why| Missed { away: false, why })?;
+            if matches!(wanted.part, Some(Part::Block(_))) {
+                // A part of a value that keeps the whole of it in memory would not be what it is charged with.
+                chunk.planes.iter_mut().for_each(|plane| *plane = plane.detached());
+            }
+            Ok(chunk)
         })
     }
 

@@ -11,7 +11,7 @@ use super::future::{Future, Place, Shared};
 use super::queue::{How, send_shuffle};
 use super::task::{Calling, Direct, Fallible, Giving, Value, kernel};
 use super::tasks::Tasks;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::session::{Failure, Session};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -26,6 +26,8 @@ use tilework_plan::JobError;
 const ITEMS_MAX: usize = 1 << 17;
 /// Parts of one shuffle.
 const PARTS_MAX: usize = 1 << 20;
+/// Parts of all items of one shuffle together: each has a place in its item's value, and is a request between workers.
+const BLOCKS_MAX: usize = 1 << 28;
 /// Bytes of items that travel through the scheduler with their calls: what is beyond goes to workers by itself.
 const ITEM_BYTES_MAX: usize = 16 << 20;
 
@@ -84,6 +86,13 @@ impl Splits {
         let mut n = Written::default();
         n_parts.write(&mut n)?;
         for item in items {
+            if splits.ends.len() == ITEMS_MAX {
+                return Err(asked(
+                    "number of items",
+                    ITEMS_MAX + 1,
+                    "131072 at most, each of which may be many things",
+                ));
+            }
             let mut call = Written::default();
             item.write(&mut call)?;
             if splits.calls.params.len() > ITEM_BYTES_MAX {
@@ -98,8 +107,8 @@ impl Splits {
     }
 }
 
-fn asked(what: &'static str, got: usize, expected: &'static str) -> FutureError {
-    FutureError::Shuffle { what, got, expected }
+fn asked(what: &'static str, got: usize, expected: &'static str) -> Error {
+    FutureError::Shuffle { what, got, expected }.into()
 }
 
 /// Submits a shuffle.
@@ -116,7 +125,7 @@ where
     B: Serialize + DeserializeOwned,
 {
     if !(1..=PARTS_MAX).contains(&n_parts) {
-        return Err(asked("number of parts", n_parts, "1 to 1048576").into());
+        return Err(asked("number of parts", n_parts, "1 to 1048576"));
     }
     let splits = Splits::of(items, n_parts)?;
     match splits.ends.len() {
@@ -124,10 +133,13 @@ where
             let nothing = (0..n_parts).map(|_| Vec::<B>::new());
             return many::<Direct, MG, M, (Vec<B>,), R>(on, merge, (nothing, None));
         }
-        n if n > ITEMS_MAX => {
-            return Err(
-                asked("number of items", n, "131072 at most, each of which may be many things").into()
-            );
+        n if n.saturating_mul(n_parts) > BLOCKS_MAX => {
+            let n = n.saturating_mul(n_parts);
+            return Err(asked(
+                "number of parts of all items",
+                n,
+                "268435456 at most, or fewer and larger ones",
+            ));
         }
         _ => {}
     }
@@ -147,20 +159,24 @@ fn shuffle_here(split: &How, splits: &Splits, (merge, n_parts): (&How, usize)) -
     for (i, &to) in (0..).zip(&splits.ends) {
         let call = (&splits.calls.params[from.0..to.0], &splits.calls.given[from.1..to.1]);
         let made = at_once(split, i, call)?;
-        values.push(match &*made.place() {
+        let value = match &*made.place() {
             Place::Here(value) => (**value).clone().and_then(|value| parts_of(split, i, value, n_parts)),
             _ => unreachable!("what is called at once is here"),
-        });
+        };
+        match value {
+            Ok(value) => values.push(value),
+            Err(why) => {
+                let failed = || Shared::new(None, Place::Here(Box::new(Err(why.clone()))));
+                return Ok((0..n_parts).map(|_| failed()).collect());
+            }
+        }
         from = to;
     }
     let params = Written::of_list(values.len());
     let merged = (0..n_parts as u64).map(|part| {
         let mut given = Vec::with_capacity(values.len());
         for value in &values {
-            match value {
-                Ok(value) => given.push(Given::Put(block_of(value, part).map_err(|e| no_block(&e))?)),
-                Err(why) => return Ok(Shared::new(None, Place::Here(Box::new(Err(why.clone()))))),
-            }
+            given.push(Given::Put(block_of(value, part).map_err(|e| no_block(&e))?));
         }
         at_once(merge, part, (&params, &given))
     });

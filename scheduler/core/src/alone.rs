@@ -95,8 +95,9 @@ impl Scheduler {
         let limit = |key: TaskKey| self.most_memory_for(&self.jobs[&id], key.stage);
         if let Some((key @ TaskKey { stage, chunk, .. }, limit)) = unplaced.and_then(|k| Some((k, limit(k)?)))
         {
-            let blocks = self.bytes_of_blocks(key);
+            let blocks = self.bytes_of_blocks(key).saturating_mul(2);
             let needed = self.jobs[&id].plan.task_bytes(stage, chunk).saturating_add(blocks);
+            let needed = needed.max(self.trouble.get(&key).map_or(0, |t| t.memory_needed));
             let operation = self.operation(key);
             return format!(
                 "{operation}, chunk {}, needs {}, and the largest worker that is there may use {}",

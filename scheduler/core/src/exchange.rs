@@ -164,6 +164,15 @@ impl Scheduler {
         }
     }
 
+    /// A barrier is read no more; who has the results will be noted anew if it opens again.
+    pub(crate) fn forget_holders(&mut self, barrier: TaskKey) {
+        let Some(job) = self.jobs.get_mut(&barrier.job) else { return };
+        let of = job.plan.behind(barrier.stage);
+        if let Some(exchange) = &mut job.stages[of.0 as usize].exchange {
+            exchange.all = Vec::new();
+        }
+    }
+
     /// Some chunks exist no more: nor do the barriers that stand for them, which are to be told of it as their readers are.
     pub(crate) fn close_barriers(&mut self, gone: &[TaskKey]) -> Vec<TaskKey> {
         let mut closed = Vec::new();

@@ -31,6 +31,7 @@ impl Scheduler {
             TaskError::Operation(message) => self.operation_failed(worker, key, message),
             TaskError::Memory { needed, .. } => {
                 trouble.memory_over = trouble.memory_over.max(memory);
+                trouble.memory_needed = trouble.memory_needed.max(*needed);
                 self.fail_for_memory(key, *needed);
             }
             TaskError::Worker(message) => {

@@ -158,10 +158,12 @@ impl Scheduler {
                     }
                 }
             }
-            needs.total = needs.total.saturating_add(needs.inputs);
+            // What blocks hold is in memory twice: as bytes, and as what they say.
+            needs.total = needs.total.saturating_add(needs.inputs).saturating_add(needs.blocks);
             // Those are bounds; where they do not fit everywhere, the parts that the task reads decide.
             if me.memory_least < needs.total && !me.limits.plays(Bug::WholeInputsCounted) {
-                needs.total = job.plan.task_bytes(key.stage, key.chunk).saturating_add(needs.blocks);
+                needs.total =
+                    job.plan.task_bytes(key.stage, key.chunk).saturating_add(needs.blocks.saturating_mul(2));
             }
             needs
         })

@@ -149,6 +149,7 @@ impl Scheduler {
             } else if self.is_barrier(key) {
                 // What it stands for was read as long as it was.
                 self.read_inputs(key);
+                self.forget_holders(key);
             }
         }
     }

@@ -36,8 +36,10 @@ pub(crate) struct Trouble {
     pub unreachable: u32,
     /// Where it should not go again, if it can be helped.
     pub avoid: Vec<WorkerId>,
-    /// A worker with this much memory could not take it.
+    /// A worker with this much memory could not take it,
     pub memory_over: u64,
+    /// and said that it needs so much.
+    pub memory_needed: u64,
 }
 
 impl Trouble {

@@ -39,12 +39,7 @@ impl Singles {
         if !is_output {
             return;
         }
-        match self.untold.last_mut() {
-            Some((s, chunks, w)) if *s == stage && chunks.end == chunk.0 && Arc::ptr_eq(w, why) => {
-                chunks.end += 1;
-            }
-            _ => self.untold.push((stage, chunk.0..chunk.0 + 1, why.clone())),
-        }
+        self.untold.push((stage, chunk.0..chunk.0 + 1, why.clone()));
     }
 }
 
@@ -178,10 +173,17 @@ impl Scheduler {
     /// All of a job's results are told of now; those that will not come before.
     pub(crate) fn tell_of_failed(&mut self, id: JobId) {
         let Some(job) = self.jobs.get_mut(&id) else { return };
-        let untold = std::mem::take(&mut job.singles.untold);
+        let mut untold = std::mem::take(&mut job.singles.untold);
         if !job.client_holds {
             return;
         }
+        // Those that fail with one that they read do so in any order, and are told of together.
+        untold.sort_unstable_by_key(|(stage, values, _)| (*stage, values.start));
+        untold.dedup_by(|(stage, values, why), (before, upto, reason)| {
+            let is_next = stage == before && values.start == upto.end && Arc::ptr_eq(why, reason);
+            upto.end = if is_next { values.end } else { upto.end };
+            is_next
+        });
         for (stage, values, why) in untold {
             let outputs = self.jobs[&id].plan.outputs.clone();
             for (output, _) in (0..).zip(outputs).filter(|(_, o)| *o == stage) {

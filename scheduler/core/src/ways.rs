@@ -9,7 +9,7 @@ use crate::scheduler::Scheduler;
 use crate::table::TaskState;
 use crate::worker::WorkerState;
 use std::collections::BTreeSet;
-use tilework_plan::{TaskKey, TaskRange, WorkerId};
+use tilework_plan::{ChunkIdx, StageIdx, TaskKey, TaskRange, WorkerId};
 
 /// How long a failure to connect is believed, microseconds; then it is tried again.
 const CUT_OFF_US: u64 = 30_000_000;
@@ -58,6 +58,14 @@ impl Scheduler {
     /// Makes the inputs of a ready task again that `worker`, which is to have it, cannot reach, unless somebody is about to
     /// read one of them where it is.
     pub(crate) fn bring_nearer(&mut self, key: TaskKey, worker: WorkerId, in_use: &BTreeSet<TaskKey>) {
+        // What a barrier stands for is in use with it, and need not be looked at one by one.
+        let waits = self.with_inputs(key, |me, inputs| {
+            let read = |&(_, stage, chunk): &(usize, StageIdx, ChunkIdx)| TaskKey { stage, chunk, ..key };
+            inputs.iter().map(read).any(|input| in_use.contains(&input) && me.is_barrier(input))
+        });
+        if waits {
+            return;
+        }
         let far: Vec<WorkerId> = {
             let w = &self.workers[&worker];
             w.cut_off.keys().copied().filter(|peer| self.is_cut_off(w, *peer)).collect()

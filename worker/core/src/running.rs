@@ -21,7 +21,8 @@ impl Worker {
             let staged = self.active.len() - self.n_active_running;
             let fetching = staged - self.runnable.len();
             let enough = self.runnable.len() >= self.limits.threads as usize && !urgent;
-            if enough || fetching >= self.limits.fetches_max {
+            let fetches_max = self.limits.fetches_max;
+            if enough || fetching >= fetches_max || self.store.has_enough_to_fetch(fetches_max, out) {
                 break;
             }
             if self.is_blocked() {

@@ -66,6 +66,19 @@ pub(crate) struct Fetch {
     used: u64,
 }
 
+/// What a transfer brought.
+#[derive(Default, Debug)]
+pub(crate) struct Arrived {
+    /// Tasks that waited for it, once for each feed.
+    pub waiting: Vec<TaskKey>,
+    /// Bytes that it was charged with when it began,
+    pub foreseen: u64,
+    /// and from now on.
+    pub bytes: u64,
+    /// Whether it came from another worker.
+    pub is_moved: bool,
+}
+
 /// Everything in the store.
 #[derive(Default, Debug)]
 pub(crate) struct Store {
@@ -287,16 +300,16 @@ impl Store {
         }
     }
 
-    /// A transfer is complete and brought so many bytes; returns the tasks that waited for it. One that nobody knows is
-    /// freed.
-    pub fn arrived(&mut self, (id, bytes): (FetchId, u64), out: &mut Vec<Action>) -> Vec<TaskKey> {
+    /// A transfer is complete and brought so many bytes. One that nobody knows is freed.
+    pub fn arrived(&mut self, (id, bytes): (FetchId, u64), out: &mut Vec<Action>) -> Arrived {
         let Some(f) = self.fetches.get_mut(&id).filter(|f| f.stage == Stage::InFlight) else {
             if !self.fetches.contains_key(&id) {
                 out.push(Action::Free(Source::Fetched(id)));
             }
-            return Vec::new();
+            return Arrived::default();
         };
         f.stage = Stage::Here;
+        let foreseen = f.bytes;
         if matches!(f.part, Some(Part::Block(_))) && bytes < f.bytes {
             // It was charged what blocks have on the average.
             self.bytes_fetched -= f.bytes - bytes;
@@ -306,11 +319,21 @@ impl Store {
         f.bytes += f.unforeseen;
         self.bytes_fetched += f.unforeseen;
         self.in_flight -= 1;
-        let waiting = std::mem::take(&mut f.waiting);
+        let is_moved = matches!(f.from, Whence::Peer(_));
+        let arrived = Arrived { waiting: std::mem::take(&mut f.waiting), foreseen, bytes: f.bytes, is_moved };
         if f.users == 0 {
             self.rest(id, out);
         }
-        waiting
+        arrived
+    }
+
+    /// Whether more transfers wait for their turn than may be under way.
+    pub fn has_enough_to_fetch(&mut self, fetches_max: usize, out: &mut Vec<Action>) -> bool {
+        if self.queued.len() > fetches_max {
+            // Some of them may not be wanted any more.
+            self.start_fetches(fetches_max, out);
+        }
+        self.queued.len() > fetches_max
     }
 
     /// A transfer is over without having brought anything, or what it brought is needed no more.

@@ -7,7 +7,7 @@ use crate::event::{Action, Feed, FetchId, Source, Whence};
 use crate::limits::Bug;
 use crate::queue::{Elsewhere, Next};
 use crate::reports::Done;
-use crate::store::Stage;
+use crate::store::{Arrived, Stage};
 use crate::worker::Worker;
 use std::cmp::Reverse;
 use tilework_plan::{ChunkIdx, JobId, LeaseId, Part, Plan, Report, StageIdx, TaskError, TaskKey, WorkerId};
@@ -29,8 +29,10 @@ pub(crate) struct Active {
     pub bytes: u64,
     /// Bytes reserved while it runs: of the result and of temporaries.
     pub reserved: u64,
-    /// Bytes that are fetched for it.
+    /// Bytes that are fetched for it from other workers,
     pub bytes_fetched: u64,
+    /// and from anywhere.
+    pub fed: u64,
     /// Whether the driver has it.
     pub running: bool,
     /// How long it was expected to run, microseconds.
@@ -148,13 +150,24 @@ impl Worker {
         (Reverse(priority), key.job, Reverse(key.stage), key.chunk)
     }
 
-    /// What a task takes beside what it reads and makes.
+    /// What a task takes beside what it reads and makes. What blocks hold is in memory twice: as bytes, and as what they say.
     fn scratch_bytes(&self, plan: &Plan, key: TaskKey, inputs: &[(usize, StageIdx, ChunkIdx)]) -> u64 {
         let bytes = plan.scratch_bytes(key.stage, key.chunk, inputs);
+        let bytes = bytes.saturating_add(self.block_bytes(plan, key, inputs));
         match self.limits.plays(Bug::DeclaredIgnored) {
             true => bytes - plan.stage(key.stage).terms().memory_bytes,
             false => bytes,
         }
+    }
+
+    /// Bytes of the blocks that a task reads.
+    fn block_bytes(&self, plan: &Plan, key: TaskKey, inputs: &[(usize, StageIdx, ChunkIdx)]) -> u64 {
+        let job = &self.jobs[&key.job];
+        if !job.reads_blocks[key.stage.0 as usize] {
+            return 0;
+        }
+        let blocks = inputs.iter().filter(|(slot, ..)| plan.reads_blocks(key.stage, *slot));
+        blocks.map(|&(slot, s, c)| job.fed_bytes(plan, (key.stage, slot), (s, c))).sum()
     }
 
     /// Bytes of memory without which a task cannot be done, of which so many are reserved: its result and temporaries, and what
@@ -173,8 +186,8 @@ impl Worker {
             return whole;
         }
         // Of chunks that are elsewhere no more is fetched than what it reads.
-        let blocks = inputs.iter().filter(|(slot, ..)| plan.reads_blocks(key.stage, *slot)).map(fed);
-        blocks.fold(plan.task_bytes(key.stage, key.chunk), u64::saturating_add)
+        let blocks = self.block_bytes(plan, key, inputs);
+        plan.task_bytes(key.stage, key.chunk).saturating_add(blocks.saturating_mul(2))
     }
 
     fn admit(
@@ -214,7 +227,7 @@ impl Worker {
             found = self.find(plan, (key, reserved), elsewhere, inputs);
             found.iter().flat_map(Found::here).for_each(|s| self.store.acquire(s));
         }
-        let Found { origins, moved, .. } = match found {
+        let Found { origins, bytes: claimed, moved } = match found {
             Ok(found) => found,
             Err((input, peer)) => {
                 self.queue.pop();
@@ -233,6 +246,7 @@ impl Worker {
             bytes,
             reserved,
             bytes_fetched: moved,
+            fed: claimed - reserved,
             running: false,
             est_us,
             slept_us: self.threads.slept_us,
@@ -374,8 +388,30 @@ impl Worker {
     }
 
     pub(crate) fn fetched(&mut self, fetch: (FetchId, u64), out: &mut Vec<Action>) {
-        for task in self.store.arrived(fetch, out) {
-            self.one_came(task);
+        let arrived = self.store.arrived(fetch, out);
+        let mut last = None;
+        for task in &arrived.waiting {
+            if arrived.bytes != arrived.foreseen && last != Some(task) {
+                self.fed_otherwise(*task, &arrived, out);
+            }
+            last = Some(task);
+            self.one_came(*task);
+        }
+    }
+
+    /// A task is fed with more or less than was foreseen; it ends where that is more than the worker's memory.
+    fn fed_otherwise(&mut self, task: TaskKey, arrived: &Arrived, out: &mut Vec<Action>) {
+        let Some(t) = self.active.get_mut(task) else { return };
+        let corrected = |bytes: u64| (bytes + arrived.bytes).saturating_sub(arrived.foreseen);
+        t.fed = corrected(t.fed);
+        if arrived.is_moved {
+            t.bytes_fetched = corrected(t.bytes_fetched);
+        }
+        let (needed, limit, lease) = (t.reserved.saturating_add(t.fed), self.limits.memory_bytes, t.answers);
+        if needed > limit && !self.limits.plays(Bug::MemoryIgnored) {
+            self.give_up(task, out);
+            let error = TaskError::Memory { needed, limit };
+            self.outgoing.other(Report::Failed { lease, task, error });
         }
     }
 

@@ -210,6 +210,39 @@ fn a_block_of_each_value_is_fetched_of_whoever_is_said_to_have_it() {
 }
 
 #[test]
+fn blocks_that_turn_out_larger_than_memory_end_their_task_and_no_other() {
+    let mut case = Case::new(Limits::new(2, 1000), &[exchange()]);
+    let holders = vec![Holding { chunks: tasks(0, 0..3), worker: WorkerId(7) }];
+    let told = Instruction::Holders { job: JobId(0), stage: StageIdx(0), bytes: 600, holders };
+    case.told(vec![told, lease(2, tasks(2, 0..1))]);
+    // A hundred bytes for each of three blocks, and as much again for what they say.
+    let blocks = case.worker.usage();
+    assert_eq!((blocks.bytes_fetched, blocks.bytes_reserved >= 300), (300, true));
+    assert_eq!(case.event(Event::Fetched { fetch: FetchId(0), bytes: 150 }), []);
+    let actions = case.event(Event::Fetched { fetch: FetchId(1), bytes: 900 });
+    let too_large = |r: &Report| match r {
+        Report::Failed { error: TaskError::Memory { limit: 1000, needed }, lease: LeaseId(2), .. } => {
+            *needed == blocks.bytes_reserved + 150 + 900 + 100
+        }
+        _ => false,
+    };
+    assert!(reported(&actions).iter().any(too_large), "{actions:?}");
+    case.event(Event::Fetched { fetch: FetchId(2), bytes: 100 });
+    assert_eq!(case.worker.usage(), crate::WorkerUse::default());
+}
+
+#[test]
+fn tasks_whose_transfers_would_only_wait_are_not_looked_at() {
+    for (fetches_max, staged) in [(1, 1), (2, 2)] {
+        let mut case = Case::new(Limits { fetches_max, ..Limits::new(2, 100_000) }, &[exchange()]);
+        let holders = vec![Holding { chunks: tasks(0, 0..3), worker: WorkerId(7) }];
+        let told = Instruction::Holders { job: JobId(0), stage: StageIdx(0), bytes: 600, holders };
+        case.told(vec![told, lease(2, tasks(2, 0..2))]);
+        assert_eq!(case.worker.usage().staged, staged);
+    }
+}
+
+#[test]
 fn a_failed_transfer_is_reported_and_nothing_stays() {
     let sum = read("a", 4, 4).reduce_all(Fold::Sum).unwrap();
     let mut case = Case::new(Limits::new(1, 1000), &[sum]);

@@ -8,6 +8,7 @@
 use crate::chunk::Plane;
 use std::io;
 use std::ops::Range;
+use tilework_expr::DType;
 
 /// Bytes of a place in the table.
 const PLACE: usize = size_of::<u64>();
@@ -123,7 +124,8 @@ pub fn block_of(value: &Plane, number: u64) -> Result<Plane, NoBlock> {
 }
 
 fn bytes_of(value: &Plane) -> Result<&[u8], NoBlock> {
-    value.contiguous_bytes().filter(|_| value.shape().len() == 1).ok_or(NoBlock::Malformed)
+    let is_value = value.dtype() == DType::U8 && value.shape().len() == 1;
+    value.contiguous_bytes().filter(|_| is_value).ok_or(NoBlock::Malformed)
 }
 
 /// How many blocks a value is made of; every one of them is where the table says.
@@ -150,7 +152,6 @@ pub fn n_blocks(value: &Plane) -> Result<u64, NoBlock> {
 mod tests {
     use super::*;
     use crate::chunk::Chunk;
-    use tilework_expr::DType;
 
     fn plane(bytes: &[u8]) -> Plane {
         Chunk::from_bytes(&[DType::U8], &[bytes.len()], bytes).unwrap().planes.remove(0)
@@ -200,6 +201,14 @@ mod tests {
         for bad in [&b""[..], b"1234567", &[0; 40], &[255; 40], &[9, 0, 0, 0, 0, 0, 0, 0, 0]] {
             assert_eq!(block_of(&plane(bad), 0).unwrap_err(), NoBlock::Malformed, "{bad:?}");
         }
+    }
+
+    #[test]
+    fn a_chunk_of_an_array_is_no_value_of_blocks() {
+        let numbers: Vec<u8> = [16i64, 24, 7].iter().flat_map(|x| x.to_le_bytes()).collect();
+        let chunk = Chunk::from_bytes(&[DType::I64], &[3], &numbers).unwrap();
+        assert_eq!(block_of(&chunk.planes[0], 0).unwrap_err(), NoBlock::Malformed);
+        assert_eq!(n_blocks(&chunk.planes[0]), Err(NoBlock::Malformed));
     }
 
     #[test]

@@ -242,9 +242,16 @@ impl Plane {
     /// The same elements in row-major order: this plane if it is so already, else a copy.
     #[must_use]
     pub fn to_contiguous(&self) -> Plane {
-        if self.is_contiguous() {
-            return self.clone();
-        }
+        if self.is_contiguous() { self.clone() } else { self.copied() }
+    }
+
+    /// The same elements in a buffer of at most twice their bytes: this plane if its own is no larger, else a copy.
+    #[must_use]
+    pub fn detached(&self) -> Plane {
+        if self.buffer.len() <= 2 * self.bytes() { self.clone() } else { self.copied() }
+    }
+
+    fn copied(&self) -> Plane {
         let mut buffer = Buffer::uninit(self.bytes());
         let strides = row_major(&self.shape);
         let layout = Layout { shape: &self.shape, from: &self.strides, to: &strides };

@@ -6,6 +6,7 @@ use super::{BLOCK_BYTES, PlaneAt, Spilled};
 use std::io;
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
+use tilework_expr::DType;
 use tilework_kernels::{Chunk, ChunkWriter, NoBlock, block_range};
 use tilework_plan::{Part, Region};
 
@@ -30,7 +31,7 @@ impl Spilled {
     /// Where the disk fails, what it gives is not what was written, or there is no such block.
     pub(crate) fn block(&self, number: u64) -> io::Result<Region> {
         let [plane] = self.planes.as_slice() else { return Err(NoBlock::Malformed.into()) };
-        if plane.shape.len() != 1 {
+        if plane.shape.len() != 1 || plane.dtype != DType::U8 {
             return Err(NoBlock::Malformed.into());
         }
         let read = |range| {

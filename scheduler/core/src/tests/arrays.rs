@@ -101,3 +101,20 @@ fn a_worker_does_not_begin_with_what_nobody_will_read() {
     let actions = case.report(0, measured(&(lease.0, made.clone()), &[8]));
     assert_eq!(told(&actions, 0), [Instruction::Drop(made)]);
 }
+
+#[test]
+fn what_fails_with_one_value_is_told_of_at_once() {
+    let mut case = Case::with_workers(1);
+    let first = calls(&[], &[&[], &[]]);
+    let second = calls(std::slice::from_ref(&first), &[&[(0, 0)][..]; 5000]);
+    let lease = leases(&case.submit(0, &[second]), 0).remove(0);
+    let actions = bad(&mut case, &lease, 0);
+    let failed: Vec<_> = updates(&actions)
+        .into_iter()
+        .filter_map(|update| match update {
+            Update::TasksFailed { output, values, .. } => Some((*output, values.clone())),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(failed, [(0, 0..5000)]);
+}
