@@ -12,6 +12,7 @@ use std::ops::Range;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 use tilework_expr::Program;
 use tilework_plan::{ClientHello, ClientId, Hello, JobId, LeaseId, TaskKey, WorkerId};
 use tokio::sync::mpsc;
@@ -22,8 +23,12 @@ pub const REPORT_QUEUE_MAX: usize = 256;
 pub const INSTRUCTION_QUEUE_MAX: usize = 4096;
 /// Requests of one client that wait for the scheduler; the client then waits too.
 pub const REQUEST_QUEUE_MAX: usize = 64;
-/// Messages that wait for one client. One that lets more pile up is disconnected.
+/// Messages that wait for one client. One that lets more pile up for [`BEHIND_MAX`] is disconnected.
 pub const UPDATE_QUEUE_MAX: usize = 1024;
+/// Messages that wait for one client at all: one event may bring as many as there are jobs, or tasks that fail.
+pub const UPDATE_BURST_MAX: usize = 1 << 18;
+/// How long a client may be behind with its messages.
+pub const BEHIND_MAX: Duration = Duration::from_secs(10);
 
 /// A future that a trait's method returns.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;

@@ -1,7 +1,7 @@
 //! The task that owns the scheduler's state machine: posts become events, actions become messages.
 //!
 //! Owns the senders of all sessions, the clock and the timer. Decides nothing. Never waits for a worker or a client:
-//! one whose queue is full is disconnected.
+//! one whose queue is full, or stays long, is disconnected.
 
 use crate::Transport;
 use crate::catalog::Catalog;
@@ -12,7 +12,7 @@ use crate::works::{Work, Works};
 use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 use tilework_plan::{ClientId, ClusterState, Hello, JobId, JobNumber, TaskRange, Update, WorkerId};
-use tilework_proto::session::{UPDATE_QUEUE_MAX, client_of};
+use tilework_proto::session::{BEHIND_MAX, UPDATE_QUEUE_MAX, client_of};
 use tilework_proto::{
     FromClient, FromWorker, Inlined, NameAnswer, NameError, NameRequest, ToClient, ToWorker,
 };
@@ -83,10 +83,28 @@ struct WorkerLine {
 
 struct ClientLine {
     updates: mpsc::Sender<ToClient>,
+    /// Since when more wait for it than should.
+    behind_since: Option<Instant>,
     /// The least number that the client's next job may have.
     next_job: u64,
     introduced: bool,
     _line: Line,
+}
+
+impl ClientLine {
+    /// Messages that wait for it.
+    fn n_waiting(&self) -> usize {
+        self.updates.max_capacity() - self.updates.capacity()
+    }
+
+    /// Whether it has been behind for too long.
+    fn is_stuck(&mut self) -> bool {
+        if self.n_waiting() <= UPDATE_QUEUE_MAX {
+            self.behind_since = None;
+            return false;
+        }
+        self.behind_since.get_or_insert_with(Instant::now).elapsed() > BEHIND_MAX
+    }
 }
 
 struct Driver {
@@ -205,8 +223,10 @@ impl Driver {
             Post::WorkerGone { worker } => self.worker_gone(worker, "its connection closed"),
             Post::Connect { client, updates, line } => {
                 debug!(client = client.0, "client connected");
-                self.clients
-                    .insert(client, ClientLine { updates, next_job: 0, introduced: false, _line: line });
+                self.clients.insert(
+                    client,
+                    ClientLine { updates, behind_since: None, next_job: 0, introduced: false, _line: line },
+                );
             }
             Post::FromClient { client, message } => self.client_said(client, message),
             Post::Submitted { client, job, planned } => self.submitted(client, job, planned),
@@ -409,27 +429,27 @@ impl Driver {
         let (client, _) = client_of(job);
         let Some(line) = self.clients.get(&client) else { return };
         let is_progress = matches!(update, Update::Progress { .. });
-        if is_progress && line.updates.capacity() < UPDATE_QUEUE_MAX / 2 {
+        if is_progress && line.n_waiting() > UPDATE_QUEUE_MAX / 2 {
             return; // the next one says the same and more
         }
         // One that is behind asks for its results itself.
-        let keeps_up = line.updates.capacity() >= UPDATE_QUEUE_MAX - PASSING_QUEUE_MAX;
+        let keeps_up = line.n_waiting() <= PASSING_QUEUE_MAX;
         let passing = self.passing.as_ref().filter(|_| keeps_up);
         let inlined = passing.map_or_else(Vec::new, |passing| passing.with(&self.core, &update));
         self.tell_client(client, ToClient::Update { job, update, inlined });
     }
 
     fn tell_client(&mut self, client: ClientId, message: ToClient) {
-        let Some(line) = self.clients.get(&client) else { return };
+        let Some(line) = self.clients.get_mut(&client) else { return };
         let message = match self.transport.carry(message) {
             Ok(message) => message,
             Err(why) => return self.close_client(client, why),
         };
         match line.updates.try_send(message) {
-            Ok(()) => {}
+            Ok(()) if !line.is_stuck() => {}
             Err(TrySendError::Closed(_)) => self.client_gone(client),
-            Err(TrySendError::Full(_)) => {
-                warn!(client = client.0, "client does not take its updates: its queue is full");
+            Ok(()) | Err(TrySendError::Full(_)) => {
+                warn!(client = client.0, waiting = line.n_waiting(), "client does not take its updates");
                 self.client_gone(client);
             }
         }

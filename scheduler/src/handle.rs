@@ -12,7 +12,7 @@ use std::time::Duration;
 use tilework_cluster::who::Who;
 use tilework_plan::{ClientHello, ClientId, ClusterState, Hello, JobNumber, WorkerId};
 use tilework_proto::session::{
-    BoxFuture, INSTRUCTION_QUEUE_MAX, REPORT_QUEUE_MAX, REQUEST_QUEUE_MAX, UPDATE_QUEUE_MAX,
+    BoxFuture, INSTRUCTION_QUEUE_MAX, REPORT_QUEUE_MAX, REQUEST_QUEUE_MAX, UPDATE_BURST_MAX,
 };
 use tilework_proto::{ClientLink, ClientSession, FromClient, LinkError, ToClient, WorkerLink, WorkerSession};
 use tilework_scheduler_core::{Limits, Scheduler};
@@ -126,7 +126,7 @@ impl SchedulerHandle {
     ) -> Result<(ClientId, mpsc::Sender<FromClient>, mpsc::Receiver<ToClient>), StoppedError> {
         let client = ClientId(self.numbers.clients.fetch_add(1, Ordering::Relaxed) + 1);
         let (to_scheduler, requests) = mpsc::channel(REQUEST_QUEUE_MAX);
-        let (updates, from_scheduler) = mpsc::channel(UPDATE_QUEUE_MAX);
+        let (updates, from_scheduler) = mpsc::channel(UPDATE_BURST_MAX);
         let (line, cut) = oneshot::channel();
         self.post(Post::Connect { client, updates, line }).await?;
         let way = driver::ClientWay { client, transport: self.transport, planner: self.planner.clone() };

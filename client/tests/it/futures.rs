@@ -299,6 +299,21 @@ fn a_call_that_fails_fails_alone_with_those_that_read_it() {
 }
 
 #[test]
+fn very_many_that_fail_each_for_its_own_reason_end_nothing_else() {
+    on_each(|session| {
+        let calm = session.submit(add, (40, 2)).unwrap();
+        let all = session.try_map(odd_ones_fail, 0..6_001).unwrap();
+        for (x, got) in (0..).zip(&all) {
+            match got.result() {
+                Ok(even) => assert_eq!((even, x % 2), (x, 0)),
+                Err(error) => assert!(error.to_string().ends_with(&format!("{x} is odd")), "{error}"),
+            }
+        }
+        assert_eq!(calm.result().unwrap(), 42);
+    });
+}
+
+#[test]
 fn a_panic_says_which_function_and_which_line() {
     on_each(|session| {
         let line = line!() + 1;

@@ -188,8 +188,8 @@ fn a_worker_that_is_killed_in_the_middle_changes_nothing() {
 
 #[test]
 fn a_tenth_of_the_memory_is_enough() {
-    // 20 MB in 40 values of 20 parts.
-    let cut = |item: u64, n: usize| (0..n as u64).map(|part| vec![(item * 7 + part) as u8; 25_000]).collect();
+    // 20 MB in 40 values of 40 parts; a part is in memory twice while it is merged.
+    let cut = |item: u64, n: usize| (0..n as u64).map(|part| vec![(item * 7 + part) as u8; 12_500]).collect();
     let sum = |all: Vec<Vec<u8>>| {
         all.iter()
             .zip(1u64..)
@@ -200,7 +200,7 @@ fn a_tenth_of_the_memory_is_enough() {
         let options = EmbeddedOptions { workers, threads_per_worker: Some(1), memory_bytes_per_worker };
         Session::embedded_with(&options).expect("a session")
     };
-    let shuffled = |session: &Session| gather(session.map_shuffle(cut, 0..40, 20, sum).unwrap()).unwrap();
+    let shuffled = |session: &Session| gather(session.map_shuffle(cut, 0..40, 40, sum).unwrap()).unwrap();
     let want = shuffled(&session(1, None));
     assert_eq!(shuffled(&session(1, Some(2_000_000))), want);
     assert_eq!(shuffled(&session(2, Some(2_000_000))), want);
