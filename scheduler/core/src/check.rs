@@ -5,7 +5,7 @@
 use crate::job::Job;
 use crate::limits::Bug;
 use crate::scheduler::Scheduler;
-use crate::table::{NOBODY, TaskState};
+use crate::table::TaskState;
 use crate::worker::WorkerState;
 use std::collections::BTreeMap;
 use tilework_plan::{ChunkIdx, JobId, LeaseId, StageIdx, TaskKey, WorkerId};
@@ -53,8 +53,8 @@ impl Scheduler {
         for (chunk, state) in table.live() {
             let key = TaskKey { job: id, stage, chunk: ChunkIdx(chunk) };
             let needed = job.needed(stage, key.chunk);
-            let idle = matches!(state, TaskState::Untouched | TaskState::Released);
-            assert!(needed || idle, "{key:?} is {state:?} and nobody needs it");
+            let at_rest = matches!(state, TaskState::Untouched | TaskState::Released);
+            assert!(needed || at_rest, "{key:?} is {state:?} and nobody needs it");
             if needed && job.is_root_left(stage, key.chunk) {
                 let mixed = !job.plan.stage(stage).inputs.is_empty();
                 assert!(
@@ -135,7 +135,13 @@ impl Scheduler {
         inputs.iter().filter(untold).count() as u32
     }
 
-    fn check_held(&self, job: &Job, key: TaskKey, (holder, pending): (WorkerId, u32), tally: &mut Tally) {
+    fn check_held(
+        &self,
+        job: &Job,
+        key: TaskKey,
+        (holder, pending): (Option<WorkerId>, u32),
+        tally: &mut Tally,
+    ) {
         let readers = self.told_readers(job, key);
         let open = |&&(stage, chunk): &&(StageIdx, ChunkIdx)| {
             let reader = TaskKey { stage, chunk, ..key };
@@ -146,13 +152,15 @@ impl Scheduler {
         let kept = pending > 0 || self.is_kept(key) || self.publishing.contains_key(&key);
         assert!(kept, "{key:?} is kept for nobody");
         if job.is_alias(key.stage) {
-            assert_eq!(holder, NOBODY);
+            assert_eq!(holder, None);
             assert!(self.holder(key).is_some(), "{key:?} stands for a chunk that does not exist");
         } else if self.is_barrier(key) {
-            assert_eq!(holder, NOBODY);
+            assert_eq!(holder, None);
             assert_eq!(self.count_missing(job, key), 0, "{key:?} is open, and not all of it exists");
         } else {
-            assert!(self.workers.contains_key(&holder), "{key:?} is held by a worker that is gone");
+            let Some(holder) = holder.filter(|holder| self.workers.contains_key(holder)) else {
+                panic!("{key:?} is held by a worker that is gone")
+            };
             *tally.committed.entry(holder).or_default() += job.bytes(key.stage, key.chunk);
         }
     }
@@ -192,18 +200,13 @@ impl Scheduler {
         assert_eq!(job.reads, reads, "{id:?}: whether it reads");
         let stages = job.stages.iter().enumerate().map(|(i, s)| (StageIdx(i as u32), s));
         let held = stages.flat_map(|(at, s)| {
-            let here = |(_, state): &(u64, TaskState)| {
-                matches!(state, TaskState::Held { holder, .. } if *holder != NOBODY)
-            };
+            let here = |(_, state): &(u64, TaskState)| state.holder().is_some();
             s.table.live().filter(here).map(move |(chunk, _)| job.bytes(at, ChunkIdx(chunk)))
         });
         assert_eq!(job.bytes_held, held.sum::<u64>(), "{id:?}: bytes held");
         for (i, s) in job.stages.iter().enumerate() {
-            let held = |(chunk, state): (u64, TaskState)| match state {
-                TaskState::Held { holder, .. } => {
-                    Some((holder, job.bytes(StageIdx(i as u32), ChunkIdx(chunk))))
-                }
-                _ => None,
+            let held = |(chunk, state): (u64, TaskState)| {
+                Some((state.holder()?, job.bytes(StageIdx(i as u32), ChunkIdx(chunk))))
             };
             s.exchange.iter().for_each(|exchange| exchange.check(s.table.live().filter_map(held)));
         }
@@ -298,9 +301,9 @@ impl Scheduler {
             let counts: Vec<_> = job.stages.iter().map(|s| s.table.counts()).collect();
             let (left, roots) = (job.outputs_left(), job.roots.n_left());
             panic!(
-                "nothing is being done for {id:?}: {left} outputs and {roots} roots are left, {} ready tasks, hungry \
+                "nothing is being done for {id:?}: {left} outputs and {roots} roots are left, {} ready tasks, idle \
                  {:?}; {counts:?}",
-                self.n_ready, self.hungry
+                self.n_ready, self.idle
             );
         }
         assert!(self.n_ready == 0 && self.unplaced.is_empty(), "tasks are ready and nobody does them");

@@ -7,7 +7,7 @@ use crate::lifecycle::push_holding;
 use crate::limits::Bug;
 use crate::priority::Took;
 use crate::scheduler::Scheduler;
-use crate::table::{NOBODY, TaskState};
+use crate::table::TaskState;
 use crate::worker::{Each, Lease, ReadyKey};
 use std::cmp::Reverse;
 use std::ops::Bound::{Excluded, Unbounded};
@@ -20,14 +20,14 @@ impl Scheduler {
     /// Gives every worker that has room what there is for it.
     pub(crate) fn dispatch(&mut self) {
         loop {
-            while let Some(worker) = self.dirty.pop_first() {
+            while let Some(worker) = self.to_fill.pop_first() {
                 self.fill(worker);
                 self.place_all();
                 if !self.failing.is_empty() || !self.unsettled.is_empty() {
                     return;
                 }
             }
-            if !self.feed_hungry() {
+            if !self.feed_idle() {
                 return;
             }
             self.place_all();
@@ -38,39 +38,39 @@ impl Scheduler {
     }
 
     /// Tries again for the workers without work, now at others' cost; whether anything changed.
-    fn feed_hungry(&mut self) -> bool {
-        if self.hungry.is_empty() {
+    fn feed_idle(&mut self) -> bool {
+        if self.idle.is_empty() {
             return false;
         }
         if self.any_roots() {
-            let hungry: Vec<WorkerId> = self.hungry.iter().copied().collect();
-            if hungry.iter().any(|w| self.rob_roots(*w, false)) {
+            let idle: Vec<WorkerId> = self.idle.iter().copied().collect();
+            if idle.iter().any(|w| self.steal_roots(*w, false)) {
                 return true;
             }
-            if hungry.iter().any(|w| self.make_room(*w)) {
+            if idle.iter().any(|w| self.make_room(*w)) {
                 return true;
             }
             // Nothing else can make progress: one root more than memory should hold, where most is free. What clients
             // are to put is progress of their own jobs alone.
-            let idle = self.n_ready == 0 && self.workers.values().all(|w| w.leased == 0);
-            let stuck = idle && self.rooted().into_iter().any(|id| !self.awaits_puts(id));
-            if stuck && self.force_root(hungry) {
+            let nothing_goes_on = self.n_ready == 0 && self.workers.values().all(|w| w.leased == 0);
+            let stuck = nothing_goes_on && self.rooted().into_iter().any(|id| !self.awaits_puts(id));
+            if stuck && self.force_root(idle) {
                 return true;
             }
         }
         if self.n_ready > 0 {
-            let mut next = self.hungry.first().copied();
+            let mut next = self.idle.first().copied();
             while let Some(w) = next {
-                next = self.hungry.range((Excluded(w), Unbounded)).next().copied();
+                next = self.idle.range((Excluded(w), Unbounded)).next().copied();
                 if self.room(w, (self.limits.task_us_guess, i32::MIN)) > 0 {
                     if self.steal_ready(w) {
-                        self.dirty.insert(w);
+                        self.to_fill.insert(w);
                     } else if !self.some_are_choosy() {
                         break;
                     }
                 }
             }
-            if !self.dirty.is_empty() {
+            if !self.to_fill.is_empty() {
                 return true;
             }
         }
@@ -84,7 +84,7 @@ impl Scheduler {
     }
 
     /// Gives root tasks of others' blocks to a worker that is about to run out of work.
-    pub(crate) fn rob_roots(&mut self, worker: WorkerId, force: bool) -> bool {
+    pub(crate) fn steal_roots(&mut self, worker: WorkerId, force: bool) -> bool {
         let w = &self.workers[&worker];
         let enough = self.limits.outstanding_min_per_thread * w.hello.threads;
         if w.leased >= enough || (w.bytes_committed >= self.root_bytes_max(worker) && !force) {
@@ -96,7 +96,7 @@ impl Scheduler {
                 continue;
             }
             self.share_out(id);
-            self.jobs.get_mut(&id).expect("a job with roots").roots.rob(worker);
+            self.jobs.get_mut(&id).expect("a job with roots").roots.steal(worker);
         }
         self.lease_roots(worker, (force, None)) == Took::Some
     }
@@ -116,7 +116,7 @@ impl Scheduler {
                     continue;
                 }
                 Took::Full => {
-                    self.hungry.remove(&worker);
+                    self.idle.remove(&worker);
                     return;
                 }
                 Took::Nothing => {}
@@ -125,19 +125,19 @@ impl Scheduler {
             if let Some(first) = w.ready.first().map(|place| place.task()) {
                 let TaskKey { job, stage, .. } = first;
                 // What clients are to put again must not stand in the way of what is behind it.
-                let is_put = self.jobs[&job].is_literal(stage);
+                let is_put = self.jobs[&job].is_upload(stage);
                 let takes = (self.est_us(job, stage), self.priority(job, stage));
                 let room = if is_put { u64::MAX } else { self.room(worker, takes) };
                 let room = room.min(self.unsuspected_room(worker, first));
                 if room == 0 {
-                    self.hungry.remove(&worker);
+                    self.idle.remove(&worker);
                     return;
                 }
                 self.lease_ready(worker, first, room);
                 continue;
             }
             if self.is_full_beside_roots(worker) {
-                self.hungry.remove(&worker);
+                self.idle.remove(&worker);
                 return;
             }
             if self.lease_roots(worker, (false, None)) == Took::Some {
@@ -148,10 +148,10 @@ impl Scheduler {
                 continue;
             }
             if self.room(worker, (self.limits.task_us_guess, i32::MIN)) == 0 {
-                self.hungry.remove(&worker);
+                self.idle.remove(&worker);
                 return;
             }
-            self.hungry.insert(worker);
+            self.idle.insert(worker);
             return;
         }
     }
@@ -230,7 +230,7 @@ impl Scheduler {
             bytes += self.jobs[&job].bytes(stage, key.chunk);
             self.inputs_elsewhere(key, worker, &mut elsewhere);
         }
-        let put = self.jobs[&job].is_literal(stage).then(|| (job, bytes / u64::from(n.max(1))));
+        let put = self.jobs[&job].is_upload(stage).then(|| (job, bytes / u64::from(n.max(1))));
         let priority = self.priority(job, stage);
         let each = Each { est_us: self.est_us(job, stage), put, priority };
         let w = self.workers.get_mut(&worker).expect("a living worker");
@@ -256,10 +256,7 @@ impl Scheduler {
             for &(_, stage, chunk) in inputs {
                 let made = me.canonical(TaskKey { stage, chunk, ..key });
                 // Who has what a barrier stands for is told once for all tasks.
-                if let TaskState::Held { holder, .. } = me.task(made)
-                    && holder != worker
-                    && holder != NOBODY
-                {
+                if let Some(holder) = me.task(made).holder().filter(|holder| *holder != worker) {
                     out.push((made, holder));
                 }
             }
@@ -288,7 +285,7 @@ impl Scheduler {
             self.share_out(id);
             let goes_before = self.goes_before(priority, above);
             if goes_before {
-                self.jobs.get_mut(&id).expect("a job with roots").roots.rob(worker);
+                self.jobs.get_mut(&id).expect("a job with roots").roots.steal(worker);
             }
             if self.lease_roots_of(id, worker, force) {
                 return Took::Some;
@@ -360,7 +357,7 @@ impl Scheduler {
             return self.read_aliases(worker, (id, run), chunks);
         }
         let first = TaskKey { job: id, stage, chunk: ChunkIdx(chunks.start) };
-        let is_put = self.jobs[&id].is_literal(stage);
+        let is_put = self.jobs[&id].is_upload(stage);
         let room = match is_put {
             true => self.room_for_puts(worker, first),
             false => self.room(worker, (self.est_us(id, stage), self.priority(id, stage))),
@@ -376,7 +373,7 @@ impl Scheduler {
         self.lease(worker, id, stage, chunks.start..chunks.start + n);
         if !is_put {
             // What is put gives it nothing to do.
-            self.hungry.remove(&worker);
+            self.idle.remove(&worker);
         }
         true
     }
@@ -463,10 +460,10 @@ impl Scheduler {
     /// Asks the busiest worker for tasks back where another has none, unless what they read takes longer to come there than
     /// they wait.
     fn revoke_for_idle(&mut self) {
-        let mut next = self.index.idle.first().copied();
+        let mut next = self.index.unoccupied.first().copied();
         while let Some(thief) = next.filter(|_| !self.index.laden.is_empty()) {
-            next = self.index.idle.range((Excluded(thief), Unbounded)).next().copied();
-            if !self.hungry.contains(&thief) {
+            next = self.index.unoccupied.range((Excluded(thief), Unbounded)).next().copied();
+            if !self.idle.contains(&thief) {
                 continue;
             }
             let busy = self.index.laden.iter().map(|w| (w, &self.workers[w]));
@@ -502,7 +499,7 @@ impl Scheduler {
     pub(crate) fn worker_answered(&mut self, worker: WorkerId, each: Each, n: u32) {
         if let Some(w) = self.workers.get_mut(&worker) {
             w.answer(each, n);
-            self.dirty.insert(worker);
+            self.to_fill.insert(worker);
             self.note_load(worker);
         }
     }

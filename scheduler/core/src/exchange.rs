@@ -158,7 +158,7 @@ impl Scheduler {
         exchange.all.clear();
         for (chunk, state) in stage.table.live() {
             let key = TaskKey { job: barrier.job, stage: of, chunk: ChunkIdx(chunk) };
-            if let TaskState::Held { holder, .. } = state {
+            if let Some(holder) = state.holder() {
                 push_holding(&mut exchange.all, key, holder);
             }
         }
@@ -218,7 +218,7 @@ impl Scheduler {
         let again = exchange.iter().flat_map(|exchange| exchange.again.iter()).filter(|(_, at)| **at > round);
         for (&chunk, _) in again {
             let key = TaskKey { job, stage, chunk: ChunkIdx(chunk) };
-            if let TaskState::Held { holder, .. } = self.task(key) {
+            if let Some(holder) = self.task(key).holder() {
                 push_holding(&mut holders, key, holder);
             }
         }

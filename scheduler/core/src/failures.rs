@@ -26,19 +26,19 @@ impl Scheduler {
         self.close_one(lease, key);
         self.requeue(key);
         let memory = self.workers[&worker].hello.memory_bytes;
-        let trouble = self.trouble.entry(key).or_default();
+        let record = self.retry_records.entry(key).or_default();
         match error {
             TaskError::Operation(message) => self.operation_failed(worker, key, message),
             TaskError::Memory { needed, .. } => {
-                trouble.memory_over = trouble.memory_over.max(memory);
+                record.memory_over = record.memory_over.max(memory);
                 self.fail_for_memory(key, *needed);
             }
             TaskError::Worker(message) => {
-                trouble.failures += 1;
-                trouble.avoid(worker);
-                if trouble.failures >= self.limits.failures_max {
+                record.failures += 1;
+                record.avoid(worker);
+                if record.failures >= self.limits.failures_max {
                     let message =
-                        format!("{} workers failed to do it, the last one: {message}", trouble.failures);
+                        format!("{} workers failed to do it, the last one: {message}", record.failures);
                     self.fail_operation(key, message);
                 }
             }
@@ -52,10 +52,10 @@ impl Scheduler {
             retries => retries,
         };
         let name = &self.workers[&worker].hello.name;
-        let trouble = self.trouble.entry(key).or_default();
-        trouble.avoid(worker);
-        match trouble.attempts.failed(retries, name, message) {
-            Ok(()) if self.limits.plays(Bug::RetriesUncounted) => trouble.attempts = Attempts::default(),
+        let record = self.retry_records.entry(key).or_default();
+        record.avoid(worker);
+        match record.attempts.failed(retries, name, message) {
+            Ok(()) if self.limits.plays(Bug::RetriesUncounted) => record.attempts = Attempts::default(),
             Ok(()) => {}
             Err(why) => self.fail_operation(key, why),
         }
@@ -83,18 +83,15 @@ impl Scheduler {
     ) {
         let Missed { input, peer, away, why } = *missed;
         self.close_one(lease, key);
-        let holder = match self.jobs.contains_key(&input.job).then(|| self.task(input)) {
-            Some(TaskState::Held { holder, .. }) if self.reads(key, input) => Some(holder),
-            _ => None,
-        };
+        let holder = self.task(input).holder().filter(|_| self.reads(key, input));
         let Some(holder) = holder.filter(|h| *h == peer || *h == worker) else { return self.requeue(key) };
         self.note_missed(key, worker, (peer, why));
         if away && holder == peer {
             self.cut_off(worker, peer, why);
             return self.requeue(key);
         }
-        self.trouble.entry(key).or_default().avoid(worker);
-        let copy = self.trouble.entry(input).or_default();
+        self.retry_records.entry(key).or_default().avoid(worker);
+        let copy = self.retry_records.entry(input).or_default();
         copy.unreachable += 1;
         if holder == worker || copy.unreachable >= self.limits.unreachable_max {
             copy.unreachable = 0;
@@ -107,9 +104,8 @@ impl Scheduler {
 
     /// The holder of a chunk says that it is lost.
     pub(crate) fn lost_by_holder(&mut self, worker: WorkerId, key: TaskKey) {
-        let holds = |s: &TaskState| matches!(s, TaskState::Held { holder, .. } if *holder == worker);
-        let held = self.exists(key.job, key.stage, key.chunk).then(|| self.task(key)).filter(holds);
-        if held.is_some() {
+        let held = self.exists(key.job, key.stage, key.chunk);
+        if held && self.task(key).holder() == Some(worker) {
             self.tell_of_lost(key);
             self.lose_chunks(vec![key]);
         }
@@ -130,7 +126,7 @@ impl Scheduler {
 
     /// One more attempt in which a worker could not have the inputs of a task; its job fails after a number of them.
     pub(crate) fn note_missed(&mut self, key: TaskKey, worker: WorkerId, (peer, why): (WorkerId, &str)) {
-        let attempts = &mut self.trouble.entry(key).or_default().transfers_failed;
+        let attempts = &mut self.retry_records.entry(key).or_default().transfers_failed;
         *attempts += 1;
         let attempts = *attempts;
         if attempts >= self.limits.transfers_failed_max {
@@ -149,16 +145,16 @@ impl Scheduler {
         let Some(l) = self.leases.get(&lease) else { return };
         let worker = l.worker;
         if !self.is_current(worker, lease, key)
-            || !self.jobs[&key.job].is_literal(key.stage)
+            || !self.jobs[&key.job].is_upload(key.stage)
             || self.limits.plays(Bug::PutFailureIgnored)
         {
             return;
         }
         self.close_one(lease, key);
         self.tell(worker, Instruction::Revoke { lease, tasks: range_of(key) });
-        let trouble = self.trouble.entry(key).or_default();
-        trouble.avoid(worker);
-        let avoid = &trouble.avoid;
+        let record = self.retry_records.entry(key).or_default();
+        record.avoid(worker);
+        let avoid = &record.avoid;
         let left = self.workers.iter().any(|(w, s)| !s.leaving && !avoid.contains(w));
         if !left {
             let message = format!("it cannot be put to {}: {why}", self.worker_in_words(worker));
@@ -189,7 +185,7 @@ impl Scheduler {
     /// Workers that died while they may have been running these tasks: some tasks kill.
     pub(crate) fn note_deaths(&mut self, suspects: &[TaskKey], incarnation: u64, why: &str) {
         for key in suspects {
-            let deaths = &mut self.trouble.entry(*key).or_default().deaths;
+            let deaths = &mut self.retry_records.entry(*key).or_default().deaths;
             deaths.push(incarnation);
             let deaths = deaths.len() as u32;
             if deaths >= self.limits.deaths_max {
@@ -201,7 +197,7 @@ impl Scheduler {
     /// The process of a worker that was lost is there: what it ran did not kill it.
     pub(crate) fn forgive(&mut self, incarnation: u64) {
         if !self.limits.plays(Bug::ReturnIsDeath) {
-            self.trouble.values_mut().for_each(|t| t.deaths.retain(|dead| *dead != incarnation));
+            self.retry_records.values_mut().for_each(|t| t.deaths.retain(|dead| *dead != incarnation));
             self.suspects.forgive(incarnation);
         }
     }
@@ -211,9 +207,9 @@ impl Scheduler {
     /// not go round for ever.
     pub(crate) fn note_silence(&mut self, suspects: &[TaskKey], why: &str) {
         for key in suspects {
-            let trouble = self.trouble.entry(*key).or_default();
-            trouble.silences += 1;
-            let silences = trouble.silences;
+            let record = self.retry_records.entry(*key).or_default();
+            record.silences += 1;
+            let silences = record.silences;
             if silences >= self.limits.silences_max {
                 self.fail_as_deadly(*key, silences, why);
             }

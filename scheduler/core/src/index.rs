@@ -22,7 +22,7 @@ pub(crate) struct Index {
     /// Workers with more tasks than threads, none of which is asked back.
     pub laden: BTreeSet<WorkerId>,
     /// Workers that run nothing.
-    pub idle: BTreeSet<WorkerId>,
+    pub unoccupied: BTreeSet<WorkerId>,
     /// Workers that said goodbye.
     pub leaving: BTreeSet<WorkerId>,
     /// The grants of each job that are not answered for.
@@ -62,9 +62,9 @@ impl Scheduler {
         let w = self.workers.get(&worker);
         let queued = w.is_some_and(|w| !w.ready.is_empty());
         let laden = w.is_some_and(|w| w.revoking.is_none() && w.leased > w.hello.threads);
-        let idle = w.is_some_and(|w| w.leased == 0);
+        let unoccupied = w.is_some_and(|w| w.leased == 0);
         put(&mut self.index.queued, worker, queued);
-        put(&mut self.index.idle, worker, idle);
+        put(&mut self.index.unoccupied, worker, unoccupied);
         put(&mut self.index.laden, worker, laden);
         if let Some(w) = self.workers.get_mut(&worker) {
             let top = w.top();
@@ -122,12 +122,12 @@ impl Scheduler {
             assert_eq!(index.queued.contains(id), !w.ready.is_empty(), "{id:?}: whether it has a queue");
             let laden = w.revoking.is_none() && w.leased > w.hello.threads;
             assert_eq!(index.laden.contains(id), laden, "{id:?}: whether it has more than it runs");
-            assert_eq!(index.idle.contains(id), w.leased == 0, "{id:?}: whether it runs nothing");
+            assert_eq!(index.unoccupied.contains(id), w.leased == 0, "{id:?}: whether it runs nothing");
             assert_eq!(index.leaving.contains(id), w.leaving, "{id:?}: whether it leaves");
             let leases = self.leases.iter().filter(|(_, l)| l.worker == *id).map(|(l, _)| *l);
             assert!(w.leases.iter().copied().eq(leases), "{id:?}: its grants");
         }
-        let lists = [&index.queued, &index.laden, &index.idle, &index.leaving];
+        let lists = [&index.queued, &index.laden, &index.unoccupied, &index.leaving];
         assert!(
             lists.iter().all(|l| l.iter().all(|w| self.workers.contains_key(w))),
             "a worker that is gone"

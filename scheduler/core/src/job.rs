@@ -8,7 +8,7 @@ use crate::exchange::Exchange;
 use crate::letting_go::LetGo;
 use crate::prepared::{Largest, Made, Prepared, is_for_callers};
 use crate::single::Singles;
-use crate::table::{NOBODY, Table, TaskState, Torn};
+use crate::table::{Table, TaskState, Torn};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::sync::Arc;
@@ -183,7 +183,7 @@ impl Job {
 
     pub fn set(&mut self, stage: StageIdx, chunk: ChunkIdx, to: TaskState) -> TaskState {
         let from = self.stages[stage.0 as usize].table.set(chunk.0, to);
-        match (in_memory_of(from), in_memory_of(to)) {
+        match (from.holder(), to.holder()) {
             (None, Some(holder)) => {
                 let bytes = self.bytes(stage, chunk);
                 self.bytes_held += bytes;
@@ -264,7 +264,7 @@ impl Job {
     }
 
     /// Whether a stage's chunks come from the client.
-    pub fn is_literal(&self, stage: StageIdx) -> bool {
+    pub fn is_upload(&self, stage: StageIdx) -> bool {
         self.plan.stage(stage).is_upload()
     }
 
@@ -396,14 +396,6 @@ impl Job {
     /// Tasks done, and tasks that are needed.
     pub fn progress(&self) -> (u64, u64) {
         (self.n_done, self.n_needed)
-    }
-}
-
-/// The worker on which a chunk exists under its own name.
-fn in_memory_of(state: TaskState) -> Option<WorkerId> {
-    match state {
-        TaskState::Held { holder, .. } if holder != NOBODY => Some(holder),
-        _ => None,
     }
 }
 

@@ -58,8 +58,8 @@ impl Scheduler {
         self.note_callers(id);
         self.note_lacking(id);
         self.refuse_oversized(id);
-        let hungry = std::mem::take(&mut self.hungry);
-        self.dirty.extend(hungry);
+        let idle = std::mem::take(&mut self.idle);
+        self.to_fill.extend(idle);
     }
 
     fn aliases_mut(&mut self, (job, stage): Canonical) -> &mut Vec<Canonical> {
@@ -121,7 +121,7 @@ impl Scheduler {
             return;
         }
         let unput = |(i, s): &(usize, &StageState)| {
-            job.is_literal(StageIdx(*i as u32)) && s.table.n_done() < s.need.n_tasks()
+            job.is_upload(StageIdx(*i as u32)) && s.table.n_done() < s.need.n_tasks()
         };
         if let Some((i, _)) = job.stages.iter().enumerate().find(unput) {
             let key = TaskKey { job: id, stage: StageIdx(i as u32), chunk: ChunkIdx(0) };
@@ -206,7 +206,7 @@ impl Scheduler {
         for (worker, bytes) in std::mem::take(&mut job.committed) {
             if let Some(w) = self.workers.get_mut(&worker) {
                 w.bytes_committed -= bytes;
-                self.dirty.insert(worker);
+                self.to_fill.insert(worker);
             }
         }
         for lease in lease_ids {
@@ -225,7 +225,7 @@ impl Scheduler {
                 self.leftovers.ready.extend(Some(mine).filter(|mine| !mine.is_empty()));
             }
             worker.ready_us = if worker.ready.is_empty() { 0 } else { worker.ready_us };
-            self.dirty.insert(w);
+            self.to_fill.insert(w);
             self.note_load(w);
         }
         self.end_announcing(id);
@@ -233,7 +233,7 @@ impl Scheduler {
         self.withdrawing.retain(|k, _| k.job != id);
         self.unplaced.retain(|k| k.job != id);
         self.opening.retain(|k| k.job != id);
-        self.trouble.retain(|k, _| k.job != id);
+        self.retry_records.retain(|k, _| k.job != id);
         self.suspects.clear_job(id);
         self.forget(id);
     }

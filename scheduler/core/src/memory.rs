@@ -38,9 +38,9 @@ impl Scheduler {
 
     /// Allows workers without anything to do more results than their memory holds, where they have a disk for them;
     /// whether any can go on by that.
-    fn go_beyond(&mut self, hungry: &[WorkerId]) -> bool {
+    fn go_beyond(&mut self, idle: &[WorkerId]) -> bool {
         let mut any = false;
-        for &worker in hungry {
+        for &worker in idle {
             let share = self.root_share(worker);
             let w = self.workers.get_mut(&worker).expect("a worker that waits lives");
             let step = (share * BEYOND_PERCENT / 100).max(1);
@@ -50,7 +50,7 @@ impl Scheduler {
             }
             let before = w.bytes_beyond;
             w.bytes_beyond = (w.bytes_committed + step).saturating_sub(share).max(before).min(most);
-            any |= w.bytes_beyond > before && self.rob_roots(worker, false);
+            any |= w.bytes_beyond > before && self.steal_roots(worker, false);
         }
         any
     }
@@ -87,13 +87,13 @@ impl Scheduler {
 
     /// Gives one root to the worker with the most free memory; where none has room for it, its job fails. Whether
     /// anything changed.
-    pub(crate) fn force_root(&mut self, mut hungry: Vec<WorkerId>) -> bool {
-        if self.go_beyond(&hungry) {
+    pub(crate) fn force_root(&mut self, mut idle: Vec<WorkerId>) -> bool {
+        if self.go_beyond(&idle) {
             return true;
         }
-        hungry.sort_by_key(|w| Reverse(self.free_when_stuck(*w)));
+        idle.sort_by_key(|w| Reverse(self.free_when_stuck(*w)));
         self.refused.clear();
-        if hungry.into_iter().any(|w| self.rob_roots(w, true)) {
+        if idle.into_iter().any(|w| self.steal_roots(w, true)) {
             return true;
         }
         let refused = std::mem::take(&mut self.refused);
@@ -164,7 +164,7 @@ impl Scheduler {
     fn next_root_waits(&mut self, id: JobId, worker: WorkerId) -> bool {
         let roots = &mut self.jobs.get_mut(&id).expect("a job with roots").roots;
         if !roots.unshared() {
-            roots.rob(worker);
+            roots.steal(worker);
         }
         let Some(run) = roots.next(worker, 1) else { return false };
         let (stage, chunk) = (roots.root(run.root).stage, ChunkIdx(self.jobs[&id].root_chunks(&run).start));
@@ -179,7 +179,7 @@ impl Scheduler {
         let mut any = false;
         for (root, stage) in roots {
             let held = self.jobs[&id].stage(stage).table.live();
-            let mine = held.filter(|(_, s)| matches!(s, TaskState::Held { holder, .. } if *holder == worker));
+            let mine = held.filter(|(_, s)| s.holder() == Some(worker));
             let mut mine: Vec<u64> = mine.map(|(chunk, _)| chunk).collect();
             while self.workers[&worker].bytes_committed > target
                 && let Some(chunk) = mine.pop()

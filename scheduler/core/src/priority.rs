@@ -135,7 +135,7 @@ impl Scheduler {
                 w.ready.insert(ReadyKey { priority: Reverse(priority), ..*key });
             }
             if !mine.is_empty() {
-                self.dirty.insert(worker);
+                self.to_fill.insert(worker);
                 self.note_load(worker);
             }
         }
@@ -150,7 +150,7 @@ impl Scheduler {
     pub(crate) fn wake_for(&mut self, id: JobId) {
         let least = self.index.granted.first_key_value().map(|(priority, _)| *priority);
         if least.is_some_and(|least| least < self.jobs[&id].roots_priority()) {
-            self.dirty.extend(self.workers.keys());
+            self.to_fill.extend(self.workers.keys());
         }
     }
 
@@ -192,7 +192,7 @@ impl Scheduler {
         let job = self.jobs.get(&id)?;
         let run = job.roots.next(worker, u64::MAX)?;
         let (stage, mixed) = (job.roots.root(run.root).stage, job.roots.root(run.root).mixed);
-        let is_computed = !mixed && !job.is_alias(stage) && !job.is_literal(stage);
+        let is_computed = !mixed && !job.is_alias(stage) && !job.is_upload(stage);
         let chunk = is_computed.then(|| ChunkIdx(job.root_chunks(&run).start))?;
         Some(TaskKey { job: id, stage, chunk })
     }
@@ -252,7 +252,7 @@ impl Scheduler {
             return false;
         }
         if job.roots.next(worker, u64::MAX).is_none() {
-            return job.roots.could_rob(worker);
+            return job.roots.could_steal(worker);
         }
         let Some(key) = self.next_root(worker, id) else { return false };
         let (plan, stage) = (&job.plan, key.stage);

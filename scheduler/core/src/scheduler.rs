@@ -3,7 +3,7 @@
 //! Knows which theme handles which event. Must not know how a theme decides.
 
 use crate::announcing::Announcement;
-use crate::attempts::Attempts;
+use crate::attempts::RetryRecord;
 use crate::event::{Action, Event};
 use crate::index::Index;
 use crate::job::{Job, Retired};
@@ -18,36 +18,6 @@ use tilework_plan::{
     ChunkIdx, ClientHello, ClientId, Instruction, JobError, JobId, LeaseId, StageIdx, TaskKey, TaskRange,
     Update, WorkerId,
 };
-
-/// What went wrong with a task so far.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Trouble {
-    /// Workers that died while they may have run it, by their incarnations: one that comes back did not.
-    pub deaths: Vec<u64>,
-    /// Workers that fell silent then.
-    pub silences: u32,
-    /// Attempts in which its operation failed.
-    pub attempts: Attempts,
-    /// Workers that could not do it.
-    pub failures: u32,
-    /// Transfers towards it that failed.
-    pub transfers_failed: u32,
-    /// Transfers of its chunk that failed.
-    pub unreachable: u32,
-    /// Where it should not go again, if it can be helped.
-    pub avoid: Vec<WorkerId>,
-    /// A worker with this much memory could not take it.
-    pub memory_over: u64,
-}
-
-impl Trouble {
-    /// It should rather go elsewhere.
-    pub fn avoid(&mut self, worker: WorkerId) {
-        if !self.avoid.contains(&worker) {
-            self.avoid.push(worker);
-        }
-    }
-}
 
 /// The scheduler's state machine.
 ///
@@ -65,7 +35,7 @@ pub struct Scheduler {
     pub(crate) last_number: u64,
     /// The clients that are connected and said who they are, and since when.
     pub(crate) clients: BTreeMap<ClientId, (ClientHello, u64)>,
-    pub(crate) trouble: BTreeMap<TaskKey, Trouble>,
+    pub(crate) retry_records: BTreeMap<TaskKey, RetryRecord>,
     pub(crate) suspects: Suspects,
     /// Ready tasks without a worker.
     pub(crate) unplaced: Vec<TaskKey>,
@@ -74,9 +44,9 @@ pub struct Scheduler {
     /// Tasks in workers' queues.
     pub(crate) n_ready: usize,
     /// Workers that may have room for more.
-    pub(crate) dirty: BTreeSet<WorkerId>,
+    pub(crate) to_fill: BTreeSet<WorkerId>,
     /// Workers that have room and found nothing to do.
-    pub(crate) hungry: BTreeSet<WorkerId>,
+    pub(crate) idle: BTreeSet<WorkerId>,
     /// Jobs whose end may have come, or gone again.
     pub(crate) unsettled: BTreeSet<JobId>,
     /// Jobs whose clients are to be told of single results.
@@ -158,13 +128,13 @@ impl Scheduler {
             next_lease: 0,
             last_number: 0,
             clients: BTreeMap::new(),
-            trouble: BTreeMap::new(),
+            retry_records: BTreeMap::new(),
             suspects: Suspects::default(),
             unplaced: Vec::new(),
             opening: Vec::new(),
             n_ready: 0,
-            dirty: BTreeSet::new(),
-            hungry: BTreeSet::new(),
+            to_fill: BTreeSet::new(),
+            idle: BTreeSet::new(),
             unsettled: BTreeSet::new(),
             untold: BTreeSet::new(),
             failing: Vec::new(),
@@ -263,7 +233,7 @@ impl Scheduler {
             if self.failing.is_empty() && self.unsettled.is_empty() {
                 self.dispatch();
             }
-            let resting = self.failing.is_empty() && self.unsettled.is_empty() && self.dirty.is_empty();
+            let resting = self.failing.is_empty() && self.unsettled.is_empty() && self.to_fill.is_empty();
             if resting && self.opening.is_empty() && !self.finish_leaving() {
                 break;
             }
@@ -332,10 +302,7 @@ impl Scheduler {
 
     /// Who holds a chunk.
     pub(crate) fn holder(&self, key: TaskKey) -> Option<WorkerId> {
-        match self.task(self.canonical(key)) {
-            TaskState::Held { holder, .. } => Some(holder),
-            _ => None,
-        }
+        self.task(self.canonical(key)).holder()
     }
 
     /// How long a task is expected to run, microseconds.

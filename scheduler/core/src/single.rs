@@ -76,7 +76,7 @@ impl Scheduler {
                 TaskState::Held { .. } | TaskState::Released => continue,
                 TaskState::Untouched | TaskState::Waiting { .. } => {}
             }
-            self.trouble.remove(&key);
+            self.retry_records.remove(&key);
             self.set(key, TaskState::Failed);
             let job = self.jobs.get_mut(&key.job).expect("the job of a task");
             let is_output = job.stage(key.stage).is_output;
@@ -158,8 +158,7 @@ impl Scheduler {
             let job = &self.jobs[&id];
             let is_there = |h: &Holding| {
                 let TaskRange { stage, chunks, .. } = h.chunks.clone();
-                let held =
-                    |c| matches!(job.state(stage, c), TaskState::Held { holder, .. } if holder == h.worker);
+                let held = |c| job.state(stage, c).holder() == Some(h.worker);
                 // What the client has let go of has come to exist all the same, and may be gone.
                 let failed = |c| job.state(stage, c) == TaskState::Failed;
                 chunks.map(ChunkIdx).all(|c| held(c) || (job.let_go.has(stage, c) && !failed(c)))

@@ -4,7 +4,6 @@
 
 use crate::job::{Canonical, Job};
 use crate::scheduler::Scheduler;
-use crate::table::{NOBODY, TaskState};
 use std::cmp::Reverse;
 use std::collections::BTreeSet;
 use tilework_plan::{
@@ -25,13 +24,8 @@ impl Scheduler {
         let mut all = Vec::new();
         for (job, j) in &self.jobs {
             for (i, s) in j.stages.iter().enumerate() {
-                all.extend(s.table.live().filter_map(|(chunk, state)| match state {
-                    TaskState::Held { holder, .. } if holder != NOBODY => Some((
-                        holder,
-                        TaskKey { job: *job, stage: StageIdx(i as u32), chunk: ChunkIdx(chunk) },
-                    )),
-                    _ => None,
-                }));
+                let key = |chunk| TaskKey { job: *job, stage: StageIdx(i as u32), chunk: ChunkIdx(chunk) };
+                all.extend(s.table.live().filter_map(|(chunk, state)| Some((state.holder()?, key(chunk)))));
             }
         }
         all
