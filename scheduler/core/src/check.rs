@@ -248,8 +248,10 @@ impl Scheduler {
             assert_eq!(l.open, tally.open.get(id).copied().unwrap_or(0), "{id:?}: open tasks");
             assert!(l.open > 0, "{id:?} is answered for and kept");
         }
-        assert!(self.drops.is_empty() && self.outbox.is_empty() && self.failing.is_empty());
+        assert!(self.drops.is_empty() && self.outbox.is_empty());
+        assert!(self.failing.is_empty() && self.unsettled.is_empty(), "a job's end is not seen to");
         assert!(self.opening.is_empty(), "a barrier is not opened");
+        assert!(self.to_fill.is_empty() && self.filling.is_none(), "a worker is not looked at");
         assert!(self.untold.is_empty(), "a client is not told");
         let told = |id: &JobId| self.jobs.get(id).is_some_and(|j| j.finished && j.client_holds);
         assert!(

@@ -126,8 +126,9 @@ impl Scheduler {
         state.is_done() && !(state.is_held() && self.is_barrier(key))
     }
 
-    /// All results of some barriers exist: that is told to those who read them.
-    pub(crate) fn open_barriers(&mut self) {
+    /// All results of some barriers exist: that is told to those who read them. Whether there were any.
+    pub(crate) fn open_barriers(&mut self) -> bool {
+        let any = !self.opening.is_empty();
         while let Some(key) = self.opening.pop() {
             // One of the results may be lost meanwhile, and the barrier may not have heard of it.
             if self.task(key) != (TaskState::Ready { worker: None }) {
@@ -142,6 +143,7 @@ impl Scheduler {
                 missing => self.set(key, TaskState::Waiting { missing }),
             }
         }
+        any
     }
 
     /// Notes who has the results of a barrier that opens.

@@ -132,8 +132,11 @@ impl Scheduler {
         }
     }
 
-    /// Looks at the jobs whose end may have come: announces outputs, counts readers, drops what nobody wants.
-    pub(crate) fn settle_jobs(&mut self) {
+    /// Looks at the jobs whose end may have come: announces outputs, counts readers, drops what nobody wants. Whether there
+    /// were any.
+    pub(crate) fn settle_jobs(&mut self) -> bool {
+        let any = !self.unsettled.is_empty();
+        self.may_place |= any;
         while let Some(id) = self.unsettled.pop_first() {
             let Some(job) = self.jobs.get_mut(&id) else { continue };
             let was = job.finished;
@@ -164,6 +167,7 @@ impl Scheduler {
                 }
             }
         }
+        any
     }
 
     /// Notes that an output of a job has to be made (again), and so the outputs that it reads kept.
@@ -272,8 +276,10 @@ impl Scheduler {
         self.forgotten.push(id);
     }
 
-    /// Ends the jobs that cannot go on, and with them those that read their outputs.
-    pub(crate) fn fail_jobs(&mut self) {
+    /// Ends the jobs that cannot go on, and with them those that read their outputs; whether there were any.
+    pub(crate) fn fail_jobs(&mut self) -> bool {
+        let any = !self.failing.is_empty();
+        self.may_place |= any;
         while let Some((id, error)) = self.failing.pop() {
             let Some(job) = self.jobs.get_mut(&id).filter(|j| j.failed.is_none()) else { continue };
             job.failed = Some(error.clone());
@@ -297,6 +303,7 @@ impl Scheduler {
             self.drop_chunks(id);
             self.unsettled.insert(id);
         }
+        any
     }
 
     /// Ends the work that is still under way for a job whose outputs all exist: after a loss, some of what is made

@@ -38,11 +38,10 @@ enum Place {
 }
 
 impl Scheduler {
-    /// Chooses a worker for every ready task that has none.
-    pub(crate) fn place_all(&mut self) {
-        self.open_barriers();
-        if self.unplaced.is_empty() || !self.somebody_stays() {
-            return;
+    /// Chooses a worker for every ready task that has none; whether there was any that may find one.
+    pub(crate) fn place_ready(&mut self) -> bool {
+        if !std::mem::take(&mut self.may_place) || self.unplaced.is_empty() || !self.somebody_stays() {
+            return false;
         }
         let mut far = Vec::new();
         let mut tasks = std::mem::take(&mut self.unplaced);
@@ -62,6 +61,7 @@ impl Scheduler {
         if !far.is_empty() {
             self.place_far(far);
         }
+        true
     }
 
     /// Puts a ready task into the queue of the best worker, or on the list of those whose inputs are in nobody's reach.

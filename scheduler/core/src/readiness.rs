@@ -132,7 +132,10 @@ impl Scheduler {
         job.set(key.stage, key.chunk, TaskState::Ready { worker: None });
         match job.stage(key.stage).is_barrier {
             true => self.opening.push(key),
-            false => self.unplaced.push(key),
+            false => {
+                self.unplaced.push(key);
+                self.may_place = true;
+            }
         }
     }
 

@@ -39,12 +39,16 @@ pub struct Scheduler {
     pub(crate) suspects: Suspects,
     /// Ready tasks without a worker.
     pub(crate) unplaced: Vec<TaskKey>,
+    /// Whether some of those may find one: tasks became ready, or something ended, since they were looked at.
+    pub(crate) may_place: bool,
     /// Barriers all of whose results exist.
     pub(crate) opening: Vec<TaskKey>,
     /// Tasks in workers' queues.
     pub(crate) n_ready: usize,
-    /// Workers that may have room for more.
+    /// Workers that may have room for more, to be looked at.
     pub(crate) to_fill: BTreeSet<WorkerId>,
+    /// The one of those that is being given something.
+    pub(crate) filling: Option<WorkerId>,
     /// Workers that have room and found nothing to do.
     pub(crate) idle: BTreeSet<WorkerId>,
     /// Jobs whose end may have come, or gone again.
@@ -131,9 +135,11 @@ impl Scheduler {
             retry_records: BTreeMap::new(),
             suspects: Suspects::default(),
             unplaced: Vec::new(),
+            may_place: false,
             opening: Vec::new(),
             n_ready: 0,
             to_fill: BTreeSet::new(),
+            filling: None,
             idle: BTreeSet::new(),
             unsettled: BTreeSet::new(),
             untold: BTreeSet::new(),
@@ -165,6 +171,7 @@ impl Scheduler {
         self.move_clock(now_us);
         self.leftovers = Leftovers::default();
         self.announce_left = self.limits.announce_max;
+        self.may_place = true;
         // Whatever came before a tick was handled before it: only then it is known who said nothing.
         let judges = event == Event::Tick || self.limits.plays(Bug::JudgedUnheard);
         match event {
@@ -194,9 +201,9 @@ impl Scheduler {
         if judges {
             self.find_silent(now_us);
         }
-        self.settle();
+        self.come_to_rest();
         if self.find_alone(judges) {
-            self.settle();
+            self.come_to_rest();
         }
         self.tell_of_singles();
         self.plan_beat();
@@ -222,22 +229,6 @@ impl Scheduler {
     /// Whether something was cut into pieces that are to go on with the next event.
     pub(crate) fn has_more_to_tell(&self) -> bool {
         !self.withdrawing.is_empty() || !self.announcing.is_empty() || self.wants_to_publish()
-    }
-
-    /// Brings everything to rest: failed and finished jobs, ready tasks, workers with room.
-    fn settle(&mut self) {
-        loop {
-            self.fail_jobs();
-            self.settle_jobs();
-            self.place_all();
-            if self.failing.is_empty() && self.unsettled.is_empty() {
-                self.dispatch();
-            }
-            let resting = self.failing.is_empty() && self.unsettled.is_empty() && self.to_fill.is_empty();
-            if resting && self.opening.is_empty() && !self.finish_leaving() {
-                break;
-            }
-        }
     }
 
     /// Queues an instruction; chunks dropped before come first.

@@ -1,5 +1,6 @@
 //! Small cases, with the exact actions that they must bring about.
 
+mod agenda;
 mod alone;
 mod arrays;
 mod failures;
