@@ -29,8 +29,8 @@ impl Scheduler {
         }
         let waits = |id: &JobId| !somebody || resting || self.fits_nobody(*id) || self.waits_for_tags(*id);
         // What is kept for nobody but under a name can wait: it is made again when somebody comes.
-        let asked = |j: &Job| j.client_holds || j.n_readers > 0;
-        let open = self.jobs.iter().filter(|(_, j)| asked(j) && !j.finished);
+        let asked = |j: &Job| j.client_phase.holds() || j.n_readers > 0;
+        let open = self.jobs.iter().filter(|(_, j)| asked(j) && j.is_running());
         let alone: Vec<JobId> = open.map(|(id, _)| *id).filter(waits).collect();
         self.alone.retain(|id, _| alone.contains(id));
         let (now_us, grace_us) = (self.now_us, self.limits.grace_us);

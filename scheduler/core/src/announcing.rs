@@ -83,7 +83,6 @@ impl Scheduler {
         self.tell_of_failed(id);
         self.untold.remove(&id);
         let job = self.jobs.get_mut(&id).expect("the job that is announced");
-        job.announced = true;
         job.singles.forget_made();
         let (done, total) = job.progress();
         let figures = Figures { elapsed_us: self.now_us - job.submitted_us, ..job.figures };

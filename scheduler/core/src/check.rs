@@ -180,7 +180,7 @@ impl Scheduler {
         let outputs = job.stages.iter().filter(|s| s.is_output);
         let left: u64 = outputs.map(|s| s.table.n_tasks() - s.table.n_done()).sum();
         assert_eq!(job.outputs_left(), left, "{id:?}: outputs left");
-        assert_eq!(job.finished, left == 0, "{id:?}: finished");
+        job.check_phases(self.announcing.contains_key(&id));
         let own = job.stages.iter().enumerate();
         let own = own.filter(|(i, _)| !job.stands_for_others(StageIdx(*i as u32)));
         let done =
@@ -196,8 +196,7 @@ impl Scheduler {
             referrers.filter(|j| j.reads).count(),
             "{id:?}: jobs that read it"
         );
-        let reads = job.wanted() && (!job.finished || job.has_alias_outputs);
-        assert_eq!(job.reads, reads, "{id:?}: whether it reads");
+        assert_eq!(job.reads, job.should_read(), "{id:?}: whether it reads");
         let stages = job.stages.iter().enumerate().map(|(i, s)| (StageIdx(i as u32), s));
         let held = stages.flat_map(|(at, s)| {
             let here = |(_, state): &(u64, TaskState)| state.holder().is_some();
@@ -210,7 +209,6 @@ impl Scheduler {
             };
             s.exchange.iter().for_each(|exchange| exchange.check(s.table.live().filter_map(held)));
         }
-        assert!(job.wanted() || job.is_dormant(), "{id:?} is wanted by nobody and has chunks");
         assert!(job.wanted() || job.n_referrers > 0, "{id:?} is kept for nobody");
         assert!(job.refs.iter().all(|r| self.jobs.contains_key(r)), "{id:?} reads a job that is gone");
     }
@@ -253,7 +251,7 @@ impl Scheduler {
         assert!(self.opening.is_empty(), "a barrier is not opened");
         assert!(self.to_fill.is_empty() && self.filling.is_none(), "a worker is not looked at");
         assert!(self.untold.is_empty(), "a client is not told");
-        let told = |id: &JobId| self.jobs.get(id).is_some_and(|j| j.finished && j.client_holds);
+        let told = |id: &JobId| self.jobs.get(id).is_some_and(|j| !j.is_running() && j.client_phase.holds());
         assert!(
             self.announcing.keys().all(told) || self.limits.plays(Bug::AnnouncementGoesOn),
             "outputs are looked for that do not exist"
@@ -285,7 +283,7 @@ impl Scheduler {
         };
         let waits =
             |j: &Job| j.functions_build.as_deref().is_some_and(|build| caller(build) < j.memory_callable);
-        if self.jobs.values().any(|j| j.wanted() && !j.finished && waits(j)) {
+        if self.jobs.values().any(|j| j.wanted() && j.is_running() && waits(j)) {
             // Nor is the largest that could call a job's functions.
             return;
         }
@@ -294,11 +292,11 @@ impl Scheduler {
         let waits = |j: &Job| {
             small(self.most_memory_for_roots(j)) || stages(j).any(|s| small(self.most_memory_for(j, s)))
         };
-        if self.jobs.values().any(|j| j.wanted() && !j.finished && j.is_tagged && waits(j)) {
+        if self.jobs.values().any(|j| j.wanted() && j.is_running() && j.is_tagged && waits(j)) {
             // Nor is the largest with what its tasks need.
             return;
         }
-        let stands = |(id, j): &(&JobId, &Job)| j.wanted() && !j.finished && !self.may_wait_for_puts(**id);
+        let stands = |(id, j): &(&JobId, &Job)| j.wanted() && j.is_running() && !self.may_wait_for_puts(**id);
         if let Some((id, job)) = self.jobs.iter().find(stands) {
             let counts: Vec<_> = job.stages.iter().map(|s| s.table.counts()).collect();
             let (left, roots) = (job.outputs_left(), job.roots.n_left());

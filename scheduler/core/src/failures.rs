@@ -4,6 +4,7 @@
 
 use crate::attempts::Attempts;
 use crate::limits::Bug;
+use crate::phase::ClientPhase;
 use crate::scheduler::{Scheduler, range_of};
 use crate::table::TaskState;
 use tilework_plan::{
@@ -118,7 +119,12 @@ impl Scheduler {
         let named: Vec<(JobId, StageIdx)> = stage.aliases.iter().copied().chain([own]).collect();
         for (id, stage) in named {
             let job = &self.jobs[&id];
-            if job.client_holds && (job.announced || self.tells_each(id)) && job.stage(stage).is_output {
+            let may_read = match job.client_phase {
+                ClientPhase::Told { .. } => true,
+                ClientPhase::Waits => self.tells_each(id),
+                ClientPhase::Gone { .. } => false,
+            };
+            if may_read && job.stage(stage).is_output {
                 self.update(id, Update::ChunksLost { tasks: range_of(key) });
             }
         }

@@ -6,6 +6,7 @@
 use crate::blocks::{Roots, Run};
 use crate::exchange::Exchange;
 use crate::letting_go::LetGo;
+use crate::phase::{ClientPhase, JobPhase};
 use crate::prepared::{Largest, Made, Prepared, is_for_callers};
 use crate::single::Singles;
 use crate::table::{Table, TaskState, Torn};
@@ -13,8 +14,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::sync::Arc;
 use tilework_plan::{
-    ChunkIdx, ClientId, Figures, Hello, JobError, JobId, JobNumber, Need, Origin, Plan, Stage, StageIdx,
-    Tags, WorkerId,
+    ChunkIdx, ClientId, Figures, Hello, JobId, JobNumber, Need, Origin, Plan, Stage, StageIdx, Tags, WorkerId,
 };
 
 /// Where a chunk is really made, once `Held` stages are resolved.
@@ -59,8 +59,10 @@ pub(crate) struct Job {
     pub number: JobNumber,
     /// Who submitted it.
     pub client: ClientId,
-    /// Whether the client still wants its outputs.
-    pub client_holds: bool,
+    /// How far the work is.
+    pub phase: JobPhase,
+    /// What the client has of it.
+    pub client_phase: ClientPhase,
     /// Whether its outputs are kept under a name.
     pub is_published: bool,
     pub plan: Arc<Plan>,
@@ -101,12 +103,6 @@ pub(crate) struct Job {
     pub n_readers: u32,
     /// Whether it is counted in its refs' `n_readers`.
     pub reads: bool,
-    /// Whether all outputs existed when that was last looked at.
-    pub finished: bool,
-    /// Whether the client was told so.
-    pub announced: bool,
-    /// Why it cannot go on; its record is kept for the jobs that refer to it.
-    pub failed: Option<JobError>,
     /// Whether some output is a chunk of another job.
     pub has_alias_outputs: bool,
     /// Bytes that its chunks take on workers.
@@ -119,8 +115,6 @@ pub(crate) struct Job {
     pub let_go: LetGo,
     /// When it was submitted.
     pub submitted_us: u64,
-    /// When it first ended for its client.
-    pub ended_us: Option<u64>,
     /// How fast its tasks are done.
     pub pace: Pace,
     /// When progress may be reported again.
@@ -231,7 +225,7 @@ impl Job {
         self.outputs_left = 0;
         self.n_done = self.n_needed;
         self.n_leased = 0;
-        self.finished = true;
+        self.note_dropped();
         let torn = self.stages.iter_mut().map(|s| s.table.retire_all()).filter(|torn| !torn.is_empty());
         Retired { torn: torn.collect(), roots: self.roots.clear() }
     }
@@ -250,7 +244,12 @@ impl Job {
 
     /// Whether the output chunks must be kept.
     pub fn wanted(&self) -> bool {
-        self.client_holds || self.is_published || self.n_readers > 0
+        self.client_phase.holds() || self.is_published || self.n_readers > 0
+    }
+
+    /// Whether the chunks of other jobs must be kept for it.
+    pub fn should_read(&self) -> bool {
+        self.wanted() && (self.is_running() || self.has_alias_outputs)
     }
 
     /// Whether a stage's chunks are those of another job.
@@ -279,7 +278,7 @@ impl Job {
     }
 
     /// Whether nothing of it exists or is being made.
-    pub fn is_dormant(&self) -> bool {
+    pub fn has_nothing(&self) -> bool {
         self.roots.n_left() == 0 && self.stages.iter().all(|s| s.table.counts().released == s.table.n_tasks())
     }
 
@@ -434,7 +433,8 @@ pub(crate) fn submit(
     Ok(Job {
         number: JobNumber(0),
         client,
-        client_holds: true,
+        phase: JobPhase::Running,
+        client_phase: ClientPhase::Waits,
         is_published: false,
         plan,
         stages,
@@ -456,16 +456,12 @@ pub(crate) fn submit(
         n_referrers: 0,
         n_readers: 0,
         reads: false,
-        finished: false,
-        announced: false,
-        failed: None,
         has_alias_outputs,
         bytes_held: 0,
         figures: Figures::default(),
         singles: Singles::default(),
         let_go: LetGo::default(),
         submitted_us: now_us,
-        ended_us: None,
         pace: Pace::new(now_us),
         progress_at_us: 0,
         progress_done: 0,
@@ -475,7 +471,7 @@ pub(crate) fn submit(
 fn resolve(jobs: &BTreeMap<JobId, Job>, of: JobId, output: u32, stage: &Stage) -> Result<Canonical, String> {
     let named = jobs.get(&of).ok_or("it reads an array of an earlier job, which does not exist any more")?;
     let number = named.number.0;
-    if let Some(error) = &named.failed {
+    if let Some(error) = named.failed() {
         return Err(format!("it reads job {number}, which failed: {error}"));
     }
     let Some(&out) = named.plan.outputs.get(output as usize) else {

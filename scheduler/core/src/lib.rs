@@ -27,6 +27,7 @@ mod limits;
 mod memory;
 mod named;
 mod order;
+mod phase;
 mod place;
 mod prepared;
 mod priority;

@@ -8,6 +8,7 @@
 use crate::event::{Action, JobEnd};
 use crate::job::{self, Canonical, StageState};
 use crate::limits::Bug;
+use crate::phase::ClientPhase;
 use crate::prepared::Prepared;
 use crate::scheduler::Scheduler;
 use crate::table::TaskState;
@@ -68,12 +69,11 @@ impl Scheduler {
     }
 
     pub(crate) fn release_job(&mut self, id: JobId) {
-        let Some(job) = self.jobs.get_mut(&id).filter(|j| j.client_holds) else { return };
-        job.client_holds = false;
-        let is_known = job.finished && !self.announcing.contains_key(&id);
+        let Some(job) = self.jobs.get(&id).filter(|j| j.client_phase.holds()) else { return };
+        let is_known = !job.is_running() && !self.announcing.contains_key(&id);
         self.end_announcing(id);
+        self.note_end(id, JobEnd::Released);
         if !is_known {
-            self.note_end(id, JobEnd::Released);
             self.update(id, Update::Failed(JobError::Cancelled { by: "its client".to_owned() }));
         }
         self.let_go(id);
@@ -86,12 +86,10 @@ impl Scheduler {
         }
     }
 
-    /// Says in the log how a job ended, unless that was said.
+    /// A job ends for its client: says so in the log, unless that was said.
     pub(crate) fn note_end(&mut self, id: JobId, end: JobEnd) {
         let job = self.jobs.get_mut(&id).expect("the job that ends");
-        let said = job.ended_us.is_some() && !matches!(end, JobEnd::Failed(_));
-        job.ended_us.get_or_insert(self.now_us);
-        if !said {
+        if job.end_for_client(&end, self.now_us) {
             let (number, client) = (job.number, job.client);
             let figures = Figures { elapsed_us: self.now_us - job.submitted_us, ..job.figures };
             self.actions.push(Action::Ended { number, client, end, figures });
@@ -100,12 +98,9 @@ impl Scheduler {
 
     pub(crate) fn client_lost(&mut self, client: ClientId) {
         self.clients.remove(&client);
-        let mut gone = Vec::new();
-        for (id, job) in self.jobs.iter_mut().filter(|(_, j)| j.client == client && j.client_holds) {
-            job.client_holds = false;
-            gone.push(*id);
-        }
-        for id in gone {
+        let held = self.jobs.iter().filter(|(_, j)| j.client == client && j.client_phase.holds());
+        let held: Vec<JobId> = held.map(|(id, _)| *id).collect();
+        for id in held {
             self.end_announcing(id);
             self.note_end(id, JobEnd::ClientLost);
             self.let_go(id);
@@ -117,7 +112,7 @@ impl Scheduler {
     fn let_go(&mut self, id: JobId) {
         self.unsettled.insert(id);
         let job = &self.jobs[&id];
-        if job.finished || !job.wanted() {
+        if !job.is_running() || !job.wanted() {
             return;
         }
         let unput = |(i, s): &(usize, &StageState)| {
@@ -139,27 +134,24 @@ impl Scheduler {
         self.may_place |= any;
         while let Some(id) = self.unsettled.pop_first() {
             let Some(job) = self.jobs.get_mut(&id) else { continue };
-            let was = job.finished;
-            job.finished = job.outputs_left() == 0;
-            if job.finished && !was {
-                let announce = job.client_holds;
+            if job.look_whether_finished() {
+                let client = job.client_phase;
                 self.lacking.remove(&id);
                 self.trim(id);
-                if announce && !(self.jobs[&id].announced && self.limits.plays(Bug::RemadeOutputUnannounced))
-                {
+                let is_told = matches!(client, ClientPhase::Told { .. });
+                if client.holds() && !(is_told && self.limits.plays(Bug::RemadeOutputUnannounced)) {
                     self.begin_announcing(id);
                 }
             }
             let job = &self.jobs[&id];
-            let reads = job.wanted() && (!job.finished || job.has_alias_outputs);
-            self.set_reads(id, reads);
+            self.set_reads(id, job.should_read());
             if !self.limits.plays(Bug::LetGoForgotten) {
                 self.let_go_of_kept(id);
             }
             let job = &self.jobs[&id];
             if !job.wanted() {
                 let done_for = job.n_referrers == 0;
-                if !job.is_dormant() {
+                if !job.is_dropped() {
                     self.drop_chunks(id);
                 }
                 if done_for {
@@ -173,9 +165,9 @@ impl Scheduler {
     /// Notes that an output of a job has to be made (again), and so the outputs that it reads kept.
     pub(crate) fn unfinish(&mut self, id: JobId) {
         let job = self.jobs.get_mut(&id).expect("the job of a task");
-        let was = std::mem::replace(&mut job.finished, false);
-        let reads = job.wanted();
-        if was {
+        let rested = job.resume();
+        let reads = job.should_read();
+        if rested {
             self.raise_as_its_readers(id);
         }
         self.unannounce(id);
@@ -281,9 +273,9 @@ impl Scheduler {
         let any = !self.failing.is_empty();
         self.may_place |= any;
         while let Some((id, error)) = self.failing.pop() {
-            let Some(job) = self.jobs.get_mut(&id).filter(|j| j.failed.is_none()) else { continue };
-            job.failed = Some(error.clone());
-            if std::mem::take(&mut job.client_holds) {
+            let Some(job) = self.jobs.get_mut(&id).filter(|j| j.failed().is_none()) else { continue };
+            job.fail(error.clone());
+            if job.client_phase.holds() {
                 self.note_end(id, JobEnd::Failed(error.clone()));
                 self.update(id, Update::Failed(error.clone()));
             }
@@ -373,7 +365,8 @@ impl Scheduler {
     /// Tells clients how far their jobs are, now and then.
     pub(crate) fn report_progress(&mut self, id: JobId) {
         let (now_us, interval_us) = (self.now_us, self.limits.progress_interval_us);
-        let Some(job) = self.jobs.get_mut(&id).filter(|j| j.client_holds && j.progress_at_us <= now_us)
+        let Some(job) =
+            self.jobs.get_mut(&id).filter(|j| j.client_phase.holds() && j.progress_at_us <= now_us)
         else {
             return;
         };

@@ -262,7 +262,7 @@ impl Scheduler {
     /// Notes the workers that can call a job's functions. Where there are none among the workers, it fails; where there
     /// were some, and are lost, it waits for others.
     pub(crate) fn note_callers(&mut self, id: JobId) {
-        let Some(job) = self.jobs.get_mut(&id).filter(|j| j.failed.is_none()) else { return };
+        let Some(job) = self.jobs.get_mut(&id).filter(|j| j.failed().is_none()) else { return };
         let Some(build) = job.functions_build.clone() else { return };
         let callers = self.workers.values().filter(|w| w.hello.calls(Some(&build)));
         let most = callers.map(|w| w.hello.memory_bytes).max().unwrap_or(0);

@@ -89,7 +89,7 @@ impl Scheduler {
     fn raise(&mut self, stage: (JobId, StageIdx), priority: i32) {
         let mut open = vec![stage];
         while let Some((id, stage)) = open.pop() {
-            let Some(job) = self.jobs.get(&id).filter(|j| !j.finished && j.failed.is_none()) else {
+            let Some(job) = self.jobs.get(&id).filter(|j| j.is_running()) else {
                 continue;
             };
             if job.stage(stage).priority >= priority {
@@ -277,7 +277,7 @@ impl Scheduler {
         }
         for &alias in &job.aliases {
             let ((of, stage), own) = (job.stage(alias).canonical, job.stage(alias).priority);
-            let open = self.jobs.get(&of).filter(|j| !j.finished && j.failed.is_none());
+            let open = self.jobs.get(&of).filter(|j| j.is_running());
             let is_less = open.is_some_and(|j| j.stage(stage).priority < own);
             assert!(!is_less, "{id:?} waits for {of:?}, which is less urgent");
         }

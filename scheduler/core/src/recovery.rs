@@ -90,7 +90,8 @@ impl Scheduler {
             job.committed.remove(&worker);
         }
         // Before anything that may follow from it: clients stop waiting for what this worker was to give or take.
-        let held: Vec<JobId> = self.jobs.iter().filter(|(_, j)| j.client_holds).map(|(id, _)| *id).collect();
+        let held: Vec<JobId> =
+            self.jobs.iter().filter(|(_, j)| j.client_phase.holds()).map(|(id, _)| *id).collect();
         held.into_iter().for_each(|id| self.update(id, Update::Lost { worker }));
         let mut undone = self.take_leased(&gone);
         let threads = gone.hello.threads as usize;
@@ -150,7 +151,7 @@ impl Scheduler {
     /// These chunks do not exist any more; all of them were needed.
     pub(crate) fn lose_chunks(&mut self, mut lost: Vec<TaskKey>) {
         if self.limits.plays(Bug::LostOutputForgotten) {
-            let forgotten = |k: &TaskKey| self.jobs[&k.job].finished;
+            let forgotten = |k: &TaskKey| !self.jobs[&k.job].is_running();
             let (gone, rest) = lost.into_iter().partition::<Vec<_>, _>(forgotten);
             gone.iter().for_each(|k| self.set(*k, TaskState::Released));
             lost = rest;
@@ -213,7 +214,7 @@ impl Scheduler {
         self.reviving.clear();
         self.note_reviving(&tasks);
         while let Some(key) = tasks.pop() {
-            if self.jobs[&key.job].is_upload(key.stage) && !self.jobs[&key.job].client_holds {
+            if self.jobs[&key.job].is_upload(key.stage) && !self.jobs[&key.job].client_phase.holds() {
                 self.fail_operation(key, "its chunk was lost after the client had released it".to_owned());
             }
             if self.task(key) == TaskState::Failed || self.fail_with_inputs(key) {
@@ -289,7 +290,7 @@ impl Scheduler {
 
     /// Makes sure that a chunk that another job reads will exist.
     fn demand_made(&mut self, reader: JobId, made: TaskKey, tasks: &mut Vec<TaskKey>) {
-        if let Some(error) = self.jobs[&made.job].failed.clone() {
+        if let Some(error) = self.jobs[&made.job].failed().cloned() {
             self.failing.push((reader, error));
         } else if self.task(made) == TaskState::Released {
             self.set(made, TaskState::Waiting { missing: 0 });

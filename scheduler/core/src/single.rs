@@ -133,7 +133,8 @@ impl Scheduler {
     /// A result came to exist: the client is told where it is told of each.
     pub(crate) fn note_made(&mut self, key: TaskKey, holder: WorkerId) {
         let job = self.jobs.get_mut(&key.job).expect("the job of a task");
-        if job.stage(key.stage).is_output && job.plan.stage(key.stage).fails_alone && job.client_holds {
+        if job.stage(key.stage).is_output && job.plan.stage(key.stage).fails_alone && job.client_phase.holds()
+        {
             push_holding(job.singles.made.entry(key.stage).or_default(), key, holder);
             self.untold.insert(key.job);
         }
@@ -149,7 +150,7 @@ impl Scheduler {
     pub(crate) fn tell_of_singles(&mut self) {
         while let Some(id) = self.untold.pop_first() {
             self.tell_of_failed(id);
-            let Some(job) = self.jobs.get_mut(&id).filter(|j| j.client_holds) else { continue };
+            let Some(job) = self.jobs.get_mut(&id).filter(|j| j.client_phase.holds()) else { continue };
             let made = std::mem::take(&mut job.singles.made);
             if made.is_empty() {
                 continue;
@@ -178,7 +179,7 @@ impl Scheduler {
     pub(crate) fn tell_of_failed(&mut self, id: JobId) {
         let Some(job) = self.jobs.get_mut(&id) else { return };
         let untold = std::mem::take(&mut job.singles.untold);
-        if !job.client_holds {
+        if !job.client_phase.holds() {
             return;
         }
         for (stage, values, why) in untold {
