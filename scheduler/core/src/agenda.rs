@@ -32,14 +32,14 @@ impl Scheduler {
     /// - workers are lost, jobs fail and priorities rise for good, and chunks are lost or dropped while none is made: that
     ///   happens a bounded number of times. Only this, and the settling of jobs that follows from it or from outputs that
     ///   exist, takes back what workers were granted. In between,
-    /// - a grant stays, and has at least one task: there are no more than workers have room for;
+    /// - a lease stays, and has at least one task: there are no more than workers have room for;
     /// - a ready task is placed once. One that finds no place is looked at again only after something has ended;
-    /// - it changes its queue for the worker that is being filled, or an idle one. That one then gets a grant, or has
+    /// - it changes its queue for the worker that is being filled, or an idle one. That one then gets a lease, or has
     ///   something more urgent at the head of its queue than before, or has enough; whose queue was taken from is not looked
     ///   at again for that;
-    /// - a worker that is being filled gets a grant or ready tasks, or puts chunks of other jobs to use, which is so many roots
+    /// - a worker that is being filled gets a lease or ready tasks, or puts chunks of other jobs to use, which is so many roots
     ///   less, or its turn is over;
-    /// - what is done at others' cost is done only where it brings a grant, moves a ready task, drops a chunk or ends a job.
+    /// - what is done at others' cost is done only where it brings a lease, moves a ready task, drops a chunk or ends a job.
     pub(crate) fn come_to_rest(&mut self) {
         while AGENDA.iter().any(|point| point(self)) {}
     }

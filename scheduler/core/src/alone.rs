@@ -4,10 +4,9 @@
 //! Knows who is there and what is under way. Must not know why a task fits nowhere.
 
 use crate::job::Job;
-use crate::lifecycle::job_bounds;
 use crate::limits::Bug;
 use crate::scheduler::Scheduler;
-use crate::worker::WorkerState;
+use crate::worker::{ReadyKey, WorkerState};
 use tilework_plan::quantities::bytes;
 use tilework_plan::{JobError, JobId, TaskKey, WorkerId};
 
@@ -49,7 +48,8 @@ impl Scheduler {
 
     /// Whether a job has ready tasks, and all of them fit into no worker.
     fn fits_nobody(&self, id: JobId) -> bool {
-        let bounds: Vec<_> = self.jobs[&id].priorities().into_iter().map(|p| job_bounds(id, p)).collect();
+        let bounds: Vec<_> =
+            self.jobs[&id].priorities().into_iter().map(|p| ReadyKey::bounds(id, p)).collect();
         let has_some = |w: &WorkerState| bounds.iter().any(|b| w.ready.range(b.clone()).next().is_some());
         self.unplaced.iter().any(|k| k.job == id)
             && self.jobs[&id].stages.iter().all(|s| s.table.counts().leased == 0)

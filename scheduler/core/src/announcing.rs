@@ -4,7 +4,7 @@
 //! Knows outputs and holders. Must not know how a job comes to its end.
 
 use crate::event::JobEnd;
-use crate::lifecycle::push_holding;
+use crate::holdings::push_holding;
 use crate::limits::Bug;
 use crate::scheduler::Scheduler;
 use std::collections::BTreeSet;

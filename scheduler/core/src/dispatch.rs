@@ -84,7 +84,7 @@ impl Scheduler {
     }
 
     /// How many more tasks of this length and priority a worker should have, beside those that are as urgent or more: it
-    /// begins the others later. None rather than a few where it has plenty, so that grants and reports stay large.
+    /// begins the others later. None rather than a few where it has plenty, so that leases and reports stay large.
     pub(crate) fn room(&self, worker: WorkerId, (est_us, priority): (u64, i32)) -> u64 {
         let w = &self.workers[&worker];
         let (leased, leased_us) = w.leased_of(priority);

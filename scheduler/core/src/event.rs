@@ -91,7 +91,7 @@ pub enum Event {
     },
     /// A client could not put a literal's chunk to the worker that waits for it, though it tried again.
     PutFailed {
-        /// The grant under which it was asked for.
+        /// The lease under which it was asked for.
         lease: LeaseId,
         /// The chunk.
         task: TaskKey,

@@ -8,7 +8,7 @@
 //!
 //! Knows barriers, and who has the results behind them. Must not know when tasks are ready, nor where they run.
 
-use crate::lifecycle::push_holding;
+use crate::holdings::push_holding;
 use crate::limits::Bug;
 use crate::scheduler::Scheduler;
 use crate::table::TaskState;

@@ -1,19 +1,19 @@
-//! Grants: what a worker and a client are told with one, and what follows when tasks of it are answered for.
+//! Leases: what a worker and a client are told with one, and what follows when tasks of it are answered for.
 //!
 //! Knows leases and what they are charged for. Must not know which tasks a worker should get.
 
-use crate::lifecycle::push_holding;
+use crate::holdings::coalesced;
 use crate::limits::Bug;
 use crate::scheduler::Scheduler;
 use crate::table::TaskState;
 use crate::worker::{Each, Lease};
 use std::ops::Range;
 use tilework_plan::{
-    ChunkIdx, Holding, Instruction, JobId, LeaseId, Origin, StageIdx, TaskKey, TaskRange, Update, WorkerId,
+    ChunkIdx, Instruction, JobId, LeaseId, Origin, StageIdx, TaskKey, TaskRange, Update, WorkerId,
 };
 
 impl Scheduler {
-    /// Grants tasks that are ready and in no queue.
+    /// Leases tasks that are ready and in no queue.
     pub(crate) fn lease(&mut self, worker: WorkerId, job: JobId, stage: StageIdx, chunks: Range<u64>) {
         self.check_urgency(worker, (job, stage));
         let lease = LeaseId(self.next_lease);
@@ -97,12 +97,4 @@ impl Scheduler {
         self.note_load(worker);
         Some(thief)
     }
-}
-
-fn coalesced(mut elsewhere: Vec<(TaskKey, WorkerId)>) -> Vec<Holding> {
-    elsewhere.sort_unstable();
-    elsewhere.dedup();
-    let mut list = Vec::new();
-    elsewhere.into_iter().for_each(|(key, worker)| push_holding(&mut list, key, worker));
-    list
 }

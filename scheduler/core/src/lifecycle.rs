@@ -14,10 +14,8 @@ use crate::scheduler::Scheduler;
 use crate::table::TaskState;
 use crate::worker::ReadyKey;
 use std::cmp::Reverse;
-use std::ops::RangeInclusive;
 use tilework_plan::{
-    ChunkIdx, ClientId, Figures, Holding, Instruction, JobError, JobId, JobNumber, StageIdx, TaskKey,
-    TaskRange, Update, WorkerId,
+    ChunkIdx, ClientId, Figures, JobError, JobId, JobNumber, StageIdx, TaskKey, Update, WorkerId,
 };
 
 impl Scheduler {
@@ -214,7 +212,7 @@ impl Scheduler {
         for w in queued {
             let worker = self.workers.get_mut(&w).expect("a worker with a queue");
             for &priority in &priorities {
-                let bounds = job_bounds(id, priority);
+                let bounds = ReadyKey::bounds(id, priority);
                 let mut mine = worker.ready.split_off(bounds.start());
                 worker.ready.append(&mut mine.split_off(bounds.end()));
                 self.n_ready -= mine.len();
@@ -232,16 +230,6 @@ impl Scheduler {
         self.retry_records.retain(|k, _| k.job != id);
         self.suspects.clear_job(id);
         self.forget(id);
-    }
-
-    /// Tells the workers that know of a job that it is over.
-    fn forget(&mut self, id: JobId) {
-        let told: Vec<WorkerId> = self.workers.keys().copied().collect();
-        for w in told {
-            if self.workers.get_mut(&w).is_some_and(|s| s.forget(id)) {
-                self.tell(w, Instruction::Forget(id));
-            }
-        }
     }
 
     fn remove(&mut self, id: JobId) {
@@ -338,30 +326,6 @@ impl Scheduler {
         }
     }
 
-    /// Makes sure that a worker knows a job, and before it the jobs that it reads: it needs their plans to tell
-    /// whose chunks those are, and is told when they are over only if it knows them.
-    pub(crate) fn define(&mut self, worker: WorkerId, id: JobId) {
-        let (known, refs) = (&self.workers[&worker].defined, &self.jobs[&id].refs);
-        if known.contains(&id) && refs.iter().all(|r| known.contains(r)) {
-            return;
-        }
-        let mut stack = vec![id];
-        stack.extend(refs);
-        while let Some(&top) = stack.last() {
-            let known = &self.workers[&worker].defined;
-            let before: Vec<JobId> =
-                self.jobs[&top].refs.iter().filter(|r| !known.contains(r)).copied().collect();
-            if known.contains(&top) || before.is_empty() {
-                stack.pop();
-                if self.workers.get_mut(&worker).is_some_and(|w| w.defined.insert(top)) {
-                    self.tell(worker, Instruction::Define(top));
-                }
-            } else {
-                stack.extend(before);
-            }
-        }
-    }
-
     /// Tells clients how far their jobs are, now and then.
     pub(crate) fn report_progress(&mut self, id: JobId) {
         let (now_us, interval_us) = (self.now_us, self.limits.progress_interval_us);
@@ -375,31 +339,6 @@ impl Scheduler {
         if std::mem::replace(&mut job.progress_done, done) != done {
             job.progress_at_us = now_us + interval_us;
             self.update(id, Update::Progress { done, total });
-        }
-    }
-}
-
-/// The first place that a job's tasks of one priority can have in a queue, and one behind the last.
-pub(crate) fn job_bounds(job: JobId, priority: i32) -> RangeInclusive<ReadyKey> {
-    let place = |stage, chunk| {
-        ReadyKey::new(TaskKey { job, stage: StageIdx(stage), chunk: ChunkIdx(chunk) }, priority)
-    };
-    place(u32::MAX, 0)..=place(0, u64::MAX)
-}
-
-/// Appends a chunk and its holder, to the last range where it continues that.
-pub(crate) fn push_holding(list: &mut Vec<Holding>, key: TaskKey, worker: WorkerId) {
-    match list.last_mut() {
-        Some(h)
-            if h.worker == worker
-                && (h.chunks.job, h.chunks.stage, h.chunks.chunks.end)
-                    == (key.job, key.stage, key.chunk.0) =>
-        {
-            h.chunks.chunks.end += 1;
-        }
-        _ => {
-            let chunks = TaskRange { job: key.job, stage: key.stage, chunks: key.chunk.0..key.chunk.0 + 1 };
-            list.push(Holding { chunks, worker });
         }
     }
 }

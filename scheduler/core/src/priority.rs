@@ -148,7 +148,7 @@ impl Scheduler {
 
     /// Looks at the workers that have enough to do, where roots of a job are more urgent than some of that.
     pub(crate) fn wake_for(&mut self, id: JobId) {
-        let least = self.index.granted.first_key_value().map(|(priority, _)| *priority);
+        let least = self.index.leases_of_priority.first_key_value().map(|(priority, _)| *priority);
         if least.is_some_and(|least| least < self.jobs[&id].roots_priority()) {
             self.to_fill.extend(self.workers.keys());
         }

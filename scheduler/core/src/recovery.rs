@@ -126,7 +126,7 @@ impl Scheduler {
     fn take_leased(&mut self, gone: &WorkerState) -> Vec<TaskKey> {
         let mut tasks = Vec::new();
         for &id in &gone.leases {
-            let l = self.close_lease(id).expect("a worker's grants exist");
+            let l = self.close_lease(id).expect("a worker's leases exist");
             let range = TaskRange { job: l.job, stage: l.stage, chunks: l.chunks };
             tasks.extend(range.keys().filter(|k| self.task(*k) == TaskState::Leased { lease: id }));
         }

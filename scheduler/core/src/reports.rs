@@ -1,4 +1,4 @@
-//! What workers say, checked against the grants it answers: a report whose grant is not the task's own is late,
+//! What workers say, checked against the leases it answers: a report whose lease is not the task's own is late,
 //! and changes nothing.
 //!
 //! Knows leases. Must not know how failures are dealt with, nor what follows from a task being done.

@@ -3,7 +3,7 @@
 //!
 //! Knows what failed and why, and what the client was not told. Must not know why tasks fail.
 
-use crate::lifecycle::push_holding;
+use crate::holdings::push_holding;
 use crate::limits::Bug;
 use crate::scheduler::Scheduler;
 use crate::table::TaskState;

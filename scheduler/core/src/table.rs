@@ -27,7 +27,7 @@ pub(crate) enum TaskState {
     },
     /// A worker has it.
     Leased {
-        /// Under which grant.
+        /// Under which lease.
         lease: LeaseId,
     },
     /// Its chunk exists.
