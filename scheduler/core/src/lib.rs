@@ -29,6 +29,7 @@ mod limits;
 mod memory;
 mod named;
 mod order;
+mod pace;
 mod phase;
 mod place;
 mod prepared;
