@@ -23,3 +23,20 @@ fn a_worker_that_is_given_the_task_that_ends_a_job_gets_the_next_job() {
     let given = leases(&actions, 1);
     assert!(given.iter().any(|(_, tasks)| tasks.job == JobId(9)), "{given:?}");
 }
+
+#[test]
+fn a_chunk_that_is_found_to_fit_nowhere_ends_its_job_before_others_are_asked() {
+    let mut case = Case::with_workers(2);
+    let lens = Chunks::Axes(vec![AxisChunks::Lens(vec![10, 200_000])]);
+    let file = FileRef { kind: FileKind::Npy, path: "x".to_owned(), member: String::new() };
+    let x = Expr::read((file, Stored::Rows), &[200_010], &lens, DType::F64).unwrap();
+    let actions = case.submit(0, &[x]);
+    let small = leases(&actions, 0).remove(0);
+    assert_eq!((&small.1, leases(&actions, 1)), (&tasks(0, 0..1), vec![]));
+    // Nothing else goes on: now the other one is looked at, though there is no room for it.
+    let actions = case.done(0, &small);
+    let failed = updates(&actions).into_iter().filter(|update| matches!(update, Update::Failed(_)));
+    let failed: Vec<&Update> = failed.collect();
+    let [Update::Failed(JobError::Memory { needed, limit, .. })] = failed[..] else { panic!("{failed:?}") };
+    assert_eq!((*needed, *limit), (1_600_000, 1_000_000));
+}
