@@ -89,7 +89,7 @@ pub enum Event {
         /// The job.
         job: JobId,
     },
-    /// A client could not put a literal's chunk to the worker that waits for it, though it tried again.
+    /// A client could not put a chunk to the worker that waits for it, though it tried again.
     PutFailed {
         /// The lease under which it was asked for.
         lease: LeaseId,

@@ -145,7 +145,7 @@ impl Scheduler {
         }
     }
 
-    /// A client cannot put a literal's chunk to the worker that waits for it: another worker gets the task. The job
+    /// A client cannot put a chunk to the worker that waits for it: another worker gets the task. The job
     /// fails where its client could reach none of them.
     pub(crate) fn put_failed(&mut self, lease: LeaseId, key: TaskKey, why: &str) {
         let Some(l) = self.leases.get(&lease) else { return };
