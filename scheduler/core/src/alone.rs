@@ -4,10 +4,9 @@
 //! Knows who is there and what is under way. Must not know why a task fits nowhere.
 
 use crate::job::Job;
-use crate::lifecycle::job_bounds;
 use crate::limits::Bug;
 use crate::scheduler::Scheduler;
-use crate::worker::WorkerState;
+use crate::worker::{ReadyKey, WorkerState};
 use tilework_plan::quantities::bytes;
 use tilework_plan::{JobError, JobId, TaskKey, WorkerId};
 
@@ -29,8 +28,8 @@ impl Scheduler {
         }
         let waits = |id: &JobId| !somebody || resting || self.fits_nobody(*id) || self.waits_for_tags(*id);
         // What is kept for nobody but under a name can wait: it is made again when somebody comes.
-        let asked = |j: &Job| j.client_holds || j.n_readers > 0;
-        let open = self.jobs.iter().filter(|(_, j)| asked(j) && !j.finished);
+        let asked = |j: &Job| j.client_phase.holds() || j.n_readers > 0;
+        let open = self.jobs.iter().filter(|(_, j)| asked(j) && j.is_running());
         let alone: Vec<JobId> = open.map(|(id, _)| *id).filter(waits).collect();
         self.alone.retain(|id, _| alone.contains(id));
         let (now_us, grace_us) = (self.now_us, self.limits.grace_us);
@@ -49,7 +48,8 @@ impl Scheduler {
 
     /// Whether a job has ready tasks, and all of them fit into no worker.
     fn fits_nobody(&self, id: JobId) -> bool {
-        let bounds: Vec<_> = self.jobs[&id].priorities().into_iter().map(|p| job_bounds(id, p)).collect();
+        let bounds: Vec<_> =
+            self.jobs[&id].priorities().into_iter().map(|p| ReadyKey::bounds(id, p)).collect();
         let has_some = |w: &WorkerState| bounds.iter().any(|b| w.ready.range(b.clone()).next().is_some());
         self.unplaced.iter().any(|k| k.job == id)
             && self.jobs[&id].stages.iter().all(|s| s.table.counts().leased == 0)
@@ -97,7 +97,7 @@ impl Scheduler {
         {
             let blocks = self.bytes_of_blocks(key).saturating_mul(2);
             let needed = self.jobs[&id].plan.task_bytes(stage, chunk).saturating_add(blocks);
-            let needed = needed.max(self.trouble.get(&key).map_or(0, |t| t.memory_needed));
+            let needed = needed.max(self.retry_records.get(&key).map_or(0, |t| t.memory_needed));
             let operation = self.operation(key);
             return format!(
                 "{operation}, chunk {}, needs {}, and the largest worker that is there may use {}",

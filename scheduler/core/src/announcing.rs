@@ -4,10 +4,9 @@
 //! Knows outputs and holders. Must not know how a job comes to its end.
 
 use crate::event::JobEnd;
-use crate::lifecycle::push_holding;
+use crate::holdings::push_holding;
 use crate::limits::Bug;
 use crate::scheduler::Scheduler;
-use crate::table::TaskState;
 use std::collections::BTreeSet;
 use tilework_plan::{ChunkIdx, Figures, Holding, JobId, TaskKey, Update, WorkerId};
 
@@ -59,7 +58,7 @@ impl Scheduler {
             let end = table.n_tasks().min(a.next.saturating_add(self.announce_left));
             self.announce_left = self.announce_left.saturating_sub((end - a.next).max(1));
             for chunk in a.next..end {
-                if let TaskState::Held { holder, .. } = table.get(chunk) {
+                if let Some(holder) = table.get(chunk).holder() {
                     let key = TaskKey { job: of, stage: made, chunk: ChunkIdx(chunk) };
                     push_holding(&mut a.list, key, holder);
                 }
@@ -84,7 +83,6 @@ impl Scheduler {
         self.tell_of_failed(id);
         self.untold.remove(&id);
         let job = self.jobs.get_mut(&id).expect("the job that is announced");
-        job.announced = true;
         job.singles.forget_made();
         let (done, total) = job.progress();
         let figures = Figures { elapsed_us: self.now_us - job.submitted_us, ..job.figures };

@@ -1,16 +1,50 @@
-//! Attempts at a task whose operation failed: how many there may be, and what came of each.
+//! What went wrong with a task that is tried again: deaths, silences, transfers, and the attempts in which its operation
+//! failed, how many of those there may be and what came of each.
 //!
 //! Knows one task. Must not know where it is tried next.
 
 use std::fmt::Write as _;
 use std::ops::Range;
+use tilework_plan::WorkerId;
 
 /// Attempts of which is said what became of them: the first ones, and the last.
 const SAID_MAX: usize = 4;
 /// Of what an attempt said, bytes that are kept where there are several.
 const SAID_BYTES_MAX: usize = 2000;
 
-/// What came of one.
+/// What went wrong with a task so far.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct RetryRecord {
+    /// Workers that died while they may have run it, by their incarnations: one that comes back did not.
+    pub deaths: Vec<u64>,
+    /// Workers that fell silent then.
+    pub silences: u32,
+    /// Attempts in which its operation failed.
+    pub attempts: Attempts,
+    /// Workers that could not do it.
+    pub failures: u32,
+    /// Transfers towards it that failed.
+    pub transfers_failed: u32,
+    /// Transfers of its chunk that failed.
+    pub unreachable: u32,
+    /// Where it should not go again, if it can be helped.
+    pub avoid: Vec<WorkerId>,
+    /// A worker with this much memory could not take it,
+    pub memory_over: u64,
+    /// and said that it needs so much.
+    pub memory_needed: u64,
+}
+
+impl RetryRecord {
+    /// It should rather go elsewhere.
+    pub fn avoid(&mut self, worker: WorkerId) {
+        if !self.avoid.contains(&worker) {
+            self.avoid.push(worker);
+        }
+    }
+}
+
+/// What came of one attempt.
 #[derive(Clone, Debug)]
 struct Attempt {
     /// Which, counted from 1.

@@ -329,7 +329,7 @@ impl Roots {
     }
 
     /// Gives a worker that has no block the far half of the largest one that is left; whether there was one.
-    pub fn rob(&mut self, worker: WorkerId) -> bool {
+    pub fn steal(&mut self, worker: WorkerId) -> bool {
         if self.n_left == 0 || self.blocks.get(&worker).is_some_and(|b| b.n_left > 0) {
             return false;
         }
@@ -350,9 +350,9 @@ impl Roots {
         true
     }
 
-    /// Whether [`Roots::rob`] gives a worker something, for checks.
+    /// Whether [`Roots::steal`] gives a worker something, for checks.
     #[cfg(any(test, feature = "planted-bugs"))]
-    pub fn could_rob(&self, worker: WorkerId) -> bool {
+    pub fn could_steal(&self, worker: WorkerId) -> bool {
         let has_none = self.blocks.get(&worker).is_none_or(|b| b.n_left == 0);
         has_none && self.blocks.values().chain(&self.orphans).any(|b| b.n_left > 0)
     }
@@ -431,11 +431,11 @@ mod tests {
         let mut r = roots(&[100]);
         r.share_out(&[(WorkerId(0), 1)]);
         assert!(r.next(WorkerId(7), 1000).is_none());
-        assert!(r.rob(WorkerId(7)) && !r.rob(WorkerId(7)));
+        assert!(r.steal(WorkerId(7)) && !r.steal(WorkerId(7)));
         let run = r.next(WorkerId(7), 1000).unwrap();
         assert_eq!((run.root, run.tasks), (0, 50..100));
         r.orphan(WorkerId(0));
-        assert!(r.rob(WorkerId(8)));
+        assert!(r.steal(WorkerId(8)));
         let run = r.next(WorkerId(8), 1000).unwrap();
         assert_eq!(run.tasks, 25..50);
         assert_eq!(left(&r), [50..100, 25..50, 0..25]);
@@ -446,10 +446,10 @@ mod tests {
     fn many_small_stages_are_shared_in_few_steps() {
         let mut r = roots(&vec![1; 100_000]);
         r.share_out(&[(WorkerId(0), 1), (WorkerId(1), 1)]);
-        let (mut n, mut n_robbed) = ([0; 2], 0);
+        let (mut n, mut n_stolen) = ([0; 2], 0);
         while r.n_left() > 0 {
             for w in [0, 1] {
-                n_robbed += u32::from(r.rob(WorkerId(w)));
+                n_stolen += u32::from(r.steal(WorkerId(w)));
                 for _ in 0..100 {
                     let Some(run) = r.next(WorkerId(w), 1) else { break };
                     r.take(WorkerId(w), &run, 1);
@@ -458,7 +458,7 @@ mod tests {
             }
         }
         r.check(|_| true);
-        assert!(n_robbed < 40 && n.iter().all(|n| *n > 40_000), "{n:?} after {n_robbed}");
+        assert!(n_stolen < 40 && n.iter().all(|n| *n > 40_000), "{n:?} after {n_stolen}");
     }
 
     #[test]
@@ -468,7 +468,7 @@ mod tests {
         let mut seen = vec![Vec::new(); 3];
         while r.n_left() > 0 {
             for w in [5, 2, 0, 1].map(WorkerId) {
-                r.rob(w);
+                r.steal(w);
                 if let Some(run) = r.next(w, 2) {
                     r.take(w, &run, run.tasks.end - run.tasks.start);
                     seen[run.root].extend(run.tasks);

@@ -5,7 +5,7 @@
 use crate::job::Job;
 use crate::limits::Bug;
 use crate::scheduler::Scheduler;
-use crate::table::{NOBODY, TaskState};
+use crate::table::TaskState;
 use crate::worker::WorkerState;
 use std::collections::BTreeMap;
 use tilework_plan::{ChunkIdx, JobId, LeaseId, StageIdx, TaskKey, WorkerId};
@@ -53,8 +53,8 @@ impl Scheduler {
         for (chunk, state) in table.live() {
             let key = TaskKey { job: id, stage, chunk: ChunkIdx(chunk) };
             let needed = job.needed(stage, key.chunk);
-            let idle = matches!(state, TaskState::Untouched | TaskState::Released);
-            assert!(needed || idle, "{key:?} is {state:?} and nobody needs it");
+            let at_rest = matches!(state, TaskState::Untouched | TaskState::Released);
+            assert!(needed || at_rest, "{key:?} is {state:?} and nobody needs it");
             if needed && job.is_root_left(stage, key.chunk) {
                 let mixed = !job.plan.stage(stage).inputs.is_empty();
                 assert!(
@@ -135,7 +135,13 @@ impl Scheduler {
         inputs.iter().filter(untold).count() as u32
     }
 
-    fn check_held(&self, job: &Job, key: TaskKey, (holder, pending): (WorkerId, u32), tally: &mut Tally) {
+    fn check_held(
+        &self,
+        job: &Job,
+        key: TaskKey,
+        (holder, pending): (Option<WorkerId>, u32),
+        tally: &mut Tally,
+    ) {
         let readers = self.told_readers(job, key);
         let open = |&&(stage, chunk): &&(StageIdx, ChunkIdx)| {
             let reader = TaskKey { stage, chunk, ..key };
@@ -146,13 +152,15 @@ impl Scheduler {
         let kept = pending > 0 || self.is_kept(key) || self.publishing.contains_key(&key);
         assert!(kept, "{key:?} is kept for nobody");
         if job.is_alias(key.stage) {
-            assert_eq!(holder, NOBODY);
+            assert_eq!(holder, None);
             assert!(self.holder(key).is_some(), "{key:?} stands for a chunk that does not exist");
         } else if self.is_barrier(key) {
-            assert_eq!(holder, NOBODY);
+            assert_eq!(holder, None);
             assert_eq!(self.count_missing(job, key), 0, "{key:?} is open, and not all of it exists");
         } else {
-            assert!(self.workers.contains_key(&holder), "{key:?} is held by a worker that is gone");
+            let Some(holder) = holder.filter(|holder| self.workers.contains_key(holder)) else {
+                panic!("{key:?} is held by a worker that is gone")
+            };
             *tally.committed.entry(holder).or_default() += job.bytes(key.stage, key.chunk);
         }
     }
@@ -172,7 +180,7 @@ impl Scheduler {
         let outputs = job.stages.iter().filter(|s| s.is_output);
         let left: u64 = outputs.map(|s| s.table.n_tasks() - s.table.n_done()).sum();
         assert_eq!(job.outputs_left(), left, "{id:?}: outputs left");
-        assert_eq!(job.finished, left == 0, "{id:?}: finished");
+        job.check_phases(self.announcing.contains_key(&id));
         let own = job.stages.iter().enumerate();
         let own = own.filter(|(i, _)| !job.stands_for_others(StageIdx(*i as u32)));
         let done =
@@ -188,26 +196,19 @@ impl Scheduler {
             referrers.filter(|j| j.reads).count(),
             "{id:?}: jobs that read it"
         );
-        let reads = job.wanted() && (!job.finished || job.has_alias_outputs);
-        assert_eq!(job.reads, reads, "{id:?}: whether it reads");
+        assert_eq!(job.reads, job.should_read(), "{id:?}: whether it reads");
         let stages = job.stages.iter().enumerate().map(|(i, s)| (StageIdx(i as u32), s));
         let held = stages.flat_map(|(at, s)| {
-            let here = |(_, state): &(u64, TaskState)| {
-                matches!(state, TaskState::Held { holder, .. } if *holder != NOBODY)
-            };
+            let here = |(_, state): &(u64, TaskState)| state.holder().is_some();
             s.table.live().filter(here).map(move |(chunk, _)| job.bytes(at, ChunkIdx(chunk)))
         });
         assert_eq!(job.bytes_held, held.sum::<u64>(), "{id:?}: bytes held");
         for (i, s) in job.stages.iter().enumerate() {
-            let held = |(chunk, state): (u64, TaskState)| match state {
-                TaskState::Held { holder, .. } => {
-                    Some((holder, job.bytes(StageIdx(i as u32), ChunkIdx(chunk))))
-                }
-                _ => None,
+            let held = |(chunk, state): (u64, TaskState)| {
+                Some((state.holder()?, job.bytes(StageIdx(i as u32), ChunkIdx(chunk))))
             };
             s.exchange.iter().for_each(|exchange| exchange.check(s.table.live().filter_map(held)));
         }
-        assert!(job.wanted() || job.is_dormant(), "{id:?} is wanted by nobody and has chunks");
         assert!(job.wanted() || job.n_referrers > 0, "{id:?} is kept for nobody");
         assert!(job.refs.iter().all(|r| self.jobs.contains_key(r)), "{id:?} reads a job that is gone");
     }
@@ -245,10 +246,12 @@ impl Scheduler {
             assert_eq!(l.open, tally.open.get(id).copied().unwrap_or(0), "{id:?}: open tasks");
             assert!(l.open > 0, "{id:?} is answered for and kept");
         }
-        assert!(self.drops.is_empty() && self.outbox.is_empty() && self.failing.is_empty());
+        assert!(self.drops.is_empty() && self.outbox.is_empty());
+        assert!(self.failing.is_empty() && self.unsettled.is_empty(), "a job's end is not seen to");
         assert!(self.opening.is_empty(), "a barrier is not opened");
+        assert!(self.to_fill.is_empty() && self.filling.is_none(), "a worker is not looked at");
         assert!(self.untold.is_empty(), "a client is not told");
-        let told = |id: &JobId| self.jobs.get(id).is_some_and(|j| j.finished && j.client_holds);
+        let told = |id: &JobId| self.jobs.get(id).is_some_and(|j| !j.is_running() && j.client_phase.holds());
         assert!(
             self.announcing.keys().all(told) || self.limits.plays(Bug::AnnouncementGoesOn),
             "outputs are looked for that do not exist"
@@ -280,7 +283,7 @@ impl Scheduler {
         };
         let waits =
             |j: &Job| j.functions_build.as_deref().is_some_and(|build| caller(build) < j.memory_callable);
-        if self.jobs.values().any(|j| j.wanted() && !j.finished && waits(j)) {
+        if self.jobs.values().any(|j| j.wanted() && j.is_running() && waits(j)) {
             // Nor is the largest that could call a job's functions.
             return;
         }
@@ -289,18 +292,18 @@ impl Scheduler {
         let waits = |j: &Job| {
             small(self.most_memory_for_roots(j)) || stages(j).any(|s| small(self.most_memory_for(j, s)))
         };
-        if self.jobs.values().any(|j| j.wanted() && !j.finished && j.is_tagged && waits(j)) {
+        if self.jobs.values().any(|j| j.wanted() && j.is_running() && j.is_tagged && waits(j)) {
             // Nor is the largest with what its tasks need.
             return;
         }
-        let stands = |(id, j): &(&JobId, &Job)| j.wanted() && !j.finished && !self.may_wait_for_puts(**id);
+        let stands = |(id, j): &(&JobId, &Job)| j.wanted() && j.is_running() && !self.may_wait_for_puts(**id);
         if let Some((id, job)) = self.jobs.iter().find(stands) {
             let counts: Vec<_> = job.stages.iter().map(|s| s.table.counts()).collect();
             let (left, roots) = (job.outputs_left(), job.roots.n_left());
             panic!(
-                "nothing is being done for {id:?}: {left} outputs and {roots} roots are left, {} ready tasks, hungry \
+                "nothing is being done for {id:?}: {left} outputs and {roots} roots are left, {} ready tasks, idle \
                  {:?}; {counts:?}",
-                self.n_ready, self.hungry
+                self.n_ready, self.idle
             );
         }
         assert!(self.n_ready == 0 && self.unplaced.is_empty(), "tasks are ready and nobody does them");

@@ -89,9 +89,9 @@ pub enum Event {
         /// The job.
         job: JobId,
     },
-    /// A client could not put a literal's chunk to the worker that waits for it, though it tried again.
+    /// A client could not put a chunk to the worker that waits for it, though it tried again.
     PutFailed {
-        /// The grant under which it was asked for.
+        /// The lease under which it was asked for.
         lease: LeaseId,
         /// The chunk.
         task: TaskKey,

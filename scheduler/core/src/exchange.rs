@@ -8,7 +8,7 @@
 //!
 //! Knows barriers, and who has the results behind them. Must not know when tasks are ready, nor where they run.
 
-use crate::lifecycle::push_holding;
+use crate::holdings::push_holding;
 use crate::limits::Bug;
 use crate::scheduler::Scheduler;
 use crate::table::TaskState;
@@ -126,8 +126,9 @@ impl Scheduler {
         state.is_done() && !(state.is_held() && self.is_barrier(key))
     }
 
-    /// All results of some barriers exist: that is told to those who read them.
-    pub(crate) fn open_barriers(&mut self) {
+    /// All results of some barriers exist: that is told to those who read them. Whether there were any.
+    pub(crate) fn open_barriers(&mut self) -> bool {
+        let any = !self.opening.is_empty();
         while let Some(key) = self.opening.pop() {
             // One of the results may be lost meanwhile, and the barrier may not have heard of it.
             if self.task(key) != (TaskState::Ready { worker: None }) {
@@ -142,6 +143,7 @@ impl Scheduler {
                 missing => self.set(key, TaskState::Waiting { missing }),
             }
         }
+        any
     }
 
     /// Notes who has the results of a barrier that opens.
@@ -158,7 +160,7 @@ impl Scheduler {
         exchange.all.clear();
         for (chunk, state) in stage.table.live() {
             let key = TaskKey { job: barrier.job, stage: of, chunk: ChunkIdx(chunk) };
-            if let TaskState::Held { holder, .. } = state {
+            if let Some(holder) = state.holder() {
                 push_holding(&mut exchange.all, key, holder);
             }
         }
@@ -227,7 +229,7 @@ impl Scheduler {
         let again = exchange.iter().flat_map(|exchange| exchange.again.iter()).filter(|(_, at)| **at > round);
         for (&chunk, _) in again {
             let key = TaskKey { job, stage, chunk: ChunkIdx(chunk) };
-            if let TaskState::Held { holder, .. } = self.task(key) {
+            if let Some(holder) = self.task(key).holder() {
                 push_holding(&mut holders, key, holder);
             }
         }

@@ -4,6 +4,7 @@
 
 use crate::attempts::Attempts;
 use crate::limits::Bug;
+use crate::phase::ClientPhase;
 use crate::scheduler::{Scheduler, range_of};
 use crate::table::TaskState;
 use tilework_plan::{
@@ -26,20 +27,20 @@ impl Scheduler {
         self.close_one(lease, key);
         self.requeue(key);
         let memory = self.workers[&worker].hello.memory_bytes;
-        let trouble = self.trouble.entry(key).or_default();
+        let record = self.retry_records.entry(key).or_default();
         match error {
             TaskError::Operation(message) => self.operation_failed(worker, key, message),
             TaskError::Memory { needed, .. } => {
-                trouble.memory_over = trouble.memory_over.max(memory);
-                trouble.memory_needed = trouble.memory_needed.max(*needed);
+                record.memory_over = record.memory_over.max(memory);
+                record.memory_needed = record.memory_needed.max(*needed);
                 self.fail_for_memory(key, *needed);
             }
             TaskError::Worker(message) => {
-                trouble.failures += 1;
-                trouble.avoid(worker);
-                if trouble.failures >= self.limits.failures_max {
+                record.failures += 1;
+                record.avoid(worker);
+                if record.failures >= self.limits.failures_max {
                     let message =
-                        format!("{} workers failed to do it, the last one: {message}", trouble.failures);
+                        format!("{} workers failed to do it, the last one: {message}", record.failures);
                     self.fail_operation(key, message);
                 }
             }
@@ -53,10 +54,10 @@ impl Scheduler {
             retries => retries,
         };
         let name = &self.workers[&worker].hello.name;
-        let trouble = self.trouble.entry(key).or_default();
-        trouble.avoid(worker);
-        match trouble.attempts.failed(retries, name, message) {
-            Ok(()) if self.limits.plays(Bug::RetriesUncounted) => trouble.attempts = Attempts::default(),
+        let record = self.retry_records.entry(key).or_default();
+        record.avoid(worker);
+        match record.attempts.failed(retries, name, message) {
+            Ok(()) if self.limits.plays(Bug::RetriesUncounted) => record.attempts = Attempts::default(),
             Ok(()) => {}
             Err(why) => self.fail_operation(key, why),
         }
@@ -84,18 +85,15 @@ impl Scheduler {
     ) {
         let Missed { input, peer, away, why } = *missed;
         self.close_one(lease, key);
-        let holder = match self.jobs.contains_key(&input.job).then(|| self.task(input)) {
-            Some(TaskState::Held { holder, .. }) if self.reads(key, input) => Some(holder),
-            _ => None,
-        };
+        let holder = self.task(input).holder().filter(|_| self.reads(key, input));
         let Some(holder) = holder.filter(|h| *h == peer || *h == worker) else { return self.requeue(key) };
         self.note_missed(key, worker, (peer, why));
         if away && holder == peer {
             self.cut_off(worker, peer, why);
             return self.requeue(key);
         }
-        self.trouble.entry(key).or_default().avoid(worker);
-        let copy = self.trouble.entry(input).or_default();
+        self.retry_records.entry(key).or_default().avoid(worker);
+        let copy = self.retry_records.entry(input).or_default();
         copy.unreachable += 1;
         if holder == worker || copy.unreachable >= self.limits.unreachable_max {
             copy.unreachable = 0;
@@ -108,9 +106,8 @@ impl Scheduler {
 
     /// The holder of a chunk says that it is lost.
     pub(crate) fn lost_by_holder(&mut self, worker: WorkerId, key: TaskKey) {
-        let holds = |s: &TaskState| matches!(s, TaskState::Held { holder, .. } if *holder == worker);
-        let held = self.exists(key.job, key.stage, key.chunk).then(|| self.task(key)).filter(holds);
-        if held.is_some() {
+        let held = self.exists(key.job, key.stage, key.chunk);
+        if held && self.task(key).holder() == Some(worker) {
             self.tell_of_lost(key);
             self.lose_chunks(vec![key]);
         }
@@ -123,7 +120,12 @@ impl Scheduler {
         let named: Vec<(JobId, StageIdx)> = stage.aliases.iter().copied().chain([own]).collect();
         for (id, stage) in named {
             let job = &self.jobs[&id];
-            if job.client_holds && (job.announced || self.tells_each(id)) && job.stage(stage).is_output {
+            let may_read = match job.client_phase {
+                ClientPhase::Told { .. } => true,
+                ClientPhase::Waits => self.tells_each(id),
+                ClientPhase::Gone { .. } => false,
+            };
+            if may_read && job.stage(stage).is_output {
                 self.update(id, Update::ChunksLost { tasks: range_of(key) });
             }
         }
@@ -131,7 +133,7 @@ impl Scheduler {
 
     /// One more attempt in which a worker could not have the inputs of a task; its job fails after a number of them.
     pub(crate) fn note_missed(&mut self, key: TaskKey, worker: WorkerId, (peer, why): (WorkerId, &str)) {
-        let attempts = &mut self.trouble.entry(key).or_default().transfers_failed;
+        let attempts = &mut self.retry_records.entry(key).or_default().transfers_failed;
         *attempts += 1;
         let attempts = *attempts;
         if attempts >= self.limits.transfers_failed_max {
@@ -144,22 +146,22 @@ impl Scheduler {
         }
     }
 
-    /// A client cannot put a literal's chunk to the worker that waits for it: another worker gets the task. The job
+    /// A client cannot put a chunk to the worker that waits for it: another worker gets the task. The job
     /// fails where its client could reach none of them.
     pub(crate) fn put_failed(&mut self, lease: LeaseId, key: TaskKey, why: &str) {
         let Some(l) = self.leases.get(&lease) else { return };
         let worker = l.worker;
         if !self.is_current(worker, lease, key)
-            || !self.jobs[&key.job].is_literal(key.stage)
+            || !self.jobs[&key.job].is_upload(key.stage)
             || self.limits.plays(Bug::PutFailureIgnored)
         {
             return;
         }
         self.close_one(lease, key);
         self.tell(worker, Instruction::Revoke { lease, tasks: range_of(key) });
-        let trouble = self.trouble.entry(key).or_default();
-        trouble.avoid(worker);
-        let avoid = &trouble.avoid;
+        let record = self.retry_records.entry(key).or_default();
+        record.avoid(worker);
+        let avoid = &record.avoid;
         let left = self.workers.iter().any(|(w, s)| !s.leaving && !avoid.contains(w));
         if !left {
             let message = format!("it cannot be put to {}: {why}", self.worker_in_words(worker));
@@ -190,7 +192,7 @@ impl Scheduler {
     /// Workers that died while they may have been running these tasks: some tasks kill.
     pub(crate) fn note_deaths(&mut self, suspects: &[TaskKey], incarnation: u64, why: &str) {
         for key in suspects {
-            let deaths = &mut self.trouble.entry(*key).or_default().deaths;
+            let deaths = &mut self.retry_records.entry(*key).or_default().deaths;
             deaths.push(incarnation);
             let deaths = deaths.len() as u32;
             if deaths >= self.limits.deaths_max {
@@ -202,7 +204,7 @@ impl Scheduler {
     /// The process of a worker that was lost is there: what it ran did not kill it.
     pub(crate) fn forgive(&mut self, incarnation: u64) {
         if !self.limits.plays(Bug::ReturnIsDeath) {
-            self.trouble.values_mut().for_each(|t| t.deaths.retain(|dead| *dead != incarnation));
+            self.retry_records.values_mut().for_each(|t| t.deaths.retain(|dead| *dead != incarnation));
             self.suspects.forgive(incarnation);
         }
     }
@@ -212,9 +214,9 @@ impl Scheduler {
     /// not go round for ever.
     pub(crate) fn note_silence(&mut self, suspects: &[TaskKey], why: &str) {
         for key in suspects {
-            let trouble = self.trouble.entry(*key).or_default();
-            trouble.silences += 1;
-            let silences = trouble.silences;
+            let record = self.retry_records.entry(*key).or_default();
+            record.silences += 1;
+            let silences = record.silences;
             if silences >= self.limits.silences_max {
                 self.fail_as_deadly(*key, silences, why);
             }

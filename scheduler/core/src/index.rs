@@ -22,15 +22,15 @@ pub(crate) struct Index {
     /// Workers with more tasks than threads, none of which is asked back.
     pub laden: BTreeSet<WorkerId>,
     /// Workers that run nothing.
-    pub idle: BTreeSet<WorkerId>,
+    pub unoccupied: BTreeSet<WorkerId>,
     /// Workers that said goodbye.
     pub leaving: BTreeSet<WorkerId>,
-    /// The grants of each job that are not answered for.
+    /// The leases of each job that are not answered for.
     pub leases: BTreeSet<(JobId, LeaseId)>,
     /// The workers with tasks in their queues, by the priority of the first; higher ones first.
     pub urgent: BTreeSet<(Reverse<i32>, WorkerId)>,
-    /// How many grants of each priority are not answered for.
-    pub granted: BTreeMap<i32, usize>,
+    /// How many leases of each priority are not answered for.
+    pub leases_of_priority: BTreeMap<i32, usize>,
 }
 
 impl Scheduler {
@@ -62,9 +62,9 @@ impl Scheduler {
         let w = self.workers.get(&worker);
         let queued = w.is_some_and(|w| !w.ready.is_empty());
         let laden = w.is_some_and(|w| w.revoking.is_none() && w.leased > w.hello.threads);
-        let idle = w.is_some_and(|w| w.leased == 0);
+        let unoccupied = w.is_some_and(|w| w.leased == 0);
         put(&mut self.index.queued, worker, queued);
-        put(&mut self.index.idle, worker, idle);
+        put(&mut self.index.unoccupied, worker, unoccupied);
         put(&mut self.index.laden, worker, laden);
         if let Some(w) = self.workers.get_mut(&worker) {
             let top = w.top();
@@ -84,23 +84,23 @@ impl Scheduler {
         self.note_load(worker);
     }
 
-    /// A grant is made.
+    /// A lease is made.
     pub(crate) fn open_lease(&mut self, id: LeaseId, lease: Lease) {
         self.index.leases.insert((lease.job, id));
-        *self.index.granted.entry(lease.each.priority).or_default() += 1;
+        *self.index.leases_of_priority.entry(lease.each.priority).or_default() += 1;
         let w = self.workers.get_mut(&lease.worker).expect("a living worker");
         w.leases.insert(id);
         self.leases.insert(id, lease);
     }
 
-    /// A grant is answered for, or nobody waits for the answer any more.
+    /// A lease is answered for, or nobody waits for the answer any more.
     pub(crate) fn close_lease(&mut self, id: LeaseId) -> Option<Lease> {
         let lease = self.leases.remove(&id)?;
         self.index.leases.remove(&(lease.job, id));
-        if let Some(n) = self.index.granted.get_mut(&lease.each.priority) {
+        if let Some(n) = self.index.leases_of_priority.get_mut(&lease.each.priority) {
             *n -= 1;
             if *n == 0 {
-                self.index.granted.remove(&lease.each.priority);
+                self.index.leases_of_priority.remove(&lease.each.priority);
             }
         }
         if let Some(w) = self.workers.get_mut(&lease.worker) {
@@ -109,7 +109,7 @@ impl Scheduler {
         Some(lease)
     }
 
-    /// The grants of a job that are not answered for.
+    /// The leases of a job that are not answered for.
     pub(crate) fn leases_of(&self, job: JobId) -> Vec<LeaseId> {
         let all = (job, LeaseId(0))..=(job, LeaseId(u64::MAX));
         self.index.leases.range(all).map(|(_, lease)| *lease).collect()
@@ -122,12 +122,12 @@ impl Scheduler {
             assert_eq!(index.queued.contains(id), !w.ready.is_empty(), "{id:?}: whether it has a queue");
             let laden = w.revoking.is_none() && w.leased > w.hello.threads;
             assert_eq!(index.laden.contains(id), laden, "{id:?}: whether it has more than it runs");
-            assert_eq!(index.idle.contains(id), w.leased == 0, "{id:?}: whether it runs nothing");
+            assert_eq!(index.unoccupied.contains(id), w.leased == 0, "{id:?}: whether it runs nothing");
             assert_eq!(index.leaving.contains(id), w.leaving, "{id:?}: whether it leaves");
             let leases = self.leases.iter().filter(|(_, l)| l.worker == *id).map(|(l, _)| *l);
-            assert!(w.leases.iter().copied().eq(leases), "{id:?}: its grants");
+            assert!(w.leases.iter().copied().eq(leases), "{id:?}: its leases");
         }
-        let lists = [&index.queued, &index.laden, &index.idle, &index.leaving];
+        let lists = [&index.queued, &index.laden, &index.unoccupied, &index.leaving];
         assert!(
             lists.iter().all(|l| l.iter().all(|w| self.workers.contains_key(w))),
             "a worker that is gone"
@@ -141,10 +141,10 @@ impl Scheduler {
         }
         assert!(index.choosy.iter().all(|id| self.jobs.contains_key(id)), "a job that is gone");
         let leases: BTreeSet<_> = self.leases.iter().map(|(id, l)| (l.job, *id)).collect();
-        assert_eq!(index.leases, leases, "grants by job");
+        assert_eq!(index.leases, leases, "leases by job");
         let mut granted = BTreeMap::new();
         self.leases.values().for_each(|l| *granted.entry(l.each.priority).or_default() += 1);
-        assert_eq!(index.granted, granted, "grants of each priority");
+        assert_eq!(index.leases_of_priority, granted, "leases of each priority");
         let tops = self.workers.iter().filter_map(|(id, w)| Some((Reverse(w.top()?), *id)));
         assert_eq!(index.urgent, tops.collect(), "queues by their first tasks");
     }

@@ -6,15 +6,16 @@
 use crate::blocks::{Roots, Run};
 use crate::exchange::Exchange;
 use crate::letting_go::LetGo;
+use crate::pace::Pace;
+use crate::phase::{ClientPhase, JobPhase};
 use crate::prepared::{Largest, Made, Prepared, is_for_callers};
 use crate::single::Singles;
-use crate::table::{NOBODY, Table, TaskState, Torn};
+use crate::table::{Table, TaskState, Torn};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::sync::Arc;
 use tilework_plan::{
-    ChunkIdx, ClientId, Figures, Hello, JobError, JobId, JobNumber, Need, Origin, Plan, Stage, StageIdx,
-    Tags, WorkerId,
+    ChunkIdx, ClientId, Figures, Hello, JobId, JobNumber, Need, Origin, Plan, Stage, StageIdx, Tags, WorkerId,
 };
 
 /// Where a chunk is really made, once `Held` stages are resolved.
@@ -59,8 +60,10 @@ pub(crate) struct Job {
     pub number: JobNumber,
     /// Who submitted it.
     pub client: ClientId,
-    /// Whether the client still wants its outputs.
-    pub client_holds: bool,
+    /// How far the work is.
+    pub phase: JobPhase,
+    /// What the client has of it.
+    pub client_phase: ClientPhase,
     /// Whether its outputs are kept under a name.
     pub is_published: bool,
     pub plan: Arc<Plan>,
@@ -101,12 +104,6 @@ pub(crate) struct Job {
     pub n_readers: u32,
     /// Whether it is counted in its refs' `n_readers`.
     pub reads: bool,
-    /// Whether all outputs existed when that was last looked at.
-    pub finished: bool,
-    /// Whether the client was told so.
-    pub announced: bool,
-    /// Why it cannot go on; its record is kept for the jobs that refer to it.
-    pub failed: Option<JobError>,
     /// Whether some output is a chunk of another job.
     pub has_alias_outputs: bool,
     /// Bytes that its chunks take on workers.
@@ -119,54 +116,12 @@ pub(crate) struct Job {
     pub let_go: LetGo,
     /// When it was submitted.
     pub submitted_us: u64,
-    /// When it first ended for its client.
-    pub ended_us: Option<u64>,
     /// How fast its tasks are done.
     pub pace: Pace,
     /// When progress may be reported again.
     pub progress_at_us: u64,
     /// The count last reported.
     pub progress_done: u64,
-}
-
-/// How fast tasks are done, over a stretch of time that has just ended and one that has just begun.
-#[derive(Clone, Copy, Default)]
-pub(crate) struct Pace {
-    /// Tasks that were done in the last stretch that is complete, and how long it took, microseconds.
-    last: (u64, u64),
-    /// When the one that is under way began, and tasks that were done by then.
-    since: (u64, u64),
-}
-
-impl Pace {
-    /// A stretch is at least this long, microseconds.
-    const STRETCH_US: u64 = 2_000_000;
-
-    /// From now on.
-    pub fn new(now_us: u64) -> Pace {
-        Pace { last: (0, 0), since: (now_us, 0) }
-    }
-
-    /// So many tasks are done now.
-    pub fn note(&mut self, now_us: u64, n_done: u64) {
-        let (since_us, before) = self.since;
-        if now_us.saturating_sub(since_us) >= Self::STRETCH_US {
-            self.last = (n_done.saturating_sub(before), now_us - since_us);
-            self.since = (now_us, n_done);
-        }
-    }
-
-    /// Tasks that were done of late, and in how many microseconds: in the stretch under way where that is as long as one,
-    /// or the first.
-    pub fn of_late(&self, now_us: u64, n_done: u64) -> (u64, u64) {
-        let (since_us, before) = self.since;
-        let under_way = now_us.saturating_sub(since_us);
-        if self.last.1 == 0 || under_way >= Self::STRETCH_US {
-            (n_done.saturating_sub(before), under_way)
-        } else {
-            self.last
-        }
-    }
 }
 
 impl Job {
@@ -183,7 +138,7 @@ impl Job {
 
     pub fn set(&mut self, stage: StageIdx, chunk: ChunkIdx, to: TaskState) -> TaskState {
         let from = self.stages[stage.0 as usize].table.set(chunk.0, to);
-        match (in_memory_of(from), in_memory_of(to)) {
+        match (from.holder(), to.holder()) {
             (None, Some(holder)) => {
                 let bytes = self.bytes(stage, chunk);
                 self.bytes_held += bytes;
@@ -231,7 +186,7 @@ impl Job {
         self.outputs_left = 0;
         self.n_done = self.n_needed;
         self.n_leased = 0;
-        self.finished = true;
+        self.note_dropped();
         let torn = self.stages.iter_mut().map(|s| s.table.retire_all()).filter(|torn| !torn.is_empty());
         Retired { torn: torn.collect(), roots: self.roots.clear() }
     }
@@ -250,7 +205,12 @@ impl Job {
 
     /// Whether the output chunks must be kept.
     pub fn wanted(&self) -> bool {
-        self.client_holds || self.is_published || self.n_readers > 0
+        self.client_phase.holds() || self.is_published || self.n_readers > 0
+    }
+
+    /// Whether the chunks of other jobs must be kept for it.
+    pub fn should_read(&self) -> bool {
+        self.wanted() && (self.is_running() || self.has_alias_outputs)
     }
 
     /// Whether a stage's chunks are those of another job.
@@ -264,7 +224,7 @@ impl Job {
     }
 
     /// Whether a stage's chunks come from the client.
-    pub fn is_literal(&self, stage: StageIdx) -> bool {
+    pub fn is_upload(&self, stage: StageIdx) -> bool {
         self.plan.stage(stage).is_upload()
     }
 
@@ -279,7 +239,7 @@ impl Job {
     }
 
     /// Whether nothing of it exists or is being made.
-    pub fn is_dormant(&self) -> bool {
+    pub fn has_nothing(&self) -> bool {
         self.roots.n_left() == 0 && self.stages.iter().all(|s| s.table.counts().released == s.table.n_tasks())
     }
 
@@ -368,42 +328,9 @@ impl Job {
         self.stage(stage).need.contains(chunk)
     }
 
-    /// Time that is left until all its tasks are done, microseconds: the time so far, by the share of the work that is
-    /// done. A task's work is its stage's measured time; where none was measured, the mean of those that were. In a plan of
-    /// very many stages, all tasks count alike.
-    pub fn left_us(&self, now_us: u64) -> Option<u64> {
-        let elapsed = u128::from(now_us.saturating_sub(self.submitted_us));
-        if self.stages.len() > Self::STAGES_LOOKED_AT_MAX {
-            let left = u128::from(self.n_needed.saturating_sub(self.n_done));
-            return u64::try_from((elapsed * left).checked_div(u128::from(self.n_done))?).ok();
-        }
-        let own = (0..self.stages.len()).filter(|&i| !self.stands_for_others(StageIdx(i as u32)));
-        let stages = own.map(|i| &self.stages[i]);
-        let measured = stages.clone().filter(|s| s.mean_us > 0).map(|s| (s.table.n_done().max(1), s.mean_us));
-        let (n, us) = measured
-            .fold((0u128, 0u128), |(n, us), (d, m)| (n + u128::from(d), us + u128::from(d) * u128::from(m)));
-        let typical = us.checked_div(n)?;
-        let work = |s: &StageState, n: u64| {
-            u128::from(n) * if s.mean_us > 0 { u128::from(s.mean_us) } else { typical }
-        };
-        let (done, left) = stages.fold((0, 0), |(done, left), s| {
-            let (n_done, n) = (s.table.n_done(), s.need.n_tasks());
-            (done + work(s, n_done), left + work(s, n.saturating_sub(n_done)))
-        });
-        u64::try_from(elapsed.saturating_mul(left).checked_div(done)?).ok()
-    }
-
     /// Tasks done, and tasks that are needed.
     pub fn progress(&self) -> (u64, u64) {
         (self.n_done, self.n_needed)
-    }
-}
-
-/// The worker on which a chunk exists under its own name.
-fn in_memory_of(state: TaskState) -> Option<WorkerId> {
-    match state {
-        TaskState::Held { holder, .. } if holder != NOBODY => Some(holder),
-        _ => None,
     }
 }
 
@@ -442,7 +369,8 @@ pub(crate) fn submit(
     Ok(Job {
         number: JobNumber(0),
         client,
-        client_holds: true,
+        phase: JobPhase::Running,
+        client_phase: ClientPhase::Waits,
         is_published: false,
         plan,
         stages,
@@ -464,16 +392,12 @@ pub(crate) fn submit(
         n_referrers: 0,
         n_readers: 0,
         reads: false,
-        finished: false,
-        announced: false,
-        failed: None,
         has_alias_outputs,
         bytes_held: 0,
         figures: Figures::default(),
         singles: Singles::default(),
         let_go: LetGo::default(),
         submitted_us: now_us,
-        ended_us: None,
         pace: Pace::new(now_us),
         progress_at_us: 0,
         progress_done: 0,
@@ -483,7 +407,7 @@ pub(crate) fn submit(
 fn resolve(jobs: &BTreeMap<JobId, Job>, of: JobId, output: u32, stage: &Stage) -> Result<Canonical, String> {
     let named = jobs.get(&of).ok_or("it reads an array of an earlier job, which does not exist any more")?;
     let number = named.number.0;
-    if let Some(error) = &named.failed {
+    if let Some(error) = named.failed() {
         return Err(format!("it reads job {number}, which failed: {error}"));
     }
     let Some(&out) = named.plan.outputs.get(output as usize) else {

@@ -30,10 +30,7 @@ impl Scheduler {
 
     /// Whether nobody is there who may have the root tasks of a job that goes on.
     pub(crate) fn lacks(&self, job: &Job) -> bool {
-        job.roots_are_choosy()
-            && !job.finished
-            && job.failed.is_none()
-            && self.most_memory_for_roots(job) < Some(job.roots_memory)
+        job.roots_are_choosy() && job.is_running() && self.most_memory_for_roots(job) < Some(job.roots_memory)
     }
 
     /// Notes whether nobody is there who may have a job's root tasks for want of what they need.

@@ -52,7 +52,7 @@ impl LetGo {
 impl Scheduler {
     /// The client asks for these results of a job no more: outputs, and which of their chunks.
     pub(crate) fn let_go_of(&mut self, id: JobId, values: &[(u32, Range<u64>)]) {
-        let held = self.jobs.get(&id).filter(|j| j.client_holds);
+        let held = self.jobs.get(&id).filter(|j| j.client_phase.holds());
         let Some(plan) = held.map(|job| job.plan.clone()) else { return };
         for (output, chunks) in values {
             let stage = plan.outputs.get(*output as usize).copied();

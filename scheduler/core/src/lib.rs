@@ -4,6 +4,7 @@
 //! Everything that can happen is an [`Event`], everything that it asks for is an [`Action`]; time is an argument.
 //! Knows plans, workers by name and limits. Must not know transports, runtimes, clocks or chunk contents.
 
+mod agenda;
 mod alone;
 mod announcing;
 mod attempts;
@@ -14,16 +15,22 @@ mod dispatch;
 mod event;
 mod exchange;
 mod failures;
+mod holdings;
+mod idle;
 mod index;
 mod inlined;
 mod job;
+mod knowing;
 mod lacking;
+mod leases;
 mod letting_go;
 mod lifecycle;
 mod limits;
 mod memory;
 mod named;
 mod order;
+mod pace;
+mod phase;
 mod place;
 mod prepared;
 mod priority;
@@ -31,6 +38,7 @@ mod publishing;
 mod readiness;
 mod recovery;
 mod reports;
+mod roots;
 #[cfg(test)]
 mod scale;
 mod scheduler;

@@ -8,15 +8,15 @@
 use crate::event::{Action, JobEnd};
 use crate::job::{self, Canonical, StageState};
 use crate::limits::Bug;
+use crate::phase::ClientPhase;
 use crate::prepared::Prepared;
 use crate::scheduler::{Scheduler, range_of};
 use crate::table::TaskState;
 use crate::worker::ReadyKey;
 use std::cmp::Reverse;
-use std::ops::RangeInclusive;
 use tilework_plan::{
-    ChunkIdx, ClientId, Figures, Holding, Instruction, JobError, JobId, JobNumber, LeaseId, StageIdx,
-    TaskKey, TaskRange, Update, WorkerId,
+    ChunkIdx, ClientId, Figures, Instruction, JobError, JobId, JobNumber, LeaseId, StageIdx, TaskKey,
+    TaskRange, Update, WorkerId,
 };
 
 impl Scheduler {
@@ -58,8 +58,8 @@ impl Scheduler {
         self.note_callers(id);
         self.note_lacking(id);
         self.refuse_oversized(id);
-        let hungry = std::mem::take(&mut self.hungry);
-        self.dirty.extend(hungry);
+        let idle = std::mem::take(&mut self.idle);
+        self.to_fill.extend(idle);
     }
 
     fn aliases_mut(&mut self, (job, stage): Canonical) -> &mut Vec<Canonical> {
@@ -68,12 +68,11 @@ impl Scheduler {
     }
 
     pub(crate) fn release_job(&mut self, id: JobId) {
-        let Some(job) = self.jobs.get_mut(&id).filter(|j| j.client_holds) else { return };
-        job.client_holds = false;
-        let is_known = job.finished && !self.announcing.contains_key(&id);
+        let Some(job) = self.jobs.get(&id).filter(|j| j.client_phase.holds()) else { return };
+        let is_known = !job.is_running() && !self.announcing.contains_key(&id);
         self.end_announcing(id);
+        self.note_end(id, JobEnd::Released);
         if !is_known {
-            self.note_end(id, JobEnd::Released);
             self.update(id, Update::Failed(JobError::Cancelled { by: "its client".to_owned() }));
         }
         self.let_go(id);
@@ -86,12 +85,10 @@ impl Scheduler {
         }
     }
 
-    /// Says in the log how a job ended, unless that was said.
+    /// A job ends for its client: says so in the log, unless that was said.
     pub(crate) fn note_end(&mut self, id: JobId, end: JobEnd) {
         let job = self.jobs.get_mut(&id).expect("the job that ends");
-        let said = job.ended_us.is_some() && !matches!(end, JobEnd::Failed(_));
-        job.ended_us.get_or_insert(self.now_us);
-        if !said {
+        if job.end_for_client(&end, self.now_us) {
             let (number, client) = (job.number, job.client);
             let figures = Figures { elapsed_us: self.now_us - job.submitted_us, ..job.figures };
             self.actions.push(Action::Ended { number, client, end, figures });
@@ -100,12 +97,9 @@ impl Scheduler {
 
     pub(crate) fn client_lost(&mut self, client: ClientId) {
         self.clients.remove(&client);
-        let mut gone = Vec::new();
-        for (id, job) in self.jobs.iter_mut().filter(|(_, j)| j.client == client && j.client_holds) {
-            job.client_holds = false;
-            gone.push(*id);
-        }
-        for id in gone {
+        let held = self.jobs.iter().filter(|(_, j)| j.client == client && j.client_phase.holds());
+        let held: Vec<JobId> = held.map(|(id, _)| *id).collect();
+        for id in held {
             self.end_announcing(id);
             self.note_end(id, JobEnd::ClientLost);
             self.let_go(id);
@@ -117,11 +111,11 @@ impl Scheduler {
     fn let_go(&mut self, id: JobId) {
         self.unsettled.insert(id);
         let job = &self.jobs[&id];
-        if job.finished || !job.wanted() {
+        if !job.is_running() || !job.wanted() {
             return;
         }
         let unput = |(i, s): &(usize, &StageState)| {
-            job.is_literal(StageIdx(*i as u32)) && s.table.n_done() < s.need.n_tasks()
+            job.is_upload(StageIdx(*i as u32)) && s.table.n_done() < s.need.n_tasks()
         };
         if let Some((i, _)) = job.stages.iter().enumerate().find(unput) {
             let key = TaskKey { job: id, stage: StageIdx(i as u32), chunk: ChunkIdx(0) };
@@ -132,31 +126,31 @@ impl Scheduler {
         }
     }
 
-    /// Looks at the jobs whose end may have come: announces outputs, counts readers, drops what nobody wants.
-    pub(crate) fn settle_jobs(&mut self) {
+    /// Looks at the jobs whose end may have come: announces outputs, counts readers, drops what nobody wants. Whether there
+    /// were any.
+    pub(crate) fn settle_jobs(&mut self) -> bool {
+        let any = !self.unsettled.is_empty();
+        self.may_place |= any;
         while let Some(id) = self.unsettled.pop_first() {
             let Some(job) = self.jobs.get_mut(&id) else { continue };
-            let was = job.finished;
-            job.finished = job.outputs_left() == 0;
-            if job.finished && !was {
-                let announce = job.client_holds;
+            if job.look_whether_finished() {
+                let client = job.client_phase;
                 self.lacking.remove(&id);
                 self.trim(id);
-                if announce && !(self.jobs[&id].announced && self.limits.plays(Bug::RemadeOutputUnannounced))
-                {
+                let is_told = matches!(client, ClientPhase::Told { .. });
+                if client.holds() && !(is_told && self.limits.plays(Bug::RemadeOutputUnannounced)) {
                     self.begin_announcing(id);
                 }
             }
             let job = &self.jobs[&id];
-            let reads = job.wanted() && (!job.finished || job.has_alias_outputs);
-            self.set_reads(id, reads);
+            self.set_reads(id, job.should_read());
             if !self.limits.plays(Bug::LetGoForgotten) {
                 self.let_go_of_kept(id);
             }
             let job = &self.jobs[&id];
             if !job.wanted() {
                 let done_for = job.n_referrers == 0;
-                if !job.is_dormant() {
+                if !job.is_dropped() {
                     self.drop_chunks(id);
                 }
                 if done_for {
@@ -164,14 +158,15 @@ impl Scheduler {
                 }
             }
         }
+        any
     }
 
     /// Notes that an output of a job has to be made (again), and so the outputs that it reads kept.
     pub(crate) fn unfinish(&mut self, id: JobId) {
         let job = self.jobs.get_mut(&id).expect("the job of a task");
-        let was = std::mem::replace(&mut job.finished, false);
-        let reads = job.wanted();
-        if was {
+        let rested = job.resume();
+        let reads = job.should_read();
+        if rested {
             self.raise_as_its_readers(id);
         }
         self.unannounce(id);
@@ -206,7 +201,7 @@ impl Scheduler {
         for (worker, bytes) in std::mem::take(&mut job.committed) {
             if let Some(w) = self.workers.get_mut(&worker) {
                 w.bytes_committed -= bytes;
-                self.dirty.insert(worker);
+                self.to_fill.insert(worker);
             }
         }
         for lease in lease_ids {
@@ -218,14 +213,14 @@ impl Scheduler {
         for w in queued {
             let worker = self.workers.get_mut(&w).expect("a worker with a queue");
             for &priority in &priorities {
-                let bounds = job_bounds(id, priority);
+                let bounds = ReadyKey::bounds(id, priority);
                 let mut mine = worker.ready.split_off(bounds.start());
                 worker.ready.append(&mut mine.split_off(bounds.end()));
                 self.n_ready -= mine.len();
                 self.leftovers.ready.extend(Some(mine).filter(|mine| !mine.is_empty()));
             }
             worker.ready_us = if worker.ready.is_empty() { 0 } else { worker.ready_us };
-            self.dirty.insert(w);
+            self.to_fill.insert(w);
             self.note_load(w);
         }
         self.end_announcing(id);
@@ -233,19 +228,9 @@ impl Scheduler {
         self.withdrawing.retain(|k, _| k.job != id);
         self.unplaced.retain(|k| k.job != id);
         self.opening.retain(|k| k.job != id);
-        self.trouble.retain(|k, _| k.job != id);
+        self.retry_records.retain(|k, _| k.job != id);
         self.suspects.clear_job(id);
         self.forget(id);
-    }
-
-    /// Tells the workers that know of a job that it is over.
-    fn forget(&mut self, id: JobId) {
-        let told: Vec<WorkerId> = self.workers.keys().copied().collect();
-        for w in told {
-            if self.workers.get_mut(&w).is_some_and(|s| s.forget(id)) {
-                self.tell(w, Instruction::Forget(id));
-            }
-        }
     }
 
     fn remove(&mut self, id: JobId) {
@@ -272,12 +257,14 @@ impl Scheduler {
         self.forgotten.push(id);
     }
 
-    /// Ends the jobs that cannot go on, and with them those that read their outputs.
-    pub(crate) fn fail_jobs(&mut self) {
+    /// Ends the jobs that cannot go on, and with them those that read their outputs; whether there were any.
+    pub(crate) fn fail_jobs(&mut self) -> bool {
+        let any = !self.failing.is_empty();
+        self.may_place |= any;
         while let Some((id, error)) = self.failing.pop() {
-            let Some(job) = self.jobs.get_mut(&id).filter(|j| j.failed.is_none()) else { continue };
-            job.failed = Some(error.clone());
-            if std::mem::take(&mut job.client_holds) {
+            let Some(job) = self.jobs.get_mut(&id).filter(|j| j.failed().is_none()) else { continue };
+            job.fail(error.clone());
+            if job.client_phase.holds() {
                 self.note_end(id, JobEnd::Failed(error.clone()));
                 self.update(id, Update::Failed(error.clone()));
             }
@@ -297,6 +284,7 @@ impl Scheduler {
             self.drop_chunks(id);
             self.unsettled.insert(id);
         }
+        any
     }
 
     /// Ends the work that is still under way for a job whose outputs all exist: after a loss, some of what is made
@@ -353,34 +341,11 @@ impl Scheduler {
         }
     }
 
-    /// Makes sure that a worker knows a job, and before it the jobs that it reads: it needs their plans to tell
-    /// whose chunks those are, and is told when they are over only if it knows them.
-    pub(crate) fn define(&mut self, worker: WorkerId, id: JobId) {
-        let (known, refs) = (&self.workers[&worker].defined, &self.jobs[&id].refs);
-        if known.contains(&id) && refs.iter().all(|r| known.contains(r)) {
-            return;
-        }
-        let mut stack = vec![id];
-        stack.extend(refs);
-        while let Some(&top) = stack.last() {
-            let known = &self.workers[&worker].defined;
-            let before: Vec<JobId> =
-                self.jobs[&top].refs.iter().filter(|r| !known.contains(r)).copied().collect();
-            if known.contains(&top) || before.is_empty() {
-                stack.pop();
-                if self.workers.get_mut(&worker).is_some_and(|w| w.defined.insert(top)) {
-                    self.tell(worker, Instruction::Define(top));
-                }
-            } else {
-                stack.extend(before);
-            }
-        }
-    }
-
     /// Tells clients how far their jobs are, now and then.
     pub(crate) fn report_progress(&mut self, id: JobId) {
         let (now_us, interval_us) = (self.now_us, self.limits.progress_interval_us);
-        let Some(job) = self.jobs.get_mut(&id).filter(|j| j.client_holds && j.progress_at_us <= now_us)
+        let Some(job) =
+            self.jobs.get_mut(&id).filter(|j| j.client_phase.holds() && j.progress_at_us <= now_us)
         else {
             return;
         };
@@ -389,31 +354,6 @@ impl Scheduler {
         if std::mem::replace(&mut job.progress_done, done) != done {
             job.progress_at_us = now_us + interval_us;
             self.update(id, Update::Progress { done, total });
-        }
-    }
-}
-
-/// The first place that a job's tasks of one priority can have in a queue, and one behind the last.
-pub(crate) fn job_bounds(job: JobId, priority: i32) -> RangeInclusive<ReadyKey> {
-    let place = |stage, chunk| {
-        ReadyKey::new(TaskKey { job, stage: StageIdx(stage), chunk: ChunkIdx(chunk) }, priority)
-    };
-    place(u32::MAX, 0)..=place(0, u64::MAX)
-}
-
-/// Appends a chunk and its holder, to the last range where it continues that.
-pub(crate) fn push_holding(list: &mut Vec<Holding>, key: TaskKey, worker: WorkerId) {
-    match list.last_mut() {
-        Some(h)
-            if h.worker == worker
-                && (h.chunks.job, h.chunks.stage, h.chunks.chunks.end)
-                    == (key.job, key.stage, key.chunk.0) =>
-        {
-            h.chunks.chunks.end += 1;
-        }
-        _ => {
-            let chunks = TaskRange { job: key.job, stage: key.stage, chunks: key.chunk.0..key.chunk.0 + 1 };
-            list.push(Holding { chunks, worker });
         }
     }
 }

@@ -38,9 +38,9 @@ impl Scheduler {
 
     /// Allows workers without anything to do more results than their memory holds, where they have a disk for them;
     /// whether any can go on by that.
-    fn go_beyond(&mut self, hungry: &[WorkerId]) -> bool {
+    fn go_beyond(&mut self, idle: &[WorkerId]) -> bool {
         let mut any = false;
-        for &worker in hungry {
+        for &worker in idle {
             let share = self.root_share(worker);
             let w = self.workers.get_mut(&worker).expect("a worker that waits lives");
             let step = (share * BEYOND_PERCENT / 100).max(1);
@@ -50,7 +50,7 @@ impl Scheduler {
             }
             let before = w.bytes_beyond;
             w.bytes_beyond = (w.bytes_committed + step).saturating_sub(share).max(before).min(most);
-            any |= w.bytes_beyond > before && self.rob_roots(worker, false);
+            any |= w.bytes_beyond > before && self.steal_roots_for(worker, false);
         }
         any
     }
@@ -85,15 +85,24 @@ impl Scheduler {
         most.saturating_sub(self.workers[&worker].bytes_committed)
     }
 
-    /// Gives one root to the worker with the most free memory; where none has room for it, its job fails. Whether
-    /// anything changed.
-    pub(crate) fn force_root(&mut self, mut hungry: Vec<WorkerId>) -> bool {
-        if self.go_beyond(&hungry) {
+    /// Where nothing else can go on, gives one root more than memory should hold to the worker with the most that is free;
+    /// where none has room for it, its job fails. Whether there was any.
+    pub(crate) fn force_root(&mut self) -> bool {
+        let nothing_runs = self.n_ready == 0 && self.index.unoccupied.len() == self.workers.len();
+        if !nothing_runs || self.idle.is_empty() {
+            return false;
+        }
+        // What clients are to put is progress of their own jobs alone.
+        if self.rooted().into_iter().all(|id| self.awaits_puts(id)) {
+            return false;
+        }
+        let mut idle: Vec<WorkerId> = self.idle.iter().copied().collect();
+        if self.go_beyond(&idle) {
             return true;
         }
-        hungry.sort_by_key(|w| Reverse(self.free_when_stuck(*w)));
+        idle.sort_by_key(|w| Reverse(self.free_when_stuck(*w)));
         self.refused.clear();
-        if hungry.into_iter().any(|w| self.rob_roots(w, true)) {
+        if idle.into_iter().any(|w| self.steal_roots_for(w, true)) {
             return true;
         }
         let refused = std::mem::take(&mut self.refused);
@@ -110,7 +119,7 @@ impl Scheduler {
             (held + w.bytes_committed, limit + room)
         });
         self.failing.push((key.job, JobError::Full { operation, needed, held, limit }));
-        false
+        true
     }
 
     /// Whether a job, or one that it reads, waits for chunks that its client is to put.
@@ -141,9 +150,23 @@ impl Scheduler {
         all
     }
 
-    /// Makes room on a worker that has nothing to do: drops chunks that wait for a fold to which roots are still
+    /// Makes room on an idle worker that has nothing to do: drops chunks that wait for a fold to which roots are still
     /// missing, and that can be made again for nothing but their own cost; whether there were any.
-    pub(crate) fn make_room(&mut self, worker: WorkerId) -> bool {
+    pub(crate) fn make_room(&mut self) -> bool {
+        if self.idle.is_empty() || !self.any_roots() {
+            return false;
+        }
+        let mut next = self.next_idle(None);
+        while let Some(worker) = next {
+            if self.make_room_on(worker) {
+                return true;
+            }
+            next = self.next_idle(next);
+        }
+        false
+    }
+
+    fn make_room_on(&mut self, worker: WorkerId) -> bool {
         let w = &self.workers[&worker];
         if w.leased > 0 || !w.ready.is_empty() || w.bytes_committed == 0 {
             return false;
@@ -164,7 +187,7 @@ impl Scheduler {
     fn next_root_waits(&mut self, id: JobId, worker: WorkerId) -> bool {
         let roots = &mut self.jobs.get_mut(&id).expect("a job with roots").roots;
         if !roots.unshared() {
-            roots.rob(worker);
+            roots.steal(worker);
         }
         let Some(run) = roots.next(worker, 1) else { return false };
         let (stage, chunk) = (roots.root(run.root).stage, ChunkIdx(self.jobs[&id].root_chunks(&run).start));
@@ -179,7 +202,7 @@ impl Scheduler {
         let mut any = false;
         for (root, stage) in roots {
             let held = self.jobs[&id].stage(stage).table.live();
-            let mine = held.filter(|(_, s)| matches!(s, TaskState::Held { holder, .. } if *holder == worker));
+            let mine = held.filter(|(_, s)| s.holder() == Some(worker));
             let mut mine: Vec<u64> = mine.map(|(chunk, _)| chunk).collect();
             while self.workers[&worker].bytes_committed > target
                 && let Some(chunk) = mine.pop()

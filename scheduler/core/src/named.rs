@@ -7,10 +7,10 @@ use crate::scheduler::Scheduler;
 use tilework_plan::JobId;
 
 impl Scheduler {
-    /// Whether a job's outputs can be kept under a name: it is there, its client holds it, and it has not failed.
+    /// Whether a job's outputs can be kept under a name: it is there, its client holds it, and so it has not failed.
     #[must_use]
     pub fn can_be_published(&self, job: JobId) -> bool {
-        self.jobs.get(&job).is_some_and(|j| j.client_holds && j.failed.is_none())
+        self.jobs.get(&job).is_some_and(|j| j.client_phase.holds())
     }
 
     pub(crate) fn publish_job(&mut self, id: JobId) {

@@ -38,11 +38,10 @@ enum Place {
 }
 
 impl Scheduler {
-    /// Chooses a worker for every ready task that has none.
-    pub(crate) fn place_all(&mut self) {
-        self.open_barriers();
-        if self.unplaced.is_empty() || !self.somebody_stays() {
-            return;
+    /// Chooses a worker for every ready task that has none; whether there was any that may find one.
+    pub(crate) fn place_ready(&mut self) -> bool {
+        if !std::mem::take(&mut self.may_place) || self.unplaced.is_empty() || !self.somebody_stays() {
+            return false;
         }
         let mut far = Vec::new();
         let mut tasks = std::mem::take(&mut self.unplaced);
@@ -62,6 +61,7 @@ impl Scheduler {
         if !far.is_empty() {
             self.place_far(far);
         }
+        true
     }
 
     /// Puts a ready task into the queue of the best worker, or on the list of those whose inputs are in nobody's reach.
@@ -117,7 +117,7 @@ impl Scheduler {
         self.set(key, TaskState::Ready { worker: Some(worker) });
         self.workers.get_mut(&worker).expect("tasks go to living workers").enqueue(place, est_us);
         self.n_ready += 1;
-        self.dirty.insert(worker);
+        self.to_fill.insert(worker);
         self.note_load(worker);
     }
 
@@ -176,7 +176,7 @@ impl Scheduler {
 
     /// The worker where the task would end first, and whether all inputs are in its reach; none where it fits nowhere.
     fn choose(&self, key: TaskKey, needs: &Needs) -> Option<(WorkerId, bool)> {
-        let trouble = self.trouble.get(&key);
+        let record = self.retry_records.get(&key);
         let job = &self.jobs[&key.job];
         let may = |hello: &Hello| match self.limits.plays(Bug::TagsIgnored) {
             true => hello.calls(job.build(key.stage)),
@@ -186,11 +186,11 @@ impl Scheduler {
             !w.leaving
                 && may(&w.hello)
                 && w.hello.memory_bytes >= needs.total
-                && trouble.is_none_or(|t| w.hello.memory_bytes > t.memory_over)
+                && record.is_none_or(|t| w.hello.memory_bytes > t.memory_over)
         };
-        let avoided = |w: WorkerId| trouble.is_some_and(|t| t.avoid.contains(&w));
+        let avoided = |w: WorkerId| record.is_some_and(|t| t.avoid.contains(&w));
         // Where neither a worker in reach nor one that did not fail is any good, the other may be.
-        let attempts = trouble.map_or(0, |t| t.transfers_failed);
+        let attempts = record.map_or(0, |t| t.transfers_failed);
         let (by_turns, from_last) = (attempts % 2 == 1, attempts / 8 % 2 == 1);
         let finish = |id: WorkerId| {
             let w = self.workers.get(&id).filter(|w| fits(w))?;
@@ -208,7 +208,7 @@ impl Scheduler {
         let exchanges = needs.blocks_of.iter().filter_map(|of| job.stage(*of).exchange.as_ref());
         let holders = exchanges.flat_map(|exchange| exchange.some_holders(key.chunk));
         let near = needs.at.iter().map(|(w, _)| *w).chain(holders);
-        let near = near.chain(self.hungry.iter().copied().take(IDLE_MAX));
+        let near = near.chain(self.idle.iter().copied().take(IDLE_MAX));
         let best = near.filter_map(finish).min();
         let best = match best {
             Some(((false, false, _), (w, _))) => return Some((w, true)),
@@ -252,19 +252,19 @@ impl Scheduler {
     /// Whether a task may go to a worker at all.
     pub(crate) fn may_go(&mut self, key: TaskKey, worker: WorkerId) -> bool {
         let needs = self.needs(key);
-        let trouble = self.trouble.get(&key);
+        let record = self.retry_records.get(&key);
         self.workers.get(&worker).is_some_and(|w| {
             self.jobs[&key.job].stage_for(key.stage, &w.hello)
                 && w.hello.memory_bytes >= needs.total
                 && !self.is_cut_off_from(key.job, &needs, w)
-                && trouble.is_none_or(|t| w.hello.memory_bytes > t.memory_over && !t.avoid.contains(&worker))
+                && record.is_none_or(|t| w.hello.memory_bytes > t.memory_over && !t.avoid.contains(&worker))
         })
     }
 
     /// Notes the workers that can call a job's functions. Where there are none among the workers, it fails; where there
     /// were some, and are lost, it waits for others.
     pub(crate) fn note_callers(&mut self, id: JobId) {
-        let Some(job) = self.jobs.get_mut(&id).filter(|j| j.failed.is_none()) else { return };
+        let Some(job) = self.jobs.get_mut(&id).filter(|j| j.failed().is_none()) else { return };
         let Some(build) = job.functions_build.clone() else { return };
         let callers = self.workers.values().filter(|w| w.hello.calls(Some(&build)));
         let most = callers.map(|w| w.hello.memory_bytes).max().unwrap_or(0);
@@ -288,7 +288,7 @@ impl Scheduler {
     /// waits for another: a lost worker is no mistake of the user's.
     pub(crate) fn fail_for_memory(&mut self, key: TaskKey, needed: u64) {
         let limit = self.memory_seen_for(key.job, key.stage);
-        let over = self.trouble.get(&key).map_or(0, |t| t.memory_over);
+        let over = self.retry_records.get(&key).map_or(0, |t| t.memory_over);
         if needed <= limit && over < limit {
             return;
         }

@@ -89,7 +89,7 @@ impl Scheduler {
     fn raise(&mut self, stage: (JobId, StageIdx), priority: i32) {
         let mut open = vec![stage];
         while let Some((id, stage)) = open.pop() {
-            let Some(job) = self.jobs.get(&id).filter(|j| !j.finished && j.failed.is_none()) else {
+            let Some(job) = self.jobs.get(&id).filter(|j| j.is_running()) else {
                 continue;
             };
             if job.stage(stage).priority >= priority {
@@ -135,7 +135,7 @@ impl Scheduler {
                 w.ready.insert(ReadyKey { priority: Reverse(priority), ..*key });
             }
             if !mine.is_empty() {
-                self.dirty.insert(worker);
+                self.to_fill.insert(worker);
                 self.note_load(worker);
             }
         }
@@ -148,9 +148,9 @@ impl Scheduler {
 
     /// Looks at the workers that have enough to do, where roots of a job are more urgent than some of that.
     pub(crate) fn wake_for(&mut self, id: JobId) {
-        let least = self.index.granted.first_key_value().map(|(priority, _)| *priority);
+        let least = self.index.leases_of_priority.first_key_value().map(|(priority, _)| *priority);
         if least.is_some_and(|least| least < self.jobs[&id].roots_priority()) {
-            self.dirty.extend(self.workers.keys());
+            self.to_fill.extend(self.workers.keys());
         }
     }
 
@@ -192,7 +192,7 @@ impl Scheduler {
         let job = self.jobs.get(&id)?;
         let run = job.roots.next(worker, u64::MAX)?;
         let (stage, mixed) = (job.roots.root(run.root).stage, job.roots.root(run.root).mixed);
-        let is_computed = !mixed && !job.is_alias(stage) && !job.is_literal(stage);
+        let is_computed = !mixed && !job.is_alias(stage) && !job.is_upload(stage);
         let chunk = is_computed.then(|| ChunkIdx(job.root_chunks(&run).start))?;
         Some(TaskKey { job: id, stage, chunk })
     }
@@ -252,7 +252,7 @@ impl Scheduler {
             return false;
         }
         if job.roots.next(worker, u64::MAX).is_none() {
-            return job.roots.could_rob(worker);
+            return job.roots.could_steal(worker);
         }
         let Some(key) = self.next_root(worker, id) else { return false };
         let (plan, stage) = (&job.plan, key.stage);
@@ -277,7 +277,7 @@ impl Scheduler {
         }
         for &alias in &job.aliases {
             let ((of, stage), own) = (job.stage(alias).canonical, job.stage(alias).priority);
-            let open = self.jobs.get(&of).filter(|j| !j.finished && j.failed.is_none());
+            let open = self.jobs.get(&of).filter(|j| j.is_running());
             let is_less = open.is_some_and(|j| j.stage(stage).priority < own);
             assert!(!is_less, "{id:?} waits for {of:?}, which is less urgent");
         }

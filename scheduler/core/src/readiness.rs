@@ -4,7 +4,7 @@
 
 use crate::limits::Bug;
 use crate::scheduler::Scheduler;
-use crate::table::{NOBODY, TaskState};
+use crate::table::TaskState;
 use tilework_plan::{ChunkIdx, JobId, StageIdx, TaskKey, WorkerId};
 
 impl Scheduler {
@@ -13,10 +13,10 @@ impl Scheduler {
         if let Some(bytes) = bytes.filter(|_| self.jobs[&key.job].plan.stage(key.stage).is_measured()) {
             self.measure(key, holder, bytes);
         }
-        self.set(key, TaskState::Held { holder, pending: 0 });
+        self.set(key, TaskState::Held { holder: Some(holder), pending: 0 });
         self.note_made(key, holder);
-        if !self.trouble.is_empty() {
-            self.trouble.remove(&key);
+        if !self.retry_records.is_empty() {
+            self.retry_records.remove(&key);
         }
         if self.jobs[&key.job].stage(key.stage).is_output {
             self.unsettled.insert(key.job);
@@ -48,7 +48,7 @@ impl Scheduler {
 
     /// The chunk of another job that this record stands for exists.
     pub(crate) fn promote(&mut self, alias: TaskKey) {
-        self.set(alias, TaskState::Held { holder: NOBODY, pending: 0 });
+        self.set(alias, TaskState::Held { holder: None, pending: 0 });
         if self.jobs[&alias.job].stage(alias.stage).is_output {
             self.unsettled.insert(alias.job);
         }
@@ -132,7 +132,10 @@ impl Scheduler {
         job.set(key.stage, key.chunk, TaskState::Ready { worker: None });
         match job.stage(key.stage).is_barrier {
             true => self.opening.push(key),
-            false => self.unplaced.push(key),
+            false => {
+                self.unplaced.push(key);
+                self.may_place = true;
+            }
         }
     }
 
@@ -143,7 +146,7 @@ impl Scheduler {
         }
         if let TaskState::Held { holder, .. } = self.task(key) {
             self.set(key, TaskState::Released);
-            if holder != NOBODY {
+            if let Some(holder) = holder {
                 self.uncharge(holder, key.job, key.stage, key.chunk);
                 self.drops.push((holder, key));
             } else if self.is_barrier(key) {
@@ -161,7 +164,7 @@ impl Scheduler {
         job.uncharge(worker, bytes);
         if let Some(w) = self.workers.get_mut(&worker) {
             w.bytes_committed -= bytes;
-            self.dirty.insert(worker);
+            self.to_fill.insert(worker);
             self.shrink_beyond(worker);
         }
     }

@@ -6,7 +6,7 @@
 use crate::event::Action;
 use crate::limits::Bug;
 use crate::scheduler::Scheduler;
-use crate::table::{NOBODY, TaskState};
+use crate::table::TaskState;
 use crate::worker::{ReadyKey, WorkerState};
 use tilework_plan::{ChunkIdx, Hello, Instruction, JobId, StageIdx, TaskKey, TaskRange, Update, WorkerId};
 
@@ -47,7 +47,7 @@ impl Scheduler {
         self.memory_seen = self.memory_seen.max(hello.memory_bytes);
         self.memory_least = self.memory_least.min(hello.memory_bytes);
         self.workers.insert(worker, WorkerState::new(hello, self.now_us));
-        self.dirty.insert(worker);
+        self.to_fill.insert(worker);
         self.note_all_lacking();
         self.note_load(worker);
         let jobs: Vec<JobId> = self.jobs.keys().copied().collect();
@@ -76,8 +76,8 @@ impl Scheduler {
         let Some(gone) = self.workers.remove(&worker) else { return };
         self.note_worker_end(gone.hello.name.clone(), why);
         self.memory_least = self.workers.values().map(|w| w.hello.memory_bytes).min().unwrap_or(u64::MAX);
-        self.dirty.remove(&worker);
-        self.hungry.remove(&worker);
+        self.to_fill.remove(&worker);
+        self.idle.remove(&worker);
         self.index.leaving.remove(&worker);
         self.forget_load(worker, &gone);
         self.outbox.remove(&worker);
@@ -90,7 +90,8 @@ impl Scheduler {
             job.committed.remove(&worker);
         }
         // Before anything that may follow from it: clients stop waiting for what this worker was to give or take.
-        let held: Vec<JobId> = self.jobs.iter().filter(|(_, j)| j.client_holds).map(|(id, _)| *id).collect();
+        let held: Vec<JobId> =
+            self.jobs.iter().filter(|(_, j)| j.client_phase.holds()).map(|(id, _)| *id).collect();
         held.into_iter().for_each(|id| self.update(id, Update::Lost { worker }));
         let mut undone = self.take_leased(&gone);
         let threads = gone.hello.threads as usize;
@@ -117,15 +118,15 @@ impl Scheduler {
             Loss::Silent => self.note_silence(&suspects, why),
             Loss::Died | Loss::Alive => {}
         }
-        let hungry = std::mem::take(&mut self.hungry);
-        self.dirty.extend(hungry);
+        let idle = std::mem::take(&mut self.idle);
+        self.to_fill.extend(idle);
     }
 
     /// Ends a worker's leases; returns their open tasks in the order in which they were granted.
     fn take_leased(&mut self, gone: &WorkerState) -> Vec<TaskKey> {
         let mut tasks = Vec::new();
         for &id in &gone.leases {
-            let l = self.close_lease(id).expect("a worker's grants exist");
+            let l = self.close_lease(id).expect("a worker's leases exist");
             let range = TaskRange { job: l.job, stage: l.stage, chunks: l.chunks };
             tasks.extend(range.keys().filter(|k| self.task(*k) == TaskState::Leased { lease: id }));
         }
@@ -136,7 +137,7 @@ impl Scheduler {
         let mut lost = Vec::new();
         for (job, j) in &self.jobs {
             for (i, stage) in j.stages.iter().enumerate().filter(|(_, s)| s.table.counts().held > 0) {
-                let mine = |s: &TaskState| matches!(s, TaskState::Held { holder, .. } if *holder == worker);
+                let mine = |s: &TaskState| s.holder() == Some(worker);
                 lost.extend(stage.table.live().filter(|(_, s)| mine(s)).map(|(chunk, _)| TaskKey {
                     job: *job,
                     stage: StageIdx(i as u32),
@@ -150,15 +151,13 @@ impl Scheduler {
     /// These chunks do not exist any more; all of them were needed.
     pub(crate) fn lose_chunks(&mut self, mut lost: Vec<TaskKey>) {
         if self.limits.plays(Bug::LostOutputForgotten) {
-            let forgotten = |k: &TaskKey| self.jobs[&k.job].finished;
+            let forgotten = |k: &TaskKey| !self.jobs[&k.job].is_running();
             let (gone, rest) = lost.into_iter().partition::<Vec<_>, _>(forgotten);
             gone.iter().for_each(|k| self.set(*k, TaskState::Released));
             lost = rest;
         }
         for key in &lost {
-            if let TaskState::Held { holder, .. } = self.task(*key)
-                && self.workers.contains_key(&holder)
-            {
+            if let Some(holder) = self.task(*key).holder().filter(|w| self.workers.contains_key(w)) {
                 self.uncharge(holder, key.job, key.stage, key.chunk);
                 self.drops.push((holder, *key));
             }
@@ -215,7 +214,7 @@ impl Scheduler {
         self.reviving.clear();
         self.note_reviving(&tasks);
         while let Some(key) = tasks.pop() {
-            if self.jobs[&key.job].is_literal(key.stage) && !self.jobs[&key.job].client_holds {
+            if self.jobs[&key.job].is_upload(key.stage) && !self.jobs[&key.job].client_phase.holds() {
                 self.fail_operation(key, "its chunk was lost after the client had released it".to_owned());
             }
             if self.task(key) == TaskState::Failed || self.fail_with_inputs(key) {
@@ -281,7 +280,7 @@ impl Scheduler {
     fn demand_alias(&mut self, alias: TaskKey, tasks: &mut Vec<TaskKey>) -> bool {
         let made = self.canonical(alias);
         if self.task(made).is_held() {
-            self.set(alias, TaskState::Held { holder: NOBODY, pending: 1 });
+            self.set(alias, TaskState::Held { holder: None, pending: 1 });
             return true;
         }
         self.set(alias, TaskState::Waiting { missing: 1 });
@@ -291,7 +290,7 @@ impl Scheduler {
 
     /// Makes sure that a chunk that another job reads will exist.
     fn demand_made(&mut self, reader: JobId, made: TaskKey, tasks: &mut Vec<TaskKey>) {
-        if let Some(error) = self.jobs[&made.job].failed.clone() {
+        if let Some(error) = self.jobs[&made.job].failed().cloned() {
             self.failing.push((reader, error));
         } else if self.task(made) == TaskState::Released {
             self.set(made, TaskState::Waiting { missing: 0 });
@@ -340,7 +339,7 @@ impl Scheduler {
             self.dequeue(key, Some(worker));
             self.ready(key);
         }
-        self.hungry.remove(&worker);
+        self.idle.remove(&worker);
         self.jobs.values_mut().for_each(|j| j.roots.orphan(worker));
         let leases = self.workers[&worker].leases.iter().map(|id| (id, &self.leases[id]));
         let revokes: Vec<Instruction> = leases
@@ -350,8 +349,8 @@ impl Scheduler {
             })
             .collect();
         revokes.into_iter().for_each(|r| self.tell(worker, r));
-        let hungry = std::mem::take(&mut self.hungry);
-        self.dirty.extend(hungry);
+        let idle = std::mem::take(&mut self.idle);
+        self.to_fill.extend(idle);
     }
 
     /// Lets workers go that said goodbye and have nothing left to do; whether there was one.

@@ -1,4 +1,4 @@
-//! What workers say, checked against the grants it answers: a report whose grant is not the task's own is late,
+//! What workers say, checked against the leases it answers: a report whose lease is not the task's own is late,
 //! and changes nothing.
 //!
 //! Knows leases. Must not know how failures are dealt with, nor what follows from a task being done.
@@ -16,7 +16,7 @@ impl Scheduler {
         let Some(w) = self.workers.get_mut(&worker) else { return };
         w.last_heard_us = now_us;
         w.term = Term::new(now_us);
-        self.dirty.insert(worker);
+        self.to_fill.insert(worker);
         for report in reports {
             match report {
                 Report::Alive { bytes_held, bytes_on_disk, bytes_resident } => {
@@ -97,7 +97,7 @@ impl Scheduler {
     /// A chunk came to exist under a lease that is not the task's: it is dropped there unless it is needed there.
     fn late(&mut self, worker: WorkerId, key: TaskKey, bytes: Option<u64>) {
         match self.task(key) {
-            TaskState::Held { holder, .. } if holder == worker => {
+            TaskState::Held { holder, .. } if holder == Some(worker) => {
                 if self.limits.plays(Bug::DuplicateReportCounted) {
                     self.read_inputs(key);
                 }

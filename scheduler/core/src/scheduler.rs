@@ -3,7 +3,7 @@
 //! Knows which theme handles which event. Must not know how a theme decides.
 
 use crate::announcing::Announcement;
-use crate::attempts::Attempts;
+use crate::attempts::RetryRecord;
 use crate::event::{Action, Event};
 use crate::index::Index;
 use crate::job::{Job, Retired};
@@ -18,38 +18,6 @@ use tilework_plan::{
     ChunkIdx, ClientHello, ClientId, Instruction, JobError, JobId, LeaseId, StageIdx, TaskKey, TaskRange,
     Update, WorkerId,
 };
-
-/// What went wrong with a task so far.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Trouble {
-    /// Workers that died while they may have run it, by their incarnations: one that comes back did not.
-    pub deaths: Vec<u64>,
-    /// Workers that fell silent then.
-    pub silences: u32,
-    /// Attempts in which its operation failed.
-    pub attempts: Attempts,
-    /// Workers that could not do it.
-    pub failures: u32,
-    /// Transfers towards it that failed.
-    pub transfers_failed: u32,
-    /// Transfers of its chunk that failed.
-    pub unreachable: u32,
-    /// Where it should not go again, if it can be helped.
-    pub avoid: Vec<WorkerId>,
-    /// A worker with this much memory could not take it,
-    pub memory_over: u64,
-    /// and said that it needs so much.
-    pub memory_needed: u64,
-}
-
-impl Trouble {
-    /// It should rather go elsewhere.
-    pub fn avoid(&mut self, worker: WorkerId) {
-        if !self.avoid.contains(&worker) {
-            self.avoid.push(worker);
-        }
-    }
-}
 
 /// The scheduler's state machine.
 ///
@@ -67,18 +35,22 @@ pub struct Scheduler {
     pub(crate) last_number: u64,
     /// The clients that are connected and said who they are, and since when.
     pub(crate) clients: BTreeMap<ClientId, (ClientHello, u64)>,
-    pub(crate) trouble: BTreeMap<TaskKey, Trouble>,
+    pub(crate) retry_records: BTreeMap<TaskKey, RetryRecord>,
     pub(crate) suspects: Suspects,
     /// Ready tasks without a worker.
     pub(crate) unplaced: Vec<TaskKey>,
+    /// Whether some of those may find one: tasks became ready, or something ended, since they were looked at.
+    pub(crate) may_place: bool,
     /// Barriers all of whose results exist.
     pub(crate) opening: Vec<TaskKey>,
     /// Tasks in workers' queues.
     pub(crate) n_ready: usize,
-    /// Workers that may have room for more.
-    pub(crate) dirty: BTreeSet<WorkerId>,
+    /// Workers that may have room for more, to be looked at.
+    pub(crate) to_fill: BTreeSet<WorkerId>,
+    /// The one of those that is being given something.
+    pub(crate) filling: Option<WorkerId>,
     /// Workers that have room and found nothing to do.
-    pub(crate) hungry: BTreeSet<WorkerId>,
+    pub(crate) idle: BTreeSet<WorkerId>,
     /// Jobs whose end may have come, or gone again.
     pub(crate) unsettled: BTreeSet<JobId>,
     /// Jobs whose clients are to be told of single results.
@@ -160,13 +132,15 @@ impl Scheduler {
             next_lease: 0,
             last_number: 0,
             clients: BTreeMap::new(),
-            trouble: BTreeMap::new(),
+            retry_records: BTreeMap::new(),
             suspects: Suspects::default(),
             unplaced: Vec::new(),
+            may_place: false,
             opening: Vec::new(),
             n_ready: 0,
-            dirty: BTreeSet::new(),
-            hungry: BTreeSet::new(),
+            to_fill: BTreeSet::new(),
+            filling: None,
+            idle: BTreeSet::new(),
             unsettled: BTreeSet::new(),
             untold: BTreeSet::new(),
             failing: Vec::new(),
@@ -197,6 +171,7 @@ impl Scheduler {
         self.move_clock(now_us);
         self.leftovers = Leftovers::default();
         self.announce_left = self.limits.announce_max;
+        self.may_place = true;
         // Whatever came before a tick was handled before it: only then it is known who said nothing.
         let judges = event == Event::Tick || self.limits.plays(Bug::JudgedUnheard);
         match event {
@@ -226,9 +201,9 @@ impl Scheduler {
         if judges {
             self.find_silent(now_us);
         }
-        self.settle();
+        self.come_to_rest();
         if self.find_alone(judges) {
-            self.settle();
+            self.come_to_rest();
         }
         self.tell_of_singles();
         self.plan_beat();
@@ -254,22 +229,6 @@ impl Scheduler {
     /// Whether something was cut into pieces that are to go on with the next event.
     pub(crate) fn has_more_to_tell(&self) -> bool {
         !self.withdrawing.is_empty() || !self.announcing.is_empty() || self.wants_to_publish()
-    }
-
-    /// Brings everything to rest: failed and finished jobs, ready tasks, workers with room.
-    fn settle(&mut self) {
-        loop {
-            self.fail_jobs();
-            self.settle_jobs();
-            self.place_all();
-            if self.failing.is_empty() && self.unsettled.is_empty() {
-                self.dispatch();
-            }
-            let resting = self.failing.is_empty() && self.unsettled.is_empty() && self.dirty.is_empty();
-            if resting && self.opening.is_empty() && !self.finish_leaving() {
-                break;
-            }
-        }
     }
 
     /// Queues an instruction; chunks dropped before come first.
@@ -334,10 +293,7 @@ impl Scheduler {
 
     /// Who holds a chunk.
     pub(crate) fn holder(&self, key: TaskKey) -> Option<WorkerId> {
-        match self.task(self.canonical(key)) {
-            TaskState::Held { holder, .. } => Some(holder),
-            _ => None,
-        }
+        self.task(self.canonical(key)).holder()
     }
 
     /// How long a task is expected to run, microseconds.

@@ -3,7 +3,7 @@
 //!
 //! Knows what failed and why, and what the client was not told. Must not know why tasks fail.
 
-use crate::lifecycle::push_holding;
+use crate::holdings::push_holding;
 use crate::limits::Bug;
 use crate::scheduler::Scheduler;
 use crate::table::TaskState;
@@ -71,7 +71,7 @@ impl Scheduler {
                 TaskState::Held { .. } | TaskState::Released => continue,
                 TaskState::Untouched | TaskState::Waiting { .. } => {}
             }
-            self.trouble.remove(&key);
+            self.retry_records.remove(&key);
             self.set(key, TaskState::Failed);
             let job = self.jobs.get_mut(&key.job).expect("the job of a task");
             let is_output = job.stage(key.stage).is_output;
@@ -128,7 +128,8 @@ impl Scheduler {
     /// A result came to exist: the client is told where it is told of each.
     pub(crate) fn note_made(&mut self, key: TaskKey, holder: WorkerId) {
         let job = self.jobs.get_mut(&key.job).expect("the job of a task");
-        if job.stage(key.stage).is_output && job.plan.stage(key.stage).fails_alone && job.client_holds {
+        if job.stage(key.stage).is_output && job.plan.stage(key.stage).fails_alone && job.client_phase.holds()
+        {
             push_holding(job.singles.made.entry(key.stage).or_default(), key, holder);
             self.untold.insert(key.job);
         }
@@ -144,7 +145,7 @@ impl Scheduler {
     pub(crate) fn tell_of_singles(&mut self) {
         while let Some(id) = self.untold.pop_first() {
             self.tell_of_failed(id);
-            let Some(job) = self.jobs.get_mut(&id).filter(|j| j.client_holds) else { continue };
+            let Some(job) = self.jobs.get_mut(&id).filter(|j| j.client_phase.holds()) else { continue };
             let made = std::mem::take(&mut job.singles.made);
             if made.is_empty() {
                 continue;
@@ -153,8 +154,7 @@ impl Scheduler {
             let job = &self.jobs[&id];
             let is_there = |h: &Holding| {
                 let TaskRange { stage, chunks, .. } = h.chunks.clone();
-                let held =
-                    |c| matches!(job.state(stage, c), TaskState::Held { holder, .. } if holder == h.worker);
+                let held = |c| job.state(stage, c).holder() == Some(h.worker);
                 // What the client has let go of has come to exist all the same, and may be gone.
                 let failed = |c| job.state(stage, c) == TaskState::Failed;
                 chunks.map(ChunkIdx).all(|c| held(c) || (job.let_go.has(stage, c) && !failed(c)))
@@ -174,7 +174,7 @@ impl Scheduler {
     pub(crate) fn tell_of_failed(&mut self, id: JobId) {
         let Some(job) = self.jobs.get_mut(&id) else { return };
         let mut untold = std::mem::take(&mut job.singles.untold);
-        if !job.client_holds {
+        if !job.client_phase.holds() {
             return;
         }
         // Those that fail with one that they read do so in any order, and are told of together.

@@ -4,7 +4,6 @@
 
 use crate::job::{Canonical, Job};
 use crate::scheduler::Scheduler;
-use crate::table::{NOBODY, TaskState};
 use std::cmp::Reverse;
 use std::collections::BTreeSet;
 use tilework_plan::{
@@ -25,13 +24,8 @@ impl Scheduler {
         let mut all = Vec::new();
         for (job, j) in &self.jobs {
             for (i, s) in j.stages.iter().enumerate() {
-                all.extend(s.table.live().filter_map(|(chunk, state)| match state {
-                    TaskState::Held { holder, .. } if holder != NOBODY => Some((
-                        holder,
-                        TaskKey { job: *job, stage: StageIdx(i as u32), chunk: ChunkIdx(chunk) },
-                    )),
-                    _ => None,
-                }));
+                let key = |chunk| TaskKey { job: *job, stage: StageIdx(i as u32), chunk: ChunkIdx(chunk) };
+                all.extend(s.table.live().filter_map(|(chunk, state)| Some((state.holder()?, key(chunk)))));
             }
         }
         all
@@ -75,7 +69,7 @@ impl Scheduler {
             up_us: now_us - since_us,
         });
         let mut jobs: Vec<(JobId, &Job)> = self.jobs.iter().map(|(id, j)| (*id, j)).collect();
-        jobs.sort_unstable_by_key(|(_, j)| (j.finished, Reverse(j.number)));
+        jobs.sort_unstable_by_key(|(_, j)| (!j.is_running(), Reverse(j.number)));
         jobs.truncate(JOBS_SHOWN_MAX);
         jobs.sort_unstable_by_key(|(_, j)| j.number);
         let mut room = STAGES_SHOWN_MAX;
@@ -95,20 +89,20 @@ impl Job {
     fn picture(&self, now_us: u64, room: &mut usize, under_way: (JobId, &BTreeSet<Canonical>)) -> JobState {
         let (done, total) = self.progress();
         let (late_done, late_us) = self.pace.of_late(now_us, done);
-        let stages = if self.finished { Vec::new() } else { self.stages_shown(*room, under_way) };
+        let stages = if self.is_running() { self.stages_shown(*room, under_way) } else { Vec::new() };
         *room -= stages.len();
         JobState {
             number: self.number,
             client: self.client,
             title: self.plan.outputs.first().map_or("nothing", |o| self.plan.stage(*o).name).to_owned(),
-            finished: self.finished,
+            finished: !self.is_running(),
             dormant: !self.wanted(),
             total,
             done,
             leased: self.n_leased(),
             bytes_held: self.bytes_held,
-            elapsed_us: self.ended_us.unwrap_or(now_us) - self.submitted_us,
-            left_us: if self.finished { None } else { self.left_us(now_us) },
+            elapsed_us: self.client_phase.ended_us().unwrap_or(now_us) - self.submitted_us,
+            left_us: if self.is_running() { self.left_us(now_us) } else { None },
             late_done,
             late_us,
             n_stages: self.stages.len() as u64 - self.n_barriers(),

@@ -68,8 +68,8 @@ impl Scheduler {
     /// as that can be told. Functions come before operations: how those ended may only not have been heard of. Where more
     /// of them were open than it has threads, all are suspected and none was seen.
     pub(crate) fn suspects(&mut self, open: &[TaskKey], threads: usize, incarnation: u64) -> Vec<TaskKey> {
-        let is_literal = |k: &TaskKey| self.jobs[&k.job].is_literal(k.stage);
-        let open = open.iter().copied().filter(|k| !is_literal(k));
+        let is_upload = |k: &TaskKey| self.jobs[&k.job].is_upload(k.stage);
+        let open = open.iter().copied().filter(|k| !is_upload(k));
         let (calls, mut others): (Vec<TaskKey>, Vec<TaskKey>) =
             open.partition(|k| self.is_call(k.job, k.stage));
         if calls.is_empty() || self.limits.plays(Bug::FirstOpenBlamed) {

@@ -27,13 +27,13 @@ pub(crate) enum TaskState {
     },
     /// A worker has it.
     Leased {
-        /// Under which grant.
+        /// Under which lease.
         lease: LeaseId,
     },
     /// Its chunk exists.
     Held {
-        /// Where; [`NOBODY`] for chunks of another job, whose own record says it.
-        holder: WorkerId,
+        /// Where; nobody has what stands for chunks of other records, which say it themselves.
+        holder: Option<WorkerId>,
         /// Readings by tasks that are not done.
         pending: u32,
     },
@@ -43,13 +43,18 @@ pub(crate) enum TaskState {
     Failed,
 }
 
-/// The holder in the record of a chunk that another job made.
-pub(crate) const NOBODY: WorkerId = WorkerId(u32::MAX);
-
 impl TaskState {
     /// Whether the task is done, whatever became of its chunk.
     pub fn is_done(self) -> bool {
         matches!(self, TaskState::Held { .. } | TaskState::Released | TaskState::Failed)
+    }
+
+    /// The worker that has the chunk, where that exists under its own name.
+    pub fn holder(self) -> Option<WorkerId> {
+        match self {
+            TaskState::Held { holder, .. } => holder,
+            _ => None,
+        }
     }
 
     /// Whether the chunk exists.

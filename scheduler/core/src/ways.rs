@@ -88,9 +88,9 @@ impl Scheduler {
         }
         for made in &out_of_reach {
             // Whoever wanted it somewhere else has had it, or will ask again.
-            let trouble = self.trouble.entry(*made).or_default();
-            trouble.avoid.retain(|w| *w != worker);
-            far.iter().for_each(|peer| trouble.avoid(*peer));
+            let record = self.retry_records.entry(*made).or_default();
+            record.avoid.retain(|w| *w != worker);
+            far.iter().for_each(|peer| record.avoid(*peer));
         }
         self.lose_chunks(out_of_reach);
     }

@@ -6,11 +6,11 @@
 //!
 //! Knows which readers were reached. Must not know where tasks run.
 
-use crate::lifecycle::job_bounds;
 use crate::limits::Bug;
 use crate::publishing::{Publication, Step};
 use crate::scheduler::Scheduler;
 use crate::table::TaskState;
+use crate::worker::ReadyKey;
 use std::collections::BTreeSet;
 use tilework_plan::{ChunkIdx, Need, StageIdx, TaskKey, WorkerId};
 
@@ -43,7 +43,7 @@ impl Scheduler {
         let priorities: BTreeSet<i32> = readers.iter().map(|(to, _)| job.stage(*to).priority).collect();
         let mut queued = Vec::new();
         for (id, w) in &self.workers {
-            let mine = priorities.iter().flat_map(|p| w.ready.range(job_bounds(key.job, *p)));
+            let mine = priorities.iter().flat_map(|p| w.ready.range(ReadyKey::bounds(key.job, *p)));
             let mine = mine.map(|place| place.task()).filter(|k| reads(k.stage, k.chunk));
             queued.extend(mine.map(|k| (k, Some(*id))));
         }

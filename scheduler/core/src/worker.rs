@@ -1,11 +1,11 @@
-//! What the scheduler keeps of a worker and of a grant.
+//! What the scheduler keeps of a worker and of a lease.
 //!
 //! Knows counts and queues. Must not know jobs or plans.
 
 use crate::clock::Term;
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
-use std::ops::Range;
+use std::ops::{Range, RangeInclusive};
 use tilework_plan::{ChunkIdx, Hello, JobId, LeaseId, StageIdx, TaskKey, WorkerId};
 
 /// A ready task in a worker's queue: higher priorities first, then earlier jobs, then later stages, then lower chunks.
@@ -21,6 +21,14 @@ impl ReadyKey {
     /// The place of a task in a queue.
     pub fn new(key: TaskKey, priority: i32) -> ReadyKey {
         ReadyKey { priority: Reverse(priority), job: key.job, stage: Reverse(key.stage), chunk: key.chunk }
+    }
+
+    /// The first place that a job's tasks of one priority can have in a queue, and one behind the last.
+    pub fn bounds(job: JobId, priority: i32) -> RangeInclusive<ReadyKey> {
+        let place = |stage, chunk| {
+            ReadyKey::new(TaskKey { job, stage: StageIdx(stage), chunk: ChunkIdx(chunk) }, priority)
+        };
+        place(u32::MAX, 0)..=place(0, u64::MAX)
     }
 
     /// Which task it is.
@@ -63,7 +71,7 @@ pub(crate) struct WorkerState {
     /// Chunks leased to it that clients are to put there, job by job: they wait for the clients, who may not come, and
     /// nothing that it runs waits for them.
     pub puts: BTreeMap<JobId, Puts>,
-    /// Grants to it that are not answered for.
+    /// Leases to it that are not answered for.
     pub leases: BTreeSet<LeaseId>,
     /// Bytes of results that it holds or has a lease to make.
     pub bytes_committed: u64,
@@ -197,7 +205,7 @@ impl WorkerState {
     }
 }
 
-/// A grant of neighbouring tasks to one worker.
+/// Neighbouring tasks that one worker was given together.
 #[derive(Debug)]
 pub(crate) struct Lease {
     pub worker: WorkerId,
@@ -212,7 +220,7 @@ pub(crate) struct Lease {
     pub fixed: bool,
 }
 
-/// What a task of a grant counts for with its worker.
+/// What a task of a lease counts for with its worker.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Each {
     /// What it was estimated to take, microseconds.

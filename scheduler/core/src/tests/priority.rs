@@ -36,7 +36,7 @@ fn held(job: u64, n: usize) -> Expr {
     Expr::held_values(job, 0, n, Arc::new(())).unwrap()
 }
 
-/// All tasks of a grant are done.
+/// All tasks of a lease are done.
 fn all_done(case: &mut Case, worker: u32, lease: &(LeaseId, TaskRange)) -> Vec<Action> {
     let n = (lease.1.chunks.end - lease.1.chunks.start) as usize;
     case.report(worker, measured(lease, &vec![1; n]))

@@ -78,3 +78,44 @@ fn memory_that_waits_for_puts_is_no_end_of_what_others_hold() {
     let actions = case.event(Event::JobReleased { job: JobId(0) });
     assert!(run_only(&mut case, 2, actions, 1));
 }
+
+/// The number of the worker to which the literal's only chunk is to be put, and the lease.
+fn upload(actions: &[Action]) -> Option<(u32, LeaseId)> {
+    updates(actions).iter().find_map(|u| match u {
+        Update::Upload { worker, lease, .. } => Some((worker.0, *lease)),
+        _ => None,
+    })
+}
+
+#[test]
+fn a_chunk_that_cannot_be_put_goes_elsewhere_and_then_the_worker_is_named() {
+    let mut case = Case::with_workers(2);
+    let every = Chunks::Every(AxisChunks::Whole);
+    let literal = Expr::literal(&[4], &every, DType::F64, 7, Arc::new(())).unwrap();
+    let actions = case.submit(0, &[literal]);
+    let (first, lease) = upload(&actions).unwrap();
+    let why = || "connection refused".to_owned();
+    let failed = |lease| Event::PutFailed { lease, task: task(0, 0), why: why() };
+    let actions = case.event(failed(lease));
+    assert_eq!(told(&actions, first), [Instruction::Revoke { lease, tasks: tasks(0, 0..1) }]);
+    let (second, again) = upload(&actions).unwrap();
+    assert_eq!(second, 1 - first);
+    // What is said of a lease that is over changes nothing.
+    assert_eq!(case.event(failed(lease)), []);
+    let actions = case.event(failed(again));
+    let message = format!("it cannot be put to worker 'w{second}' at w{second}:1: connection refused");
+    let error = JobError::Operation { operation: "literal".to_owned(), chunk: 0, message };
+    assert_eq!(updates(&actions), [&Update::Failed(error)]);
+}
+
+#[test]
+fn clients_are_told_of_a_worker_that_is_gone_before_what_follows() {
+    let mut case = Case::with_workers(2);
+    let every = Chunks::Every(AxisChunks::Whole);
+    let literal = Expr::literal(&[4], &every, DType::F64, 7, Arc::new(())).unwrap();
+    let (first, _) = upload(&case.submit(0, &[literal])).unwrap();
+    let actions = case.event(Event::WorkerLost { worker: WorkerId(first), why: "killed".to_owned() });
+    let told = updates(&actions);
+    assert_eq!(told[0], &Update::Lost { worker: WorkerId(first) });
+    assert!(matches!(told[1], Update::Upload { worker, .. } if worker.0 == 1 - first));
+}

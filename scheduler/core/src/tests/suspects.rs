@@ -18,7 +18,7 @@ fn deadly(operation: &str, chunk: u64) -> JobError {
     JobError::Deadly { operation, chunk, deaths: 3, last_words }
 }
 
-/// The tasks of the only grant.
+/// The tasks of the only lease.
 fn granted(actions: &[Action], worker: u32) -> (LeaseId, TaskRange) {
     let mut all = leases(actions, worker);
     assert_eq!(all.len(), 1, "{all:?}");

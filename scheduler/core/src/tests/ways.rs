@@ -34,3 +34,97 @@ fn two_sides_read_the_same_chunk_one_after_the_other() {
         }
     }
 }
+
+/// Two workers that have no connection to one another, each with a chunk that the same task reads.
+#[test]
+fn a_task_whose_inputs_are_out_of_reach_has_them_made_nearer() {
+    let mut case = Case::with_workers(2);
+    let sum = read("a", 2, 1).reduce_all(Fold::Sum).unwrap();
+    let mut actions = case.submit(0, &[sum]);
+    // Until the task that reads two chunks is at one of them.
+    let (mut at, mut combine) = (0, None);
+    for _ in 0..20 {
+        let next = (0..2).find_map(|w| leases(&actions, w).first().cloned().map(|l| (w, l)));
+        let Some((w, lease)) = next else { break };
+        if lease.1.stage == StageIdx(2) {
+            (at, combine) = (w, Some(lease));
+            break;
+        }
+        let others: Vec<Action> = actions.clone();
+        actions = case.done(w, &lease);
+        let rest = (0..2).flat_map(|v| leases(&others, v).into_iter().map(move |l| (v, l)));
+        for (v, l) in rest.filter(|(_, l)| *l != lease) {
+            actions.extend(case.done(v, &l));
+        }
+    }
+    let (lease, combined) = combine.expect("the states are put together");
+    let key = combined.keys().next().unwrap();
+    let elsewhere =
+        (0..2).map(|c| task(1, c)).find(|k| case.scheduler.holdings().contains(&(WorkerId(1 - at), *k)));
+    let input = elsewhere.expect("one of the states is at the other worker");
+    let missed = Report::Unreachable {
+        lease,
+        task: key,
+        input,
+        peer: WorkerId(1 - at),
+        away: true,
+        why: "refused".to_owned(),
+    };
+    let actions = case.report(at, missed);
+    // The other could reach all, for all that is known.
+    let (lease, again) = leases(&actions, 1 - at).remove(0);
+    assert_eq!(again, combined);
+    let input = (0..2).map(|c| task(1, c)).find(|k| *k != input).unwrap();
+    let missed = Report::Unreachable {
+        lease,
+        task: key,
+        input,
+        peer: WorkerId(at),
+        away: true,
+        why: "refused".to_owned(),
+    };
+    let actions = case.report(1 - at, missed);
+    let first = leases(&actions, 0);
+    assert!(
+        !first.is_empty() && leases(&actions, 1).is_empty(),
+        "all is made at the first worker: {actions:?}"
+    );
+    let mut todo = first;
+    while let Some(lease) = todo.pop() {
+        let actions = case.done(0, &lease);
+        assert!(leases(&actions, 1).is_empty());
+        todo.extend(leases(&actions, 0));
+    }
+    assert!(case.scheduler.state(case.now_us).jobs[0].finished);
+}
+
+#[test]
+fn transfers_that_fail_for_good_end_with_who_where_and_why() {
+    let mut case = Case::with_workers(2);
+    let sum = read("a", 1, 1).reduce_all(Fold::Sum).unwrap();
+    let mut actions = case.submit(0, &[sum]);
+    let mut failed = None;
+    for _ in 0..500 {
+        let all: Vec<_> = (0..2).flat_map(|w| leases(&actions, w).into_iter().map(move |l| (w, l))).collect();
+        actions.clear();
+        for (w, (lease, tasks)) in all {
+            let task = tasks.keys().next().unwrap();
+            let report = if task.stage == StageIdx(0) {
+                Report::Done { lease, tasks, busy_us: 1, bytes_fetched: 0, sizes: vec![] }
+            } else {
+                let input = TaskKey { stage: StageIdx(0), ..task };
+                let held = case.scheduler.holdings().iter().find(|(_, k)| *k == input).map(|(w, _)| *w);
+                let (peer, away, why) = (held.unwrap(), false, "it says no".to_owned());
+                Report::Unreachable { lease, task, input, peer, away, why }
+            };
+            actions.extend(case.report(w, report));
+        }
+        let mut errors = updates(&actions).into_iter().filter_map(|u| match u {
+            Update::Failed(JobError::Operation { message, .. }) => Some(message.clone()),
+            _ => None,
+        });
+        failed = failed.or(errors.next());
+    }
+    let why = failed.expect("it fails");
+    assert!(why.contains("could not get one from worker 'w") && why.ends_with(":1: it says no"), "{why}");
+}
