@@ -44,6 +44,9 @@ pub struct Resumption {
     pub process: String,
     /// From the scheduler: how long the session may be without a connection.
     pub away_max: Duration,
+    /// From the end that opens: the number of this attempt to carry the session on. One that comes after a later one,
+    /// because it was under way for long and given up, is not taken.
+    pub attempt: u64,
 }
 
 impl LinkError {

@@ -82,7 +82,7 @@ where
     I::Message: StreamItem,
     O::Message: StreamItem,
 {
-    let (mut attempts, mut progress) = (Attempts::begin(), None);
+    let (mut attempts, mut progress, mut n_opened) = (Attempts::begin(), None, 0);
     loop {
         let status = match line.carry(way).await {
             WayEnd::Broken(status) => status,
@@ -93,7 +93,7 @@ where
         if std::mem::replace(&mut progress, now) != now {
             attempts = Attempts::begin();
         }
-        way = match resumed(line, opened, reopen, &mut attempts).await {
+        way = match resumed(line, opened, reopen, (&mut attempts, &mut n_opened)).await {
             Ok(way) => way,
             Err(Some(end)) => return end,
             Err(None) => return WayEnd::Broken(status),
@@ -106,7 +106,7 @@ async fn resumed<I: Wire, O: Wire, X>(
     line: &mut Line<I, O>,
     opened: &Resumption,
     reopen: Reopen<'_, I, O, X>,
-    attempts: &mut Attempts,
+    (attempts, n_opened): (&mut Attempts, &mut u64),
 ) -> Result<Way<I, O, X>, Option<WayEnd>>
 where
     I::Message: StreamItem,
@@ -114,8 +114,13 @@ where
 {
     loop {
         let left = opened.away_max.saturating_sub(attempts.since.elapsed());
-        let first =
-            Resumption { session: opened.session, received: line.received(), ..Resumption::default() };
+        *n_opened += 1;
+        let first = Resumption {
+            session: opened.session,
+            received: line.received(),
+            attempt: *n_opened,
+            ..Resumption::default()
+        };
         let attempt = async {
             attempts.pause().await;
             let attempt = tokio::time::timeout(left, reopen(first)).await;

@@ -105,7 +105,7 @@ impl Service {
     async fn client(&self, mut arrival: Arrival<FromClient, ToClient>) {
         match self.client_opens(&mut arrival).await {
             Err(status) => arrival.refuse(status),
-            Ok(Opens::Again(key)) => self.clients.resume(key, arrival).await,
+            Ok(Opens::Again(key, attempt)) => self.clients.resume((key, attempt), arrival).await,
             Ok(Opens::New { entry, process, opened: (client, requests, updates) }) => {
                 let life = Life::of(process, Vec::new(), Some(self.handle.silence_max()));
                 let mut line = Line::new(requests, updates);
@@ -121,7 +121,7 @@ impl Service {
     ) -> Result<Opens<FromClient, ToClient, ClientQueues>, Status> {
         let first = within(first_word(arrival)).await?;
         if let Some(key) = first.session {
-            return Ok(Opens::Again(key));
+            return Ok(Opens::Again(key, first.attempt));
         }
         let opened = self.handle.client_queues().await.map_err(|e| Status::unavailable(e.to_string()))?;
         Ok(Opens::New { entry: self.clients.enter()?, process: first.process, opened })
@@ -131,7 +131,7 @@ impl Service {
     async fn worker(&self, mut arrival: Arrival<FromWorker, ToWorker>) {
         match self.worker_opens(&mut arrival).await {
             Err(status) => arrival.refuse(status),
-            Ok(Opens::Again(key)) => self.workers.resume(key, arrival).await,
+            Ok(Opens::Again(key, attempt)) => self.workers.resume((key, attempt), arrival).await,
             Ok(Opens::New { entry, process, opened: (session, addresses) }) => {
                 // Where nothing is heard of it, the state machine decides.
                 let life = Life::of(process, addresses, None);
@@ -152,7 +152,7 @@ impl Service {
     ) -> Result<Opens<FromWorker, ToWorker, (WorkerSession, Vec<String>)>, Status> {
         let first = within(first_word(arrival)).await?;
         if let Some(key) = first.session {
-            return Ok(Opens::Again(key));
+            return Ok(Opens::Again(key, first.attempt));
         }
         let hello = within(first_hello(&mut arrival.stream)).await?;
         let (entry, addresses) = (self.workers.enter()?, hello.addresses.clone());
@@ -172,8 +172,8 @@ enum Opens<I: Wire, O: Wire, S> {
         process: String,
         opened: S,
     },
-    /// One that is there.
-    Again(SessionKey),
+    /// One that is there, and the number of this attempt to go on with it.
+    Again(SessionKey, u64),
 }
 
 /// What a new connection says in time.

@@ -55,7 +55,14 @@ where
     }
 }
 
-type Table<I, O> = BTreeMap<SessionKey, mpsc::Sender<Arrival<I, O>>>;
+type Table<I, O> = BTreeMap<SessionKey, Door<I, O>>;
+
+/// Where connections of a session come in.
+struct Door<I: Wire, O: Wire> {
+    arrive: mpsc::Sender<Arrival<I, O>>,
+    /// The last attempt of the other end that came.
+    attempt: u64,
+}
 
 /// The sessions of one kind.
 pub(crate) struct Sessions<I: Wire, O: Wire> {
@@ -119,13 +126,24 @@ where
     pub(crate) fn enter(&self) -> Result<Entry<I, O>, Status> {
         let key = SessionKey(random_bytes().map_err(|e| Status::internal(e.to_string()))?);
         let (arrive, arrivals) = mpsc::channel(1);
-        self.table().insert(key, arrive);
+        self.table().insert(key, Door { arrive, attempt: 0 });
         Ok(Entry { sessions: self.clone(), key, arrivals })
     }
 
-    /// Hands a connection to the session that it came for, or says that there is none.
-    pub(crate) async fn resume(&self, key: SessionKey, arrival: Arrival<I, O>) {
-        let session = self.table().get(&key).cloned();
+    /// Hands a connection, by the number of the other end's attempt, to the session that it came for, or says that there is
+    /// none.
+    pub(crate) async fn resume(&self, (key, attempt): (SessionKey, u64), arrival: Arrival<I, O>) {
+        let session = match self.table().get_mut(&key) {
+            // It was given up, and took longer than the one after it, which must not end for it.
+            Some(door) if attempt <= door.attempt => {
+                return arrival.refuse(Status::aborted("a later connection carries the session"));
+            }
+            Some(door) => {
+                door.attempt = attempt;
+                Some(door.arrive.clone())
+            }
+            None => None,
+        };
         let left = match session {
             Some(session) => session.send(arrival).await.err().map(|e| e.0),
             None => Some(arrival),
@@ -144,7 +162,7 @@ where
     /// What is said first on a connection of the session.
     fn word(&self, received: u64) -> Resumption {
         let away_max = self.sessions.away_max;
-        Resumption { session: Some(self.key), received, process: String::new(), away_max }
+        Resumption { session: Some(self.key), received, away_max, ..Resumption::default() }
     }
 
     /// Carries the session over its first connection, on which `welcome` follows the first word, and those that come

@@ -51,6 +51,8 @@ struct Taken {
     all_made: f64,
     /// Until all of them are here.
     all_here: f64,
+    /// From the first of as many submissions, one by one, until all values are here; all futures live until then.
+    singly: f64,
     /// From one submission until its result is here.
     turn: f64,
     /// The same for a task that reads the value of the one before.
@@ -62,9 +64,26 @@ fn main() -> anyhow::Result<()> {
     anyhow::ensure!(args.calls > 0 && args.turns > 9, "--calls: at least 1, --turns: at least 10");
     let (command, facts) = (args.command(), machine::facts());
     println!("{command}\non {facts}\n");
-    let header = ["session", "calls", "made_s", "gathered_s", "calls_per_s", "round_trip_us", "chained_us"];
+    let header = [
+        "session",
+        "calls",
+        "made_s",
+        "gathered_s",
+        "calls_per_s",
+        "singly_s",
+        "round_trip_us",
+        "chained_us",
+    ];
     let mut file = Csv::new(&[("command", &command), ("machine", &facts)], &header);
-    let header = ["session", "all made, s", "calls a second", "all here, s", "round trip, µs", "chained, µs"];
+    let header = [
+        "session",
+        "all made, s",
+        "calls a second",
+        "all here, s",
+        "one by one, s",
+        "round trip, µs",
+        "chained, µs",
+    ];
     let mut shown = Table::new(1, header);
     for kind in [SessionKind::Embedded, SessionKind::Processes(args.workers)] {
         let session = kind.open()?;
@@ -73,9 +92,11 @@ fn main() -> anyhow::Result<()> {
         let us = |s: f64| format!("{:.0}", s * 1e6);
         let (made, here) = (table::seconds(taken.all_made), table::seconds(taken.all_here));
         let (turn, link) = (us(taken.turn), us(taken.link));
-        shown.row([kind.to_string(), made, format!("{rate:.0}"), here, turn.clone(), link.clone()]);
+        let (rate, singly) = (format!("{rate:.0}"), table::seconds(taken.singly));
+        shown.row([kind.to_string(), made, rate.clone(), here, singly, turn.clone(), link.clone()]);
         let (made, here) = (format!("{:.4}", taken.all_made), format!("{:.4}", taken.all_here));
-        file.row(&[kind.to_string(), args.calls.to_string(), made, here, format!("{rate:.0}"), turn, link]);
+        let (calls, singly) = (args.calls.to_string(), format!("{:.4}", taken.singly));
+        file.row(&[kind.to_string(), calls, made, here, rate, singly, turn, link]);
         tilework::Session::close_current();
     }
     print!("{shown}");
@@ -87,6 +108,7 @@ fn main() -> anyhow::Result<()> {
 
 fn measure(session: &Session, args: &Args) -> anyhow::Result<Taken> {
     let (mut made, mut here, mut turns, mut links) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    let mut singles = Vec::new();
     for run in 0..=args.repeats {
         let start = Instant::now();
         let futures = session.map(|x: u64| x, 0..args.calls as u64)?;
@@ -95,7 +117,14 @@ fn measure(session: &Session, args: &Args) -> anyhow::Result<Taken> {
         let all_made = start.elapsed().as_secs_f64();
         let values = gather(futures)?;
         anyhow::ensure!(values.iter().copied().eq(0..args.calls as u64), "wrong values");
-        let start_turns = start.elapsed().as_secs_f64();
+        let all_here = start.elapsed().as_secs_f64();
+        let start = Instant::now();
+        let futures: Vec<_> = (0..args.calls as u64)
+            .map(|n| session.submit(|x: u64| x + 1, (n,)))
+            .collect::<tilework::Result<_>>()?;
+        let values = gather(futures)?;
+        anyhow::ensure!(values.iter().copied().eq(1..=args.calls as u64), "wrong values");
+        let singly = start.elapsed().as_secs_f64();
         let (mut of_turns, mut of_links) = (Vec::new(), Vec::new());
         for n in 0..args.turns as u64 {
             let start = Instant::now();
@@ -112,10 +141,17 @@ fn measure(session: &Session, args: &Args) -> anyhow::Result<Taken> {
         }
         if run > 0 {
             made.push(all_made);
-            here.push(start_turns);
+            here.push(all_here);
+            singles.push(singly);
             turns.push(median(&of_turns));
             links.push(median(&of_links));
         }
     }
-    Ok(Taken { all_made: median(&made), all_here: median(&here), turn: median(&turns), link: median(&links) })
+    Ok(Taken {
+        all_made: median(&made),
+        all_here: median(&here),
+        singly: median(&singles),
+        turn: median(&turns),
+        link: median(&links),
+    })
 }

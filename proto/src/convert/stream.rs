@@ -23,11 +23,12 @@ impl Wire for Resumption {
             received: self.received,
             process: cut(&self.process),
             away_max_us: u64::try_from(self.away_max.as_micros()).unwrap_or(u64::MAX),
+            attempt: self.attempt,
         }
     }
 
     fn from_wire(message: wire::Resumption) -> Result<Resumption, DecodeError> {
-        let wire::Resumption { session, received, process, away_max_us } = message;
+        let wire::Resumption { session, received, process, away_max_us, attempt } = message;
         let session = match &session[..] {
             [] => None,
             given => Some(SessionKey(given.try_into().map_err(|_| {
@@ -36,7 +37,7 @@ impl Wire for Resumption {
             })?)),
         };
         let away_max = Duration::from_micros(away_max_us);
-        Ok(Resumption { session, received, process: text("process", process)?, away_max })
+        Ok(Resumption { session, received, process: text("process", process)?, away_max, attempt })
     }
 }
 

@@ -801,6 +801,10 @@ pub struct Resumption {
     /// From the scheduler: how long a session may be without a connection, microseconds.
     #[prost(uint64, tag = "4")]
     pub away_max_us: u64,
+    /// From the end that opens: the number of this attempt to carry the session on. One that comes after a later one is
+    /// not taken.
+    #[prost(uint64, tag = "5")]
+    pub attempt: u64,
 }
 /// A piece of an encoded message of the same stream that is too large to be sent as one.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]

@@ -196,6 +196,33 @@ async fn a_session_that_is_not_there_cannot_be_gone_on_with() {
     assert_eq!((status.code(), status.message()), (Code::InvalidArgument, expected));
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_attempt_that_comes_late_does_not_take_the_place_of_a_later_one() {
+    let server = Server::start();
+    let mut client = SchedulerClient::new(server.channel().await);
+    let mut open = async |session, attempt| {
+        let first = Resumption { session, attempt, ..Resumption::default() };
+        let first = tokio_stream::once(wire::ClientMessage::of_item(Item::Resumption(first.to_wire())));
+        let stream = tokio_stream::StreamExt::chain(first, tokio_stream::pending());
+        client.session(stream).await.unwrap().into_inner()
+    };
+    let mut replies = open(None, 0).await;
+    let session = opened(&mut replies).await.unwrap().session;
+    assert!(session.is_some());
+    let mut second = open(session, 2).await;
+    assert_eq!(opened(&mut second).await.unwrap().session, session);
+    for _ in 0..3 {
+        let mut late = open(session, 1).await;
+        let status = late.message().await.unwrap_err();
+        let expected = "a later connection carries the session";
+        assert_eq!((status.code(), status.message()), (Code::Aborted, expected));
+    }
+    // It goes on until a later one comes.
+    let mut third = open(session, 3).await;
+    assert_eq!(opened(&mut third).await.unwrap().session, session);
+    assert!(second.message().await.unwrap().is_none());
+}
+
 #[cfg(target_os = "linux")]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_session_ends_with_its_process_however_long_it_could_be_away() {
