@@ -9,7 +9,7 @@ use super::future::{Bytes, Future, Place, Shared};
 use super::queue::{How, put, send_batch};
 use super::task::{Calling, Giving, Value, WithShared, kernel};
 use crate::error::{Error, Result};
-use crate::session::{Failure, Session, run};
+use crate::session::{Failure, Session, run, session_for};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::any::type_name;
@@ -26,7 +26,7 @@ const BATCH_BYTES_MAX: usize = 32 << 20;
 
 /// The session to submit to: none within a task, which runs what it submits itself.
 pub(super) fn here() -> Result<Option<Session>> {
-    if runs_tasks() { Ok(None) } else { Session::current().map(Some) }
+    session_for(None)
 }
 
 /// Where a task is submitted to, from which line, and how it is to be run.

@@ -168,7 +168,7 @@ fn shuffle_here(split: &How, splits: &Splits, (merge, n_parts): (&How, usize)) -
 }
 
 fn no_block(error: &dyn Display) -> FutureError {
-    FutureError::NotSent(error.to_string())
+    FutureError::NotSent { why: error.to_string(), cluster: None }
 }
 
 /// A value, if it is made of so many parts.
