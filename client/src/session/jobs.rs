@@ -150,7 +150,6 @@ impl Jobs {
 
     /// Submits a program. It is released when the returned job is dropped.
     pub(super) fn submit(self: &Arc<Self>, planned: Planned, progress: Progress) -> Result<Job> {
-        super::tiny::warn(&planned.lowered);
         let board = Arc::new(Board::default());
         let submitted = self.submit_to(Arc::clone(&board) as _, planned)?;
         Ok(Job { submitted, board, progress: Mutex::new(progress) })

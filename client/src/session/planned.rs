@@ -6,6 +6,7 @@
 
 use super::Session;
 use super::held::Held;
+use super::values::Failure;
 use crate::error::{ClusterError, Error, Result};
 use crate::futures::HeldValue;
 use crate::literal::Literal;
@@ -65,7 +66,7 @@ fn program(outputs: &[Expr], on: Option<&Session>, wait: Duration) -> Result<(Pr
         let attachment = e.attachment()?;
         if let Some(value) = attachment.downcast_ref::<HeldValue>() {
             if on.is_some_and(|session| value.is_of(session)) {
-                lost = lost.take().or_else(|| value.lost().map(|why| Error::from(why).to_string()));
+                lost = lost.take().or_else(|| value.lost().map(value_lost));
                 return None;
             }
             let id = value.literal().id;
@@ -81,7 +82,7 @@ fn program(outputs: &[Expr], on: Option<&Session>, wait: Duration) -> Result<(Pr
                 Arc::clone(held.literal())
             }
             (Op::Held { .. }, Some(held)) => {
-                lost = lost.take().or_else(|| held.lost().map(|why| why.to_string()));
+                lost = lost.take().or_else(|| held.lost().map(|why| gone(&why)));
                 return None;
             }
             (Op::Literal { .. }, _) => Literal::of(attachment)?,
@@ -96,11 +97,21 @@ fn program(outputs: &[Expr], on: Option<&Session>, wait: Duration) -> Result<(Pr
         literals.push(literal);
         Some(Op::Literal { id })
     });
-    match lost {
-        None => Ok((program, literals)),
-        Some(why) => Err(ClusterError::Gone(format!(
-            "an array that the workers kept (`persist`) went with the connection to the scheduler ({why}): make it again"
-        ))
-        .into()),
+    lost.map_or(Ok((program, literals)), Err)
+}
+
+/// Of what the workers kept, as long as there was a connection.
+fn gone(why: &ClusterError) -> Error {
+    let text = format!(
+        "an array that the workers kept (`persist`) went with the connection to the scheduler ({why}): make it again"
+    );
+    ClusterError::Gone(text).into()
+}
+
+/// Of a value whose job has ended.
+fn value_lost(why: Failure) -> Error {
+    match why {
+        Failure::Cluster(why) => gone(&why),
+        its_own => its_own.into(),
     }
 }

@@ -9,7 +9,7 @@ use super::own::FIRST_WORKER_WAIT;
 use super::planned::Planned;
 use super::progress::Progress;
 use super::route::{Route, Want, route};
-use super::{Session, at_once};
+use super::{Session, at_once, tiny};
 use crate::array::chunks_of;
 use crate::error::Result;
 use crate::literal::{InMemory, Literal};
@@ -115,6 +115,7 @@ impl Session {
 
     /// Hands a computation to the workers.
     fn start(&self, planned: Planned) -> Result<Job> {
+        tiny::warn(&planned.lowered);
         let progress = Progress::new(*self.0.progress.lock().unwrap_or_else(PoisonError::into_inner));
         self.0.jobs.submit(planned, progress)
     }
