@@ -38,7 +38,7 @@ fn computes(block: ArrayView1<'_, i64>) -> Nd1<i64> {
     let a = numbers();
     let k = a.sum() - SUM;
     let on = Session::embedded().expect("a session");
-    let persisted_on = |session: Session| a.try_persist_on(&session).expect("kept by the task").sum();
+    let persisted_on = |session: Session| numbers().try_persist_on(&session).expect("kept by the task").sum();
     let parts = [
         a.lazy_sum().try_compute_on(&on).expect("on a session")[()],
         a.mapv(|x| x + k).persist().sum(),
