@@ -1,6 +1,7 @@
 //! Sessions: where programs run. In this process (the default), on processes of this machine, on a cluster.
 //!
-//! Owns the way from expressions to chunks: submit, wait, gather. Must not know element types or shapes' meaning.
+//! Owns the way from expressions to chunks: `route` decides where they are computed, `run` does what follows, `jobs` and
+//! `values` take in what comes of it. Must not know element types or shapes' meaning.
 
 mod at_once;
 mod board;
