@@ -53,7 +53,7 @@ pub use array::{
 pub use closures::{
     Boundaries, Depths, FunctionError, Params, Traced, ZipArrays, map_collect, try_map_collect,
 };
-pub use error::{Error, Result};
+pub use error::{ClusterError, Error, Result};
 pub use explain::{Explain, StageExplain, explain_all, try_explain_all};
 pub use futures::{
     Argument, Arguments, AsCompleted, Awaited, Future, FutureError, IntoElements, TaskFn, Tasks, Waited,

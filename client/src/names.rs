@@ -63,6 +63,7 @@ pub struct Named {
 
 /// What is kept under a name. Printed in words.
 #[derive(Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
 pub enum NamedKind {
     /// An array.
     Array {

@@ -3,7 +3,7 @@
 //!
 //! Owns that entry. Must not know sessions of the client.
 
-use crate::error::{Error, Result, chain};
+use crate::error::{ClusterError, Result, chain};
 use std::ffi::OsString;
 use std::path::PathBuf;
 use tilework_worker::process::{self, CONNECTION_FILE, ROLE, ROLE_ASKED, ROLE_WORKER, WorkerProcess};
@@ -79,11 +79,9 @@ pub(crate) fn is_ours() -> Result<()> {
     if Role::from_environment().is_none() {
         return Ok(());
     }
-    Err(Error::Cluster(
-        "this process was started to be a worker of a cluster, and its `main` began instead: make `tilework::init();` \
-         the first line of `main` (elsewhere that is done before `main`; this build does not do it)"
-            .into(),
-    ))
+    let why = "this process was started to be a worker of a cluster, and its `main` began instead: make `tilework::init();` \
+               the first line of `main` (elsewhere that is done before `main`; this build does not do it)";
+    Err(ClusterError::NotStarted(why.to_owned()).into())
 }
 
 #[used]

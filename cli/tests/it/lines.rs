@@ -6,6 +6,7 @@ use std::net::{Shutdown, TcpListener, TcpStream};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
+use tilework::ClusterError;
 use tilework::ndarray;
 use tilework::prelude::*;
 use tilework_cluster::connection::ConnectionFile;
@@ -164,12 +165,15 @@ fn a_lost_connection_to_a_living_scheduler_is_made_again() {
     // For longer than the scheduler waits for somebody.
     relay.is_shut.store(true, Ordering::SeqCst);
     assert!(relay.cut() > 0, "there was no connection to cut");
-    let text = y.try_compute_on(&session).unwrap_err().to_string();
-    assert!(text.starts_with(&format!("the scheduler at {} ended or", relay.at)), "{text}");
+    let lost = y.try_compute_on(&session).unwrap_err();
+    assert!(matches!(lost.cluster(), Some(ClusterError::Lost(_))), "{lost}");
+    assert!(lost.to_string().starts_with(&format!("the scheduler at {} ended or", relay.at)), "{lost}");
     relay.is_shut.store(false, Ordering::SeqCst);
     assert_eq!(y.try_compute_on(&session).unwrap(), expected);
     // What the scheduler kept for the connection is gone with it, and that is said.
-    let text = kept.sum_axis(Axis(0)).try_compute_on(&session).unwrap_err().to_string();
+    let gone = kept.sum_axis(Axis(0)).try_compute_on(&session).unwrap_err();
+    assert!(matches!(gone.cluster(), Some(ClusterError::Gone(_))), "{gone}");
+    let text = gone.to_string();
     assert!(
         text.starts_with("an array that the workers kept (`persist`) went with the connection"),
         "{text}"

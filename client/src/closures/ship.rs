@@ -13,6 +13,7 @@ tilework_plan::debug_is_display!(FunctionError);
 
 /// Why a function does not travel to the workers.
 #[derive(Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum FunctionError {
     /// It captures variables, or is a pointer to a function.
     #[error(

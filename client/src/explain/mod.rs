@@ -75,8 +75,8 @@ enum Forecast {
 impl Explain {
     /// What computing the expressions on the session does.
     pub(crate) fn of(outputs: &[Expr], session: &Session) -> Result<Explain> {
-        let program = session.program(outputs)?;
-        let lowered = Lowered::of(&program)?;
+        let planned = session.preview(outputs)?;
+        let lowered = &planned.lowered;
         let plan = &lowered.plan;
         let stages = (0..plan.stages.len() as u32).map(StageIdx).zip(plan.needs());
         let workers = session.workers()?;
@@ -84,10 +84,10 @@ impl Explain {
             outputs: (outputs.iter().zip(&plan.outputs))
                 .map(|(e, &stage)| Output { dtype: e.dtype(), grid: e.grid().clone(), stage })
                 .collect(),
-            stages: stages.map(|(s, need)| stage(&lowered, s, &need)).collect(),
-            forecast: forecast::forecast(&program, &workers, forecast::EVENTS_PER_TASK_MAX),
+            stages: stages.map(|(s, need)| stage(lowered, s, &need)).collect(),
+            forecast: forecast::forecast(&planned.program, &workers, forecast::EVENTS_PER_TASK_MAX),
             workers,
-            run: session.figures_of(&program),
+            run: session.figures_of(&planned),
         })
     }
 

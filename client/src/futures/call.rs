@@ -19,49 +19,44 @@ use tilework_expr::{Expr, Kernel};
 use tilework_kernels::Plane;
 use tilework_kernels::native::{ValuesCall, call_values};
 use tilework_plan::{JobError, Terms};
-use tilework_worker::runs_tasks;
 
 /// Bytes of parameters that are sent as one batch of a `map`: more are several.
 const BATCH_BYTES_MAX: usize = 32 << 20;
 
-/// The session to submit to: none within a task, which runs what it submits itself.
-pub(super) fn here() -> Result<Option<Session>> {
-    if runs_tasks() { Ok(None) } else { Session::current().map(Some) }
-}
-
 /// Where a task is submitted to, from which line, and how it is to be run.
-pub(super) struct On<'a> {
-    session: Option<&'a Session>,
+pub(super) struct On {
+    /// None within a task, which runs what it submits itself.
+    session: Option<Session>,
     line: &'static Location<'static>,
-    terms: Option<&'a Arc<Terms>>,
+    terms: Option<Arc<Terms>>,
 }
 
-impl<'a> On<'a> {
+impl On {
     /// In no special way, from the line that calls whoever calls this.
     #[track_caller]
-    pub(super) fn plain(session: Option<&'a Session>) -> On<'a> {
+    pub(super) fn of(session: Option<Session>) -> On {
         On { session, line: Location::caller(), terms: None }
     }
 
     /// On these terms.
-    pub(super) fn with(self, terms: Option<&'a Arc<Terms>>) -> On<'a> {
+    pub(super) fn with(self, terms: Option<Arc<Terms>>) -> On {
         On { terms, ..self }
     }
 
-    /// None within a task, which runs what it submits itself.
-    pub(super) fn session(&self) -> Option<&'a Session> {
-        self.session.filter(|_| !runs_tasks())
+    /// None within a task.
+    pub(super) fn session(&self) -> Option<&Session> {
+        self.session.as_ref()
     }
 
     /// What is called in this way.
     pub(super) fn how(&self, kernel: Arc<Kernel>) -> How {
-        How { kernel, line: self.line, terms: self.terms.cloned() }
+        How { kernel, line: self.line, terms: self.terms.clone() }
     }
 }
 
 /// Puts values to a session's workers, or keeps them within a task.
-pub(super) fn scatter_on<T: Serialize>(
-    on: Option<&Session>,
+pub(super) fn scattered<T: Serialize>(
+    on: &On,
     values: impl IntoIterator<Item = T>,
 ) -> Result<Vec<Future<T>>> {
     let mut planes = Vec::new();
@@ -71,7 +66,7 @@ pub(super) fn scatter_on<T: Serialize>(
         let what = || format!("value {i}, {},", type_name::<T>());
         planes.push(plane.map_err(|why| FutureError::Serialise { what: what(), why })?);
     }
-    let shared = match on.filter(|_| !runs_tasks()) {
+    let shared = match on.session() {
         Some(session) => put(session, planes)?,
         None => planes.into_iter().map(|p| Shared::new(None, Place::Here(Box::new(Ok(p))))).collect(),
     };
@@ -79,7 +74,7 @@ pub(super) fn scatter_on<T: Serialize>(
 }
 
 /// Submits one call.
-pub(super) fn one<C, G, F, Ts>(on: &On<'_>, f: &F, args: impl Arguments<Ts>) -> Result<Arc<Shared>>
+pub(super) fn one<C, G, F, Ts>(on: &On, f: &F, args: impl Arguments<Ts>) -> Result<Arc<Shared>>
 where
     C: Calling<F, Ts>,
     G: Giving<C::Output>,
@@ -105,7 +100,7 @@ where
 
 /// Submits a call for each item, with one argument more that all calls are given.
 pub(super) fn with_shared<F, T, P, R>(
-    on: &On<'_>,
+    on: &On,
     f: &F,
     shared: impl Argument<P>,
     items: impl IntoIterator<Item: Argument<T>>,
@@ -139,7 +134,7 @@ fn shared_by_all<P>(on: Option<&Session>, shared: impl Argument<P>) -> Result<Wr
 
 /// Submits a call for each item.
 pub(super) fn many<C, G, F, Ts, R>(
-    on: &On<'_>,
+    on: &On,
     f: &F,
     (items, shared): (impl IntoIterator<Item: ItemOf<Ts>>, Option<Written>),
 ) -> Result<Vec<Future<R>>>

@@ -40,7 +40,7 @@ impl Clock {
         let me = Arc::clone(self);
         let thread = std::thread::Builder::new().name("tilework-futures".into());
         let thread = thread.spawn(move || me.run(flush));
-        thread.map_err(|e| Error::Cluster(format!("cannot start a thread: {e}")))?;
+        thread.map_err(|e| Error::system("start a thread", e))?;
         state.started = true;
         Ok(())
     }

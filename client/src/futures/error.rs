@@ -1,9 +1,11 @@
-//! What can go wrong with own tasks and their values, beside what can with arrays.
+//! What can go wrong with own tasks and their values, beside what can with arrays. Must not know who finds it.
 
+use crate::error::ClusterError;
 use tilework_plan::debug_is_display;
 
 /// Why there is no value of an own task.
 #[derive(Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum FutureError {
     /// The task itself failed: it panicked, or gave an error, or its result cannot be written.
     #[error("call {call} of its batch failed: {message}")]
@@ -73,8 +75,13 @@ pub enum FutureError {
     )]
     WithinTask,
     /// It could not be sent to the scheduler.
-    #[error("the task could not be submitted: {0}")]
-    NotSent(String),
+    #[error("the task could not be submitted: {why}")]
+    NotSent {
+        /// Why.
+        why: String,
+        /// What is wrong with the cluster, where that is why.
+        cluster: Option<ClusterError>,
+    },
 }
 
 debug_is_display!(FutureError);

@@ -83,7 +83,18 @@ impl Shared {
         match &*self.place() {
             Place::At(at) => Ok(at.clone()),
             Place::Here(bytes) => Err((**bytes).clone()),
-            Place::Queued { .. } => Err(Err(Failure::NotSent("nothing sends it".into()))),
+            Place::Queued { .. } => Err(Err(Failure::NotSent("nothing sends it".into(), None))),
+        }
+    }
+
+    /// Where it is, for the calling thread to wait for it.
+    ///
+    /// # Errors
+    /// Where that thread must not, for it runs a task. Of a future made within a task, the value is here.
+    fn awaited(&self) -> Result<std::result::Result<At, Bytes>> {
+        match self.sent() {
+            Ok(_) if runs_tasks() => Err(FutureError::WithinTask.into()),
+            sent => Ok(sent),
         }
     }
 
@@ -107,8 +118,7 @@ impl Shared {
     /// # Errors
     /// Where the calling thread must not wait for it.
     pub(super) fn when_settled(&self, alive: &Arc<()>, told: impl FnOnce() + Send + 'static) -> Result<()> {
-        match self.sent() {
-            Ok(_) if runs_tasks() => return Err(FutureError::WithinTask.into()),
+        match self.awaited()? {
             Ok(at) => at.when(What::Settled(Box::new(told)), alive),
             Err(_) => told(),
         }
@@ -121,9 +131,7 @@ impl Shared {
     /// # Errors
     /// Where the calling thread must not wait for it.
     pub(super) fn when_here(&self, alive: &Arc<()>, sink: impl FnOnce(Bytes) + Send + 'static) -> Result<()> {
-        match self.sent() {
-            // Of a future made within a task, the value is here.
-            Ok(_) if runs_tasks() => return Err(FutureError::WithinTask.into()),
+        match self.awaited()? {
             Ok(at) => at.when(What::Bytes(Box::new(sink)), alive),
             Err(bytes) => sink(bytes),
         }

@@ -3,7 +3,7 @@
 //! Must not know where values are.
 
 use super::future::{Bytes, Future, decoded};
-use crate::error::{Error, Result};
+use crate::error::{ClusterError, Result};
 use serde::de::DeserializeOwned;
 use std::borrow::Borrow;
 use std::sync::Arc;
@@ -42,12 +42,13 @@ where
     for (i, bytes) in arrivals {
         values[i] = Some(decoded(bytes)?);
     }
-    let missing = || Error::Cluster("the session ended before all values were here".into());
-    values.into_iter().map(|value| value.ok_or_else(missing)).collect()
+    let missing = || ClusterError::Ended("the session ended before all values were here".into());
+    values.into_iter().map(|value| Ok(value.ok_or_else(missing)?)).collect()
 }
 
 /// How many futures are waited for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
 pub enum When {
     /// All of them.
     All,

@@ -4,9 +4,9 @@
 
 use super::future::{At, Future, Place, Shared};
 use super::{When, wait};
-use crate::error::{Error, Result};
+use crate::error::{ClusterError, Error, Result};
 use crate::names::{Publish, Published};
-use crate::session::{Reads, Session};
+use crate::session::{Planned, Reads, Session};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::sync::Arc;
@@ -35,7 +35,7 @@ impl<T: Serialize + DeserializeOwned> Publish for Future<T> {
 }
 
 fn unsent() -> Error {
-    Error::Cluster("a value that was not sent to the workers cannot be kept by them".to_owned())
+    ClusterError::Gone("a value that was not sent to the workers cannot be kept by them".to_owned()).into()
 }
 
 /// The type is that which the value was published as: what it holds is read when it is asked for.
@@ -44,14 +44,8 @@ impl<T> Published for Future<T> {
         if !matches!(kept.op(), Op::Values(_)) {
             return Err(Error::Kind { what: name.to_owned(), got: "an array", expected: "a value" });
         }
-        let program = Program::new(std::slice::from_ref(kept));
-        let clock = session.desk().clock(session)?;
-        let job = Arc::new(session.start_values(
-            (program, Vec::new()),
-            vec![kept.len()],
-            Reads::default(),
-            clock,
-        )?);
+        let planned = Planned::of(Program::new(std::slice::from_ref(kept)), Vec::new())?;
+        let job = Arc::new(session.start_values(planned, vec![kept.len()], Reads::default())?);
         let place = Place::At(At { job, output: 0, value: 0 });
         Ok(Future::of(Shared::new(Some(session.clone()), place)))
     }

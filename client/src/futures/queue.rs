@@ -9,7 +9,7 @@ use super::error::FutureError;
 use super::future::{At, Place, Shared};
 use crate::error::{Error, Result};
 use crate::literal::{Literal, Provider};
-use crate::session::{Failure, Reads, Session, ValuesJob};
+use crate::session::{Failure, Planned, Reads, Session, ValuesJob};
 use std::collections::{BTreeMap, BTreeSet};
 use std::panic::Location;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -150,7 +150,7 @@ pub(crate) struct Desk {
     queue: Mutex<Queue>,
     /// Held while what was taken from the queue is sent.
     sending: Mutex<()>,
-    pub(super) clock: Arc<Clock>,
+    clock: Arc<Clock>,
 }
 
 impl Drop for Desk {
@@ -210,25 +210,24 @@ impl Desk {
         }
     }
 
-    /// Starts the thread that sends what waits and says when time has passed, once.
-    fn start_clock(&self, session: &Session) -> Result<()> {
+    /// The clock of a session's values: a thread that sends what waits and says when time has passed, started by who asks for
+    /// it first.
+    ///
+    /// # Errors
+    /// Where it cannot be started.
+    pub(crate) fn clock(&self, session: &Session) -> Result<&Arc<Clock>> {
         let weak = session.downgrade();
         self.clock.start(move || {
             if let Some(session) = weak.upgrade() {
                 session.flush();
             }
-        })
-    }
-
-    /// The clock of what is sent in another way, which goes by then.
-    pub(super) fn clock(&self, session: &Session) -> Result<&Arc<Clock>> {
-        self.start_clock(session)?;
+        })?;
         Ok(&self.clock)
     }
 
     /// Puts a call into the queue.
     pub(super) fn submit(&self, session: &Session, how: How, call: Written) -> Result<Arc<Shared>> {
-        self.start_clock(session)?;
+        let clock = self.clock(session)?;
         let (mut queue, args, level) = loop {
             let (queue, args, level) = self.args(session, &call.given)?;
             if queue.batches.last().is_none_or(|batch| batch.how.in_common() == how.in_common()) {
@@ -253,7 +252,7 @@ impl Desk {
         batch.push(&call.params, args);
         let future = Shared::new(Some(session.clone()), place);
         batch.futures.push(Arc::downgrade(&future));
-        self.clock.submitted();
+        clock.submitted();
         Ok(future)
     }
 
@@ -287,11 +286,20 @@ impl Desk {
                 };
                 *place = match &sent {
                     Ok(sent) => sent.at(i, value),
-                    Err(why) => Place::Here(Box::new(Err(Failure::NotSent(why.to_string())))),
+                    Err(why) => Place::Here(Box::new(Err(Failure::not_sent(why)))),
                 };
             }
         }
     }
+}
+
+/// The arguments of calls that do not wait for more of their kind: what was submitted before, and may be among them, is sent.
+fn args_sent(session: &Session, given: &[Given]) -> Result<Vec<Arg>> {
+    session.flush();
+    let (queue, args, level) = session.desk().args(session, given)?;
+    drop(queue);
+    debug_assert_eq!(level, 0, "whatever waited was sent");
+    Ok(args)
 }
 
 /// Sends calls of one function as a batch of its own; `ends` says where each one's bytes and values end.
@@ -304,12 +312,7 @@ pub(super) fn send_batch(
     if ends.is_empty() {
         return Ok(Vec::new());
     }
-    session.desk().start_clock(session)?;
-    // What was submitted before may be among the arguments.
-    session.flush();
-    let (queue, args, level) = session.desk().args(session, &calls.given)?;
-    drop(queue);
-    debug_assert_eq!(level, 0, "whatever waited was sent");
+    let args = args_sent(session, &calls.given)?;
     let batches = batches_of(&how, &calls.params, args, ends);
     let sent = send(session, &batches, &vec![true; batches.len()])?;
     let mut futures = Vec::with_capacity(ends.len());
@@ -342,12 +345,7 @@ pub(super) fn send_shuffle(
     (how, calls, ends): (How, &Written, &[(usize, usize)]),
     (taker, n_blocks): (How, usize),
 ) -> Result<Vec<Arc<Shared>>> {
-    session.desk().start_clock(session)?;
-    // What was submitted before may be among the arguments.
-    session.flush();
-    let (queue, args, level) = session.desk().args(session, &calls.given)?;
-    drop(queue);
-    debug_assert_eq!(level, 0, "whatever waited was sent");
+    let args = args_sent(session, &calls.given)?;
     let mut building = Building::default();
     let mut inputs = Vec::new();
     for batch in batches_of(&how, &calls.params, args, ends) {
@@ -375,12 +373,10 @@ pub(super) fn put(session: &Session, values: Vec<Plane>) -> Result<Vec<Arc<Share
     if values.is_empty() {
         return Ok(Vec::new());
     }
-    session.desk().start_clock(session)?;
     let n = values.len();
     let (expr, literal) = given(values)?;
-    let program = Program::new(&[expr]);
-    let clock = &session.desk().clock;
-    let job = Arc::new(session.start_values((program, vec![literal]), vec![n], Reads::default(), clock)?);
+    let planned = Planned::of(Program::new(&[expr]), vec![literal])?;
+    let job = Arc::new(session.start_values(planned, vec![n], Reads::default())?);
     let at = |value| Place::At(At { job: Arc::clone(&job), output: 0, value });
     Ok((0..n as u64).map(|value| Shared::new(Some(session.clone()), at(value))).collect())
 }
@@ -476,16 +472,14 @@ struct Building {
 impl Building {
     /// Sends these as one job, with so many values each.
     fn start(self, session: &Session, exprs: &[Expr], lens: Vec<usize>) -> Result<ValuesJob> {
-        let Building { mut literals, read, arrays, .. } = self;
-        let program = if arrays.is_empty() {
-            Program::new(exprs)
+        let Building { literals, read, arrays, .. } = self;
+        let planned = if arrays.is_empty() {
+            Planned::of(Program::new(exprs), literals)?
         } else {
-            let (program, of_arrays) = session.program_of(exprs)?;
-            literals.extend(of_arrays);
-            program
+            session.planned(exprs)?.with(literals)
         };
         let read = Reads { jobs: read.into_values().collect(), arrays };
-        session.start_values((program, literals), lens, read, &session.desk().clock)
+        session.start_values(planned, lens, read)
     }
 
     fn expr(&mut self, batch: &Batch) -> Result<Expr> {

@@ -5,14 +5,15 @@
 
 use super::argument::{Argument, Given, Written};
 use super::bytes;
-use super::call::{On, at_once, here, many};
+use super::call::{On, at_once, many};
+use super::doors::submits;
 use super::error::FutureError;
 use super::future::{Future, Place, Shared};
 use super::queue::{How, send_shuffle};
-use super::task::{Calling, Direct, Fallible, Giving, Value, kernel};
+use super::task::{Calling, Direct, Giving, kernel};
 use super::tasks::Tasks;
 use crate::error::{Error, Result};
-use crate::session::{Failure, Session};
+use crate::session::{Failure, Session, session_for};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::any::type_name;
@@ -112,8 +113,8 @@ fn asked(what: &'static str, got: usize, expected: &'static str) -> Error {
 }
 
 /// Submits a shuffle.
-fn shuffle<SG, MG, S, M, T, B, R>(
-    on: &On<'_>,
+pub(super) fn shuffle<SG, MG, S, M, T, B, R>(
+    on: &On,
     (split, merge): (&S, &M),
     items: impl IntoIterator<Item: Argument<T>>,
     n_parts: usize,
@@ -184,7 +185,7 @@ fn shuffle_here(split: &How, splits: &Splits, (merge, n_parts): (&How, usize)) -
 }
 
 fn no_block(error: &dyn Display) -> FutureError {
-    FutureError::NotSent(error.to_string())
+    FutureError::NotSent { why: error.to_string(), cluster: None }
 }
 
 /// A value, if it is made of so many parts.
@@ -200,198 +201,88 @@ fn parts_of(split: &How, call: u64, value: Plane, n_parts: usize) -> std::result
 }
 
 impl Session {
-    /// A shuffle: `split` is called with each item and the number of parts, and gives as many parts; then `merge` is called
-    /// for each part with what the items gave for it, in the items' order. The futures are those of the merged parts, in
-    /// their order. An item is a value that serde can write, or the [`Future`] of one.
-    ///
-    /// What is split stays where it was made, and each part of it goes to the worker that merges the part, and nowhere else.
-    /// No part is merged before all items are split. [`part_of`](crate::part_of) says which part a key belongs to.
-    ///
-    /// ```
-    /// use std::collections::BTreeMap;
-    /// use tilework::{Session, gather, part_of};
-    ///
-    /// type Counts = BTreeMap<String, u64>;
-    ///
-    /// /// The words of a text, each with those that are counted with it.
-    /// fn split(text: String, n_parts: usize) -> Vec<Counts> {
-    ///     let mut parts = vec![Counts::new(); n_parts];
-    ///     for word in text.split_whitespace() {
-    ///         *parts[part_of(word, n_parts)].entry(word.to_owned()).or_default() += 1;
-    ///     }
-    ///     parts
-    /// }
-    ///
-    /// fn merge(parts: Vec<Counts>) -> Counts {
-    ///     let mut all = Counts::new();
-    ///     for (word, n) in parts.into_iter().flatten() {
-    ///         *all.entry(word).or_default() += n;
-    ///     }
-    ///     all
-    /// }
-    ///
-    /// # fn main() -> tilework::Result<()> {
-    /// let session = Session::embedded()?;
-    /// let texts = ["to be or", "not to be"].map(str::to_owned);
-    /// let counted = session.map_shuffle(split, texts, 4, merge)?;
-    /// let all: Counts = gather(&counted)?.into_iter().flatten().collect();
-    /// assert_eq!((all["to"], all["be"], all["or"], all["not"]), (2, 2, 1, 1));
-    /// # Ok(())
-    /// # }
-    /// ```
-    ///
-    /// # Errors
-    /// As [`submit`](Session::submit), [`Error::Cluster`](crate::Error::Cluster) where the cluster is lost, and
-    /// [`FutureError::Shuffle`](crate::FutureError::Shuffle) for no parts or too many. Where `split` fails for an item, or gives
-    /// another number of parts, all futures have its error.
-    #[track_caller]
-    pub fn map_shuffle<S, M, T, B, R, I>(
-        &self,
-        split: S,
-        items: I,
-        n_parts: usize,
-        merge: M,
-    ) -> Result<Vec<Future<R>>>
-    where
-        S: Fn(T, usize) -> Vec<B>,
-        M: Fn(Vec<B>) -> R,
-        I: IntoIterator<Item: Argument<T>>,
-        T: DeserializeOwned,
-        B: Serialize + DeserializeOwned,
-        R: Serialize + DeserializeOwned,
-    {
-        shuffle::<Parts, Value, S, M, T, B, R>(&On::plain(Some(self)), (&split, &merge), items, n_parts)
+    submits! {
+        /// A shuffle: `split` is called with each item and the number of parts, and gives as many parts; then `merge` is called
+        /// for each part with what the items gave for it, in the items' order. The futures are those of the merged parts, in
+        /// their order. An item is a value that serde can write, or the [`Future`] of one.
+        ///
+        /// What is split stays where it was made, and each part of it goes to the worker that merges the part, and nowhere else.
+        /// No part is merged before all items are split. [`part_of`](crate::part_of) says which part a key belongs to.
+        ///
+        /// ```
+        /// use std::collections::BTreeMap;
+        /// use tilework::{Session, gather, part_of};
+        ///
+        /// type Counts = BTreeMap<String, u64>;
+        ///
+        /// /// The words of a text, each with those that are counted with it.
+        /// fn split(text: String, n_parts: usize) -> Vec<Counts> {
+        ///     let mut parts = vec![Counts::new(); n_parts];
+        ///     for word in text.split_whitespace() {
+        ///         *parts[part_of(word, n_parts)].entry(word.to_owned()).or_default() += 1;
+        ///     }
+        ///     parts
+        /// }
+        ///
+        /// fn merge(parts: Vec<Counts>) -> Counts {
+        ///     let mut all = Counts::new();
+        ///     for (word, n) in parts.into_iter().flatten() {
+        ///         *all.entry(word).or_default() += n;
+        ///     }
+        ///     all
+        /// }
+        ///
+        /// # fn main() -> tilework::Result<()> {
+        /// let session = Session::embedded()?;
+        /// let texts = ["to be or", "not to be"].map(str::to_owned);
+        /// let counted = session.map_shuffle(split, texts, 4, merge)?;
+        /// let all: Counts = gather(&counted)?.into_iter().flatten().collect();
+        /// assert_eq!((all["to"], all["be"], all["or"], all["not"]), (2, 2, 1, 1));
+        /// # Ok(())
+        /// # }
+        /// ```
+        ///
+        /// # Errors
+        /// As [`submit`](Session::submit), [`Error::Cluster`](crate::Error::Cluster) where the cluster is lost, and
+        /// [`FutureError::Shuffle`](crate::FutureError::Shuffle) for no parts or too many. Where `split` fails for an item, or gives
+        /// another number of parts, all futures have its error.
+        map_shuffle(&self,) on On::of(session_for(Some(self))?)
     }
 
-    /// As [`map_shuffle`](Session::map_shuffle), of functions that give what they give or an error, which is the task's.
-    ///
-    /// ```
-    /// let session = tilework::Session::embedded()?;
-    /// let parse = |text: String, n: usize| text.parse::<usize>().map(|x| (0..n).map(|part| x * part).collect::<Vec<_>>());
-    /// let sum = |all: Vec<usize>| all.into_iter().reduce(|a, b| a + b).ok_or("nothing");
-    /// let sums = session.try_map_shuffle(parse, ["1", "10"].map(str::to_owned), 3, sum)?;
-    /// assert_eq!(tilework::gather(&sums)?, [0, 11, 22]);
-    /// let failed = session.try_map_shuffle(parse, ["1", "ten"].map(str::to_owned), 3, sum)?;
-    /// assert!(failed[2].result().unwrap_err().to_string().ends_with("invalid digit found in string"));
-    /// # Ok::<(), tilework::Error>(())
-    /// ```
-    ///
-    /// # Errors
-    /// As [`map_shuffle`](Session::map_shuffle).
-    #[track_caller]
-    pub fn try_map_shuffle<S, M, T, B, R, E, F, I>(
-        &self,
-        split: S,
-        items: I,
-        n_parts: usize,
-        merge: M,
-    ) -> Result<Vec<Future<R>>>
-    where
-        S: Fn(T, usize) -> std::result::Result<Vec<B>, E>,
-        M: Fn(Vec<B>) -> std::result::Result<R, F>,
-        I: IntoIterator<Item: Argument<T>>,
-        T: DeserializeOwned,
-        B: Serialize + DeserializeOwned,
-        R: Serialize + DeserializeOwned,
-        E: Display,
-        F: Display,
-    {
-        let on = On::plain(Some(self));
-        shuffle::<FallibleParts, Fallible, S, M, T, B, R>(&on, (&split, &merge), items, n_parts)
+    submits! {
+        /// As [`map_shuffle`](Session::map_shuffle), of functions that give what they give or an error, which is the task's.
+        ///
+        /// ```
+        /// let session = tilework::Session::embedded()?;
+        /// let parse = |text: String, n: usize| text.parse::<usize>().map(|x| (0..n).map(|part| x * part).collect::<Vec<_>>());
+        /// let sum = |all: Vec<usize>| all.into_iter().reduce(|a, b| a + b).ok_or("nothing");
+        /// let sums = session.try_map_shuffle(parse, ["1", "10"].map(str::to_owned), 3, sum)?;
+        /// assert_eq!(tilework::gather(&sums)?, [0, 11, 22]);
+        /// let failed = session.try_map_shuffle(parse, ["1", "ten"].map(str::to_owned), 3, sum)?;
+        /// assert!(failed[2].result().unwrap_err().to_string().ends_with("invalid digit found in string"));
+        /// # Ok::<(), tilework::Error>(())
+        /// ```
+        ///
+        /// # Errors
+        /// As [`map_shuffle`](Session::map_shuffle).
+        try_map_shuffle(&self,) on On::of(session_for(Some(self))?)
     }
 }
 
 impl Tasks {
-    /// [`Session::map_shuffle`] in this way: what is asked for holds for the tasks of both functions.
-    ///
-    /// # Errors
-    /// As there, and [`FutureError::Asked`](crate::FutureError::Asked) for what cannot be asked for.
-    #[track_caller]
-    pub fn map_shuffle<S, M, T, B, R, I>(
-        &self,
-        split: S,
-        items: I,
-        n_parts: usize,
-        merge: M,
-    ) -> Result<Vec<Future<R>>>
-    where
-        S: Fn(T, usize) -> Vec<B>,
-        M: Fn(Vec<B>) -> R,
-        I: IntoIterator<Item: Argument<T>>,
-        T: DeserializeOwned,
-        B: Serialize + DeserializeOwned,
-        R: Serialize + DeserializeOwned,
-    {
-        shuffle::<Parts, Value, S, M, T, B, R>(&self.on()?, (&split, &merge), items, n_parts)
+    submits! {
+        /// [`Session::map_shuffle`] in this way: what is asked for holds for the tasks of both functions.
+        ///
+        /// # Errors
+        /// As there, and [`FutureError::Asked`](crate::FutureError::Asked) for what cannot be asked for.
+        map_shuffle(&self,) on self.on()?
     }
 
-    /// [`Session::try_map_shuffle`] in this way.
-    ///
-    /// # Errors
-    /// As [`map_shuffle`](Tasks::map_shuffle).
-    #[track_caller]
-    pub fn try_map_shuffle<S, M, T, B, R, E, F, I>(
-        &self,
-        split: S,
-        items: I,
-        n_parts: usize,
-        merge: M,
-    ) -> Result<Vec<Future<R>>>
-    where
-        S: Fn(T, usize) -> std::result::Result<Vec<B>, E>,
-        M: Fn(Vec<B>) -> std::result::Result<R, F>,
-        I: IntoIterator<Item: Argument<T>>,
-        T: DeserializeOwned,
-        B: Serialize + DeserializeOwned,
-        R: Serialize + DeserializeOwned,
-        E: Display,
-        F: Display,
-    {
-        shuffle::<FallibleParts, Fallible, S, M, T, B, R>(&self.on()?, (&split, &merge), items, n_parts)
+    submits! {
+        /// [`Session::try_map_shuffle`] in this way.
+        ///
+        /// # Errors
+        /// As [`map_shuffle`](Tasks::map_shuffle).
+        try_map_shuffle(&self,) on self.on()?
     }
-}
-
-/// [`Session::map_shuffle`](crate::Session::map_shuffle) on the current session.
-///
-/// # Errors
-/// As there, and where the session cannot be started.
-#[track_caller]
-pub fn map_shuffle<S, M, T, B, R, I>(split: S, items: I, n_parts: usize, merge: M) -> Result<Vec<Future<R>>>
-where
-    S: Fn(T, usize) -> Vec<B>,
-    M: Fn(Vec<B>) -> R,
-    I: IntoIterator<Item: Argument<T>>,
-    T: DeserializeOwned,
-    B: Serialize + DeserializeOwned,
-    R: Serialize + DeserializeOwned,
-{
-    let session = here()?;
-    let on = On::plain(session.as_ref());
-    shuffle::<Parts, Value, S, M, T, B, R>(&on, (&split, &merge), items, n_parts)
-}
-
-/// [`Session::try_map_shuffle`](crate::Session::try_map_shuffle) on the current session.
-///
-/// # Errors
-/// As there, and where the session cannot be started.
-#[track_caller]
-pub fn try_map_shuffle<S, M, T, B, R, E, F, I>(
-    split: S,
-    items: I,
-    n_parts: usize,
-    merge: M,
-) -> Result<Vec<Future<R>>>
-where
-    S: Fn(T, usize) -> std::result::Result<Vec<B>, E>,
-    M: Fn(Vec<B>) -> std::result::Result<R, F>,
-    I: IntoIterator<Item: Argument<T>>,
-    T: DeserializeOwned,
-    B: Serialize + DeserializeOwned,
-    R: Serialize + DeserializeOwned,
-    E: Display,
-    F: Display,
-{
-    let session = here()?;
-    let on = On::plain(session.as_ref());
-    shuffle::<FallibleParts, Fallible, S, M, T, B, R>(&on, (&split, &merge), items, n_parts)
 }

@@ -1,17 +1,11 @@
-//! Submitting tasks in no special way: one by one, or one for each item of a list.
+//! Submitting tasks to a session in no special way: one by one, or one for each item of a list.
 //!
 //! Must not know how calls become programs.
 
-use super::argument::{Argument, Arguments};
-use super::call::{On, many, one, scatter_on, with_shared};
-use super::future::Future;
-use super::task::{Direct, Fallible, TaskFn, Value};
+use super::call::On;
+use super::doors::submits;
 use super::tasks::Tasks;
-use crate::error::Result;
-use crate::session::Session;
-use serde::Serialize;
-use serde::de::DeserializeOwned;
-use std::fmt::Display;
+use crate::session::{Session, session_for};
 
 impl Session {
     /// Tasks that are to be run in a special way, which is said before they are submitted: see [`Tasks`].
@@ -26,179 +20,139 @@ impl Session {
         Tasks::of(Some(self.clone()))
     }
 
-    /// Submits a call of a function: some worker calls it with these arguments, a tuple of one to six, of which each is a
-    /// value that serde can write, the [`Future`] of one, or an array of this crate's. Does not wait.
-    ///
-    /// The function is a `fn` or a closure that captures nothing, whose arguments' types are said. Calls that are submitted
-    /// one after another go out together, at the latest after a millisecond. Within a task, the call is made at once.
-    ///
-    /// ```
-    /// let session = tilework::Session::embedded()?;
-    /// let three = session.submit(|a: i64, b: i64| a + b, (1, 2))?;
-    /// let text = session.submit(|n: i64, unit: String| format!("{n} {unit}"), (&three, "m".to_owned()))?;
-    /// assert_eq!(text.result()?, "3 m");
-    /// # Ok::<(), tilework::Error>(())
-    /// ```
-    ///
-    /// For an array, the function gets ndarray's with all elements (or this crate's, or of one axis a vector). It is computed on
-    /// the workers, and does not pass through this process; a worker must have memory for it, twice.
-    ///
-    /// ```
-    /// use tilework::Array2;
-    ///
-    /// let session = tilework::Session::embedded()?;
-    /// let table = Array2::<f64>::in_chunks([100, -1]).ones((1000, 20)) * 0.5;
-    /// let sum = session.submit(|table: ndarray::Array2<f64>| table.sum(), (&table,))?;
-    /// assert_eq!(sum.result()?, 10_000.0);
-    /// # Ok::<(), tilework::Error>(())
-    /// ```
-    ///
-    /// # Errors
-    /// [`Error::Function`](crate::Error::Function) where the function does not travel; [`FutureError`](crate::FutureError) for
-    /// an argument that cannot be written, or a future that was cancelled or is of another session.
-    #[track_caller]
-    pub fn submit<F, Ts, As, R>(&self, f: F, args: As) -> Result<Future<R>>
-    where
-        F: TaskFn<Ts, Output = R>,
-        As: Arguments<Ts>,
-        R: Serialize + DeserializeOwned,
-    {
-        one::<Direct, Value, F, Ts>(&On::plain(Some(self)), &f, args).map(Future::of)
+    submits! {
+        /// Submits a call of a function: some worker calls it with these arguments, a tuple of one to six, of which each is a
+        /// value that serde can write, the [`Future`] of one, or an array of this crate's. Does not wait.
+        ///
+        /// The function is a `fn` or a closure that captures nothing, whose arguments' types are said. Calls that are submitted
+        /// one after another go out together, at the latest after a millisecond. Within a task, the call is made at once.
+        ///
+        /// ```
+        /// let session = tilework::Session::embedded()?;
+        /// let three = session.submit(|a: i64, b: i64| a + b, (1, 2))?;
+        /// let text = session.submit(|n: i64, unit: String| format!("{n} {unit}"), (&three, "m".to_owned()))?;
+        /// assert_eq!(text.result()?, "3 m");
+        /// # Ok::<(), tilework::Error>(())
+        /// ```
+        ///
+        /// For an array, the function gets ndarray's with all elements (or this crate's, or of one axis a vector). It is computed on
+        /// the workers, and does not pass through this process; a worker must have memory for it, twice.
+        ///
+        /// ```
+        /// use tilework::Array2;
+        ///
+        /// let session = tilework::Session::embedded()?;
+        /// let table = Array2::<f64>::in_chunks([100, -1]).ones((1000, 20)) * 0.5;
+        /// let sum = session.submit(|table: ndarray::Array2<f64>| table.sum(), (&table,))?;
+        /// assert_eq!(sum.result()?, 10_000.0);
+        /// # Ok::<(), tilework::Error>(())
+        /// ```
+        ///
+        /// # Errors
+        /// [`Error::Function`](crate::Error::Function) where the function does not travel; [`FutureError`](crate::FutureError) for
+        /// an argument that cannot be written, or a future that was cancelled or is of another session.
+        submit(&self,) on On::of(session_for(Some(self))?)
     }
 
-    /// As [`submit`](Session::submit), of a function that gives a value or an error: the future is of the value, and an error
-    /// is the task's.
-    ///
-    /// ```
-    /// let session = tilework::Session::embedded()?;
-    /// let parse = |text: String| text.parse::<f64>();
-    /// assert_eq!(session.try_submit(parse, ("0.5".to_owned(),))?.result()?, 0.5);
-    /// let error = session.try_submit(parse, ("half".to_owned(),))?.result().unwrap_err();
-    /// assert!(error.to_string().ends_with("invalid float literal"), "{error}");
-    /// # Ok::<(), tilework::Error>(())
-    /// ```
-    ///
-    /// # Errors
-    /// As [`submit`](Session::submit).
-    #[track_caller]
-    pub fn try_submit<F, Ts, As, R, E>(&self, f: F, args: As) -> Result<Future<R>>
-    where
-        F: TaskFn<Ts, Output = std::result::Result<R, E>>,
-        As: Arguments<Ts>,
-        R: Serialize + DeserializeOwned,
-        E: Display,
-    {
-        one::<Direct, Fallible, F, Ts>(&On::plain(Some(self)), &f, args).map(Future::of)
+    submits! {
+        /// As [`submit`](Session::submit), of a function that gives a value or an error: the future is of the value, and an error
+        /// is the task's.
+        ///
+        /// ```
+        /// let session = tilework::Session::embedded()?;
+        /// let parse = |text: String| text.parse::<f64>();
+        /// assert_eq!(session.try_submit(parse, ("0.5".to_owned(),))?.result()?, 0.5);
+        /// let error = session.try_submit(parse, ("half".to_owned(),))?.result().unwrap_err();
+        /// assert!(error.to_string().ends_with("invalid float literal"), "{error}");
+        /// # Ok::<(), tilework::Error>(())
+        /// ```
+        ///
+        /// # Errors
+        /// As [`submit`](Session::submit).
+        try_submit(&self,) on On::of(session_for(Some(self))?)
     }
 
-    /// Submits a call of a function for each item, as one batch. An item is a value that serde can write, or the [`Future`]
-    /// of one.
-    ///
-    /// ```
-    /// let session = tilework::Session::embedded()?;
-    /// let squares = session.map(|n: u64| n * n, 1..=1000)?;
-    /// assert_eq!(tilework::gather(&squares)?.iter().sum::<u64>(), 333_833_500);
-    /// # Ok::<(), tilework::Error>(())
-    /// ```
-    ///
-    /// # Errors
-    /// As [`submit`](Session::submit), and [`Error::Cluster`](crate::Error::Cluster) where the cluster is lost.
-    #[track_caller]
-    pub fn map<F, T, R, I>(&self, f: F, items: I) -> Result<Vec<Future<R>>>
-    where
-        F: Fn(T) -> R,
-        T: DeserializeOwned,
-        I: IntoIterator<Item: Argument<T>>,
-        R: Serialize + DeserializeOwned,
-    {
-        many::<Direct, Value, F, (T,), _>(&On::plain(Some(self)), &f, (items, None))
+    submits! {
+        /// Submits a call of a function for each item, as one batch. An item is a value that serde can write, or the [`Future`]
+        /// of one.
+        ///
+        /// ```
+        /// let session = tilework::Session::embedded()?;
+        /// let squares = session.map(|n: u64| n * n, 1..=1000)?;
+        /// assert_eq!(tilework::gather(&squares)?.iter().sum::<u64>(), 333_833_500);
+        /// # Ok::<(), tilework::Error>(())
+        /// ```
+        ///
+        /// # Errors
+        /// As [`submit`](Session::submit), and [`Error::Cluster`](crate::Error::Cluster) where the cluster is lost.
+        map(&self,) on On::of(session_for(Some(self))?)
     }
 
-    /// As [`map`](Session::map), of a function that gives a value or an error, which is the task's.
-    ///
-    /// ```
-    /// let session = tilework::Session::embedded()?;
-    /// let texts = ["1", "two", "3"].map(str::to_owned);
-    /// let numbers = session.try_map(|text: String| text.parse::<i64>(), texts)?;
-    /// assert_eq!(numbers[2].result()?, 3);
-    /// assert!(numbers[1].result().unwrap_err().to_string().contains("call 1 of its batch"));
-    /// # Ok::<(), tilework::Error>(())
-    /// ```
-    ///
-    /// # Errors
-    /// As [`map`](Session::map).
-    #[track_caller]
-    pub fn try_map<F, T, R, E, I>(&self, f: F, items: I) -> Result<Vec<Future<R>>>
-    where
-        F: Fn(T) -> std::result::Result<R, E>,
-        T: DeserializeOwned,
-        I: IntoIterator<Item: Argument<T>>,
-        R: Serialize + DeserializeOwned,
-        E: Display,
-    {
-        many::<Direct, Fallible, F, (T,), _>(&On::plain(Some(self)), &f, (items, None))
+    submits! {
+        /// As [`map`](Session::map), of a function that gives a value or an error, which is the task's.
+        ///
+        /// ```
+        /// let session = tilework::Session::embedded()?;
+        /// let texts = ["1", "two", "3"].map(str::to_owned);
+        /// let numbers = session.try_map(|text: String| text.parse::<i64>(), texts)?;
+        /// assert_eq!(numbers[2].result()?, 3);
+        /// assert!(numbers[1].result().unwrap_err().to_string().contains("call 1 of its batch"));
+        /// # Ok::<(), tilework::Error>(())
+        /// ```
+        ///
+        /// # Errors
+        /// As [`map`](Session::map).
+        try_map(&self,) on On::of(session_for(Some(self))?)
     }
 
-    /// As [`map`](Session::map), with one value more that all calls are given: it goes to each worker once, and is read there
-    /// once for all calls of the batch (by several threads, where they begin before one has read it), who all see the same. It
-    /// is a value that serde can write, or the [`Future`] of one.
-    ///
-    /// ```
-    /// let session = tilework::Session::embedded()?;
-    /// let table = vec![10.0, 20.0, 40.0];
-    /// let found = session.map_with(|i: usize, table: &Vec<f64>| table[i], table, [2, 0])?;
-    /// assert_eq!(tilework::gather(&found)?, [40.0, 10.0]);
-    /// # Ok::<(), tilework::Error>(())
-    /// ```
-    ///
-    /// # Errors
-    /// As [`map`](Session::map).
-    #[track_caller]
-    pub fn map_with<F, T, P, R, I>(&self, f: F, shared: impl Argument<P>, items: I) -> Result<Vec<Future<R>>>
-    where
-        F: Fn(T, &P) -> R,
-        T: DeserializeOwned,
-        P: DeserializeOwned + Send + Sync + 'static,
-        I: IntoIterator<Item: Argument<T>>,
-        R: Serialize + DeserializeOwned,
-    {
-        with_shared(&On::plain(Some(self)), &f, shared, items)
+    submits! {
+        /// As [`map`](Session::map), with one value more that all calls are given: it goes to each worker once, and is read there
+        /// once for all calls of the batch (by several threads, where they begin before one has read it), who all see the same. It
+        /// is a value that serde can write, or the [`Future`] of one.
+        ///
+        /// ```
+        /// let session = tilework::Session::embedded()?;
+        /// let table = vec![10.0, 20.0, 40.0];
+        /// let found = session.map_with(|i: usize, table: &Vec<f64>| table[i], table, [2, 0])?;
+        /// assert_eq!(tilework::gather(&found)?, [40.0, 10.0]);
+        /// # Ok::<(), tilework::Error>(())
+        /// ```
+        ///
+        /// # Errors
+        /// As [`map`](Session::map).
+        map_with(&self,) on On::of(session_for(Some(self))?)
     }
 
-    /// Puts a value to a worker, where tasks read it.
-    ///
-    /// ```
-    /// let session = tilework::Session::embedded()?;
-    /// let table = session.scatter(vec![1.5; 1000])?;
-    /// let sum = session.submit(|table: Vec<f64>| table.iter().sum::<f64>(), (&table,))?;
-    /// assert_eq!(sum.result()?, 1500.0);
-    /// # Ok::<(), tilework::Error>(())
-    /// ```
-    ///
-    /// # Errors
-    /// [`FutureError::Serialise`](crate::FutureError::Serialise) where serde cannot write it;
-    /// [`Error::Cluster`](crate::Error::Cluster) where the cluster is lost.
-    pub fn scatter<T: Serialize + DeserializeOwned>(&self, value: T) -> Result<Future<T>> {
-        Ok(self.scatter_all([value])?.remove(0))
+    submits! {
+        /// Puts a value to a worker, where tasks read it.
+        ///
+        /// ```
+        /// let session = tilework::Session::embedded()?;
+        /// let table = session.scatter(vec![1.5; 1000])?;
+        /// let sum = session.submit(|table: Vec<f64>| table.iter().sum::<f64>(), (&table,))?;
+        /// assert_eq!(sum.result()?, 1500.0);
+        /// # Ok::<(), tilework::Error>(())
+        /// ```
+        ///
+        /// # Errors
+        /// [`FutureError::Serialise`](crate::FutureError::Serialise) where serde cannot write it;
+        /// [`Error::Cluster`](crate::Error::Cluster) where the cluster is lost.
+        scatter(&self,) on On::of(session_for(Some(self))?)
     }
 
-    /// Puts values to the workers.
-    ///
-    /// ```
-    /// let session = tilework::Session::embedded()?;
-    /// let parts = session.scatter_all([vec![1, 2], vec![3]])?;
-    /// let lens = session.map(|part: Vec<i32>| part.len(), &parts)?;
-    /// assert_eq!(tilework::gather(&lens)?, [2, 1]);
-    /// # Ok::<(), tilework::Error>(())
-    /// ```
-    ///
-    /// # Errors
-    /// As [`scatter`](Session::scatter).
-    pub fn scatter_all<T, I>(&self, values: I) -> Result<Vec<Future<T>>>
-    where
-        T: Serialize + DeserializeOwned,
-        I: IntoIterator<Item = T>,
-    {
-        scatter_on(Some(self), values)
+    submits! {
+        /// Puts values to the workers.
+        ///
+        /// ```
+        /// let session = tilework::Session::embedded()?;
+        /// let parts = session.scatter_all([vec![1, 2], vec![3]])?;
+        /// let lens = session.map(|part: Vec<i32>| part.len(), &parts)?;
+        /// assert_eq!(tilework::gather(&lens)?, [2, 1]);
+        /// # Ok::<(), tilework::Error>(())
+        /// ```
+        ///
+        /// # Errors
+        /// As [`scatter`](Session::scatter).
+        scatter_all(&self,) on On::of(session_for(Some(self))?)
     }
 }

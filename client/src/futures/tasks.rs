@@ -2,21 +2,15 @@
 //!
 //! Owns what is right to ask for. Must not know how it is done.
 
-use super::argument::{Argument, Arguments};
-use super::call::{On, many, one, with_shared};
+use super::call::On;
+use super::doors::submits;
 use super::error::FutureError;
-use super::future::Future;
-use super::task::{Direct, Fallible, TaskFn, Value};
 use crate::error::Result;
-use crate::session::Session;
-use serde::Serialize;
-use serde::de::DeserializeOwned;
+use crate::session::{Session, session_for};
 use std::collections::BTreeSet;
-use std::fmt::Display;
 use std::sync::Arc;
 use std::time::Duration;
 use tilework_plan::{TAG_IN_WORDS, TAGS_MAX, Terms, is_tag, tags_in_words};
-use tilework_worker::runs_tasks;
 
 /// Tasks that are to be run in a special way: what is asked for, and then the tasks, one by one or many at once. Of
 /// [`Session::tasks`] or [`tasks`](crate::tasks()); it can be cloned, and used again and again. What is submitted without it
@@ -73,15 +67,19 @@ impl Tasks {
 
     /// Where and how.
     #[track_caller]
-    pub(super) fn on(&self) -> std::result::Result<On<'_>, FutureError> {
-        let on = On::plain(self.session.as_ref()).with(self.terms.as_ref());
-        self.wrong.clone().or_else(|| self.lack()).map_or(Ok(on), Err)
+    pub(super) fn on(&self) -> Result<On> {
+        // Those of a task stay its own.
+        let session = self.session.as_ref().map(|own| session_for(Some(own))).transpose()?.flatten();
+        if let Some(wrong) = self.wrong.clone().or_else(|| self.lack(session.as_ref()?)) {
+            return Err(wrong.into());
+        }
+        Ok(On::of(session).with(self.terms.clone()))
     }
 
-    /// A tag that no worker has and none will have.
-    fn lack(&self) -> Option<FutureError> {
+    /// A tag that no worker of the session has and none will have.
+    fn lack(&self, session: &Session) -> Option<FutureError> {
         let needed = self.terms.as_ref().map(|terms| &terms.tags).filter(|tags| !tags.is_empty())?;
-        let there = self.session.as_ref().filter(|_| !runs_tasks())?.tags()?;
+        let there = session.tags()?;
         if there.iter().any(|tags| needed.is_subset(tags)) {
             return None;
         }
@@ -209,79 +207,43 @@ impl Tasks {
         self.asking(|terms| terms.priority = priority)
     }
 
-    /// [`Session::submit`] in this way.
-    ///
-    /// # Errors
-    /// As there, and [`FutureError::Asked`] for what cannot be asked for.
-    #[track_caller]
-    pub fn submit<F, Ts, As, R>(&self, f: F, args: As) -> Result<Future<R>>
-    where
-        F: TaskFn<Ts, Output = R>,
-        As: Arguments<Ts>,
-        R: Serialize + DeserializeOwned,
-    {
-        one::<Direct, Value, F, Ts>(&self.on()?, &f, args).map(Future::of)
+    submits! {
+        /// [`Session::submit`] in this way.
+        ///
+        /// # Errors
+        /// As there, and [`FutureError::Asked`] for what cannot be asked for.
+        submit(&self,) on self.on()?
     }
 
-    /// [`Session::try_submit`] in this way.
-    ///
-    /// # Errors
-    /// As [`submit`](Tasks::submit).
-    #[track_caller]
-    pub fn try_submit<F, Ts, As, R, E>(&self, f: F, args: As) -> Result<Future<R>>
-    where
-        F: TaskFn<Ts, Output = std::result::Result<R, E>>,
-        As: Arguments<Ts>,
-        R: Serialize + DeserializeOwned,
-        E: Display,
-    {
-        one::<Direct, Fallible, F, Ts>(&self.on()?, &f, args).map(Future::of)
+    submits! {
+        /// [`Session::try_submit`] in this way.
+        ///
+        /// # Errors
+        /// As [`submit`](Tasks::submit).
+        try_submit(&self,) on self.on()?
     }
 
-    /// [`Session::map`] in this way.
-    ///
-    /// # Errors
-    /// As there, and [`FutureError::Asked`] for what cannot be asked for.
-    #[track_caller]
-    pub fn map<F, T, R, I>(&self, f: F, items: I) -> Result<Vec<Future<R>>>
-    where
-        F: Fn(T) -> R,
-        T: DeserializeOwned,
-        I: IntoIterator<Item: Argument<T>>,
-        R: Serialize + DeserializeOwned,
-    {
-        many::<Direct, Value, F, (T,), _>(&self.on()?, &f, (items, None))
+    submits! {
+        /// [`Session::map`] in this way.
+        ///
+        /// # Errors
+        /// As there, and [`FutureError::Asked`] for what cannot be asked for.
+        map(&self,) on self.on()?
     }
 
-    /// [`Session::try_map`] in this way.
-    ///
-    /// # Errors
-    /// As [`map`](Tasks::map).
-    #[track_caller]
-    pub fn try_map<F, T, R, E, I>(&self, f: F, items: I) -> Result<Vec<Future<R>>>
-    where
-        F: Fn(T) -> std::result::Result<R, E>,
-        T: DeserializeOwned,
-        I: IntoIterator<Item: Argument<T>>,
-        R: Serialize + DeserializeOwned,
-        E: Display,
-    {
-        many::<Direct, Fallible, F, (T,), _>(&self.on()?, &f, (items, None))
+    submits! {
+        /// [`Session::try_map`] in this way.
+        ///
+        /// # Errors
+        /// As [`map`](Tasks::map).
+        try_map(&self,) on self.on()?
     }
 
-    /// [`Session::map_with`] in this way.
-    ///
-    /// # Errors
-    /// As [`map`](Tasks::map).
-    #[track_caller]
-    pub fn map_with<F, T, P, R, I>(&self, f: F, shared: impl Argument<P>, items: I) -> Result<Vec<Future<R>>>
-    where
-        F: Fn(T, &P) -> R,
-        T: DeserializeOwned,
-        P: DeserializeOwned + Send + Sync + 'static,
-        I: IntoIterator<Item: Argument<T>>,
-        R: Serialize + DeserializeOwned,
-    {
-        with_shared(&self.on()?, &f, shared, items)
+    submits! {
+        /// [`Session::map_with`] in this way.
+        ///
+        /// # Errors
+        /// As [`map`](Tasks::map).
+        map_with(&self,) on self.on()?
     }
 }

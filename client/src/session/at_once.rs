@@ -5,11 +5,11 @@
 //!
 //! Owns how small is small, and what is kept how long. Must not know the scheduler.
 
-use super::jobs::Literals;
+use super::planned::{Literals, Planned};
 use crate::error::Result;
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
-use tilework_expr::{Lowered, Node, Op, Program};
+use tilework_expr::{Lowered, Node, Op};
 use tilework_kernels::{Chunk, Feed, alone};
 use tilework_plan::{ChunkIdx, JobError, JobId, Origin, Plan, StageIdx, TaskError, TaskKey};
 use tilework_worker::Sources;
@@ -22,8 +22,9 @@ const NODES_MAX: usize = 64;
 /// Tasks of its plan.
 const TASKS_MAX: u64 = 4;
 
-/// The plan of a program that is worth no worker: all of it is small, and it calls nothing of the user's and no file.
-pub(super) fn small(program: &Program) -> Option<Lowered> {
+/// Whether a program is worth no worker: all of it is small, and it calls nothing of the user's and no file.
+pub(super) fn is_small(planned: &Planned) -> bool {
+    let nodes = &planned.program.nodes;
     let within = |node: &Node| {
         !matches!(node.op, Op::Read(..) | Op::Write(_) | Op::Held { .. }) && node.op.kernel().is_none()
     };
@@ -32,18 +33,18 @@ pub(super) fn small(program: &Program) -> Option<Lowered> {
         lens.fold(node.dtype.size() as u64, |n, len| n.saturating_mul(len as u64))
     };
     let limit = BYTES_MAX.min(crate::array::eager_bytes_max() as u64);
-    let is_small = program.nodes.len() <= NODES_MAX
-        && program.nodes.iter().all(within)
-        && program.nodes.iter().map(bytes).fold(0, u64::saturating_add) <= limit;
-    let lowered = is_small.then(|| Lowered::of(program).ok()).flatten();
-    lowered.filter(|l| l.plan.n_tasks_in_all() <= TASKS_MAX)
+    nodes.len() <= NODES_MAX
+        && planned.lowered.plan.n_tasks_in_all() <= TASKS_MAX
+        && nodes.iter().all(within)
+        && nodes.iter().map(bytes).fold(0, u64::saturating_add) <= limit
 }
 
 /// The chunks of each output and how many tasks were done. What a task made is dropped when all that read it are done.
 ///
 /// # Errors
 /// The first task that fails, one that makes the elements of a literal included.
-pub(super) fn compute(lowered: &Lowered, literals: &Literals) -> Result<(Vec<Vec<Chunk>>, u64)> {
+pub(super) fn compute(planned: &Planned) -> Result<(Vec<Vec<Chunk>>, u64)> {
+    let Planned { lowered, literals, .. } = planned;
     let plan = &*lowered.plan;
     let mut run = Run { lowered, plan, literals, files: Sources::new(1), tasks: BTreeMap::new() };
     let order = run.order();

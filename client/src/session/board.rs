@@ -5,7 +5,7 @@
 
 use super::data::{Answer, Holder};
 use super::progress::Progress;
-use crate::error::{Error, Result};
+use crate::error::{ClusterError, Error, Result};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -54,14 +54,14 @@ struct State {
 #[derive(Clone)]
 enum End {
     Failed(JobError),
-    Closed(String),
+    Closed(ClusterError),
 }
 
 impl End {
     fn error(&self) -> Error {
         match self {
             End::Failed(error) => error.clone().into(),
-            End::Closed(why) => Error::Cluster(why.clone()),
+            End::Closed(why) => why.clone().into(),
         }
     }
 }
@@ -141,13 +141,13 @@ impl Board {
     }
 
     /// No more news will come.
-    pub(super) fn close(&self, why: &str) {
-        self.lock().ended.get_or_insert_with(|| End::Closed(why.to_owned()));
+    pub(super) fn close(&self, why: &ClusterError) {
+        self.lock().ended.get_or_insert_with(|| End::Closed(why.clone()));
         self.changed.notify_all();
     }
 
     /// Why no more news will come, where that is not the job's own failure.
-    pub(super) fn closed(&self) -> Option<String> {
+    pub(super) fn closed(&self) -> Option<ClusterError> {
         match &self.lock().ended {
             Some(End::Closed(why)) => Some(why.clone()),
             _ => None,

@@ -1,6 +1,6 @@
 //! How chunks travel between the client and the workers, not through the scheduler; those that come with the news are here.
 
-use crate::error::{Error, Result};
+use crate::error::ClusterError;
 use tilework_kernels::Chunk;
 use tilework_plan::{LeaseId, TaskKey, WorkerId};
 
@@ -27,7 +27,7 @@ pub(crate) enum Answer {
     Nothing(String),
     /// What came is no chunk.
     #[cfg_attr(not(feature = "cluster"), allow(dead_code, reason = "it is in this process then"))]
-    Wrong(Error),
+    Wrong(ClusterError),
 }
 
 /// Takes an answer; it may be called on any thread, and once at most.
@@ -60,7 +60,10 @@ impl Drop for Asked {
 /// The way of chunks. Calls may come from several threads at once.
 pub(crate) trait DataPlane: Send + Sync {
     /// Hands a literal's chunk to a worker. Blocks until it has it, or is known to be gone.
-    fn put(&self, to: &Holder, upload: Upload) -> Result<()>;
+    ///
+    /// # Errors
+    /// Why it does not have it, in words for the scheduler.
+    fn put(&self, to: &Holder, upload: Upload) -> Result<(), String>;
     /// Asks a holder for a chunk. Does not block.
     fn get(&self, from: &Holder, key: TaskKey, taker: Taker) -> Asked;
     /// A worker is gone: what is under way to it or from it ends.

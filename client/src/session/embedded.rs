@@ -30,12 +30,12 @@ impl Local {
 }
 
 impl DataPlane for Local {
-    fn put(&self, to: &Holder, upload: Upload) -> Result<()> {
-        let gone = || Error::Cluster(format!("worker {} of this process has ended", to.worker.0));
+    fn put(&self, to: &Holder, upload: Upload) -> std::result::Result<(), String> {
+        let gone = || format!("worker {} of this process has ended", to.worker.0);
         let worker = self.find(to.worker).ok_or_else(gone)?;
         let _entered = self.runtime.enter();
         let put = worker.put_local(upload.lease, upload.key, upload.chunk);
-        wait_for(put).map_err(|e| Error::Cluster(e.to_string()))
+        wait_for(put).map_err(|e| e.to_string())
     }
 
     fn get(&self, from: &Holder, key: TaskKey, taker: Taker) -> Asked {
@@ -71,7 +71,7 @@ pub(super) fn start(options: &EmbeddedOptions) -> Result<Session> {
         .thread_name("tilework-messages")
         .enable_all()
         .build()
-        .map_err(|e| Error::Cluster(format!("cannot start a runtime: {e}")))?;
+        .map_err(|e| Error::system("start a runtime", e))?;
     let n = options.workers;
     let threads = options.threads_per_worker.unwrap_or_else(|| (limits::cpus() / n).max(1));
     let told = options.memory_bytes_per_worker.map_or_else(size::memory_bytes, |bytes| Ok(Some(bytes)))?;
@@ -80,7 +80,7 @@ pub(super) fn start(options: &EmbeddedOptions) -> Result<Session> {
     }
     let memory_bytes = told.unwrap_or_else(|| limits::memory_bytes() / n as u64);
     let (spill, tags) = (size::spill()?, size::tags()?);
-    let failed = |e: &dyn std::error::Error| Error::Cluster(format!("cannot start an embedded session: {e}"));
+    let failed = |e: &dyn std::error::Error| Error::system("start an embedded session", e);
 
     let _entered = runtime.enter();
     let scheduler = SchedulerHandle::start(Limits { silence_max_us: None, ..Limits::default() });

@@ -4,7 +4,7 @@
 
 use super::board::{Board, Located, Seen};
 use super::data::{Answer, Asked, DataPlane};
-use crate::error::{Error, Result};
+use crate::error::{ClusterError, Result};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -99,7 +99,7 @@ impl<'a> Fetch<'a> {
                 self.handle(Event::Got(get))
             }
             Answer::Nothing(why) => self.handle(Event::Failed { get, why }),
-            Answer::Wrong(error) => Err(error),
+            Answer::Wrong(error) => Err(error.into()),
         }
     }
 
@@ -116,14 +116,8 @@ impl<'a> Fetch<'a> {
             Action::Complete => self.complete = true,
             Action::GiveUp { from, key, tried_us, why } => {
                 let at = self.located.as_ref().map(|l| l.holder(from).addresses.join(" "));
-                return Err(Error::Cluster(format!(
-                    "chunk {} of the result cannot be fetched from worker {} at {}, which the scheduler can reach; tried \
-                     for {:.0} s: {why}",
-                    key.chunk.0,
-                    from.0,
-                    at.filter(|at| !at.is_empty()).unwrap_or_else(|| "no address".into()),
-                    tried_us as f64 / 1e6
-                )));
+                let what = format!("chunk {} of the result", key.chunk.0);
+                return Err(out_of_reach(&what, (from, at), tried_us, &why).into());
             }
         }
         Ok(())
@@ -136,6 +130,21 @@ impl<'a> Fetch<'a> {
         let asked = self.data.get(&holder, key, Box::new(taker));
         self.open.insert(get, Request { output, chunk: key.chunk, _asked: asked });
     }
+}
+
+/// What is on a worker that the scheduler reaches, at these addresses, and this process does not.
+pub(super) fn out_of_reach(
+    what: &str,
+    (from, at): (WorkerId, Option<String>),
+    tried_us: u64,
+    why: &str,
+) -> ClusterError {
+    ClusterError::OutOfReach(format!(
+        "{what} cannot be fetched from worker {} at {}, which the scheduler can reach; tried for {:.0} s: {why}",
+        from.0,
+        at.filter(|at| !at.is_empty()).unwrap_or_else(|| "no address".into()),
+        tried_us as f64 / 1e6
+    ))
 }
 
 impl Drop for Fetch<'_> {

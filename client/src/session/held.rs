@@ -5,7 +5,7 @@
 use super::Session;
 use super::fetch;
 use super::jobs::Job;
-use crate::error::{Error, Result};
+use crate::error::{ClusterError, Result};
 use crate::literal::{Literal, Provider, chunk_at};
 use std::sync::Arc;
 use tilework_kernels::Chunk;
@@ -40,7 +40,7 @@ impl Held {
     }
 
     /// Why the workers do not have it any more, where that is because the connection was lost.
-    pub(super) fn lost(&self) -> Option<String> {
+    pub(super) fn lost(&self) -> Option<ClusterError> {
         self.kept.job.board().closed()
     }
 
@@ -61,10 +61,11 @@ impl Provider for Fetched {
     fn chunk(&self, region: &Region) -> Result<Chunk> {
         let (board, data) = (self.kept.job.board(), self.kept.session.0.data.as_ref());
         fetch::one(board, data, self.output, chunk_at(&self.grid, region)).map_err(|error| {
-            Error::Cluster(format!(
+            let why = format!(
                 "an array that another session's workers hold cannot be fetched from them ({error}); keep that \
                  session's processes running, or compute the array (`into_ndarray`) before they end"
-            ))
+            );
+            ClusterError::OutOfReach(why).into()
         })
     }
 

@@ -3,46 +3,40 @@
 //! Owns the table of jobs and their release. Must not know what carries the messages.
 
 use super::board::Board;
-use super::data::{DataPlane, Holder, Upload};
+use super::data::{DataPlane, Holder};
 use super::fetch;
 use super::line::{Line, Reconnect};
 use super::names::Asked;
+use super::planned::Planned;
 use super::processes::Processes;
 use super::progress::Progress;
+use super::putting::{Putting, chunk_threads};
 use super::wait::wait_for;
-use crate::error::{Error, Result};
+use crate::error::{ClusterError, Error, Result};
 use crate::literal::Literal;
 use std::collections::{BTreeMap, VecDeque};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError, Weak};
-use std::time::Duration;
-use tilework_expr::{Lowered, Program};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use tilework_expr::Program;
 use tilework_kernels::Chunk;
-use tilework_plan::{Figures, JobError, JobId, LeaseId, Plan, TaskKey, TaskRange, Update};
+use tilework_plan::{Figures, JobError, JobId, Plan, Update};
 use tilework_proto::{ClientLink, ClientSession, Inlined, LinkError, ToClient};
 use tokio::sync::mpsc;
 
-/// Times that a chunk is put to a worker before the scheduler is told that it cannot be.
-const PUT_ATTEMPTS: u32 = 4;
-/// The pause after the first of them that fails; it doubles with each.
-const PUT_PAUSE: Duration = Duration::from_millis(50);
-
 /// What is known of a connection that ended without a word.
-const LOST: &str = "the connection to the scheduler was lost";
+fn lost() -> ClusterError {
+    ClusterError::Lost("the connection to the scheduler was lost".to_owned())
+}
 
 /// Jobs whose figures are kept, the latest ones.
 const RUNS_KEPT: usize = 64;
-
-/// The literals of a program.
-pub(super) type Literals = Vec<Arc<Literal>>;
 
 /// Who takes in the news of a job.
 pub(super) trait Audience: Send + Sync {
     /// Takes in what the scheduler says, and small results among those that it names.
     fn tell(&self, update: Update, inlined: &[Inlined]);
     /// No more news will come.
-    fn close(&self, why: &str);
+    fn close(&self, why: &ClusterError);
     /// Whether somebody waits for the job's end and notes what it took.
     fn is_waited_for(&self) -> bool;
 }
@@ -52,7 +46,7 @@ impl Audience for Board {
         Board::tell(self, update, inlined);
     }
 
-    fn close(&self, why: &str) {
+    fn close(&self, why: &ClusterError) {
         Board::close(self, why);
     }
 
@@ -81,7 +75,7 @@ pub(crate) struct Jobs {
     data: Arc<dyn DataPlane>,
     table: Mutex<BTreeMap<JobId, Entry>>,
     pub(super) asked: Asked,
-    closed: Mutex<Option<String>>,
+    closed: Mutex<Option<ClusterError>>,
     n_tasks_done: AtomicU64,
     /// What the latest jobs took, oldest first.
     runs: Mutex<VecDeque<(Arc<Program>, Figures)>>,
@@ -117,17 +111,17 @@ impl Jobs {
         let weak = Arc::downgrade(self);
         let body = move || Jobs::take_all_in(&weak, number, updates);
         let thread = std::thread::Builder::new().name("tilework-jobs".into()).spawn(body);
-        thread.map(drop).map_err(|e| Error::Cluster(format!("cannot start a thread: {e}")))
+        thread.map(drop).map_err(|e| Error::system("start a thread", e))
     }
 
     fn take_all_in(weak: &Weak<Jobs>, number: u64, mut updates: mpsc::Receiver<ToClient>) {
-        let mut why = LOST.to_owned();
+        let mut why = lost();
         while let Some(message) = updates.blocking_recv() {
             let Some(jobs) = weak.upgrade() else { return };
             match message {
                 ToClient::Update { job, update, inlined } => jobs.take_in(job, update, &inlined),
                 ToClient::Named { ticket, answer } => jobs.asked.answered(ticket, answer),
-                ToClient::Closing(reason) => why = reason,
+                ToClient::Closing(reason) => why = ClusterError::Lost(reason),
                 _ => {}
             }
         }
@@ -142,27 +136,22 @@ impl Jobs {
     }
 
     /// A connection is no more, and with it its jobs.
-    fn lose(&self, line: &mut Line, number: u64, why: &str) {
+    fn lose(&self, line: &mut Line, number: u64, why: &ClusterError) {
         if line.lose(number, why) {
             self.close_all(why);
         }
     }
 
-    fn close_all(&self, why: &str) {
+    fn close_all(&self, why: &ClusterError) {
         let open = std::mem::take(&mut *self.table.lock().unwrap_or_else(PoisonError::into_inner));
         open.values().for_each(|entry| entry.audience.close(why));
         self.asked.close(why);
     }
 
     /// Submits a program. It is released when the returned job is dropped.
-    pub(super) fn submit(
-        self: &Arc<Self>,
-        program: Arc<Program>,
-        literals: Literals,
-        progress: Progress,
-    ) -> Result<Job> {
+    pub(super) fn submit(self: &Arc<Self>, planned: Planned, progress: Progress) -> Result<Job> {
         let board = Arc::new(Board::default());
-        let submitted = self.submit_to(Arc::clone(&board) as _, program, literals)?;
+        let submitted = self.submit_to(Arc::clone(&board) as _, planned)?;
         Ok(Job { submitted, board, progress: Mutex::new(progress) })
     }
 
@@ -170,13 +159,9 @@ impl Jobs {
     pub(super) fn submit_to(
         self: &Arc<Self>,
         audience: Arc<dyn Audience>,
-        program: Arc<Program>,
-        literals: Literals,
+        planned: Planned,
     ) -> Result<Submitted> {
-        let lowered = Lowered::of(&program)?;
-        if audience.is_waited_for() {
-            super::tiny::warn(&lowered);
-        }
+        let Planned { program, literals, lowered } = planned;
         let plan = lowered.plan;
         let literals = literals.into_iter().map(|l| (l.id, l)).collect();
         let (id, link) = self.send(&program, (Arc::clone(&plan), literals, audience))?;
@@ -205,7 +190,7 @@ impl Jobs {
         let mut line = self.line();
         loop {
             if let Some(why) = &*self.closed.lock().unwrap_or_else(PoisonError::into_inner) {
-                return Err(Error::Cluster(why.clone()));
+                return Err(why.clone().into());
             }
             if let Some(session) = line.renew()? {
                 self.listen(line.number(), session.updates)?;
@@ -215,9 +200,9 @@ impl Jobs {
                 // It is lost, and that has not been heard yet.
                 Err(LinkError::Closed) => {
                     let number = line.number();
-                    self.lose(&mut line, number, LOST);
+                    self.lose(&mut line, number, &lost());
                 }
-                Err(e) => return Err(Error::Cluster(e.to_string())),
+                Err(e) => return Err(ClusterError::from(e).into()),
             }
         }
     }
@@ -263,13 +248,8 @@ impl Jobs {
         let (plan, audience, link) =
             (Arc::clone(&entry.plan), Arc::clone(&entry.audience), entry.link.clone());
         drop(table);
-        let putting = Putting {
-            jobs: Arc::clone(self),
-            link,
-            data: Arc::clone(&self.data),
-            to: Holder { worker, addresses },
-            lease,
-        };
+        let (data, to) = (Arc::clone(&self.data), Holder { worker, addresses });
+        let putting = Putting { jobs: Arc::clone(self), link, data, to, lease };
         let (waits, told, first) = (literal.waits(), Arc::clone(&audience), tasks.chunks.start);
         let upload = move || putting.all(&tasks, &literal, &plan, &*audience);
         if waits {
@@ -301,96 +281,17 @@ impl Jobs {
         update
     }
 
-    fn is_open(&self, job: JobId) -> bool {
+    /// Whether a job is not released.
+    pub(super) fn is_open(&self, job: JobId) -> bool {
         self.table.lock().unwrap_or_else(PoisonError::into_inner).contains_key(&job)
     }
 
     /// Ends all jobs, and those to come: the session's own processes have ended.
     #[cfg(feature = "cluster")]
-    pub(super) fn close(&self, why: &str) {
-        *self.closed.lock().unwrap_or_else(PoisonError::into_inner) = Some(why.to_owned());
+    pub(super) fn close(&self, why: &ClusterError) {
+        *self.closed.lock().unwrap_or_else(PoisonError::into_inner) = Some(why.clone());
         self.close_all(why);
     }
-}
-
-/// What came of putting a chunk.
-enum Put {
-    Done,
-    /// The scheduler was told that it cannot be put there.
-    Failed,
-    /// There is no use in putting it, nor the next.
-    Unwanted,
-}
-
-/// Chunks on their way to the worker that waits for them.
-struct Putting {
-    jobs: Arc<Jobs>,
-    link: ClientLink,
-    data: Arc<dyn DataPlane>,
-    to: Holder,
-    lease: LeaseId,
-}
-
-impl Putting {
-    fn all(&self, tasks: &TaskRange, literal: &Literal, plan: &Plan, audience: &dyn Audience) {
-        let mut attempts_max = PUT_ATTEMPTS;
-        for key in tasks.keys() {
-            if self.data.is_lost(self.to.worker) {
-                return;
-            }
-            let chunk = match literal.chunk(key.chunk, &plan.out_region(tasks.stage, key.chunk)) {
-                Ok(chunk) => chunk,
-                Err(error) => return audience.tell(Update::Failed(error), &[]),
-            };
-            match self.one(key, &chunk, attempts_max) {
-                Put::Done => {}
-                // A worker that could not be reached for one is not tried as long for each of the others.
-                Put::Failed => attempts_max = 1,
-                Put::Unwanted => return,
-            }
-        }
-    }
-
-    /// Puts a chunk, tries again where that fails, and tells the scheduler where it fails for good: the worker lives, as
-    /// far as the scheduler knows, and would wait for ever.
-    fn one(&self, key: TaskKey, chunk: &Chunk, attempts_max: u32) -> Put {
-        let mut pause = PUT_PAUSE;
-        let mut attempts = 0;
-        loop {
-            // It may panic where the session ends meanwhile (its runtime's timers do), which must not end the process.
-            let upload = || Upload { lease: self.lease, key, chunk: chunk.clone() };
-            let put = catch_unwind(AssertUnwindSafe(|| self.data.put(&self.to, upload())));
-            let why = match put {
-                Ok(Ok(())) => return Put::Done,
-                Ok(Err(error)) => error.to_string(),
-                Err(_) => return Put::Unwanted,
-            };
-            attempts += 1;
-            // Where the worker is gone, the scheduler has told it, and asks for the chunks again.
-            if !self.jobs.is_open(key.job) || self.data.is_lost(self.to.worker) {
-                return Put::Unwanted;
-            }
-            if attempts >= attempts_max {
-                // Err: the session has ended.
-                let _ = wait_for(self.link.put_failed(self.lease, key, why));
-                return Put::Failed;
-            }
-            std::thread::sleep(pause);
-            pause *= 2;
-        }
-    }
-}
-
-/// The threads that make and put chunks. They are not rayon's own, on all of which a program may wait for arrays: a
-/// `par_iter` whose function sums a lazy view does. Functions of the user's that run here must not wait for arrays,
-/// whose literals would need these threads, any more than those that run on workers.
-fn chunk_threads() -> &'static rayon::ThreadPool {
-    static THREADS: LazyLock<rayon::ThreadPool> = LazyLock::new(|| {
-        let builder = rayon::ThreadPoolBuilder::new().thread_name(|i| format!("tilework-chunks-{i}"));
-        let builder = builder.start_handler(|_| tilework_worker::mark_task_thread());
-        builder.build().expect("the system has threads for a few more")
-    });
-    &THREADS
 }
 
 /// A submitted job, released when dropped.
@@ -470,73 +371,80 @@ impl Job {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::literal::InMemory;
-    use crate::session::data::{Asked, Taker};
-    use std::sync::atomic::AtomicUsize;
-    use tilework_expr::{DType, Expr};
-    use tilework_plan::{Grid, StageIdx, WorkerId};
+    use crate::session::data::{Answer, Asked as Request, Taker, Upload};
+    use crate::session::progress::Setting;
+    use tilework_expr::{Chunks, Expr, Scalar};
+    use tilework_plan::{ClientId, TaskKey, WorkerId};
+    use tilework_proto::FromClient;
 
-    const N_CHUNKS: usize = 16;
-
-    /// A worker to which nothing can be put, of which that is known after so many attempts.
-    struct Gone {
-        attempts: AtomicUsize,
-        known_after: usize,
-    }
+    /// Workers that are all gone.
+    struct Gone;
 
     impl DataPlane for Gone {
-        fn put(&self, _: &Holder, _: Upload) -> Result<()> {
-            self.attempts.fetch_add(1, Ordering::Relaxed);
-            Err(Error::Cluster("connection refused".into()))
+        fn put(&self, _: &Holder, _: Upload) -> std::result::Result<(), String> {
+            Err("it is gone".to_owned())
         }
 
-        fn get(&self, _: &Holder, _: TaskKey, _: Taker) -> Asked {
-            unreachable!("nothing is fetched")
+        fn get(&self, _: &Holder, _: TaskKey, taker: Taker) -> Request {
+            taker(Answer::Nothing("it is gone".to_owned()));
+            Request::answered()
         }
 
         fn lost(&self, _: WorkerId) {}
 
         fn is_lost(&self, _: WorkerId) -> bool {
-            self.attempts.load(Ordering::Relaxed) >= self.known_after
+            true
         }
     }
 
-    /// How often it was tried to put a literal's chunks, and for how many the scheduler was told that it failed.
-    fn put_all(known_after: usize) -> (usize, usize) {
-        let grid = Grid::regular(&[N_CHUNKS], &[1]);
-        let one = Chunk::from_bytes(&[DType::U8], &[1], &[7]).unwrap();
-        let chunks = vec![one; N_CHUNKS];
-        let (id, data) = Literal::attach(InMemory { grid: grid.clone(), chunks });
-        let literal = Literal::of(&data).unwrap();
-        let chunks = crate::array::chunks_of(&grid);
-        let expr = Expr::literal(&[N_CHUNKS], &chunks, DType::U8, id, data).unwrap();
-        let program = Arc::new(Program::replacing(&[expr], |_| None));
-        let (requests, mut sent) = mpsc::channel(64);
-        let (_updates, updates) = mpsc::channel(1);
-        let link = ClientLink::new(tilework_plan::ClientId(1), requests, None);
-        let gone = Arc::new(Gone { attempts: AtomicUsize::new(0), known_after });
-        let data: Arc<dyn DataPlane> = Arc::clone(&gone) as _;
-        let session = ClientSession { link: link.clone(), updates, carried: None };
-        let jobs = Jobs::start(session, Arc::clone(&data), None, None).unwrap();
-        let job = jobs
-            .submit(program, vec![Arc::clone(&literal)], Progress::new(super::super::progress::Setting::Off))
-            .unwrap();
-        let plan = &job.submitted.plan;
-        let stage = (0..).map(StageIdx).find(|s| plan.n_tasks(*s) == N_CHUNKS as u64).unwrap();
-        let tasks = TaskRange { job: job.id(), stage, chunks: 0..N_CHUNKS as u64 };
-        let to = Holder { worker: WorkerId(1), addresses: vec![] };
-        let putting = Putting { jobs: Arc::clone(&jobs), link, data, to, lease: LeaseId(1) };
-        putting.all(&tasks, &literal, plan, &*job.board);
-        let failed = std::iter::from_fn(|| sent.try_recv().ok());
-        let failed = failed.filter(|m| matches!(m, tilework_proto::FromClient::PutFailed { .. })).count();
-        (gone.attempts.load(Ordering::Relaxed), failed)
+    /// A session over a connection of which these are the other ends.
+    fn started(
+        reconnect: Option<Reconnect>,
+    ) -> (Arc<Jobs>, mpsc::Receiver<FromClient>, mpsc::Sender<ToClient>) {
+        let (requests, sent) = mpsc::channel(64);
+        let (news, updates) = mpsc::channel(4);
+        let link = ClientLink::new(ClientId(1), requests, None);
+        let session = ClientSession { link, updates, carried: None };
+        (Jobs::start(session, Arc::new(Gone), None, reconnect).unwrap(), sent, news)
+    }
+
+    fn submitted(jobs: &Arc<Jobs>) -> Result<Job> {
+        let ones = Expr::full(&[4], &Chunks::from(1), Scalar::new(1.0)).unwrap();
+        let planned = Planned::of(Program::new(&[ones]), Vec::new()).unwrap();
+        jobs.submit(planned, Progress::new(Setting::Off))
+    }
+
+    #[track_caller]
+    fn is_lost<T>(result: Result<T>, why: &str) {
+        let error = result.err().expect("the connection is lost");
+        assert_eq!(error.cluster(), Some(&ClusterError::Lost(why.to_owned())), "{error}");
     }
 
     #[test]
-    fn a_worker_that_is_gone_is_not_tried_for_each_of_its_chunks() {
-        assert_eq!(put_all(0), (0, 0));
-        assert_eq!(put_all(1), (1, 0));
-        // Of one that is there for the scheduler, it is told of each chunk.
-        assert_eq!(put_all(usize::MAX), (PUT_ATTEMPTS as usize + N_CHUNKS - 1, N_CHUNKS));
+    fn a_lost_connection_is_told_as_one_to_those_who_wait_and_to_those_who_come() {
+        let (jobs, sent, news) = started(None);
+        let job = submitted(&jobs).unwrap();
+        news.blocking_send(ToClient::Closing("it was stopped".to_owned())).unwrap();
+        drop((news, sent));
+        is_lost(job.wait(), "it was stopped");
+        is_lost(submitted(&jobs), "it was stopped");
+
+        let refused = || Err("connection refused".to_owned());
+        let (jobs, sent, _news) = started(Some(Box::new(refused)));
+        drop(sent);
+        let why = "the connection to the scheduler was lost; it cannot be reached again: connection refused";
+        is_lost(submitted(&jobs), why);
+    }
+
+    #[cfg(feature = "cluster")]
+    #[test]
+    fn where_no_worker_is_left_nothing_is_run() {
+        let (jobs, _sent, _news) = started(None);
+        let job = submitted(&jobs).unwrap();
+        let none = ClusterError::NoWorkers("all have ended".to_owned());
+        jobs.close(&none);
+        for result in [job.wait(), submitted(&jobs).map(drop)] {
+            assert_eq!(result.unwrap_err().cluster(), Some(&none));
+        }
     }
 }

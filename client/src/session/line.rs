@@ -3,11 +3,11 @@
 //! A lost connection costs the jobs that were under way, for the scheduler has released them; whoever runs the next one
 //! finds a new connection. Must not know jobs.
 
-use crate::error::{Error, Result};
+use crate::error::{ClusterError, Result};
 use tilework_proto::{ClientLink, ClientSession};
 
-/// Makes a connection that was lost again.
-pub(super) type Reconnect = Box<dyn Fn() -> Result<ClientSession> + Send + Sync>;
+/// Makes a connection that was lost again, or says why it cannot.
+pub(super) type Reconnect = Box<dyn Fn() -> std::result::Result<ClientSession, String> + Send + Sync>;
 
 /// A connection.
 pub(super) struct Line {
@@ -15,7 +15,7 @@ pub(super) struct Line {
     /// Which of the session's connections it is.
     number: u64,
     /// Why it is no more.
-    lost: Option<String>,
+    lost: Option<ClusterError>,
     reconnect: Option<Reconnect>,
 }
 
@@ -30,10 +30,10 @@ impl Line {
     }
 
     /// Notes that connection `number` is no more; says whether it was there until now.
-    pub(super) fn lose(&mut self, number: u64, why: &str) -> bool {
+    pub(super) fn lose(&mut self, number: u64, why: &ClusterError) -> bool {
         let new = self.number == number && self.lost.is_none();
         if new {
-            self.lost = Some(why.to_owned());
+            self.lost = Some(why.clone());
         }
         new
     }
@@ -44,9 +44,9 @@ impl Line {
     /// Why the connection was lost, and why it cannot be made again.
     pub(super) fn renew(&mut self) -> Result<Option<ClientSession>> {
         let Some(why) = &self.lost else { return Ok(None) };
-        let Some(reconnect) = &self.reconnect else { return Err(Error::Cluster(why.clone())) };
-        let session =
-            reconnect().map_err(|e| Error::Cluster(format!("{why}; it cannot be reached again: {e}")))?;
+        let Some(reconnect) = &self.reconnect else { return Err(why.clone().into()) };
+        let again = |e| ClusterError::Lost(format!("{why}; it cannot be reached again: {e}"));
+        let session = reconnect().map_err(again)?;
         self.link = session.link.clone();
         self.number += 1;
         self.lost = None;

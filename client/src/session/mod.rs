@@ -1,6 +1,7 @@
 //! Sessions: where programs run. In this process (the default), on processes of this machine, on a cluster.
 //!
-//! Owns the way from expressions to chunks: submit, wait, gather. Must not know element types or shapes' meaning.
+//! Owns the way from expressions to chunks: `route` decides where they are computed, `run` does what follows, `jobs` and
+//! `values` take in what comes of it. Must not know element types or shapes' meaning.
 
 mod at_once;
 mod board;
@@ -15,42 +16,43 @@ mod left_out;
 mod line;
 mod names;
 mod own;
+mod planned;
 #[cfg(feature = "cluster")]
 mod processes;
 mod progress;
+mod putting;
 #[cfg(feature = "cluster")]
 mod remote;
+mod route;
+mod run;
 mod size;
 mod tiny;
 mod values;
 mod wait;
 
-use crate::array::chunks_of;
 use crate::error::{Error, Result};
-use crate::futures::{Desk, HeldValue};
-use crate::literal::{InMemory, Literal};
+use crate::futures::Desk;
 use data::DataPlane;
-use held::Held;
 use jobs::Jobs;
 #[cfg(not(feature = "cluster"))]
 use left_out::{processes, remote};
-use progress::{Progress, Setting};
-use std::cell::OnceCell;
+pub(crate) use planned::Planned;
+use progress::Setting;
+pub(crate) use route::session_for;
+pub(crate) use run::{execute, persist, run};
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
-use std::time::{Duration, Instant};
-use tilework_expr::{Expr, Lowered, Op, Program};
-use tilework_kernels::Chunk;
 use tilework_plan::quantities::counted;
-use tilework_plan::{Figures, TAG_IN_WORDS, Tags, tags_of};
-use tilework_worker::runs_tasks;
+use tilework_plan::{Tags, tags_of};
 pub(crate) use values::{Failure, Interest, Reads, Values, ValuesJob, What};
 
 /// Results above this many bytes are not gathered into the client unless it says so: see
 /// [`Session::gather_bytes_max`].
 pub const GATHER_BYTES_MAX: u64 = 8 << 30;
 
+/// As how many processes of this machine the session runs that starts by itself.
+const PROCESSES: &str = "TILEWORK_PROCESSES";
 /// Workers that a session starts at most, in this process or as processes of this machine.
 const WORKERS_MAX: usize = 256;
 /// Threads of each worker of an embedded session at most.
@@ -139,94 +141,12 @@ struct Workers {
 
 static CURRENT: Mutex<Option<Session>> = Mutex::new(None);
 
-/// [`Session::run`] on the current session.
-pub(crate) fn run(outputs: &[Expr]) -> Result<Vec<Vec<Chunk>>> {
-    if runs_tasks() { run_within_task(outputs) } else { Session::current()?.run(outputs) }
-}
-
-/// [`Session::execute`] on the current session.
-pub(crate) fn execute(outputs: &[Expr]) -> Result<()> {
-    if runs_tasks() { run_within_task(outputs).map(drop) } else { Session::current()?.execute(outputs) }
-}
-
-/// [`Session::persist`] on the current session.
-pub(crate) fn persist(outputs: &[Expr]) -> Result<Vec<Expr>> {
-    if runs_tasks() { persist_within_task(outputs) } else { Session::current()?.persist(outputs) }
-}
-
-/// Computes what a user's function asks for while a task calls it: on this thread, without any session. A worker whose
-/// threads waited for arrays would have none left to compute them.
-fn run_within_task(outputs: &[Expr]) -> Result<Vec<Vec<Chunk>>> {
-    let (program, literals) = program(outputs, None, Duration::ZERO)?;
-    Ok(at_once::compute(&Lowered::of(&program)?, &literals)?.0)
-}
-
-/// The same, kept in this process.
-fn persist_within_task(outputs: &[Expr]) -> Result<Vec<Expr>> {
-    let kept = outputs.iter().zip(run_within_task(outputs)?).map(|(e, chunks)| {
-        let (id, data) = Literal::attach(InMemory { grid: e.grid().clone(), chunks });
-        Ok(Expr::literal(&e.shape(), &chunks_of(e.grid()), e.dtype(), id, data)?)
-    });
-    kept.collect()
-}
-
-/// The program that computes the expressions on a session, or on none, and its literals. Where no worker is there of whom it
-/// depends what becomes of functions, it waits so long for one.
-///
-/// # Errors
-/// Where an array that the session's workers kept is lost.
-fn program(outputs: &[Expr], on: Option<&Session>, wait: Duration) -> Result<(Program, jobs::Literals)> {
-    let (mut literals, mut lost) = (Vec::new(), None);
-    let has_own_workers = OnceCell::new();
-    let foreign = |s: &Session| !has_own_workers.get_or_init(|| s.has_own_workers(wait));
-    let program = Program::replacing(outputs, |e| {
-        let attachment = e.attachment()?;
-        if let Some(value) = attachment.downcast_ref::<HeldValue>() {
-            if on.is_some_and(|session| value.is_of(session)) {
-                lost = lost.take().or_else(|| value.lost().map(|why| Error::from(why).to_string()));
-                return None;
-            }
-            let id = value.literal().id;
-            literals.push(Arc::clone(value.literal()));
-            return Some(Op::Values(tilework_expr::Values::Client { id }));
-        }
-        if let (Op::Values(_), Some(literal)) = (e.op(), Literal::of(attachment)) {
-            literals.push(literal);
-            return None;
-        }
-        let literal = match (e.op(), attachment.downcast_ref::<Held>()) {
-            (Op::Held { .. }, Some(held)) if on.is_none_or(|session| !held.is_of(session)) => {
-                Arc::clone(held.literal())
-            }
-            (Op::Held { .. }, Some(held)) => {
-                lost = lost.take().or_else(|| held.lost());
-                return None;
-            }
-            (Op::Literal { .. }, _) => Literal::of(attachment)?,
-            // A function of the index gives the same chunks here, where the workers do not have it.
-            _ if e.op().kernel().is_some() && on.is_some_and(foreign) => Literal::of(attachment)?,
-            _ => return None,
-        };
-        if let (Some(session), Some(function)) = (on, literal.function()) {
-            session.called_here(function);
-        }
-        let id = literal.id;
-        literals.push(literal);
-        Some(Op::Literal { id })
-    });
-    match lost {
-        None => Ok((program, literals)),
-        Some(why) => Err(Error::Cluster(format!(
-            "an array that the workers kept (`persist`) went with the connection to the scheduler ({why}): make it again"
-        ))),
-    }
-}
-
 impl Session {
     /// Starts a session inside this process, with as many threads as this process may use. No port is opened.
     ///
     /// # Errors
-    /// [`Error::Cluster`] where its threads cannot be started.
+    /// [`Error::System`] where its threads cannot be started, [`Error::Setting`] for what the environment says of workers
+    /// and makes no sense.
     pub fn embedded() -> Result<Session> {
         embedded::start(&EmbeddedOptions::default())
     }
@@ -235,7 +155,7 @@ impl Session {
     /// depend on them, or to leave room for others.
     ///
     /// # Errors
-    /// [`Error::Expr`] for no or too many workers or threads, [`Error::Cluster`] where its threads cannot be started.
+    /// [`Error::Expr`] for no or too many workers or threads; as [`embedded`](Session::embedded).
     pub fn embedded_with(options: &EmbeddedOptions) -> Result<Session> {
         let threads = options.threads_per_worker.unwrap_or(1);
         if !(1..=WORKERS_MAX).contains(&options.workers) || !(1..=THREADS_MAX).contains(&threads) {
@@ -253,8 +173,9 @@ impl Session {
     /// this same executable started again, and end with the session.
     ///
     /// # Errors
-    /// [`Error::Expr`] for no or more than 256 workers; [`Error::Start`] where they cannot be started,
-    /// [`Error::Cluster`] where they do not come up.
+    /// [`Error::Expr`] for no or more than 256 workers; [`Error::Start`] and [`Error::System`] where they cannot be started,
+    /// [`ClusterError::Late`](crate::ClusterError::Late) and [`NotStarted`](crate::ClusterError::NotStarted) where they do
+    /// not come up, [`Error::Setting`] for what the environment says of workers and makes no sense.
     pub fn processes(n: usize) -> Result<Session> {
         let session = processes::start(n)?;
         session.make_current();
@@ -271,14 +192,10 @@ impl Session {
     /// ```
     ///
     /// # Errors
-    /// As there; [`Error::Cluster`] for what is no list of tags.
+    /// As there; [`Error::Setting`] for what is no list of tags.
     pub fn processes_with_tags(tags: &[&str]) -> Result<Session> {
-        let read = |list: &&str| {
-            let wrong = || {
-                Error::Cluster(format!("tags: got {list:?}, expected a list as in gpu,big: {TAG_IN_WORDS}"))
-            };
-            tags_of(list).ok_or_else(wrong)
-        };
+        let wrong = |list: &str| size::wrong_tags("the list of a worker's tags", format_args!("{list:?}"));
+        let read = |list: &&str| tags_of(list).ok_or_else(|| wrong(list));
         let session = processes::start_with(tags.iter().map(read).collect::<Result<_>>()?)?;
         session.make_current();
         Ok(session)
@@ -294,8 +211,8 @@ impl Session {
     /// there are only others, is refused with an error that says so.
     ///
     /// # Errors
-    /// [`Error::Cluster`] where the file is missing, readable by others or stale, or nobody answers: the text says
-    /// which address was tried for how long.
+    /// [`Error::Cluster`] where the file is missing or readable by others, nobody answers, or another release: the
+    /// [kind](crate::ClusterError) says which, and the text which address was tried.
     pub fn connect(connection_file: impl AsRef<Path>) -> Result<Session> {
         let session = remote::connect(connection_file.as_ref(), Box::new(()))?;
         session.make_current();
@@ -307,14 +224,13 @@ impl Session {
     /// call.
     ///
     /// # Errors
-    /// Where that session cannot be started; [`Error::Cluster`] for a `TILEWORK_PROCESSES` that is no number.
+    /// Where that session cannot be started; [`Error::Setting`] for a `TILEWORK_PROCESSES` that is no number.
     pub fn current() -> Result<Session> {
         let mut current = CURRENT.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(session) = &*current {
             return Ok(session.clone());
         }
-        let session = match (std::env::var_os("TILEWORK_CONNECTION"), std::env::var_os("TILEWORK_PROCESSES"))
-        {
+        let session = match (std::env::var_os("TILEWORK_CONNECTION"), std::env::var_os(PROCESSES)) {
             (Some(file), _) => remote::connect(Path::new(&file), Box::new(()))?,
             (None, Some(n)) => processes::start(number_of_processes(&n)?)?,
             (None, None) => Session::embedded()?,
@@ -375,21 +291,6 @@ impl Session {
         }
     }
 
-    /// The program that computes the expressions on this session.
-    pub(crate) fn program(&self, outputs: &[Expr]) -> Result<Program> {
-        Ok(program(outputs, Some(self), Duration::ZERO)?.0)
-    }
-
-    /// The same with its literals, for what is submitted and not waited for.
-    pub(crate) fn program_of(&self, outputs: &[Expr]) -> Result<(Program, jobs::Literals)> {
-        program(outputs, Some(self), own::FIRST_WORKER_WAIT)
-    }
-
-    /// What the latest run of the program took; `None` where it did not run, or many others ran since.
-    pub(crate) fn figures_of(&self, program: &Program) -> Option<Figures> {
-        self.0.jobs.figures_of(program)
-    }
-
     fn new(
         jobs: Arc<Jobs>,
         data: Arc<dyn DataPlane>,
@@ -409,67 +310,6 @@ impl Session {
             kept: Arc::default(),
             _backing: backing,
         }))
-    }
-
-    /// Computes the expressions and returns the chunks of each, in order.
-    pub(crate) fn run(&self, outputs: &[Expr]) -> Result<Vec<Vec<Chunk>>> {
-        if runs_tasks() {
-            return run_within_task(outputs);
-        }
-        let bytes = outputs.iter().map(|e| e.len() as u64 * e.dtype().size() as u64);
-        let bytes = bytes.fold(0, u64::saturating_add);
-        let limit = self.0.gather_bytes_max.load(Ordering::Relaxed);
-        if bytes > limit {
-            return Err(Error::TooLargeToGather { bytes, limit });
-        }
-        let (program, literals) = program(outputs, Some(self), own::FIRST_WORKER_WAIT)?;
-        let program = Arc::new(program);
-        match self.at_once(&program, &literals)? {
-            Some(chunks) => Ok(chunks),
-            None => self.start(program, literals)?.gather(self.0.data.as_ref()),
-        }
-    }
-
-    /// The chunks of a program that is worth no worker, computed by this thread.
-    fn at_once(&self, program: &Arc<Program>, literals: &jobs::Literals) -> Result<Option<Vec<Vec<Chunk>>>> {
-        let roomy = |w: &WorkerSize| w.memory_bytes > 4 * at_once::BYTES_MAX;
-        if self.0.place != Place::Here || !self.0.workers.at_start.iter().all(roomy) {
-            return Ok(None);
-        }
-        let started = Instant::now();
-        let Some(lowered) = at_once::small(program) else { return Ok(None) };
-        let (chunks, n_tasks) = at_once::compute(&lowered, literals)?;
-        let elapsed_us = started.elapsed().as_micros() as u64;
-        let figures = Figures { n_tasks, elapsed_us, busy_us: elapsed_us, ..Figures::default() };
-        self.0.jobs.ran(program, figures);
-        Ok(Some(chunks))
-    }
-
-    /// Computes the expressions for their effect (files written) alone.
-    fn execute(&self, outputs: &[Expr]) -> Result<()> {
-        self.submit_all(outputs)?.wait()
-    }
-
-    /// Computes the expressions, leaves their chunks on the workers, and returns expressions that read them there.
-    pub(crate) fn persist(&self, outputs: &[Expr]) -> Result<Vec<Expr>> {
-        let job = self.submit_all(outputs)?;
-        job.wait()?;
-        let id = job.id();
-        let held = Held::outputs(job, self, outputs.iter().map(|e| e.grid().clone()));
-        let held = outputs.iter().zip(held).enumerate().map(|(i, (e, held))| {
-            Ok(Expr::held(id.0, i as u32, e.grid().clone(), e.dtype(), Arc::new(held))?)
-        });
-        held.collect()
-    }
-
-    fn submit_all(&self, outputs: &[Expr]) -> Result<jobs::Job> {
-        let (program, literals) = program(outputs, Some(self), own::FIRST_WORKER_WAIT)?;
-        self.start(Arc::new(program), literals)
-    }
-
-    fn start(&self, program: Arc<Program>, literals: jobs::Literals) -> Result<jobs::Job> {
-        let progress = Progress::new(*self.0.progress.lock().unwrap_or_else(PoisonError::into_inner));
-        self.0.jobs.submit(program, literals, progress)
     }
 
     pub(crate) fn is(&self, other: &Session) -> bool {
@@ -494,7 +334,7 @@ fn in_words(options: &EmbeddedOptions) -> String {
 
 fn number_of_processes(n: &std::ffi::OsStr) -> Result<usize> {
     let number = n.to_str().and_then(|n| n.trim().parse().ok());
-    let wrong = || Error::Cluster(format!("TILEWORK_PROCESSES is {}, expected a number", n.display()));
+    let wrong = || Error::setting(PROCESSES, n.display(), "a number");
     number.ok_or_else(wrong)
 }
 

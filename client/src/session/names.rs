@@ -4,8 +4,9 @@
 
 use super::Session;
 use super::jobs::Jobs;
+use super::route::session_for;
 use super::wait::wait_for;
-use crate::error::{Error, Result};
+use crate::error::{ClusterError, Error, Result};
 use crate::names::{Named, NamedKind, Publish, Published};
 use std::collections::BTreeMap;
 use std::sync::mpsc::{SyncSender, sync_channel};
@@ -15,7 +16,6 @@ use tilework_expr::{Attachment, DType, Expr, Op, Program, Values};
 use tilework_plan::{Grid, JobId};
 use tilework_proto::names::check_name;
 use tilework_proto::{NameAnswer, NameError, NameRequest};
-use tilework_worker::runs_tasks;
 
 /// What was asked about names and not answered yet.
 #[derive(Default)]
@@ -52,11 +52,11 @@ impl Asked {
     }
 
     /// No answer will come any more.
-    pub(super) fn close(&self, why: &str) {
+    pub(super) fn close(&self, why: &ClusterError) {
         let open = std::mem::take(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner).who);
         for who in open.into_values() {
             // Err: as above.
-            let _ = who.send(Err(Error::Cluster(why.to_owned())));
+            let _ = who.send(Err(why.clone().into()));
         }
     }
 }
@@ -71,7 +71,7 @@ impl Jobs {
             let sent = wait_for(link.ask(ticket, request.clone()));
             sent.inspect_err(|_| self.asked.forget(ticket)).map(|()| answer)
         })?;
-        answer.recv().map_err(|_| Error::Cluster("the session has ended".to_owned()))?
+        answer.recv().map_err(|_| ClusterError::Ended("the session has ended".to_owned()))?
     }
 }
 
@@ -100,7 +100,7 @@ impl Session {
     /// [`NameError`] where the name is taken, empty or longer than 255 bytes, has control characters, there are a thousand
     /// names already, an array has more than 4,096 listed chunk lengths, or within a task; as `try_persist`.
     pub fn publish<T: Publish + ?Sized>(&self, name: &str, what: &T) -> Result<()> {
-        refuse_within_task()?;
+        self.refuse_within_task()?;
         check_name(name)?;
         let kept = what.kept(self)?;
         let (job, program) = reader(&kept)?;
@@ -116,7 +116,7 @@ impl Session {
     /// [`NameError`] where nothing has the name, or what had it is lost; [`Error::Kind`], [`Error::DType`] and
     /// [`Error::Dimensions`] for something of another type. Whether a value is of the type is found when it is read.
     pub fn get<T: Published>(&self, name: &str) -> Result<T> {
-        refuse_within_task()?;
+        self.refuse_within_task()?;
         check_name(name)?;
         let NameAnswer::Found(program) = self.0.jobs.ask(&NameRequest::Get(name.to_owned()))? else {
             return Err(unexpected());
@@ -146,16 +146,14 @@ impl Session {
         check_name(name)?;
         self.0.jobs.ask(&NameRequest::Unpublish(name.to_owned())).map(drop)
     }
-}
 
-/// A thread of a worker's must not wait for what workers are to make.
-fn refuse_within_task() -> Result<()> {
-    if runs_tasks() {
+    /// No session works for a task, and what is under a name is a session's.
+    fn refuse_within_task(&self) -> Result<()> {
         let why =
             "within a task: give it what it needs, return what it makes, and publish that in the program";
-        return Err(NameError::Refused(why.to_owned()).into());
+        let refused = || NameError::Refused(why.to_owned());
+        Ok(session_for(Some(self))?.map(drop).ok_or_else(refused)?)
     }
-    Ok(())
 }
 
 /// The job that keeps a result, and what reads it, for others.
@@ -186,5 +184,6 @@ fn unguarded(op: &Op, grid: &Grid, dtype: DType) -> Result<Expr> {
 }
 
 fn unexpected() -> Error {
-    Error::Cluster("the scheduler keeps something under the name that is no result".to_owned())
+    ClusterError::Malformed("the scheduler keeps something under the name that is no result".to_owned())
+        .into()
 }

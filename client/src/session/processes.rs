@@ -5,7 +5,7 @@
 
 use super::jobs::Jobs;
 use super::{Session, WORKERS_MAX, remote, size};
-use crate::error::{Error, Result, chain};
+use crate::error::{ClusterError, Error, Result, chain};
 use crate::role::{self, Role};
 use std::collections::VecDeque;
 use std::hash::{BuildHasher, RandomState};
@@ -100,7 +100,7 @@ impl Processes {
                      was this program's own `main`, `tilework::init();` must be its first line",
                     process.name()
                 );
-                return Err(Error::Cluster(why));
+                return Err(ClusterError::NotStarted(why).into());
             }
         }
         Ok(())
@@ -128,7 +128,7 @@ impl Processes {
             while !state.ending {
                 state.look();
                 if state.workers.iter().all(|w| w.process.is_none()) {
-                    let why = state.why_none_is_left();
+                    let why = ClusterError::NoWorkers(state.why_none_is_left());
                     drop(state);
                     return jobs.upgrade().map_or((), |jobs| jobs.close(&why));
                 }
@@ -137,7 +137,7 @@ impl Processes {
             }
         };
         let thread = std::thread::Builder::new().name("tilework-processes".into()).spawn(body);
-        thread.map(drop).map_err(|e| Error::Cluster(format!("cannot start a thread: {e}")))
+        thread.map(drop).map_err(|e| Error::system("start a thread", e))
     }
 }
 
@@ -275,9 +275,8 @@ fn limit(name: &str, default: Duration) -> Result<Option<Duration>> {
     let variables = [format!("TILEWORK_{name}"), format!("TILEWORK_WORKER_{name}")];
     let value = |variable: String| Some((std::env::var_os(&variable).filter(|v| !v.is_empty())?, variable));
     let Some((text, variable)) = variables.into_iter().find_map(value) else { return Ok(Some(default)) };
-    text.to_str().and_then(process::limit).ok_or_else(|| {
-        Error::Cluster(format!("{variable}: got {}, expected a number of seconds, or `none`", text.display()))
-    })
+    let wrong = || Error::setting(&variable, text.display(), "a number of seconds, or `none`");
+    text.to_str().and_then(process::limit).ok_or_else(wrong)
 }
 
 fn spawn(name: String, role: &Role) -> Result<LocalProcess> {
@@ -299,10 +298,9 @@ fn spawn(name: String, role: &Role) -> Result<LocalProcess> {
 /// A new directory that only this user can enter. Its name was never used before: process numbers come again, and a
 /// process that was killed may have left its directory.
 fn private_dir() -> Result<PathBuf> {
-    let cannot = |path: &Path, e: &dyn std::error::Error| {
-        Error::Cluster(format!("cannot use {}: {}", path.display(), chain(e)))
-    };
-    let base = connection::default_dir().map_err(|e| Error::Cluster(chain(&e)))?;
+    let cannot =
+        |path: &Path, e: &dyn std::error::Error| Error::system(format!("use {}", path.display()), chain(e));
+    let base = connection::default_dir().map_err(|e| ClusterError::ConnectionFile(chain(&e)))?;
     let dir = base.join(format!("session-{}-{:016x}", std::process::id(), RandomState::new().hash_one(0)));
     connection::create_private_dir(&base).map_err(|e| cannot(&base, &e))?;
     connection::create_private_dir(&dir).map_err(|e| cannot(&dir, &e))?;

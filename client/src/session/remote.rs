@@ -5,7 +5,7 @@ use super::jobs::Jobs;
 use super::line::Reconnect;
 use super::processes::Processes;
 use super::{Place, Session, WorkerSize, Workers};
-use crate::error::{Error, Result, chain};
+use crate::error::{ClusterError, Error, Result, chain};
 use crate::role;
 use std::collections::VecDeque;
 use std::future::Future;
@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc::{self, RecvTimeoutError, TryRecvError};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
-use tilework_cluster::connection::ConnectionFile;
+use tilework_cluster::connection::{ConnectionError, ConnectionFile};
 use tilework_plan::{Tags, TaskKey, WorkerId};
 use tilework_proto::ClientSession;
 use tilework_scheduler::{WorkerSummary, remote};
@@ -48,7 +48,7 @@ impl Io {
             .thread_name("tilework-messages")
             .enable_all()
             .build();
-        let runtime = runtime.map_err(|e| Error::Cluster(format!("cannot start a runtime: {e}")))?;
+        let runtime = runtime.map_err(|e| Error::system("start a runtime", e))?;
         Ok(Io { runtime: Some(runtime), connections: Mutex::default() })
     }
 
@@ -76,7 +76,8 @@ impl Io {
                 Ok(output) => return Ok(output),
                 Err(RecvTimeoutError::Timeout) => check()?,
                 Err(RecvTimeoutError::Disconnected) => {
-                    return Err(Error::Cluster("the session's runtime has ended".into()));
+                    let why = "the session's runtime has ended".to_owned();
+                    return Err(ClusterError::Ended(why).into());
                 }
             }
         }
@@ -91,7 +92,7 @@ impl Io {
     /// A connection to the scheduler of a file.
     fn connected(&self, file: ConnectionFile, within: Duration) -> Result<ClientSession> {
         let session = self.run(async move { remote::session(&file, within).await })?;
-        let mut session = session.map_err(|e| Error::Cluster(chain(&e)))?;
+        let mut session = session.map_err(ClusterError::from)?;
         let mut connections = self.connections.lock().unwrap_or_else(PoisonError::into_inner);
         connections.retain(|c| c.try_recv() != Err(TryRecvError::Disconnected));
         connections.extend(session.carried.take());
@@ -129,7 +130,7 @@ async fn gone(mut lost: watch::Receiver<VecDeque<WorkerId>>, worker: WorkerId) {
 }
 
 impl DataPlane for Network {
-    fn put(&self, to: &Holder, upload: Upload) -> Result<()> {
+    fn put(&self, to: &Holder, upload: Upload) -> std::result::Result<(), String> {
         let (chunks, addresses, worker) = (self.chunks.clone(), to.addresses.clone(), to.worker);
         let lost = self.lost.subscribe();
         let put = async move {
@@ -140,7 +141,7 @@ impl DataPlane for Network {
                 () = gone(lost, worker) => Err("it is gone".to_owned()),
             }
         };
-        self.io.run(put)?.map_err(Error::Cluster)
+        self.io.run(put).map_err(|ended| ended.to_string())?
     }
 
     fn get(&self, from: &Holder, key: TaskKey, taker: Taker) -> Asked {
@@ -151,7 +152,7 @@ impl DataPlane for Network {
                 Ok(chunk) => Answer::Chunk(chunk),
                 Err(e @ (TransferError::Malformed(_) | TransferError::TooLarge { .. })) => {
                     let error = format!("a chunk from {}: {e}", addresses.join(" "));
-                    Answer::Wrong(Error::Cluster(error))
+                    Answer::Wrong(ClusterError::Malformed(error))
                 }
                 Err(e) => Answer::Nothing(e.to_string()),
             });
@@ -178,23 +179,33 @@ impl DataPlane for Network {
 /// Connects to the cluster of a file that is there.
 pub(super) fn connect(path: &Path, backing: Box<dyn Send + Sync>) -> Result<Session> {
     role::is_ours()?;
-    let file = ConnectionFile::read(path).map_err(|e| Error::Cluster(chain(&e)))?;
+    let file = ConnectionFile::read(path).map_err(|e| no_file(&e))?;
     open(file, Io::start()?, Of::Cluster(path), backing)
+}
+
+/// What is wrong with a connection file.
+fn no_file(error: &ConnectionError) -> ClusterError {
+    let why = chain(error);
+    match error {
+        ConnectionError::WaitedTooLong { .. } => ClusterError::Late(why),
+        _ => ClusterError::ConnectionFile(why),
+    }
 }
 
 /// Waits for the file of a cluster of this executable that is starting, and for `n` workers.
 pub(super) async fn joined(path: PathBuf, n: usize, timeout: Duration) -> Result<ConnectionFile> {
     let started = Instant::now();
-    let file = ConnectionFile::wait(&path, timeout).await.map_err(|e| Error::Cluster(chain(&e)))?;
+    let file = ConnectionFile::wait(&path, timeout).await.map_err(|e| no_file(&e))?;
     loop {
         let state = remote::state(&file, timeout.saturating_sub(started.elapsed())).await;
         let late = started.elapsed() > timeout;
         match state.map(|s| s.workers.len()) {
             Ok(found) if found >= n => return Ok(file),
-            Err(e) if late => return Err(Error::Cluster(e.to_string())),
+            Err(e) if late => return Err(ClusterError::Late(e.to_string()).into()),
             Ok(found) if late => {
                 let waited = timeout.as_secs();
-                return Err(Error::Cluster(format!("{found} of {n} workers have joined after {waited} s")));
+                let why = format!("{found} of {n} workers have joined after {waited} s");
+                return Err(ClusterError::Late(why).into());
             }
             _ => tokio::time::sleep(JOIN_PAUSE).await,
         }
@@ -246,7 +257,7 @@ fn reconnect(file: ConnectionFile, path: Option<PathBuf>, io: Arc<Io>) -> Reconn
             let hint = path.as_ref().filter(other).map(|path| {
                 format!("; {} names another scheduler by now: connect to that one", path.display())
             });
-            Error::Cluster(format!("{error}{}", hint.unwrap_or_default()))
+            format!("{error}{}", hint.unwrap_or_default())
         })
     })
 }
@@ -276,6 +287,6 @@ impl Roster {
     fn summaries(&self) -> Result<Vec<WorkerSummary>> {
         let seen = self.file.clone();
         let state = self.io.run(async move { remote::state(&seen, CONNECT_MAX).await })?;
-        Ok(state.map_err(|e| Error::Cluster(chain(&e)))?.workers)
+        Ok(state.map_err(ClusterError::from)?.workers)
     }
 }

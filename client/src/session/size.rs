@@ -22,14 +22,14 @@ const TAGS: &str = "TILEWORK_TAGS";
 fn size(name: &str) -> Result<Option<u64>> {
     let Some(text) = std::env::var_os(name).filter(|text| !text.is_empty()) else { return Ok(None) };
     let bytes = text.to_str().and_then(bytes_in);
-    let wrong = || Error::Cluster(format!("{name} is {}, expected a size as in 4GiB", text.display()));
+    let wrong = || Error::setting(name, text.display(), "a size as in 4GiB");
     bytes.ok_or_else(wrong).map(Some)
 }
 
 /// The memory of each worker, where the environment says it.
 pub(super) fn memory_bytes() -> Result<Option<u64>> {
     match size(MEMORY)? {
-        Some(0) => Err(Error::Cluster(format!("{MEMORY} is 0, expected a size as in 4GiB"))),
+        Some(0) => Err(Error::setting(MEMORY, 0, "a size as in 4GiB")),
         bytes => Ok(bytes),
     }
 }
@@ -40,10 +40,13 @@ pub(super) fn spill() -> Result<Spill> {
     Ok(Spill { dir: dir.map(PathBuf::from), limit: size(SPILL_LIMIT)? })
 }
 
+/// A list of tags that is none.
+pub(super) fn wrong_tags(name: &str, list: impl std::fmt::Display) -> Error {
+    Error::setting(name, list, format!("a list as in gpu,big: {TAG_IN_WORDS}"))
+}
+
 /// The tags of all workers.
 pub(super) fn tags() -> Result<Tags> {
     let list = std::env::var_os(TAGS).unwrap_or_default();
-    list.to_str().and_then(tags_of).ok_or_else(|| {
-        Error::Cluster(format!("{TAGS} is {}, expected a list as in gpu,big: {TAG_IN_WORDS}", list.display()))
-    })
+    list.to_str().and_then(tags_of).ok_or_else(|| wrong_tags(TAGS, list.display()))
 }

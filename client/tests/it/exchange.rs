@@ -3,6 +3,7 @@
 use crate::futures::{embedded, on_each};
 use crate::support::{check, processes_are_mine};
 use ndarray::{Array1 as Nd1, Array2 as Nd2};
+use std::sync::atomic::{AtomicBool, Ordering};
 use tilework::prelude::*;
 use tilework::{EmbeddedOptions, Error, Future, FutureError, JobError, Session, gather, random};
 
@@ -186,6 +187,26 @@ fn what_failed_or_was_given_up_becomes_no_array() {
         future.cancel();
         assert_eq!(array.try_compute_on(session).unwrap(), block(2));
     });
+}
+
+#[test]
+fn an_array_of_a_value_whose_whole_job_failed_says_why() {
+    static GO: AtomicBool = AtomicBool::new(false);
+    let session = embedded(1, 1);
+    let wait = |n: usize| {
+        while !GO.load(Ordering::Relaxed) {
+            std::thread::yield_now();
+        }
+        n
+    };
+    let number = session.submit(wait, (1,)).unwrap();
+    // No worker has so much.
+    let future = session.tasks().memory(1 << 60).submit(block, (&number,)).unwrap();
+    let array = Array2::<f64>::try_from_future(&future, (4, 3));
+    GO.store(true, Ordering::Relaxed);
+    future.result().unwrap_err();
+    let error = array.and_then(|a| a.try_compute_on(&session)).unwrap_err();
+    assert!(matches!(&error, Error::Job(JobError::Memory { .. })), "{error}");
 }
 
 #[test]

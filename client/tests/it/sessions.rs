@@ -4,7 +4,7 @@ use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use tilework::prelude::*;
-use tilework::{EmbeddedOptions, Session};
+use tilework::{ClusterError, EmbeddedOptions, Error, Session};
 
 fn embedded(workers: usize, threads: usize, memory_bytes: Option<u64>) -> Session {
     let options =
@@ -303,7 +303,7 @@ fn an_array_made_by_workers_outlasts_their_session() {
     assert!(text.contains("another session") && text.contains("into_ndarray"), "{text}");
 }
 
-fn connection_error(change: impl FnOnce(&mut String), mode: u32) -> String {
+fn connection_error(change: impl FnOnce(&mut String), mode: u32) -> ClusterError {
     let file = tilework_cluster::connection::ConnectionFile::create(vec!["127.0.0.1:1".into()], None, 0);
     let dir = tempfile::tempdir().expect("a directory");
     let path = dir.path().join("connection.json");
@@ -312,20 +312,37 @@ fn connection_error(change: impl FnOnce(&mut String), mode: u32) -> String {
     change(&mut text);
     std::fs::File::create(&path).and_then(|mut f| f.write_all(text.as_bytes())).expect("changed");
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).expect("mode");
-    Session::connect(&path).expect_err("no cluster").to_string()
+    kind(Session::connect(&path).expect_err("no cluster"))
+}
+
+#[track_caller]
+fn kind(error: Error) -> ClusterError {
+    error.cluster().cloned().unwrap_or_else(|| panic!("it is about the cluster: {error}"))
 }
 
 #[test]
 fn connecting_says_what_is_wrong() {
-    let text = Session::connect(PathBuf::from("no/such/file.json")).expect_err("missing").to_string();
+    let in_file = |error: ClusterError| match error {
+        ClusterError::ConnectionFile(text) => text,
+        other => panic!("it is the file's: {other}"),
+    };
+    let text = in_file(kind(Session::connect(PathBuf::from("no/such/file.json")).expect_err("missing")));
     assert!(text.contains("no/such/file.json"), "{text}");
-    let text = connection_error(|_| {}, 0o644);
+    let text = in_file(connection_error(|_| {}, 0o644));
     assert!(text.contains("644") && text.contains("chmod 600"), "{text}");
-    let text = connection_error(|t| t.truncate(40), 0o600);
+    let text = in_file(connection_error(|t| t.truncate(40), 0o600));
     assert!(text.contains("connection.json"), "{text}");
     // It gives up by itself, and says where it looked and how long.
-    let text = connection_error(|_| {}, 0o600);
-    assert!(text.contains("127.0.0.1:1"), "{text}");
+    let nobody = connection_error(|_| {}, 0o600);
+    assert!(matches!(&nobody, ClusterError::Unreachable(text) if text.contains("127.0.0.1:1")), "{nobody}");
+}
+
+#[test]
+fn tags_that_are_none_are_a_mistake_before_anything_starts() {
+    let wrong = Session::processes_with_tags(&["gpu", "two words"]).expect_err("no list of tags");
+    assert!(matches!(&wrong, Error::Setting { got, .. } if got == "\"two words\""), "{wrong}");
+    let text = wrong.to_string();
+    assert!(text.contains("expected a list as in gpu,big: up to 64 letters"), "{text}");
 }
 
 #[test]

@@ -38,16 +38,19 @@ fn computes(block: ArrayView1<'_, i64>) -> Nd1<i64> {
     let a = numbers();
     let k = a.sum() - SUM;
     let on = Session::embedded().expect("a session");
+    let persisted_on = |session: Session| numbers().try_persist_on(&session).expect("kept by the task").sum();
     let parts = [
         a.lazy_sum().try_compute_on(&on).expect("on a session")[()],
         a.mapv(|x| x + k).persist().sum(),
+        // The session whose threads all run this, where it is in this process.
+        Session::started().map_or(SUM, persisted_on),
         a.map_blocks(|x| x.to_owned()).compute().sum(),
         (&*SHARED + 0).sum(),
         HELD.get().map_or(SUM, |held| (held + 0).sum()),
         tilework::compute_all(&(&a, &a)).1.sum(),
         Array1::from_shape_fn(1 << 18, |i| i as i64).slice(s![..2]).sum() - 1 + SUM,
     ];
-    assert_eq!(parts, [SUM; 7]);
+    assert_eq!(parts, [SUM; 8]);
     block.mapv(|x| x + k)
 }
 

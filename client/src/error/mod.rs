@@ -1,11 +1,18 @@
-//! What can go wrong for the user of arrays: a mistake in the expression, a file, or the cluster.
+//! What can go wrong for the user of arrays: a mistake in the expression, a file, the system, or the cluster.
+//!
+//! Must not know who finds it.
 
+mod cluster;
+
+use crate::futures::FutureError;
+pub use cluster::ClusterError;
 use std::path::{Path, PathBuf};
 use tilework_expr::{DType, ExprError};
 use tilework_plan::{JobError, debug_is_display, quantities};
 
 /// Why an array could not be built or computed, or a task's value not be had.
 #[derive(thiserror::Error)]
+#[non_exhaustive]
 pub enum Error {
     /// A mistake in the expression: shapes, axes, dtypes, chunks.
     #[error(transparent)]
@@ -71,14 +78,32 @@ pub enum Error {
         why: Box<Error>,
     },
     /// The cluster cannot be reached or was lost.
-    #[error("{0}")]
-    Cluster(String),
+    #[error(transparent)]
+    Cluster(#[from] ClusterError),
+    /// Something that the environment, or the program, says of a session's workers.
+    #[error("{name} is {got}, expected {expected}")]
+    Setting {
+        /// The variable, or what it is.
+        name: String,
+        /// What it says.
+        got: String,
+        /// What would have been right, in words.
+        expected: String,
+    },
+    /// The system refused what a session needs.
+    #[error("cannot {act}: {why}")]
+    System {
+        /// What, in words.
+        act: String,
+        /// Why.
+        why: String,
+    },
     /// A function that does not travel to the workers.
     #[error(transparent)]
     Function(#[from] crate::closures::FunctionError),
     /// An own task, or its value.
     #[error(transparent)]
-    Future(#[from] crate::futures::FutureError),
+    Future(#[from] FutureError),
     /// A name under which something is kept, or is not.
     #[error(transparent)]
     Name(#[from] crate::names::NameError),
@@ -105,6 +130,34 @@ pub enum Error {
 }
 
 impl Error {
+    /// What is wrong with the cluster, where that is why; also where it is why a file was not written, or a task not
+    /// submitted.
+    ///
+    /// ```
+    /// let error = tilework::Session::connect("/nowhere/connection.json").unwrap_err();
+    /// # #[cfg(feature = "cluster")]
+    /// assert!(matches!(error.cluster(), Some(tilework::ClusterError::ConnectionFile(_))));
+    /// ```
+    #[must_use]
+    pub fn cluster(&self) -> Option<&ClusterError> {
+        match self {
+            Error::Cluster(error) => Some(error),
+            Error::NotWritten { why, .. } => why.cluster(),
+            Error::Future(FutureError::NotSent { cluster, .. }) => cluster.as_ref(),
+            _ => None,
+        }
+    }
+
+    /// What a session needs and the system refuses.
+    pub(crate) fn system(act: impl Into<String>, why: impl std::fmt::Display) -> Error {
+        Error::System { act: act.into(), why: why.to_string() }
+    }
+
+    /// What is said of workers and makes no sense.
+    pub(crate) fn setting(name: &str, got: impl std::fmt::Display, expected: impl Into<String>) -> Error {
+        Error::Setting { name: name.to_owned(), got: got.to_string(), expected: expected.into() }
+    }
+
     pub(crate) fn not_written(path: &Path, why: Error) -> Error {
         Error::NotWritten { path: path.to_owned(), why: Box::new(why) }
     }
