@@ -179,6 +179,15 @@ impl Stage {
         }
     }
 
+    /// What its tasks do, for people: of calls, which function and where that is asked for; else the name of the operation.
+    #[must_use]
+    pub fn in_words(&self) -> String {
+        match self.calls.as_ref().filter(|_| self.fails_alone) {
+            Some(function) => function.in_words(),
+            None => self.name.to_owned(),
+        }
+    }
+
     /// Whether its results are those of an earlier job.
     #[must_use]
     pub fn is_alias(&self) -> bool {

@@ -98,7 +98,7 @@ impl Scheduler {
             let blocks = self.bytes_of_blocks(key).saturating_mul(2);
             let needed = self.jobs[&id].plan.task_bytes(stage, chunk).saturating_add(blocks);
             let needed = needed.max(self.retry_records.get(&key).map_or(0, |t| t.memory_needed));
-            let operation = self.operation(key);
+            let operation = self.in_words(key);
             return format!(
                 "{operation}, chunk {}, needs {}, and the largest worker that is there may use {}",
                 chunk.0,

@@ -69,6 +69,11 @@ impl Scheduler {
         self.fail_task(key, JobError::Operation { operation, chunk: key.chunk.0, message });
     }
 
+    /// What a task does, for people.
+    pub(crate) fn in_words(&self, key: TaskKey) -> String {
+        self.jobs[&key.job].plan.stage(key.stage).in_words()
+    }
+
     pub(crate) fn operation(&self, key: TaskKey) -> String {
         self.jobs[&key.job].plan.stage(key.stage).name.to_owned()
     }
@@ -224,7 +229,7 @@ impl Scheduler {
     }
 
     fn fail_as_deadly(&mut self, key: TaskKey, deaths: u32, why: &str) {
-        let (operation, last_words) = (self.operation(key), why.to_owned());
+        let (operation, last_words) = (self.in_words(key), why.to_owned());
         self.fail_task(key, JobError::Deadly { operation, chunk: key.chunk.0, deaths, last_words });
     }
 }

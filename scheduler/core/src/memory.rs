@@ -111,7 +111,7 @@ impl Scheduler {
             !self.puts_may_free(key.job, needed.saturating_add(declared))
         };
         let Some((key, needed)) = refused.into_iter().find(hopeless) else { return false };
-        let operation = self.operation(key);
+        let operation = self.in_words(key);
         let job = &self.jobs[&key.job];
         let there = self.workers.values().filter(|w| !w.leaving && job.roots_for(&w.hello));
         let (held, limit) = there.fold((0, 0), |(held, limit), w| {

@@ -299,7 +299,7 @@ impl Scheduler {
             true => 0,
             false => (len * u128::from(limit) / u128::from(needed.max(1))) as u64,
         };
-        let operation = stage.name.to_owned();
+        let operation = stage.in_words();
         let error = JobError::Memory { operation, needed, limit, fits };
         // A root that is still to be handed out would be.
         match self.task(key) {

@@ -32,8 +32,9 @@ impl From<Failure> for Error {
             Failure::Job(JobError::Operation { chunk, message, .. }) => {
                 FutureError::Failed { call: chunk, message }.into()
             }
-            Failure::Job(JobError::Deadly { chunk, deaths, last_words, .. }) => {
-                let message = format!("{deaths} workers died while they ran it; the last one: {last_words}");
+            Failure::Job(JobError::Deadly { operation, chunk, deaths, last_words }) => {
+                let died = format!("{deaths} workers died while they ran it; the last one: {last_words}");
+                let message = format!("{operation}: {died}");
                 FutureError::Failed { call: chunk, message }.into()
             }
             Failure::Job(error) | Failure::AllOfJob(error) => error.into(),

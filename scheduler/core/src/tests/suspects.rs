@@ -75,5 +75,5 @@ fn a_call_that_kills_is_told_from_those_before_it() {
         open = if killed { leases(&join(&mut case, worker, None), worker) } else { leases(&actions, worker) };
     };
     assert_eq!((n_deaths, values), (3, KILLER..KILLER + 1));
-    assert_eq!(why, deadly("call", KILLER).to_string());
+    assert_eq!(why, deadly("own", KILLER).to_string());
 }
