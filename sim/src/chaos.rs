@@ -120,6 +120,7 @@ impl World {
             Fault::SchedulerStopped => self.stop_scheduler(),
             Fault::SchedulerSlow => self.slow_scheduler(),
             Fault::WorkerStopped => self.stop_worker(node),
+            Fault::Overweight => self.grow_heavy(node),
             Fault::AllStopped => self.stop_all(),
             Fault::ClientsStopped => self.stop_clients(),
             Fault::NoWay => {

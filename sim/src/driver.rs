@@ -45,6 +45,9 @@ impl World {
             }
             worker::Action::Run { lease, task, feeds } => {
                 assert!(self.reference.is_needed(task), "{task:?} is run, and no output depends on it");
+                let n = &self.nodes[node];
+                let may = !n.is_overweight || n.runs.is_empty();
+                assert!(may, "{task:?} begins though the process of worker {node} has too much memory");
                 let id = self.id();
                 let run = Run { id, lease, task, feeds, stopped: false, started_us: None };
                 self.nodes[node].runs.push_back(run);

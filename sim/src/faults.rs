@@ -75,6 +75,7 @@ faults! {
     AllStopped: "everything stopped for a while",
     ClientsStopped: "clients stopped for a while",
     CameBack: "stopped worker came back",
+    Overweight: "worker's process larger than it may be",
     NoWay: "no way between two workers",
     Overran: "job failed by a task without end",
     Replaced: "worker with lost threads replaced",

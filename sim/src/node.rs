@@ -51,6 +51,8 @@ pub(crate) struct Node {
     pub tick_at_us: u64,
     /// It is stopped until then.
     pub until_us: u64,
+    /// Whether its process has more memory than it may have.
+    pub is_overweight: bool,
     /// Whether it was stopped while others were not, on its connection.
     pub was_stopped: bool,
     /// Whether its core was told that some tasks take long.

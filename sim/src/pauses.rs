@@ -7,7 +7,7 @@ use crate::faults::Fault;
 use crate::world::{Ev, World};
 use std::collections::VecDeque;
 use tilework_plan::WorkerId;
-use tilework_worker_core::Whence;
+use tilework_worker_core::{self as worker, Whence};
 
 /// What a slow scheduler does not take longer for than a stopped one would be noticed, microseconds.
 const SLOW_EVENT_US: (u64, u64) = (100_000, 400_000);
@@ -150,6 +150,28 @@ impl World {
             self.stopped_us += us;
             self.nodes[node].until_us = self.now_us + us;
             self.nodes[node].was_stopped = true;
+        }
+    }
+
+    /// Something in the worker's process takes memory that nobody has counted.
+    pub(crate) fn grow_heavy(&mut self, node: usize) {
+        let n = &self.nodes[node];
+        if n.until_us <= self.now_us && !n.is_overweight {
+            self.counts.add(Fault::Overweight);
+            let (incarnation, most) = (n.incarnation, 2 * n.memory_bytes);
+            let (bytes, us) = (self.rng.within(1, most), *self.rng.pick(&[1000, 100_000, 3_000_000]));
+            self.nodes[node].is_overweight = true;
+            self.worker_handles(node, worker::Event::Overweight(bytes));
+            self.at(self.now_us + us, Ev::Lighter { node, incarnation });
+        }
+    }
+
+    /// What took it has given it back.
+    pub(crate) fn lighter(&mut self, node: usize, incarnation: u64) {
+        let n = &mut self.nodes[node];
+        if n.alive && n.incarnation == incarnation {
+            n.is_overweight = false;
+            self.worker_handles(node, worker::Event::Overweight(0));
         }
     }
 

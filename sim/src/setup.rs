@@ -121,6 +121,7 @@ fn of_workers() -> impl Iterator<Item = worker::Bug> {
         W::NextBlockFetched,
         W::OldHolderKept,
         W::PriorityIgnored,
+        W::OverweightForgotten,
     ]
     .into_iter()
 }
@@ -210,6 +211,7 @@ impl Setup {
             Fault::SchedulerStopped,
             Fault::SchedulerSlow,
             Fault::WorkerStopped,
+            Fault::Overweight,
             Fault::AllStopped,
             Fault::ClientsStopped,
             Fault::NoWay,

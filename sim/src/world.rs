@@ -128,6 +128,11 @@ pub(crate) enum Ev {
     Resumed {
         line: LineId,
     },
+    /// A worker's process has no more memory than it may have.
+    Lighter {
+        node: usize,
+        incarnation: u64,
+    },
     /// The end of a process that another one replaces.
     Replaced {
         node: usize,
@@ -349,6 +354,7 @@ impl World {
             leaving: false,
             tick_at_us: u64::MAX,
             until_us: 0,
+            is_overweight: false,
             was_stopped: false,
             some_take_long: false,
             replaced: false,
@@ -425,6 +431,7 @@ impl World {
             | Ev::TickScheduler => self.comes_to_scheduler(ev),
             Ev::Acknowledged { line, way, is_up, count } => self.acknowledged(line, way, is_up, count),
             Ev::SchedulerWakes => self.scheduler_wakes(),
+            Ev::Lighter { node, incarnation } => self.lighter(node, incarnation),
             Ev::Replaced { node, incarnation } => self.replaced(node, incarnation),
             Ev::ToWorker { conn, stamp, instructions } => {
                 let open = self.conns.get(&conn).filter(|c| c.open && !c.blackhole);

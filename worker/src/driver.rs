@@ -5,7 +5,7 @@
 //! on the pool, files on blocking threads.
 
 use crate::crew::{Crew, Job, Running, finished};
-use crate::heap;
+use crate::heap::{self, Scales};
 use crate::inline;
 use crate::peers::{Lent, Missed, Peers, Shelf, Wanted, block};
 use crate::planning::{self, PlannedInstructions, Planning, planned};
@@ -20,11 +20,13 @@ use std::time::{Duration, Instant};
 use tilework_expr::Lowered;
 use tilework_kernels::native::forget_unused;
 use tilework_kernels::{Feed, FreedShare};
+use tilework_plan::quantities::bytes;
 use tilework_plan::{Hello, Instruction, LeaseId, Part, Report, TaskError, TaskKey, WorkerId};
 use tilework_proto::{FromWorker, LinkError, ToWorker, WorkerLink, WorkerSession};
 use tilework_worker_core::{Action, Event, FetchId, Planned, Source, SpillId, Whence, Worker};
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::JoinSet;
+use tokio::time::MissedTickBehavior;
 use tracing::{debug, error, info, warn};
 
 /// Events that are handled before what they led to is sent on.
@@ -41,6 +43,8 @@ const FREED_BYTES_MAX: usize = 1 << 30;
 const HEAP_PART: u64 = 8;
 /// How long a worker without anything to do keeps freed chunks, and what its calls have made of a value.
 const FREED_IDLE: Duration = Duration::from_secs(1);
+/// The pause between two looks at the memory of the process while tasks run.
+const WEIGH_PAUSE: Duration = Duration::from_millis(50);
 /// The first pause before a worker that the scheduler does not take tries again.
 const REFUSED_PAUSE: Duration = Duration::from_millis(250);
 /// The most that one try to reach the scheduler counts for: one in which the worker itself was stopped may take any time.
@@ -145,6 +149,8 @@ struct Driver {
     busy_at: Instant,
     /// When it was last looked for what calls use no more.
     swept_at: Instant,
+    /// What the process has of memory, where all of it is this worker's.
+    scales: Option<Scales>,
     /// Reports that are not sent yet.
     reports: Vec<Report>,
     /// Instructions whose programs are being planned; what comes behind them waits.
@@ -201,6 +207,7 @@ pub(crate) async fn drive(
         freed: FreedShare::default(),
         busy_at: Instant::now(),
         swept_at: Instant::now(),
+        scales: Scales::of(hello.memory_bytes),
         reports: Vec::new(),
         planning: None,
         refused_for: Duration::ZERO,
@@ -341,6 +348,8 @@ impl Driver {
         let WorkerSession { mut from_scheduler, to_scheduler, .. } = session;
         let leave_by = tokio::time::sleep(Duration::MAX);
         tokio::pin!(leave_by);
+        let mut weighing = tokio::time::interval(WEIGH_PAUSE);
+        weighing.set_missed_tick_behavior(MissedTickBehavior::Delay);
         self.tick();
         loop {
             if let Some(why) = self.replaced.clone().filter(|_| !self.leaving) {
@@ -394,6 +403,7 @@ impl Driver {
                     }
                 }
                 () = tick => self.tick(),
+                _ = weighing.tick(), if self.is_to_be_weighed() => self.weigh(),
                 () = &mut leave_by, if self.leaving => {
                     if self.replaced.is_none() {
                         let n_tasks = self.running.len();
@@ -432,6 +442,24 @@ impl Driver {
             ToWorker::Welcome(_) => {}
         }
         None
+    }
+
+    /// Whether the process may have more memory than before, or has too much.
+    fn is_to_be_weighed(&self) -> bool {
+        self.scales.as_ref().is_some_and(|s| s.show_too_much() || !self.running.is_empty())
+    }
+
+    /// Tells the state machine what memory the process has beyond what it may have.
+    fn weigh(&mut self) {
+        let Some(scales) = &mut self.scales else { return };
+        let had = scales.show_too_much();
+        let Some(overweight) = scales.weigh() else { return };
+        if overweight > 0 && !had {
+            warn!("the process has {} more memory than it may have: one task at a time", bytes(overweight));
+            // It takes a while, and nobody waits for it.
+            tokio::task::spawn_blocking(heap::trim);
+        }
+        self.handle([Event::Overweight(overweight)]);
     }
 
     /// Time has passed.

@@ -6,6 +6,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Whether this process' heap is to be kept small.
 static KEPT_SMALL: AtomicBool = AtomicBool::new(false);
+/// Whether this process is a worker and nothing else.
+static OWN_PROCESS: AtomicBool = AtomicBool::new(false);
 
 /// Has the C library give freed allocations back to the system, in all of this process: one that is a worker's own, or
 /// whose memory was limited to so many bytes. The library would otherwise keep gigabytes of them, between those that are
@@ -18,6 +20,45 @@ pub fn give_freed_memory_back(memory_bytes: u64) {
 /// Whether this process' heap is to be kept small.
 pub(crate) fn is_kept_small() -> bool {
     KEPT_SMALL.load(Ordering::Relaxed)
+}
+
+/// Says that this process is a worker and nothing else: all of its memory is the worker's.
+pub(crate) fn is_all_of_a_worker() {
+    OWN_PROCESS.store(true, Ordering::Relaxed);
+}
+
+/// What the process of a worker may have beyond what chunks and tasks may take: what it had before there were any, and what
+/// the heap keeps between them.
+#[derive(Debug)]
+pub(crate) struct Scales {
+    may_have: u64,
+    /// What it had too much when it was weighed last.
+    overweight: u64,
+}
+
+impl Scales {
+    /// What the heap may keep, bytes: this part of the memory that may be used, and no less than that.
+    const SLACK: (u64, u64) = (16, 64 << 20);
+
+    /// Of a worker that begins; absent where others share its process.
+    pub(crate) fn of(memory_bytes: u64) -> Option<Scales> {
+        let bare = bytes_resident().filter(|_| OWN_PROCESS.load(Ordering::Relaxed))?;
+        let (part, least) = Scales::SLACK;
+        let slack = (memory_bytes / part).max(least);
+        Some(Scales { may_have: memory_bytes.saturating_add(bare).saturating_add(slack), overweight: 0 })
+    }
+
+    /// What the process has too much now, where that is more than nothing, or was.
+    pub(crate) fn weigh(&mut self) -> Option<u64> {
+        let overweight = bytes_resident()?.saturating_sub(self.may_have);
+        let before = std::mem::replace(&mut self.overweight, overweight);
+        (before > 0 || overweight > 0).then_some(overweight)
+    }
+
+    /// Whether it had too much when it was weighed last.
+    pub(crate) fn show_too_much(&self) -> bool {
+        self.overweight > 0
+    }
 }
 
 /// Gives back what is free in the heap.

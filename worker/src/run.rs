@@ -4,7 +4,7 @@
 
 use crate::driver::WorkerError;
 use crate::handle::{Config, StartError, WorkerHandle};
-use crate::heap::give_freed_memory_back;
+use crate::heap::{give_freed_memory_back, is_all_of_a_worker};
 use crate::link::GrpcLink;
 use crate::near;
 use crate::peer::ChunkClient;
@@ -97,6 +97,7 @@ pub async fn run(
     tokio::pin!(shutdown);
     near::allow_siblings();
     give_freed_memory_back(config.memory_bytes);
+    is_all_of_a_worker();
     tilework_cluster::limits::raise_descriptors_max();
     let of_job = |file: &ConnectionFile| match &config.job {
         Some((job, restart)) => file.is_of_job(Some(job), *restart),

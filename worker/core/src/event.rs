@@ -107,6 +107,9 @@ pub enum Event {
     /// The tasks that threads have been at for a while, and for how long, microseconds; comes now and then where there are
     /// any, and once when there are none any more.
     Ages(Vec<(LeaseId, TaskKey, u64)>),
+    /// The process has so many bytes more than it may have, whoever took them; comes again and again while it has, and once
+    /// with 0 when it has not any more.
+    Overweight(u64),
     /// The stream to the scheduler broke: stop what runs, forget every job and chunk.
     Disconnected,
     /// Time has passed.

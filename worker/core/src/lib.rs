@@ -17,6 +17,7 @@ mod spill;
 mod store;
 mod stuck;
 mod tasks;
+mod weight;
 mod worker;
 
 #[cfg(test)]

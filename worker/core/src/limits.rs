@@ -118,4 +118,6 @@ pub enum Bug {
     OldHolderKept,
     /// Of the tasks that wait for a thread, those of the earliest job go first, whatever their priority.
     PriorityIgnored,
+    /// Tasks begin whatever memory the process has.
+    OverweightForgotten,
 }

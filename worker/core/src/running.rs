@@ -25,7 +25,7 @@ impl Worker {
             if enough || fetching >= fetches_max || self.store.has_enough_to_fetch(fetches_max, out) {
                 break;
             }
-            if self.is_blocked() {
+            if self.is_blocked() || (self.weight.is_too_much() && !self.is_idle()) {
                 break;
             }
             let Some(next) = self.queue.first() else { break };
@@ -84,6 +84,9 @@ impl Worker {
     /// needs some ahead.
     pub(crate) fn driver_takes(&self, est_us: u64) -> bool {
         let l = &self.limits;
+        if self.n_running >= self.weight.tasks_max() {
+            return false;
+        }
         if self.n_running < l.threads {
             return true;
         }
@@ -119,6 +122,7 @@ impl Worker {
         self.n_running -= 1;
         self.running_us -= task.est_us;
         self.store.bytes_reserved -= task.reserved;
+        self.weight.ended(self.limits.threads);
         task.feeds.iter().for_each(|f| self.store.release(f.source, &self.limits, out));
         match result {
             Ok(made) => {

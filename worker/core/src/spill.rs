@@ -59,6 +59,12 @@ impl Store {
         while above(self) > most && self.spill_next(limits, out) {}
     }
 
+    /// Begins to write chunks to the disk until `bytes` fewer will be in memory than there are.
+    pub(crate) fn spill_over(&mut self, bytes: u64, limits: &Limits, out: &mut Vec<Action>) {
+        let stay = self.bytes_used() - self.bytes_leaving;
+        self.spill_for(limits.memory_bytes.saturating_sub(stay).saturating_add(bytes), limits, out);
+    }
+
     /// Whether more chunks could be written to make room for `bytes`.
     pub(crate) fn could_spill_for(&self, bytes: u64, limits: &Limits) -> bool {
         let used = self.bytes_used() - self.bytes_idle - self.bytes_leaving;

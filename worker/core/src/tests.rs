@@ -544,6 +544,44 @@ fn no_more_tasks_run_than_there_is_memory_for_by_what_they_are_said_to_take() {
 }
 
 #[test]
+fn a_process_that_has_too_much_memory_begins_one_task_at_a_time() {
+    let mut case = Case::new(Limits::new(2, 1000), &[read("a", 6, 1)]);
+    let runs = |actions: &[Action]| actions.iter().filter(|a| matches!(a, Action::Run { .. })).count();
+    assert_eq!(runs(&case.told(vec![lease(1, tasks(0, 0..6))])), 2);
+    assert_eq!(runs(&case.event(Event::Overweight(500))), 0);
+    assert_eq!(runs(&case.finish(1, task(0, 0))), 0);
+    assert_eq!(runs(&case.finish(1, task(0, 1))), 1);
+    assert_eq!(runs(&case.event(Event::Overweight(300))), 0);
+    // Half as many as there were, which is one, until four have ended.
+    assert_eq!(runs(&case.event(Event::Overweight(0))), 0);
+    let mut case = Case::new(Limits::new(2, 1000), &[read("a", 20, 1)]);
+    case.told(vec![lease(1, tasks(0, 0..20))]);
+    for bytes in [500, 300, 0] {
+        assert_eq!(runs(&case.event(Event::Overweight(bytes))), 0);
+    }
+    let begun: Vec<usize> = (0..8).map(|chunk| runs(&case.finish(1, task(0, chunk)))).collect();
+    assert_eq!(begun, [0, 1, 1, 2, 1, 1, 1, 1]);
+}
+
+#[test]
+fn a_process_that_has_too_much_memory_keeps_what_it_must() {
+    let limits = Limits { spill_bytes: 10_000, spill_bytes_min: 1, ..Limits::new(1, 1000) };
+    let mut case = Case::new(limits, &[read("a", 20, 10)]);
+    case.told(vec![lease(1, tasks(0, 0..2))]);
+    case.finish(1, task(0, 0));
+    case.finish(1, task(0, 1));
+    // Of two results of 80 bytes, one is enough.
+    let actions = case.event(Event::Overweight(60));
+    let Some(Action::Spill { spill, key }) = actions.first() else { panic!("{actions:?}") };
+    let (spill, key) = (*spill, *key);
+    // While it is being written, that it is there all the same tells nothing.
+    assert_eq!(case.event(Event::Overweight(60)), []);
+    let actions = case.event(Event::Spilled { spill, key, result: Ok(()) });
+    assert!(actions.contains(&Action::Unload(key)), "{actions:?}");
+    assert_eq!(case.event(Event::Overweight(0)), []);
+}
+
+#[test]
 fn what_is_urgent_gets_the_next_thread() {
     let mut case = Case::new(Limits::new(1, 1000), &[read("a", 9, 1)]);
     let urgent = |id, chunks, priority| {

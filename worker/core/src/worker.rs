@@ -12,6 +12,7 @@ use crate::reports::Outgoing;
 use crate::store::Store;
 use crate::stuck::Threads;
 use crate::tasks::{Active, RunnableKey, Stopping};
+use crate::weight::Weight;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use tilework_plan::{ChunkIdx, JobId, LeaseId, Plan, StageIdx, TaskKey, WorkerId};
@@ -92,6 +93,8 @@ pub struct Worker {
     pub(crate) n_running: u32,
     /// Estimated time of those, microseconds.
     pub(crate) running_us: u64,
+    /// What the process was found to have beyond what it may have, and what follows from that.
+    pub(crate) weight: Weight,
     /// What threads are at that do not come back.
     pub(crate) threads: Threads,
     /// Literal chunks that a client will put.
@@ -121,6 +124,7 @@ impl Worker {
             n_active_running: 0,
             n_running: 0,
             running_us: 0,
+            weight: Weight::default(),
             threads: Threads::default(),
             puts: BTreeMap::new(),
             lease_last: None,
@@ -147,6 +151,7 @@ impl Worker {
             Event::Spilled { spill, key, result } => self.spilled((spill, key), result, out),
             Event::Damaged { key } => self.damaged(key),
             Event::Ages(ages) => self.aged(&ages, out),
+            Event::Overweight(bytes) => self.weighed(bytes, out),
             Event::Disconnected => self.disconnected(out),
             Event::Tick => self.threads.looked_us = self.now_us,
         }
