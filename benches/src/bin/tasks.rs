@@ -118,13 +118,6 @@ fn measure(session: &Session, args: &Args) -> anyhow::Result<Taken> {
         let values = gather(futures)?;
         anyhow::ensure!(values.iter().copied().eq(0..args.calls as u64), "wrong values");
         let all_here = start.elapsed().as_secs_f64();
-        let start = Instant::now();
-        let futures: Vec<_> = (0..args.calls as u64)
-            .map(|n| session.submit(|x: u64| x + 1, (n,)))
-            .collect::<tilework::Result<_>>()?;
-        let values = gather(futures)?;
-        anyhow::ensure!(values.iter().copied().eq(1..=args.calls as u64), "wrong values");
-        let singly = start.elapsed().as_secs_f64();
         let (mut of_turns, mut of_links) = (Vec::new(), Vec::new());
         for n in 0..args.turns as u64 {
             let start = Instant::now();
@@ -139,6 +132,13 @@ fn measure(session: &Session, args: &Args) -> anyhow::Result<Taken> {
             last.result()?;
             of_links.push(start.elapsed().as_secs_f64());
         }
+        let start = Instant::now();
+        let futures: Vec<_> = (0..args.calls as u64)
+            .map(|n| session.submit(|x: u64| x + 1, (n,)))
+            .collect::<tilework::Result<_>>()?;
+        let values = gather(futures)?;
+        anyhow::ensure!(values.iter().copied().eq(1..=args.calls as u64), "wrong values");
+        let singly = start.elapsed().as_secs_f64();
         if run > 0 {
             made.push(all_made);
             here.push(all_here);
