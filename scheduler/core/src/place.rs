@@ -196,10 +196,11 @@ impl Scheduler {
             let w = self.workers.get(&id).filter(|w| fits(w))?;
             let transfer = self.transfer_us(key, needs, id);
             let cut_off = self.is_cut_off_from(key.job, needs, w);
-            // Of those that are all cut off always the same one, and another where that did not help for long.
+            // Of those that are all cut off always the same one, and another where that did not help for long: all readers
+            // of blocks where most of these are.
             let load_us = match cut_off {
                 true if from_last => u64::from(u32::MAX - id.0),
-                true => id.0.into(),
+                true => self.far_blocks(key.job, needs, w).min(u32::MAX.into()) << 32 | u64::from(id.0),
                 false => w.load_us() + transfer,
             };
             let (first, second) = if by_turns { (cut_off, avoided(id)) } else { (avoided(id), cut_off) };
@@ -229,6 +230,15 @@ impl Scheduler {
         needs.at.iter().any(|(h, _)| self.is_cut_off(worker, *h))
             || !needs.blocks_of.is_empty()
                 && worker.cut_off.keys().any(|peer| has_results(peer) && self.is_cut_off(worker, *peer))
+    }
+
+    /// Bytes of the results, of which a task reads blocks, that are out of a worker's reach.
+    fn far_blocks(&self, job: JobId, needs: &Needs, worker: &WorkerState) -> u64 {
+        let job = &self.jobs[&job];
+        let exchanges = needs.blocks_of.iter().filter_map(|of| job.stage(*of).exchange.as_ref());
+        let far: Vec<WorkerId> =
+            worker.cut_off.keys().copied().filter(|peer| self.is_cut_off(worker, *peer)).collect();
+        exchanges.map(|exchange| far.iter().map(|peer| exchange.bytes_at(*peer)).sum::<u64>()).sum()
     }
 
     /// How long what a task reads is under way to a worker, microseconds.

@@ -58,18 +58,23 @@ impl Scheduler {
     /// Makes the inputs of a ready task again that `worker`, which is to have it, cannot reach, unless somebody is about to
     /// read one of them where it is.
     pub(crate) fn bring_nearer(&mut self, key: TaskKey, worker: WorkerId, in_use: &BTreeSet<TaskKey>) {
-        // What a barrier stands for is in use with it, and need not be looked at one by one.
-        let waits = self.with_inputs(key, |me, inputs| {
-            let read = |&(_, stage, chunk): &(usize, StageIdx, ChunkIdx)| TaskKey { stage, chunk, ..key };
-            inputs.iter().map(read).any(|input| in_use.contains(&input) && me.is_barrier(input))
-        });
-        if waits {
-            return;
-        }
         let far: Vec<WorkerId> = {
             let w = &self.workers[&worker];
             w.cut_off.keys().copied().filter(|peer| self.is_cut_off(w, *peer)).collect()
         };
+        // What a barrier stands for is in use with it, and need not be looked at one by one.
+        let waits = self.with_inputs(key, |me, inputs| {
+            let read = |&(_, stage, chunk): &(usize, StageIdx, ChunkIdx)| TaskKey { stage, chunk, ..key };
+            let is_far = |barrier: TaskKey| {
+                let job = &me.jobs[&key.job];
+                let exchange = job.stage(job.plan.behind(barrier.stage)).exchange.as_ref();
+                exchange.is_some_and(|exchange| far.iter().any(|peer| exchange.is_at(*peer)))
+            };
+            inputs.iter().map(read).any(|i| in_use.contains(&i) && me.is_barrier(i) && is_far(i))
+        });
+        if waits {
+            return;
+        }
         let mut inputs = Vec::new();
         self.jobs[&key.job].plan.feeds_of(key.stage, key.chunk, &mut inputs);
         let made = inputs.iter().map(|&(_, stage, chunk)| self.canonical(TaskKey { stage, chunk, ..key }));
