@@ -23,6 +23,7 @@ pub(crate) fn is_kept_small() -> bool {
 }
 
 /// Says that this process is a worker and nothing else: all of its memory is the worker's.
+#[cfg(feature = "grpc")]
 pub(crate) fn is_all_of_a_worker() {
     OWN_PROCESS.store(true, Ordering::Relaxed);
 }
