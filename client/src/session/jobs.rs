@@ -28,8 +28,33 @@ fn lost() -> ClusterError {
     ClusterError::Lost("the connection to the scheduler was lost".to_owned())
 }
 
-/// Jobs whose figures are kept, the latest ones.
-const RUNS_KEPT: usize = 64;
+/// Jobs whose figures are kept, the latest ones,
+const RUNS_KEPT: usize = 1024;
+/// and operations that their programs have together, at most.
+const RUN_NODES_KEPT: usize = 1 << 17;
+
+/// What the latest jobs took, oldest first.
+#[derive(Debug, Default)]
+struct Runs {
+    kept: VecDeque<(Arc<Program>, Figures)>,
+    n_nodes: usize,
+}
+
+impl Runs {
+    fn note(&mut self, program: &Arc<Program>, figures: Figures) {
+        self.n_nodes += program.nodes.len();
+        self.kept.push_back((Arc::clone(program), figures));
+        // The last one stays, however large it is.
+        while self.kept.len() > 1 && (self.kept.len() > RUNS_KEPT || self.n_nodes > RUN_NODES_KEPT) {
+            let (oldest, _) = self.kept.pop_front().expect("there are two");
+            self.n_nodes -= oldest.nodes.len();
+        }
+    }
+
+    fn of(&self, program: &Program) -> Option<Figures> {
+        self.kept.iter().rev().find(|(p, _)| **p == *program).map(|(_, figures)| *figures)
+    }
+}
 
 /// Who takes in the news of a job.
 pub(super) trait Audience: Send + Sync {
@@ -77,8 +102,7 @@ pub(crate) struct Jobs {
     pub(super) asked: Asked,
     closed: Mutex<Option<ClusterError>>,
     n_tasks_done: AtomicU64,
-    /// What the latest jobs took, oldest first.
-    runs: Mutex<VecDeque<(Arc<Program>, Figures)>>,
+    runs: Mutex<Runs>,
     /// The workers, where they are processes of the session's own: it knows how they ended.
     processes: Option<Arc<Processes>>,
 }
@@ -215,17 +239,12 @@ impl Jobs {
     /// Notes what a run took.
     pub(super) fn ran(&self, program: &Arc<Program>, figures: Figures) {
         self.n_tasks_done.fetch_add(figures.n_tasks, Ordering::Relaxed);
-        let mut runs = self.runs.lock().unwrap_or_else(PoisonError::into_inner);
-        if runs.len() == RUNS_KEPT {
-            runs.pop_front();
-        }
-        runs.push_back((Arc::clone(program), figures));
+        self.runs.lock().unwrap_or_else(PoisonError::into_inner).note(program, figures);
     }
 
     /// What the latest run of a program took, if it is among those that are kept.
     pub(super) fn figures_of(&self, program: &Program) -> Option<Figures> {
-        let runs = self.runs.lock().unwrap_or_else(PoisonError::into_inner);
-        runs.iter().rev().find(|(p, _)| **p == *program).map(|(_, figures)| *figures)
+        self.runs.lock().unwrap_or_else(PoisonError::into_inner).of(program)
     }
 
     fn take_in(self: &Arc<Self>, job: JobId, update: Update, inlined: &[Inlined]) {
