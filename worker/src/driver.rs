@@ -337,8 +337,8 @@ impl Driver {
         self.shared.store.clear();
         self.shared.plans.clear();
         self.sources.forget(None);
-        for (peer, addresses) in self.addresses.drain() {
-            self.peers.left(peer, &addresses);
+        for (_, addresses) in self.addresses.drain() {
+            self.peers.let_go(&addresses);
         }
         self.epoch = self.shared.store.epoch();
     }

@@ -386,6 +386,10 @@ impl Peers for ChunkClient {
     fn left(&self, _: WorkerId, addresses: &[String]) {
         self.forget(addresses);
     }
+
+    fn let_go(&self, addresses: &[String]) {
+        self.forget(addresses);
+    }
 }
 
 /// The last cause of an error, which names it best.

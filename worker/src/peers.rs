@@ -187,6 +187,11 @@ pub trait Peers: Send + Sync + 'static {
     fn left(&self, worker: WorkerId, addresses: &[String]) {
         let _ = (worker, addresses);
     }
+
+    /// This worker has nothing to do with those at these addresses any more, who may be there for others.
+    fn let_go(&self, addresses: &[String]) {
+        let _ = addresses;
+    }
 }
 
 /// The workers of one process, which read each other's memory.
