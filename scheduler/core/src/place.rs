@@ -2,6 +2,8 @@
 //!
 //! Knows sizes, holders and loads. Must not know leases.
 
+use crate::exchange::Exchange;
+use crate::job::Job;
 use crate::limits::Bug;
 use crate::scheduler::Scheduler;
 use crate::table::TaskState;
@@ -24,6 +26,13 @@ struct Needs {
     blocks_of: Vec<StageIdx>,
     /// Bytes of those blocks, on the average.
     blocks: u64,
+}
+
+impl Needs {
+    /// What is known of those results, as far as there are any.
+    fn exchanges<'a>(&'a self, job: &'a Job) -> impl Iterator<Item = &'a Exchange> {
+        self.blocks_of.iter().filter_map(|of| job.stage(*of).exchange.as_deref())
+    }
 }
 
 /// What became of a ready task.
@@ -206,8 +215,7 @@ impl Scheduler {
             let (first, second) = if by_turns { (cut_off, avoided(id)) } else { (avoided(id), cut_off) };
             Some(((first, second, load_us), (id, cut_off)))
         };
-        let exchanges = needs.blocks_of.iter().filter_map(|of| job.stage(*of).exchange.as_ref());
-        let holders = exchanges.flat_map(|exchange| exchange.some_holders(key.chunk));
+        let holders = needs.exchanges(job).flat_map(|exchange| exchange.some_holders(key.chunk));
         let near = needs.at.iter().map(|(w, _)| *w).chain(holders);
         let near = near.chain(self.idle.iter().copied().take(IDLE_MAX));
         let best = near.filter_map(finish).min();
@@ -222,30 +230,24 @@ impl Scheduler {
 
     /// Whether a worker has no connection to one that has something of what a task needs.
     fn is_cut_off_from(&self, job: JobId, needs: &Needs, worker: &WorkerState) -> bool {
-        let has_results = |peer: &WorkerId| {
-            let mut read =
-                needs.blocks_of.iter().filter_map(|of| self.jobs[&job].stage(*of).exchange.as_ref());
-            read.any(|exchange| exchange.is_at(*peer))
-        };
+        let job = &self.jobs[&job];
+        let has_results = |peer: WorkerId| needs.exchanges(job).any(|exchange| exchange.is_at(peer));
         needs.at.iter().any(|(h, _)| self.is_cut_off(worker, *h))
-            || !needs.blocks_of.is_empty()
-                && worker.cut_off.keys().any(|peer| has_results(peer) && self.is_cut_off(worker, *peer))
+            || self.cut_off_peers(worker).any(has_results)
     }
 
     /// Bytes of the results, of which a task reads blocks, that are out of a worker's reach.
     fn far_blocks(&self, job: JobId, needs: &Needs, worker: &WorkerState) -> u64 {
         let job = &self.jobs[&job];
-        let exchanges = needs.blocks_of.iter().filter_map(|of| job.stage(*of).exchange.as_ref());
-        let far: Vec<WorkerId> =
-            worker.cut_off.keys().copied().filter(|peer| self.is_cut_off(worker, *peer)).collect();
-        exchanges.map(|exchange| far.iter().map(|peer| exchange.bytes_at(*peer)).sum::<u64>()).sum()
+        let at = |peer: WorkerId| needs.exchanges(job).map(move |exchange| exchange.bytes_at(peer));
+        self.cut_off_peers(worker).flat_map(at).sum()
     }
 
     /// How long what a task reads is under way to a worker, microseconds.
     fn transfer_us(&self, key: TaskKey, needs: &Needs, worker: WorkerId) -> u64 {
         let job = &self.jobs[&key.job];
-        let exchanges = needs.blocks_of.iter().filter_map(|of| job.stage(*of).exchange.as_ref());
-        let blocks = exchanges.map(|exchange| job.plan.block_share(key.stage, exchange.bytes_at(worker)));
+        let blocks =
+            needs.exchanges(job).map(|exchange| job.plan.block_share(key.stage, exchange.bytes_at(worker)));
         let at = needs.at.iter().find(|(h, _)| *h == worker).map_or(0, |(_, b)| *b);
         match needs.inputs.saturating_sub(blocks.fold(at, u64::saturating_add)) {
             0 => 0,

@@ -28,8 +28,12 @@ use tilework_plan::{
 };
 
 fn read(name: &str, len: usize, chunk: isize) -> Expr {
+    read_cut(name, len, AxisChunks::Len(chunk))
+}
+
+fn read_cut(name: &str, len: usize, chunks: AxisChunks) -> Expr {
     let file = FileRef { kind: FileKind::Npy, path: name.to_owned(), member: String::new() };
-    Expr::read((file, Stored::Rows), &[len], &Chunks::Axes(vec![AxisChunks::Len(chunk)]), DType::F64).unwrap()
+    Expr::read((file, Stored::Rows), &[len], &Chunks::Axes(vec![chunks]), DType::F64).unwrap()
 }
 
 fn hello(name: &str, threads: u32, memory_bytes: u64) -> Hello {

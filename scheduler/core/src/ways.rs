@@ -30,6 +30,14 @@ impl Scheduler {
             && worker.cut_off.get(&peer).is_some_and(|(at, _)| self.now_us - at < CUT_OFF_US)
     }
 
+    /// The workers to which one is known to have no connection.
+    pub(crate) fn cut_off_peers<'a>(
+        &'a self,
+        worker: &'a WorkerState,
+    ) -> impl Iterator<Item = WorkerId> + 'a {
+        worker.cut_off.keys().copied().filter(|peer| self.is_cut_off(worker, *peer))
+    }
+
     /// The chunks that tasks in workers' queues, and those that workers have, are about to read.
     pub(crate) fn chunks_in_use(&mut self) -> BTreeSet<TaskKey> {
         let queues = self.workers.values().flat_map(|w| w.ready.iter());
@@ -58,10 +66,7 @@ impl Scheduler {
     /// Makes the inputs of a ready task again that `worker`, which is to have it, cannot reach, unless somebody is about to
     /// read one of them where it is.
     pub(crate) fn bring_nearer(&mut self, key: TaskKey, worker: WorkerId, in_use: &BTreeSet<TaskKey>) {
-        let far: Vec<WorkerId> = {
-            let w = &self.workers[&worker];
-            w.cut_off.keys().copied().filter(|peer| self.is_cut_off(w, *peer)).collect()
-        };
+        let far: Vec<WorkerId> = self.cut_off_peers(&self.workers[&worker]).collect();
         // What a barrier stands for is in use with it, and need not be looked at one by one.
         let waits = self.with_inputs(key, |me, inputs| {
             let read = |&(_, stage, chunk): &(usize, StageIdx, ChunkIdx)| TaskKey { stage, chunk, ..key };

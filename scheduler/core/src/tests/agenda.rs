@@ -6,9 +6,7 @@ use super::*;
 fn a_worker_that_is_given_the_task_that_ends_a_job_gets_the_next_job() {
     let mut case = Case::with_workers(1);
     // The second chunk is one of which no worker can make another like it.
-    let lens = Chunks::Axes(vec![AxisChunks::Lens(vec![10, 70_000])]);
-    let file = FileRef { kind: FileKind::Npy, path: "x".to_owned(), member: String::new() };
-    let x = Expr::read((file, Stored::Rows), &[70_010], &lens, DType::F64).unwrap();
+    let x = read_cut("x", 70_010, AxisChunks::Lens(vec![10, 70_000]));
     let actions = case.submit(0, std::slice::from_ref(&x));
     play(&mut case, actions, 0..1);
     assert!(case.scheduler.state(case.now_us).jobs[0].finished);
@@ -27,10 +25,7 @@ fn a_worker_that_is_given_the_task_that_ends_a_job_gets_the_next_job() {
 #[test]
 fn a_chunk_that_is_found_to_fit_nowhere_ends_its_job_before_others_are_asked() {
     let mut case = Case::with_workers(2);
-    let lens = Chunks::Axes(vec![AxisChunks::Lens(vec![10, 200_000])]);
-    let file = FileRef { kind: FileKind::Npy, path: "x".to_owned(), member: String::new() };
-    let x = Expr::read((file, Stored::Rows), &[200_010], &lens, DType::F64).unwrap();
-    let actions = case.submit(0, &[x]);
+    let actions = case.submit(0, &[read_cut("x", 200_010, AxisChunks::Lens(vec![10, 200_000]))]);
     let small = leases(&actions, 0).remove(0);
     assert_eq!((&small.1, leases(&actions, 1)), (&tasks(0, 0..1), vec![]));
     // Nothing else goes on: now the other one is looked at, though there is no room for it.
