@@ -292,6 +292,10 @@ impl Putter {
         dtypes: &[DType],
         shape: &[usize],
     ) -> Result<(), PutError> {
+        // One that has ended in order has forgotten its leases, and none will come.
+        if self.inbox.upgrade().is_none_or(|inbox| inbox.is_closed()) {
+            return Err(PutError::Ended);
+        }
         let job = self.shared.plans.literal_plan(lease, key).await.map_err(PutError::Refused)?;
         let expected = region_shape(&job.plan.out_region(key.stage, key.chunk));
         let planes = &job.work(key.stage).planes;

@@ -20,7 +20,7 @@ use tilework_cluster::security::{Identity, TokenAttach};
 use tilework_cluster::transport::{ConnectError, connect_once};
 use tilework_expr::DType;
 use tilework_kernels::{Chunk, ChunkError, ChunkWriter};
-use tilework_plan::{LeaseId, Part, Region, TaskKey, WorkerId};
+use tilework_plan::{LeaseId, Part, Region, TaskKey};
 use tilework_proto::convert::Wire;
 use tilework_proto::limits::PLANES_MAX;
 use tilework_proto::session::BoxFuture;
@@ -381,10 +381,6 @@ impl Peers for ChunkClient {
                 why: format!("{}: {e}", addresses.join(" ")),
             })
         })
-    }
-
-    fn left(&self, _: WorkerId, addresses: &[String]) {
-        self.forget(addresses);
     }
 
     fn let_go(&self, addresses: &[String]) {

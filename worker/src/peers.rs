@@ -183,9 +183,10 @@ pub trait Peers: Send + Sync + 'static {
         let _ = (worker, shelf);
     }
 
-    /// That worker, this one or another, is gone.
+    /// That worker, this one or another, is gone, and was at these addresses.
     fn left(&self, worker: WorkerId, addresses: &[String]) {
-        let _ = (worker, addresses);
+        let _ = worker;
+        self.let_go(addresses);
     }
 
     /// This worker has nothing to do with those at these addresses any more, who may be there for others.
