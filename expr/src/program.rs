@@ -24,7 +24,7 @@ pub struct Node {
 }
 
 /// Nodes in an order in which inputs come first, and those whose values are wanted.
-#[derive(Clone, PartialEq, Debug, Default)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
 pub struct Program {
     /// All nodes.
     pub nodes: Vec<Node>,

@@ -11,10 +11,11 @@ use super::planned::Planned;
 use super::processes::Processes;
 use super::progress::Progress;
 use super::putting::{Putting, chunk_threads};
+use super::runs::{Digest, Runs};
 use super::wait::wait_for;
 use crate::error::{ClusterError, Error, Result};
 use crate::literal::Literal;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use tilework_expr::Program;
@@ -26,34 +27,6 @@ use tokio::sync::mpsc;
 /// What is known of a connection that ended without a word.
 fn lost() -> ClusterError {
     ClusterError::Lost("the connection to the scheduler was lost".to_owned())
-}
-
-/// Jobs whose figures are kept, the latest ones,
-const RUNS_KEPT: usize = 1024;
-/// and operations that their programs have together, at most.
-const RUN_NODES_KEPT: usize = 1 << 17;
-
-/// What the latest jobs took, oldest first.
-#[derive(Debug, Default)]
-struct Runs {
-    kept: VecDeque<(Arc<Program>, Figures)>,
-    n_nodes: usize,
-}
-
-impl Runs {
-    fn note(&mut self, program: &Arc<Program>, figures: Figures) {
-        self.n_nodes += program.nodes.len();
-        self.kept.push_back((Arc::clone(program), figures));
-        // The last one stays, however large it is.
-        while self.kept.len() > 1 && (self.kept.len() > RUNS_KEPT || self.n_nodes > RUN_NODES_KEPT) {
-            let (oldest, _) = self.kept.pop_front().expect("there are two");
-            self.n_nodes -= oldest.nodes.len();
-        }
-    }
-
-    fn of(&self, program: &Program) -> Option<Figures> {
-        self.kept.iter().rev().find(|(p, _)| **p == *program).map(|(_, figures)| *figures)
-    }
 }
 
 /// Who takes in the news of a job.
@@ -87,7 +60,7 @@ struct Entry {
     literals: BTreeMap<u64, Arc<Literal>>,
     audience: Arc<dyn Audience>,
     /// What was submitted, until it is noted what it took, where nobody waits for that.
-    unnoted: Option<Arc<Program>>,
+    unnoted: Option<Digest>,
 }
 
 /// What is kept of a job: its plan, its literals by their names, and who takes in its news.
@@ -188,19 +161,25 @@ impl Jobs {
         let Planned { program, literals, lowered } = planned;
         let plan = lowered.plan;
         let literals = literals.into_iter().map(|l| (l.id, l)).collect();
-        let (id, link) = self.send(&program, (Arc::clone(&plan), literals, audience))?;
-        Ok(Submitted { id, link, jobs: Arc::clone(self), program, plan })
+        let digest = Digest::of(&program);
+        let (id, link) = self.send(&program, digest, (Arc::clone(&plan), literals, audience))?;
+        Ok(Submitted { id, link, jobs: Arc::clone(self), program: digest, plan })
     }
 
     /// Sends a program to the scheduler, over a new connection where the one that there was is lost.
-    fn send(self: &Arc<Self>, program: &Arc<Program>, of_job: OfJob) -> Result<(JobId, ClientLink)> {
+    fn send(
+        self: &Arc<Self>,
+        program: &Arc<Program>,
+        digest: Digest,
+        of_job: OfJob,
+    ) -> Result<(JobId, ClientLink)> {
         let mut of_job = Some(of_job);
         self.over_a_connection(|link| {
             // The lock is held over the submission, so that no news of the job finds the table without it.
             let mut table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
             let id = wait_for(link.submit(Arc::clone(program)))?;
             let (plan, literals, audience) = of_job.take().expect("a job is submitted once");
-            let unnoted = (!audience.is_waited_for()).then(|| Arc::clone(program));
+            let unnoted = (!audience.is_waited_for()).then_some(digest);
             table.insert(id, Entry { link: link.clone(), plan, literals, audience, unnoted });
             Ok((id, link.clone()))
         })
@@ -237,13 +216,13 @@ impl Jobs {
     }
 
     /// Notes what a run took.
-    pub(super) fn ran(&self, program: &Arc<Program>, figures: Figures) {
+    pub(super) fn ran(&self, program: Digest, figures: Figures) {
         self.n_tasks_done.fetch_add(figures.n_tasks, Ordering::Relaxed);
         self.runs.lock().unwrap_or_else(PoisonError::into_inner).note(program, figures);
     }
 
     /// What the latest run of a program took, if it is among those that are kept.
-    pub(super) fn figures_of(&self, program: &Program) -> Option<Figures> {
+    pub(super) fn figures_of(&self, program: Digest) -> Option<Figures> {
         self.runs.lock().unwrap_or_else(PoisonError::into_inner).of(program)
     }
 
@@ -256,7 +235,7 @@ impl Jobs {
         if let Update::Done { figures, .. } = &update
             && let Some(program) = entry.unnoted.take()
         {
-            self.ran(&program, *figures);
+            self.ran(program, *figures);
         }
         let Update::Upload { lease, tasks, literal, worker, addresses } = update else {
             let audience = Arc::clone(&entry.audience);
@@ -318,7 +297,7 @@ pub(super) struct Submitted {
     id: JobId,
     link: ClientLink,
     jobs: Arc<Jobs>,
-    program: Arc<Program>,
+    program: Digest,
     plan: Arc<Plan>,
 }
 
@@ -334,7 +313,7 @@ impl Submitted {
 
     /// Notes what it took.
     pub(super) fn ran(&self, figures: Figures) {
-        self.jobs.ran(&self.program, figures);
+        self.jobs.ran(self.program, figures);
     }
 }
 

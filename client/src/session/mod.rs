@@ -25,6 +25,7 @@ mod putting;
 mod remote;
 mod route;
 mod run;
+mod runs;
 mod size;
 mod tiny;
 mod values;

@@ -9,6 +9,7 @@ use super::own::FIRST_WORKER_WAIT;
 use super::planned::Planned;
 use super::progress::Progress;
 use super::route::{Route, Want, route};
+use super::runs::Digest;
 use super::{Session, at_once, tiny};
 use crate::array::chunks_of;
 use crate::error::Result;
@@ -100,7 +101,7 @@ impl Session {
 
     /// What the latest run of a program took; `None` where it did not run, or many others ran since.
     pub(crate) fn figures_of(&self, planned: &Planned) -> Option<Figures> {
-        self.0.jobs.figures_of(&planned.program)
+        self.0.jobs.figures_of(Digest::of(&planned.program))
     }
 
     /// The chunks of what is worth no worker, computed by this thread. It is noted as what a worker does.
@@ -109,7 +110,7 @@ impl Session {
         let (chunks, n_tasks) = at_once::compute(planned)?;
         let elapsed_us = started.elapsed().as_nanos().div_ceil(1000) as u64;
         let figures = Figures { n_tasks, elapsed_us, busy_us: elapsed_us, ..Figures::default() };
-        self.0.jobs.ran(&planned.program, figures);
+        self.0.jobs.ran(Digest::of(&planned.program), figures);
         Ok(chunks)
     }
 
