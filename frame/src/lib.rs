@@ -8,6 +8,25 @@
 //!        Runner  ──> one partition of one stage ──> Pieces                 (the workers)
 //! ```
 //!
+//! ```
+//! use tilework_frame::{Keep, PlanOptions, Planner, Runner, RunnerOptions, run_local};
+//!
+//! # #[tokio::main]
+//! # async fn main() -> Result<(), tilework_frame::FrameError> {
+//! let planner = Planner::new(PlanOptions { n_partitions: 3.try_into().unwrap(), ..PlanOptions::default() })?;
+//! let query = planner.sql("select k, sum(v) from (values (1, 10), (2, 20), (1, 30)) as t(k, v) group by k").await?;
+//! let planned = planner.plan(query).await?;
+//! assert!(planned.graph.stages.len() > 1);
+//!
+//! let spill_dir = std::env::temp_dir();
+//! let runner = Runner::new(RunnerOptions { n_threads: 2, spill_dir, spill_bytes_max: 1 << 30 })?;
+//! let ran = run_local(&planned.graph, &planned.schema, &runner, Keep::Batches, 2).await?;
+//! let rows: usize = ran.partitions.iter().flatten().map(|batch| batch.num_rows()).sum();
+//! assert_eq!(rows, 2);
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! The only crate that names DataFusion. Must not know of schedulers, workers, connections or stores of chunks. Whatever
 //! crosses to another process is a [`StageGraph`] or an encoded [`Piece`]; neither holds a type of DataFusion's.
 //!

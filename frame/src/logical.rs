@@ -4,10 +4,29 @@
 use crate::error::FrameError;
 use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode, TreeNodeRecursion};
 use datafusion::error::DataFusionError;
+use datafusion::execution::SessionState;
 use datafusion::functions_aggregate::first_last::{first_value_udaf, last_value_udaf};
 use datafusion::logical_expr::expr::{NullTreatment, WindowFunction};
 use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::{Expr, LogicalPlan, Volatility, WindowFunctionDefinition};
+use std::collections::HashSet;
+
+/// The functions that every task knows, by name.
+pub(crate) struct Known(HashSet<String>);
+
+impl Known {
+    /// Those of a session that nobody has registered others with.
+    pub(crate) fn of(state: &SessionState) -> Known {
+        let scalar = state.scalar_functions().keys();
+        let others = state.aggregate_functions().keys().chain(state.window_functions().keys());
+        Known(scalar.chain(others).cloned().collect())
+    }
+
+    fn refused(&self, name: &str) -> Option<FrameError> {
+        let reason = "it is known in this process alone";
+        (!self.0.contains(name)).then(|| unsupported(format!("the function {name}"), reason))
+    }
+}
 
 fn unsupported(what: impl Into<String>, reason: &str) -> FrameError {
     FrameError::Unsupported { what: what.into(), reason: reason.to_owned() }
@@ -17,13 +36,13 @@ fn unsupported(what: impl Into<String>, reason: &str) -> FrameError {
 ///
 /// # Errors
 /// [`FrameError::Unsupported`] if it cannot be run as tasks.
-pub(crate) fn prepared(plan: LogicalPlan) -> Result<LogicalPlan, FrameError> {
+pub(crate) fn prepared(plan: LogicalPlan, known: &Known) -> Result<LogicalPlan, FrameError> {
     let mut refused = None;
     plan.apply_with_subqueries(|node| {
         refused = node_refused(node);
         node.apply_expressions(|expr| {
             expr.apply(|expr| {
-                refused = refused.take().or_else(|| expr_refused(expr));
+                refused = refused.take().or_else(|| expr_refused(expr, known));
                 Ok(if refused.is_some() { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
             })
         })?;
@@ -51,20 +70,21 @@ fn node_refused(node: &LogicalPlan) -> Option<FrameError> {
     }
 }
 
-fn expr_refused(expr: &Expr) -> Option<FrameError> {
-    let volatile = |name: &str, volatility: Volatility| {
+fn expr_refused(expr: &Expr, known: &Known) -> Option<FrameError> {
+    let function = |name: &str, volatility: Volatility| {
         let reason = "it gives other values when a task runs again";
-        (volatility == Volatility::Volatile).then(|| unsupported(format!("the function {name}"), reason))
+        let volatile = || unsupported(format!("the function {name}"), reason);
+        known.refused(name).or_else(|| (volatility == Volatility::Volatile).then(volatile))
     };
     match expr {
-        Expr::ScalarFunction(call) => volatile(call.func.name(), call.func.signature().volatility),
-        Expr::AggregateFunction(call) => volatile(call.func.name(), call.func.signature().volatility),
+        Expr::ScalarFunction(call) => function(call.func.name(), call.func.signature().volatility),
+        Expr::AggregateFunction(call) => function(call.func.name(), call.func.signature().volatility),
         Expr::WindowFunction(call) => {
             let name = call.fun.name();
             let lost = ignores_nulls(call) && as_aggregate(name).is_none();
             let reason = "IGNORE NULLS is lost on the way to the tasks; first_value and last_value have it";
             let lost = lost.then(|| unsupported(format!("the window function {name}"), reason));
-            lost.or_else(|| volatile(name, call.fun.signature().volatility))
+            lost.or_else(|| function(name, call.fun.signature().volatility))
         }
         _ => None,
     }

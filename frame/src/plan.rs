@@ -45,6 +45,8 @@ impl Default for PlanOptions {
 /// Plans queries on tables that it knows.
 pub struct Planner {
     context: SessionContext,
+    /// What tasks know too; what is registered later is the client's alone.
+    known: logical::Known,
     options: PlanOptions,
 }
 
@@ -76,7 +78,9 @@ impl Planner {
         ];
         let own: Vec<(&str, &str)> = own.iter().map(|(name, value)| (*name, value.as_str())).collect();
         let config = session::with(session::config(options.n_partitions.get())?, &own)?;
-        Ok(Planner { context: SessionContext::new_with_config(config), options })
+        let context = SessionContext::new_with_config(config);
+        let known = logical::Known::of(&context.state());
+        Ok(Planner { context, known, options })
     }
 
     /// DataFusion's own context, to register tables in and to make plans with.
@@ -102,7 +106,7 @@ impl Planner {
     /// # Errors
     /// [`FrameError::Unsupported`] if it cannot be run as tasks, [`FrameError::Query`] if it is wrong.
     pub async fn plan(&self, query: LogicalPlan) -> Result<Planned, FrameError> {
-        let query = logical::prepared(query)?;
+        let query = logical::prepared(query, &self.known)?;
         let plan = self.context.state().create_physical_plan(&query).await?;
         let schema = plan.schema();
         let plan = without_statistics(plan)?;

@@ -19,7 +19,7 @@ use datafusion::execution::disk_manager::{DiskManager, DiskManagerMode};
 use datafusion::execution::object_store::ObjectStoreRegistry;
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::physical_plan::repartition::RepartitionExec;
-use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties, Partitioning};
+use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties, Partitioning, displayable};
 use futures::future::BoxFuture;
 use futures::stream::BoxStream;
 use futures::{FutureExt, StreamExt};
@@ -185,6 +185,15 @@ impl Runner {
             }
         }
         .boxed()
+    }
+
+    /// The operators of a stage as its tasks will run them, for people.
+    ///
+    /// # Errors
+    /// [`TaskError::Payload`] if the bytes are no plan.
+    pub fn shown(&self, payload: &[u8]) -> Result<String, TaskError> {
+        let plan = codec::decode(payload, &self.shared.functions)?;
+        Ok(displayable(plan.as_ref()).indent(false).to_string())
     }
 
     fn threads(&self) -> io::Result<Handle> {

@@ -23,6 +23,8 @@ const REQUIRED: &[(&str, &str)] = &[
     // Joins that look into both sides at once, for streams without end.
     ("datafusion.optimizer.allow_symmetric_joins_without_pruning", "false"),
     ("datafusion.optimizer.enable_piecewise_merge_join", "false"),
+    // A hint that is lost on the way to the tasks, and buffers that no grant counts.
+    ("datafusion.optimizer.enable_sort_pushdown", "false"),
     // A rule that fails is an error, not another plan.
     ("datafusion.optimizer.skip_failed_rules", "false"),
     // Plans must not depend on the machine they are made on.

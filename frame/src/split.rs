@@ -298,3 +298,57 @@ fn name(plan: &Plan) -> String {
     }
     names.join(" of ")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::local::{Keep, run_local};
+    use crate::run::{Runner, RunnerOptions};
+    use crate::stage::StageGraph;
+    use datafusion::arrow::array::AsArray;
+    use datafusion::arrow::datatypes::Int64Type;
+    use datafusion::common::{ScalarValue, SplitPoint};
+    use datafusion::execution::context::SessionContext;
+    use datafusion::physical_expr::expressions::col;
+    use datafusion::physical_expr::{LexOrdering, PhysicalSortExpr, RangePartitioning};
+
+    /// The keys of each partition, where those of `values` are divided like this.
+    async fn divided(values: &str, divided: impl Fn(&Plan) -> Partitioning) -> (StageGraph, Vec<Vec<i64>>) {
+        let context = SessionContext::new();
+        let plan = context.sql(values).await.unwrap().create_physical_plan().await.unwrap();
+        let schema = plan.schema();
+        let partitioning = divided(&plan);
+        let cut = split(Arc::new(RepartitionExec::try_new(plan, partitioning).unwrap())).unwrap();
+        let graph = StageGraph { stages: cut.iter().map(|stage| stage.encoded(1 << 20).unwrap()).collect() };
+        let options = RunnerOptions { n_threads: 1, spill_dir: std::env::temp_dir(), spill_bytes_max: 0 };
+        let runner = Runner::new(options).unwrap();
+        let ran = run_local(&graph, &schema, &runner, Keep::Encoded, 1).await.unwrap();
+        let keys = |batches: &Vec<_>| {
+            let columns = batches.iter().map(|b: &datafusion::arrow::array::RecordBatch| b.column(0).clone());
+            columns.flat_map(|c| c.as_primitive::<Int64Type>().values().to_vec()).collect()
+        };
+        (graph, ran.partitions.iter().map(keys).collect())
+    }
+
+    #[tokio::test]
+    async fn exchanges_divide_by_values_and_round_robin_is_left_out() {
+        let values = "values (3), (25), (10), (9), (12), (30), (3)";
+        let by_ranges = |plan: &Plan| {
+            let key = PhysicalSortExpr::new_default(col("column1", &plan.schema()).unwrap());
+            let points = [10, 30].map(|k| SplitPoint::new(vec![ScalarValue::Int64(Some(k))])).to_vec();
+            Partitioning::Range(RangePartitioning::try_new(LexOrdering::new([key]).unwrap(), points).unwrap())
+        };
+        let (graph, keys) = divided(values, by_ranges).await;
+        assert_eq!(keys, [vec![3, 9, 3], vec![25, 10, 12], vec![30]]);
+        assert_eq!((graph.stages[0].n_tasks, graph.stages[0].n_pieces, graph.stages[1].n_tasks), (1, 3, 3));
+        assert_eq!(graph.stages[1].inputs, [Input { stage: 0, how: How::Piece, tasks: 0..3 }]);
+
+        let by_hash = |plan: &Plan| Partitioning::Hash(vec![col("column1", &plan.schema()).unwrap()], 2);
+        let (graph, keys) = divided(values, by_hash).await;
+        assert_eq!((graph.stages.len(), keys.len(), keys.concat().len()), (2, 2, 7));
+        assert!(keys[0].iter().all(|key| !keys[1].contains(key)));
+
+        let (graph, keys) = divided(values, |_| Partitioning::RoundRobinBatch(4)).await;
+        assert_eq!((graph.stages.len(), keys.concat()), (1, vec![3, 25, 10, 9, 12, 30, 3]));
+    }
+}

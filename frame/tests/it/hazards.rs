@@ -1,7 +1,11 @@
 //! What goes wrong without an error where partitions run alone, each as a query that showed it.
 
 use crate::data;
+use datafusion::arrow::datatypes::DataType;
+use datafusion::common::ScalarValue;
+use datafusion::logical_expr::{ColumnarValue, Volatility, create_udf};
 use datafusion::prelude::SessionContext;
+use std::sync::Arc;
 use tilework_frame::{FrameError, Keep, PlanOptions, Planned, run_local};
 
 /// Small tables with nulls, texts and floats.
@@ -113,6 +117,14 @@ async fn what_has_no_form_as_tasks_is_named() {
     let recursive =
         "with recursive n as (select 1 as i union all select i + 1 from n where i < 5) select * from n";
     assert!(refused(recursive).await.contains("recursive"));
+    let planner = data::planner(data::options(2)).await;
+    let mine = |_: &[ColumnarValue]| Ok(ColumnarValue::Scalar(ScalarValue::Int64(Some(1))));
+    let mine =
+        create_udf("mine", vec![DataType::Int64], DataType::Int64, Volatility::Immutable, Arc::new(mine));
+    planner.context().register_udf(mine);
+    let query = planner.sql("select mine(o_orderkey) from orders").await.unwrap();
+    let error = planner.plan(query).await.unwrap_err();
+    assert!(matches!(&error, FrameError::Unsupported { what, .. } if what.ends_with("mine")), "{error}");
     assert!(refused("select k, random() from a").await.contains("random"));
     assert!(
         refused("select uuid() from a where k in (select k from b where uuid() <> '')")
@@ -186,4 +198,33 @@ async fn plans_of_many_files_stay_small() {
         data::planned(&planner, "select l_orderkey, max(l_comment) from lineitem group by l_orderkey").await;
     let bytes: Vec<usize> = planned.graph.stages.iter().map(|s| s.payload.len()).collect();
     assert!(bytes.iter().all(|n| *n < 4096), "{bytes:?}");
+}
+
+/// Rows that a merge finds equal come from the first partition that has them, whatever was there first.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn equal_rows_of_a_merge_are_in_the_same_order_every_time() {
+    let (planner, runner) = (data::planner(data::options(3)).await, data::runner());
+    let sql = "select l_returnflag, l_orderkey, l_linenumber from lineitem order by l_returnflag";
+    let planned = data::planned(&planner, sql).await;
+    assert!(planned.stages_shown.join("\n").contains("SortPreservingMergeExec"));
+    let mut first = None;
+    for _ in 0..4 {
+        let ran = run_local(&planned.graph, &planned.schema, &runner, Keep::Batches, 2).await.unwrap();
+        let rows = data::rows_of(&ran);
+        assert!(first.get_or_insert(rows.clone()) == &rows);
+    }
+}
+
+#[tokio::test]
+async fn what_is_no_query_is_an_error_of_the_query() {
+    let planner = data::planner(data::options(2)).await;
+    for sql in [
+        "select nothing from orders",
+        "selec 1",
+        "create table x as select 1",
+        "insert into orders select * from orders",
+        "select * from gone",
+    ] {
+        assert!(matches!(planner.sql(sql).await, Err(FrameError::Query(_))), "{sql}");
+    }
 }

@@ -108,3 +108,17 @@ async fn a_task_that_runs_again_gives_the_same_bytes_however_its_input_was_kept(
     }
     assert!(n_tasks > 300, "{n_tasks}");
 }
+
+#[tokio::test]
+async fn plans_are_the_same_after_the_wire() {
+    let runner = data::runner();
+    for prefer_hash_join in [true, false] {
+        let planner = data::planner(PlanOptions { prefer_hash_join, ..data::options(3) }).await;
+        for n in QUERIES {
+            let planned = data::planned(&planner, &query(n)).await;
+            for (stage, shown) in planned.graph.stages.iter().zip(&planned.stages_shown) {
+                assert_eq!(&runner.shown(&stage.payload).unwrap(), shown, "query {n}");
+            }
+        }
+    }
+}
