@@ -148,9 +148,9 @@ mod tests {
         let schema = Arc::new(Schema::new(vec![Field::new("t", DataType::Utf8View, false)]));
         let all = StringViewArray::from_iter_values(texts);
         let few = RecordBatch::try_new(schema.clone(), vec![Arc::new(all.slice(5000, 10))]).unwrap();
-        let before = wire::encode(&schema, &[few.clone()]).unwrap().len();
+        let before = wire::encode(&schema, std::slice::from_ref(&few)).unwrap().len();
         let small = compact(few.clone()).unwrap();
-        let after = wire::encode(&schema, &[small.clone()]).unwrap().len();
+        let after = wire::encode(&schema, std::slice::from_ref(&small)).unwrap().len();
         assert!(before > 400_000 && after < 2_000, "{before} {after}");
         assert_eq!(small, few);
         let again = compact(small.clone()).unwrap();

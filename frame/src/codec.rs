@@ -158,8 +158,8 @@ pub(crate) fn decode(
     plan.map_err(|e| TaskError::Payload(e.strip_backtrace()))
 }
 
-/// Merges take equal rows from the first input that has them. By default they take turns, which depends on what was there
-/// first, and the wire has no field that says so.
+/// Merges take equal rows from the first input that has them, so that partitions that are in order stay so. By default
+/// they take turns, and the wire has no field that says otherwise.
 fn steady(plan: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPlan>> {
     plan.transform_up(|node| {
         Ok(match node.downcast_ref::<SortPreservingMergeExec>() {
