@@ -81,6 +81,9 @@ pub enum TaskError {
     /// The directory for what memory does not hold.
     #[error("spilling to disk: {0}")]
     Disk(#[source] Arc<std::io::Error>),
+    /// The threads that tasks run on could not be started.
+    #[error("starting threads for tasks: {0}")]
+    Threads(#[source] Arc<std::io::Error>),
     /// The user's data or files: a value out of range, a division by zero, a file that cannot be read.
     #[error("{0}")]
     Data(#[source] Arc<DataFusionError>),

@@ -32,6 +32,8 @@ use tokio::sync::watch;
 
 /// Runs of sorted rows that are merged at once when they come back from the disk.
 const MERGE_FAN_IN_MAX: usize = 16;
+/// The stack of a task's thread: plans and expressions are read and run by recursion. What is not used takes no memory.
+const STACK_BYTES: usize = 32 << 20;
 /// How much the threads of tasks give way to those that talk to others.
 const NICE: i32 = 5;
 
@@ -177,7 +179,7 @@ impl Runner {
     pub fn run(&self, task: TaskInput, stop: Stop) -> BoxFuture<'static, Result<TaskOutput, TaskError>> {
         let (shared, threads) = (self.shared.clone(), self.threads());
         async move {
-            let threads = threads.map_err(|e| TaskError::Disk(Arc::new(e)))?;
+            let threads = threads.map_err(|e| TaskError::Threads(Arc::new(e)))?;
             let mut running = Aborted(threads.spawn(execute(shared, task, stop)));
             match (&mut running.0).await {
                 Ok(ended) => ended,
@@ -204,6 +206,7 @@ impl Runner {
         let started = Builder::new_multi_thread()
             .worker_threads(self.n_threads)
             .thread_name("tilework-frame")
+            .thread_stack_size(STACK_BYTES)
             .on_thread_start(|| {
                 // Of this thread alone. Without it others wait longer, and nothing is wrong.
                 let _ = rustix::process::nice(NICE);

@@ -236,3 +236,27 @@ async fn what_is_no_query_is_an_error_of_the_query() {
         assert!(matches!(planner.sql(sql).await, Err(FrameError::Query(_))), "{sql}");
     }
 }
+
+/// On a thread with a large stack: who plans needs one, as who runs tasks has.
+#[test]
+fn deep_expressions_reach_the_tasks() {
+    let sum = (0..200).map(|i| if i % 2 == 0 { "k" } else { "v" }).collect::<Vec<_>>().join(" + ");
+    let any = (0..300).map(|i| format!("k = {i} and v > {i}")).collect::<Vec<_>>().join(" or ");
+    let nested =
+        (0..40).fold("v".to_owned(), |inner, i| format!("case when k = {i} then {i} else {inner} end"));
+    let unions =
+        (0..30).map(|i| format!("select k + {i} as k from a")).collect::<Vec<_>>().join(" union all ");
+    let queries = [
+        format!("select {sum} from a"),
+        format!("select k from a where {any}"),
+        format!("select {nested} from a"),
+        format!("select k, count(*) from ({unions}) group by k"),
+    ];
+    let all = move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        for sql in queries {
+            runtime.block_on(check(&sql, data::options(2)));
+        }
+    };
+    std::thread::Builder::new().stack_size(256 << 20).spawn(all).unwrap().join().unwrap();
+}
