@@ -1,0 +1,60 @@
+//! Internal to tilework: tables. A query is planned by DataFusion, its physical plan is cut at its exchanges into a graph
+//! of stages, and each task of a stage, one partition, runs by itself: what it reads is handed to it, what it makes is
+//! handed back in pieces.
+//!
+//! ```text
+//! SQL ── Planner ──> StageGraph: plain data, with plans as bytes          (the client)
+//!                        │   scheduled as any other tasks                  (whoever schedules)
+//!        Runner  ──> one partition of one stage ──> Pieces                 (the workers)
+//! ```
+//!
+//! ```
+//! use tilework_frame::{Keep, PlanOptions, Planner, Runner, RunnerOptions, run_local};
+//!
+//! # #[tokio::main]
+//! # async fn main() -> Result<(), tilework_frame::FrameError> {
+//! let planner = Planner::new(PlanOptions { n_partitions: 3.try_into().unwrap(), ..PlanOptions::default() })?;
+//! let query = planner.sql("select k, sum(v) from (values (1, 10), (2, 20), (1, 30)) as t(k, v) group by k").await?;
+//! let planned = planner.plan(query).await?;
+//! assert!(planned.graph.stages.len() > 1);
+//!
+//! let spill_dir = std::env::temp_dir();
+//! let runner = Runner::new(RunnerOptions { n_threads: 2, spill_dir, spill_bytes_max: 1 << 30 })?;
+//! let ran = run_local(&planned.graph, &planned.schema, &runner, Keep::Batches, 2).await?;
+//! let rows: usize = ran.partitions.iter().flatten().map(|batch| batch.num_rows()).sum();
+//! assert_eq!(rows, 2);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! The only crate that names DataFusion. Must not know of schedulers, workers, connections or stores of chunks. Whatever
+//! crosses to another process is a [`StageGraph`] or an encoded [`Piece`]; neither holds a type of DataFusion's.
+//!
+//! Equal inputs give equal bits: a task reads in the order of the tasks that made its input, hashes with fixed seeds and
+//! gets the memory that its stage says, and nothing depends on how many machines or threads there are.
+
+mod blocks;
+mod codec;
+mod digest;
+mod error;
+mod local;
+mod logical;
+mod plan;
+mod pool;
+mod read;
+mod run;
+mod session;
+mod spill;
+mod split;
+mod stage;
+mod wire;
+mod write;
+
+pub use blocks::Piece;
+pub use datafusion::arrow;
+pub use error::{FrameError, TaskError};
+pub use local::{Keep, Local, Ran, run_local};
+pub use plan::{PlanOptions, Planned, Planner};
+pub use run::{Feed, Runner, RunnerOptions, Stop, StopHandle, TaskInput, TaskOutput};
+pub use session::self_test;
+pub use stage::{How, Input, StageGraph, StagePlan};

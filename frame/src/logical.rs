@@ -1,0 +1,124 @@
+//! What is asked of a query before it is planned: that it says nothing that tasks would answer differently, or that would
+//! be lost on the way to them. Must not know of physical plans.
+
+use crate::error::FrameError;
+use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode, TreeNodeRecursion};
+use datafusion::error::DataFusionError;
+use datafusion::execution::SessionState;
+use datafusion::functions_aggregate::first_last::{first_value_udaf, last_value_udaf};
+use datafusion::logical_expr::expr::{NullTreatment, WindowFunction};
+use datafusion::logical_expr::expr_rewriter::NamePreserver;
+use datafusion::logical_expr::{Expr, LogicalPlan, Volatility, WindowFunctionDefinition};
+use std::collections::HashSet;
+
+/// The functions that every task knows, by name.
+pub(crate) struct Known(HashSet<String>);
+
+impl Known {
+    /// Those of a session that nobody has registered others with.
+    pub(crate) fn of(state: &SessionState) -> Known {
+        let scalar = state.scalar_functions().keys();
+        let others = state.aggregate_functions().keys().chain(state.window_functions().keys());
+        Known(scalar.chain(others).cloned().collect())
+    }
+
+    fn refused(&self, name: &str) -> Option<FrameError> {
+        let reason = "it is known in this process alone";
+        (!self.0.contains(name)).then(|| unsupported(format!("the function {name}"), reason))
+    }
+}
+
+fn unsupported(what: impl Into<String>, reason: &str) -> FrameError {
+    FrameError::Unsupported { what: what.into(), reason: reason.to_owned() }
+}
+
+/// The query as it can be planned.
+///
+/// # Errors
+/// [`FrameError::Unsupported`] if it cannot be run as tasks.
+pub(crate) fn prepared(plan: LogicalPlan, known: &Known) -> Result<LogicalPlan, FrameError> {
+    let mut refused = None;
+    plan.apply_with_subqueries(|node| {
+        refused = node_refused(node);
+        node.apply_expressions(|expr| {
+            expr.apply(|expr| {
+                refused = refused.take().or_else(|| expr_refused(expr, known));
+                Ok(if refused.is_some() { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
+            })
+        })?;
+        Ok(if refused.is_some() { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
+    })?;
+    match refused {
+        Some(error) => Err(error),
+        None => Ok(plan.transform_up_with_subqueries(ignoring_nulls).data()?),
+    }
+}
+
+fn node_refused(node: &LogicalPlan) -> Option<FrameError> {
+    match node {
+        LogicalPlan::RecursiveQuery(query) => Some(unsupported(
+            format!("the recursive query {}", query.name),
+            "each step reads all of the one before; `into_datafusion` runs it in one process",
+        )),
+        LogicalPlan::Explain(_) | LogicalPlan::Analyze(_) => {
+            Some(unsupported("EXPLAIN", "plans are explained by `explain`"))
+        }
+        LogicalPlan::Dml(_) | LogicalPlan::Ddl(_) | LogicalPlan::Copy(_) | LogicalPlan::Statement(_) => {
+            Some(unsupported(node.display().to_string(), "a query only reads"))
+        }
+        _ => None,
+    }
+}
+
+fn expr_refused(expr: &Expr, known: &Known) -> Option<FrameError> {
+    let function = |name: &str, volatility: Volatility| {
+        let reason = "it gives other values when a task runs again";
+        let volatile = || unsupported(format!("the function {name}"), reason);
+        known.refused(name).or_else(|| (volatility == Volatility::Volatile).then(volatile))
+    };
+    match expr {
+        Expr::ScalarFunction(call) => function(call.func.name(), call.func.signature().volatility),
+        Expr::AggregateFunction(call) => function(call.func.name(), call.func.signature().volatility),
+        Expr::WindowFunction(call) => {
+            let name = call.fun.name();
+            let lost = ignores_nulls(call) && as_aggregate(name).is_none();
+            let reason = "IGNORE NULLS is lost on the way to the tasks; first_value and last_value have it";
+            let lost = lost.then(|| unsupported(format!("the window function {name}"), reason));
+            lost.or_else(|| function(name, call.fun.signature().volatility))
+        }
+        _ => None,
+    }
+}
+
+/// Whether it is a window function proper, of which DataFusion's wire format drops IGNORE NULLS; that of an aggregate it
+/// keeps.
+fn ignores_nulls(call: &WindowFunction) -> bool {
+    matches!(call.fun, WindowFunctionDefinition::WindowUDF(_))
+        && call.params.null_treatment == Some(NullTreatment::IgnoreNulls)
+}
+
+/// The aggregate that does the same as a window function.
+fn as_aggregate(name: &str) -> Option<WindowFunctionDefinition> {
+    match name {
+        "first_value" => Some(WindowFunctionDefinition::AggregateUDF(first_value_udaf())),
+        "last_value" => Some(WindowFunctionDefinition::AggregateUDF(last_value_udaf())),
+        _ => None,
+    }
+}
+
+/// Window functions that ignore nulls become the aggregates that do.
+fn ignoring_nulls(plan: LogicalPlan) -> Result<Transformed<LogicalPlan>, DataFusionError> {
+    let names = NamePreserver::new(&plan);
+    plan.map_expressions(|expr| {
+        let name = names.save(&expr);
+        let rewritten = expr.transform_up(|expr| match expr {
+            Expr::WindowFunction(mut call) if ignores_nulls(&call) => {
+                let fun = as_aggregate(call.fun.name());
+                call.fun = fun.unwrap_or(call.fun);
+                Ok(Transformed::yes(Expr::WindowFunction(call)))
+            }
+            other => Ok(Transformed::no(other)),
+        })?;
+        Ok(rewritten.update_data(|expr| name.restore(expr)))
+    })
+}

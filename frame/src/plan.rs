@@ -1,0 +1,153 @@
+//! Queries into stage graphs: DataFusion parses, plans and optimises, with a number of partitions that the caller says and
+//! nothing of the machine; then files' statistics go, which planning needed and tasks do not, and the plan is cut. Must
+//! not know how stages run.
+
+use crate::error::FrameError;
+use crate::session;
+use crate::stage::StageGraph;
+use crate::{logical, split, wire};
+use datafusion::arrow::datatypes::SchemaRef;
+use datafusion::common::Statistics;
+use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode};
+use datafusion::datasource::physical_plan::{FileGroup, FileScanConfig, FileScanConfigBuilder};
+use datafusion::datasource::source::DataSourceExec;
+use datafusion::error::Result as DataFusionResult;
+use datafusion::execution::context::{SQLOptions, SessionContext};
+use datafusion::logical_expr::LogicalPlan;
+use datafusion::physical_plan::{ExecutionPlan, displayable};
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+
+/// How queries are planned. The same options give the same stages on every machine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PlanOptions {
+    /// Into how many partitions rows are divided.
+    pub n_partitions: NonZeroUsize,
+    /// Whether joins hash one side; else they sort both, which needs less memory.
+    pub prefer_hash_join: bool,
+    /// The largest side of a join, in bytes, that every task of the other side gets whole; 0 for never.
+    pub broadcast_bytes_max: usize,
+    /// Bytes that each task may hold.
+    pub grant_bytes: u64,
+}
+
+impl Default for PlanOptions {
+    fn default() -> PlanOptions {
+        PlanOptions {
+            n_partitions: NonZeroUsize::MIN,
+            prefer_hash_join: true,
+            broadcast_bytes_max: 1 << 20,
+            grant_bytes: 64 << 20,
+        }
+    }
+}
+
+/// Plans queries on tables that it knows.
+pub struct Planner {
+    context: SessionContext,
+    /// What tasks know too; what is registered later is the client's alone.
+    known: logical::Known,
+    options: PlanOptions,
+}
+
+/// A query that is planned.
+#[derive(Debug, Clone)]
+pub struct Planned {
+    /// Its stages.
+    pub graph: StageGraph,
+    /// The columns of its result.
+    pub schema: SchemaRef,
+    /// The operators of each stage, for people.
+    pub stages_shown: Vec<String>,
+}
+
+impl Planner {
+    /// A planner that knows no tables.
+    ///
+    /// # Errors
+    /// [`FrameError::Option`] if DataFusion no longer knows an option that results depend on.
+    pub fn new(options: PlanOptions) -> Result<Planner, FrameError> {
+        let rows_max = options.broadcast_bytes_max / 8;
+        let own = [
+            ("datafusion.optimizer.prefer_hash_join", options.prefer_hash_join.to_string()),
+            (
+                "datafusion.optimizer.hash_join_single_partition_threshold",
+                options.broadcast_bytes_max.to_string(),
+            ),
+            ("datafusion.optimizer.hash_join_single_partition_threshold_rows", rows_max.to_string()),
+        ];
+        let own: Vec<(&str, &str)> = own.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        let config = session::with(session::config(options.n_partitions.get())?, &own)?;
+        let context = SessionContext::new_with_config(config);
+        let known = logical::Known::of(&context.state());
+        Ok(Planner { context, known, options })
+    }
+
+    /// DataFusion's own context, to register tables in and to make plans with.
+    #[must_use]
+    pub fn context(&self) -> &SessionContext {
+        &self.context
+    }
+
+    /// The query that a text of SQL asks for, not yet optimised.
+    ///
+    /// # Errors
+    /// [`FrameError::Query`] if the text is wrong, or asks for something else than rows.
+    pub async fn sql(&self, text: &str) -> Result<LogicalPlan, FrameError> {
+        let only_reads =
+            SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false);
+        let plan = self.context.state().create_logical_plan(text).await?;
+        only_reads.verify_plan(&plan)?;
+        Ok(plan)
+    }
+
+    /// A query as stages.
+    ///
+    /// # Errors
+    /// [`FrameError::Unsupported`] if it cannot be run as tasks, [`FrameError::Query`] if it is wrong.
+    pub async fn plan(&self, query: LogicalPlan) -> Result<Planned, FrameError> {
+        let query = logical::prepared(query, &self.known)?;
+        let plan = self.context.state().create_physical_plan(&query).await?;
+        let schema = plan.schema();
+        let plan = without_statistics(plan)?;
+        let stages = split::split(plan)?;
+        let stages_shown =
+            stages.iter().map(|s| displayable(s.plan.as_ref()).indent(false).to_string()).collect();
+        for stage in &stages {
+            if let Some(what) = wire::unsupported(&stage.plan.schema()) {
+                let reason = "values of its type have no form that tasks exchange".to_owned();
+                return Err(FrameError::Unsupported { what, reason });
+            }
+        }
+        let stages =
+            stages.iter().map(|stage| stage.encoded(self.options.grant_bytes)).collect::<Result<_, _>>()?;
+        Ok(Planned { graph: StageGraph { stages }, schema, stages_shown })
+    }
+}
+
+/// The plan without what is known of each file's columns, which would be most of its bytes.
+fn without_statistics(plan: Arc<dyn ExecutionPlan>) -> DataFusionResult<Arc<dyn ExecutionPlan>> {
+    plan.transform_up(|node| {
+        let scan = node.downcast_ref::<DataSourceExec>();
+        let scan = scan.and_then(|scan| scan.data_source().downcast_ref::<FileScanConfig>());
+        // Where files are known to be in order, statistics are what it is known by.
+        let Some(scan) = scan.filter(|scan| scan.output_ordering.is_empty()) else {
+            return Ok(Transformed::no(node));
+        };
+        let bare = |group: &FileGroup| {
+            let files = group.files().iter().cloned().map(|mut file| {
+                file.statistics = None;
+                file
+            });
+            FileGroup::new(files.collect())
+        };
+        let groups = scan.file_groups.iter().map(bare).collect();
+        let unknown = Statistics::new_unknown(scan.file_source().table_schema().table_schema());
+        let scan = FileScanConfigBuilder::from(scan.clone())
+            .with_file_groups(groups)
+            .with_statistics(unknown)
+            .build();
+        Ok(Transformed::yes(DataSourceExec::from_data_source(scan) as _))
+    })
+    .data()
+}

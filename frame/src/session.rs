@@ -1,0 +1,93 @@
+//! The configuration that plans are made with and tasks run with: which of DataFusion's switches must be off, so that a
+//! partition can run alone and gives the same bits whenever and wherever it does. Must not know of plans.
+
+use crate::error::FrameError;
+use datafusion::execution::config::SessionConfig;
+
+/// Rows of a batch.
+pub(crate) const BATCH_ROWS: usize = 8192;
+
+/// Options without which results are wrong or differ between runs, with the values that they must have.
+const REQUIRED: &[(&str, &str)] = &[
+    // A partition that runs alone would read its siblings' files too.
+    ("datafusion.execution.enable_file_stream_work_stealing", "false"),
+    // Filters that one task learns and another waits for.
+    ("datafusion.optimizer.enable_dynamic_filter_pushdown", "false"),
+    ("datafusion.optimizer.enable_topk_dynamic_filter_pushdown", "false"),
+    ("datafusion.optimizer.enable_join_dynamic_filter_pushdown", "false"),
+    ("datafusion.optimizer.enable_aggregate_dynamic_filter_pushdown", "false"),
+    // Results of subqueries that tasks would share in memory.
+    ("datafusion.optimizer.enable_physical_uncorrelated_scalar_subquery", "false"),
+    // Which batch goes where would depend on which came first.
+    ("datafusion.optimizer.enable_round_robin_repartition", "false"),
+    // Joins that look into both sides at once, for streams without end.
+    ("datafusion.optimizer.allow_symmetric_joins_without_pruning", "false"),
+    ("datafusion.optimizer.enable_piecewise_merge_join", "false"),
+    // A hint that is lost on the way to the tasks, and buffers that no grant counts.
+    ("datafusion.optimizer.enable_sort_pushdown", "false"),
+    // A rule that fails is an error, not another plan.
+    ("datafusion.optimizer.skip_failed_rules", "false"),
+    // Plans must not depend on the machine they are made on.
+    ("datafusion.execution.planning_concurrency", "1"),
+    ("datafusion.execution.batch_size", "8192"),
+    ("datafusion.execution.sort_spill_reservation_bytes", "2097152"),
+    ("datafusion.execution.sort_in_place_threshold_bytes", "1048576"),
+    ("datafusion.execution.spill_compression", "uncompressed"),
+    ("datafusion.execution.time_zone", "+00:00"),
+];
+
+/// The configuration of tasks, and what that of a planner starts from.
+pub(crate) fn config(n_partitions: usize) -> Result<SessionConfig, FrameError> {
+    with(SessionConfig::new().with_target_partitions(n_partitions), REQUIRED)
+}
+
+/// A configuration with these options, each of which is known to DataFusion and has taken.
+pub(crate) fn with(mut config: SessionConfig, options: &[(&str, &str)]) -> Result<SessionConfig, FrameError> {
+    for (name, value) in options {
+        let failed = |reason: String| FrameError::Option {
+            name: (*name).to_owned(),
+            value: (*value).to_owned(),
+            reason,
+        };
+        config.options_mut().set(name, value).map_err(|e| failed(e.strip_backtrace()))?;
+    }
+    let entries = config.options().entries();
+    for (name, value) in options {
+        let got = entries.iter().find(|entry| entry.key == *name).and_then(|entry| entry.value.clone());
+        if got.as_deref() != Some(*value) {
+            let reason = format!("it is {}", got.as_deref().unwrap_or("not listed"));
+            return Err(FrameError::Option { name: (*name).to_owned(), value: (*value).to_owned(), reason });
+        }
+    }
+    Ok(config)
+}
+
+/// Whether the DataFusion that this was built with knows every option that results depend on. Planners and runners ask
+/// before they start.
+///
+/// # Errors
+/// [`FrameError::Option`] names the first that it does not know.
+pub fn self_test() -> Result<(), FrameError> {
+    config(1).map(|_| ())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_switches_are_known_and_an_unknown_one_is_named() {
+        self_test().unwrap();
+        let gone = ("datafusion.optimizer.enable_nothing_of_the_kind", "false");
+        let error = with(SessionConfig::new(), &[gone]).unwrap_err();
+        assert!(matches!(&error, FrameError::Option { name, .. } if name == gone.0), "{error}");
+        let error = with(SessionConfig::new(), &[("datafusion.execution.batch_size", "many")]).unwrap_err();
+        assert!(matches!(error, FrameError::Option { value, .. } if value == "many"));
+    }
+
+    #[test]
+    fn batches_have_the_rows_that_the_writers_count_on() {
+        assert_eq!(config(3).unwrap().batch_size(), BATCH_ROWS);
+        assert_eq!(config(3).unwrap().target_partitions(), 3);
+    }
+}

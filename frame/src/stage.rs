@@ -1,0 +1,112 @@
+//! A query cut into stages, as plain data: how many tasks each has, what they read, how their output is divided. What a
+//! task does is bytes that a [`Runner`](crate::Runner) reads. Must not know of DataFusion or of those who schedule.
+
+use bytes::Bytes;
+use std::ops::Range;
+
+/// A query as stages in an order in which they can run: each reads of earlier ones only. The last one's tasks make the
+/// result, whose rows are theirs in the order of their numbers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StageGraph {
+    /// The stages.
+    pub stages: Vec<StagePlan>,
+}
+
+/// One stage: tasks that do the same with different partitions.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StagePlan {
+    /// What a task does, for a [`Runner`](crate::Runner) to read. Equal stages have equal bytes.
+    pub payload: Bytes,
+    /// How many tasks it has, one for each partition.
+    pub n_tasks: u64,
+    /// How many pieces each task makes: one for each partition of those who read it, or one.
+    pub n_pieces: u64,
+    /// What its tasks read, in the order of the slots that they are fed through.
+    pub inputs: Vec<Input>,
+    /// Bytes that a task may hold while it runs. Part of what the stage is: with another grant a task may give other
+    /// bits.
+    pub grant_bytes: u64,
+    /// What it does, in words: its operators, the last first.
+    pub name: String,
+}
+
+/// What the tasks of a stage read of another one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Input {
+    /// The stage that is read, by its place in the graph.
+    pub stage: usize,
+    /// Which of its pieces a task reads.
+    pub how: How,
+    /// The tasks that read it; the others of the stage do not. A task's partition is its place in this range.
+    pub tasks: Range<u64>,
+}
+
+/// Which pieces a task reads of a stage, with the number of its partition.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum How {
+    /// All that the task with the partition's number made.
+    Same,
+    /// The piece with the partition's number of every task: an exchange.
+    Piece,
+    /// All that all tasks made, one after another: a broadcast, or the end of what is done in parallel.
+    Whole,
+    /// All that all tasks made, kept apart by task: to be merged in order.
+    Each,
+}
+
+impl StageGraph {
+    /// What a task reads through one slot: a list for each feed of (task, piece) in the order in which it is read; empty
+    /// if the task reads nothing there.
+    ///
+    /// # Panics
+    /// If there is no such stage or slot.
+    #[must_use]
+    pub fn feeds(&self, stage: usize, slot: usize, task: u64) -> Vec<Vec<(u64, u64)>> {
+        let input = &self.stages[stage].inputs[slot];
+        if !input.tasks.contains(&task) {
+            return Vec::new();
+        }
+        let from = &self.stages[input.stage];
+        let partition = task - input.tasks.start;
+        let all_of = |task: u64| (0..from.n_pieces).map(move |piece| (task, piece));
+        match input.how {
+            How::Same => vec![all_of(partition).collect()],
+            How::Piece => vec![(0..from.n_tasks).map(|task| (task, partition)).collect()],
+            How::Whole => vec![(0..from.n_tasks).flat_map(all_of).collect()],
+            How::Each => (0..from.n_tasks).map(|task| all_of(task).collect()).collect(),
+        }
+    }
+
+    /// The last stage that reads this one, if any does: what it made is not needed afterwards.
+    #[must_use]
+    pub fn last_reader(&self, stage: usize) -> Option<usize> {
+        self.stages.iter().rposition(|s| s.inputs.iter().any(|input| input.stage == stage))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn stage(n_tasks: u64, n_pieces: u64, inputs: Vec<Input>) -> StagePlan {
+        StagePlan { payload: Bytes::new(), n_tasks, n_pieces, inputs, grant_bytes: 1, name: String::new() }
+    }
+
+    #[test]
+    fn feeds_are_in_the_order_of_the_tasks_that_made_them() {
+        let input = |stage, how, tasks| Input { stage, how, tasks };
+        let reads = vec![
+            input(0, How::Piece, 0..3),
+            input(1, How::Same, 3..5),
+            input(1, How::Whole, 0..5),
+            input(1, How::Each, 4..5),
+        ];
+        let graph = StageGraph { stages: vec![stage(2, 3, vec![]), stage(2, 1, vec![]), stage(5, 1, reads)] };
+        assert_eq!(graph.feeds(2, 0, 2), [[(0, 2), (1, 2)]]);
+        assert!(graph.feeds(2, 0, 3).is_empty());
+        assert_eq!(graph.feeds(2, 1, 4), [[(1, 0)]]);
+        assert_eq!(graph.feeds(2, 2, 4), [[(0, 0), (1, 0)]]);
+        assert_eq!(graph.feeds(2, 3, 4), [[(0, 0)], [(1, 0)]]);
+        assert_eq!((graph.last_reader(0), graph.last_reader(2)), (Some(2), None));
+    }
+}

@@ -1,0 +1,8 @@
+//! Queries as stage graphs against DataFusion in one process, and what breaks where partitions run alone.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod data;
+mod hazards;
+mod tasks;
+mod tpch;
