@@ -141,7 +141,9 @@ impl Job {
             JobPhase::Dormant => assert!(self.has_nothing(), "it is dormant and has chunks"),
             JobPhase::Failed(_) => {
                 assert!(self.has_nothing(), "it has failed and has chunks");
-                assert!(!self.wanted(), "it has failed and is wanted");
+                // Those who read it may want it yet, as long as they need nothing of it: what they do need fails them.
+                let held = self.client_phase.holds() || self.is_published;
+                assert!(!held, "it has failed, and its client or its name holds it");
             }
         }
         assert!(self.wanted() || self.is_dropped(), "nobody wants it, and it has chunks");
