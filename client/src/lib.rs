@@ -12,6 +12,7 @@
 //! | `zarr` | yes | reading and writing Zarr stores; brings `zarrs` |
 //! | `approx` | yes | approximate equality, for the macros of the crate `approx` |
 //! | `serde` | yes | arrays in serde's formats |
+//! | `dataframe` | no | tables: dataframes and SQL; brings DataFusion |
 //! | `rand` | no | constructors from distributions of the crate `rand` |
 //!
 //! Without `cluster` or `zarr`, the same programs compile, in half the time, and what was left out is an error that
@@ -23,6 +24,8 @@ mod array;
 mod closures;
 mod error;
 mod explain;
+#[cfg(feature = "dataframe")]
+mod frame;
 mod futures;
 pub mod io;
 mod literal;

@@ -162,7 +162,11 @@ fn initialise_the_rest() {
 fn serve(role: Role) -> std::result::Result<(), String> {
     match role {
         Role::Scheduler { file } => serve_as_scheduler(file),
-        Role::Worker(worker) => worker.serve().map_err(|e| chain(&e)),
+        Role::Worker(worker) => {
+            #[cfg(feature = "dataframe")]
+            crate::frame::install();
+            worker.serve().map_err(|e| chain(&e))
+        }
         Role::Asked => {
             process::answer();
             Ok(())

@@ -181,7 +181,8 @@ pub(crate) fn check_values(node: &Node) -> Result<(), String> {
     if fits { Ok(()) } else { Err("values that are not one axis of one each".to_owned()) }
 }
 
-fn values_grid(n: usize) -> Grid {
+/// One axis of so many values.
+pub(crate) fn values_grid(n: usize) -> Grid {
     Grid::new(vec![AxisGrid::regular(n, 1)])
 }
 

@@ -80,9 +80,9 @@ impl Program {
             }
             checked_grid(&node.grid, node.dtype)?;
             let inputs: Vec<&Node> = node.inputs.iter().map(|&j| self.node(j)).collect();
-            let is_call = matches!(node.op, Op::Calls(_) | Op::FromValue(_));
-            if !is_call && inputs.iter().any(|n| matches!(n.op, Op::Calls(_) | Op::Values(_))) {
-                return Err(bad("values are read by calls alone".into()));
+            let reads_values = matches!(node.op, Op::Calls(_) | Op::FromValue(_) | Op::Table(_));
+            if !reads_values && inputs.iter().any(|n| n.op.gives_values()) {
+                return Err(bad("values are read by calls and tables alone".into()));
             }
             if inputs.iter().any(|n| matches!(n.op, Op::Write(_))) {
                 return Err(bad("a written array has no elements to read".into()));
@@ -134,18 +134,18 @@ fn check_node(node: &Node, inputs: &[&Node]) -> Result<(), String> {
         Op::Select => 3,
         Op::Concat { .. } => inputs.len().max(1),
         Op::Apply(kernel) => kernel.inputs.len(),
-        Op::Calls(_) => inputs.len(),
+        Op::Calls(_) | Op::Table(_) => inputs.len(),
         _ => 1,
     };
     if inputs.len() != n_inputs {
         return Err(format!("{} inputs, expected {n_inputs}", inputs.len()));
     }
-    if let Op::Calls(calls) | Op::FromValue(calls) = &node.op {
-        let read: Vec<_> = inputs.iter().map(|n| (&n.op, &n.grid)).collect();
-        return match node.op {
-            Op::Calls(_) => calls.check((&node.grid, node.dtype), &read),
-            _ => calls.check_array((&node.grid, node.dtype), &read),
-        };
+    let read = || inputs.iter().map(|n| (&n.op, &n.grid)).collect::<Vec<_>>();
+    match &node.op {
+        Op::Calls(calls) => return calls.check((&node.grid, node.dtype), &read()),
+        Op::FromValue(calls) => return calls.check_array((&node.grid, node.dtype), &read()),
+        Op::Table(stage) => return stage.check((&node.grid, node.dtype), &read()),
+        _ => {}
     }
     if let Some(kernel) = node.op.kernel() {
         check_kernel(kernel, node, inputs)?;

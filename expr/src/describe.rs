@@ -78,6 +78,11 @@ impl Lowered {
                 cut(format!("{}({})", function_name(&calls.kernel), inputs.join(", ")))
             }
             StageKind::FromValue(_) => format!("from_future({})", first()),
+            StageKind::Table(stage) => {
+                let behind = |input: &Input| format!("#{}", self.plan.behind(input.stage).0);
+                let inputs: Vec<String> = s.inputs.iter().map(behind).collect();
+                cut(format!("{}({})", stage.name, inputs.join(", ")))
+            }
             StageKind::Values if s.is_alias() => "held by the workers".to_owned(),
             StageKind::Values => "values of the client".to_owned(),
             StageKind::Barrier => format!("all of {}", first()),

@@ -20,6 +20,7 @@ mod program;
 mod rewrite;
 mod runs;
 mod share;
+mod table;
 
 pub use build::SliceArg;
 pub use calls::{Calls, VALUE_BYTES_GUESS, Values};
@@ -35,3 +36,4 @@ pub use num_complex::Complex;
 pub use op::{BinaryOp, Dist, FileKind, FileRef, Fold, Op, UnaryOp};
 pub use program::{Node, NodeIdx, Program};
 pub use runs::{is_run_grid, run_grid, run_grid_like};
+pub use table::{TableHow, TableRead, TableStage};

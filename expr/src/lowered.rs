@@ -7,6 +7,7 @@ use crate::dtype::DType;
 use crate::fused::{Def, Fused};
 use crate::kernel::{Halo, Kernel};
 use crate::op::{FileRef, Fold};
+use crate::table::TableStage;
 use std::sync::Arc;
 use tilework_plan::{Function, Grid, Plan, StageIdx};
 
@@ -82,6 +83,8 @@ pub enum StageKind {
     Barrier,
     /// An array is made of a value.
     FromValue(Arc<Calls>),
+    /// A stage of a query on tables.
+    Table(Arc<TableStage>),
 }
 
 /// What the tasks of a stage do, and what they leave.
@@ -124,6 +127,7 @@ impl Work {
             | StageKind::Take
             | StageKind::Values
             | StageKind::Barrier
+            | StageKind::Table(_)
             | StageKind::Write(_) => None,
         }
     }
@@ -153,6 +157,7 @@ impl StageKind {
             StageKind::Values => "values",
             StageKind::Barrier => "barrier",
             StageKind::FromValue(_) => "from_future",
+            StageKind::Table(_) => "table",
         }
     }
 }

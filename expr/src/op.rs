@@ -5,6 +5,7 @@
 use crate::calls::{Calls, Values};
 use crate::dtype::{DType, Scalar};
 use crate::kernel::{Halo, Kernel};
+use crate::table::TableStage;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 use tilework_plan::{Stored, View};
@@ -447,9 +448,16 @@ pub enum Op {
     Values(Values),
     /// An array in one chunk, which a function of the client's makes of a value: the only call of a batch.
     FromValue(Arc<Calls>),
+    /// A stage of a query on tables, each of whose tasks gives one value.
+    Table(Arc<TableStage>),
 }
 
 impl Op {
+    /// Whether it gives values, and not elements.
+    pub(crate) fn gives_values(&self) -> bool {
+        matches!(self, Op::Calls(_) | Op::Values(_) | Op::Table(_))
+    }
+
     /// The user's function that it calls, if it calls one.
     #[must_use]
     pub fn kernel(&self) -> Option<&Arc<Kernel>> {

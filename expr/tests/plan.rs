@@ -6,6 +6,8 @@
 mod calls;
 #[path = "plan/scale.rs"]
 mod scale;
+#[path = "plan/tables.rs"]
+mod tables;
 
 use proptest::prelude::*;
 use std::sync::Arc;

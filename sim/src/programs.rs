@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use tilework_expr::{
     AxisChunks, BinaryOp, Boundary, Calls, Chunks, DType, Dist, Expr, FileKind, FileRef, Fold, Halo, Kernel,
-    Lowered, Program, SliceArg, UnaryOp,
+    Lowered, Program, SliceArg, TableHow, TableRead, TableStage, UnaryOp,
 };
 use tilework_plan::{ChunkIdx, Grid, Plan, StageIdx, Stored, Terms};
 
@@ -118,6 +118,9 @@ fn expressions(rng: &mut Rng, earlier: &[Earlier]) -> Vec<Expr> {
         }
         outputs = values.into_iter().rev().take(n).chain(arrays).collect();
     }
+    if rng.one_in(6) {
+        outputs.push(query(rng, earlier));
+    }
     if rng.one_in(12) {
         outputs.push(outputs[0].clone());
     }
@@ -146,6 +149,68 @@ fn values(rng: &mut Rng, earlier: &[Earlier], arrays: &[Expr]) -> Vec<Expr> {
         pool.push(made);
     }
     pool
+}
+
+/// The stages of a query on tables: what each reads is divided among its tasks, or read by all of them, or both.
+fn query(rng: &mut Rng, earlier: &[Earlier]) -> Expr {
+    let mut pool: Vec<Expr> =
+        vec![Expr::values(rng.within(1, 4) as usize, 200, Arc::new(())).expect("a few values")];
+    for e in earlier.iter().filter(|e| e.has_values) {
+        let n = e.grid.n_chunks() as usize;
+        pool.push(Expr::held_values(e.job, e.output, n, Arc::new(())).expect("values that were there"));
+    }
+    let mut last = table(rng, &pool, 1);
+    for _ in 0..rng.within(1, 3) {
+        let n_tasks = rng.within(1, 6);
+        let mut inputs = Vec::new();
+        if rng.one_in(2) {
+            inputs.push((table(rng, &pool, n_tasks as u32), TableHow::Block));
+        }
+        if rng.one_in(3) {
+            inputs.push((table(rng, &pool, n_tasks as u32), TableHow::Block));
+        }
+        if inputs.is_empty() || rng.one_in(2) {
+            let how = if rng.one_in(2) { TableHow::Whole } else { TableHow::Each };
+            inputs.push((rng.pick(&pool).clone(), how));
+        }
+        last = stage(rng, (n_tasks, 1), inputs);
+        pool.push(last.clone());
+    }
+    last
+}
+
+/// A stage that reads what there is partition by partition, or nothing, and gives so many blocks.
+fn table(rng: &mut Rng, pool: &[Expr], gives: u32) -> Expr {
+    match rng.below(3) {
+        0 => {
+            let n_tasks = rng.within(1, 6);
+            stage(rng, (n_tasks, gives), Vec::new())
+        }
+        _ => {
+            let of = rng.pick(pool).clone();
+            let n = of.grid().n_chunks();
+            stage(rng, (n, gives), vec![(of, TableHow::Same)])
+        }
+    }
+}
+
+fn stage(rng: &mut Rng, (n_tasks, gives): (u64, u32), inputs: Vec<(Expr, TableHow)>) -> Expr {
+    let read = |how: &TableHow| {
+        // Some of a union's partitions read one side of it.
+        let some = !matches!(how, TableHow::Block | TableHow::Same);
+        let start = if some { n_tasks / 2 } else { 0 };
+        TableRead { how: *how, tasks: start..n_tasks }
+    };
+    let made = TableStage {
+        payload: Arc::from([]),
+        gives,
+        reads: inputs.iter().map(|(_, how)| read(how)).collect(),
+        bytes_guess: 256,
+        name: "simulated".into(),
+        terms: rng.one_in(2).then(|| Arc::new(terms(rng))),
+    };
+    let inputs: Vec<Expr> = inputs.into_iter().map(|(expr, _)| expr).collect();
+    Expr::table(made, n_tasks as usize, &inputs).expect("a stage of what is there")
 }
 
 /// How many calls a batch has. Some have many, who hear of what they read bit by bit.

@@ -275,7 +275,7 @@ fn jobs(rng: &mut Rng, task_us: u64) -> Vec<JobSetup> {
         for (output, &stage) in plan.outputs.iter().enumerate() {
             let s = plan.stage(stage);
             let (grid, dtype) = (s.out_grid.clone(), lowered.dtype(stage));
-            let has_values = s.fails_alone;
+            let has_values = s.is_measured();
             earlier.push(Earlier { job: id, output: output as u32, grid, dtype, has_values });
         }
         let any = |rng: &mut Rng| {

@@ -16,7 +16,7 @@ use tilework_expr::Lowered;
 use tilework_kernels::Feed;
 use tilework_plan::{LeaseId, TaskError, TaskKey};
 use tilework_worker_core::{Event, Source};
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 
 /// Ends that are posted together, at most.
 const ENDS_MAX: usize = 32;
@@ -29,6 +29,7 @@ const SHORT_US: u64 = 50;
 pub(crate) struct Running {
     began: OnceLock<Instant>,
     stop: AtomicBool,
+    told: Notify,
 }
 
 impl Running {
@@ -40,7 +41,16 @@ impl Running {
 
     /// Has it stop where it can.
     pub(crate) fn stop(&self) {
-        self.stop.store(true, Ordering::Relaxed);
+        self.stop.store(true, Ordering::SeqCst);
+        self.told.notify_waiters();
+    }
+
+    /// Completes when it is to stop.
+    pub(crate) async fn stopped(&self) {
+        let told = self.told.notified();
+        if !self.stop.load(Ordering::SeqCst) {
+            told.await;
+        }
     }
 
     /// How long a thread has been at it; nothing where none is.

@@ -3,6 +3,7 @@
 //! Owns the worker's queues. Must not know gRPC.
 
 use crate::driver::{self, Post, Setup, Shared, WorkerError};
+use crate::engine::with_engine;
 use crate::peers::{Peers, READ_UNITS};
 use crate::pool::Pool;
 use crate::spill::{self, Disk, Spill, SpillError};
@@ -146,7 +147,7 @@ impl WorkerHandle {
             spill_bytes,
             addresses: config.addresses.clone(),
             build: config.build.clone(),
-            tags: config.tags.clone(),
+            tags: with_engine(&config.tags),
         };
         let (inbox, posts) = mpsc::channel(INBOX_MAX);
         let shared = Arc::new(Shared {

@@ -12,6 +12,7 @@
 
 mod crew;
 mod driver;
+mod engine;
 #[cfg(feature = "grpc")]
 mod frame;
 #[cfg(feature = "grpc")]
@@ -42,6 +43,7 @@ mod spill;
 mod store;
 
 pub use driver::WorkerError;
+pub use engine::{Engine, EngineTask, Made, Read, Stopped, install_engine};
 pub use handle::{Config, PutError, StartError, WorkerHandle};
 pub use heap::give_freed_memory_back;
 #[cfg(feature = "grpc")]

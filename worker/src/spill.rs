@@ -12,6 +12,7 @@ pub use place::{Spill, SpillError};
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use tilework_expr::DType;
 use tilework_kernels::Chunk;
@@ -65,6 +66,11 @@ fn blocks(bytes: &[u8]) -> impl Iterator<Item = u32> + '_ {
 impl Disk {
     pub(crate) fn new(room: Room) -> Disk {
         Disk { room, current: Mutex::new(None) }
+    }
+
+    /// The directory, and how many bytes it may hold.
+    pub(crate) fn room(&self) -> (PathBuf, u64) {
+        (self.room.dir.clone(), self.room.bytes)
     }
 
     /// Space for so many bytes, in the present file or a new one.

@@ -17,6 +17,10 @@ pub enum Error {
     /// A mistake in the expression: shapes, axes, dtypes, chunks.
     #[error(transparent)]
     Expr(#[from] ExprError),
+    /// A mistake in a query on tables, or what became of it.
+    #[cfg(feature = "dataframe")]
+    #[error(transparent)]
+    Frame(#[from] tilework_frame::FrameError),
     /// A file could not be read or written as an array.
     #[error(transparent)]
     Format(#[from] tilework_formats::FormatError),

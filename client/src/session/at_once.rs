@@ -26,7 +26,8 @@ const TASKS_MAX: u64 = 4;
 pub(super) fn is_small(planned: &Planned) -> bool {
     let nodes = &planned.program.nodes;
     let within = |node: &Node| {
-        !matches!(node.op, Op::Read(..) | Op::Write(_) | Op::Held { .. }) && node.op.kernel().is_none()
+        let elsewhere = matches!(node.op, Op::Read(..) | Op::Write(_) | Op::Held { .. } | Op::Table(_));
+        !elsewhere && node.op.kernel().is_none()
     };
     let bytes = |node: &Node| {
         let lens = node.grid.axes().iter().map(tilework_plan::AxisGrid::len);

@@ -13,6 +13,7 @@ use crate::narrow::narrow;
 use crate::op::{Fold, Op};
 use crate::program::{Node, NodeIdx, Program};
 use crate::runs::{is_run_grid, run_grid_like};
+use crate::table::TableStage;
 use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
@@ -68,14 +69,16 @@ impl<'a> Emitter<'a> {
             StageKind::Calls(calls) | StageKind::FromValue(calls) => {
                 (calls.line.clone(), calls.terms.clone())
             }
+            StageKind::Table(stage) => (None, stage.terms.clone()),
             _ => (None, None),
         };
         let calls = work.kernel().map(|kernel| Arc::new(Function { line, ..Function::from(&**kernel) }));
-        let is_values = matches!(work.kind, StageKind::Calls(_) | StageKind::Values);
-        let fails_alone = is_values || shape.fails_alone;
-        let element_bytes = match work.kind {
+        let fails_alone = matches!(work.kind, StageKind::Calls(_) | StageKind::Values) || shape.fails_alone;
+        let is_values = matches!(work.kind, StageKind::Calls(_) | StageKind::Values | StageKind::Table(_));
+        let element_bytes = match &work.kind {
             StageKind::Write(_) | StageKind::Barrier => 0,
             StageKind::Calls(_) | StageKind::Values => VALUE_BYTES_GUESS,
+            StageKind::Table(stage) => usize::try_from(stage.bytes_guess).unwrap_or(usize::MAX),
             _ => work.planes.iter().map(|d| d.size()).sum(),
         };
         let (scratch, remade) = (scratch(&work.kind), is_remade(&work.kind));
@@ -117,6 +120,7 @@ impl<'a> Emitter<'a> {
             }
             Op::Calls(calls) => self.emit_calls(node, calls, StageKind::Calls(calls.clone())),
             Op::FromValue(calls) => self.emit_calls(node, calls, StageKind::FromValue(calls.clone())),
+            Op::Table(stage) => self.emit_table(node, stage),
             Op::Values(Values::Client { id }) => {
                 self.push_on(node, (Origin::Client { id: *id }, Vec::new()), StageKind::Values)
             }
@@ -321,6 +325,17 @@ impl<'a> Emitter<'a> {
         self.push_on(node, (Origin::Computed, inputs), kind)
     }
 
+    fn emit_table(&mut self, node: &Node, table: &Arc<TableStage>) -> StageIdx {
+        let n_tasks = node.grid.n_chunks() as usize;
+        let input = |(slot, of): (usize, &NodeIdx)| {
+            let n_values = self.program.node(*of).grid.n_chunks() as usize;
+            let stage = self.stage_of[of.0 as usize].expect("what tables read has a stage");
+            table.whole(slot, stage, (n_tasks, n_values)).unwrap_or_else(|| self.blocks_of(*of))
+        };
+        let inputs = node.inputs.iter().enumerate().map(input).collect();
+        self.push_on(node, (Origin::Computed, inputs), StageKind::Table(table.clone()))
+    }
+
     /// The blocks of a node's values, behind a barrier that all who read them share.
     fn blocks_of(&mut self, of: NodeIdx) -> Input {
         let of = self.stage_of[of.0 as usize].expect("values have a stage");
@@ -368,6 +383,7 @@ fn scratch(kind: &StageKind) -> Scratch {
         | StageKind::Values
         | StageKind::Barrier
         | StageKind::FromValue(_)
+        | StageKind::Table(_)
         | StageKind::Write(_) => Scratch::None,
     }
 }

@@ -97,6 +97,7 @@ impl<'a> Fuser<'a> {
             | Op::Write(_)
             | Op::Calls(_)
             | Op::FromValue(_)
+            | Op::Table(_)
             | Op::Values(_) => unreachable!("these have a stage, which comes before those that read it"),
         };
         self.value(def, node.dtype)

@@ -133,7 +133,7 @@ impl Shape {
             for j in node.inputs.iter().map(|j| j.0 as usize) {
                 live[j] = true;
                 let read_as_chunks = match &node.op {
-                    Op::Write(_) | Op::Take { .. } | Op::Calls(_) => true,
+                    Op::Write(_) | Op::Take { .. } | Op::Calls(_) | Op::Table(_) => true,
                     Op::MapOverlap { .. } => !rechunked[j],
                     op => !evaluates_inputs(op) && !chain[j],
                 };

@@ -114,5 +114,5 @@ fn what_is_not_one_value_makes_no_array() {
     assert!(why(calls(DType::U8, &[&[(0, 0)]]), &three, DType::F64).contains("not one of values"));
     // An array is no value: nothing else reads one.
     let error = Program::new(&[three.unary(UnaryOp::Not).unwrap()]).check().unwrap_err();
-    assert!(error.to_string().contains("values are read by calls alone"), "{error}");
+    assert!(error.to_string().contains("values are read by calls and tables alone"), "{error}");
 }

@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use tilework_expr::{
     BinaryOp, Calls, Dist, FileKind, FileRef, Fold, Kernel, NDIM_MAX, Node, NodeIdx, Op, Program, Scalar,
-    UnaryOp, Values,
+    TableHow, TableRead, TableStage, UnaryOp, Values,
 };
 use tilework_plan::{AxisGrid, AxisMap, Grid, Stored, Terms, View};
 
@@ -319,6 +319,38 @@ fn calls_from_wire(message: wire::Calls) -> Result<Arc<Calls>, DecodeError> {
     }))
 }
 
+fn table_to_wire(table: &TableStage) -> wire::Table {
+    let TableStage { payload, gives, reads, bytes_guess, name, terms } = table;
+    let read = |TableRead { how, tasks }: &TableRead| wire::TableRead {
+        how: *how as u32,
+        start: tasks.start,
+        end: tasks.end,
+    };
+    wire::Table {
+        payload: payload.to_vec().into(),
+        gives: *gives,
+        reads: reads.iter().map(read).collect(),
+        bytes_guess: *bytes_guess,
+        name: cut(name),
+        terms: terms.as_deref().map(Wire::to_wire),
+    }
+}
+
+fn table_from_wire(message: wire::Table) -> Result<Arc<TableStage>, DecodeError> {
+    let wire::Table { payload, gives, reads, bytes_guess, name, terms } = message;
+    let read = |wire::TableRead { how, start, end }| {
+        Ok(TableRead { how: of_code("way to read a table", &TableHow::ALL, how)?, tasks: start..end })
+    };
+    Ok(Arc::new(TableStage {
+        payload: payload.as_ref().into(),
+        gives,
+        reads: reads.into_iter().map(read).collect::<Result<_, DecodeError>>()?,
+        bytes_guess,
+        name: text("name", name)?.into(),
+        terms: terms.map(Terms::from_wire).transpose()?.map(Arc::new),
+    }))
+}
+
 fn values_to_wire(values: &Values) -> wire::Values {
     let of = match values {
         Values::Client { id } => values::Of::Client(*id),
@@ -360,6 +392,7 @@ fn op_to_wire(op: &Op) -> node::Op {
         Op::Calls(calls) => node::Op::Calls(calls_to_wire(calls)),
         Op::Values(values) => node::Op::Values(values_to_wire(values)),
         Op::FromValue(calls) => node::Op::FromValue(calls_to_wire(calls)),
+        Op::Table(table) => node::Op::Table(table_to_wire(table)),
         Op::Apply(kernel) => node::Op::Apply(kernel.to_wire()),
         Op::MapBlocks(kernel) => node::Op::MapBlocks(kernel.to_wire()),
         Op::MapOverlap { kernel, halo } => node::Op::MapOverlap(wire::MapOverlap {
@@ -398,6 +431,7 @@ fn op_from_wire(op: node::Op) -> Result<Op, DecodeError> {
         node::Op::Write(file) => Op::Write(FileRef::from_wire(file)?),
         node::Op::Calls(calls) => Op::Calls(calls_from_wire(calls)?),
         node::Op::FromValue(calls) => Op::FromValue(calls_from_wire(calls)?),
+        node::Op::Table(table) => Op::Table(table_from_wire(table)?),
         node::Op::Values(values) => values_from_wire(&values)?,
         node::Op::Apply(kernel) => Op::Apply(Arc::new(Kernel::from_wire(kernel)?)),
         node::Op::MapBlocks(kernel) => Op::MapBlocks(Arc::new(Kernel::from_wire(kernel)?)),

@@ -40,7 +40,7 @@ pub struct Node {
     /// How it is made.
     #[prost(
         oneof = "node::Op",
-        tags = "10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31, 32, 33, 34"
+        tags = "10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31, 32, 33, 34, 35"
     )]
     pub op: ::core::option::Option<node::Op>,
 }
@@ -100,6 +100,8 @@ pub mod node {
         /// An array in one chunk, which the only call makes of a value.
         #[prost(message, tag = "34")]
         FromValue(super::Calls),
+        #[prost(message, tag = "35")]
+        Table(super::Table),
     }
 }
 /// A function of the user's program: where it stands in the executable.
@@ -314,6 +316,40 @@ pub struct Calls {
     /// Whether each call is called with the block of its own number of every value of the node's inputs.
     #[prost(bool, tag = "10")]
     pub takes: bool,
+}
+/// One stage of a query on tables, each of whose tasks gives one value.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Table {
+    /// What a task does, for the engine of tables.
+    #[prost(bytes = "bytes", tag = "1")]
+    pub payload: ::prost::bytes::Bytes,
+    /// How many blocks the value of each is made of.
+    #[prost(uint32, tag = "2")]
+    pub gives: u32,
+    /// What its tasks read of each input of the node.
+    #[prost(message, repeated, tag = "3")]
+    pub reads: ::prost::alloc::vec::Vec<TableRead>,
+    /// What a value is taken to have before it is made, bytes.
+    #[prost(uint64, tag = "4")]
+    pub bytes_guess: u64,
+    /// What it does, in words.
+    #[prost(string, tag = "5")]
+    pub name: ::prost::alloc::string::String,
+    /// Absent where nothing is asked for.
+    #[prost(message, optional, tag = "6")]
+    pub terms: ::core::option::Option<Terms>,
+}
+/// What the tasks of a stage of a query read of one input.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct TableRead {
+    /// 0 the value of their number, 1 the block of their number of all, 2 all one after another, 3 all kept apart.
+    #[prost(uint32, tag = "1")]
+    pub how: u32,
+    /// The tasks that read it.
+    #[prost(uint64, tag = "2")]
+    pub start: u64,
+    #[prost(uint64, tag = "3")]
+    pub end: u64,
 }
 /// How tasks are to be run.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]

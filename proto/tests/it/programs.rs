@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use std::sync::Arc;
 use tilework_expr::{
     BinaryOp, Boundary, Calls, DType, Dist, Expr, FileKind, FileRef, Fold, Halo, Kernel, Node, NodeIdx, Op,
-    Program, Scalar, UnaryOp, Values, run_grid,
+    Program, Scalar, TableHow, TableRead, TableStage, UnaryOp, Values, run_grid,
 };
 use tilework_plan::{AxisGrid, AxisMap, Grid, Stored, Terms, View};
 use tilework_proto::{decode, encode};
@@ -101,9 +101,13 @@ fn operation(draw: &mut Draw, nodes: &[Node]) -> Option<Node> {
     let at = draw.below(nodes.len());
     let (idx, input) = (NodeIdx(at as u32), &nodes[at]);
     let Node { grid, dtype, .. } = input.clone();
-    if matches!(input.op, Op::Calls(_) | Op::Values(_)) {
-        let called = calls(draw, idx, grid.n_chunks());
-        return Some(if draw.below(3) == 0 { from_value(draw, idx, grid.n_chunks()) } else { called });
+    if matches!(input.op, Op::Calls(_) | Op::Values(_) | Op::Table(_)) {
+        let n = grid.n_chunks();
+        return Some(match draw.below(4) {
+            0 => from_value(draw, idx, n),
+            1 => table(draw, idx, n),
+            _ => calls(draw, idx, n),
+        });
     }
     let node = |op, inputs, grid, dtype| Some(Node { op, inputs, grid, dtype });
     match draw.below(16) {
@@ -194,6 +198,22 @@ fn from_value(draw: &mut Draw, idx: NodeIdx, n: u64) -> Node {
     };
     let grid = Grid::new((0..draw.below(3)).map(|_| AxisGrid::whole(1 + draw.below(9))).collect());
     Node { op: Op::FromValue(Arc::new(calls)), inputs: vec![idx], grid, dtype }
+}
+
+/// A stage of a query that reads `n` values.
+fn table(draw: &mut Draw, idx: NodeIdx, n: u64) -> Node {
+    let how = TableHow::ALL[draw.below(4)];
+    let n_tasks = if how == TableHow::Same { n } else { 1 + draw.below(5) as u64 };
+    let stage = TableStage {
+        payload: Arc::from([draw.below(256) as u8, 1]),
+        gives: 1 + draw.below(5) as u32,
+        reads: [TableRead { how, tasks: 0..n_tasks }].into(),
+        bytes_guess: draw.below(1 << 30) as u64,
+        name: "scan".into(),
+        terms: (draw.below(2) == 0).then(|| Arc::new(terms(draw))),
+    };
+    let grid = Grid::new(vec![AxisGrid::regular(n_tasks as usize, 1)]);
+    Node { op: Op::Table(Arc::new(stage)), inputs: vec![idx], grid, dtype: DType::U8 }
 }
 
 /// Calls that read some of `n` values.
@@ -332,7 +352,7 @@ fn every_operation_is_among_the_random_programs() {
             seen.insert(name.split(['(', ' ', '{']).next().unwrap().to_owned());
         }
     }
-    let n_ops = 25;
+    let n_ops = 26;
     assert_eq!(seen.len(), n_ops, "{seen:?}");
 }
 

@@ -113,6 +113,7 @@ pub fn execute(
         | StageKind::Held
         | StageKind::Values
         | StageKind::Barrier
+        | StageKind::Table(_)
         | StageKind::Write(_) => Err(KernelError::NoKernel(s.name)),
     }
 }

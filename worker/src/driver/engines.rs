@@ -1,16 +1,17 @@
-//! Tasks on their way to what does them: kernels on the pool, files on blocking threads. How many there are at a time the
+//! Tasks on their way to what does them: kernels on the pool, files on blocking threads, tables on those of an engine. How many there are at a time the
 //! state machine decides, over all of them.
 //!
 //! Owns which of them does what. Must not know how.
 
 use super::Driver;
 use crate::crew::{Job, Running, finished};
+use crate::engine;
 use crate::peers::block;
 use crate::source::Sources;
 use crate::store::Stored;
 use std::sync::Arc;
 use tilework_expr::Lowered;
-use tilework_kernels::Feed;
+use tilework_kernels::{Chunk, Feed};
 use tilework_plan::{LeaseId, Part, TaskError, TaskKey};
 use tilework_worker_core::Source;
 
@@ -23,11 +24,29 @@ impl Driver {
             Err(error) => return self.post(async move { finished(lease, task, Err(error), 0) }),
         };
         let epoch = self.epoch;
-        if !Sources::serves(&lowered.work(task.stage).kind) {
-            return self.jobs.push(Job { lease, task, lowered, feeds, running, epoch });
+        let kind = &lowered.work(task.stage).kind;
+        if Sources::serves(kind) {
+            let performed = self.sources.clone().perform((lowered, task), feeds, running);
+            self.post_end((lease, task), performed);
+        } else if engine::serves(kind) {
+            let spill = self.disk.as_ref().map(|disk| disk.room());
+            let performed = engine::perform((lowered, task), feeds, (spill, running));
+            self.post_end((lease, task), async move {
+                let (made, busy_us) = performed.await;
+                (made.map(Some), busy_us)
+            });
+        } else {
+            self.jobs.push(Job { lease, task, lowered, feeds, running, epoch });
         }
-        let performed = self.sources.clone().perform((lowered, task), feeds, running);
-        let store = self.shared.store.clone();
+    }
+
+    /// Keeps what a task makes that runs elsewhere than on the pool, and posts its end.
+    fn post_end(
+        &self,
+        (lease, task): (LeaseId, TaskKey),
+        performed: impl Future<Output = (Result<Option<Chunk>, TaskError>, u64)> + Send + 'static,
+    ) {
+        let (store, epoch) = (self.shared.store.clone(), self.epoch);
         self.post(async move {
             let (result, busy_us) = performed.await;
             let kept = result.map(|chunk| {

@@ -1,0 +1,152 @@
+//! Stages of queries on tables: tasks that do the same, each with a partition. What they do is bytes that an engine of the
+//! workers reads; here they are stages like any other. A task gives one value, which is made of blocks: one for each task of
+//! the stage that takes them, or a single one.
+//!
+//! Knows which task reads which values. Must not know what tables are, nor how they are worked on.
+
+use crate::calls::values_grid;
+use crate::dtype::DType;
+use crate::error::ExprError;
+use crate::graph::Expr;
+use crate::op::Op;
+use std::ops::Range;
+use std::sync::Arc;
+use tilework_plan::{Grid, Input, InputMap, Listed, StageIdx, Terms};
+
+/// Pairs of a task and a value that it reads whole, for one input of a stage.
+const PAIRS_MAX: usize = 1 << 22;
+/// Bytes of what a stage does.
+const PAYLOAD_BYTES_MAX: usize = 16 << 20;
+
+/// One stage of a query. As many tasks as its node has values.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct TableStage {
+    /// What a task does, for the engine to read.
+    pub payload: Arc<[u8]>,
+    /// How many blocks the value of each is made of.
+    pub gives: u32,
+    /// What its tasks read of each input of the node.
+    pub reads: Arc<[TableRead]>,
+    /// What a value is taken to have before it is made, bytes.
+    pub bytes_guess: u64,
+    /// What it does, in words.
+    pub name: Arc<str>,
+    /// How its tasks are to be run; in no special way where absent.
+    pub terms: Option<Arc<Terms>>,
+}
+
+/// What the tasks of a stage read of one input.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct TableRead {
+    /// Which of its values, and what of them.
+    pub how: TableHow,
+    /// The tasks that read it; the others do not. A task's partition is its place among them.
+    pub tasks: Range<u64>,
+}
+
+/// What a task reads of an input, with the number of its partition.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum TableHow {
+    /// The value of that number.
+    Same,
+    /// The block of that number of every value. All tasks of a stage read such an input, or none.
+    Block,
+    /// All values, one after another.
+    Whole,
+    /// All values, kept apart.
+    Each,
+}
+
+impl TableHow {
+    /// All of them, in the order of their codes.
+    pub const ALL: [TableHow; 4] = [TableHow::Same, TableHow::Block, TableHow::Whole, TableHow::Each];
+}
+
+impl TableRead {
+    /// Which task of `n_tasks` reads which of so many values whole; nothing where tasks read blocks.
+    pub(crate) fn listed(&self, n_tasks: usize, n_values: usize) -> Option<Listed> {
+        let tasks = self.tasks.start as usize..self.tasks.end as usize;
+        let pairs = match self.how {
+            TableHow::Block => return None,
+            TableHow::Same => tasks.zip(0..n_values).collect(),
+            TableHow::Whole | TableHow::Each => {
+                tasks.flat_map(|task| (0..n_values).map(move |value| (task, value))).collect()
+            }
+        };
+        Some(Listed::new(pairs, (n_tasks, n_values)))
+    }
+
+    fn check(&self, n_tasks: u64, (op, grid): (&Op, &Grid)) -> Result<(), String> {
+        let (Range { start, end }, n_values) = (self.tasks.clone(), grid.n_chunks());
+        if start > end || end > n_tasks {
+            return Err(format!("tasks {start} to {end} of {n_tasks}"));
+        }
+        let gives = match op {
+            Op::Table(stage) => Some(u64::from(stage.gives)),
+            Op::Values(_) => None,
+            _ => return Err("no values".into()),
+        };
+        let n_readers = end - start;
+        match self.how {
+            TableHow::Same if n_readers == n_values => Ok(()),
+            TableHow::Same => Err(format!("{n_values} values, one each for {n_readers} tasks")),
+            TableHow::Block if n_readers < n_tasks => {
+                Err(format!("blocks for {n_readers} of {n_tasks} tasks"))
+            }
+            TableHow::Block if gives.is_some_and(|gives| gives == n_tasks) => Ok(()),
+            TableHow::Block => Err(format!("values of {gives:?} blocks, one each for {n_tasks} tasks")),
+            TableHow::Whole | TableHow::Each if n_readers.saturating_mul(n_values) > PAIRS_MAX as u64 => {
+                Err(format!("{n_values} values for each of {n_readers} tasks, 4194304 in all at most"))
+            }
+            TableHow::Whole | TableHow::Each => Ok(()),
+        }
+    }
+}
+
+impl TableStage {
+    /// Whether it fits a node of this grid and dtype and what it reads.
+    pub(crate) fn check(&self, (grid, dtype): (&Grid, DType), inputs: &[(&Op, &Grid)]) -> Result<(), String> {
+        let n_tasks = grid.n_chunks();
+        if n_tasks == 0 || *grid != values_grid(n_tasks as usize) || dtype != DType::U8 {
+            return Err(format!("{n_tasks} tasks of tables are not one axis of so many values"));
+        }
+        if self.gives == 0 {
+            return Err("values of no blocks".into());
+        }
+        if self.payload.len() > PAYLOAD_BYTES_MAX {
+            return Err(format!("{} bytes of what it does, 16777216 at most", self.payload.len()));
+        }
+        if self.reads.len() != inputs.len() {
+            return Err(format!("{} inputs, of which {} are read", inputs.len(), self.reads.len()));
+        }
+        for (slot, (read, input)) in self.reads.iter().zip(inputs).enumerate() {
+            read.check(n_tasks, *input).map_err(|why| format!("input {slot}: {why}"))?;
+        }
+        Ok(())
+    }
+
+    /// The input of its stage that reads so many values of a stage whole.
+    pub(crate) fn whole(
+        &self,
+        slot: usize,
+        of: StageIdx,
+        (n_tasks, n_values): (usize, usize),
+    ) -> Option<Input> {
+        let listed = self.reads[slot].listed(n_tasks, n_values)?;
+        Some(Input { stage: of, map: InputMap::Listed(Arc::new(listed)) })
+    }
+}
+
+impl Expr {
+    /// The values that so many tasks of a query's stage give.
+    ///
+    /// # Errors
+    /// [`ExprError::Program`] where the stage does not fit what it reads.
+    pub fn table(stage: TableStage, n_tasks: usize, inputs: &[Expr]) -> Result<Expr, ExprError> {
+        let grid = values_grid(n_tasks);
+        let read: Vec<(&Op, &Grid)> = inputs.iter().map(|expr| (expr.op(), expr.grid())).collect();
+        let fits = stage.check((&grid, DType::U8), &read);
+        fits.map_err(|why| ExprError::Program { node: inputs.len() as u32, why })?;
+        Expr::make(Op::Table(Arc::new(stage)), inputs.to_vec(), grid, DType::U8)
+    }
+}
