@@ -30,6 +30,87 @@ pub enum FrameError {
     /// The query is wrong: its syntax, a name, a type, a file.
     #[error("{0}")]
     Query(#[source] Arc<DataFusionError>),
+    /// There is no such column. Names are exact.
+    #[error("there is no column {name:?}{}", nearest_shown(nearest))]
+    Column {
+        /// What was asked for.
+        name: String,
+        /// The names that are most like it, the nearest first.
+        nearest: Vec<String>,
+    },
+    /// Two columns of one table would have this name.
+    #[error("two columns would be called {name:?}; `alias` gives one of them another name")]
+    Duplicate {
+        /// The name.
+        name: String,
+    },
+    /// Two types that do not go together where they meet.
+    #[error("{what}: {left} and {right} do not go together")]
+    Types {
+        /// Where they meet.
+        what: String,
+        /// One of them.
+        left: String,
+        /// The other one.
+        right: String,
+    },
+    /// A value that a method does not take.
+    #[error("{argument}: {reason}")]
+    Argument {
+        /// The argument.
+        argument: &'static str,
+        /// Why not.
+        reason: String,
+    },
+    /// No file is there.
+    #[error("there is no file at {path}")]
+    NoFile {
+        /// The path or pattern.
+        path: String,
+    },
+    /// A file could not be read or written.
+    #[error("{path}: {error}")]
+    File {
+        /// Its path.
+        path: String,
+        /// Why.
+        #[source]
+        error: Arc<dyn Error + Send + Sync>,
+    },
+    /// What would be written is there already.
+    #[error("{path} is there already; `overwrite` replaces it")]
+    Exists {
+        /// Its path.
+        path: String,
+    },
+    /// Two files of one table have a column of types that do not go together.
+    #[error("column {column:?} is {first} in {first_file} and {second} in {second_file}")]
+    Drift {
+        /// The column.
+        column: String,
+        /// A file,
+        first_file: String,
+        /// and its type there.
+        first: String,
+        /// Another file,
+        second_file: String,
+        /// and its type there.
+        second: String,
+    },
+    /// A row of the result is none of the type that it was asked as.
+    #[error("row {row}: {reason}")]
+    Row {
+        /// The row's number, from 0.
+        row: usize,
+        /// Why not.
+        reason: String,
+    },
+    /// The thread that plans could not be started.
+    #[error("starting a thread: {0}")]
+    Thread(#[source] Arc<std::io::Error>),
+    /// Whoever runs the query failed for a reason of its own.
+    #[error("{0}")]
+    Executor(#[source] Arc<dyn Error + Send + Sync>),
     /// A task of it failed, where the query runs in this process.
     #[error("{stage}, task {task}: {error}")]
     Task {
@@ -41,6 +122,33 @@ pub enum FrameError {
         #[source]
         error: TaskError,
     },
+}
+
+fn nearest_shown(nearest: &[String]) -> String {
+    let names: Vec<String> = nearest.iter().map(|name| format!("{name:?}")).collect();
+    if names.is_empty() { String::new() } else { format!("; did you mean {}?", names.join(" or ")) }
+}
+
+impl FrameError {
+    /// An error of whoever runs queries.
+    #[must_use]
+    pub fn executor(error: impl Into<Box<dyn Error + Send + Sync>>) -> FrameError {
+        FrameError::Executor(Arc::from(error.into()))
+    }
+
+    pub(crate) fn argument(argument: &'static str, reason: impl Into<String>) -> FrameError {
+        FrameError::Argument { argument, reason: reason.into() }
+    }
+
+    pub(crate) fn file(path: impl AsRef<std::path::Path>, error: impl Into<Box<dyn Error + Send + Sync>>) -> FrameError {
+        FrameError::File { path: path.as_ref().display().to_string(), error: Arc::from(error.into()) }
+    }
+}
+
+impl From<datafusion::arrow::error::ArrowError> for FrameError {
+    fn from(error: datafusion::arrow::error::ArrowError) -> FrameError {
+        FrameError::Query(Arc::new(error.into()))
+    }
 }
 
 impl From<DataFusionError> for FrameError {

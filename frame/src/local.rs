@@ -4,7 +4,7 @@
 use crate::blocks::Piece;
 use crate::error::{FrameError, TaskError};
 use crate::run::{Feed, Runner, Stop, TaskInput, TaskOutput};
-use crate::stage::StageGraph;
+use crate::stage::{Origin, StageGraph};
 use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::datatypes::SchemaRef;
 use futures::{StreamExt, TryStreamExt};
@@ -52,8 +52,13 @@ impl<'a> Local<'a> {
     pub fn input(&self, stage: usize, task: u64) -> TaskInput {
         let plan = &self.graph.stages[stage];
         let piece = |slot: usize, (task, piece): (u64, u64)| {
-            let made = self.made[plan.inputs[slot].stage].get(task as usize);
-            let piece = made.and_then(|pieces| pieces.get(piece as usize)).cloned();
+            let piece = match plan.inputs[slot].from {
+                Origin::Stage(from) => {
+                    self.made[from].get(task as usize).and_then(|all| all.get(piece as usize))
+                }
+                Origin::Source(from) => self.graph.sources[from].get(task as usize),
+            };
+            let piece = piece.cloned();
             piece.ok_or_else(|| TaskError::Payload(format!("slot {slot}: task {task} has not run")))
         };
         let feed = |slot: usize, read: Vec<(u64, u64)>| -> Feed {

@@ -78,7 +78,7 @@ impl Planner {
         ];
         let own: Vec<(&str, &str)> = own.iter().map(|(name, value)| (*name, value.as_str())).collect();
         let config = session::with(session::config(options.n_partitions.get())?, &own)?;
-        let context = SessionContext::new_with_config(config);
+        let context = session::context(config);
         let known = logical::Known::of(&context.state());
         Ok(Planner { context, known, options })
     }
@@ -110,18 +110,17 @@ impl Planner {
         let plan = self.context.state().create_physical_plan(&query).await?;
         let schema = plan.schema();
         let plan = without_statistics(plan)?;
-        let stages = split::split(plan)?;
+        let cuts = split::split(plan)?;
+        let stages = &cuts.stages;
         let stages_shown =
             stages.iter().map(|s| displayable(s.plan.as_ref()).indent(false).to_string()).collect();
-        for stage in &stages {
+        for stage in stages {
             if let Some(what) = wire::unsupported(&stage.plan.schema()) {
                 let reason = "values of its type have no form that tasks exchange".to_owned();
                 return Err(FrameError::Unsupported { what, reason });
             }
         }
-        let stages =
-            stages.iter().map(|stage| stage.encoded(self.options.grant_bytes)).collect::<Result<_, _>>()?;
-        Ok(Planned { graph: StageGraph { stages }, schema, stages_shown })
+        Ok(Planned { graph: cuts.encoded(self.options.grant_bytes)?, schema, stages_shown })
     }
 }
 

@@ -41,7 +41,7 @@ pub(crate) struct Facts {
 /// Reads a slot.
 #[derive(Debug, Clone)]
 pub(crate) struct ReadExec {
-    /// While a plan is cut the stage that is read, then the place among the stage's inputs.
+    /// While a plan is cut the reader's number, then the place among the stage's inputs.
     pub slot: usize,
     pub how: How,
     pub facts: Facts,

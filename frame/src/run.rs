@@ -14,7 +14,6 @@ use bytes::Bytes;
 use datafusion::error::DataFusionError;
 use datafusion::execution::TaskContext;
 use datafusion::execution::config::SessionConfig;
-use datafusion::execution::context::SessionContext;
 use datafusion::execution::disk_manager::{DiskManager, DiskManagerMode};
 use datafusion::execution::object_store::ObjectStoreRegistry;
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
@@ -153,7 +152,7 @@ impl Runner {
     /// [`FrameError::Option`] if DataFusion no longer knows an option that results depend on.
     pub fn new(options: RunnerOptions) -> Result<Runner, FrameError> {
         let config = session::config(1)?;
-        let context = SessionContext::new_with_config(config.clone());
+        let context = session::context(config.clone());
         let spill = SpillSpace {
             dir: options.spill_dir,
             bytes_max: options.spill_bytes_max,

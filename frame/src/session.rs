@@ -2,7 +2,18 @@
 //! partition can run alone and gives the same bits whenever and wherever it does. Must not know of plans.
 
 use crate::error::FrameError;
+use crate::functions;
+use crate::place::OwnNodes;
+use async_trait::async_trait;
+use datafusion::catalog::Session;
+use datafusion::error::Result as DataFusionResult;
 use datafusion::execution::config::SessionConfig;
+use datafusion::execution::context::{QueryPlanner, SessionContext};
+use datafusion::execution::session_state::SessionStateBuilder;
+use datafusion::logical_expr::LogicalPlan;
+use datafusion::physical_plan::ExecutionPlan;
+use datafusion::physical_planner::{DefaultPhysicalPlanner, PhysicalPlanner};
+use std::sync::Arc;
 
 /// Rows of a batch.
 pub(crate) const BATCH_ROWS: usize = 8192;
@@ -39,6 +50,34 @@ const REQUIRED: &[(&str, &str)] = &[
 /// The configuration of tasks, and what that of a planner starts from.
 pub(crate) fn config(n_partitions: usize) -> Result<SessionConfig, FrameError> {
     with(SessionConfig::new().with_target_partitions(n_partitions), REQUIRED)
+}
+
+/// A context with this configuration and with what is our own: functions, and the planning of our nodes.
+pub(crate) fn context(config: SessionConfig) -> SessionContext {
+    let state = SessionStateBuilder::new()
+        .with_config(config)
+        .with_default_features()
+        .with_query_planner(Arc::new(WithOwnNodes))
+        .build();
+    let context = SessionContext::new_with_state(state);
+    functions::register(&context);
+    context
+}
+
+/// DataFusion's planner, and that of our nodes.
+#[derive(Debug)]
+struct WithOwnNodes;
+
+#[async_trait]
+impl QueryPlanner for WithOwnNodes {
+    async fn create_physical_plan(
+        &self,
+        plan: &LogicalPlan,
+        session: &dyn Session,
+    ) -> DataFusionResult<Arc<dyn ExecutionPlan>> {
+        let planner = DefaultPhysicalPlanner::with_extension_planners(vec![Arc::new(OwnNodes)]);
+        planner.create_physical_plan(plan, session).await
+    }
 }
 
 /// A configuration with these options, each of which is known to DataFusion and has taken.

@@ -5,7 +5,9 @@
 use crate::codec;
 use crate::error::FrameError;
 use crate::read::{Exprs, Facts, ReadExec};
-use crate::stage::{How, Input, StagePlan};
+use crate::source::{MemoryTable, SourceExec};
+use crate::stage::{How, Input, Origin, StageGraph, StagePlan};
+use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::common::JoinType;
 use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode};
 use datafusion::error::Result as DataFusionResult;
@@ -43,15 +45,37 @@ pub(crate) struct Cut {
     inputs: Vec<Input>,
 }
 
-/// The stages of a plan in an order in which they can run, the last of which makes its result.
+/// A plan that is cut.
+pub(crate) struct Cuts {
+    /// The stages in an order in which they can run, the last of which makes the result.
+    pub stages: Vec<Cut>,
+    /// What they read of tables in memory.
+    sources: Vec<Source>,
+}
+
+/// Columns of a table in memory.
+type Source = (Arc<MemoryTable>, Option<Vec<usize>>);
+
+/// Cuts a plan.
 ///
 /// # Errors
 /// [`FrameError::Unsupported`] names an operator that cannot run partition by partition.
-pub(crate) fn split(plan: Plan) -> Result<Vec<Cut>> {
-    let mut splitter = Splitter { stages: Vec::new() };
+pub(crate) fn split(plan: Plan) -> Result<Cuts> {
+    let mut splitter = Splitter { stages: Vec::new(), reads: Vec::new(), sources: Vec::new() };
     let root = splitter.split(&without_gathering(plan))?;
     splitter.stages.push(root);
-    splitter.stages.iter().map(Cut::of).collect()
+    let stages = splitter.stages.iter().map(|plan| Cut::of(plan, &splitter.reads)).collect::<Result<_>>()?;
+    Ok(Cuts { stages, sources: splitter.sources })
+}
+
+impl Cuts {
+    /// The stages as plain data.
+    pub(crate) fn encoded(&self, grant_bytes: u64) -> Result<StageGraph> {
+        let stages = self.stages.iter().map(|stage| stage.encoded(grant_bytes)).collect::<Result<_>>()?;
+        let pieces = |(table, columns): &Source| table.pieces(columns.as_ref());
+        let sources = self.sources.iter().map(pieces).collect::<Result<_>>()?;
+        Ok(StageGraph { stages, sources })
+    }
 }
 
 /// The plan without a root that only brings partitions together: they are read in their order.
@@ -98,14 +122,20 @@ fn collected(plan: &Plan) -> Option<LeftSide> {
 }
 
 struct Splitter {
-    /// The plans of stages. Readers in them name stages.
+    /// The plans of stages. Readers in them have numbers.
     stages: Vec<Plan>,
+    /// What each reader reads.
+    reads: Vec<Origin>,
+    sources: Vec<Source>,
 }
 
 impl Splitter {
     fn split(&mut self, plan: &Plan) -> Result<Plan> {
         if let Some((name, reason)) = REFUSED.iter().find(|(name, _)| *name == plan.name()) {
             return Err(FrameError::Unsupported { what: (*name).to_owned(), reason: (*reason).to_owned() });
+        }
+        if let Some(rows) = plan.downcast_ref::<SourceExec>() {
+            return self.source(rows);
         }
         let mut children = Vec::with_capacity(plan.children().len());
         for child in plan.children() {
@@ -116,6 +146,15 @@ impl Splitter {
         }
         if let Some(gathering) = plan.downcast_ref::<CoalescePartitionsExec>() {
             return self.gathered(children.remove(0), gathering.fetch());
+        }
+        if plan.is::<UnionExec>() {
+            let n = children.iter().map(n_partitions).sum();
+            for child in &mut children {
+                // All tasks of a stage read an exchange, or none.
+                if n_partitions(child) < n && reads_exchange(child) {
+                    *child = self.cut(child.clone(), How::Same, None)?;
+                }
+            }
         }
         if plan.is::<SortPreservingMergeExec>() && n_partitions(&children[0]) > 1 {
             children[0] = self.cut(children[0].clone(), How::Each, None)?;
@@ -164,6 +203,22 @@ impl Splitter {
         })
     }
 
+    /// What reads columns of a table in memory. Those that read the same share them.
+    fn source(&mut self, rows: &SourceExec) -> Result<Plan> {
+        let same = |(table, columns): &Source| Arc::ptr_eq(table, &rows.table) && *columns == rows.columns;
+        let at = self.sources.iter().position(same).unwrap_or_else(|| {
+            self.sources.push((rows.table.clone(), rows.columns.clone()));
+            self.sources.len() - 1
+        });
+        let n = rows.properties().partitioning.partition_count();
+        self.read(Origin::Source(at), How::Same, n, rows.schema(), Facts::default())
+    }
+
+    fn read(&mut self, from: Origin, how: How, n: usize, schema: SchemaRef, facts: Facts) -> Result<Plan> {
+        self.reads.push(from);
+        Ok(Arc::new(ReadExec::new(self.reads.len() - 1, how, n, schema, facts)?))
+    }
+
     /// Makes a stage of a plan, and returns what reads it.
     fn cut(&mut self, plan: Plan, how: How, divided: Option<Partitioning>) -> Result<Plan> {
         let n = n_partitions(&plan);
@@ -172,14 +227,28 @@ impl Splitter {
             How::Whole => 1,
             How::Same | How::Each => n,
         };
-        let facts = facts(&plan, how == How::Each || (how == How::Whole && n == 1), divided.clone());
+        let keeps_order = matches!(how, How::Same | How::Each) || (how == How::Whole && n == 1);
+        let facts = facts(&plan, keeps_order, divided.clone());
         let schema = plan.schema();
+        let bare = plan.downcast_ref::<ReadExec>().filter(|read| divided.is_none() && read.how == How::Same);
+        if let Some(from @ Origin::Source(_)) = bare.map(|read| self.reads[read.slot]) {
+            // A stage that only handed on what is there.
+            return self.read(from, how, n_read, schema, facts);
+        }
         let stage: Plan = match divided {
             Some(divided) => Arc::new(RepartitionExec::try_new(plan, divided)?),
             None => plan,
         };
         self.stages.push(stage);
-        Ok(Arc::new(ReadExec::new(self.stages.len() - 1, how, n_read, schema, facts)?))
+        self.read(Origin::Stage(self.stages.len() - 1), how, n_read, schema, facts)
+    }
+}
+
+/// Whether the tasks of a plan read pieces of others' output.
+fn reads_exchange(plan: &Plan) -> bool {
+    match plan.downcast_ref::<ReadExec>() {
+        Some(read) => read.how == How::Piece,
+        None => plan.children().into_iter().any(reads_exchange),
     }
 }
 
@@ -209,22 +278,24 @@ enum Asked {
 }
 
 impl Cut {
-    /// Gives the readers of a stage's plan their slots.
-    fn of(plan: &Plan) -> Result<Cut> {
+    /// Gives the readers of a stage's plan, of which it is known what they read, their slots.
+    fn of(plan: &Plan, reads: &[Origin]) -> Result<Cut> {
         let mut inputs = Vec::new();
         let body = plan.downcast_ref::<RepartitionExec>().map_or(plan, RepartitionExec::input);
         find_inputs(body, Asked::Own(0..n_partitions(body)), &mut inputs)?;
         let slotted = plan.clone().transform_up(|node| {
             let Some(read) = node.downcast_ref::<ReadExec>() else { return Ok(Transformed::no(node)) };
-            let slot = inputs.iter().position(|input| input.stage == read.slot).unwrap_or(usize::MAX);
+            let slot = inputs.iter().position(|input| input.read == read.slot).unwrap_or(usize::MAX);
             Ok(Transformed::yes(Arc::new(read.with_slot(slot)) as Plan))
         });
         let slotted: DataFusionResult<Plan> = slotted.data();
-        Ok(Cut { plan: slotted?, inputs })
+        let slotted = slotted?;
+        let input = |found: Found| Input { from: reads[found.read], how: found.how, tasks: found.tasks };
+        Ok(Cut { plan: slotted, inputs: inputs.into_iter().map(input).collect() })
     }
 
     /// The stage as plain data.
-    pub(crate) fn encoded(&self, grant_bytes: u64) -> Result<StagePlan> {
+    fn encoded(&self, grant_bytes: u64) -> Result<StagePlan> {
         let divided = self.plan.downcast_ref::<RepartitionExec>();
         let body = divided.map_or(&self.plan, RepartitionExec::input);
         Ok(StagePlan {
@@ -238,8 +309,15 @@ impl Cut {
     }
 }
 
+/// A reader, which tasks read through it and how.
+struct Found {
+    read: usize,
+    how: How,
+    tasks: Range<u64>,
+}
+
 /// Finds what the tasks read below an operator.
-fn find_inputs(plan: &Plan, asked: Asked, inputs: &mut Vec<Input>) -> Result<()> {
+fn find_inputs(plan: &Plan, asked: Asked, inputs: &mut Vec<Found>) -> Result<()> {
     if let Some(read) = plan.downcast_ref::<ReadExec>() {
         let tasks = match (&asked, read.how) {
             (Asked::All(task), How::Each) => *task..task + 1,
@@ -248,7 +326,7 @@ fn find_inputs(plan: &Plan, asked: Asked, inputs: &mut Vec<Input>) -> Result<()>
             _ => return Err(partitions_differ(plan)),
         };
         let tasks = tasks.start as u64..tasks.end as u64;
-        inputs.push(Input { stage: read.slot, how: read.how, tasks });
+        inputs.push(Found { read: read.slot, how: read.how, tasks });
         return Ok(());
     }
     if plan.is::<UnionExec>() {
@@ -304,7 +382,6 @@ mod tests {
     use super::*;
     use crate::local::{Keep, run_local};
     use crate::run::{Runner, RunnerOptions};
-    use crate::stage::StageGraph;
     use datafusion::arrow::array::AsArray;
     use datafusion::arrow::datatypes::Int64Type;
     use datafusion::common::{ScalarValue, SplitPoint};
@@ -319,7 +396,8 @@ mod tests {
         let schema = plan.schema();
         let partitioning = divided(&plan);
         let cut = split(Arc::new(RepartitionExec::try_new(plan, partitioning).unwrap())).unwrap();
-        let graph = StageGraph { stages: cut.iter().map(|stage| stage.encoded(1 << 20).unwrap()).collect() };
+        let graph = cut.encoded(1 << 20).unwrap();
+        assert_eq!(graph.wrong(), None);
         let options = RunnerOptions { n_threads: 1, spill_dir: std::env::temp_dir(), spill_bytes_max: 0 };
         let runner = Runner::new(options).unwrap();
         let ran = run_local(&graph, &schema, &runner, Keep::Encoded, 1).await.unwrap();
@@ -341,7 +419,7 @@ mod tests {
         let (graph, keys) = divided(values, by_ranges).await;
         assert_eq!(keys, [vec![3, 9, 3], vec![25, 10, 12], vec![30]]);
         assert_eq!((graph.stages[0].n_tasks, graph.stages[0].n_pieces, graph.stages[1].n_tasks), (1, 3, 3));
-        assert_eq!(graph.stages[1].inputs, [Input { stage: 0, how: How::Piece, tasks: 0..3 }]);
+        assert_eq!(graph.stages[1].inputs, [Input { from: Origin::Stage(0), how: How::Piece, tasks: 0..3 }]);
 
         let by_hash = |plan: &Plan| Partitioning::Hash(vec![col("column1", &plan.schema()).unwrap()], 2);
         let (graph, keys) = divided(values, by_hash).await;

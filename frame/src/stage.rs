@@ -1,15 +1,19 @@
 //! A query cut into stages, as plain data: how many tasks each has, what they read, how their output is divided. What a
 //! task does is bytes that a [`Runner`](crate::Runner) reads. Must not know of DataFusion or of those who schedule.
 
+use crate::blocks::Piece;
 use bytes::Bytes;
 use std::ops::Range;
 
 /// A query as stages in an order in which they can run: each reads of earlier ones only. The last one's tasks make the
 /// result, whose rows are theirs in the order of their numbers.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct StageGraph {
     /// The stages.
     pub stages: Vec<StagePlan>,
+    /// Rows that whoever plans the query has in memory and stages read as they read what a stage made: for each source a
+    /// piece of each of its partitions.
+    pub sources: Vec<Vec<Piece>>,
 }
 
 /// One stage: tasks that do the same with different partitions.
@@ -30,15 +34,26 @@ pub struct StagePlan {
     pub name: String,
 }
 
-/// What the tasks of a stage read of another one.
+/// What the tasks of a stage read of another one, or of a source.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Input {
-    /// The stage that is read, by its place in the graph.
-    pub stage: usize,
+    /// What is read.
+    pub from: Origin,
     /// Which of its pieces a task reads.
     pub how: How,
-    /// The tasks that read it; the others of the stage do not. A task's partition is its place in this range.
+    /// The tasks that read it; the others of the stage do not. A task's partition is its place in this range. All tasks
+    /// read an exchange ([`How::Piece`]).
     pub tasks: Range<u64>,
+}
+
+/// Who made what is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Origin {
+    /// The tasks of the stage at this place in the graph.
+    Stage(usize),
+    /// Nobody: it is the source at this place in the graph, whose partitions are as the tasks of a stage, each with one
+    /// piece.
+    Source(usize),
 }
 
 /// Which pieces a task reads of a stage, with the number of its partition.
@@ -66,21 +81,62 @@ impl StageGraph {
         if !input.tasks.contains(&task) {
             return Vec::new();
         }
-        let from = &self.stages[input.stage];
+        let (n_tasks, n_pieces) = match input.from {
+            Origin::Stage(from) => (self.stages[from].n_tasks, self.stages[from].n_pieces),
+            Origin::Source(from) => (self.sources[from].len() as u64, 1),
+        };
         let partition = task - input.tasks.start;
-        let all_of = |task: u64| (0..from.n_pieces).map(move |piece| (task, piece));
+        let all_of = |task: u64| (0..n_pieces).map(move |piece| (task, piece));
         match input.how {
             How::Same => vec![all_of(partition).collect()],
-            How::Piece => vec![(0..from.n_tasks).map(|task| (task, partition)).collect()],
-            How::Whole => vec![(0..from.n_tasks).flat_map(all_of).collect()],
-            How::Each => (0..from.n_tasks).map(|task| all_of(task).collect()).collect(),
+            How::Piece => vec![(0..n_tasks).map(|task| (task, partition)).collect()],
+            How::Whole => vec![(0..n_tasks).flat_map(all_of).collect()],
+            How::Each => (0..n_tasks).map(|task| all_of(task).collect()).collect(),
         }
     }
 
     /// The last stage that reads this one, if any does: what it made is not needed afterwards.
     #[must_use]
     pub fn last_reader(&self, stage: usize) -> Option<usize> {
-        self.stages.iter().rposition(|s| s.inputs.iter().any(|input| input.stage == stage))
+        self.stages.iter().rposition(|s| s.inputs.iter().any(|input| input.from == Origin::Stage(stage)))
+    }
+
+    /// What of the graph no scheduler could run, in words: an input that names what comes later or does not exist, or
+    /// partitions that are not those of what is read. A graph that a planner made has nothing of the kind.
+    #[must_use]
+    pub fn wrong(&self) -> Option<String> {
+        let mut pieces_read: Vec<Option<u64>> = vec![None; self.stages.len()];
+        for (at, stage) in self.stages.iter().enumerate() {
+            for (slot, input) in stage.inputs.iter().enumerate() {
+                let wrong = |what: &str| Some(format!("stage {at} ({}), slot {slot}: {what}", stage.name));
+                let (n_tasks, n_pieces) = match input.from {
+                    Origin::Stage(from) if from < at => {
+                        (self.stages[from].n_tasks, self.stages[from].n_pieces)
+                    }
+                    Origin::Source(from) if from < self.sources.len() => (self.sources[from].len() as u64, 1),
+                    _ => return wrong("reads what is not before it"),
+                };
+                if input.tasks.is_empty() || input.tasks.end > stage.n_tasks {
+                    return wrong("is read by tasks that the stage does not have");
+                }
+                let n_reading = input.tasks.end - input.tasks.start;
+                match input.how {
+                    How::Same if n_reading != n_tasks => return wrong("other tasks than partitions"),
+                    How::Same if n_pieces != 1 => return wrong("an exchange is read by tasks"),
+                    How::Piece if n_reading != stage.n_tasks => {
+                        return wrong("an exchange for some tasks only");
+                    }
+                    How::Piece if n_pieces != stage.n_tasks => return wrong("other tasks than pieces"),
+                    _ => {}
+                }
+                let Origin::Stage(from) = input.from else { continue };
+                let pieces = if input.how == How::Piece { stage.n_tasks } else { 1 };
+                if pieces_read[from].replace(pieces).is_some_and(|other| other != pieces) {
+                    return wrong("is read in other pieces by another stage");
+                }
+            }
+        }
+        None
     }
 }
 
@@ -94,19 +150,45 @@ mod tests {
 
     #[test]
     fn feeds_are_in_the_order_of_the_tasks_that_made_them() {
-        let input = |stage, how, tasks| Input { stage, how, tasks };
+        let input = |stage, how, tasks| Input { from: Origin::Stage(stage), how, tasks };
         let reads = vec![
             input(0, How::Piece, 0..3),
             input(1, How::Same, 3..5),
             input(1, How::Whole, 0..5),
             input(1, How::Each, 4..5),
         ];
-        let graph = StageGraph { stages: vec![stage(2, 3, vec![]), stage(2, 1, vec![]), stage(5, 1, reads)] };
+        let graph = StageGraph {
+            stages: vec![stage(2, 3, vec![]), stage(2, 1, vec![]), stage(5, 1, reads)],
+            sources: vec![],
+        };
         assert_eq!(graph.feeds(2, 0, 2), [[(0, 2), (1, 2)]]);
         assert!(graph.feeds(2, 0, 3).is_empty());
         assert_eq!(graph.feeds(2, 1, 4), [[(1, 0)]]);
         assert_eq!(graph.feeds(2, 2, 4), [[(0, 0), (1, 0)]]);
         assert_eq!(graph.feeds(2, 3, 4), [[(0, 0)], [(1, 0)]]);
         assert_eq!((graph.last_reader(0), graph.last_reader(2)), (Some(2), None));
+    }
+
+    #[test]
+    fn what_no_scheduler_could_run_is_told() {
+        let graph = |n_tasks, n_pieces, input| StageGraph {
+            stages: vec![stage(2, n_pieces, vec![]), stage(n_tasks, 1, vec![input])],
+            sources: vec![vec![]],
+        };
+        let input = |from, how, tasks| Input { from, how, tasks };
+        let from = Origin::Stage(0);
+        assert_eq!(graph(3, 3, input(from, How::Piece, 0..3)).wrong(), None);
+        assert_eq!(graph(3, 1, input(from, How::Same, 1..3)).wrong(), None);
+        for wrong in [
+            graph(4, 3, input(from, How::Piece, 0..3)),
+            graph(3, 4, input(from, How::Piece, 0..3)),
+            graph(3, 1, input(from, How::Same, 0..3)),
+            graph(3, 1, input(from, How::Whole, 0..4)),
+            graph(2, 1, input(Origin::Stage(1), How::Same, 0..2)),
+            graph(2, 1, input(Origin::Source(1), How::Same, 0..2)),
+            graph(2, 1, input(Origin::Source(0), How::Same, 0..2)),
+        ] {
+            assert!(wrong.wrong().is_some_and(|what| what.starts_with("stage 1")), "{wrong:?}");
+        }
     }
 }

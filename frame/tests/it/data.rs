@@ -120,7 +120,9 @@ pub async fn planner(options: PlanOptions) -> Planner {
 
 pub async fn planned(planner: &Planner, sql: &str) -> Planned {
     let query = planner.sql(sql).await.unwrap_or_else(|e| panic!("{sql}\n{e}"));
-    planner.plan(query).await.unwrap_or_else(|e| panic!("{sql}\n{e}"))
+    let planned = planner.plan(query).await.unwrap_or_else(|e| panic!("{sql}\n{e}"));
+    assert_eq!(planned.graph.wrong(), None, "{sql}");
+    planned
 }
 
 /// A runner that spills to the system's directory.

@@ -160,6 +160,25 @@ async fn readers_declare_what_an_exchange_knows() {
     }
 }
 
+/// Where a union reads exchanges, each is read by all tasks of a stage of its own.
+#[tokio::test]
+async fn unions_of_what_is_divided_by_values_read_it_by_stages() {
+    let queries = [
+        "select o_custkey as k, count(*) as n from orders group by o_custkey union all select c_custkey, 1 from customer",
+        "select k, n from (select o_custkey as k, count(*) as n from orders group by o_custkey) where n > 2 union all \
+         select max(c_custkey), count(*) from customer union all select c_nationkey, count(*) from customer group by 1",
+        "select n, count(*) from (select count(*) as n from orders group by o_custkey union all \
+         select count(*) from customer group by c_nationkey union all select k from c) group by n",
+        "select o_orderkey from orders join customer on o_custkey = c_custkey and c_acctbal < 0 union all select k from a",
+        "select o_custkey from orders group by o_custkey union all (select c_custkey from customer order by 1 limit 3)",
+    ];
+    for sql in queries {
+        for n in [1, 3] {
+            check(sql, PlanOptions { broadcast_bytes_max: 0, ..data::options(n) }).await;
+        }
+    }
+}
+
 #[tokio::test]
 async fn limits_unions_and_sorts_over_partitions() {
     let queries = [

@@ -1,0 +1,206 @@
+//! Tables in memory: rows in partitions, each a piece that tasks read as they read what others made. They do not travel
+//! within plans. Must not know how plans are cut or who hands pieces out.
+
+use crate::blocks::Piece;
+use crate::digest::Digest;
+use crate::error::{FrameError, TaskError};
+use async_trait::async_trait;
+use datafusion::arrow::array::RecordBatch;
+use datafusion::arrow::datatypes::SchemaRef;
+use datafusion::catalog::{Session, TableProvider};
+use datafusion::common::stats::Precision;
+use datafusion::common::tree_node::TreeNodeRecursion;
+use datafusion::common::{ColumnStatistics, Statistics, exec_err, project_schema};
+use datafusion::error::{DataFusionError, Result};
+use datafusion::execution::{SendableRecordBatchStream, TaskContext};
+use datafusion::logical_expr::{Expr, TableType};
+use datafusion::physical_expr::{EquivalenceProperties, Partitioning, PhysicalExpr};
+use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType};
+use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
+use datafusion::physical_plan::{
+    DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties, ReplaceChildrenOptions,
+};
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+
+/// Rows of a schema, in partitions.
+pub(crate) struct MemoryTable {
+    schema: SchemaRef,
+    partitions: Vec<Vec<RecordBatch>>,
+    bytes: u64,
+    /// The pieces of the columns that queries asked for.
+    pieces: Mutex<HashMap<Option<Vec<usize>>, Vec<Piece>>>,
+    me: Weak<MemoryTable>,
+}
+
+impl MemoryTable {
+    /// Batches of this schema, at least one partition of them.
+    pub(crate) fn new(schema: SchemaRef, mut partitions: Vec<Vec<RecordBatch>>) -> Arc<MemoryTable> {
+        if partitions.is_empty() {
+            partitions.push(Vec::new());
+        }
+        let bytes = partitions.iter().flatten().map(|batch| bytes_of(batch) as u64).sum();
+        let pieces = Mutex::new(HashMap::new());
+        Arc::new_cyclic(|me| MemoryTable { schema, partitions, bytes, pieces, me: me.clone() })
+    }
+
+    /// What its rows take.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// These columns, or all, of each partition.
+    pub(crate) fn pieces(&self, columns: Option<&Vec<usize>>) -> std::result::Result<Vec<Piece>, FrameError> {
+        let mut made = self.pieces.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(pieces) = made.get(&columns.cloned()) {
+            return Ok(pieces.clone());
+        }
+        let schema = project_schema(&self.schema, columns)?;
+        let piece = |batches: &Vec<RecordBatch>| -> std::result::Result<Piece, FrameError> {
+            let projected = |batch: &RecordBatch| match columns {
+                Some(columns) => batch.project(columns),
+                None => Ok(batch.clone()),
+            };
+            let batches: Vec<_> = batches
+                .iter()
+                .map(projected)
+                .collect::<std::result::Result<_, _>>()
+                .map_err(|e| FrameError::Query(Arc::new(e.into())))?;
+            let sum = Digest::of(&schema, &batches).map_err(|error: TaskError| FrameError::Unsupported {
+                what: "a table in memory".to_owned(),
+                reason: error.to_string(),
+            })?;
+            Ok(Piece::of(schema.clone(), batches, sum))
+        };
+        let pieces: Vec<Piece> =
+            self.partitions.iter().map(piece).collect::<std::result::Result<_, FrameError>>()?;
+        made.insert(columns.cloned(), pieces.clone());
+        Ok(pieces)
+    }
+
+    fn statistics_of(&self, columns: Option<&Vec<usize>>) -> Statistics {
+        let n_rows = self.partitions.iter().flatten().map(RecordBatch::num_rows).sum();
+        let n_columns = columns.map_or(self.schema.fields().len(), Vec::len);
+        let share = n_columns.max(1) * self.bytes as usize / self.schema.fields().len().max(1);
+        Statistics {
+            num_rows: Precision::Exact(n_rows),
+            total_byte_size: Precision::Inexact(share),
+            column_statistics: vec![ColumnStatistics::new_unknown(); n_columns],
+        }
+    }
+}
+
+/// What the rows of a batch take, without what their buffers hold of other rows.
+pub(crate) fn bytes_of(batch: &RecordBatch) -> usize {
+    let slices = batch.columns().iter().map(|column| column.to_data().get_slice_memory_size());
+    slices.map(|size| size.unwrap_or(0)).sum()
+}
+
+impl fmt::Debug for MemoryTable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "MemoryTable({} partitions, {} bytes)", self.partitions.len(), self.bytes)
+    }
+}
+
+#[async_trait]
+impl TableProvider for MemoryTable {
+    fn schema(&self) -> SchemaRef {
+        self.schema.clone()
+    }
+
+    fn table_type(&self) -> TableType {
+        TableType::Base
+    }
+
+    async fn scan(
+        &self,
+        _: &dyn Session,
+        projection: Option<&Vec<usize>>,
+        _: &[Expr],
+        _: Option<usize>,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        let Some(table) = self.me.upgrade() else { return exec_err!("a table that is gone") };
+        Ok(Arc::new(SourceExec::new(table, projection.cloned())?))
+    }
+
+    fn statistics(&self) -> Option<Statistics> {
+        Some(self.statistics_of(None))
+    }
+}
+
+/// Stands for columns of a table in memory until a plan is cut.
+#[derive(Debug)]
+pub(crate) struct SourceExec {
+    pub table: Arc<MemoryTable>,
+    pub columns: Option<Vec<usize>>,
+    properties: Arc<PlanProperties>,
+}
+
+impl SourceExec {
+    fn new(table: Arc<MemoryTable>, columns: Option<Vec<usize>>) -> Result<SourceExec> {
+        let schema = project_schema(&table.schema, columns.as_ref())?;
+        let properties = PlanProperties::new(
+            EquivalenceProperties::new(schema),
+            Partitioning::UnknownPartitioning(table.partitions.len()),
+            EmissionType::Incremental,
+            Boundedness::Bounded,
+        );
+        Ok(SourceExec { table, columns, properties: Arc::new(properties) })
+    }
+}
+
+impl DisplayAs for SourceExec {
+    fn fmt_as(&self, _: DisplayFormatType, f: &mut fmt::Formatter) -> fmt::Result {
+        write!(f, "SourceExec: partitions={}", self.table.partitions.len())
+    }
+}
+
+impl ExecutionPlan for SourceExec {
+    fn name(&self) -> &str {
+        "SourceExec"
+    }
+
+    fn properties(&self) -> &Arc<PlanProperties> {
+        &self.properties
+    }
+
+    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
+        Vec::new()
+    }
+
+    fn apply_expressions(
+        &self,
+        _: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>,
+    ) -> Result<TreeNodeRecursion> {
+        Ok(TreeNodeRecursion::Continue)
+    }
+
+    fn replace_children(
+        self: Arc<Self>,
+        _: Vec<Arc<dyn ExecutionPlan>>,
+        _: ReplaceChildrenOptions,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        Ok(self)
+    }
+
+    fn with_new_children(self: Arc<Self>, _: Vec<Arc<dyn ExecutionPlan>>) -> Result<Arc<dyn ExecutionPlan>> {
+        Ok(self)
+    }
+
+    fn partition_statistics(&self, partition: Option<usize>) -> Result<Arc<Statistics>> {
+        Ok(Arc::new(match partition {
+            None => self.table.statistics_of(self.columns.as_ref()),
+            Some(_) => Statistics::new_unknown(&self.schema()),
+        }))
+    }
+
+    /// For plans that DataFusion runs in one process; those that are cut have a reader in its place.
+    fn execute(&self, partition: usize, _: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
+        let pieces =
+            self.table.pieces(self.columns.as_ref()).map_err(|e| DataFusionError::External(Box::new(e)))?;
+        let batches = pieces[partition].batches(&self.schema()).map_err(TaskError::into_datafusion)?;
+        let rows = futures::stream::iter(batches.into_iter().map(Ok));
+        Ok(Box::pin(RecordBatchStreamAdapter::new(self.schema(), rows)))
+    }
+}
