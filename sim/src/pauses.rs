@@ -90,7 +90,8 @@ impl World {
         self.handle_for_scheduler(came_us, ev);
         if let Some((until_us, each_us)) = self.process.slow {
             if self.now_us < until_us {
-                self.process.until_us = self.now_us + each_us;
+                // It may have been stopped meanwhile.
+                self.process.until_us = self.process.until_us.max(self.now_us + each_us);
             } else {
                 self.process.slow = None;
             }

@@ -1,24 +1,48 @@
 //! A planned query as an expression: a node for each stage. Must not know who runs it.
 
 use super::engine::TAG;
-use crate::error::Result;
+use super::pieces;
+use crate::error::{Error, Result};
+use crate::literal::{Literal, Provider};
 use std::sync::Arc;
-use tilework_expr::{Expr, TableHow, TableRead, TableStage};
-use tilework_frame::{How, Input, StageGraph, StagePlan};
-use tilework_plan::Terms;
+use tilework_expr::{DType, Expr, TableHow, TableRead, TableStage};
+use tilework_frame::{How, Input, Origin, Piece, StageGraph, StagePlan};
+use tilework_kernels::Chunk;
+use tilework_plan::{Region, Terms};
 
 /// Of what a task may hold, the part that its result is taken to have before it is made.
 const GUESS_PART: u64 = 16;
 
 /// The values of the query's last stage: one for each partition of its result, of one piece each.
 pub(super) fn of(graph: &StageGraph) -> Result<Expr> {
+    let sources = graph.sources.iter().map(source).collect::<Result<Vec<_>>>()?;
     let mut made: Vec<Expr> = Vec::with_capacity(graph.stages.len());
     for stage in &graph.stages {
-        let inputs: Vec<Expr> = stage.inputs.iter().map(|input| made[input.stage].clone()).collect();
+        let input = |input: &Input| match input.from {
+            Origin::Stage(stage) => made[stage].clone(),
+            Origin::Source(source) => sources[source].clone(),
+        };
+        let inputs: Vec<Expr> = stage.inputs.iter().map(input).collect();
         let n_tasks = usize::try_from(stage.n_tasks).unwrap_or(usize::MAX);
         made.push(Expr::table(node(stage), n_tasks, &inputs)?);
     }
     Ok(made.pop().expect("a query has a stage"))
+}
+
+/// Rows of this process, written when a worker asks for them.
+struct InMemory(Vec<Piece>);
+
+impl Provider for InMemory {
+    fn chunk(&self, region: &Region) -> Result<Chunk> {
+        let failed = |e: &dyn std::fmt::Display| Error::system("write rows for the workers", e);
+        let bytes = pieces::value(std::slice::from_ref(&self.0[region[0].start])).map_err(|e| failed(&e))?;
+        Chunk::from_bytes(&[DType::U8], &[bytes.len()], &bytes).map_err(|e| failed(&e))
+    }
+}
+
+fn source(partitions: &Vec<Piece>) -> Result<Expr> {
+    let (id, attachment) = Literal::attach(InMemory(partitions.clone()));
+    Ok(Expr::values(partitions.len(), id, attachment)?)
 }
 
 fn node(stage: &StagePlan) -> TableStage {
