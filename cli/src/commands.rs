@@ -89,7 +89,11 @@ pub fn worker(settings: &Settings, output: &Output, check: bool) -> anyhow::Resu
     let worker = WorkerProcess { config, prints, log, successor: Successor::Itself };
     match program {
         Some(program) => Err(program.become_worker(&worker)),
-        None => Ok(worker.serve()?),
+        None => {
+            #[cfg(feature = "dataframe")]
+            tilework_worker_tables::install();
+            Ok(worker.serve()?)
+        }
     }
 }
 

@@ -1,7 +1,5 @@
 //! A planned query as an expression: a node for each stage. Must not know who runs it.
 
-use super::engine::TAG;
-use super::pieces;
 use crate::error::{Error, Result};
 use crate::literal::{Literal, Provider};
 use std::sync::Arc;
@@ -9,6 +7,7 @@ use tilework_expr::{DType, Expr, TableHow, TableRead, TableStage};
 use tilework_frame::{How, Input, Origin, Piece, StageGraph, StagePlan};
 use tilework_kernels::Chunk;
 use tilework_plan::{Region, Terms};
+use tilework_worker_tables::{TAG, value};
 
 /// Of what a task may hold, the part that its result is taken to have before it is made.
 const GUESS_PART: u64 = 16;
@@ -35,7 +34,7 @@ struct InMemory(Vec<Piece>);
 impl Provider for InMemory {
     fn chunk(&self, region: &Region) -> Result<Chunk> {
         let failed = |e: &dyn std::fmt::Display| Error::system("write rows for the workers", e);
-        let bytes = pieces::value(std::slice::from_ref(&self.0[region[0].start])).map_err(|e| failed(&e))?;
+        let bytes = value(std::slice::from_ref(&self.0[region[0].start])).map_err(|e| failed(&e))?;
         Chunk::from_bytes(&[DType::U8], &[bytes.len()], &bytes).map_err(|e| failed(&e))
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! Owns the threads that run tables' tasks, by their runner. Must not know when a task runs, nor where its inputs were.
 
-use super::pieces;
+use crate::pieces;
 use futures::StreamExt;
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
@@ -13,7 +13,7 @@ use tilework_plan::TaskError as Failed;
 use tilework_worker::{Engine, EngineTask, Made, Read, install_engine};
 
 /// What workers with this engine have: they understand plans of this version.
-pub(super) const TAG: &str = "tables:datafusion-55.2";
+pub const TAG: &str = "tables:datafusion-55.2";
 
 /// The engine, whose threads start with its first task.
 #[derive(Default)]
@@ -27,8 +27,8 @@ impl std::fmt::Debug for Tables {
     }
 }
 
-/// Gives the workers of this process the engine.
-pub(crate) fn install() {
+/// Gives the workers of this process the engine. They are to start after it.
+pub fn install() {
     install_engine(Arc::new(Tables::default()));
 }
 

@@ -9,7 +9,10 @@ use tilework_kernels::{BlockWriter, Plane, block_of, n_blocks};
 const HEAD: usize = 3 * size_of::<u64>();
 
 /// A value of these pieces, one block each.
-pub(super) fn value(pieces: &[Piece]) -> Result<Vec<u8>, TaskError> {
+///
+/// # Errors
+/// Columns of types that cannot be written.
+pub fn value(pieces: &[Piece]) -> Result<Vec<u8>, TaskError> {
     let mut writer = BlockWriter::new(pieces.len());
     for piece in pieces {
         let block = writer.block();
@@ -23,7 +26,7 @@ pub(super) fn value(pieces: &[Piece]) -> Result<Vec<u8>, TaskError> {
 }
 
 /// The piece that a block holds. Shares its bytes.
-pub(super) fn of_block(block: &Plane) -> Result<Piece, TaskError> {
+pub(crate) fn of_block(block: &Plane) -> Result<Piece, TaskError> {
     let bytes = block.contiguous_bytes().ok_or_else(|| corrupt("its bytes do not lie side by side"))?;
     let (head, _) = bytes.split_at_checked(HEAD).ok_or_else(|| corrupt("it is too short"))?;
     let (numbers, _) = head.as_chunks::<8>();
@@ -32,8 +35,11 @@ pub(super) fn of_block(block: &Plane) -> Result<Piece, TaskError> {
     Ok(Piece::from_encoded(rows, number(0), number(1), number(2)))
 }
 
-/// The pieces of a value, in order.
-pub(super) fn of_value(value: &Plane) -> Result<Vec<Piece>, TaskError> {
+/// The pieces of a value, in order. They share its bytes, which are checked when they are read.
+///
+/// # Errors
+/// [`TaskError::Corrupt`]: a value that is none of pieces.
+pub fn of_value(value: &Plane) -> Result<Vec<Piece>, TaskError> {
     let n = n_blocks(value).map_err(|e| corrupt(&e.to_string()))?;
     let block = |i| block_of(value, i).map_err(|e| corrupt(&e.to_string()));
     (0..n).map(|i| of_block(&block(i)?)).collect()

@@ -1,0 +1,15 @@
+//! Internal to tilework: the engine that runs tables' tasks on workers, and how pieces of tables are values.
+//!
+//! ```text
+//! worker ── EngineTask: payload, values and blocks ──> engine ── TaskInput: feeds of pieces ──> tilework-frame's runner
+//!        <── a value of blocks, one for each piece ──        <── TaskOutput: pieces ──
+//! ```
+//!
+//! An executable whose workers are to have it calls [`install`] before they start. Knows workers' values and tables' pieces.
+//! Must not know how a query is planned, nor when a task runs.
+
+mod engine;
+mod pieces;
+
+pub use engine::{TAG, install};
+pub use pieces::{of_value, value};
