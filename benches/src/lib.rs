@@ -10,6 +10,8 @@ pub mod memory;
 pub mod plot;
 pub mod table;
 pub mod timing;
+#[cfg(feature = "tables")]
+pub mod tpch;
 pub mod verdict;
 pub mod workloads;
 

@@ -22,10 +22,10 @@
 
 mod array;
 mod closures;
+#[cfg(feature = "dataframe")]
+pub mod dataframe;
 mod error;
 mod explain;
-#[cfg(feature = "dataframe")]
-mod frame;
 mod futures;
 pub mod io;
 mod literal;

@@ -164,7 +164,7 @@ fn serve(role: Role) -> std::result::Result<(), String> {
         Role::Scheduler { file } => serve_as_scheduler(file),
         Role::Worker(worker) => {
             #[cfg(feature = "dataframe")]
-            crate::frame::install();
+            crate::dataframe::install();
             worker.serve().map_err(|e| chain(&e))
         }
         Role::Asked => {

@@ -67,7 +67,7 @@ impl Drop for Running {
 pub(super) fn start(options: &EmbeddedOptions) -> Result<Session> {
     role::is_ours()?;
     #[cfg(feature = "dataframe")]
-    crate::frame::install();
+    crate::dataframe::install();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(MESSAGE_THREADS)
         .thread_name("tilework-messages")

@@ -1,0 +1,101 @@
+//! TPC-H: its tables, made here row by row, and its queries.
+
+use std::ops::RangeInclusive;
+use std::sync::OnceLock;
+use tilework::Session;
+use tilework::dataframe::arrow::array::RecordBatch;
+use tilework::dataframe::{DataFrame, FrameError};
+use tpchgen::distribution::Distributions;
+use tpchgen::generators::{
+    CustomerGenerator, LineItemGenerator, NationGenerator, OrderGenerator, PartGenerator, PartSuppGenerator,
+    RegionGenerator, SupplierGenerator,
+};
+use tpchgen::text::TextPool;
+use tpchgen_arrow::{
+    CustomerArrow, LineItemArrow, NationArrow, OrderArrow, PartArrow, PartSuppArrow, RegionArrow,
+    SupplierArrow,
+};
+
+/// The numbers of its queries.
+pub const QUERIES: RangeInclusive<usize> = 1..=22;
+
+const TABLES: [&str; 8] =
+    ["lineitem", "orders", "customer", "part", "partsupp", "supplier", "nation", "region"];
+
+macro_rules! queries {
+    ($($n:literal)*) => {
+        [$(include_str!(concat!("../../frame/tests/queries/q", $n, ".sql"))),*]
+    };
+}
+
+/// A query in SQL.
+///
+/// # Panics
+/// If there is none of this number.
+#[must_use]
+pub fn query(n: usize) -> &'static str {
+    let all = queries!("01" "02" "03" "04" "05" "06" "07" "08" "09" "10" "11" "12" "13" "14" "15" "16" "17" "18"
+        "19" "20" "21" "22");
+    all[n - 1]
+}
+
+/// The rows of a table of this scale: of 1 they are a gigabyte in all.
+///
+/// # Panics
+/// If there is no such table.
+#[must_use]
+pub fn rows(table: &str, scale: f64) -> Vec<RecordBatch> {
+    let words = Distributions::static_default();
+    static TEXTS: OnceLock<TextPool> = OnceLock::new();
+    let texts = TEXTS.get_or_init(|| TextPool::new(8 << 20, words));
+    macro_rules! of {
+        ($rows:ident, $generator:expr) => {
+            $rows::new($generator).map(|rows| rows.expect("rows that are made here")).collect()
+        };
+    }
+    macro_rules! scaled {
+        ($generator:ident) => {
+            $generator::new_with_distributions_and_text_pool(scale, 1, 1, words, texts)
+        };
+    }
+    match table {
+        "lineitem" => of!(LineItemArrow, scaled!(LineItemGenerator)),
+        "orders" => of!(OrderArrow, scaled!(OrderGenerator)),
+        "customer" => of!(CustomerArrow, scaled!(CustomerGenerator)),
+        "part" => of!(PartArrow, scaled!(PartGenerator)),
+        "supplier" => of!(SupplierArrow, scaled!(SupplierGenerator)),
+        "partsupp" => of!(PartSuppArrow, PartSuppGenerator::new_with_text_pool(scale, 1, 1, texts)),
+        "nation" => {
+            of!(NationArrow, NationGenerator::new_with_distributions_and_text_pool(words, texts))
+        }
+        "region" => {
+            of!(RegionArrow, RegionGenerator::new_with_distributions_and_text_pool(words, texts))
+        }
+        other => panic!("TPC-H has no table {other}"),
+    }
+}
+
+/// The tables of TPC-H on a session.
+pub struct Tpch(Vec<(&'static str, DataFrame)>);
+
+impl Tpch {
+    /// Tables of this scale, which stay in this process until a query reads them.
+    ///
+    /// # Panics
+    /// If they cannot be made.
+    #[must_use]
+    pub fn on(session: &Session, scale: f64) -> Tpch {
+        let table =
+            |name| (name, session.from_record_batches(rows(name, scale)).expect("rows of one schema"));
+        Tpch(TABLES.into_iter().map(table).collect())
+    }
+
+    /// What a query gives.
+    ///
+    /// # Errors
+    /// Those of the query.
+    pub fn ask(&self, session: &Session, n: usize) -> Result<Vec<RecordBatch>, FrameError> {
+        let tables: Vec<(&str, &DataFrame)> = self.0.iter().map(|(name, table)| (*name, table)).collect();
+        session.sql_on(query(n), &tables)?.collect()
+    }
+}

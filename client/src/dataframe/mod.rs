@@ -1,0 +1,44 @@
+//! Tables: dataframes and SQL, computed by the same sessions as arrays.
+//!
+//! A [`DataFrame`] is lazy: its methods check names and types and build a query; [`collect`](DataFrame::collect), `show`,
+//! `rows` and those that write run it, on the current [`Session`] or on the one whose method made it. Queries are planned
+//! here, by [DataFusion](https://datafusion.apache.org), and cut into tasks, which the workers run one partition each; what
+//! they exchange is kept, spilled, made again and moved as chunks of arrays are.
+//!
+//! ```
+//! use tilework::dataframe::prelude::*;
+//! use tilework::dataframe::from_columns;
+//!
+//! let trips = from_columns([
+//!     ("city", values(["Rome", "Oslo", "Rome"])),
+//!     ("km", values([Some(12.0), Some(3.5), None])),
+//! ])?;
+//! let by_city = trips.group_by(["city"]).agg([col("km").sum(), len().alias("trips")])?;
+//! let far = by_city.filter(col("km").gt(5.0))?;
+//! assert_eq!(far.to_vec::<String>("city")?, ["Rome"]);
+//! # Ok::<(), FrameError>(())
+//! ```
+//!
+//! Owns what is between a query and a session. Must not know how queries are planned, nor how a task of one is run.
+
+mod doors;
+mod execute;
+mod program;
+
+pub use doors::{from_columns, from_record_batches, sql, sql_on};
+pub use tilework_frame::arrow;
+pub use tilework_frame::{
+    AsColumn, AsSortKey, DataFrame, Expr, FrameError, GroupBy, JoinHow, JoinOptions, KeepRow, RankMethod,
+    SortKey, TaskError, Text, Time, Validate, Value, When, coalesce, col, concat, concat_diagonal,
+    concat_str, len, lit, null, values, when,
+};
+pub(crate) use tilework_worker_tables::install;
+
+/// What programs that work with tables import: `use tilework::dataframe::prelude::*`.
+pub mod prelude {
+    pub use super::{
+        AsColumn, AsSortKey, DataFrame, Expr, FrameError, JoinHow, JoinOptions, KeepRow, RankMethod,
+        Validate, coalesce, col, concat, concat_str, len, lit, null, values, when,
+    };
+    pub use tilework_frame::arrow::datatypes::DataType;
+}
