@@ -1,6 +1,7 @@
 //! Plans of stages as bytes: DataFusion's protobuf with our own nodes, and what it has no fields for set again when plans
 //! are read. Must not know how plans are cut or run.
 
+use crate::csv::{CsvExec, CsvNode};
 use crate::error::{FrameError, TaskError};
 use crate::place::PlaceExec;
 use crate::read::{Exprs, Facts, ReadExec};
@@ -45,10 +46,12 @@ struct OwnNode {
 
 #[derive(Clone, PartialEq, Oneof)]
 enum Own {
-    #[prost(message, tag = "1")]
-    Read(ReadNode),
+    #[prost(message, tag = "1", boxed)]
+    Read(Box<ReadNode>),
     #[prost(message, tag = "2")]
     Place(PlaceNode),
+    #[prost(message, tag = "3", boxed)]
+    Csv(Box<CsvNode>),
 }
 
 /// Rows with their places on the wire.
@@ -109,6 +112,7 @@ impl PhysicalExtensionCodec for Codec {
                 [input] => Ok(Arc::new(PlaceExec::new(input.clone()))),
                 _ => internal_err!("places in {} tables", inputs.len()),
             },
+            Some(Own::Csv(node)) => Ok(Arc::new(CsvExec::new(*node)?)),
             None => internal_err!("a node of no kind"),
         }
     }
@@ -120,9 +124,11 @@ impl PhysicalExtensionCodec for Codec {
         converter: &dyn PhysicalProtoConverterExtension,
     ) -> Result<()> {
         let own = if let Some(read) = node.downcast_ref::<ReadExec>() {
-            Own::Read(self.read_node(read, converter)?)
+            Own::Read(Box::new(self.read_node(read, converter)?))
         } else if node.is::<PlaceExec>() {
             Own::Place(PlaceNode {})
+        } else if let Some(csv) = node.downcast_ref::<CsvExec>() {
+            Own::Csv(Box::new(csv.node.clone()))
         } else {
             return internal_err!("{} has no form as bytes", node.name());
         };

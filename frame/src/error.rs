@@ -140,7 +140,10 @@ impl FrameError {
         FrameError::Argument { argument, reason: reason.into() }
     }
 
-    pub(crate) fn file(path: impl AsRef<std::path::Path>, error: impl Into<Box<dyn Error + Send + Sync>>) -> FrameError {
+    pub(crate) fn file(
+        path: impl AsRef<std::path::Path>,
+        error: impl Into<Box<dyn Error + Send + Sync>>,
+    ) -> FrameError {
         FrameError::File { path: path.as_ref().display().to_string(), error: Arc::from(error.into()) }
     }
 }

@@ -33,8 +33,10 @@
 //! Equal inputs give equal bits: a task reads in the order of the tasks that made its input, hashes with fixed seeds and
 //! gets the memory that its stage says, and nothing depends on how many machines or threads there are.
 
+mod api;
 mod blocks;
 mod codec;
+mod csv;
 mod digest;
 mod error;
 mod functions;
@@ -53,6 +55,12 @@ mod stage;
 mod wire;
 mod write;
 
+pub use api::{
+    CsvError, CsvOptions, DataFrame, Execute, Expr, GroupBy, IntoColumn, IntoSortKey, JoinHow, JoinOptions,
+    KeepRow, LocalExecute, Planning, RankMethod, SortKey, Text, Time, Validate, Value, When, WriteOptions,
+    coalesce, col, concat, concat_diagonal, concat_str, from_columns, from_record_batches, len, lit, null,
+    read_csv, read_ipc, read_json, read_parquet, sql, sql_on, values, when,
+};
 pub use blocks::Piece;
 pub use datafusion::arrow;
 pub use error::{FrameError, TaskError};
@@ -61,3 +69,10 @@ pub use plan::{PlanOptions, Planned, Planner};
 pub use run::{Feed, Runner, RunnerOptions, Stop, StopHandle, TaskInput, TaskOutput};
 pub use session::self_test;
 pub use stage::{How, Input, Origin, StageGraph, StagePlan};
+
+/// What programs that work with tables name: `use tilework_frame::prelude::*`.
+pub mod prelude {
+    pub use crate::api::*;
+    pub use crate::arrow::datatypes::DataType;
+    pub use crate::error::FrameError;
+}

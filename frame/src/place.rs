@@ -162,8 +162,9 @@ impl ExecutionPlan for PlaceExec {
         &self.properties
     }
 
+    /// Places are those before rows are sorted: a sort above must not move below.
     fn maintains_input_order(&self) -> Vec<bool> {
-        vec![true]
+        vec![false]
     }
 
     fn benefits_from_input_partitioning(&self) -> Vec<bool> {

@@ -29,6 +29,9 @@ pub struct PlanOptions {
     pub broadcast_bytes_max: usize,
     /// Bytes that each task may hold.
     pub grant_bytes: u64,
+    /// Tables cut their files themselves, into partitions of at least so many bytes; 0 for as many as there are
+    /// partitions. Else DataFusion cuts them.
+    pub scan_bytes_min: Option<u64>,
 }
 
 impl Default for PlanOptions {
@@ -38,6 +41,7 @@ impl Default for PlanOptions {
             prefer_hash_join: true,
             broadcast_bytes_max: 1 << 20,
             grant_bytes: 64 << 20,
+            scan_bytes_min: None,
         }
     }
 }
@@ -76,7 +80,12 @@ impl Planner {
             ),
             ("datafusion.optimizer.hash_join_single_partition_threshold_rows", rows_max.to_string()),
         ];
-        let own: Vec<(&str, &str)> = own.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        let cut = options.scan_bytes_min.map(|bytes| {
+            let min = ("datafusion.optimizer.repartition_file_min_size", bytes.to_string());
+            [("datafusion.optimizer.repartition_file_scans", "false".to_owned()), min]
+        });
+        let own: Vec<(&str, &str)> =
+            own.iter().chain(cut.iter().flatten()).map(|(name, value)| (*name, value.as_str())).collect();
         let config = session::with(session::config(options.n_partitions.get())?, &own)?;
         let context = session::context(config);
         let known = logical::Known::of(&context.state());

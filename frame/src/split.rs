@@ -7,7 +7,6 @@ use crate::error::FrameError;
 use crate::read::{Exprs, Facts, ReadExec};
 use crate::source::{MemoryTable, SourceExec};
 use crate::stage::{How, Input, Origin, StageGraph, StagePlan};
-use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::common::JoinType;
 use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode};
 use datafusion::error::Result as DataFusionResult;
@@ -211,12 +210,14 @@ impl Splitter {
             self.sources.len() - 1
         });
         let n = rows.properties().partitioning.partition_count();
-        self.read(Origin::Source(at), How::Same, n, rows.schema(), Facts::default())
+        let slot = self.reads(Origin::Source(at));
+        Ok(Arc::new(ReadExec::new(slot, How::Same, n, rows.schema(), Facts::default())?))
     }
 
-    fn read(&mut self, from: Origin, how: How, n: usize, schema: SchemaRef, facts: Facts) -> Result<Plan> {
+    /// The number of a new reader.
+    fn reads(&mut self, from: Origin) -> usize {
         self.reads.push(from);
-        Ok(Arc::new(ReadExec::new(self.reads.len() - 1, how, n, schema, facts)?))
+        self.reads.len() - 1
     }
 
     /// Makes a stage of a plan, and returns what reads it.
@@ -233,14 +234,15 @@ impl Splitter {
         let bare = plan.downcast_ref::<ReadExec>().filter(|read| divided.is_none() && read.how == How::Same);
         if let Some(from @ Origin::Source(_)) = bare.map(|read| self.reads[read.slot]) {
             // A stage that only handed on what is there.
-            return self.read(from, how, n_read, schema, facts);
+            return Ok(Arc::new(ReadExec::new(self.reads(from), how, n_read, schema, facts)?));
         }
         let stage: Plan = match divided {
             Some(divided) => Arc::new(RepartitionExec::try_new(plan, divided)?),
             None => plan,
         };
         self.stages.push(stage);
-        self.read(Origin::Stage(self.stages.len() - 1), how, n_read, schema, facts)
+        let slot = self.reads(Origin::Stage(self.stages.len() - 1));
+        Ok(Arc::new(ReadExec::new(slot, how, n_read, schema, facts)?))
     }
 }
 

@@ -1,7 +1,9 @@
 //! Functions of our own, which planners and tasks know by their names: those of DataFusion that would give a wrong result
 //! without an error, done right, and those that it has none of. Must not know of plans.
 
+pub(crate) mod datetime;
 mod extreme;
+mod fill;
 mod scalar;
 mod sum;
 
@@ -14,10 +16,15 @@ static MIN: LazyLock<Arc<AggregateUDF>> =
     LazyLock::new(|| Arc::new(AggregateUDF::from(extreme::Extreme::Min)));
 static MAX: LazyLock<Arc<AggregateUDF>> =
     LazyLock::new(|| Arc::new(AggregateUDF::from(extreme::Extreme::Max)));
+static LAST_KNOWN: LazyLock<Arc<AggregateUDF>> =
+    LazyLock::new(|| Arc::new(AggregateUDF::from(fill::LastKnown::new())));
 static FLOOR_DIV: LazyLock<Arc<ScalarUDF>> =
     LazyLock::new(|| Arc::new(ScalarUDF::from(scalar::FloorDiv::new())));
 static ORDERED: LazyLock<Arc<ScalarUDF>> =
     LazyLock::new(|| Arc::new(ScalarUDF::from(scalar::Ordered::new())));
+
+static TO_DATETIME: LazyLock<Arc<ScalarUDF>> =
+    LazyLock::new(|| Arc::new(ScalarUDF::from(datetime::ToDatetime::new())));
 
 /// The sum, which is an error where it does not fit its type.
 pub(crate) fn sum() -> Arc<AggregateUDF> {
@@ -34,6 +41,11 @@ pub(crate) fn max() -> Arc<AggregateUDF> {
     MAX.clone()
 }
 
+/// The last value that is not missing.
+pub(crate) fn last_known() -> Arc<AggregateUDF> {
+    LAST_KNOWN.clone()
+}
+
 /// The quotient without what is after its point, rounded down.
 pub(crate) fn floor_div() -> Arc<ScalarUDF> {
     FLOOR_DIV.clone()
@@ -44,12 +56,17 @@ pub(crate) fn ordered() -> Arc<ScalarUDF> {
     ORDERED.clone()
 }
 
+/// The time that a text says.
+pub(crate) fn to_datetime() -> Arc<ScalarUDF> {
+    TO_DATETIME.clone()
+}
+
 /// Makes them known, in the place of DataFusion's where they have the same names.
 pub(crate) fn register(context: &SessionContext) {
-    for function in [sum(), min(), max()] {
+    for function in [sum(), min(), max(), last_known()] {
         context.register_udaf(function.as_ref().clone());
     }
-    for function in [floor_div(), ordered()] {
+    for function in [floor_div(), ordered(), to_datetime()] {
         context.register_udf(function.as_ref().clone());
     }
 }

@@ -2,7 +2,9 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod api;
 mod data;
+mod files;
 mod hazards;
 mod tasks;
 mod tpch;
