@@ -83,17 +83,17 @@ fn main() -> anyhow::Result<()> {
     let hours = ["origin", "year", "month", "day", "hour"];
     let outside = tables.flights.join(&tables.weather, hours, JoinHow::Inner)?;
     let knots = (col("wind_speed") / 5.0).floor() * 5.0;
-    let by_wind: Vec<Late<f64>> =
-        Tables::late(&outside.filter(col("wind_speed").is_not_null())?, knots)?;
+    let by_wind: Vec<Late<f64>> = Tables::late(&outside.filter(col("wind_speed").is_not_null())?, knots)?;
 
     // The planes' table has a year of its own: that of their making.
     let planes = tables.planes.select([col("tailnum"), col("year").alias("built"), col("manufacturer")])?;
-    let makers = tables.flights.join(&planes, ["tailnum"], JoinHow::Inner)?.group_by(["manufacturer"]).agg([
-        len().alias("flights"),
-        col("tailnum").n_unique().alias("planes"),
-        col("built").median().alias("built"),
-        col("distance").sum().alias("miles"),
-    ])?;
+    let makers =
+        tables.flights.join(&planes, ["tailnum"], JoinHow::Inner)?.group_by(["manufacturer"]).agg([
+            len().alias("flights"),
+            col("tailnum").n_unique().alias("planes"),
+            col("built").median().alias("built"),
+            col("distance").sum().alias("miles"),
+        ])?;
     makers.top_k(5, "flights")?.show()?;
 
     let worst = by_carrier.first().context("no carriers")?;

@@ -5,7 +5,7 @@ use super::execute::OnSession;
 use crate::session::Session;
 use std::sync::Arc;
 use tilework_frame::arrow::array::{ArrayRef, RecordBatch};
-use tilework_frame::{DataFrame, Execute, FrameError};
+use tilework_frame::{CsvOptions, DataFrame, Execute, FrameError};
 
 type Result<T> = std::result::Result<T, FrameError>;
 
@@ -46,7 +46,7 @@ doors! {
     /// ```
     /// use tilework::dataframe::{from_columns, prelude::*};
     ///
-    /// let df = from_columns([("x", values([1, 2, 3])), ("y", values([Some("a"), None, Some("c")].map(|y| y.unwrap_or("-"))))])?;
+    /// let df = from_columns([("x", values([1, 2, 3])), ("y", values([1.5, 2.5, 3.5]))])?;
     /// assert_eq!(df.shape()?, (3, 2));
     /// # Ok::<(), FrameError>(())
     /// ```
@@ -58,7 +58,47 @@ doors! {
     /// No batches, or batches of different schemas.
     fn from_record_batches(batches: impl IntoIterator<Item = RecordBatch>);
 
-    /// The rows that a query in SQL asks for. Files can be its tables by their paths.
+    /// A table of CSV files: a path, a directory or a pattern. The types of columns are found on the head, the middle and
+    /// the end of each file where `dtypes` does not say them; `NA`, `nan` and what else pandas takes for missing is null.
+    /// Workers read the files: they are to be at the same path there.
+    ///
+    /// # Errors
+    /// No file; columns of several files that do not go together. A value that does not fit its column is found when rows
+    /// are asked for: the error says file, line, column and text.
+    ///
+    /// ```
+    /// use tilework::dataframe::{prelude::*, read_csv};
+    ///
+    /// let dir = tempfile::tempdir().unwrap();
+    /// std::fs::write(dir.path().join("a.csv"), "city,km\nRome,12.5\nOslo,NA\n").unwrap();
+    /// let df = read_csv(dir.path().join("*.csv").to_str().unwrap(), &CsvOptions::default())?;
+    /// assert_eq!(df.to_vec::<Option<f64>>("km")?, [Some(12.5), None]);
+    /// # Ok::<(), FrameError>(())
+    /// ```
+    fn read_csv(path: &str, options: &CsvOptions);
+
+    /// A table of Parquet files: a path, a directory or a pattern. Columns and row groups that a query does not need are
+    /// not read. Workers read the files: they are to be at the same path there.
+    ///
+    /// # Errors
+    /// No file; a file that is none of Parquet; columns of several files that do not go together.
+    fn read_parquet(path: &str);
+
+    /// A table of files of JSON objects, one in each line: a path, a directory or a pattern. Workers read the files: they
+    /// are to be at the same path there.
+    ///
+    /// # Errors
+    /// No file; lines that are none of JSON; columns of several files that do not go together.
+    fn read_json(path: &str);
+
+    /// A table of Arrow files (Feather, version 2): a path, a directory or a pattern. Workers read the files: they are to
+    /// be at the same path there.
+    ///
+    /// # Errors
+    /// No file; a file that is none of Arrow; columns of several files that do not go together.
+    fn read_ipc(path: &str);
+
+    /// The rows that a query in SQL gives, which reads no tables; [`sql_on`] is for those that do.
     ///
     /// # Errors
     /// A query that is wrong, with its position.

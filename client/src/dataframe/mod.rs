@@ -25,19 +25,21 @@ mod doors;
 mod execute;
 mod program;
 
-pub use doors::{from_columns, from_record_batches, sql, sql_on};
+pub use doors::{
+    from_columns, from_record_batches, read_csv, read_ipc, read_json, read_parquet, sql, sql_on,
+};
 pub use tilework_frame::arrow;
 pub use tilework_frame::{
-    AsColumn, AsSortKey, DataFrame, Expr, FrameError, GroupBy, JoinHow, JoinOptions, KeepRow, RankMethod,
-    SortKey, TaskError, Text, Time, Validate, Value, When, coalesce, col, concat, concat_diagonal,
-    concat_str, len, lit, null, values, when,
+    CsvError, CsvOptions, DataFrame, Expr, FrameError, GroupBy, IntoColumn, IntoSortKey, JoinHow,
+    JoinOptions, KeepRow, RankMethod, SortKey, TaskError, Text, Time, Validate, Value, When, WriteOptions,
+    coalesce, col, concat, concat_diagonal, concat_str, len, lit, null, values, when,
 };
 pub(crate) use tilework_worker_tables::install;
 
 /// What programs that work with tables import: `use tilework::dataframe::prelude::*`.
 pub mod prelude {
     pub use super::{
-        AsColumn, AsSortKey, DataFrame, Expr, FrameError, JoinHow, JoinOptions, KeepRow, RankMethod,
+        DataFrame, Expr, FrameError, IntoColumn, IntoSortKey, JoinHow, JoinOptions, KeepRow, RankMethod,
         Validate, coalesce, col, concat, concat_str, len, lit, null, values, when,
     };
     pub use tilework_frame::arrow::datatypes::DataType;
