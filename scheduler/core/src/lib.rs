@@ -26,6 +26,7 @@ mod leases;
 mod letting_go;
 mod lifecycle;
 mod limits;
+mod makers;
 mod memory;
 mod named;
 mod order;

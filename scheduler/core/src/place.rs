@@ -5,6 +5,7 @@
 use crate::exchange::Exchange;
 use crate::job::Job;
 use crate::limits::Bug;
+use crate::makers::Makers;
 use crate::scheduler::Scheduler;
 use crate::table::TaskState;
 use crate::worker::{ReadyKey, WorkerState};
@@ -76,7 +77,7 @@ impl Scheduler {
     /// Puts a ready task into the queue of the best worker, or on the list of those whose inputs are in nobody's reach.
     fn place(&mut self, key: TaskKey, far: &mut Vec<TaskKey>) -> Place {
         let needs = self.needs(key);
-        match self.choose(key, &needs) {
+        match self.choose(key, &needs, |_, _| false) {
             Some((worker, in_reach)) if in_reach || self.limits.plays(Bug::CutOffIgnored) => {
                 self.enqueue(key, worker);
                 Place::Queue
@@ -95,7 +96,7 @@ impl Scheduler {
     /// Has the inputs of tasks made nearer that are in nobody's reach, or lets them wait for those who are to read these
     /// where they are.
     fn place_far(&mut self, tasks: Vec<TaskKey>) {
-        let in_use = self.chunks_in_use();
+        let (in_use, mut makers) = (self.chunks_in_use(), Makers::default());
         // Where whoever takes their inputs away finds them.
         self.unplaced.extend(&tasks);
         for key in tasks {
@@ -104,7 +105,9 @@ impl Scheduler {
                 continue;
             }
             let needs = self.needs(key);
-            match self.choose(key, &needs) {
+            let read = self.find_makers(key, &mut makers);
+            let in_vain = |id, w: &WorkerState| !self.could_be_near((id, w), &read, &makers);
+            match self.choose(key, &needs, in_vain) {
                 Some((worker, true)) => self.enqueue(key, worker),
                 Some((worker, false)) => self.bring_nearer(key, worker, &in_use),
                 None => {}
@@ -184,7 +187,13 @@ impl Scheduler {
     }
 
     /// The worker where the task would end first, and whether all inputs are in its reach; none where it fits nowhere.
-    fn choose(&self, key: TaskKey, needs: &Needs) -> Option<(WorkerId, bool)> {
+    /// `in_vain` says of one without a way to some of the inputs whether these cannot be made any nearer to it either.
+    fn choose(
+        &self,
+        key: TaskKey,
+        needs: &Needs,
+        in_vain: impl Fn(WorkerId, &WorkerState) -> bool,
+    ) -> Option<(WorkerId, bool)> {
         let record = self.retry_records.get(&key);
         let job = &self.jobs[&key.job];
         let may = |hello: &Hello| match self.limits.plays(Bug::TagsIgnored) {
@@ -213,14 +222,14 @@ impl Scheduler {
                 false => w.load_us() + transfer,
             };
             let (first, second) = if by_turns { (cut_off, avoided(id)) } else { (avoided(id), cut_off) };
-            Some(((first, second, load_us), (id, cut_off)))
+            Some(((cut_off && in_vain(id, w), first, second, load_us), (id, cut_off)))
         };
         let holders = needs.exchanges(job).flat_map(|exchange| exchange.some_holders(key.chunk));
         let near = needs.at.iter().map(|(w, _)| *w).chain(holders);
         let near = near.chain(self.idle.iter().copied().take(IDLE_MAX));
         let best = near.filter_map(finish).min();
         let best = match best {
-            Some(((false, false, _), (w, _))) => return Some((w, true)),
+            Some(((false, false, false, _), (w, _))) => return Some((w, true)),
             other => other,
         };
         // Nobody near: look at everyone.

@@ -1,7 +1,8 @@
 //! Workers that have no connection to one another: another network, a firewall, an address that is not theirs. Tasks go
 //! where all of their inputs can be had. Where no worker is in reach of them all, those that are out of reach are made
-//! again nearer to the one that is chosen, and always the same one. Where two sides must read the same chunks all the same,
-//! they do so one after the other: what is about to be read where it is stays there until then.
+//! again nearer to the one that is chosen: one near which that can be done, and always the same one. Where two sides must
+//! read the same chunks all the same, they do so one after the other: what is about to be read where it is stays there
+//! until then.
 //!
 //! Knows who said that it cannot reach whom. Must not know what a task costs where.
 

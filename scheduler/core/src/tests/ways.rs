@@ -1,6 +1,8 @@
 //! Workers without a way between them, and tasks on both sides that read the same chunk.
 
 use super::*;
+use crate::scheduler::range_of;
+use tilework_plan::{ChunkIdx, tags_of};
 
 /// Answers a lease as one of two workers that cannot reach one another, each of which has the functions of a build.
 fn answer(case: &mut Case, worker: u32, (lease, tasks): &(LeaseId, TaskRange)) -> Vec<Action> {
@@ -32,6 +34,71 @@ fn two_sides_read_the_same_chunk_one_after_the_other() {
             actions = all.iter().flat_map(|(w, lease)| answer(&mut case, *w, lease)).collect();
             over = updates(&actions).iter().any(|u| matches!(u, Update::Done { .. }));
         }
+    }
+}
+
+/// Answers a lease as one of two workers that cannot reach one another, whatever the job: each task whose inputs the worker
+/// does not have all fails for that.
+fn answer_each(case: &mut Case, worker: u32, (lease, tasks): &(LeaseId, TaskRange)) -> Vec<Action> {
+    let mut actions = Vec::new();
+    for task in tasks.keys() {
+        let mut inputs = Vec::new();
+        case.scheduler.jobs[&task.job].plan.feeds_of(task.stage, task.chunk, &mut inputs);
+        let holder = |&(_, stage, chunk): &(usize, StageIdx, ChunkIdx)| {
+            let input = TaskKey { stage, chunk, ..task };
+            Some((input, case.scheduler.holder(input)?))
+        };
+        let away = inputs.iter().filter_map(holder).find(|(_, holder)| *holder != WorkerId(worker));
+        let report = match away {
+            Some((input, peer)) => {
+                let why = "no way".to_owned();
+                Report::Unreachable { lease: *lease, task, input, peer, away: true, why }
+            }
+            None => {
+                let tasks = range_of(task);
+                Report::Done { lease: *lease, tasks, busy_us: 1, bytes_fetched: 0, sizes: vec![7] }
+            }
+        };
+        actions.extend(case.report(worker, report));
+    }
+    actions
+}
+
+/// One of two workers alone has what the first of some calls needs. The others could be anywhere; the last reads a value that
+/// the other worker has, too.
+#[test]
+fn what_only_one_side_can_make_is_read_on_that_side() {
+    for tagged in [0, 1] {
+        let mut case = Case { scheduler: Scheduler::new(Limits::in_process()), now_us: 0 };
+        let join = |case: &mut Case, w: u32| {
+            let tags = tags_of(if w == tagged { "gpu" } else { "" }).unwrap();
+            let hello = Hello { tags, ..hello(&format!("w{w}"), 2, 1_000_000) };
+            case.event(Event::WorkerJoined { worker: WorkerId(w), hello })
+        };
+        join(&mut case, 1 - tagged);
+        let actions = case.submit(0, &[calls(&[], &[&[]])]);
+        leases(&actions, 1 - tagged).iter().for_each(|lease| drop(answer_each(&mut case, 1 - tagged, lease)));
+        join(&mut case, tagged);
+        // Either is known to have no way to the other.
+        for (w, peer) in [(0, 1), (1, 0)] {
+            case.scheduler.cut_off(WorkerId(w), WorkerId(peer), "no way");
+        }
+        let gpu = Terms { tags: tags_of("gpu").unwrap(), ..Terms::default() };
+        let begun = calls_on(&gpu, &[], &[&[]]);
+        let made = (0..4).fold(begun, |made, _| calls(&[made], &[&[(0, 0)]]));
+        let there = Expr::held_values(0, 0, 1, Arc::new(())).unwrap();
+        let mut actions = case.submit(1, &[calls(&[made, there], &[&[(0, 0), (1, 0)]])]);
+        let mut did = Vec::new();
+        let is_done = |a: &Action| matches!(a, Action::Update { job: JobId(1), update: Update::Done { .. } });
+        while !actions.iter().any(is_done) {
+            let all: Vec<_> =
+                (0..2).flat_map(|w| leases(&actions, w).into_iter().map(move |lease| (w, lease))).collect();
+            assert!(!all.is_empty() && did.len() < 1000, "{did:?}: {:?}", updates(&actions));
+            did.extend(all.iter().map(|(w, _)| *w));
+            actions = all.iter().flat_map(|(w, lease)| answer_each(&mut case, *w, lease)).collect();
+        }
+        // Its six calls, and once more the one whose value the other has.
+        assert_eq!(did, [tagged; 7]);
     }
 }
 
