@@ -453,14 +453,15 @@ impl DataFrame {
         if numbers.is_empty() {
             return Err(FrameError::argument("columns", "none is of numbers"));
         }
-        let of = |name: &String, (what, f): &Statistic| {
-            f(col(name)).cast(DataType::Float64).alias(format!("{name}\u{1f}{what}"))
+        // A query for each column: one task holds all of its values for the quartiles, and not those of all columns.
+        let of = |name: &String| {
+            let all = statistics.iter().map(|(what, f)| f(col(name)).cast(DataType::Float64).alias(what));
+            Ok(super::rows::floats(&self.select(all)?.collect()?))
         };
-        let all = numbers.iter().flat_map(|name| statistics.iter().map(move |s| of(name, s)));
-        let row = super::rows::floats(&self.select(all)?.collect()?);
+        let columns = numbers.iter().map(of).collect::<Result<Vec<_>>>()?;
         let names = super::values(statistics.iter().map(|(what, _)| *what));
-        let columns = numbers.iter().zip(row.chunks(statistics.len()));
-        let columns = columns.map(|(name, values)| (name.as_str(), super::values(values.to_vec())));
+        let columns = numbers.iter().zip(columns);
+        let columns = columns.map(|(name, values)| (name.as_str(), super::values(values)));
         super::from_columns(&self.on, [("statistic", names)].into_iter().chain(columns))
     }
 }
