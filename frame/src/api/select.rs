@@ -274,6 +274,32 @@ impl DataFrame {
         })
     }
 
+    /// A sample of the rows, in their order: each with this chance, from 0 to 1, the same ones for the same seed and table.
+    ///
+    /// # Errors
+    /// [`FrameError::Argument`] if the chance is none.
+    ///
+    /// ```
+    /// # use tilework_frame as tilework;
+    /// # use tilework::prelude::*;
+    /// # let on = LocalExecute::start()?;
+    /// let df = from_columns(&on, [("x", values(0..1000))])?;
+    /// let sample = df.sample(0.1, 7)?.to_vec::<i64>("x")?;
+    /// assert!((50..200).contains(&sample.len()));
+    /// assert_eq!(df.sample(0.1, 7)?.to_vec::<i64>("x")?, sample);
+    /// # Ok::<(), FrameError>(())
+    /// ```
+    pub fn sample(&self, chance: f64, seed: u64) -> Result<DataFrame> {
+        if !(0.0..=1.0).contains(&chance) {
+            return Err(FrameError::argument("chance", format!("{chance} is not from 0 to 1")));
+        }
+        self.made(0, |plan| {
+            let drawn = crate::functions::drawn().call(vec![column(PLACE), df::lit(seed)]);
+            let kept = LogicalPlanBuilder::from(placed(plan.clone())?).filter(drawn.lt(df::lit(chance)))?;
+            DataFrame::without(kept.build()?, PLACE)
+        })
+    }
+
     /// One row with an aggregate of each column that it is made of: `sum`, `mean` and the like of all columns of numbers.
     fn each(&self, is: impl Fn(&DataType) -> bool, aggregate: impl Fn(Expr) -> Expr) -> Result<DataFrame> {
         let schema = self.schema();
