@@ -58,8 +58,8 @@ mod write;
 pub use api::{
     CsvError, CsvOptions, DataFrame, Execute, Expr, GroupBy, IntoColumn, IntoSortKey, JoinHow, JoinOptions,
     KeepRow, LocalExecute, Planning, RankMethod, SortKey, Text, Time, Validate, Value, When, WriteOptions,
-    coalesce, col, concat, concat_diagonal, concat_str, from_columns, from_record_batches, len, lit, null,
-    read_csv, read_ipc, read_json, read_parquet, sql, sql_on, values, when,
+    coalesce, col, concat, concat_diagonal, concat_str, date_range, from_columns, from_record_batches, len,
+    lit, null, read_csv, read_ipc, read_json, read_parquet, sql, sql_on, values, when,
 };
 pub use blocks::Piece;
 pub use datafusion::arrow;

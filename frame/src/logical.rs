@@ -2,13 +2,16 @@
 //! be lost on the way to them. Must not know of physical plans.
 
 use crate::error::FrameError;
+use datafusion::arrow::datatypes::DataType;
+use datafusion::common::ScalarValue;
 use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode, TreeNodeRecursion};
 use datafusion::error::DataFusionError;
 use datafusion::execution::SessionState;
 use datafusion::functions_aggregate::first_last::{first_value_udaf, last_value_udaf};
+use datafusion::logical_expr::binary::BinaryTypeCoercer;
 use datafusion::logical_expr::expr::{NullTreatment, WindowFunction};
 use datafusion::logical_expr::expr_rewriter::NamePreserver;
-use datafusion::logical_expr::{Expr, LogicalPlan, Volatility, WindowFunctionDefinition};
+use datafusion::logical_expr::{Expr, LogicalPlan, Operator, Volatility, WindowFunctionDefinition};
 use std::collections::HashSet;
 
 /// The functions that every task knows, by name.
@@ -77,6 +80,7 @@ fn expr_refused(expr: &Expr, known: &Known) -> Option<FrameError> {
         known.refused(name).or_else(|| (volatility == Volatility::Volatile).then(volatile))
     };
     match expr {
+        Expr::BinaryExpr(_) => constant(expr).and_then(Result::err),
         Expr::ScalarFunction(call) => function(call.func.name(), call.func.signature().volatility),
         Expr::AggregateFunction(call) => function(call.func.name(), call.func.signature().volatility),
         Expr::WindowFunction(call) => {
@@ -88,6 +92,51 @@ fn expr_refused(expr: &Expr, known: &Known) -> Option<FrameError> {
         }
         _ => None,
     }
+}
+
+/// The whole number that an expression of literals is, with its type; an error if it does not fit that. The optimizer
+/// computes such expressions before a task could find it out, and lets them wrap.
+fn constant(expr: &Expr) -> Option<Result<(i128, DataType), FrameError>> {
+    let expr = match expr {
+        Expr::Literal(value, _) => {
+            let number: i128 = match value {
+                ScalarValue::Int8(n) => (*n)?.into(),
+                ScalarValue::Int16(n) => (*n)?.into(),
+                ScalarValue::Int32(n) => (*n)?.into(),
+                ScalarValue::Int64(n) => (*n)?.into(),
+                ScalarValue::UInt8(n) => (*n)?.into(),
+                ScalarValue::UInt16(n) => (*n)?.into(),
+                ScalarValue::UInt32(n) => (*n)?.into(),
+                ScalarValue::UInt64(n) => (*n)?.into(),
+                _ => return None,
+            };
+            return Some(Ok((number, value.data_type())));
+        }
+        Expr::BinaryExpr(expr) => expr,
+        _ => return None,
+    };
+    let ((a, left), (b, right)) = match (constant(&expr.left)?, constant(&expr.right)?) {
+        (Ok(a), Ok(b)) => (a, b),
+        (Err(error), _) | (_, Err(error)) => return Some(Err(error)),
+    };
+    let result = match expr.op {
+        Operator::Plus => a.checked_add(b),
+        Operator::Minus => a.checked_sub(b),
+        Operator::Multiply => a.checked_mul(b),
+        _ => return None,
+    };
+    let data_type = BinaryTypeCoercer::new(&left, &expr.op, &right).get_result_type().ok()?;
+    let bits = data_type.primitive_width()? as u32 * 8;
+    let (least, most) = match data_type.is_unsigned_integer() {
+        true => (0, (1_i128 << bits) - 1),
+        false => (-(1_i128 << (bits - 1)), (1_i128 << (bits - 1)) - 1),
+    };
+    if !data_type.is_integer() {
+        return None;
+    }
+    let text = || format!("overflow: {a} {} {b} does not fit {data_type}", expr.op);
+    let fits = result.filter(|n| (least..=most).contains(n));
+    Some(fits.map(|n| (n, data_type.clone())).ok_or_else(|| DataFusionError::Plan(text()).into()))
 }
 
 /// Whether it is a window function proper, of which DataFusion's wire format drops IGNORE NULLS; that of an aggregate it

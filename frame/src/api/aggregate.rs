@@ -6,6 +6,7 @@ use datafusion::arrow::datatypes::DataType;
 use datafusion::common::ScalarValue;
 use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode};
 use datafusion::functions_aggregate::approx_distinct::approx_distinct;
+use datafusion::functions_aggregate::approx_percentile_cont::approx_percentile_cont;
 use datafusion::functions_aggregate::expr_fn as agg;
 use datafusion::functions_aggregate::first_last::{first_value_udaf, last_value_udaf};
 use datafusion::functions_aggregate::percentile_cont::percentile_cont;
@@ -307,6 +308,23 @@ impl Expr {
     #[must_use]
     pub fn quantile(self, share: f64) -> Expr {
         self.map(|e| percentile_cont(cast(e, DataType::Float64).sort(true, false), df::lit(share)))
+    }
+
+    /// About the value below which this share of the values lies, from 0 to 1, in little memory. How near it is depends on
+    /// how rows are divided.
+    ///
+    /// ```
+    /// # use tilework_frame as tilework;
+    /// # use tilework::prelude::*;
+    /// # let on = LocalExecute::start()?;
+    /// let df = from_columns(&on, [("x", values([0, 10, 20, 30, 40]))])?;
+    /// assert_eq!(df.select([col("x").approx_quantile(0.5)])?.to_vec::<f64>("x")?, [20.0]);
+    /// # Ok::<(), FrameError>(())
+    /// ```
+    #[must_use]
+    pub fn approx_quantile(self, share: f64) -> Expr {
+        let of = |e| cast(e, DataType::Float64).sort(true, false);
+        self.map(|e| approx_percentile_cont(of(e), df::lit(share), None))
     }
 
     /// The first value in the order of the rows.

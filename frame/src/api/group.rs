@@ -1,14 +1,45 @@
 //! Groups of rows that are equal in keys, and rows of which each is there once. Must not know of other tables.
 
 use super::Result;
-use super::expr::{Expr, IntoColumn, col, len, lit};
+use super::expr::{Expr, IntoColumn, col, len};
 use super::frame::DataFrame;
 use super::resolve::{aggregated, check_column, check_unique, named, resolved};
 use super::sort::SortKey;
-use datafusion::logical_expr::{LogicalPlan, LogicalPlanBuilder};
+use crate::error::FrameError;
+use datafusion::arrow::datatypes::{DataType, IntervalMonthDayNano, TimeUnit};
+use datafusion::common::ScalarValue;
+use datafusion::functions::expr_fn::date_bin;
+use datafusion::logical_expr::{LogicalPlan, LogicalPlanBuilder, lit};
 
 /// A count that is made to filter by.
 const COUNT: &str = "__count";
+
+/// A Monday at the begin of a year, in nanoseconds since 1970: 2001-01-01.
+const MONDAY: i64 = 978_307_200_000_000_000;
+
+/// A length of time: a number and its unit.
+pub(super) fn span(text: &str) -> Result<IntervalMonthDayNano> {
+    let unit = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let wrong =
+        || FrameError::argument("every", format!("{text:?} is none of 30s, 15m, 1h, 1d, 1w, 1mo, 1q, 1y"));
+    let n: i32 = text[..unit].parse().ok().filter(|n| *n > 0).ok_or_else(wrong)?;
+    let seconds =
+        |of: i64| i64::from(n).checked_mul(of * 1_000_000_000).map(|n| IntervalMonthDayNano::new(0, 0, n));
+    let days = |of: i32| n.checked_mul(of).map(|n| IntervalMonthDayNano::new(0, n, 0));
+    let months = |of: i32| n.checked_mul(of).map(|n| IntervalMonthDayNano::new(n, 0, 0));
+    let span = match &text[unit..] {
+        "s" => seconds(1),
+        "m" => seconds(60),
+        "h" => seconds(3600),
+        "d" => days(1),
+        "w" => days(7),
+        "mo" => months(1),
+        "q" => months(3),
+        "y" => months(12),
+        _ => None,
+    };
+    span.ok_or_else(wrong)
+}
 
 /// A table by groups; see [`DataFrame::group_by`].
 #[derive(Debug, Clone)]
@@ -45,6 +76,54 @@ impl DataFrame {
     #[must_use]
     pub fn group_by<E: IntoColumn>(&self, keys: impl IntoIterator<Item = E>) -> GroupBy {
         GroupBy { frame: self.clone(), keys: keys.into_iter().map(IntoColumn::into_column).collect() }
+    }
+
+    /// The rows in groups by the span of time that they lie in, each so long (`15m`, `1h`, `1d`, `1w`, `1mo`, `1q`, `1y`),
+    /// and by other keys: the span's begin takes the place of the time. Weeks begin on Mondays. Spans without rows are
+    /// none; a join with a [`date_range`](crate::date_range) brings them in.
+    ///
+    /// # Errors
+    /// [`FrameError::Column`](crate::FrameError::Column) if there is no such column,
+    /// [`FrameError::Types`](crate::FrameError::Types) if it holds no times,
+    /// [`FrameError::Argument`](crate::FrameError::Argument) if the length is none.
+    ///
+    /// ```
+    /// # use tilework_frame as tilework;
+    /// # use tilework::prelude::*;
+    /// # let on = LocalExecute::start()?;
+    /// let df = from_columns(&on, [("t", values(["2024-01-01 10:10", "2024-01-01 10:50", "2024-01-01 11:00"]))])?;
+    /// let df = df.with_columns([col("t").str().to_datetime(None, true)])?;
+    /// let hours = df.group_by_dynamic::<&str>("t", "1h", [])?.len()?.sort(["t"])?;
+    /// assert_eq!(hours.to_vec::<i64>("len")?, [2, 1]);
+    /// # Ok::<(), FrameError>(())
+    /// ```
+    pub fn group_by_dynamic<E: IntoColumn>(
+        &self,
+        time: &str,
+        every: &str,
+        by: impl IntoIterator<Item = E>,
+    ) -> Result<GroupBy> {
+        check_column(time, self.plan.schema())?;
+        let schema = self.schema();
+        let of = schema.field_with_name(time)?.data_type().clone();
+        let times = match of {
+            DataType::Timestamp(_, _) => col(time),
+            DataType::Date32 => col(time).cast(DataType::Timestamp(TimeUnit::Microsecond, None)),
+            other => {
+                let what = format!("spans of column {time:?}");
+                return Err(FrameError::Types { what, left: other.to_string(), right: "a time".to_owned() });
+            }
+        };
+        let every = span(every)?;
+        let begin = times.map(|e| {
+            let (every, origin) = (
+                ScalarValue::IntervalMonthDayNano(Some(every)),
+                ScalarValue::TimestampNanosecond(Some(MONDAY), None),
+            );
+            date_bin(lit(every), e, lit(origin))
+        });
+        let keys = std::iter::once(begin).chain(by.into_iter().map(IntoColumn::into_column));
+        Ok(GroupBy { frame: self.clone(), keys: keys.collect() })
     }
 
     /// The rows that differ in these columns, one of those that are equal; in all columns if none are said. Their order
@@ -106,7 +185,7 @@ impl DataFrame {
     ) -> Result<DataFrame> {
         let by: Vec<String> = by.into_iter().map(|name| name.as_ref().to_owned()).collect();
         let by = if by.is_empty() { self.columns() } else { by };
-        self.with_column(name, len().over(&by).gt(lit(1)))
+        self.with_column(name, len().over(&by).gt(1))
     }
 
     /// How many rows there are of each combination of values in these columns, called `count`: the most first, those that

@@ -1,6 +1,7 @@
 //! Functions of numbers. Must not know of tables.
 
-use super::expr::{Expr, when};
+use super::expr::{Expr, null, when};
+use datafusion::arrow::datatypes::DataType;
 use datafusion::functions::expr_fn as f;
 use datafusion::logical_expr as df;
 
@@ -89,5 +90,32 @@ impl Expr {
         let name = self.name.clone();
         let clipped = when(self.clone().lt(low.clone()), low).when(self.clone().gt(high.clone()), high);
         Expr { name, ..clipped.otherwise(self) }
+    }
+
+    /// The interval between two of these bounds, which rise, that the value lies in, as a text; the upper bound is in it.
+    /// Missing where it lies in none.
+    ///
+    /// ```
+    /// # use tilework_frame as tilework;
+    /// # use tilework::prelude::*;
+    /// # let on = LocalExecute::start()?;
+    /// let df = from_columns(&on, [("x", values([1, 10, 11, 99]))])?;
+    /// let bins = df.select([col("x").cut(&[0.0, 10.0, 20.0])])?.to_vec::<Option<String>>("x")?;
+    /// assert_eq!(bins[1].as_deref(), Some("(0, 10]"));
+    /// assert_eq!(bins[2].as_deref(), Some("(10, 20]"));
+    /// assert_eq!(bins[3], None);
+    /// # Ok::<(), FrameError>(())
+    /// ```
+    #[must_use]
+    pub fn cut(self, bounds: &[f64]) -> Expr {
+        let name = self.name.clone();
+        let within = |pair: &[f64]| {
+            let (low, high) = (pair[0], pair[1]);
+            (self.clone().gt(low).and(self.clone().lt_eq(high)), format!("({low}, {high}]"))
+        };
+        let mut bins = bounds.windows(2).map(within);
+        let Some((is, text)) = bins.next() else { return Expr { name, ..null().cast(DataType::Utf8) } };
+        let cut = bins.fold(when(is, text), |cut, (is, text)| cut.when(is, text)).end();
+        Expr { name, ..cut }
     }
 }

@@ -3,18 +3,24 @@
 use super::Result;
 use super::execute::Execute;
 use super::frame::{DataFrame, partitions_for};
+use super::group::span;
 use super::resolve::check_unique;
 use crate::error::FrameError;
+use crate::functions::datetime::parsed;
 use crate::source::{MemoryTable, bytes_of};
+use chrono::{DateTime, Months, TimeDelta};
 use datafusion::arrow::array::{
     ArrayRef, BooleanArray, Float32Array, Float64Array, Int8Array, Int16Array, Int32Array, Int64Array,
-    RecordBatch, StringArray, UInt8Array, UInt16Array, UInt32Array, UInt64Array,
+    RecordBatch, StringArray, TimestampMicrosecondArray, UInt8Array, UInt16Array, UInt32Array, UInt64Array,
 };
 use datafusion::arrow::datatypes::{Field, Schema, SchemaRef};
 use datafusion::datasource::provider_as_source;
 use datafusion::logical_expr::LogicalPlanBuilder;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
+
+/// Times that a range may have.
+const TIMES_MAX: u32 = 100_000_000;
 
 /// A value that columns are made of.
 pub trait Value: Sized {
@@ -129,6 +135,47 @@ pub fn from_record_batches(
     };
     let batches = batches.iter().map(same).collect::<Result<Vec<_>>>()?;
     from_batches(on, schema, batches)
+}
+
+/// A table of the times from one to another one, both included, at such distances (`15m`, `1h`, `1d`, `1w`, `1mo`, `1q`,
+/// `1y`), in a column of this name.
+///
+/// # Errors
+/// [`FrameError::Argument`] if a text is no time or no distance, or if there would be more than 100 million times.
+///
+/// ```
+/// # use tilework_frame as tilework;
+/// # use tilework::prelude::*;
+/// # let on = LocalExecute::start()?;
+/// let days = date_range(&on, "day", "2024-01-31", "2024-04-30", "1mo")?;
+/// assert_eq!(days.select([col("day").dt().day()])?.to_vec::<i64>("day")?, [31, 29, 31, 30]);
+/// # Ok::<(), FrameError>(())
+/// ```
+pub fn date_range(
+    on: &Arc<dyn Execute>,
+    name: &str,
+    start: &str,
+    end: &str,
+    every: &str,
+) -> Result<DataFrame> {
+    let time = |argument: &'static str, text: &str| {
+        let time = parsed(text, None).and_then(DateTime::from_timestamp_micros);
+        time.ok_or_else(|| FrameError::argument(argument, format!("{text:?} is no time")))
+    };
+    let (start, end, every) = (time("start", start)?, time("end", end)?, span(every)?);
+    let at = |n: u32| {
+        let months = Months::new(u32::try_from(every.months).ok()?.checked_mul(n)?);
+        let days = TimeDelta::days(i64::from(every.days).checked_mul(n.into())?);
+        let rest = TimeDelta::nanoseconds(every.nanoseconds.checked_mul(n.into())?);
+        start.checked_add_months(months)?.checked_add_signed(days)?.checked_add_signed(rest)
+    };
+    let times = (0..TIMES_MAX).map_while(|n| at(n).filter(|time| *time <= end));
+    let times: Vec<i64> = times.map(|time| time.timestamp_micros()).collect();
+    if times.len() == TIMES_MAX as usize {
+        return Err(FrameError::argument("every", format!("there are {TIMES_MAX} times and more")));
+    }
+    let times: ArrayRef = Arc::new(TimestampMicrosecondArray::from(times));
+    from_columns(on, [(name, times)])
 }
 
 fn from_batches(on: &Arc<dyn Execute>, schema: SchemaRef, batches: Vec<RecordBatch>) -> Result<DataFrame> {

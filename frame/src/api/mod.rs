@@ -48,7 +48,7 @@ pub use expr::{Expr, IntoColumn, When, coalesce, col, concat_str, len, lit, null
 pub use frame::DataFrame;
 pub use group::{GroupBy, KeepRow};
 pub use join::{JoinHow, JoinOptions, Validate};
-pub use memory::{Value, from_columns, from_record_batches, values};
+pub use memory::{Value, date_range, from_columns, from_record_batches, values};
 pub use read::{read_csv, read_ipc, read_json, read_parquet};
 pub use sort::{IntoSortKey, SortKey};
 pub use sql::{sql, sql_on};

@@ -131,14 +131,31 @@ pub(crate) fn projected(input: &LogicalPlan, exprs: &[Expr], always_rows: bool) 
     let resolved = resolved.into_iter().map(|e| Ok(over(e, &[])?)).collect::<Result<Vec<_>>>()?;
     let (input, resolved) = in_order(input.clone(), resolved)?;
     let windows = find_window_exprs(&resolved);
-    let input = if windows.is_empty() { input } else { LogicalPlanBuilder::window_plan(input, windows)? };
-    let columns = resolved.into_iter().zip(names).map(|(e, name)| named(e, name));
-    Ok(LogicalPlanBuilder::from(input).project(columns)?.build()?)
+    let columns: Vec<_> = resolved.into_iter().zip(names).map(|(e, name)| named(e, name)).collect();
+    if windows.is_empty() {
+        return Ok(LogicalPlanBuilder::from(input).project(columns)?.build()?);
+    }
+    let back = windows.iter().any(sorts_all);
+    let plan = LogicalPlanBuilder::from(LogicalPlanBuilder::window_plan(input, windows)?);
+    if !back {
+        return Ok(plan.project(columns)?.build()?);
+    }
+    let kept: Vec<_> = exprs.iter().map(|e| column(e.output_name())).collect();
+    let with_places = plan.project(columns.into_iter().chain([column(PLACE)]))?;
+    Ok(with_places.sort([column(PLACE).sort(true, false)])?.project(kept)?.build()?)
 }
 
-/// The table with its rows' places, if an expression depends on their order, and the expressions with that order.
+/// Whether it is a window over all rows that sorts them. They are in one task then, which sorts them back.
+fn sorts_all(expr: &df::Expr) -> bool {
+    matches!(expr, df::Expr::WindowFunction(w) if w.params.partition_by.is_empty() && !w.params.order_by.is_empty())
+}
+
+/// The table with its rows' places, if an expression sorts them all or depends on their order, and the expressions with
+/// that order where they say none.
 fn in_order(input: LogicalPlan, exprs: Vec<df::Expr>) -> Result<(LogicalPlan, Vec<df::Expr>)> {
-    let asks = |e: &df::Expr| matches!(e, df::Expr::WindowFunction(window) if asks_for_places(window));
+    let asks = |e: &df::Expr| {
+        sorts_all(e) || matches!(e, df::Expr::WindowFunction(window) if asks_for_places(window))
+    };
     if !find_window_exprs(&exprs).iter().any(asks) {
         return Ok((input, exprs));
     }

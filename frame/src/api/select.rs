@@ -274,6 +274,32 @@ impl DataFrame {
         })
     }
 
+    /// A sample of the rows, in their order: each with this chance, from 0 to 1, the same ones for the same seed and table.
+    ///
+    /// # Errors
+    /// [`FrameError::Argument`] if the chance is none.
+    ///
+    /// ```
+    /// # use tilework_frame as tilework;
+    /// # use tilework::prelude::*;
+    /// # let on = LocalExecute::start()?;
+    /// let df = from_columns(&on, [("x", values(0..1000))])?;
+    /// let sample = df.sample(0.1, 7)?.to_vec::<i64>("x")?;
+    /// assert!((50..200).contains(&sample.len()));
+    /// assert_eq!(df.sample(0.1, 7)?.to_vec::<i64>("x")?, sample);
+    /// # Ok::<(), FrameError>(())
+    /// ```
+    pub fn sample(&self, chance: f64, seed: u64) -> Result<DataFrame> {
+        if !(0.0..=1.0).contains(&chance) {
+            return Err(FrameError::argument("chance", format!("{chance} is not from 0 to 1")));
+        }
+        self.made(0, |plan| {
+            let drawn = crate::functions::drawn().call(vec![column(PLACE), df::lit(seed)]);
+            let kept = LogicalPlanBuilder::from(placed(plan.clone())?).filter(drawn.lt(df::lit(chance)))?;
+            DataFrame::without(kept.build()?, PLACE)
+        })
+    }
+
     /// One row with an aggregate of each column that it is made of: `sum`, `mean` and the like of all columns of numbers.
     fn each(&self, is: impl Fn(&DataType) -> bool, aggregate: impl Fn(Expr) -> Expr) -> Result<DataFrame> {
         let schema = self.schema();
@@ -453,14 +479,15 @@ impl DataFrame {
         if numbers.is_empty() {
             return Err(FrameError::argument("columns", "none is of numbers"));
         }
-        let of = |name: &String, (what, f): &Statistic| {
-            f(col(name)).cast(DataType::Float64).alias(format!("{name}\u{1f}{what}"))
+        // A query for each column: one task holds all of its values for the quartiles, and not those of all columns.
+        let of = |name: &String| {
+            let all = statistics.iter().map(|(what, f)| f(col(name)).cast(DataType::Float64).alias(what));
+            Ok(super::rows::floats(&self.select(all)?.collect()?))
         };
-        let all = numbers.iter().flat_map(|name| statistics.iter().map(move |s| of(name, s)));
-        let row = super::rows::floats(&self.select(all)?.collect()?);
+        let columns = numbers.iter().map(of).collect::<Result<Vec<_>>>()?;
         let names = super::values(statistics.iter().map(|(what, _)| *what));
-        let columns = numbers.iter().zip(row.chunks(statistics.len()));
-        let columns = columns.map(|(name, values)| (name.as_str(), super::values(values.to_vec())));
+        let columns = numbers.iter().zip(columns);
+        let columns = columns.map(|(name, values)| (name.as_str(), super::values(values)));
         super::from_columns(&self.on, [("statistic", names)].into_iter().chain(columns))
     }
 }

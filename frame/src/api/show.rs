@@ -12,7 +12,7 @@ const ROWS: usize = 10;
 /// Characters of a line where there is no terminal.
 const WIDTH: u16 = 100;
 /// The least characters of a column that is shown.
-const COLUMN_WIDTH_MIN: u16 = 10;
+const COLUMN_WIDTH_MIN: u16 = 13;
 
 impl DataFrame {
     /// Prints the first rows, with names and types, as many columns as fit the terminal.

@@ -1,5 +1,6 @@
 //! Times that are written as text. Must not know where the text is from.
 
+use chrono::format::{Parsed, StrftimeItems};
 use chrono::{NaiveDate, NaiveDateTime};
 use datafusion::arrow::array::{Array, ArrayRef, AsArray, TimestampMicrosecondArray};
 use datafusion::arrow::compute::cast;
@@ -27,12 +28,26 @@ pub(crate) fn parsed(text: &str, format: Option<&str>) -> Option<i64> {
     let time = |format: &str| NaiveDateTime::parse_from_str(text, format).ok();
     let date = |format: &str| NaiveDate::parse_from_str(text, format).ok()?.and_hms_opt(0, 0, 0);
     let found = match format {
-        Some(format) => time(format).or_else(|| date(format)),
+        Some(format) => in_format(text, format),
         None => TIMES.iter().find_map(|f| time(f)).or_else(|| DATES.iter().find_map(|f| date(f))),
     };
     // What nanoseconds cannot hold is refused, so that no later step can fail on it or wrap.
     let nanoseconds = found?.and_utc().timestamp_nanos_opt()?;
     Some(nanoseconds.div_euclid(1000))
+}
+
+/// The time that a text says in a format; without minutes it is the hour's first, without an hour the day's.
+fn in_format(text: &str, format: &str) -> Option<NaiveDateTime> {
+    let mut parsed = Parsed::new();
+    chrono::format::parse(&mut parsed, text, StrftimeItems::new(format)).ok()?;
+    let has_time = parsed.hour_div_12().is_some() || parsed.timestamp().is_some();
+    if parsed.hour_div_12().is_some() && parsed.minute().is_none() {
+        parsed.set_minute(0).ok()?;
+    }
+    if has_time {
+        return parsed.to_naive_datetime_with_offset(parsed.offset().unwrap_or(0)).ok();
+    }
+    parsed.to_naive_date().ok()?.and_hms_opt(0, 0, 0)
 }
 
 /// `to_datetime(text, format, strict)`.
@@ -103,7 +118,8 @@ mod tests {
         {
             assert_eq!(parsed(text, None), noon, "{text}");
         }
-        assert_eq!(parsed("31/12/2024 12", Some("%d/%m/%Y %H")), None);
+        assert_eq!(parsed("31/12/2024 12", Some("%d/%m/%Y %H")), noon);
+        assert_eq!(parsed("31/12/2024", Some("%d/%m/%Y")), parsed("2024-12-31", None));
         assert_eq!(parsed("31/12/2024 12:00", Some("%d/%m/%Y %H:%M")), noon);
         assert_eq!(parsed("20241231", None), parsed("2024-12-31", None));
         for wrong in ["", "31/12/2024", "2023-02-29", "1600-01-01", "2300-01-01", "2024-12-31 25:00"] {

@@ -26,6 +26,8 @@ static ORDERED: LazyLock<Arc<ScalarUDF>> =
 static TO_DATETIME: LazyLock<Arc<ScalarUDF>> =
     LazyLock::new(|| Arc::new(ScalarUDF::from(datetime::ToDatetime::new())));
 
+static DRAWN: LazyLock<Arc<ScalarUDF>> = LazyLock::new(|| Arc::new(ScalarUDF::from(scalar::Drawn::new())));
+
 /// The sum, which is an error where it does not fit its type.
 pub(crate) fn sum() -> Arc<AggregateUDF> {
     SUM.clone()
@@ -61,12 +63,17 @@ pub(crate) fn to_datetime() -> Arc<ScalarUDF> {
     TO_DATETIME.clone()
 }
 
+/// A number from 0 to 1 for a place and a seed, always the same.
+pub(crate) fn drawn() -> Arc<ScalarUDF> {
+    DRAWN.clone()
+}
+
 /// Makes them known, in the place of DataFusion's where they have the same names.
 pub(crate) fn register(context: &SessionContext) {
     for function in [sum(), min(), max(), last_known()] {
         context.register_udaf(function.as_ref().clone());
     }
-    for function in [floor_div(), ordered(), to_datetime()] {
+    for function in [floor_div(), ordered(), to_datetime(), drawn()] {
         context.register_udf(function.as_ref().clone());
     }
 }

@@ -1,5 +1,6 @@
 //! Functions of a row. Must not know of plans.
 
+use crate::digest::mixed;
 use datafusion::arrow::array::{Array, ArrayRef, AsArray, PrimitiveArray};
 use datafusion::arrow::compute::{cast, try_binary};
 use datafusion::arrow::datatypes::{DataType, Float32Type, Float64Type, Int64Type, UInt64Type};
@@ -122,5 +123,39 @@ impl ScalarUDFImpl for Ordered {
             other => return exec_err!("in_order of {other}"),
         };
         Ok(ColumnarValue::Array(ordered))
+    }
+}
+
+/// `drawn(place, seed)`.
+#[derive(Debug, PartialEq, Eq, Hash)]
+pub(super) struct Drawn(Signature);
+
+impl Drawn {
+    pub(super) fn new() -> Drawn {
+        Drawn(Signature::exact(vec![DataType::UInt64, DataType::UInt64], Volatility::Immutable))
+    }
+}
+
+impl ScalarUDFImpl for Drawn {
+    fn name(&self) -> &str {
+        "drawn"
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.0
+    }
+
+    fn return_type(&self, _: &[DataType]) -> Result<DataType> {
+        Ok(DataType::Float64)
+    }
+
+    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        let of = arrays(&args, &DataType::UInt64)?;
+        let (places, seeds) = (of[0].as_primitive::<UInt64Type>(), of[1].as_primitive::<UInt64Type>());
+        // The upper 53 bits, as a share of one.
+        let share = |place: u64, seed: u64| (mixed(mixed(seed) ^ place) >> 11) as f64 / (1_u64 << 53) as f64;
+        let drawn: PrimitiveArray<Float64Type> =
+            try_binary(places, seeds, |place, seed| Ok(share(place, seed)))?;
+        Ok(ColumnarValue::Array(Arc::new(drawn)))
     }
 }

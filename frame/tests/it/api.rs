@@ -237,6 +237,8 @@ fn what_does_not_fit_is_an_error_and_never_wrapped() {
         failed(df.select([col("x") + lit(1_i64)]), "overflow");
         failed(df.select([lit(-2_i64) - col("x")]), "overflow");
         failed(df.select([col("x") * lit(2_i64)]), "overflow");
+        failed(df.select([lit(i64::MAX) + lit(1_i64)]), "overflow");
+        failed(sql(&on, "select 2147483647 * 9223372036854775807 - 1"), "overflow");
         failed(df.select([col("x").sum()]), "overflow");
         failed(df.group_by(["k"]).agg([col("x").sum()]), "overflow");
         failed(df.select([col("x").cum_sum()]), "overflow");
@@ -280,6 +282,46 @@ fn deep_expressions_and_plans_need_no_large_stack() {
 async fn plans_are_made_and_run_from_within_a_runtime_too() {
     let on = executors().remove(1);
     assert_eq!(frame(&on).select([col("x").count()]).unwrap().to_vec::<i64>("x").unwrap(), [182]);
+}
+
+#[test]
+fn spans_of_time_and_ranges_of_them() {
+    for on in executors() {
+        let times = ["2024-01-30", "2024-02-01 23:59", "2024-02-29", "2024-04-01", "2024-12-31 10:00"];
+        let df = from_columns(&on, [("t", values(times)), ("x", values([1, 2, 3, 4, 5]))]).unwrap();
+        let df = df.with_columns([col("t").str().to_datetime(None, true)]).unwrap();
+        let sums = |every: &str| -> Vec<(String, i64)> {
+            let sums = df.group_by_dynamic::<&str>("t", every, []).unwrap().agg([col("x").sum()]).unwrap();
+            sums.sort(["t"]).unwrap().with_columns([col("t").dt().format("%m-%d")]).unwrap().rows().unwrap()
+        };
+        let expect = |of: &[(&str, i64)]| of.iter().map(|(t, n)| ((*t).to_owned(), *n)).collect::<Vec<_>>();
+        assert_eq!(sums("1mo"), expect(&[("01-01", 1), ("02-01", 5), ("04-01", 4), ("12-01", 5)]));
+        assert_eq!(sums("1q"), expect(&[("01-01", 6), ("04-01", 4), ("10-01", 5)]));
+        assert_eq!(sums("1w"), expect(&[("01-29", 3), ("02-26", 3), ("04-01", 4), ("12-30", 5)]));
+        assert_eq!(sums("1y"), expect(&[("01-01", 15)]));
+        let months = date_range(&on, "t", "2024-01-01", "2024-06-01", "1mo").unwrap();
+        let by_month = df.group_by_dynamic::<&str>("t", "1mo", []).unwrap().agg([col("x").sum()]).unwrap();
+        let all = months.join(&by_month, ["t"], JoinHow::Left).unwrap().sort(["t"]).unwrap();
+        assert_eq!(all.to_vec::<Option<i64>>("x").unwrap(), [Some(1), Some(5), None, Some(4), None, None]);
+        refused(
+            df.group_by_dynamic::<&str>("t", "1 fortnight", []).map(|_| df.clone()),
+            "\"1 fortnight\" is none of",
+        );
+        refused(df.group_by_dynamic::<&str>("x", "1h", []).map(|_| df.clone()), "Int32 and a time");
+        refused(date_range(&on, "t", "yesterday", "2024-01-01", "1d"), "\"yesterday\" is no time");
+    }
+}
+
+#[test]
+fn what_has_no_form_as_tasks_is_refused_before_it_runs() {
+    let on = executors().remove(0);
+    let recursive =
+        "with recursive n as (select 1 as i union all select i + 1 from n where i < 5) select * from n";
+    let error = sql(&on, recursive).unwrap().collect().unwrap_err();
+    assert!(matches!(error, FrameError::Unsupported { .. }), "{error}");
+    let error = sql(&on, "select random()").unwrap().collect().unwrap_err();
+    assert!(matches!(error, FrameError::Unsupported { .. }), "{error}");
+    assert!(sql(&on, "create table t as select 1").is_err());
 }
 
 #[test]

@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod api;
+mod api_tpch;
+
 mod data;
 mod files;
 mod hazards;
