@@ -5,9 +5,9 @@
 
 use crate::blocks::n_blocks;
 use crate::chunk::{Chunk, Plane};
+use crate::feed::{Feed, KernelError};
 use crate::gather::Task;
 use crate::native::{ValuesCall, call_array, call_values};
-use crate::task::{Feed, KernelError};
 use tilework_expr::Calls;
 use tilework_plan::ChunkIdx;
 

@@ -9,10 +9,10 @@
 mod panel;
 
 use crate::chunk::{Buffer, Chunk, Plane};
+use crate::feed::KernelError;
 use crate::gather::{Operand, Task};
 use crate::map::even;
 use crate::pool::{SendPtr, check, for_each};
-use crate::task::KernelError;
 use panel::{Matrix, PanelFn, panel_fn};
 use std::ops::Range;
 use std::sync::Arc;

@@ -5,8 +5,8 @@
 
 use crate::chunk::{Buffer, Plane, row_major};
 use crate::copy::{Layout, copy_box_parallel};
+use crate::feed::{Feed, KernelError};
 use crate::pool::check;
-use crate::task::{Feed, KernelError};
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;

@@ -4,10 +4,10 @@
 
 use crate::chunk::{Buffer, Chunk, Plane, row_major};
 use crate::copy::{Layout, copy_box, copy_box_parallel};
+use crate::feed::KernelError;
 use crate::gather::{Task, materialise};
 use crate::native::call_block;
 use crate::pool::check;
-use crate::task::KernelError;
 use std::ops::Range;
 use std::sync::Arc;
 use tilework_expr::{Boundary, Halo, Kernel, Scalar};

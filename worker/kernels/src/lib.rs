@@ -9,6 +9,7 @@ mod chunk;
 pub mod complex;
 mod contract;
 mod copy;
+mod feed;
 mod gather;
 mod halo;
 mod map;
@@ -26,6 +27,7 @@ mod task;
 
 pub use blocks::{BlockWriter, NoBlock, block_of, block_range, n_blocks};
 pub use chunk::{Buffer, BufferMut, Chunk, ChunkError, ChunkWriter, FreedShare, Plane, UninitBuffer};
+pub use feed::{Feed, KernelError, panic_text};
 pub use pool::alone;
 pub use reduce::here;
-pub use task::{Feed, KernelError, execute, panic_text};
+pub use task::execute;

@@ -3,10 +3,10 @@
 //! Owns how the box is cut into pieces for threads and blocks. Must not know how a block is computed.
 
 use crate::chunk::{Buffer, Chunk, Plane};
+use crate::feed::KernelError;
 use crate::gather::{Task, materialise};
 use crate::pool::{SendPtr, check, for_each, with_scratch};
 use crate::program::{BLOCK, Bound, Program};
-use crate::task::KernelError;
 use std::ops::Range;
 use std::sync::Arc;
 use tilework_expr::{Def, Fused};

@@ -5,12 +5,12 @@
 
 use crate::affine::Affine;
 use crate::copy::{Layout, copy_box, copy_line};
+use crate::feed::KernelError;
 use crate::gather::{Operand, Task};
 use crate::native::{Elements, Lane};
 use crate::ops::{self, BinaryFns, SelectFns, UnaryFn};
 use crate::pairs::{Pair, arguments, pairs};
 use crate::random::Stream;
-use crate::task::KernelError;
 use std::ops::Range;
 use tilework_expr::{ARGUMENTS_MAX, DType, Def, Fused, Scalar, Value};
 use tilework_plan::{Region, region_shape};

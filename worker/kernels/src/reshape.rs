@@ -3,9 +3,9 @@
 //! Knows runs and boxes. Must not know arithmetic.
 
 use crate::chunk::{Buffer, Chunk, Plane, row_major};
+use crate::feed::KernelError;
 use crate::gather::{Task, materialise};
 use crate::pool::{SendPtr, check, for_each};
-use crate::task::KernelError;
 use std::ops::Range;
 use std::sync::Arc;
 use tilework_plan::{ChunkIdx, Region, flat_range, region_len, region_shape};

@@ -4,9 +4,9 @@
 
 use crate::chunk::{Buffer, Chunk, Plane, row_major};
 use crate::copy::{Layout, copy_box};
+use crate::feed::KernelError;
 use crate::gather::Task;
 use crate::pool::check;
-use crate::task::KernelError;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use tilework_plan::{ChunkIdx, InputMap, Region, region_len, region_shape};

@@ -6,7 +6,7 @@
 use super::descriptor::{Descriptor, Entry, Refusal, resolve};
 use super::panics::caught;
 use crate::chunk::Plane;
-use crate::task::KernelError;
+use crate::feed::KernelError;
 use std::sync::Arc;
 use tilework_expr::{DType, Kernel};
 

@@ -2,7 +2,7 @@
 //!
 //! Owns the hook that notes it, which goes on to the one that was there before. Must not know what is called.
 
-use crate::task::panic_text;
+use crate::feed::panic_text;
 use std::any::Any;
 use std::cell::{Cell, RefCell};
 use std::panic::{AssertUnwindSafe, PanicHookInfo, catch_unwind};

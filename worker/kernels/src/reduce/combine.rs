@@ -5,9 +5,9 @@
 use super::find;
 use super::states::{Counter, Outcome, States, load};
 use crate::chunk::{Chunk, Plane};
+use crate::feed::KernelError;
 use crate::gather::Task;
 use crate::pool::{SendPtr, check, for_each};
-use crate::task::KernelError;
 use tilework_expr::StageKind;
 use tilework_plan::{ChunkIdx, Grid, InputMap, region_shape};
 

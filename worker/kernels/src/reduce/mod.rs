@@ -17,9 +17,9 @@ mod tree;
 pub(crate) use combine::combine;
 
 use crate::chunk::Chunk;
+use crate::feed::KernelError;
 use crate::gather::Task;
 use crate::program::{BLOCK, Bound};
-use crate::task::KernelError;
 use fold::{FoldFns, fold_fns};
 use states::{Outcome, States};
 use tilework_expr::{DType, Fold, Fused};

@@ -5,8 +5,8 @@
 use super::fold::FoldFns;
 use crate::chunk::{Buffer, Chunk, Plane};
 use crate::copy::{Layout, copy_box};
+use crate::feed::KernelError;
 use crate::ops::cast;
-use crate::task::KernelError;
 use std::sync::Arc;
 use tilework_expr::{DType, Fold};
 

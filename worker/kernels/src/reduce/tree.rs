@@ -8,10 +8,10 @@
 use super::Order;
 use super::fold::{Columns, FoldFns, LANES};
 use super::states::{Counter, States, tree_split};
+use crate::feed::KernelError;
 use crate::map::{even, piece_len};
 use crate::pool::{SendPtr, check, for_each, join, with_scratch};
 use crate::program::{BLOCK, Program, Run};
-use crate::task::KernelError;
 use std::ops::Range;
 use std::sync::atomic::AtomicBool;
 
