@@ -56,8 +56,10 @@ fn files(path: &str, ending: &str) -> Result<Vec<PathBuf>> {
     } else if given.is_dir() {
         let entries = std::fs::read_dir(given).map_err(|e| FrameError::file(given, e))?;
         let entries = entries.collect::<std::io::Result<Vec<_>>>().map_err(|e| FrameError::file(given, e))?;
-        let ends =
-            |file: &PathBuf| file.is_file() && file.to_string_lossy().ends_with(ending) && !hidden(file);
+        let ends = |file: &PathBuf| {
+            let name = file.to_string_lossy();
+            file.is_file() && name.trim_end_matches(".gz").ends_with(ending) && !hidden(file)
+        };
         entries.into_iter().map(|entry| entry.path()).filter(ends).collect()
     } else if path.contains(GLOB) {
         let found = glob::glob(path).map_err(|e| FrameError::argument("path", e.to_string()))?;
@@ -75,7 +77,8 @@ fn files(path: &str, ending: &str) -> Result<Vec<PathBuf>> {
 }
 
 /// A table of CSV files: a path, a directory or a pattern. Types are found on the head, the middle and the end of each
-/// file, if `dtypes` does not say them; texts that stand for what is missing are those of pandas.
+/// file, if `dtypes` does not say them; texts that stand for what is missing are those of pandas. Files whose names end in
+/// `.gz` are decompressed, each by one task.
 ///
 /// # Errors
 /// [`FrameError::NoFile`] if there is no file, [`FrameError::Drift`] if types of a column in two files do not go together.

@@ -183,9 +183,32 @@ pub(crate) fn aggregated(
             return Err(FrameError::argument("aggregates", reason));
         }
     }
+    let (input, aggregates) = firsts_in_order(input, aggregates)?;
     let found = find_aggregate_exprs(&aggregates);
     let by: Vec<df::Expr> = keys.iter().map(|(key, _)| key.clone()).collect();
     let plan = LogicalPlanBuilder::from(input).aggregate(by, found)?;
     let columns = keys.into_iter().map(|(key, name)| named(key, &name)).chain(aggregates);
     Ok(plan.project(columns.collect::<Vec<_>>())?.build()?)
+}
+
+/// The table with its rows' places, if an aggregate is of a first or a last row, and the aggregates with that order where
+/// they say none. Rows come in their order, but groups that are written to the disk do not come back in it.
+fn firsts_in_order(input: LogicalPlan, aggregates: Vec<df::Expr>) -> Result<(LogicalPlan, Vec<df::Expr>)> {
+    let asks = |e: &df::Expr| {
+        matches!(e, df::Expr::AggregateFunction(f)
+            if f.params.order_by.is_empty() && matches!(f.func.name(), "first_value" | "last_value"))
+    };
+    if !find_aggregate_exprs(&aggregates).iter().any(asks) {
+        return Ok((input, aggregates));
+    }
+    let ordered = |e: df::Expr| match e {
+        df::Expr::AggregateFunction(mut f) if asks(&df::Expr::AggregateFunction(f.clone())) => {
+            f.params.order_by = vec![column(PLACE).sort(true, false)];
+            Ok(Transformed::yes(df::Expr::AggregateFunction(f)))
+        }
+        other => Ok(Transformed::no(other)),
+    };
+    let aggregates =
+        aggregates.into_iter().map(|e| Ok(e.transform_up(ordered).data()?)).collect::<Result<_>>()?;
+    Ok((placed(input)?, aggregates))
 }

@@ -1,13 +1,13 @@
 //! What CSV files hold, found on some of their rows: names, types, where the rows begin. Must not know how tasks read
 //! them.
 
-use super::{CsvOptions, is_of};
+use super::{CsvOptions, is_compressed, is_of, text_from};
 use crate::api::{Result, widened};
 use crate::error::FrameError;
 use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use std::collections::HashSet;
 use std::fs::File;
-use std::io::{BufRead, BufReader, Read, Seek, SeekFrom};
+use std::io::{BufRead, BufReader, Cursor, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -28,6 +28,8 @@ pub(crate) struct FoundFile {
     pub end: u64,
     /// Whether it can be read in parts.
     pub divisible: bool,
+    /// Whether its bytes are not those of its text.
+    pub compressed: bool,
 }
 
 /// Files and the columns of all of them.
@@ -106,8 +108,28 @@ type Io<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
 
 /// A file, and the type of each of its columns as far as it was seen.
 fn one(path: &Path, options: &CsvOptions, nulls: &HashSet<String>) -> Io<(FoundFile, Vec<Option<DataType>>)> {
-    let mut file = BufReader::new(File::open(path)?);
-    let end = file.get_ref().metadata()?.len();
+    if !is_compressed(path) {
+        let file = File::open(path)?;
+        let end = file.metadata()?.len();
+        return one_of(path, BufReader::new(file), end, (options, nulls));
+    }
+    // Only its beginning is looked at.
+    let mut text = Vec::new();
+    text_from(path, 0)?.take(3 * SAMPLE_BYTES).read_to_end(&mut text)?;
+    let whole = (text.len() as u64) < 3 * SAMPLE_BYTES;
+    let end = text.len() as u64 + u64::from(!whole);
+    let (mut file, types) = one_of(path, BufReader::new(Cursor::new(text)), end, (options, nulls))?;
+    (file.end, file.divisible, file.compressed) = (File::open(path)?.metadata()?.len(), false, true);
+    Ok((file, types))
+}
+
+/// The same, of the text of a file.
+fn one_of<R: Read + Seek>(
+    path: &Path,
+    mut file: BufReader<R>,
+    end: u64,
+    (options, nulls): (&CsvOptions, &HashSet<String>),
+) -> Io<(FoundFile, Vec<Option<DataType>>)> {
     let mut start = if file.fill_buf()?.starts_with(BOM) { BOM.len() as u64 } else { 0 };
     file.seek(SeekFrom::Start(start))?;
     let mut line = Vec::new();
@@ -136,7 +158,7 @@ fn one(path: &Path, options: &CsvOptions, nulls: &HashSet<String>) -> Io<(FoundF
         }
     }
     let divisible = !seen.newlines;
-    Ok((FoundFile { path: path.to_owned(), columns, start, end, divisible }, seen.types))
+    Ok((FoundFile { path: path.to_owned(), columns, start, end, divisible, compressed: false }, seen.types))
 }
 
 /// A reader of rows.
@@ -169,7 +191,13 @@ struct Seen<'a> {
 
 impl Seen<'_> {
     /// Looks at rows from a place on.
-    fn sample(&mut self, file: &mut BufReader<File>, from: u64, end: u64, whole: bool) -> Io<()> {
+    fn sample<R: Read + Seek>(
+        &mut self,
+        file: &mut BufReader<R>,
+        from: u64,
+        end: u64,
+        whole: bool,
+    ) -> Io<()> {
         file.seek(SeekFrom::Start(from))?;
         let mut bytes = Vec::new();
         file.by_ref().take(SAMPLE_BYTES).read_to_end(&mut bytes)?;

@@ -1,7 +1,7 @@
 //! Reads rows of a CSV file from one place in it to another one. Must not know of partitions.
 
 use super::infer::reader;
-use super::{CsvError, CsvOptions, is_of};
+use super::{CsvError, CsvOptions, is_compressed, is_of, text_from};
 use datafusion::arrow::array::{
     Array, ArrayRef, AsArray, RecordBatch, RecordBatchOptions, TimestampMicrosecondArray, new_null_array,
 };
@@ -35,7 +35,7 @@ pub(super) struct Rows {
     columns: Vec<String>,
     schema: SchemaRef,
     options: CsvOptions,
-    file: BufReader<Take<File>>,
+    file: BufReader<Take<Box<dyn Read + Send>>>,
     /// Where it began, and where it ends.
     range: (u64, u64),
     decoder: Decoder,
@@ -58,10 +58,11 @@ impl Rows {
             file: wanted.path.display().to_string(),
             reason: error.to_string(),
         };
-        let file = File::open(wanted.path).map_err(|e| failed(&e))?;
-        let (start, end) = lines(&file, first, start, end).map_err(|e| failed(&e))?;
-        let mut file = file;
-        file.seek(SeekFrom::Start(start)).map_err(|e| failed(&e))?;
+        let (start, end) = match is_compressed(wanted.path) {
+            true => (start, end),
+            false => lines(wanted.path, first, start, end).map_err(|e| failed(&e))?,
+        };
+        let file = text_from(wanted.path, start).map_err(|e| failed(&e))?;
         let of = |name: &String| match wanted.schema.field_with_name(name) {
             Ok(field) => Field::new(name, decoded_as(field.data_type()), true),
             Err(_) => Field::new(name, DataType::Utf8, true),
@@ -142,7 +143,7 @@ impl Rows {
 
     fn first_wrong(&self) -> Result<Option<CsvError>, csv::Error> {
         let (start, end) = self.range;
-        let mut file = BufReader::new(File::open(&self.path)?);
+        let mut file = BufReader::new(text_from(&self.path, 0)?);
         let mut line = 1 + newlines(file.by_ref().take(start))?;
         let nulls = self.options.nulls();
         let mut reader = reader(&self.options).from_reader(file.take(end.saturating_sub(start)));
@@ -174,8 +175,7 @@ impl Rows {
 impl Rows {
     /// How many lines from a place on are none of rows: empty ones and comments.
     fn left_out(&self, from: u64) -> std::io::Result<u64> {
-        let mut file = BufReader::new(File::open(&self.path)?);
-        file.seek(SeekFrom::Start(from))?;
+        let mut file = BufReader::new(text_from(&self.path, from)?);
         let (mut n, mut line) = (0, Vec::new());
         while file.read_until(b'\n', &mut line)? > 0 {
             let comment = self.options.comment.is_some_and(|comment| line.first() == Some(&comment));
@@ -204,13 +204,14 @@ fn times(texts: &ArrayRef, as_type: &DataType) -> Result<ArrayRef, ArrowError> {
 }
 
 /// The range moved to the beginnings of lines: of those that begin in it.
-fn lines(file: &File, first: u64, start: u64, end: u64) -> std::io::Result<(u64, u64)> {
+fn lines(path: &Path, first: u64, start: u64, end: u64) -> std::io::Result<(u64, u64)> {
+    let file = File::open(path)?;
     let length = file.metadata()?.len();
     let next_line = |at: u64| -> std::io::Result<u64> {
         if at <= first || at >= length {
             return Ok(at.min(length));
         }
-        let mut reader = BufReader::new(file);
+        let mut reader = BufReader::new(&file);
         reader.seek(SeekFrom::Start(at - 1))?;
         let mut at = at - 1;
         loop {

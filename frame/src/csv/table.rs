@@ -82,12 +82,16 @@ impl TableProvider for CsvTable {
 
 /// The files, or parts of them, in so many partitions of about equal bytes, in their order.
 fn divided(files: &[FoundFile], n: usize) -> Vec<PartitionNode> {
-    let total: u64 = files.iter().map(|file| file.end - file.start.min(file.end)).sum();
+    let length = |file: &FoundFile| match file.compressed {
+        true => file.end,
+        false => file.end - file.start.min(file.end),
+    };
+    let total: u64 = files.iter().map(length).sum();
     let n = (n as u64).max(1);
     let mut partitions = vec![PartitionNode::default(); n as usize];
     let mut before = 0;
     for (at, file) in files.iter().enumerate() {
-        let length = file.end - file.start.min(file.end);
+        let length = length(file);
         let mut done = 0;
         while done < length {
             // The partition that the place lies in, and where the next one begins.
@@ -95,7 +99,8 @@ fn divided(files: &[FoundFile], n: usize) -> Vec<PartitionNode> {
             let partition = (u128::from(place) * u128::from(n) / u128::from(total.max(1))) as u64;
             let next = (u128::from(partition + 1) * u128::from(total)).div_ceil(u128::from(n)) as u64;
             let part = if file.divisible { (next - place).min(length - done) } else { length };
-            let (start, end) = (file.start + done, file.start + done + part);
+            let end = if file.compressed { u64::MAX } else { file.start + done + part };
+            let start = file.start + done;
             partitions[partition as usize].parts.push(PartNode { file: at as u64, start, end });
             done += part;
         }
@@ -125,6 +130,8 @@ struct FileNode {
     columns: Vec<String>,
     #[prost(uint64, tag = "3")]
     start: u64,
+    #[prost(uint64, tag = "4")]
+    bytes: u64,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -158,7 +165,7 @@ struct OptionsNode {
 impl FileNode {
     fn of(file: &FoundFile) -> FileNode {
         let path = file.path.to_string_lossy().into_owned();
-        FileNode { path, columns: file.columns.clone(), start: file.start }
+        FileNode { path, columns: file.columns.clone(), start: file.start, bytes: file.end }
     }
 }
 
@@ -246,8 +253,12 @@ impl ExecutionPlan for CsvExec {
     }
 
     fn partition_statistics(&self, partition: Option<usize>) -> Result<Arc<Statistics>> {
-        let part = |at: usize| {
-            self.node.partitions.get(at).map_or(0, |p| p.parts.iter().map(|x| x.end - x.start).sum())
+        let bytes_of = |part: &PartNode| {
+            let all = self.node.files.get(part.file as usize).map_or(0, |file| file.bytes);
+            part.end.saturating_sub(part.start).min(all)
+        };
+        let part = |at: usize| -> u64 {
+            self.node.partitions.get(at).map_or(0, |partition| partition.parts.iter().map(bytes_of).sum())
         };
         let bytes: u64 = match partition {
             Some(at) => part(at),
@@ -331,6 +342,7 @@ mod tests {
             start,
             end,
             divisible,
+            compressed: false,
         };
         let files = [file(10, 1000, true), file(0, 0, true), file(5, 700, false), file(20, 21, true)];
         for n in [1, 2, 3, 7, 100] {

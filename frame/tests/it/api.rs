@@ -128,6 +128,29 @@ fn groups_are_those_of_a_plain_loop() {
 }
 
 #[test]
+fn the_first_and_the_last_of_equal_rows_are_kept() {
+    for on in executors() {
+        let df = frame(&on).with_row_index("n").unwrap();
+        for keep in [KeepRow::First, KeepRow::Last, KeepRow::None] {
+            let got = df.unique(["k"], keep).unwrap().sort(["n"]).unwrap().to_vec::<usize>("n").unwrap();
+            let keys: Vec<Option<String>> = rows().into_iter().map(|r| r.0).collect();
+            let of = |n: usize| {
+                keys.iter().enumerate().filter(|(_, k)| **k == keys[n]).map(|(n, _)| n).collect::<Vec<_>>()
+            };
+            let kept = |n: &usize| match keep {
+                KeepRow::First => of(*n).first() == Some(n),
+                KeepRow::Last => of(*n).last() == Some(n),
+                _ => of(*n).len() == 1,
+            };
+            assert_eq!(got, (0..200).filter(kept).collect::<Vec<_>>());
+        }
+        // No sort is needed for what is in the order of the rows.
+        let plan = df.select([col("x").cum_sum()]).unwrap().explain().unwrap();
+        assert!(!plan.contains("SortExec"), "{plan}");
+    }
+}
+
+#[test]
 fn what_is_made_of_other_rows_is_in_the_order_of_the_rows() {
     let xs: Vec<Option<i64>> = rows().into_iter().map(|r| r.1).collect();
     let shifted: Vec<Option<i64>> = (0..200).map(|i| if i == 0 { None } else { xs[i - 1] }).collect();

@@ -110,6 +110,25 @@ fn a_value_that_does_not_fit_is_told_with_its_place() {
 }
 
 #[test]
+fn compressed_files_are_read_as_their_texts() {
+    let compressed = |text: &str| {
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        std::io::Write::write_all(&mut encoder, text.as_bytes()).unwrap();
+        encoder.finish().unwrap()
+    };
+    let dir = dir(&[("b.csv", &format!("n,half,t\n{}", lines(60_000..60_010)))]);
+    std::fs::write(at(&dir, "a.csv.gz"), compressed(&format!("n,half,t\n{}", lines(0..60_000)))).unwrap();
+    let bad = format!("n,half,t\n{}late,1,t\n", lines(0..60_000));
+    std::fs::write(at(&dir, "bad.gz"), compressed(&bad)).unwrap();
+    for on in executors() {
+        let df = csv(&on, dir.path().to_str().unwrap()).unwrap();
+        assert_eq!(df.to_vec::<u32>("n").unwrap(), (0..60_010).collect::<Vec<_>>());
+        let error = wrong(&csv(&on, &at(&dir, "bad.gz")).unwrap());
+        assert!(matches!(&error, CsvError::Value { line: 60_002, text, .. } if text == "late"), "{error}");
+    }
+}
+
+#[test]
 fn a_ragged_row_is_told_with_its_line() {
     let dir = dir(&[("a.csv", "x,y\n1,2\n\n3\n"), ("b.csv", "x,y\n1,2\n3,4,5\n")]);
     let on = &executors()[0];
