@@ -6,7 +6,8 @@ use crate::session::{Session, session_for};
 use std::sync::{Arc, OnceLock};
 use tilework_frame::arrow::array::RecordBatch;
 use tilework_frame::{Execute, FrameError, LocalExecute, Planned, TaskError};
-use tilework_worker_tables::of_value;
+use tilework_plan::JobError;
+use tilework_worker_tables::{TAG, of_value};
 
 /// Runs queries on a session: this one, or the current one when a query is run.
 pub(super) struct OnSession(pub(super) Option<Session>);
@@ -35,6 +36,13 @@ fn here() -> std::result::Result<Arc<dyn Execute>, FrameError> {
 fn of_session(error: Error) -> FrameError {
     match error {
         Error::Frame(error) => error,
+        Error::Job(JobError::NoWorker { waiting, .. }) if waiting.contains(TAG) => {
+            FrameError::executor(format!(
+                "no worker of the cluster has tables: start workers with `tilework worker --program ./my_program` \
+             (tilework.sbatch does so by itself), or from a `tilework` that was built with the feature `dataframe` \
+             ({waiting})"
+            ))
+        }
         other => FrameError::executor(other),
     }
 }
@@ -54,4 +62,20 @@ fn execute(planned: &Planned, session: &Session) -> Result<Vec<Vec<RecordBatch>>
         Ok(batches.map_err(failed(task))?.into_iter().flatten().collect())
     };
     values.iter().flatten().enumerate().map(partition).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cluster_without_tables_is_told_from_one_that_lacks_something_else() {
+        let error = |tag: &str| {
+            let waiting = format!("no worker that is there has the tag '{tag}'; none has any tag");
+            let error = JobError::NoWorker { waiting, waited_s: 30, ended: "none has ended".into() };
+            of_session(Error::Job(error)).to_string()
+        };
+        assert!(error(TAG).contains("built with the feature `dataframe`"), "{}", error(TAG));
+        assert!(error("gpu").starts_with("no worker for 30 s"), "{}", error("gpu"));
+    }
 }

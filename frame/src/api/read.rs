@@ -20,7 +20,7 @@ use datafusion::datasource::listing::{ListingOptions, ListingTable, ListingTable
 use datafusion::datasource::physical_plan::{FileGroupPartitioner, FileScanConfig, FileScanConfigBuilder};
 use datafusion::datasource::provider_as_source;
 use datafusion::datasource::source::DataSourceExec;
-use datafusion::error::Result as DataFusionResult;
+use datafusion::error::{DataFusionError, Result as DataFusionResult};
 use datafusion::logical_expr::{Expr, LogicalPlanBuilder, TableProviderFilterPushDown, TableType};
 use datafusion::object_store::ObjectStoreExt;
 use datafusion::physical_plan::ExecutionPlan;
@@ -175,7 +175,7 @@ fn listed(on: &Arc<dyn Execute>, path: &str, ending: &str, format: Arc<dyn FileF
         for file in &files {
             let url = ListingTableUrl::parse(url_of(file))?;
             let store = planner.context().runtime_env().object_store(&url)?;
-            let failed = |e: datafusion::error::DataFusionError| FrameError::file(file, e);
+            let failed = |e: DataFusionError| FrameError::file(file, e);
             let object = store.head(url.prefix()).await.map_err(|e| failed(e.into()))?;
             bytes += object.size;
             known.push((format.infer_schema(&state, &store, &[object]).await.map_err(failed)?, file));
@@ -184,7 +184,7 @@ fn listed(on: &Arc<dyn Execute>, path: &str, ending: &str, format: Arc<dyn FileF
         let options = ListingOptions::new(format.clone()).with_file_extension("");
         let config = ListingTableConfig::new_with_multi_paths(urls);
         let config = config.with_listing_options(options).with_schema(together(&known)?);
-        Ok::<_, FrameError>(FilesTable { files: ListingTable::try_new(config)?, bytes })
+        Ok::<_, FrameError>(FilesTable { files: ListingTable::try_new(config)?, paths: files, bytes })
     })?;
     table(on, Arc::new(made?))
 }
@@ -225,6 +225,8 @@ fn together(files: &[(SchemaRef, &PathBuf)]) -> Result<SchemaRef> {
 #[derive(Debug)]
 pub(crate) struct FilesTable {
     files: ListingTable,
+    /// Those that there were.
+    paths: Vec<PathBuf>,
     bytes: u64,
 }
 
@@ -252,6 +254,11 @@ impl TableProvider for FilesTable {
         filters: &[Expr],
         limit: Option<usize>,
     ) -> DataFusionResult<Arc<dyn ExecutionPlan>> {
+        // One that is gone since would be one without rows.
+        if let Some(gone) = self.paths.iter().find(|path| !path.exists()) {
+            let error = FrameError::NoFile { path: gone.display().to_string() };
+            return Err(DataFusionError::External(Box::new(error)));
+        }
         let plan = self.files.scan(session, projection, filters, limit).await?;
         let scan = plan.downcast_ref::<DataSourceExec>();
         let Some(scan) = scan.and_then(|scan| scan.data_source().downcast_ref::<FileScanConfig>()) else {
