@@ -38,10 +38,10 @@ mod show;
 mod sort;
 mod sql;
 mod text;
+mod window;
 mod write;
 
 pub use crate::csv::{CsvError, CsvOptions};
-pub use aggregate::RankMethod;
 pub use concat::{concat, concat_diagonal};
 pub use execute::{Execute, LocalExecute, Planning};
 pub use expr::{Expr, IntoColumn, When, coalesce, col, concat_str, len, lit, null, when};
@@ -53,6 +53,7 @@ pub use read::{read_csv, read_ipc, read_json, read_parquet};
 pub use sort::{IntoSortKey, SortKey};
 pub use sql::{sql, sql_on};
 pub use text::{Text, Time};
+pub use window::RankMethod;
 pub use write::WriteOptions;
 
 pub(crate) use concat::widened;

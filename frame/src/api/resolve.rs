@@ -2,8 +2,8 @@
 //! depends on the rows around a row is told their order. Must not know which method asks.
 
 use super::Result;
-use super::aggregate::{asks_for_places, ordered_by, over};
 use super::expr::Expr;
+use super::window::{asks_for_places, ordered_by, over};
 use crate::error::FrameError;
 use crate::place::{PLACE, placed};
 use datafusion::arrow::datatypes::DataType;
