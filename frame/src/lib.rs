@@ -38,6 +38,8 @@ mod blocks;
 mod codec;
 mod csv;
 mod digest;
+#[doc(hidden)]
+pub mod doc;
 mod error;
 mod functions;
 mod local;

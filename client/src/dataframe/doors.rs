@@ -58,6 +58,21 @@ doors! {
     /// No batches, or batches of different schemas.
     fn from_record_batches(batches: impl IntoIterator<Item = RecordBatch>);
 
+    /// The times from a start to an end, which are texts as `2024-01-31` or `2024-01-31 12:00`, and every `every` (`15m`,
+    /// `1h`, `1d`, `1mo`, `1y`), in a column of this name: to join with what is to have a row for each of them.
+    ///
+    /// # Errors
+    /// A text that is no time or no distance; more than 100 million times.
+    ///
+    /// ```
+    /// use tilework::dataframe::{date_range, prelude::*};
+    ///
+    /// let days = date_range("day", "2024-01-31", "2024-04-30", "1mo")?;
+    /// assert_eq!(days.select([col("day").dt().day()])?.to_vec::<i64>("day")?, [31, 29, 31, 30]);
+    /// # Ok::<(), FrameError>(())
+    /// ```
+    fn date_range(name: &str, start: &str, end: &str, every: &str);
+
     /// A table of CSV files: a path, a directory or a pattern. The types of columns are found on the head, the middle and
     /// the end of each file where `dtypes` does not say them; `NA`, `nan` and what else pandas takes for missing is null.
     /// Workers read the files: they are to be at the same path there.

@@ -26,7 +26,7 @@ mod execute;
 mod program;
 
 pub use doors::{
-    from_columns, from_record_batches, read_csv, read_ipc, read_json, read_parquet, sql, sql_on,
+    date_range, from_columns, from_record_batches, read_csv, read_ipc, read_json, read_parquet, sql, sql_on,
 };
 pub use tilework_frame::arrow;
 pub use tilework_frame::{

@@ -21,11 +21,10 @@ impl Expr {
     ///
     /// ```
     /// # use tilework_frame as tilework;
-    /// # use tilework::prelude::*;
-    /// # let on = LocalExecute::start()?;
-    /// let df = from_columns(&on, [("k", values(["a", "a", "b"])), ("x", values([1, 2, 3]))])?;
+    /// # use tilework::doc::prelude::*;
+    /// let df = from_columns([("k", values(["a", "a", "b"])), ("x", values([1, 2, 3]))])?;
     /// assert_eq!(df.select([col("x").sum()])?.to_vec::<i64>("x")?, [6]);
-    /// let huge = from_columns(&on, [("x", values([i64::MAX, 1]))])?;
+    /// let huge = from_columns([("x", values([i64::MAX, 1]))])?;
     /// assert!(huge.select([col("x").sum()])?.collect().is_err());
     /// # Ok::<(), FrameError>(())
     /// ```
@@ -38,9 +37,8 @@ impl Expr {
     ///
     /// ```
     /// # use tilework_frame as tilework;
-    /// # use tilework::prelude::*;
-    /// # let on = LocalExecute::start()?;
-    /// let df = from_columns(&on, [("x", values([Some(1), Some(2), None]))])?;
+    /// # use tilework::doc::prelude::*;
+    /// let df = from_columns([("x", values([Some(1), Some(2), None]))])?;
     /// assert_eq!(df.select([col("x").mean()])?.to_vec::<f64>("x")?, [1.5]);
     /// # Ok::<(), FrameError>(())
     /// ```
@@ -53,9 +51,8 @@ impl Expr {
     ///
     /// ```
     /// # use tilework_frame as tilework;
-    /// # use tilework::prelude::*;
-    /// # let on = LocalExecute::start()?;
-    /// let df = from_columns(&on, [("x", values([3.0, 1.0, f64::NAN]))])?;
+    /// # use tilework::doc::prelude::*;
+    /// let df = from_columns([("x", values([3.0, 1.0, f64::NAN]))])?;
     /// assert_eq!(df.select([col("x").min()])?.to_vec::<f64>("x")?, [1.0]);
     /// # Ok::<(), FrameError>(())
     /// ```
@@ -68,9 +65,8 @@ impl Expr {
     ///
     /// ```
     /// # use tilework_frame as tilework;
-    /// # use tilework::prelude::*;
-    /// # let on = LocalExecute::start()?;
-    /// let df = from_columns(&on, [("x", values([3.0, 1.0, f64::NAN]))])?;
+    /// # use tilework::doc::prelude::*;
+    /// let df = from_columns([("x", values([3.0, 1.0, f64::NAN]))])?;
     /// assert!(df.select([col("x").max()])?.to_vec::<f64>("x")?[0].is_nan());
     /// assert_eq!(df.select([col("x").fill_nan(null()).max()])?.to_vec::<f64>("x")?, [3.0]);
     /// # Ok::<(), FrameError>(())
@@ -84,9 +80,8 @@ impl Expr {
     ///
     /// ```
     /// # use tilework_frame as tilework;
-    /// # use tilework::prelude::*;
-    /// # let on = LocalExecute::start()?;
-    /// let df = from_columns(&on, [("x", values([Some(1), Some(2), None]))])?;
+    /// # use tilework::doc::prelude::*;
+    /// let df = from_columns([("x", values([Some(1), Some(2), None]))])?;
     /// assert_eq!(df.select([col("x").count()])?.to_vec::<i64>("x")?, [2]);
     /// # Ok::<(), FrameError>(())
     /// ```
@@ -99,9 +94,8 @@ impl Expr {
     ///
     /// ```
     /// # use tilework_frame as tilework;
-    /// # use tilework::prelude::*;
-    /// # let on = LocalExecute::start()?;
-    /// let df = from_columns(&on, [("x", values([Some(1), Some(2), None]))])?;
+    /// # use tilework::doc::prelude::*;
+    /// let df = from_columns([("x", values([Some(1), Some(2), None]))])?;
     /// assert_eq!(df.select([col("x").null_count()])?.to_vec::<i64>("x")?, [1]);
     /// # Ok::<(), FrameError>(())
     /// ```
@@ -114,9 +108,8 @@ impl Expr {
     ///
     /// ```
     /// # use tilework_frame as tilework;
-    /// # use tilework::prelude::*;
-    /// # let on = LocalExecute::start()?;
-    /// let df = from_columns(&on, [("x", values([Some(1), Some(1), Some(2), None]))])?;
+    /// # use tilework::doc::prelude::*;
+    /// let df = from_columns([("x", values([Some(1), Some(1), Some(2), None]))])?;
     /// assert_eq!(df.select([col("x").n_unique()])?.to_vec::<i64>("x")?, [2]);
     /// # Ok::<(), FrameError>(())
     /// ```
@@ -129,9 +122,8 @@ impl Expr {
     ///
     /// ```
     /// # use tilework_frame as tilework;
-    /// # use tilework::prelude::*;
-    /// # let on = LocalExecute::start()?;
-    /// let df = from_columns(&on, [("x", values([1, 1, 2]))])?;
+    /// # use tilework::doc::prelude::*;
+    /// let df = from_columns([("x", values([1, 1, 2]))])?;
     /// assert_eq!(df.select([col("x").approx_n_unique()])?.to_vec::<i64>("x")?, [2]);
     /// # Ok::<(), FrameError>(())
     /// ```
@@ -144,9 +136,8 @@ impl Expr {
     ///
     /// ```
     /// # use tilework_frame as tilework;
-    /// # use tilework::prelude::*;
-    /// # let on = LocalExecute::start()?;
-    /// let df = from_columns(&on, [("x", values([1.0, 2.0, 3.0]))])?;
+    /// # use tilework::doc::prelude::*;
+    /// let df = from_columns([("x", values([1.0, 2.0, 3.0]))])?;
     /// assert_eq!(df.select([col("x").std()])?.to_vec::<f64>("x")?, [1.0]);
     /// # Ok::<(), FrameError>(())
     /// ```
@@ -159,9 +150,8 @@ impl Expr {
     ///
     /// ```
     /// # use tilework_frame as tilework;
-    /// # use tilework::prelude::*;
-    /// # let on = LocalExecute::start()?;
-    /// let df = from_columns(&on, [("x", values([1.0, 3.0]))])?;
+    /// # use tilework::doc::prelude::*;
+    /// let df = from_columns([("x", values([1.0, 3.0]))])?;
     /// assert_eq!(df.select([col("x").var()])?.to_vec::<f64>("x")?, [2.0]);
     /// # Ok::<(), FrameError>(())
     /// ```
@@ -174,9 +164,8 @@ impl Expr {
     ///
     /// ```
     /// # use tilework_frame as tilework;
-    /// # use tilework::prelude::*;
-    /// # let on = LocalExecute::start()?;
-    /// let df = from_columns(&on, [("x", values([1, 2, 10, 20]))])?;
+    /// # use tilework::doc::prelude::*;
+    /// let df = from_columns([("x", values([1, 2, 10, 20]))])?;
     /// assert_eq!(df.select([col("x").median()])?.to_vec::<f64>("x")?, [6.0]);
     /// # Ok::<(), FrameError>(())
     /// ```
@@ -189,9 +178,8 @@ impl Expr {
     ///
     /// ```
     /// # use tilework_frame as tilework;
-    /// # use tilework::prelude::*;
-    /// # let on = LocalExecute::start()?;
-    /// let df = from_columns(&on, [("x", values([0, 10, 20, 30, 40]))])?;
+    /// # use tilework::doc::prelude::*;
+    /// let df = from_columns([("x", values([0, 10, 20, 30, 40]))])?;
     /// assert_eq!(df.select([col("x").quantile(0.25)])?.to_vec::<f64>("x")?, [10.0]);
     /// # Ok::<(), FrameError>(())
     /// ```
@@ -205,9 +193,8 @@ impl Expr {
     ///
     /// ```
     /// # use tilework_frame as tilework;
-    /// # use tilework::prelude::*;
-    /// # let on = LocalExecute::start()?;
-    /// let df = from_columns(&on, [("x", values([0, 10, 20, 30, 40]))])?;
+    /// # use tilework::doc::prelude::*;
+    /// let df = from_columns([("x", values([0, 10, 20, 30, 40]))])?;
     /// assert_eq!(df.select([col("x").approx_quantile(0.5)])?.to_vec::<f64>("x")?, [20.0]);
     /// # Ok::<(), FrameError>(())
     /// ```
@@ -221,9 +208,8 @@ impl Expr {
     ///
     /// ```
     /// # use tilework_frame as tilework;
-    /// # use tilework::prelude::*;
-    /// # let on = LocalExecute::start()?;
-    /// let df = from_columns(&on, [("x", values([3, 1, 2]))])?;
+    /// # use tilework::doc::prelude::*;
+    /// let df = from_columns([("x", values([3, 1, 2]))])?;
     /// assert_eq!(df.select([col("x").first()])?.to_vec::<i64>("x")?, [3]);
     /// # Ok::<(), FrameError>(())
     /// ```
@@ -236,9 +222,8 @@ impl Expr {
     ///
     /// ```
     /// # use tilework_frame as tilework;
-    /// # use tilework::prelude::*;
-    /// # let on = LocalExecute::start()?;
-    /// let df = from_columns(&on, [("x", values([3, 1, 2]))])?;
+    /// # use tilework::doc::prelude::*;
+    /// let df = from_columns([("x", values([3, 1, 2]))])?;
     /// assert_eq!(df.select([col("x").last()])?.to_vec::<i64>("x")?, [2]);
     /// # Ok::<(), FrameError>(())
     /// ```
@@ -251,9 +236,8 @@ impl Expr {
     ///
     /// ```
     /// # use tilework_frame as tilework;
-    /// # use tilework::prelude::*;
-    /// # let on = LocalExecute::start()?;
-    /// let df = from_columns(&on, [("name", values(["a", "b", "c"])), ("x", values([1, 7, 3]))])?;
+    /// # use tilework::doc::prelude::*;
+    /// let df = from_columns([("name", values(["a", "b", "c"])), ("x", values([1, 7, 3]))])?;
     /// assert_eq!(df.select([col("name").arg_max(col("x"))])?.to_vec::<String>("name")?, ["b"]);
     /// # Ok::<(), FrameError>(())
     /// ```
@@ -266,9 +250,8 @@ impl Expr {
     ///
     /// ```
     /// # use tilework_frame as tilework;
-    /// # use tilework::prelude::*;
-    /// # let on = LocalExecute::start()?;
-    /// let df = from_columns(&on, [("name", values(["a", "b", "c"])), ("x", values([1, 7, 3]))])?;
+    /// # use tilework::doc::prelude::*;
+    /// let df = from_columns([("name", values(["a", "b", "c"])), ("x", values([1, 7, 3]))])?;
     /// assert_eq!(df.select([col("name").arg_min(col("x"))])?.to_vec::<String>("name")?, ["a"]);
     /// # Ok::<(), FrameError>(())
     /// ```
@@ -286,9 +269,8 @@ impl Expr {
     ///
     /// ```
     /// # use tilework_frame as tilework;
-    /// # use tilework::prelude::*;
-    /// # let on = LocalExecute::start()?;
-    /// let df = from_columns(&on, [("x", values([1, 2]))])?;
+    /// # use tilework::doc::prelude::*;
+    /// let df = from_columns([("x", values([1, 2]))])?;
     /// assert_eq!(df.select([col("x").gt(1).any()])?.to_vec::<bool>("x")?, [true]);
     /// # Ok::<(), FrameError>(())
     /// ```
@@ -301,9 +283,8 @@ impl Expr {
     ///
     /// ```
     /// # use tilework_frame as tilework;
-    /// # use tilework::prelude::*;
-    /// # let on = LocalExecute::start()?;
-    /// let df = from_columns(&on, [("x", values([1, 2]))])?;
+    /// # use tilework::doc::prelude::*;
+    /// let df = from_columns([("x", values([1, 2]))])?;
     /// assert_eq!(df.select([col("x").gt(1).all()])?.to_vec::<bool>("x")?, [false]);
     /// # Ok::<(), FrameError>(())
     /// ```
@@ -316,9 +297,8 @@ impl Expr {
     ///
     /// ```
     /// # use tilework_frame as tilework;
-    /// # use tilework::prelude::*;
-    /// # let on = LocalExecute::start()?;
-    /// let df = from_columns(&on, [("x", values([1.0, 2.0, 3.0])), ("y", values([2.0, 4.0, 6.0]))])?;
+    /// # use tilework::doc::prelude::*;
+    /// let df = from_columns([("x", values([1.0, 2.0, 3.0])), ("y", values([2.0, 4.0, 6.0]))])?;
     /// assert_eq!(df.select([col("x").corr(col("y"))])?.to_vec::<f64>("x")?, [1.0]);
     /// # Ok::<(), FrameError>(())
     /// ```
@@ -334,9 +314,8 @@ impl Expr {
     ///
     /// ```
     /// # use tilework_frame as tilework;
-    /// # use tilework::prelude::*;
-    /// # let on = LocalExecute::start()?;
-    /// let df = from_columns(&on, [("x", values([1.0, 3.0])), ("y", values([1.0, 5.0]))])?;
+    /// # use tilework::doc::prelude::*;
+    /// let df = from_columns([("x", values([1.0, 3.0])), ("y", values([1.0, 5.0]))])?;
     /// assert_eq!(df.select([col("x").cov(col("y"))])?.to_vec::<f64>("x")?, [4.0]);
     /// # Ok::<(), FrameError>(())
     /// ```

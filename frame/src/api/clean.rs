@@ -16,9 +16,8 @@ impl DataFrame {
     ///
     /// ```
     /// # use tilework_frame as tilework;
-    /// # use tilework::prelude::*;
-    /// # let on = LocalExecute::start()?;
-    /// let df = from_columns(&on, [("x", values([Some(1), None])), ("y", values([None, Some(2)]))])?;
+    /// # use tilework::doc::prelude::*;
+    /// let df = from_columns([("x", values([Some(1), None])), ("y", values([None, Some(2)]))])?;
     /// assert_eq!(df.drop_nulls(["x"])?.shape()?.0, 1);
     /// assert_eq!(df.drop_nulls::<&str>([])?.shape()?.0, 0);
     /// # Ok::<(), FrameError>(())
@@ -37,9 +36,8 @@ impl DataFrame {
     ///
     /// ```
     /// # use tilework_frame as tilework;
-    /// # use tilework::prelude::*;
-    /// # let on = LocalExecute::start()?;
-    /// let df = from_columns(&on, [("x", values([Some(1), None])), ("s", values([Some("a"), None]))])?;
+    /// # use tilework::doc::prelude::*;
+    /// let df = from_columns([("x", values([Some(1), None])), ("s", values([Some("a"), None]))])?;
     /// let filled = df.fill_null(0)?.fill_null("?")?;
     /// assert_eq!(filled.rows::<(i64, String)>()?[1], (0, "?".to_owned()));
     /// # Ok::<(), FrameError>(())
@@ -75,9 +73,8 @@ impl DataFrame {
     ///
     /// ```
     /// # use tilework_frame as tilework;
-    /// # use tilework::prelude::*;
-    /// # let on = LocalExecute::start()?;
-    /// let df = from_columns(&on, [("k", values([1, 2])), ("s", values(["a,b", "c"]))])?;
+    /// # use tilework::doc::prelude::*;
+    /// let df = from_columns([("k", values([1, 2])), ("s", values(["a,b", "c"]))])?;
     /// let parts = df.with_columns([col("s").str().split(",")])?.explode("s")?;
     /// assert_eq!(parts.rows::<(i64, String)>()?[1], (1, "b".to_owned()));
     /// # Ok::<(), FrameError>(())
@@ -108,9 +105,8 @@ impl DataFrame {
     ///
     /// ```
     /// # use tilework_frame as tilework;
-    /// # use tilework::prelude::*;
-    /// # let on = LocalExecute::start()?;
-    /// let df = from_columns(&on, [("k", values([1])), ("x", values([10])), ("y", values([20]))])?;
+    /// # use tilework::doc::prelude::*;
+    /// let df = from_columns([("k", values([1])), ("x", values([10])), ("y", values([20]))])?;
     /// let long = df.unpivot::<&str, _>([], ["k"])?;
     /// assert_eq!(long.rows::<(i64, String, i64)>()?[1], (1, "y".to_owned(), 20));
     /// # Ok::<(), FrameError>(())
@@ -140,9 +136,8 @@ impl DataFrame {
     ///
     /// ```
     /// # use tilework_frame as tilework;
-    /// # use tilework::prelude::*;
-    /// # let on = LocalExecute::start()?;
-    /// let df = from_columns(&on, [
+    /// # use tilework::doc::prelude::*;
+    /// let df = from_columns([
     ///     ("k", values(["a", "a", "b"])), ("day", values(["mo", "tu", "mo"])), ("x", values([1, 2, 3])),
     /// ])?;
     /// let wide = df.pivot("day", ["k"], col("x").sum())?.sort(["k"])?;
@@ -175,9 +170,8 @@ impl DataFrame {
     ///
     /// ```
     /// # use tilework_frame as tilework;
-    /// # use tilework::prelude::*;
-    /// # let on = LocalExecute::start()?;
-    /// let df = from_columns(&on, [("x", values(["a", "b"]))])?;
+    /// # use tilework::doc::prelude::*;
+    /// let df = from_columns([("x", values(["a", "b"]))])?;
     /// assert_eq!(df.to_dummies("x")?.rows::<(bool, bool)>()?, [(true, false), (false, true)]);
     /// # Ok::<(), FrameError>(())
     /// ```

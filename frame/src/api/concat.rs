@@ -16,10 +16,9 @@ use std::sync::Arc;
 ///
 /// ```
 /// # use tilework_frame as tilework;
-/// # use tilework::prelude::*;
-/// # let on = LocalExecute::start()?;
-/// let a = from_columns(&on, [("x", values([1, 2]))])?;
-/// let b = from_columns(&on, [("x", values([0.5]))])?;
+/// # use tilework::doc::prelude::*;
+/// let a = from_columns([("x", values([1, 2]))])?;
+/// let b = from_columns([("x", values([0.5]))])?;
 /// assert_eq!(concat(&[a, b])?.to_vec::<f64>("x")?, [1.0, 2.0, 0.5]);
 /// # Ok::<(), FrameError>(())
 /// ```
@@ -40,10 +39,9 @@ pub fn concat(frames: &[DataFrame]) -> Result<DataFrame> {
 ///
 /// ```
 /// # use tilework_frame as tilework;
-/// # use tilework::prelude::*;
-/// # let on = LocalExecute::start()?;
-/// let a = from_columns(&on, [("x", values([1]))])?;
-/// let b = from_columns(&on, [("y", values(["b"]))])?;
+/// # use tilework::doc::prelude::*;
+/// let a = from_columns([("x", values([1]))])?;
+/// let b = from_columns([("y", values(["b"]))])?;
 /// let both = concat_diagonal(&[a, b])?;
 /// assert_eq!(both.rows::<(Option<i64>, Option<String>)>()?[1], (None, Some("b".to_owned())));
 /// # Ok::<(), FrameError>(())

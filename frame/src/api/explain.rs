@@ -13,9 +13,8 @@ impl DataFrame {
     ///
     /// ```
     /// # use tilework_frame as tilework;
-    /// # use tilework::prelude::*;
-    /// # let on = LocalExecute::start()?;
-    /// let df = from_columns(&on, [("k", values(["a", "b", "a"]))])?;
+    /// # use tilework::doc::prelude::*;
+    /// let df = from_columns([("k", values(["a", "b", "a"]))])?;
     /// let text = df.group_by(["k"]).len()?.explain()?;
     /// assert!(text.contains("stage 0") && text.contains("Aggregate"));
     /// # Ok::<(), FrameError>(())

@@ -14,9 +14,8 @@ use std::sync::Arc;
 ///
 /// ```
 /// # use tilework_frame as tilework;
-/// # use tilework::prelude::*;
-/// # let on = LocalExecute::start()?;
-/// let df = from_columns(&on, [("x", values([1, 2, 3])), ("y", values([10, 20, 30]))])?;
+/// # use tilework::doc::prelude::*;
+/// let df = from_columns([("x", values([1, 2, 3])), ("y", values([10, 20, 30]))])?;
 /// let sums = df.select([(col("x") + col("y")).alias("sum")])?;
 /// assert_eq!(sums.to_vec::<i64>("sum")?, [11, 22, 33]);
 /// # Ok::<(), FrameError>(())
@@ -33,9 +32,8 @@ pub struct Expr {
 ///
 /// ```
 /// # use tilework_frame as tilework;
-/// # use tilework::prelude::*;
-/// # let on = LocalExecute::start()?;
-/// let df = from_columns(&on, [("FileId", values([1])), ("fileid", values([2]))])?;
+/// # use tilework::doc::prelude::*;
+/// let df = from_columns([("FileId", values([1])), ("fileid", values([2]))])?;
 /// assert_eq!(df.select([col("FileId")])?.to_vec::<i64>("FileId")?, [1]);
 /// let error = df.select([col("FILEID")]).unwrap_err();
 /// assert!(error.to_string().contains("did you mean"));
@@ -51,9 +49,8 @@ pub fn col(name: impl AsRef<str>) -> Expr {
 ///
 /// ```
 /// # use tilework_frame as tilework;
-/// # use tilework::prelude::*;
-/// # let on = LocalExecute::start()?;
-/// let df = from_columns(&on, [("x", values([1, 2]))])?;
+/// # use tilework::doc::prelude::*;
+/// let df = from_columns([("x", values([1, 2]))])?;
 /// let df = df.with_columns([lit("a").alias("name"), lit(0.5).alias("half")])?;
 /// assert_eq!(df.to_vec::<String>("name")?, ["a", "a"]);
 /// # Ok::<(), FrameError>(())
@@ -67,9 +64,8 @@ pub fn lit(value: impl Into<Expr>) -> Expr {
 ///
 /// ```
 /// # use tilework_frame as tilework;
-/// # use tilework::prelude::*;
-/// # let on = LocalExecute::start()?;
-/// let df = from_columns(&on, [("x", values([1]))])?.with_columns([null().alias("y")])?;
+/// # use tilework::doc::prelude::*;
+/// let df = from_columns([("x", values([1]))])?.with_columns([null().alias("y")])?;
 /// assert_eq!(df.to_vec::<Option<i64>>("y")?, [None]);
 /// # Ok::<(), FrameError>(())
 /// ```
@@ -82,9 +78,8 @@ pub fn null() -> Expr {
 ///
 /// ```
 /// # use tilework_frame as tilework;
-/// # use tilework::prelude::*;
-/// # let on = LocalExecute::start()?;
-/// let df = from_columns(&on, [("k", values(["a", "b", "a"]))])?;
+/// # use tilework::doc::prelude::*;
+/// let df = from_columns([("k", values(["a", "b", "a"]))])?;
 /// let counts = df.group_by(["k"]).agg([len()])?.sort(["k"])?;
 /// assert_eq!(counts.to_vec::<i64>("len")?, [2, 1]);
 /// # Ok::<(), FrameError>(())
@@ -99,9 +94,8 @@ pub fn len() -> Expr {
 ///
 /// ```
 /// # use tilework_frame as tilework;
-/// # use tilework::prelude::*;
-/// # let on = LocalExecute::start()?;
-/// let df = from_columns(&on, [("x", values([Some(1), None])), ("y", values([Some(7), Some(8)]))])?;
+/// # use tilework::doc::prelude::*;
+/// let df = from_columns([("x", values([Some(1), None])), ("y", values([Some(7), Some(8)]))])?;
 /// let both = df.select([coalesce([col("x"), col("y")]).alias("both")])?;
 /// assert_eq!(both.to_vec::<i64>("both")?, [1, 8]);
 /// # Ok::<(), FrameError>(())
@@ -115,9 +109,8 @@ pub fn coalesce(exprs: impl IntoIterator<Item = Expr>) -> Expr {
 ///
 /// ```
 /// # use tilework_frame as tilework;
-/// # use tilework::prelude::*;
-/// # let on = LocalExecute::start()?;
-/// let df = from_columns(&on, [("x", values(["a", "b"])), ("y", values([Some("c"), None]))])?;
+/// # use tilework::doc::prelude::*;
+/// let df = from_columns([("x", values(["a", "b"])), ("y", values([Some("c"), None]))])?;
 /// let both = df.select([concat_str([col("x"), col("y")], "-")])?;
 /// assert_eq!(both.to_vec::<String>("x")?, ["a-c", "b"]);
 /// # Ok::<(), FrameError>(())
@@ -253,9 +246,8 @@ macro_rules! comparisons {
             ///
             /// ```
             /// # use tilework_frame as tilework;
-            /// # use tilework::prelude::*;
-            /// # let on = LocalExecute::start()?;
-            /// let df = from_columns(&on, [("x", values([Some(1), Some(2), Some(3), None]))])?;
+            /// # use tilework::doc::prelude::*;
+            /// let df = from_columns([("x", values([Some(1), Some(2), Some(3), None]))])?;
             #[doc = concat!("let kept = df.filter(col(\"x\").", stringify!($method), "(2))?;")]
             #[doc = concat!("assert_eq!(kept.to_vec::<i64>(\"x\")?, ", $kept, ");")]
             /// # Ok::<(), FrameError>(())
@@ -312,9 +304,8 @@ impl Expr {
     ///
     /// ```
     /// # use tilework_frame as tilework;
-    /// # use tilework::prelude::*;
-    /// # let on = LocalExecute::start()?;
-    /// let df = from_columns(&on, [("x", values([1, 2]))])?;
+    /// # use tilework::doc::prelude::*;
+    /// let df = from_columns([("x", values([1, 2]))])?;
     /// assert_eq!(df.select([(col("x") * 2).alias("twice")])?.columns(), ["twice"]);
     /// # Ok::<(), FrameError>(())
     /// ```
@@ -327,9 +318,8 @@ impl Expr {
     ///
     /// ```
     /// # use tilework_frame as tilework;
-    /// # use tilework::prelude::*;
-    /// # let on = LocalExecute::start()?;
-    /// let df = from_columns(&on, [("x", values([1, 2, 3, 4]))])?;
+    /// # use tilework::doc::prelude::*;
+    /// let df = from_columns([("x", values([1, 2, 3, 4]))])?;
     /// assert_eq!(df.filter(col("x").gt(1).and(col("x").lt(4)))?.to_vec::<i64>("x")?, [2, 3]);
     /// # Ok::<(), FrameError>(())
     /// ```
@@ -342,9 +332,8 @@ impl Expr {
     ///
     /// ```
     /// # use tilework_frame as tilework;
-    /// # use tilework::prelude::*;
-    /// # let on = LocalExecute::start()?;
-    /// let df = from_columns(&on, [("x", values([1, 2, 3, 4]))])?;
+    /// # use tilework::doc::prelude::*;
+    /// let df = from_columns([("x", values([1, 2, 3, 4]))])?;
     /// assert_eq!(df.filter(col("x").lt(2).or(col("x").gt(3)))?.to_vec::<i64>("x")?, [1, 4]);
     /// # Ok::<(), FrameError>(())
     /// ```
@@ -357,9 +346,8 @@ impl Expr {
     ///
     /// ```
     /// # use tilework_frame as tilework;
-    /// # use tilework::prelude::*;
-    /// # let on = LocalExecute::start()?;
-    /// let df = from_columns(&on, [("x", values([7, -7]))])?;
+    /// # use tilework::doc::prelude::*;
+    /// let df = from_columns([("x", values([7, -7]))])?;
     /// assert_eq!(df.select([col("x").floor_div(2)])?.to_vec::<i64>("x")?, [3, -4]);
     /// assert_eq!(df.select([col("x") / 2])?.to_vec::<f64>("x")?, [3.5, -3.5]);
     /// # Ok::<(), FrameError>(())
@@ -373,9 +361,8 @@ impl Expr {
     ///
     /// ```
     /// # use tilework_frame as tilework;
-    /// # use tilework::prelude::*;
-    /// # let on = LocalExecute::start()?;
-    /// let df = from_columns(&on, [("x", values([Some(1.0), None, Some(f64::NAN)]))])?;
+    /// # use tilework::doc::prelude::*;
+    /// let df = from_columns([("x", values([Some(1.0), None, Some(f64::NAN)]))])?;
     /// assert_eq!(df.select([col("x").is_null()])?.to_vec::<bool>("x")?, [false, true, false]);
     /// # Ok::<(), FrameError>(())
     /// ```
@@ -388,9 +375,8 @@ impl Expr {
     ///
     /// ```
     /// # use tilework_frame as tilework;
-    /// # use tilework::prelude::*;
-    /// # let on = LocalExecute::start()?;
-    /// let df = from_columns(&on, [("x", values([Some(1), None]))])?;
+    /// # use tilework::doc::prelude::*;
+    /// let df = from_columns([("x", values([Some(1), None]))])?;
     /// assert_eq!(df.select([col("x").is_not_null()])?.to_vec::<bool>("x")?, [true, false]);
     /// # Ok::<(), FrameError>(())
     /// ```
@@ -403,9 +389,8 @@ impl Expr {
     ///
     /// ```
     /// # use tilework_frame as tilework;
-    /// # use tilework::prelude::*;
-    /// # let on = LocalExecute::start()?;
-    /// let df = from_columns(&on, [("x", values([Some(1.0), None, Some(f64::NAN)]))])?;
+    /// # use tilework::doc::prelude::*;
+    /// let df = from_columns([("x", values([Some(1.0), None, Some(f64::NAN)]))])?;
     /// assert_eq!(df.select([col("x").is_nan()])?.to_vec::<Option<bool>>("x")?, [Some(false), None, Some(true)]);
     /// # Ok::<(), FrameError>(())
     /// ```
@@ -419,9 +404,8 @@ impl Expr {
     ///
     /// ```
     /// # use tilework_frame as tilework;
-    /// # use tilework::prelude::*;
-    /// # let on = LocalExecute::start()?;
-    /// let df = from_columns(&on, [("x", values([1, 2, 3]))])?;
+    /// # use tilework::doc::prelude::*;
+    /// let df = from_columns([("x", values([1, 2, 3]))])?;
     /// assert_eq!(df.filter(col("x").is_in([1, 3]))?.to_vec::<i64>("x")?, [1, 3]);
     /// # Ok::<(), FrameError>(())
     /// ```
@@ -435,9 +419,8 @@ impl Expr {
     ///
     /// ```
     /// # use tilework_frame as tilework;
-    /// # use tilework::prelude::*;
-    /// # let on = LocalExecute::start()?;
-    /// let df = from_columns(&on, [("x", values([1, 2, 3, 4]))])?;
+    /// # use tilework::doc::prelude::*;
+    /// let df = from_columns([("x", values([1, 2, 3, 4]))])?;
     /// assert_eq!(df.filter(col("x").between(2, 3))?.to_vec::<i64>("x")?, [2, 3]);
     /// # Ok::<(), FrameError>(())
     /// ```
@@ -451,11 +434,10 @@ impl Expr {
     ///
     /// ```
     /// # use tilework_frame as tilework;
-    /// # use tilework::prelude::*;
-    /// # let on = LocalExecute::start()?;
-    /// let df = from_columns(&on, [("x", values(["1", "2"]))])?;
+    /// # use tilework::doc::prelude::*;
+    /// let df = from_columns([("x", values(["1", "2"]))])?;
     /// assert_eq!(df.select([col("x").cast(DataType::Int64)])?.to_vec::<i64>("x")?, [1, 2]);
-    /// let bad = from_columns(&on, [("x", values(["1", "two"]))])?;
+    /// let bad = from_columns([("x", values(["1", "two"]))])?;
     /// assert!(bad.select([col("x").cast(DataType::Int64)])?.collect().is_err());
     /// # Ok::<(), FrameError>(())
     /// ```
@@ -468,9 +450,8 @@ impl Expr {
     ///
     /// ```
     /// # use tilework_frame as tilework;
-    /// # use tilework::prelude::*;
-    /// # let on = LocalExecute::start()?;
-    /// let df = from_columns(&on, [("x", values(["1", "two"]))])?;
+    /// # use tilework::doc::prelude::*;
+    /// let df = from_columns([("x", values(["1", "two"]))])?;
     /// let numbers = df.select([col("x").try_cast(DataType::Int64)])?;
     /// assert_eq!(numbers.to_vec::<Option<i64>>("x")?, [Some(1), None]);
     /// # Ok::<(), FrameError>(())
@@ -484,9 +465,8 @@ impl Expr {
     ///
     /// ```
     /// # use tilework_frame as tilework;
-    /// # use tilework::prelude::*;
-    /// # let on = LocalExecute::start()?;
-    /// let df = from_columns(&on, [("x", values([Some(1), None]))])?;
+    /// # use tilework::doc::prelude::*;
+    /// let df = from_columns([("x", values([Some(1), None]))])?;
     /// assert_eq!(df.select([col("x").fill_null(0)])?.to_vec::<i64>("x")?, [1, 0]);
     /// # Ok::<(), FrameError>(())
     /// ```
@@ -499,9 +479,8 @@ impl Expr {
     ///
     /// ```
     /// # use tilework_frame as tilework;
-    /// # use tilework::prelude::*;
-    /// # let on = LocalExecute::start()?;
-    /// let df = from_columns(&on, [("x", values([1.0, f64::NAN]))])?;
+    /// # use tilework::doc::prelude::*;
+    /// let df = from_columns([("x", values([1.0, f64::NAN]))])?;
     /// assert_eq!(df.select([col("x").fill_nan(null())])?.to_vec::<Option<f64>>("x")?, [Some(1.0), None]);
     /// # Ok::<(), FrameError>(())
     /// ```
@@ -515,9 +494,8 @@ impl Expr {
     ///
     /// ```
     /// # use tilework_frame as tilework;
-    /// # use tilework::prelude::*;
-    /// # let on = LocalExecute::start()?;
-    /// let df = from_columns(&on, [("x", values(["a", "b", "c"]))])?;
+    /// # use tilework::doc::prelude::*;
+    /// let df = from_columns([("x", values(["a", "b", "c"]))])?;
     /// let other = df.select([col("x").replace([("a", "A"), ("b", "B")])])?;
     /// assert_eq!(other.to_vec::<String>("x")?, ["A", "B", "c"]);
     /// # Ok::<(), FrameError>(())
@@ -537,9 +515,8 @@ impl Expr {
 ///
 /// ```
 /// # use tilework_frame as tilework;
-/// # use tilework::prelude::*;
-/// # let on = LocalExecute::start()?;
-/// let df = from_columns(&on, [("x", values([-2, 0, 5]))])?;
+/// # use tilework::doc::prelude::*;
+/// let df = from_columns([("x", values([-2, 0, 5]))])?;
 /// let sign = when(col("x").lt(0), "less").when(col("x").gt(0), "more").otherwise("zero");
 /// let df = df.with_columns([sign.alias("sign")])?;
 /// assert_eq!(df.to_vec::<String>("sign")?, ["less", "zero", "more"]);

@@ -36,9 +36,8 @@ const GRANT_BYTES_MIN: u64 = 64 << 20;
 ///
 /// ```
 /// # use tilework_frame as tilework;
-/// # use tilework::prelude::*;
-/// # let on = LocalExecute::start()?;
-/// let df = from_columns(&on, [("x", values([1, 2, 3]))])?;
+/// # use tilework::doc::prelude::*;
+/// let df = from_columns([("x", values([1, 2, 3]))])?;
 /// let squares = df.select([col("x") * col("x")])?;
 /// assert_eq!(squares.to_vec::<i64>("x")?, [1, 4, 9]);
 /// # Ok::<(), FrameError>(())
@@ -98,9 +97,8 @@ impl DataFrame {
     ///
     /// ```
     /// # use tilework_frame as tilework;
-    /// # use tilework::prelude::*;
-    /// # let on = LocalExecute::start()?;
-    /// let df = from_columns(&on, [("price", values([1.5]))])?;
+    /// # use tilework::doc::prelude::*;
+    /// let df = from_columns([("price", values([1.5]))])?;
     /// assert!(df.col("price").is_ok());
     /// let error = df.col("Price").unwrap_err();
     /// assert_eq!(error.to_string(), "there is no column \"Price\"; did you mean \"price\"?");
@@ -115,9 +113,8 @@ impl DataFrame {
     ///
     /// ```
     /// # use tilework_frame as tilework;
-    /// # use tilework::prelude::*;
-    /// # let on = LocalExecute::start()?;
-    /// let df = from_columns(&on, [("x", values([1.5]))])?;
+    /// # use tilework::doc::prelude::*;
+    /// let df = from_columns([("x", values([1.5]))])?;
     /// assert_eq!(df.schema().field(0).data_type(), &DataType::Float64);
     /// # Ok::<(), FrameError>(())
     /// ```
@@ -130,9 +127,8 @@ impl DataFrame {
     ///
     /// ```
     /// # use tilework_frame as tilework;
-    /// # use tilework::prelude::*;
-    /// # let on = LocalExecute::start()?;
-    /// let df = from_columns(&on, [("x", values([1])), ("y", values([2]))])?;
+    /// # use tilework::doc::prelude::*;
+    /// let df = from_columns([("x", values([1])), ("y", values([2]))])?;
     /// assert_eq!(df.columns(), ["x", "y"]);
     /// # Ok::<(), FrameError>(())
     /// ```
@@ -148,9 +144,8 @@ impl DataFrame {
     ///
     /// ```
     /// # use tilework_frame as tilework;
-    /// # use tilework::prelude::*;
-    /// # let on = LocalExecute::start()?;
-    /// let df = from_columns(&on, [("x", values([1, 2, 3]))])?;
+    /// # use tilework::doc::prelude::*;
+    /// let df = from_columns([("x", values([1, 2, 3]))])?;
     /// assert_eq!(df.shape()?, (3, 1));
     /// # Ok::<(), FrameError>(())
     /// ```
@@ -168,9 +163,8 @@ impl DataFrame {
     ///
     /// ```
     /// # use tilework_frame as tilework;
-    /// # use tilework::prelude::*;
-    /// # let on = LocalExecute::start()?;
-    /// let df = from_columns(&on, [("x", values([1, 2, 3]))])?;
+    /// # use tilework::doc::prelude::*;
+    /// let df = from_columns([("x", values([1, 2, 3]))])?;
     /// let batches = df.filter(col("x").gt(1))?.collect()?;
     /// assert_eq!(batches.iter().map(|batch| batch.num_rows()).sum::<usize>(), 2);
     /// # Ok::<(), FrameError>(())
@@ -193,11 +187,10 @@ impl DataFrame {
     ///
     /// ```
     /// # use tilework_frame as tilework;
-    /// # use tilework::prelude::*;
-    /// # let on = LocalExecute::start()?;
+    /// # use tilework::doc::prelude::*;
     /// #[derive(serde::Deserialize, PartialEq, Debug)]
     /// struct City { name: String, people: Option<u32> }
-    /// let df = from_columns(&on, [("name", values(["Rome", "Ys"])), ("people", values([Some(2_755_309), None]))])?;
+    /// let df = from_columns([("name", values(["Rome", "Ys"])), ("people", values([Some(2_755_309), None]))])?;
     /// let cities: Vec<City> = df.rows()?;
     /// assert_eq!(cities[1], City { name: "Ys".to_owned(), people: None });
     /// assert_eq!(df.rows::<(String, Option<i64>)>()?[0].0, "Rome");
@@ -214,9 +207,8 @@ impl DataFrame {
     ///
     /// ```
     /// # use tilework_frame as tilework;
-    /// # use tilework::prelude::*;
-    /// # let on = LocalExecute::start()?;
-    /// let df = from_columns(&on, [("x", values([Some(1.5), None]))])?;
+    /// # use tilework::doc::prelude::*;
+    /// let df = from_columns([("x", values([Some(1.5), None]))])?;
     /// assert_eq!(df.to_vec::<Option<f64>>("x")?, [Some(1.5), None]);
     /// assert!(df.to_vec::<f64>("x").is_err());
     /// # Ok::<(), FrameError>(())
@@ -232,9 +224,8 @@ impl DataFrame {
     ///
     /// ```
     /// # use tilework_frame as tilework;
-    /// # use tilework::prelude::*;
-    /// # let on = LocalExecute::start()?;
-    /// let df = from_columns(&on, [("k", values([1, 2, 1]))])?;
+    /// # use tilework::doc::prelude::*;
+    /// let df = from_columns([("k", values([1, 2, 1]))])?;
     /// assert!(!df.unique(["k"], KeepRow::Any)?.planned()?.graph.stages.is_empty());
     /// # Ok::<(), FrameError>(())
     /// ```
@@ -248,9 +239,8 @@ impl DataFrame {
     ///
     /// ```
     /// # use tilework_frame as tilework;
-    /// # use tilework::prelude::*;
-    /// # let on = LocalExecute::start()?;
-    /// let df = from_columns(&on, [("x", values([1]))])?;
+    /// # use tilework::doc::prelude::*;
+    /// let df = from_columns([("x", values([1]))])?;
     /// assert_eq!(df.into_datafusion().schema().fields().len(), 1);
     /// # Ok::<(), FrameError>(())
     /// ```

@@ -66,9 +66,8 @@ impl DataFrame {
     ///
     /// ```
     /// # use tilework_frame as tilework;
-    /// # use tilework::prelude::*;
-    /// # let on = LocalExecute::start()?;
-    /// let df = from_columns(&on, [("k", values([Some("a"), None, Some("a")])), ("x", values([1, 2, 3]))])?;
+    /// # use tilework::doc::prelude::*;
+    /// let df = from_columns([("k", values([Some("a"), None, Some("a")])), ("x", values([1, 2, 3]))])?;
     /// let sums = df.group_by(["k"]).agg([col("x").sum(), col("x").max().alias("most")])?.sort(["k"])?;
     /// assert_eq!(sums.rows::<(Option<String>, i64, i64)>()?, [(Some("a".to_owned()), 4, 3), (None, 2, 2)]);
     /// # Ok::<(), FrameError>(())
@@ -89,9 +88,8 @@ impl DataFrame {
     ///
     /// ```
     /// # use tilework_frame as tilework;
-    /// # use tilework::prelude::*;
-    /// # let on = LocalExecute::start()?;
-    /// let df = from_columns(&on, [("t", values(["2024-01-01 10:10", "2024-01-01 10:50", "2024-01-01 11:00"]))])?;
+    /// # use tilework::doc::prelude::*;
+    /// let df = from_columns([("t", values(["2024-01-01 10:10", "2024-01-01 10:50", "2024-01-01 11:00"]))])?;
     /// let df = df.with_columns([col("t").str().to_datetime(None, true)])?;
     /// let hours = df.group_by_dynamic::<&str>("t", "1h", [])?.len()?.sort(["t"])?;
     /// assert_eq!(hours.to_vec::<i64>("len")?, [2, 1]);
@@ -134,9 +132,8 @@ impl DataFrame {
     ///
     /// ```
     /// # use tilework_frame as tilework;
-    /// # use tilework::prelude::*;
-    /// # let on = LocalExecute::start()?;
-    /// let df = from_columns(&on, [("k", values(["a", "a", "b"])), ("x", values([1, 2, 3]))])?;
+    /// # use tilework::doc::prelude::*;
+    /// let df = from_columns([("k", values(["a", "a", "b"])), ("x", values([1, 2, 3]))])?;
     /// let first = df.unique(["k"], KeepRow::First)?.sort(["k"])?;
     /// assert_eq!(first.to_vec::<i64>("x")?, [1, 3]);
     /// assert_eq!(df.unique(["k"], KeepRow::None)?.to_vec::<i64>("x")?, [3]);
@@ -171,9 +168,8 @@ impl DataFrame {
     ///
     /// ```
     /// # use tilework_frame as tilework;
-    /// # use tilework::prelude::*;
-    /// # let on = LocalExecute::start()?;
-    /// let df = from_columns(&on, [("x", values([1, 2, 1]))])?;
+    /// # use tilework::doc::prelude::*;
+    /// let df = from_columns([("x", values([1, 2, 1]))])?;
     /// let again = df.with_duplicated("again", ["x"])?.sort(["x"])?;
     /// assert_eq!(again.to_vec::<bool>("again")?, [true, true, false]);
     /// # Ok::<(), FrameError>(())
@@ -196,9 +192,8 @@ impl DataFrame {
     ///
     /// ```
     /// # use tilework_frame as tilework;
-    /// # use tilework::prelude::*;
-    /// # let on = LocalExecute::start()?;
-    /// let df = from_columns(&on, [("x", values(["b", "a", "b"]))])?;
+    /// # use tilework::doc::prelude::*;
+    /// let df = from_columns([("x", values(["b", "a", "b"]))])?;
     /// assert_eq!(df.value_counts(["x"])?.rows::<(String, i64)>()?[0], ("b".to_owned(), 2));
     /// # Ok::<(), FrameError>(())
     /// ```
@@ -221,9 +216,8 @@ macro_rules! of_each {
         ///
         /// ```
         /// # use tilework_frame as tilework;
-        /// # use tilework::prelude::*;
-        /// # let on = LocalExecute::start()?;
-        /// let df = from_columns(&on, [("k", values(["a", "b", "a"])), ("x", values([1, 5, 3]))])?;
+        /// # use tilework::doc::prelude::*;
+        /// let df = from_columns([("k", values(["a", "b", "a"])), ("x", values([1, 5, 3]))])?;
         #[doc = concat!("let groups = df.group_by([\"k\"]).", stringify!($name), "()?.sort([\"k\"])?;")]
         #[doc = concat!("assert_eq!(groups.to_vec::<Option<f64>>(\"x\")?[0], Some(", $gives, "));")]
         /// # Ok::<(), FrameError>(())
@@ -243,9 +237,8 @@ impl GroupBy {
     ///
     /// ```
     /// # use tilework_frame as tilework;
-    /// # use tilework::prelude::*;
-    /// # let on = LocalExecute::start()?;
-    /// let df = from_columns(&on, [("k", values(["a", "b", "a"])), ("x", values([1, 5, 3]))])?;
+    /// # use tilework::doc::prelude::*;
+    /// let df = from_columns([("k", values(["a", "b", "a"])), ("x", values([1, 5, 3]))])?;
     /// let spans = df.group_by(["k"]).agg([(col("x").max() - col("x").min()).alias("span")])?.sort(["k"])?;
     /// assert_eq!(spans.to_vec::<i64>("span")?, [2, 0]);
     /// assert!(df.group_by(["k"]).agg([col("x")]).is_err());
@@ -283,9 +276,8 @@ impl GroupBy {
     ///
     /// ```
     /// # use tilework_frame as tilework;
-    /// # use tilework::prelude::*;
-    /// # let on = LocalExecute::start()?;
-    /// let df = from_columns(&on, [("k", values(["a", "b", "a"]))])?;
+    /// # use tilework::doc::prelude::*;
+    /// let df = from_columns([("k", values(["a", "b", "a"]))])?;
     /// assert_eq!(df.group_by(["k"]).len()?.sort(["k"])?.to_vec::<i64>("len")?, [2, 1]);
     /// # Ok::<(), FrameError>(())
     /// ```

@@ -87,10 +87,9 @@ impl DataFrame {
     ///
     /// ```
     /// # use tilework_frame as tilework;
-    /// # use tilework::prelude::*;
-    /// # let on = LocalExecute::start()?;
-    /// let a = from_columns(&on, [("k", values([1, 2])), ("x", values(["a", "b"]))])?;
-    /// let b = from_columns(&on, [("k", values([2, 3])), ("y", values([20, 30]))])?;
+    /// # use tilework::doc::prelude::*;
+    /// let a = from_columns([("k", values([1, 2])), ("x", values(["a", "b"]))])?;
+    /// let b = from_columns([("k", values([2, 3])), ("y", values([20, 30]))])?;
     /// let both = a.join(&b, ["k"], JoinHow::Full)?.sort(["k"])?;
     /// assert_eq!(both.columns(), ["k", "x", "y"]);
     /// assert_eq!(both.to_vec::<i64>("k")?, [1, 2, 3]);
@@ -114,10 +113,9 @@ impl DataFrame {
     ///
     /// ```
     /// # use tilework_frame as tilework;
-    /// # use tilework::prelude::*;
-    /// # let on = LocalExecute::start()?;
-    /// let a = from_columns(&on, [("x", values([1, 2]))])?;
-    /// let b = from_columns(&on, [("y", values([10, 20, 30]))])?;
+    /// # use tilework::doc::prelude::*;
+    /// let a = from_columns([("x", values([1, 2]))])?;
+    /// let b = from_columns([("y", values([10, 20, 30]))])?;
     /// assert_eq!(a.cross_join(&b)?.shape()?, (6, 2));
     /// # Ok::<(), FrameError>(())
     /// ```
@@ -134,10 +132,9 @@ impl DataFrame {
     ///
     /// ```
     /// # use tilework_frame as tilework;
-    /// # use tilework::prelude::*;
-    /// # let on = LocalExecute::start()?;
-    /// let a = from_columns(&on, [("id", values([1, 2])), ("x", values([5, 6]))])?;
-    /// let b = from_columns(&on, [("key", values([2, 2])), ("x", values([7, 8]))])?;
+    /// # use tilework::doc::prelude::*;
+    /// let a = from_columns([("id", values([1, 2])), ("x", values([5, 6]))])?;
+    /// let b = from_columns([("key", values([2, 2])), ("x", values([7, 8]))])?;
     /// let mut options = JoinOptions { left_on: vec!["id".into()], right_on: vec!["key".into()], ..JoinOptions::default() };
     /// options.suffix = "_b".into();
     /// assert_eq!(a.join_with(&b, &options)?.columns(), ["id", "x", "x_b"]);

@@ -13,9 +13,8 @@ macro_rules! functions {
             ///
             /// ```
             /// # use tilework_frame as tilework;
-            /// # use tilework::prelude::*;
-            /// # let on = LocalExecute::start()?;
-            #[doc = concat!("let df = from_columns(&on, [(\"x\", values([", $of, "]))])?;")]
+            /// # use tilework::doc::prelude::*;
+            #[doc = concat!("let df = from_columns([(\"x\", values([", $of, "]))])?;")]
             #[doc = concat!("assert_eq!(df.select([col(\"x\").", stringify!($name), "()])?.to_vec::<f64>(\"x\")?, [", $gives, "]);")]
             /// # Ok::<(), FrameError>(())
             /// ```
@@ -46,9 +45,8 @@ impl Expr {
     ///
     /// ```
     /// # use tilework_frame as tilework;
-    /// # use tilework::prelude::*;
-    /// # let on = LocalExecute::start()?;
-    /// let df = from_columns(&on, [("x", values([1.25, -1.25]))])?;
+    /// # use tilework::doc::prelude::*;
+    /// let df = from_columns([("x", values([1.25, -1.25]))])?;
     /// assert_eq!(df.select([col("x").round(1)])?.to_vec::<f64>("x")?, [1.3, -1.3]);
     /// # Ok::<(), FrameError>(())
     /// ```
@@ -61,9 +59,8 @@ impl Expr {
     ///
     /// ```
     /// # use tilework_frame as tilework;
-    /// # use tilework::prelude::*;
-    /// # let on = LocalExecute::start()?;
-    /// let df = from_columns(&on, [("x", values([3.0]))])?;
+    /// # use tilework::doc::prelude::*;
+    /// let df = from_columns([("x", values([3.0]))])?;
     /// assert_eq!(df.select([col("x").pow(2.0)])?.to_vec::<f64>("x")?, [9.0]);
     /// # Ok::<(), FrameError>(())
     /// ```
@@ -77,9 +74,8 @@ impl Expr {
     ///
     /// ```
     /// # use tilework_frame as tilework;
-    /// # use tilework::prelude::*;
-    /// # let on = LocalExecute::start()?;
-    /// let df = from_columns(&on, [("x", values([Some(-5), Some(2), Some(9), None]))])?;
+    /// # use tilework::doc::prelude::*;
+    /// let df = from_columns([("x", values([Some(-5), Some(2), Some(9), None]))])?;
     /// let clipped = df.select([col("x").clip(0, 4)])?.to_vec::<Option<i64>>("x")?;
     /// assert_eq!(clipped, [Some(0), Some(2), Some(4), None]);
     /// # Ok::<(), FrameError>(())
@@ -97,9 +93,8 @@ impl Expr {
     ///
     /// ```
     /// # use tilework_frame as tilework;
-    /// # use tilework::prelude::*;
-    /// # let on = LocalExecute::start()?;
-    /// let df = from_columns(&on, [("x", values([1, 10, 11, 99]))])?;
+    /// # use tilework::doc::prelude::*;
+    /// let df = from_columns([("x", values([1, 10, 11, 99]))])?;
     /// let bins = df.select([col("x").cut(&[0.0, 10.0, 20.0])])?.to_vec::<Option<String>>("x")?;
     /// assert_eq!(bins[1].as_deref(), Some("(0, 10]"));
     /// assert_eq!(bins[2].as_deref(), Some("(10, 20]"));

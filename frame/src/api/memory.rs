@@ -53,9 +53,8 @@ value!(
 ///
 /// ```
 /// # use tilework_frame as tilework;
-/// # use tilework::prelude::*;
-/// # let on = LocalExecute::start()?;
-/// let df = from_columns(&on, [("x", values([Some(1), None])), ("y", values(["a", "b"]))])?;
+/// # use tilework::doc::prelude::*;
+/// let df = from_columns([("x", values([Some(1), None])), ("y", values(["a", "b"]))])?;
 /// assert_eq!(df.shape()?, (2, 2));
 /// # Ok::<(), FrameError>(())
 /// ```

@@ -3,9 +3,8 @@
 //!
 //! ```
 //! # use tilework_frame as tilework;
-//! # use tilework::prelude::*;
-//! # let on = LocalExecute::start()?;
-//! let trips = from_columns(&on, [
+//! # use tilework::doc::prelude::*;
+//! let trips = from_columns([
 //!     ("city", values(["Rome", "Oslo", "Rome"])),
 //!     ("km", values([Some(12.0), Some(3.5), None])),
 //! ])?;

@@ -25,9 +25,8 @@ impl DataFrame {
     ///
     /// ```
     /// # use tilework_frame as tilework;
-    /// # use tilework::prelude::*;
-    /// # let on = LocalExecute::start()?;
-    /// let df = from_columns(&on, [("x", values([1, 2])), ("y", values([10, 20]))])?;
+    /// # use tilework::doc::prelude::*;
+    /// let df = from_columns([("x", values([1, 2])), ("y", values([10, 20]))])?;
     /// assert_eq!(df.select(["y"])?.columns(), ["y"]);
     /// assert_eq!(df.select([col("x") + col("y"), col("y").sum()])?.rows::<(i64, i64)>()?, [(11, 30), (22, 30)]);
     /// assert_eq!(df.select([col("x").sum(), col("y").max()])?.rows::<(i64, i64)>()?, [(3, 20)]);
@@ -45,9 +44,8 @@ impl DataFrame {
     ///
     /// ```
     /// # use tilework_frame as tilework;
-    /// # use tilework::prelude::*;
-    /// # let on = LocalExecute::start()?;
-    /// let df = from_columns(&on, [("x", values([1, 2]))])?;
+    /// # use tilework::doc::prelude::*;
+    /// let df = from_columns([("x", values([1, 2]))])?;
     /// let df = df.with_columns([col("x") * 10, (col("x") + 1).alias("next")])?;
     /// assert_eq!(df.rows::<(i64, i64)>()?, [(10, 2), (20, 3)]);
     /// # Ok::<(), FrameError>(())
@@ -72,9 +70,8 @@ impl DataFrame {
     ///
     /// ```
     /// # use tilework_frame as tilework;
-    /// # use tilework::prelude::*;
-    /// # let on = LocalExecute::start()?;
-    /// let df = from_columns(&on, [("x", values([1, 2]))])?;
+    /// # use tilework::doc::prelude::*;
+    /// let df = from_columns([("x", values([1, 2]))])?;
     /// assert_eq!(df.with_column("y", col("x") * 2)?.columns(), ["x", "y"]);
     /// # Ok::<(), FrameError>(())
     /// ```
@@ -89,9 +86,8 @@ impl DataFrame {
     ///
     /// ```
     /// # use tilework_frame as tilework;
-    /// # use tilework::prelude::*;
-    /// # let on = LocalExecute::start()?;
-    /// let df = from_columns(&on, [("x", values([Some(1), Some(5), None]))])?;
+    /// # use tilework::doc::prelude::*;
+    /// let df = from_columns([("x", values([Some(1), Some(5), None]))])?;
     /// assert_eq!(df.filter(col("x").gt(2))?.to_vec::<i64>("x")?, [5]);
     /// assert_eq!(df.filter(col("x").eq(col("x").max()))?.to_vec::<i64>("x")?, [5]);
     /// # Ok::<(), FrameError>(())
@@ -118,9 +114,8 @@ impl DataFrame {
     ///
     /// ```
     /// # use tilework_frame as tilework;
-    /// # use tilework::prelude::*;
-    /// # let on = LocalExecute::start()?;
-    /// let df = from_columns(&on, [("x", values([1])), ("y", values([2]))])?;
+    /// # use tilework::doc::prelude::*;
+    /// let df = from_columns([("x", values([1])), ("y", values([2]))])?;
     /// assert_eq!(df.drop(["x"])?.columns(), ["y"]);
     /// # Ok::<(), FrameError>(())
     /// ```
@@ -140,9 +135,8 @@ impl DataFrame {
     ///
     /// ```
     /// # use tilework_frame as tilework;
-    /// # use tilework::prelude::*;
-    /// # let on = LocalExecute::start()?;
-    /// let df = from_columns(&on, [("x", values([1])), ("y", values([2]))])?;
+    /// # use tilework::doc::prelude::*;
+    /// let df = from_columns([("x", values([1])), ("y", values([2]))])?;
     /// assert_eq!(df.rename([("x", "y"), ("y", "x")])?.columns(), ["y", "x"]);
     /// # Ok::<(), FrameError>(())
     /// ```
@@ -169,9 +163,8 @@ impl DataFrame {
     ///
     /// ```
     /// # use tilework_frame as tilework;
-    /// # use tilework::prelude::*;
-    /// # let on = LocalExecute::start()?;
-    /// let df = from_columns(&on, [("x", values(["1", "2"]))])?;
+    /// # use tilework::doc::prelude::*;
+    /// let df = from_columns([("x", values(["1", "2"]))])?;
     /// assert_eq!(df.cast([("x", DataType::Int64)])?.to_vec::<i64>("x")?, [1, 2]);
     /// # Ok::<(), FrameError>(())
     /// ```
@@ -186,9 +179,8 @@ impl DataFrame {
     ///
     /// ```
     /// # use tilework_frame as tilework;
-    /// # use tilework::prelude::*;
-    /// # let on = LocalExecute::start()?;
-    /// let df = from_columns(&on, [("x", values([1])), ("s", values(["a"]))])?;
+    /// # use tilework::doc::prelude::*;
+    /// let df = from_columns([("x", values([1])), ("s", values(["a"]))])?;
     /// assert_eq!(df.select_types(|data_type| data_type.is_numeric())?.columns(), ["x"]);
     /// # Ok::<(), FrameError>(())
     /// ```
@@ -206,9 +198,8 @@ impl DataFrame {
     ///
     /// ```
     /// # use tilework_frame as tilework;
-    /// # use tilework::prelude::*;
-    /// # let on = LocalExecute::start()?;
-    /// let df = from_columns(&on, [("x", values(["a", "b"]))])?;
+    /// # use tilework::doc::prelude::*;
+    /// let df = from_columns([("x", values(["a", "b"]))])?;
     /// assert_eq!(df.with_row_index("n")?.rows::<(i64, String)>()?[1], (1, "b".to_owned()));
     /// # Ok::<(), FrameError>(())
     /// ```
@@ -226,9 +217,8 @@ impl DataFrame {
     ///
     /// ```
     /// # use tilework_frame as tilework;
-    /// # use tilework::prelude::*;
-    /// # let on = LocalExecute::start()?;
-    /// let df = from_columns(&on, [("x", values([1, 2, 3]))])?;
+    /// # use tilework::doc::prelude::*;
+    /// let df = from_columns([("x", values([1, 2, 3]))])?;
     /// assert_eq!(df.head(2)?.to_vec::<i64>("x")?, [1, 2]);
     /// # Ok::<(), FrameError>(())
     /// ```
@@ -243,9 +233,8 @@ impl DataFrame {
     ///
     /// ```
     /// # use tilework_frame as tilework;
-    /// # use tilework::prelude::*;
-    /// # let on = LocalExecute::start()?;
-    /// let df = from_columns(&on, [("x", values([1, 2, 3, 4]))])?;
+    /// # use tilework::doc::prelude::*;
+    /// let df = from_columns([("x", values([1, 2, 3, 4]))])?;
     /// assert_eq!(df.slice(1, 2)?.to_vec::<i64>("x")?, [2, 3]);
     /// # Ok::<(), FrameError>(())
     /// ```
@@ -260,9 +249,8 @@ impl DataFrame {
     ///
     /// ```
     /// # use tilework_frame as tilework;
-    /// # use tilework::prelude::*;
-    /// # let on = LocalExecute::start()?;
-    /// let df = from_columns(&on, [("x", values([1, 2, 3]))])?;
+    /// # use tilework::doc::prelude::*;
+    /// let df = from_columns([("x", values([1, 2, 3]))])?;
     /// assert_eq!(df.tail(2)?.to_vec::<i64>("x")?, [2, 3]);
     /// # Ok::<(), FrameError>(())
     /// ```
@@ -281,9 +269,8 @@ impl DataFrame {
     ///
     /// ```
     /// # use tilework_frame as tilework;
-    /// # use tilework::prelude::*;
-    /// # let on = LocalExecute::start()?;
-    /// let df = from_columns(&on, [("x", values(0..1000))])?;
+    /// # use tilework::doc::prelude::*;
+    /// let df = from_columns([("x", values(0..1000))])?;
     /// let sample = df.sample(0.1, 7)?.to_vec::<i64>("x")?;
     /// assert!((50..200).contains(&sample.len()));
     /// assert_eq!(df.sample(0.1, 7)?.to_vec::<i64>("x")?, sample);
@@ -318,9 +305,8 @@ impl DataFrame {
     ///
     /// ```
     /// # use tilework_frame as tilework;
-    /// # use tilework::prelude::*;
-    /// # let on = LocalExecute::start()?;
-    /// let df = from_columns(&on, [("x", values([1, 2])), ("s", values(["a", "b"]))])?;
+    /// # use tilework::doc::prelude::*;
+    /// let df = from_columns([("x", values([1, 2])), ("s", values(["a", "b"]))])?;
     /// assert_eq!(df.sum()?.rows::<(i64,)>()?, [(3,)]);
     /// # Ok::<(), FrameError>(())
     /// ```
@@ -335,9 +321,8 @@ impl DataFrame {
     ///
     /// ```
     /// # use tilework_frame as tilework;
-    /// # use tilework::prelude::*;
-    /// # let on = LocalExecute::start()?;
-    /// let df = from_columns(&on, [("x", values([1, 2]))])?;
+    /// # use tilework::doc::prelude::*;
+    /// let df = from_columns([("x", values([1, 2]))])?;
     /// assert_eq!(df.mean()?.rows::<(f64,)>()?, [(1.5,)]);
     /// # Ok::<(), FrameError>(())
     /// ```
@@ -352,9 +337,8 @@ impl DataFrame {
     ///
     /// ```
     /// # use tilework_frame as tilework;
-    /// # use tilework::prelude::*;
-    /// # let on = LocalExecute::start()?;
-    /// let df = from_columns(&on, [("x", values([1, 2, 3]))])?;
+    /// # use tilework::doc::prelude::*;
+    /// let df = from_columns([("x", values([1, 2, 3]))])?;
     /// assert_eq!(df.std()?.rows::<(f64,)>()?, [(1.0,)]);
     /// # Ok::<(), FrameError>(())
     /// ```
@@ -369,9 +353,8 @@ impl DataFrame {
     ///
     /// ```
     /// # use tilework_frame as tilework;
-    /// # use tilework::prelude::*;
-    /// # let on = LocalExecute::start()?;
-    /// let df = from_columns(&on, [("x", values([1, 2, 9]))])?;
+    /// # use tilework::doc::prelude::*;
+    /// let df = from_columns([("x", values([1, 2, 9]))])?;
     /// assert_eq!(df.median()?.rows::<(f64,)>()?, [(2.0,)]);
     /// # Ok::<(), FrameError>(())
     /// ```
@@ -386,9 +369,8 @@ impl DataFrame {
     ///
     /// ```
     /// # use tilework_frame as tilework;
-    /// # use tilework::prelude::*;
-    /// # let on = LocalExecute::start()?;
-    /// let df = from_columns(&on, [("x", values([1, 2])), ("s", values(["a", "b"]))])?;
+    /// # use tilework::doc::prelude::*;
+    /// let df = from_columns([("x", values([1, 2])), ("s", values(["a", "b"]))])?;
     /// assert_eq!(df.min()?.rows::<(i64, String)>()?, [(1, "a".to_owned())]);
     /// # Ok::<(), FrameError>(())
     /// ```
@@ -403,9 +385,8 @@ impl DataFrame {
     ///
     /// ```
     /// # use tilework_frame as tilework;
-    /// # use tilework::prelude::*;
-    /// # let on = LocalExecute::start()?;
-    /// let df = from_columns(&on, [("x", values([1, 2])), ("s", values(["a", "b"]))])?;
+    /// # use tilework::doc::prelude::*;
+    /// let df = from_columns([("x", values([1, 2])), ("s", values(["a", "b"]))])?;
     /// assert_eq!(df.max()?.rows::<(i64, String)>()?, [(2, "b".to_owned())]);
     /// # Ok::<(), FrameError>(())
     /// ```
@@ -420,9 +401,8 @@ impl DataFrame {
     ///
     /// ```
     /// # use tilework_frame as tilework;
-    /// # use tilework::prelude::*;
-    /// # let on = LocalExecute::start()?;
-    /// let df = from_columns(&on, [("x", values([Some(1), None])), ("s", values(["a", "b"]))])?;
+    /// # use tilework::doc::prelude::*;
+    /// let df = from_columns([("x", values([Some(1), None])), ("s", values(["a", "b"]))])?;
     /// assert_eq!(df.count()?.rows::<(i64, i64)>()?, [(1, 2)]);
     /// # Ok::<(), FrameError>(())
     /// ```
@@ -437,9 +417,8 @@ impl DataFrame {
     ///
     /// ```
     /// # use tilework_frame as tilework;
-    /// # use tilework::prelude::*;
-    /// # let on = LocalExecute::start()?;
-    /// let df = from_columns(&on, [("x", values([1, 1])), ("s", values(["a", "b"]))])?;
+    /// # use tilework::doc::prelude::*;
+    /// let df = from_columns([("x", values([1, 1])), ("s", values(["a", "b"]))])?;
     /// assert_eq!(df.n_unique()?.rows::<(i64, i64)>()?, [(1, 2)]);
     /// # Ok::<(), FrameError>(())
     /// ```
@@ -455,9 +434,8 @@ impl DataFrame {
     ///
     /// ```
     /// # use tilework_frame as tilework;
-    /// # use tilework::prelude::*;
-    /// # let on = LocalExecute::start()?;
-    /// let df = from_columns(&on, [("x", values([1, 2, 3]))])?;
+    /// # use tilework::doc::prelude::*;
+    /// let df = from_columns([("x", values([1, 2, 3]))])?;
     /// let described = df.describe()?;
     /// assert_eq!(described.rows::<(String, f64)>()?[2], ("mean".to_owned(), 2.0));
     /// # Ok::<(), FrameError>(())

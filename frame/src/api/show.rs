@@ -22,9 +22,8 @@ impl DataFrame {
     ///
     /// ```
     /// # use tilework_frame as tilework;
-    /// # use tilework::prelude::*;
-    /// # let on = LocalExecute::start()?;
-    /// let df = from_columns(&on, [("x", values([1, 2, 3]))])?;
+    /// # use tilework::doc::prelude::*;
+    /// let df = from_columns([("x", values([1, 2, 3]))])?;
     /// df.show()?;
     /// # Ok::<(), FrameError>(())
     /// ```
@@ -40,9 +39,8 @@ impl DataFrame {
     ///
     /// ```
     /// # use tilework_frame as tilework;
-    /// # use tilework::prelude::*;
-    /// # let on = LocalExecute::start()?;
-    /// let df = from_columns(&on, [("x", values([Some(1.5), None]))])?;
+    /// # use tilework::doc::prelude::*;
+    /// let df = from_columns([("x", values([Some(1.5), None]))])?;
     /// let text = df.shown()?;
     /// assert!(text.contains("x") && text.contains("1.5") && text.contains("null"));
     /// # Ok::<(), FrameError>(())

@@ -56,9 +56,8 @@ impl Expr {
     ///
     /// ```
     /// # use tilework_frame as tilework;
-    /// # use tilework::prelude::*;
-    /// # let on = LocalExecute::start()?;
-    /// let df = from_columns(&on, [("x", values([Some(2), None, Some(1)]))])?;
+    /// # use tilework::doc::prelude::*;
+    /// let df = from_columns([("x", values([Some(2), None, Some(1)]))])?;
     /// assert_eq!(df.sort([col("x").asc()])?.to_vec::<Option<i64>>("x")?, [Some(1), Some(2), None]);
     /// # Ok::<(), FrameError>(())
     /// ```
@@ -71,9 +70,8 @@ impl Expr {
     ///
     /// ```
     /// # use tilework_frame as tilework;
-    /// # use tilework::prelude::*;
-    /// # let on = LocalExecute::start()?;
-    /// let df = from_columns(&on, [("x", values([Some(2), None, Some(3)]))])?;
+    /// # use tilework::doc::prelude::*;
+    /// let df = from_columns([("x", values([Some(2), None, Some(3)]))])?;
     /// assert_eq!(df.sort([col("x").desc()])?.to_vec::<Option<i64>>("x")?, [Some(3), Some(2), None]);
     /// # Ok::<(), FrameError>(())
     /// ```
@@ -92,9 +90,8 @@ impl DataFrame {
     ///
     /// ```
     /// # use tilework_frame as tilework;
-    /// # use tilework::prelude::*;
-    /// # let on = LocalExecute::start()?;
-    /// let df = from_columns(&on, [("k", values(["b", "a", "b"])), ("x", values([1, 2, 3]))])?;
+    /// # use tilework::doc::prelude::*;
+    /// let df = from_columns([("k", values(["b", "a", "b"])), ("x", values([1, 2, 3]))])?;
     /// assert_eq!(df.sort(["k"])?.to_vec::<i64>("x")?, [2, 1, 3]);
     /// assert_eq!(df.sort([col("k").asc(), col("x").desc()])?.to_vec::<i64>("x")?, [2, 3, 1]);
     /// # Ok::<(), FrameError>(())
@@ -110,9 +107,8 @@ impl DataFrame {
     ///
     /// ```
     /// # use tilework_frame as tilework;
-    /// # use tilework::prelude::*;
-    /// # let on = LocalExecute::start()?;
-    /// let df = from_columns(&on, [("x", values([1, 3, 2]))])?;
+    /// # use tilework::doc::prelude::*;
+    /// let df = from_columns([("x", values([1, 3, 2]))])?;
     /// assert_eq!(df.top_k(2, "x")?.to_vec::<i64>("x")?, [3, 2]);
     /// # Ok::<(), FrameError>(())
     /// ```
@@ -127,9 +123,8 @@ impl DataFrame {
     ///
     /// ```
     /// # use tilework_frame as tilework;
-    /// # use tilework::prelude::*;
-    /// # let on = LocalExecute::start()?;
-    /// let df = from_columns(&on, [("x", values([1, 3, 2]))])?;
+    /// # use tilework::doc::prelude::*;
+    /// let df = from_columns([("x", values([1, 3, 2]))])?;
     /// assert_eq!(df.bottom_k(2, "x")?.to_vec::<i64>("x")?, [1, 2]);
     /// # Ok::<(), FrameError>(())
     /// ```

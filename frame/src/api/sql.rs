@@ -81,9 +81,8 @@ impl DataFrame {
     ///
     /// ```
     /// # use tilework_frame as tilework;
-    /// # use tilework::prelude::*;
-    /// # let on = LocalExecute::start()?;
-    /// let df = from_columns(&on, [("x", values([1, 5, 9]))])?;
+    /// # use tilework::doc::prelude::*;
+    /// let df = from_columns([("x", values([1, 5, 9]))])?;
     /// assert_eq!(df.filter_sql("x between 2 and 6")?.to_vec::<i64>("x")?, [5]);
     /// # Ok::<(), FrameError>(())
     /// ```

@@ -22,9 +22,8 @@ impl Expr {
     ///
     /// ```
     /// # use tilework_frame as tilework;
-    /// # use tilework::prelude::*;
-    /// # let on = LocalExecute::start()?;
-    /// let df = from_columns(&on, [("x", values(["ab", "Cd"]))])?;
+    /// # use tilework::doc::prelude::*;
+    /// let df = from_columns([("x", values(["ab", "Cd"]))])?;
     /// assert_eq!(df.select([col("x").str().to_uppercase()])?.to_vec::<String>("x")?, ["AB", "CD"]);
     /// # Ok::<(), FrameError>(())
     /// ```
@@ -37,9 +36,8 @@ impl Expr {
     ///
     /// ```
     /// # use tilework_frame as tilework;
-    /// # use tilework::prelude::*;
-    /// # let on = LocalExecute::start()?;
-    /// let df = from_columns(&on, [("t", values(["2024-02-29"]))])?;
+    /// # use tilework::doc::prelude::*;
+    /// let df = from_columns([("t", values(["2024-02-29"]))])?;
     /// let year = df.select([col("t").str().to_date().dt().year()])?;
     /// assert_eq!(year.to_vec::<i64>("t")?, [2024]);
     /// # Ok::<(), FrameError>(())
@@ -58,9 +56,8 @@ macro_rules! texts {
             ///
             /// ```
             /// # use tilework_frame as tilework;
-            /// # use tilework::prelude::*;
-            /// # let on = LocalExecute::start()?;
-            #[doc = concat!("let df = from_columns(&on, [(\"x\", values([", $of, "]))])?;")]
+            /// # use tilework::doc::prelude::*;
+            #[doc = concat!("let df = from_columns([(\"x\", values([", $of, "]))])?;")]
             #[doc = concat!("let df = df.select([col(\"x\").str().", stringify!($name), "(" $(, $given, ", ")* , ")])?;")]
             #[doc = concat!("assert_eq!(df.to_vec::<", $as, ">(\"x\")?, [", $gives, "]);")]
             /// # Ok::<(), FrameError>(())
@@ -99,9 +96,8 @@ impl Text {
     ///
     /// ```
     /// # use tilework_frame as tilework;
-    /// # use tilework::prelude::*;
-    /// # let on = LocalExecute::start()?;
-    /// let df = from_columns(&on, [("x", values(["2024-12-31"]))])?;
+    /// # use tilework::doc::prelude::*;
+    /// let df = from_columns([("x", values(["2024-12-31"]))])?;
     /// let day = df.select([col("x").str().to_date().dt().ordinal_day()])?;
     /// assert_eq!(day.to_vec::<i64>("x")?, [366]);
     /// # Ok::<(), FrameError>(())
@@ -116,9 +112,8 @@ impl Text {
     ///
     /// ```
     /// # use tilework_frame as tilework;
-    /// # use tilework::prelude::*;
-    /// # let on = LocalExecute::start()?;
-    /// let df = from_columns(&on, [("x", values(["31/12/2024 10:30", "?"]))])?;
+    /// # use tilework::doc::prelude::*;
+    /// let df = from_columns([("x", values(["31/12/2024 10:30", "?"]))])?;
     /// let times = df.select([col("x").str().to_datetime(Some("%d/%m/%Y %H:%M"), false)])?;
     /// assert_eq!(times.select([col("x").dt().hour()])?.to_vec::<Option<i64>>("x")?, [Some(10), None]);
     /// assert!(df.select([col("x").str().to_datetime(None, true)])?.collect().is_err());
@@ -139,9 +134,8 @@ macro_rules! parts {
             ///
             /// ```
             /// # use tilework_frame as tilework;
-            /// # use tilework::prelude::*;
-            /// # let on = LocalExecute::start()?;
-            /// let df = from_columns(&on, [("t", values(["2024-12-31 10:20:30"]))])?;
+            /// # use tilework::doc::prelude::*;
+            /// let df = from_columns([("t", values(["2024-12-31 10:20:30"]))])?;
             /// let times = df.select([col("t").str().to_datetime(None, true)])?;
             #[doc = concat!("let part = times.select([col(\"t\").dt().", stringify!($name), "()])?;")]
             #[doc = concat!("assert_eq!(part.to_vec::<i64>(\"t\")?, [", $gives, "]);")]
@@ -172,9 +166,8 @@ impl Time {
     ///
     /// ```
     /// # use tilework_frame as tilework;
-    /// # use tilework::prelude::*;
-    /// # let on = LocalExecute::start()?;
-    /// let df = from_columns(&on, [("t", values(["2024-12-31 10:20:30"]))])?;
+    /// # use tilework::doc::prelude::*;
+    /// let df = from_columns([("t", values(["2024-12-31 10:20:30"]))])?;
     /// let day = df.select([col("t").str().to_datetime(None, true).dt().date()])?;
     /// assert_eq!(day.schema().field(0).data_type(), &DataType::Date32);
     /// # Ok::<(), FrameError>(())
@@ -188,9 +181,8 @@ impl Time {
     ///
     /// ```
     /// # use tilework_frame as tilework;
-    /// # use tilework::prelude::*;
-    /// # let on = LocalExecute::start()?;
-    /// let df = from_columns(&on, [("t", values(["2024-12-31 10:20:30"]))])?;
+    /// # use tilework::doc::prelude::*;
+    /// let df = from_columns([("t", values(["2024-12-31 10:20:30"]))])?;
     /// let month = df.select([col("t").str().to_datetime(None, true).dt().truncate("month")])?;
     /// assert_eq!(month.select([col("t").dt().day()])?.to_vec::<i64>("t")?, [1]);
     /// # Ok::<(), FrameError>(())
@@ -205,9 +197,8 @@ impl Time {
     ///
     /// ```
     /// # use tilework_frame as tilework;
-    /// # use tilework::prelude::*;
-    /// # let on = LocalExecute::start()?;
-    /// let df = from_columns(&on, [("t", values(["2024-12-31 10:20:30"]))])?;
+    /// # use tilework::doc::prelude::*;
+    /// let df = from_columns([("t", values(["2024-12-31 10:20:30"]))])?;
     /// let texts = df.select([col("t").str().to_datetime(None, true).dt().format("%d.%m.%Y")])?;
     /// assert_eq!(texts.to_vec::<String>("t")?, ["31.12.2024"]);
     /// # Ok::<(), FrameError>(())

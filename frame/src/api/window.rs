@@ -121,9 +121,8 @@ impl Expr {
     ///
     /// ```
     /// # use tilework_frame as tilework;
-    /// # use tilework::prelude::*;
-    /// # let on = LocalExecute::start()?;
-    /// let df = from_columns(&on, [("k", values(["a", "b", "a"])), ("x", values([1, 5, 3]))])?;
+    /// # use tilework::doc::prelude::*;
+    /// let df = from_columns([("k", values(["a", "b", "a"])), ("x", values([1, 5, 3]))])?;
     /// let shares = df.with_column("share", col("x") / col("x").sum().over(["k"]))?.sort(["x"])?;
     /// assert_eq!(shares.to_vec::<f64>("share")?, [0.25, 0.75, 1.0]);
     /// # Ok::<(), FrameError>(())
@@ -138,9 +137,8 @@ impl Expr {
     ///
     /// ```
     /// # use tilework_frame as tilework;
-    /// # use tilework::prelude::*;
-    /// # let on = LocalExecute::start()?;
-    /// let df = from_columns(&on, [("x", values([1, 2, 3]))])?;
+    /// # use tilework::doc::prelude::*;
+    /// let df = from_columns([("x", values([1, 2, 3]))])?;
     /// assert_eq!(df.select([col("x").shift(1)])?.to_vec::<Option<i64>>("x")?, [None, Some(1), Some(2)]);
     /// # Ok::<(), FrameError>(())
     /// ```
@@ -157,9 +155,8 @@ impl Expr {
     ///
     /// ```
     /// # use tilework_frame as tilework;
-    /// # use tilework::prelude::*;
-    /// # let on = LocalExecute::start()?;
-    /// let df = from_columns(&on, [("x", values([1, 4, 9]))])?;
+    /// # use tilework::doc::prelude::*;
+    /// let df = from_columns([("x", values([1, 4, 9]))])?;
     /// assert_eq!(df.select([col("x").diff(1)])?.to_vec::<Option<i64>>("x")?, [None, Some(3), Some(5)]);
     /// # Ok::<(), FrameError>(())
     /// ```
@@ -172,9 +169,8 @@ impl Expr {
     ///
     /// ```
     /// # use tilework_frame as tilework;
-    /// # use tilework::prelude::*;
-    /// # let on = LocalExecute::start()?;
-    /// let df = from_columns(&on, [("x", values([2, 3]))])?;
+    /// # use tilework::doc::prelude::*;
+    /// let df = from_columns([("x", values([2, 3]))])?;
     /// assert_eq!(df.select([col("x").pct_change(1)])?.to_vec::<Option<f64>>("x")?, [None, Some(0.5)]);
     /// # Ok::<(), FrameError>(())
     /// ```
@@ -188,9 +184,8 @@ impl Expr {
     ///
     /// ```
     /// # use tilework_frame as tilework;
-    /// # use tilework::prelude::*;
-    /// # let on = LocalExecute::start()?;
-    /// let df = from_columns(&on, [("x", values([None, Some(1), None, Some(2)]))])?;
+    /// # use tilework::doc::prelude::*;
+    /// let df = from_columns([("x", values([None, Some(1), None, Some(2)]))])?;
     /// let filled = df.select([col("x").forward_fill()])?.to_vec::<Option<i64>>("x")?;
     /// assert_eq!(filled, [None, Some(1), Some(1), Some(2)]);
     /// # Ok::<(), FrameError>(())
@@ -204,9 +199,8 @@ impl Expr {
     ///
     /// ```
     /// # use tilework_frame as tilework;
-    /// # use tilework::prelude::*;
-    /// # let on = LocalExecute::start()?;
-    /// let df = from_columns(&on, [("x", values([None, Some(1), None]))])?;
+    /// # use tilework::doc::prelude::*;
+    /// let df = from_columns([("x", values([None, Some(1), None]))])?;
     /// let filled = df.select([col("x").backward_fill()])?.to_vec::<Option<i64>>("x")?;
     /// assert_eq!(filled, [Some(1), Some(1), None]);
     /// # Ok::<(), FrameError>(())
@@ -220,9 +214,8 @@ impl Expr {
     ///
     /// ```
     /// # use tilework_frame as tilework;
-    /// # use tilework::prelude::*;
-    /// # let on = LocalExecute::start()?;
-    /// let df = from_columns(&on, [("x", values([1, 2, 3]))])?;
+    /// # use tilework::doc::prelude::*;
+    /// let df = from_columns([("x", values([1, 2, 3]))])?;
     /// assert_eq!(df.select([col("x").cum_sum()])?.to_vec::<i64>("x")?, [1, 3, 6]);
     /// # Ok::<(), FrameError>(())
     /// ```
@@ -235,9 +228,8 @@ impl Expr {
     ///
     /// ```
     /// # use tilework_frame as tilework;
-    /// # use tilework::prelude::*;
-    /// # let on = LocalExecute::start()?;
-    /// let df = from_columns(&on, [("x", values([1, 3, 2]))])?;
+    /// # use tilework::doc::prelude::*;
+    /// let df = from_columns([("x", values([1, 3, 2]))])?;
     /// assert_eq!(df.select([col("x").cum_max()])?.to_vec::<i64>("x")?, [1, 3, 3]);
     /// # Ok::<(), FrameError>(())
     /// ```
@@ -250,9 +242,8 @@ impl Expr {
     ///
     /// ```
     /// # use tilework_frame as tilework;
-    /// # use tilework::prelude::*;
-    /// # let on = LocalExecute::start()?;
-    /// let df = from_columns(&on, [("x", values([2, 3, 1]))])?;
+    /// # use tilework::doc::prelude::*;
+    /// let df = from_columns([("x", values([2, 3, 1]))])?;
     /// assert_eq!(df.select([col("x").cum_min()])?.to_vec::<i64>("x")?, [2, 2, 1]);
     /// # Ok::<(), FrameError>(())
     /// ```
@@ -265,9 +256,8 @@ impl Expr {
     ///
     /// ```
     /// # use tilework_frame as tilework;
-    /// # use tilework::prelude::*;
-    /// # let on = LocalExecute::start()?;
-    /// let df = from_columns(&on, [("x", values([Some(2), None, Some(1)]))])?;
+    /// # use tilework::doc::prelude::*;
+    /// let df = from_columns([("x", values([Some(2), None, Some(1)]))])?;
     /// assert_eq!(df.select([col("x").cum_count()])?.to_vec::<i64>("x")?, [1, 1, 2]);
     /// # Ok::<(), FrameError>(())
     /// ```
@@ -280,9 +270,8 @@ impl Expr {
     ///
     /// ```
     /// # use tilework_frame as tilework;
-    /// # use tilework::prelude::*;
-    /// # let on = LocalExecute::start()?;
-    /// let df = from_columns(&on, [("x", values([1.0, 2.0, 6.0]))])?;
+    /// # use tilework::doc::prelude::*;
+    /// let df = from_columns([("x", values([1.0, 2.0, 6.0]))])?;
     /// let means = df.select([col("x").rolling_mean(2)])?.to_vec::<Option<f64>>("x")?;
     /// assert_eq!(means, [None, Some(1.5), Some(4.0)]);
     /// # Ok::<(), FrameError>(())
@@ -296,9 +285,8 @@ impl Expr {
     ///
     /// ```
     /// # use tilework_frame as tilework;
-    /// # use tilework::prelude::*;
-    /// # let on = LocalExecute::start()?;
-    /// let df = from_columns(&on, [("x", values([1, 2, 6]))])?;
+    /// # use tilework::doc::prelude::*;
+    /// let df = from_columns([("x", values([1, 2, 6]))])?;
     /// assert_eq!(df.select([col("x").rolling_sum(2)])?.to_vec::<Option<i64>>("x")?, [None, Some(3), Some(8)]);
     /// # Ok::<(), FrameError>(())
     /// ```
@@ -311,9 +299,8 @@ impl Expr {
     ///
     /// ```
     /// # use tilework_frame as tilework;
-    /// # use tilework::prelude::*;
-    /// # let on = LocalExecute::start()?;
-    /// let df = from_columns(&on, [("x", values([3, 2, 6]))])?;
+    /// # use tilework::doc::prelude::*;
+    /// let df = from_columns([("x", values([3, 2, 6]))])?;
     /// assert_eq!(df.select([col("x").rolling_min(2)])?.to_vec::<Option<i64>>("x")?, [None, Some(2), Some(2)]);
     /// # Ok::<(), FrameError>(())
     /// ```
@@ -326,9 +313,8 @@ impl Expr {
     ///
     /// ```
     /// # use tilework_frame as tilework;
-    /// # use tilework::prelude::*;
-    /// # let on = LocalExecute::start()?;
-    /// let df = from_columns(&on, [("x", values([3, 2, 6]))])?;
+    /// # use tilework::doc::prelude::*;
+    /// let df = from_columns([("x", values([3, 2, 6]))])?;
     /// assert_eq!(df.select([col("x").rolling_max(2)])?.to_vec::<Option<i64>>("x")?, [None, Some(3), Some(6)]);
     /// # Ok::<(), FrameError>(())
     /// ```
@@ -341,9 +327,8 @@ impl Expr {
     ///
     /// ```
     /// # use tilework_frame as tilework;
-    /// # use tilework::prelude::*;
-    /// # let on = LocalExecute::start()?;
-    /// let df = from_columns(&on, [("x", values([1.0, 1.0, 3.0]))])?;
+    /// # use tilework::doc::prelude::*;
+    /// let df = from_columns([("x", values([1.0, 1.0, 3.0]))])?;
     /// let std = df.select([col("x").rolling_std(2)])?.to_vec::<Option<f64>>("x")?;
     /// assert_eq!(std[1], Some(0.0));
     /// # Ok::<(), FrameError>(())
@@ -364,9 +349,8 @@ impl Expr {
     ///
     /// ```
     /// # use tilework_frame as tilework;
-    /// # use tilework::prelude::*;
-    /// # let on = LocalExecute::start()?;
-    /// let df = from_columns(&on, [("x", values([Some(10), Some(5), Some(10), None]))])?;
+    /// # use tilework::doc::prelude::*;
+    /// let df = from_columns([("x", values([Some(10), Some(5), Some(10), None]))])?;
     /// let ranks = df.select([col("x").rank(RankMethod::Min)])?.to_vec::<Option<i64>>("x")?;
     /// assert_eq!(ranks, [Some(2), Some(1), Some(2), None]);
     /// # Ok::<(), FrameError>(())

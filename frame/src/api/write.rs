@@ -63,11 +63,10 @@ impl DataFrame {
     ///
     /// ```
     /// # use tilework_frame as tilework;
-    /// # use tilework::prelude::*;
-    /// # let on = LocalExecute::start()?;
+    /// # use tilework::doc::prelude::*;
     /// let dir = tempfile::tempdir().unwrap();
     /// let path = dir.path().join("x.parquet");
-    /// let df = from_columns(&on, [("x", values([1, 2]))])?;
+    /// let df = from_columns([("x", values([1, 2]))])?;
     /// df.write_parquet(&path, &WriteOptions::default())?;
     /// assert!(matches!(df.write_parquet(&path, &WriteOptions::default()), Err(FrameError::Exists { .. })));
     /// # Ok::<(), FrameError>(())
@@ -94,11 +93,10 @@ impl DataFrame {
     ///
     /// ```
     /// # use tilework_frame as tilework;
-    /// # use tilework::prelude::*;
-    /// # let on = LocalExecute::start()?;
+    /// # use tilework::doc::prelude::*;
     /// let dir = tempfile::tempdir().unwrap();
     /// let path = dir.path().join("x.csv");
-    /// let df = from_columns(&on, [("x", values([Some(1), None])), ("s", values(["a,b", "c"]))])?;
+    /// let df = from_columns([("x", values([Some(1), None])), ("s", values(["a,b", "c"]))])?;
     /// df.write_csv(&path, &WriteOptions::default())?;
     /// assert_eq!(std::fs::read_to_string(&path).unwrap(), "x,s\n1,\"a,b\"\n,c\n");
     /// # Ok::<(), FrameError>(())
@@ -122,11 +120,10 @@ impl DataFrame {
     ///
     /// ```
     /// # use tilework_frame as tilework;
-    /// # use tilework::prelude::*;
-    /// # let on = LocalExecute::start()?;
+    /// # use tilework::doc::prelude::*;
     /// let dir = tempfile::tempdir().unwrap();
     /// let path = dir.path().join("x.json");
-    /// from_columns(&on, [("x", values([1, 2]))])?.write_json(&path, &WriteOptions::default())?;
+    /// from_columns([("x", values([1, 2]))])?.write_json(&path, &WriteOptions::default())?;
     /// assert_eq!(std::fs::read_to_string(&path).unwrap(), "{\"x\":1}\n{\"x\":2}\n");
     /// # Ok::<(), FrameError>(())
     /// ```
@@ -147,12 +144,11 @@ impl DataFrame {
     ///
     /// ```
     /// # use tilework_frame as tilework;
-    /// # use tilework::prelude::*;
-    /// # let on = LocalExecute::start()?;
+    /// # use tilework::doc::prelude::*;
     /// let dir = tempfile::tempdir().unwrap();
     /// let path = dir.path().join("x.arrow");
-    /// from_columns(&on, [("x", values([1, 2]))])?.write_ipc(&path, &WriteOptions::default())?;
-    /// assert_eq!(read_ipc(&on, path.to_str().unwrap())?.shape()?, (2, 1));
+    /// from_columns([("x", values([1, 2]))])?.write_ipc(&path, &WriteOptions::default())?;
+    /// assert_eq!(read_ipc(path.to_str().unwrap())?.shape()?, (2, 1));
     /// # Ok::<(), FrameError>(())
     /// ```
     pub fn write_ipc(&self, path: impl AsRef<Path>, options: &WriteOptions) -> Result<()> {

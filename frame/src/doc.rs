@@ -1,0 +1,46 @@
+//! What the examples of this crate's pages use in the place of a session: the ways in, for tables of this process. The crate
+//! `tilework` has functions of these names, whose tables are computed by its sessions.
+
+/// What a program that works with tables imports.
+pub mod prelude {
+    pub use crate::prelude::*;
+    use std::sync::{Arc, OnceLock};
+
+    use crate::arrow::array::{ArrayRef, RecordBatch};
+
+    type Result<T> = std::result::Result<T, FrameError>;
+
+    fn here() -> Result<&'static Arc<dyn Execute>> {
+        static HERE: OnceLock<Arc<dyn Execute>> = OnceLock::new();
+        match HERE.get() {
+            Some(here) => Ok(here),
+            None => {
+                let started = LocalExecute::start()?;
+                Ok(HERE.get_or_init(|| started))
+            }
+        }
+    }
+
+    macro_rules! doors {
+        ($(fn $name:ident $([$($generics:tt)*])? ($($arg:ident: $ty:ty),*);)*) => {$(
+            #[doc = concat!("As [`", stringify!($name), "`](crate::", stringify!($name), "), for this process.")]
+            ///
+            /// # Errors
+            /// As there.
+            pub fn $name $(<$($generics)*>)? ($($arg: $ty),*) -> Result<DataFrame> {
+                crate::$name(here()?, $($arg),*)
+            }
+        )*};
+    }
+    doors! {
+        fn from_columns[N: AsRef<str>](columns: impl IntoIterator<Item = (N, ArrayRef)>);
+        fn from_record_batches(batches: impl IntoIterator<Item = RecordBatch>);
+        fn date_range(name: &str, start: &str, end: &str, every: &str);
+        fn read_csv(path: &str, options: &CsvOptions);
+        fn read_parquet(path: &str);
+        fn read_json(path: &str);
+        fn read_ipc(path: &str);
+        fn sql(query: &str);
+        fn sql_on(query: &str, tables: &[(&str, &DataFrame)]);
+    }
+}
