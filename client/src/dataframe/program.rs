@@ -14,7 +14,7 @@ const GUESS_PART: u64 = 16;
 
 /// The values of the query's last stage: one for each partition of its result, of one piece each.
 pub(super) fn of(graph: &StageGraph) -> Result<Expr> {
-    let sources = graph.sources.iter().map(source).collect::<Result<Vec<_>>>()?;
+    let sources = graph.sources.iter().map(|partitions| source(partitions)).collect::<Result<Vec<_>>>()?;
     let mut made: Vec<Expr> = Vec::with_capacity(graph.stages.len());
     for stage in &graph.stages {
         let input = |input: &Input| match input.from {
@@ -39,8 +39,8 @@ impl Provider for InMemory {
     }
 }
 
-fn source(partitions: &Vec<Piece>) -> Result<Expr> {
-    let (id, attachment) = Literal::attach(InMemory(partitions.clone()));
+fn source(partitions: &[Piece]) -> Result<Expr> {
+    let (id, attachment) = Literal::attach(InMemory(partitions.to_owned()));
     Ok(Expr::values(partitions.len(), id, attachment)?)
 }
 
