@@ -18,6 +18,9 @@ use tilework_plan::{AxisGrid, Grid, Listed, Terms};
 /// Bytes that a value is taken to have before it is made.
 pub const VALUE_BYTES_GUESS: usize = 256;
 
+/// Values of one node, at most.
+const VALUES_MAX: usize = 1 << 24;
+
 /// A batch of calls of one function. Each is called with bytes of its own, and with values that others have made.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Calls {
@@ -177,7 +180,7 @@ impl Calls {
 /// Whether a node is one of values.
 pub(crate) fn check_values(node: &Node) -> Result<(), String> {
     let n = node.grid.n_chunks() as usize;
-    let fits = n > 0 && node.grid == values_grid(n) && node.dtype == DType::U8;
+    let fits = (1..=VALUES_MAX).contains(&n) && node.grid == values_grid(n) && node.dtype == DType::U8;
     if fits { Ok(()) } else { Err("values that are not one axis of one each".to_owned()) }
 }
 

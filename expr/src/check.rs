@@ -9,6 +9,7 @@ use crate::kernel::{ARGUMENTS_MAX, Boundary, Halo, Kernel, PARAMS_BYTES_MAX};
 use crate::op::{Dist, Op};
 use crate::program::{Node, Program};
 use crate::runs::is_run_grid;
+use crate::table::PROGRAM_PAIRS_MAX;
 use tilework_plan::{AxisGrid, AxisMap, Grid, Stored, View};
 
 /// Dimensions that an array may have.
@@ -70,6 +71,7 @@ impl Program {
     /// The first rule that is broken.
     pub fn check(&self) -> Result<(), ExprError> {
         self.check_size()?;
+        let mut n_pairs = 0usize;
         for (i, node) in self.nodes.iter().enumerate() {
             let bad = |why: String| ExprError::Program { node: i as u32, why };
             if node.inputs.iter().any(|j| j.0 as usize >= i) {
@@ -88,6 +90,13 @@ impl Program {
                 return Err(bad("a written array has no elements to read".into()));
             }
             check_node(node, &inputs).map_err(bad)?;
+            if let Op::Table(stage) = &node.op {
+                let grids: Vec<&Grid> = inputs.iter().map(|input| &input.grid).collect();
+                n_pairs = n_pairs.saturating_add(stage.n_pairs(&grids));
+                if n_pairs > PROGRAM_PAIRS_MAX {
+                    return Err(bad("tables read 16777216 values in all at most".into()));
+                }
+            }
         }
         for o in &self.outputs {
             let why = match self.nodes.get(o.0 as usize).map(|node| &node.op) {

@@ -15,8 +15,14 @@ use tilework_plan::{Grid, Input, InputMap, Listed, StageIdx, Terms};
 
 /// Pairs of a task and a value that it reads whole, for one input of a stage.
 const PAIRS_MAX: usize = 1 << 22;
+/// Pairs of all stages of a program.
+pub(crate) const PROGRAM_PAIRS_MAX: usize = 1 << 24;
+/// Tasks of a stage.
+const TASKS_MAX: u64 = 1 << 20;
 /// Bytes of what a stage does.
 const PAYLOAD_BYTES_MAX: usize = 16 << 20;
+/// Bytes that a value may be taken to have.
+const GUESS_BYTES_MAX: u64 = 1 << 40;
 
 /// One stage of a query. As many tasks as its node has values.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -110,8 +116,14 @@ impl TableStage {
         if n_tasks == 0 || *grid != values_grid(n_tasks as usize) || dtype != DType::U8 {
             return Err(format!("{n_tasks} tasks of tables are not one axis of so many values"));
         }
+        if n_tasks > TASKS_MAX {
+            return Err(format!("{n_tasks} tasks of one stage, 1048576 at most"));
+        }
         if self.gives == 0 {
             return Err("values of no blocks".into());
+        }
+        if self.bytes_guess > GUESS_BYTES_MAX {
+            return Err(format!("a value is taken to have {} bytes", self.bytes_guess));
         }
         if self.payload.len() > PAYLOAD_BYTES_MAX {
             return Err(format!("{} bytes of what it does, 16777216 at most", self.payload.len()));
@@ -123,6 +135,19 @@ impl TableStage {
             read.check(n_tasks, *input).map_err(|why| format!("input {slot}: {why}"))?;
         }
         Ok(())
+    }
+
+    /// Pairs of a task and a value that it reads whole, in all.
+    pub(crate) fn n_pairs(&self, inputs: &[&Grid]) -> usize {
+        let of = |(read, grid): (&TableRead, &&Grid)| {
+            let n_readers = (read.tasks.end - read.tasks.start) as usize;
+            match read.how {
+                TableHow::Block => 0,
+                TableHow::Same => n_readers,
+                TableHow::Whole | TableHow::Each => n_readers.saturating_mul(grid.n_chunks() as usize),
+            }
+        };
+        self.reads.iter().zip(inputs).map(of).fold(0, usize::saturating_add)
     }
 
     /// The input of its stage that reads so many values of a stage whole.

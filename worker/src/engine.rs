@@ -9,7 +9,7 @@ use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 use tilework_expr::{DType, Lowered, StageKind, TableStage};
-use tilework_kernels::{Chunk, Feed, Plane};
+use tilework_kernels::{Chunk, Feed, Plane, n_blocks, panic_text};
 use tilework_plan::{Tags, TaskError, TaskKey};
 
 use crate::crew::Running;
@@ -79,19 +79,31 @@ pub(crate) async fn perform(
 ) -> (Result<Chunk, TaskError>, u64) {
     running.begin();
     let started = Instant::now();
-    let result = match ENGINE.get() {
-        Some(engine) => match task_of(&lowered, task, &feeds, running) {
-            Ok(task) => {
-                let task = EngineTask { spill, ..task };
-                // What it reads goes when it has done with it.
-                drop(feeds);
-                engine.run(task).await.and_then(value)
-            }
-            Err(why) => Err(TaskError::Worker(why)),
-        },
-        None => Err(TaskError::Worker("this worker has no engine for tables".into())),
-    };
+    // A panic in it ends this task alone.
+    let made = tokio::spawn(async move {
+        let Some(engine) = ENGINE.get() else {
+            return Err(TaskError::Worker("this worker has no engine for tables".into()));
+        };
+        let task = task_of(&lowered, task, &feeds, running).map_err(TaskError::Worker)?;
+        // What it reads goes when it has done with it.
+        drop(feeds);
+        let gives = task.stage.gives;
+        let made = engine.run(EngineTask { spill, ..task }).await?;
+        // Not on the threads that carry messages.
+        match tokio::task::spawn_blocking(move || value(&made, gives)).await {
+            Ok(value) => value,
+            Err(error) => Err(panicked(error)),
+        }
+    });
+    let result = made.await.unwrap_or_else(|error| Err(panicked(error)));
     (result, started.elapsed().as_micros() as u64)
+}
+
+fn panicked(error: tokio::task::JoinError) -> TaskError {
+    match error.try_into_panic() {
+        Ok(panic) => TaskError::Operation(format!("panic in a task of tables: {}", panic_text(&*panic))),
+        Err(error) => TaskError::Worker(error.to_string()),
+    }
 }
 
 fn task_of(
@@ -128,7 +140,66 @@ fn task_of(
     Ok(EngineTask { stage: stage.clone(), number: task.chunk.0, inputs, spill: None, stopped })
 }
 
-fn value(bytes: Vec<u8>) -> Result<Chunk, TaskError> {
-    let chunk = Chunk::from_bytes(&[DType::U8], &[bytes.len()], &bytes);
-    chunk.map_err(|e| TaskError::Operation(e.to_string()))
+/// The value that the engine has made, if it is of as many blocks as the stage gives.
+fn value(bytes: &[u8], gives: u32) -> Result<Chunk, TaskError> {
+    let wrong = |why: String| TaskError::Operation(format!("what the engine of tables made: {why}"));
+    let chunk = Chunk::from_bytes(&[DType::U8], &[bytes.len()], bytes).map_err(|e| wrong(e.to_string()))?;
+    match n_blocks(&chunk.planes[0]) {
+        Ok(n) if n == u64::from(gives) => Ok(chunk),
+        Ok(n) => Err(wrong(format!("{n} blocks, expected {gives}"))),
+        Err(e) => Err(wrong(e.to_string())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tilework_kernels::BlockWriter;
+
+    #[test]
+    fn what_was_made_is_of_as_many_blocks_as_the_stage_gives() {
+        let mut writer = BlockWriter::new(2);
+        (0..2).for_each(|_| writer.end());
+        let made = writer.finish();
+        assert_eq!(value(&made, 2).unwrap().bytes(), made.len());
+        assert!(
+            matches!(value(&made, 3), Err(TaskError::Operation(why)) if why.contains("2 blocks, expected 3"))
+        );
+        assert!(matches!(value(b"no blocks", 1), Err(TaskError::Operation(_))));
+    }
+
+    #[derive(Debug)]
+    struct Panics;
+
+    impl Engine for Panics {
+        fn tag(&self) -> &str {
+            "panics"
+        }
+
+        fn run(&self, task: EngineTask) -> Made {
+            panic!("task {} on purpose", task.number)
+        }
+    }
+
+    #[tokio::test]
+    async fn an_engine_that_panics_fails_its_task() {
+        use tilework_expr::{Expr, Program};
+        use tilework_plan::{ChunkIdx, JobId, StageIdx};
+
+        install_engine(Arc::new(Panics));
+        let stage = TableStage {
+            payload: Arc::from([]),
+            gives: 1,
+            reads: Arc::from([]),
+            bytes_guess: 1,
+            name: "scan".into(),
+            terms: None,
+        };
+        let lowered = Lowered::of(&Program::new(&[Expr::table(stage, 2, &[]).unwrap()])).unwrap();
+        let task = TaskKey { job: JobId(0), stage: StageIdx(0), chunk: ChunkIdx(1) };
+        let (made, _) = perform((Arc::new(lowered), task), Vec::new(), (None, Arc::default())).await;
+        let why = "panic in a task of tables: task 1 on purpose".to_owned();
+        assert_eq!(made.unwrap_err(), TaskError::Operation(why));
+        assert!(with_engine(&Tags::new()).contains("panics"));
+    }
 }

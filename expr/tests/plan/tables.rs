@@ -87,3 +87,18 @@ fn what_does_not_fit_is_refused_with_the_reason() {
     let why = Program { nodes, outputs: vec![] }.check().unwrap_err().to_string();
     assert!(why.contains("read by calls and tables alone"), "{why}");
 }
+
+#[test]
+fn what_would_take_more_memory_than_it_says_is_refused() {
+    let huge = TableStage { bytes_guess: u64::MAX, ..stage(1, &[]) };
+    let why = Expr::table(huge, 1, &[]).unwrap_err().to_string();
+    assert!(why.contains("is taken to have 18446744073709551615 bytes"), "{why}");
+    let why = Expr::table(stage(1, &[]), 1 << 32, &[]).unwrap_err().to_string();
+    assert!(why.contains("4294967296 tasks of one stage, 1048576 at most"), "{why}");
+    // Each input is within bounds, and not all together.
+    let reads = vec![(TableHow::Whole, 0..2000); 5];
+    let inputs: Vec<Expr> = (0..5).map(|_| scan(2000, 1)).collect();
+    let read = Expr::table(stage(1, &reads), 2000, &inputs).unwrap();
+    let why = Program::new(&[read]).check().unwrap_err().to_string();
+    assert!(why.contains("16777216 values in all"), "{why}");
+}

@@ -22,7 +22,8 @@ pub trait Execute: Send + Sync {
     /// Runs a query to its end and returns the rows of its result, partition by partition, in their order.
     ///
     /// # Errors
-    /// [`FrameError::Task`] where a task failed; other errors of the executor as [`FrameError::Executor`].
+    /// [`FrameError::Task`] where a task failed in this process; what failed elsewhere, in words, as
+    /// [`FrameError::Executor`].
     fn run(&self, planned: &Planned) -> Result<Vec<Vec<RecordBatch>>, FrameError>;
 
     /// How queries for it are planned.

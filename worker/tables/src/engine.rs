@@ -3,6 +3,7 @@
 //! Owns the threads that run tables' tasks, by their runner. Must not know when a task runs, nor where its inputs were.
 
 use crate::pieces;
+use bytes::Bytes;
 use futures::StreamExt;
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
@@ -33,7 +34,7 @@ pub fn install() {
 }
 
 impl Tables {
-    /// The runner; where tasks may put what memory does not hold is the same for all of them.
+    /// The runner of this process; where tasks may put what memory does not hold is what the first of them was told.
     fn runner(&self, spill: Option<(PathBuf, u64)>) -> Result<&Runner, Failed> {
         let (spill_dir, spill_bytes_max) = spill.unwrap_or_else(|| (std::env::temp_dir(), 0));
         let options = RunnerOptions { n_threads: limits::cpus(), spill_dir, spill_bytes_max };
@@ -53,7 +54,7 @@ impl Engine for Tables {
         let feeds =
             stage.reads.iter().zip(inputs).map(|(read, values)| feeds(read, number, values)).collect();
         let input = TaskInput {
-            payload: stage.payload.to_vec().into(),
+            payload: Bytes::from_owner(Arc::clone(&stage.payload)),
             partition: number,
             feeds,
             grant_bytes: stage.terms.as_ref().map_or(0, |terms| terms.memory_bytes),
@@ -69,8 +70,11 @@ impl Engine for Tables {
                     running.await
                 }
             };
-            let made = made.and_then(|output| pieces::value(&output.pieces));
-            made.map_err(|error| failed(&name, &error))
+            let output = made.map_err(|error| failed(&name, &error))?;
+            // Not on the threads that carry messages.
+            let value = tokio::task::spawn_blocking(move || pieces::value(&output.pieces)).await;
+            let value = value.map_err(|e| Failed::Operation(format!("{name}: {e}")))?;
+            value.map_err(|error| failed(&name, &error))
         })
     }
 }

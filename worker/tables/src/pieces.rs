@@ -1,4 +1,5 @@
-//! Pieces of tables as blocks of values: rows, bytes of their values and their checksum, then the rows as Arrow writes them.
+//! Pieces of tables as blocks of values: rows, bytes of their values, their checksum and a zero, which keeps what follows
+//! aligned, then the rows as Arrow writes them.
 //! So who reads one knows whether it got what was written. Must not know who makes or reads them.
 
 use bytes::Bytes;
@@ -6,7 +7,7 @@ use tilework_frame::{Piece, TaskError};
 use tilework_kernels::{BlockWriter, Plane, block_of, n_blocks};
 
 /// Bytes before the rows.
-const HEAD: usize = 3 * size_of::<u64>();
+const HEAD: usize = 4 * size_of::<u64>();
 
 /// A value of these pieces, one block each.
 ///
@@ -16,7 +17,7 @@ pub fn value(pieces: &[Piece]) -> Result<Vec<u8>, TaskError> {
     let mut writer = BlockWriter::new(pieces.len());
     for piece in pieces {
         let block = writer.block();
-        for number in [piece.rows(), piece.value_bytes(), piece.checksum()] {
+        for number in [piece.rows(), piece.value_bytes(), piece.checksum(), 0] {
             block.extend_from_slice(&number.to_le_bytes());
         }
         block.extend_from_slice(&piece.encoded()?);
