@@ -1,7 +1,7 @@
 //! Tables: dataframes and SQL, computed by the same sessions as arrays.
 //!
 //! A [`DataFrame`] is lazy: its methods check names and types and build a query; [`collect`](DataFrame::collect), `show`,
-//! `rows` and those that write run it, on the current [`Session`] or on the one whose method made it. Queries are planned
+//! `rows` and those that write run it, on the current [`Session`](crate::Session) or on the one whose method made it. Queries are planned
 //! here, by [DataFusion](https://datafusion.apache.org), and cut into tasks, which the workers run one partition each; what
 //! they exchange is kept, spilled, made again and moved as chunks of arrays are.
 //!
