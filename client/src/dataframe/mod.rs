@@ -39,8 +39,8 @@ pub(crate) use tilework_worker_tables::install;
 /// What programs that work with tables import: `use tilework::dataframe::prelude::*`.
 pub mod prelude {
     pub use super::{
-        DataFrame, Expr, FrameError, IntoColumn, IntoSortKey, JoinHow, JoinOptions, KeepRow, RankMethod,
-        Validate, coalesce, col, concat, concat_str, len, lit, null, values, when,
+        CsvOptions, DataFrame, Expr, FrameError, IntoColumn, IntoSortKey, JoinHow, JoinOptions, KeepRow,
+        RankMethod, Validate, WriteOptions, coalesce, col, concat, concat_str, len, lit, null, values, when,
     };
     pub use tilework_frame::arrow::datatypes::DataType;
 }
