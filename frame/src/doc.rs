@@ -3,23 +3,10 @@
 
 /// What a program that works with tables imports.
 pub mod prelude {
-    pub use crate::prelude::*;
-    use std::sync::{Arc, OnceLock};
-
     use crate::arrow::array::{ArrayRef, RecordBatch};
+    pub use crate::prelude::*;
 
     type Result<T> = std::result::Result<T, FrameError>;
-
-    fn here() -> Result<&'static Arc<dyn Execute>> {
-        static HERE: OnceLock<Arc<dyn Execute>> = OnceLock::new();
-        match HERE.get() {
-            Some(here) => Ok(here),
-            None => {
-                let started = LocalExecute::start()?;
-                Ok(HERE.get_or_init(|| started))
-            }
-        }
-    }
 
     macro_rules! doors {
         ($(fn $name:ident $([$($generics:tt)*])? ($($arg:ident: $ty:ty),*);)*) => {$(
@@ -28,7 +15,7 @@ pub mod prelude {
             /// # Errors
             /// As there.
             pub fn $name $(<$($generics)*>)? ($($arg: $ty),*) -> Result<DataFrame> {
-                crate::$name(here()?, $($arg),*)
+                crate::$name(&LocalExecute::shared()?, $($arg),*)
             }
         )*};
     }

@@ -44,6 +44,7 @@ mod error;
 mod functions;
 mod local;
 mod logical;
+mod operator;
 mod place;
 mod plan;
 mod pool;

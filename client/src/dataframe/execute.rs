@@ -3,7 +3,6 @@
 use super::program;
 use crate::error::{Error, Result};
 use crate::session::{Session, session_for};
-use std::sync::{Arc, OnceLock};
 use tilework_frame::arrow::array::RecordBatch;
 use tilework_frame::{Execute, FrameError, LocalExecute, Planned, TaskError};
 use tilework_plan::JobError;
@@ -18,19 +17,9 @@ impl Execute for OnSession {
         match session {
             Some(session) => execute(planned, &session).map_err(of_session),
             // A task that asks for a table's rows makes them by itself.
-            None => here()?.run(planned),
+            None => LocalExecute::shared()?.run(planned),
         }
     }
-}
-
-/// Who runs queries in the place of a session.
-fn here() -> std::result::Result<Arc<dyn Execute>, FrameError> {
-    static HERE: OnceLock<Arc<dyn Execute>> = OnceLock::new();
-    if let Some(here) = HERE.get() {
-        return Ok(here.clone());
-    }
-    let started = LocalExecute::start()?;
-    Ok(HERE.get_or_init(|| started).clone())
 }
 
 fn of_session(error: Error) -> FrameError {

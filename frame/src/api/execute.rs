@@ -8,7 +8,7 @@ use crate::run::{Runner, RunnerOptions};
 use datafusion::arrow::array::RecordBatch;
 use datafusion::logical_expr::LogicalPlan;
 use std::num::NonZeroUsize;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// The stack of a thread that plans: plans and expressions are walked by recursion. What is not used takes no memory.
 const STACK_BYTES: usize = 256 << 20;
@@ -78,6 +78,19 @@ impl LocalExecute {
         let spill_dir = std::env::temp_dir();
         let options = RunnerOptions { n_threads, spill_dir, spill_bytes_max: SPILL_BYTES_MAX };
         LocalExecute::with(options, Planning::default())
+    }
+
+    /// The one of this process, which starts when it is asked for first.
+    ///
+    /// # Errors
+    /// As [`start`](LocalExecute::start).
+    pub fn shared() -> Result<Arc<dyn Execute>, FrameError> {
+        static SHARED: OnceLock<Arc<dyn Execute>> = OnceLock::new();
+        if let Some(shared) = SHARED.get() {
+            return Ok(shared.clone());
+        }
+        let started = LocalExecute::start()?;
+        Ok(SHARED.get_or_init(|| started).clone())
     }
 
     /// One that runs and plans like this.
