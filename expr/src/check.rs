@@ -71,7 +71,7 @@ impl Program {
     /// The first rule that is broken.
     pub fn check(&self) -> Result<(), ExprError> {
         self.check_size()?;
-        let mut n_pairs = 0usize;
+        let mut n_pairs = 0u64;
         for (i, node) in self.nodes.iter().enumerate() {
             let bad = |why: String| ExprError::Program { node: i as u32, why };
             if node.inputs.iter().any(|j| j.0 as usize >= i) {
@@ -91,8 +91,7 @@ impl Program {
             }
             check_node(node, &inputs).map_err(bad)?;
             if let Op::Table(stage) = &node.op {
-                let grids: Vec<&Grid> = inputs.iter().map(|input| &input.grid).collect();
-                n_pairs = n_pairs.saturating_add(stage.n_pairs(&grids));
+                n_pairs = n_pairs.saturating_add(stage.n_pairs(inputs.iter().map(|input| &input.grid)));
                 if n_pairs > PROGRAM_PAIRS_MAX {
                     return Err(bad("tables read 16777216 values in all at most".into()));
                 }

@@ -14,9 +14,9 @@ use std::sync::Arc;
 use tilework_plan::{Grid, Input, InputMap, Listed, StageIdx, Terms};
 
 /// Pairs of a task and a value that it reads whole, for one input of a stage.
-const PAIRS_MAX: usize = 1 << 22;
+const PAIRS_MAX: u64 = 1 << 22;
 /// Pairs of all stages of a program.
-pub(crate) const PROGRAM_PAIRS_MAX: usize = 1 << 24;
+pub(crate) const PROGRAM_PAIRS_MAX: u64 = 1 << 24;
 /// Tasks of a stage.
 const TASKS_MAX: u64 = 1 << 20;
 /// Bytes of what a stage does.
@@ -82,6 +82,16 @@ impl TableRead {
         Some(Listed::new(pairs, (n_tasks, n_values)))
     }
 
+    /// How many pairs of a task and a value there are of which the one reads the other whole.
+    fn n_pairs(&self, n_values: u64) -> u64 {
+        let n_readers = self.tasks.end - self.tasks.start;
+        match self.how {
+            TableHow::Block => 0,
+            TableHow::Same => n_readers,
+            TableHow::Whole | TableHow::Each => n_readers.saturating_mul(n_values),
+        }
+    }
+
     fn check(&self, n_tasks: u64, (op, grid): (&Op, &Grid)) -> Result<(), String> {
         let (Range { start, end }, n_values) = (self.tasks.clone(), grid.n_chunks());
         if start > end || end > n_tasks {
@@ -101,7 +111,7 @@ impl TableRead {
             }
             TableHow::Block if gives.is_some_and(|gives| gives == n_tasks) => Ok(()),
             TableHow::Block => Err(format!("values of {gives:?} blocks, one each for {n_tasks} tasks")),
-            TableHow::Whole | TableHow::Each if n_readers.saturating_mul(n_values) > PAIRS_MAX as u64 => {
+            TableHow::Whole | TableHow::Each if self.n_pairs(n_values) > PAIRS_MAX => {
                 Err(format!("{n_values} values for each of {n_readers} tasks, 4194304 in all at most"))
             }
             TableHow::Whole | TableHow::Each => Ok(()),
@@ -138,16 +148,9 @@ impl TableStage {
     }
 
     /// Pairs of a task and a value that it reads whole, in all.
-    pub(crate) fn n_pairs(&self, inputs: &[&Grid]) -> usize {
-        let of = |(read, grid): (&TableRead, &&Grid)| {
-            let n_readers = (read.tasks.end - read.tasks.start) as usize;
-            match read.how {
-                TableHow::Block => 0,
-                TableHow::Same => n_readers,
-                TableHow::Whole | TableHow::Each => n_readers.saturating_mul(grid.n_chunks() as usize),
-            }
-        };
-        self.reads.iter().zip(inputs).map(of).fold(0, usize::saturating_add)
+    pub(crate) fn n_pairs<'a>(&self, inputs: impl Iterator<Item = &'a Grid>) -> u64 {
+        let of = |(read, grid): (&TableRead, &Grid)| read.n_pairs(grid.n_chunks());
+        self.reads.iter().zip(inputs).map(of).fold(0, u64::saturating_add)
     }
 
     /// The input of its stage that reads so many values of a stage whole.

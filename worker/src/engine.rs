@@ -90,10 +90,8 @@ pub(crate) async fn perform(
         let gives = task.stage.gives;
         let made = engine.run(EngineTask { spill, ..task }).await?;
         // Not on the threads that carry messages.
-        match tokio::task::spawn_blocking(move || value(&made, gives)).await {
-            Ok(value) => value,
-            Err(error) => Err(panicked(error)),
-        }
+        let value = tokio::task::spawn_blocking(move || value(&made, gives));
+        value.await.unwrap_or_else(|error| Err(panicked(error)))
     });
     let result = made.await.unwrap_or_else(|error| Err(panicked(error)));
     (result, started.elapsed().as_micros() as u64)
