@@ -59,8 +59,8 @@ struct Entry {
     plan: Arc<Plan>,
     literals: BTreeMap<u64, Arc<Literal>>,
     audience: Arc<dyn Audience>,
-    /// What was submitted, until it is noted what it took, where nobody waits for that.
-    unnoted: Option<Digest>,
+    /// Whether its tasks are still to be counted when it is done, for nobody waits for that.
+    uncounted: bool,
 }
 
 /// What is kept of a job: its plan, its literals by their names, and who takes in its news.
@@ -148,8 +148,9 @@ impl Jobs {
     /// Submits a program. It is released when the returned job is dropped.
     pub(super) fn submit(self: &Arc<Self>, planned: Planned, progress: Progress) -> Result<Job> {
         let board = Arc::new(Board::default());
+        let program = Digest::of(&planned.program);
         let submitted = self.submit_to(Arc::clone(&board) as _, planned)?;
-        Ok(Job { submitted, board, progress: Mutex::new(progress) })
+        Ok(Job { submitted, program, board, progress: Mutex::new(progress) })
     }
 
     /// Submits a program of whose news others take care. It is released when what is returned is dropped.
@@ -161,26 +162,20 @@ impl Jobs {
         let Planned { program, literals, lowered } = planned;
         let plan = lowered.plan;
         let literals = literals.into_iter().map(|l| (l.id, l)).collect();
-        let digest = Digest::of(&program);
-        let (id, link) = self.send(&program, digest, (Arc::clone(&plan), literals, audience))?;
-        Ok(Submitted { id, link, jobs: Arc::clone(self), program: digest, plan })
+        let (id, link) = self.send(&program, (Arc::clone(&plan), literals, audience))?;
+        Ok(Submitted { id, link, jobs: Arc::clone(self), plan })
     }
 
     /// Sends a program to the scheduler, over a new connection where the one that there was is lost.
-    fn send(
-        self: &Arc<Self>,
-        program: &Arc<Program>,
-        digest: Digest,
-        of_job: OfJob,
-    ) -> Result<(JobId, ClientLink)> {
+    fn send(self: &Arc<Self>, program: &Arc<Program>, of_job: OfJob) -> Result<(JobId, ClientLink)> {
         let mut of_job = Some(of_job);
         self.over_a_connection(|link| {
             // The lock is held over the submission, so that no news of the job finds the table without it.
             let mut table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
             let id = wait_for(link.submit(Arc::clone(program)))?;
             let (plan, literals, audience) = of_job.take().expect("a job is submitted once");
-            let unnoted = (!audience.is_waited_for()).then_some(digest);
-            table.insert(id, Entry { link: link.clone(), plan, literals, audience, unnoted });
+            let uncounted = !audience.is_waited_for();
+            table.insert(id, Entry { link: link.clone(), plan, literals, audience, uncounted });
             Ok((id, link.clone()))
         })
     }
@@ -217,8 +212,12 @@ impl Jobs {
 
     /// Notes what a run took.
     pub(super) fn ran(&self, program: Digest, figures: Figures) {
-        self.n_tasks_done.fetch_add(figures.n_tasks, Ordering::Relaxed);
+        self.count(&figures);
         self.runs.lock().unwrap_or_else(PoisonError::into_inner).note(program, figures);
+    }
+
+    fn count(&self, figures: &Figures) {
+        self.n_tasks_done.fetch_add(figures.n_tasks, Ordering::Relaxed);
     }
 
     /// What the latest run of a program took, if it is among those that are kept.
@@ -233,9 +232,9 @@ impl Jobs {
         let mut table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(entry) = table.get_mut(&job) else { return };
         if let Update::Done { figures, .. } = &update
-            && let Some(program) = entry.unnoted.take()
+            && std::mem::take(&mut entry.uncounted)
         {
-            self.ran(program, *figures);
+            self.count(figures);
         }
         let Update::Upload { lease, tasks, literal, worker, addresses } = update else {
             let audience = Arc::clone(&entry.audience);
@@ -297,7 +296,6 @@ pub(super) struct Submitted {
     id: JobId,
     link: ClientLink,
     jobs: Arc<Jobs>,
-    program: Digest,
     plan: Arc<Plan>,
 }
 
@@ -309,11 +307,6 @@ impl Submitted {
     /// Over which connection it was submitted.
     pub(super) fn link(&self) -> &ClientLink {
         &self.link
-    }
-
-    /// Notes what it took.
-    pub(super) fn ran(&self, figures: Figures) {
-        self.jobs.ran(self.program, figures);
     }
 }
 
@@ -335,6 +328,7 @@ impl Drop for Submitted {
 /// A submitted job of arrays, released when dropped.
 pub(super) struct Job {
     submitted: Submitted,
+    program: Digest,
     board: Arc<Board>,
     progress: Mutex<Progress>,
 }
@@ -353,7 +347,7 @@ impl Job {
     pub(super) fn wait(&self) -> Result<()> {
         let mut progress = self.progress.lock().unwrap_or_else(PoisonError::into_inner);
         let located = self.board.done(&mut progress)?;
-        self.submitted.ran(located.figures);
+        self.submitted.jobs.ran(self.program, located.figures);
         Ok(())
     }
 
