@@ -76,7 +76,7 @@ pub(crate) async fn perform(
     (lowered, task): (Arc<Lowered>, TaskKey),
     feeds: Vec<Feed>,
     (spill, running): (Option<(PathBuf, u64)>, Arc<Running>),
-) -> (Result<Chunk, TaskError>, u64) {
+) -> (Result<Option<Chunk>, TaskError>, u64) {
     running.begin();
     let started = Instant::now();
     // A panic in it ends this task alone.
@@ -94,7 +94,7 @@ pub(crate) async fn perform(
         value.await.unwrap_or_else(|error| Err(panicked(error)))
     });
     let result = made.await.unwrap_or_else(|error| Err(panicked(error)));
-    (result, started.elapsed().as_micros() as u64)
+    (result.map(Some), started.elapsed().as_micros() as u64)
 }
 
 fn panicked(error: tokio::task::JoinError) -> TaskError {

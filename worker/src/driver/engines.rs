@@ -31,10 +31,7 @@ impl Driver {
         } else if engine::serves(kind) {
             let spill = self.disk.as_ref().map(|disk| disk.room());
             let performed = engine::perform((lowered, task), feeds, (spill, running));
-            self.post_end((lease, task), async move {
-                let (made, busy_us) = performed.await;
-                (made.map(Some), busy_us)
-            });
+            self.post_end((lease, task), performed);
         } else {
             self.jobs.push(Job { lease, task, lowered, feeds, running, epoch });
         }
