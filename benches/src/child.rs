@@ -17,6 +17,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+/// The variable that names the Python which has the peers.
+pub const PYTHON: &str = "TILEWORK_PEERS_PYTHON";
+
 /// The first argument of a program that shall measure and do nothing else.
 const MEASURE: &str = "measure";
 /// Time between two looks at a running measurement: a look takes some 0.1 ms, which may be measured with it.

@@ -9,6 +9,8 @@ pub mod machine;
 pub mod memory;
 pub mod plot;
 pub mod table;
+#[cfg(feature = "tables")]
+pub mod tables;
 pub mod timing;
 #[cfg(feature = "tables")]
 pub mod tpch;

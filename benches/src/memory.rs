@@ -1,4 +1,4 @@
-//! Memory of processes, as Linux counts it under `/proc`. Elsewhere nothing is found, and nothing is reported.
+//! Memory and processor time of processes, as Linux counts them under `/proc`. Elsewhere nothing is found, and nothing is reported.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -64,6 +64,24 @@ impl PeakOfTree {
     }
 }
 
+/// Ticks of the processor time under `/proc`, a second: the same on every machine that Linux runs on.
+const TICKS: f64 = 100.0;
+
+/// Seconds of processor time that a process and all that descend from it have taken, those that have ended and were waited
+/// for among them.
+#[must_use]
+pub fn cpu_seconds(root: u32) -> f64 {
+    let stat = |pid: &u32| fs::read_to_string(format!("/proc/{pid}/stat")).ok();
+    tree(root, &all_parents()).iter().filter_map(stat).filter_map(|stat| cpu_ticks(&stat)).sum::<f64>()
+        / TICKS
+}
+
+/// The processor time in the text of `/proc/PID/stat`, of the process and of the children that it has waited for.
+fn cpu_ticks(stat: &str) -> Option<f64> {
+    let fields = stat.rsplit_once(')')?.1.split_whitespace().skip(11).take(4);
+    fields.map(|field| field.parse::<f64>().ok()).sum()
+}
+
 /// Every process and its parent.
 fn all_parents() -> Vec<(u32, u32)> {
     let Ok(entries) = fs::read_dir("/proc") else { return Vec::new() };
@@ -108,6 +126,12 @@ mod tests {
     fn a_name_may_hold_parentheses() {
         assert_eq!(parent("12 (a) S (b) R 7 12 12 0"), Some(7));
         assert_eq!(parent("nothing"), None);
+    }
+
+    #[test]
+    fn processor_time_is_that_of_the_process_and_its_children() {
+        assert_eq!(cpu_ticks("7 (a b) S 1 7 7 0 -1 0 1 2 3 4 10 20 30 40 20 0"), Some(100.0));
+        assert_eq!(cpu_ticks("7 (a) S 1"), Some(0.0));
     }
 
     #[test]

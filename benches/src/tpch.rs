@@ -19,7 +19,8 @@ use tpchgen_arrow::{
 /// The numbers of its queries.
 pub const QUERIES: RangeInclusive<usize> = 1..=22;
 
-const TABLES: [&str; 8] =
+/// Its tables.
+pub const TABLES: [&str; 8] =
     ["lineitem", "orders", "customer", "part", "partsupp", "supplier", "nation", "region"];
 
 macro_rules! queries {

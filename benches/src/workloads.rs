@@ -40,6 +40,24 @@ pub enum Workload {
     Stencil,
     /// The sum of an array of `n` chunks of one element: what a task costs
     Tiny,
+    /// `x.cumsum()[-1]` of `n * n` elements
+    Cumsum,
+    /// `sort(x)[n * n / 2]` of `n * n` elements across chunks
+    Sort,
+    /// `argsort(x)[0]` of `n * n` elements across chunks, as a share of them
+    Argsort,
+    /// The 100th greatest of `n * n` elements
+    Topk,
+    /// Elements of the first of 100 bins of `n * n`, as a share of them
+    Histogram,
+    /// `median(x, axis=0)[0]`
+    Median,
+    /// `nanmean(x, axis=0)[0]`
+    #[value(name = "nanmean")]
+    NanMean,
+    /// The first of the means of 12 groups of rows
+    #[value(name = "group_mean")]
+    GroupMean,
 }
 
 /// Sweeps of [`Workload::Stencil`].
@@ -143,6 +161,11 @@ impl Workload {
                 let x = p.input_in([whole, strip], 0)?;
                 Box::new(move || scalar(&x.rechunk([strip, whole]).max_axis(Axis(1)).lazy_sum()))
             }
+            Workload::Cumsum | Workload::Sort | Workload::Argsort | Workload::Topk | Workload::Histogram => {
+                let chunk = (p.chunk * p.chunk) as isize;
+                let x = random::in_chunks(chunk).try_uniform(p.n * p.n, 0.0..1.0, 0)?.try_persist()?;
+                self.of_line(x)
+            }
             Workload::Axpy | Workload::Fused | Workload::Gemm => self.of_two(p.input(0)?, p.input(1)?),
             _ => self.of_one(p.input(0)?),
         })
@@ -154,8 +177,29 @@ impl Workload {
             Workload::AxisMean => mean_of_columns(&x),
             Workload::Transpose => mean_of_columns(&(&x + &x.t())),
             Workload::Std => first(&x.std_axis(Axis(0), 0.0)),
+            Workload::Median => first(&x.median_axis(Axis(0))),
+            Workload::NanMean => first(&x.nanmean_axis(Axis(0))),
+            Workload::GroupMean => {
+                let month = Array1::<i64>::in_chunks(-1).arange(0, x.nrows() as i64, 1) % 12;
+                Ok(x.group_by(Axis(0), &month, 12).mean().try_compute()?[[0, 0]])
+            }
             Workload::Slice => scalar(&x.slice(s![..;3, 100..-100;2]).lazy_sum()),
             _ => scalar(&x.lazy_sum()),
+        })
+    }
+
+    fn of_line(self, x: Array1<f64>) -> Work {
+        let n = x.len();
+        let at = |x: Array1<f64>, i: usize| scalar(&x.slice(s![i..=i]).lazy_sum());
+        Box::new(move || match self {
+            Workload::Sort => at(x.sort(Axis(0)), n / 2),
+            Workload::Argsort => Ok(x.argsort(Axis(0)).slice(s![..1]).try_compute()?[0] as f64 / n as f64),
+            Workload::Topk => at(x.topk(Axis(0), 100), 99),
+            Workload::Histogram => {
+                let edges: Vec<f64> = (0..=100).map(|i| f64::from(i) / 100.0).collect();
+                Ok(x.histogram(&edges).try_compute()?[0] as f64 / n as f64)
+            }
+            _ => at(x.cumsum(Axis(0)), n - 1),
         })
     }
 
@@ -251,12 +295,21 @@ mod tests {
         Workload::McpiGen,
         Workload::Stencil,
         Workload::Tiny,
+        Workload::Cumsum,
+        Workload::Sort,
+        Workload::Argsort,
+        Workload::Topk,
+        Workload::Histogram,
+        Workload::Median,
+        Workload::NanMean,
+        Workload::GroupMean,
     ];
 
     #[test]
     fn names_are_those_of_the_peers() {
         let names: Vec<String> = ALL.iter().map(Workload::to_string).collect();
-        let expected = "read sum axpy fused axis_mean transpose std gemm rechunk slice mcpi_gen stencil tiny";
+        let expected = "read sum axpy fused axis_mean transpose std gemm rechunk slice mcpi_gen stencil tiny \
+            cumsum sort argsort topk histogram median nanmean group_mean";
         assert_eq!(names.join(" "), expected);
         for (name, workload) in names.iter().zip(ALL) {
             assert_eq!(Workload::from_str(name, false).unwrap(), *workload);
@@ -297,6 +350,12 @@ mod tests {
             Workload::McpiGen => (std::f64::consts::PI, 0.05),
             // A sweep keeps the sum.
             Workload::Stencil => (cells / 2.0, 4.0 * n * 0.3),
+            Workload::Cumsum => (cells / 2.0, 4.0 * n * 0.3),
+            Workload::Sort => (0.5, 0.05),
+            Workload::Argsort => (0.5, 0.5),
+            Workload::Topk => (1.0, 0.05),
+            Workload::Histogram => (0.01, 0.003),
+            Workload::Median | Workload::NanMean | Workload::GroupMean => (0.5, 0.3),
             // Exactly.
             Workload::Tiny => (n, f64::MIN_POSITIVE),
         }

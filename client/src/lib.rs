@@ -9,13 +9,15 @@
 //! | feature | on | what it is for |
 //! |---|---|---|
 //! | `cluster` | yes | sessions beyond this process: [`Session::processes`], [`Session::connect`]; brings gRPC and TLS |
+//! | `linalg` | yes | QR, Cholesky, LU, singular values, eigenvalues, and what is solved by them; brings `faer` |
 //! | `zarr` | yes | reading and writing Zarr stores; brings `zarrs` |
+//! | `fft` | yes | Fourier transforms: [`fft`], [`signal::fftconvolve`]; brings `rustfft` |
 //! | `approx` | yes | approximate equality, for the macros of the crate `approx` |
 //! | `serde` | yes | arrays in serde's formats |
 //! | `dataframe` | no | tables: dataframes and SQL; brings DataFusion |
 //! | `rand` | no | constructors from distributions of the crate `rand` |
 //!
-//! Without `cluster` or `zarr`, the same programs compile, in half the time, and what was left out is an error that
+//! Without `cluster`, `zarr` or `fft`, the same programs compile, in half the time, and what was left out is an error that
 //! names the feature ([`Error::LeftOut`]).
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
@@ -26,8 +28,10 @@ mod closures;
 pub mod dataframe;
 mod error;
 mod explain;
+pub mod fft;
 mod futures;
 pub mod io;
+mod library;
 mod literal;
 mod names;
 pub mod prelude;
@@ -38,6 +42,7 @@ mod role;
 #[path = "role_left_out.rs"]
 mod role;
 mod session;
+pub mod signal;
 
 pub use array::{
     ArcArray, ArcArray0, ArcArray1, ArcArray2, ArcArray3, ArcArray4, ArcArray5, ArcArray6, ArcArrayD, Array,
@@ -54,7 +59,8 @@ pub use array::{
     try_stack, try_where, where_,
 };
 pub use closures::{
-    Boundaries, Depths, FunctionError, Params, Traced, ZipArrays, map_collect, try_map_collect,
+    BlockPlace, Blockwise, Boundaries, Depths, FunctionError, Params, Traced, ZipArrays, apply_gufunc,
+    blockwise, map_collect, try_map_collect,
 };
 pub use error::{ClusterError, Error, Result};
 pub use explain::{Explain, StageExplain, explain_all, try_explain_all};
@@ -62,6 +68,12 @@ pub use futures::{
     Argument, Arguments, AsCompleted, Awaited, Future, FutureError, IntoElements, TaskFn, Tasks, Waited,
     When, as_completed, gather, map, map_shuffle, map_with, part_of, scatter, scatter_all, submit, tasks,
     try_map, try_map_shuffle, try_submit, wait,
+};
+pub use library::{
+    Bins, Coarsen, GroupBy, Interpolation, Pad, Positions, Quantiles, Rolling, Sections, block, choose,
+    histogramdd, histogramdd_weighted, ravel_multi_index, select, tril_indices, triu_indices, try_block,
+    try_choose, try_histogramdd, try_histogramdd_weighted, try_ravel_multi_index, try_select,
+    try_tril_indices, try_triu_indices,
 };
 pub use names::{NameError, Named, NamedKind, Publish, Published};
 /// The ndarray whose types this crate takes and returns.
@@ -81,9 +93,12 @@ pub use session::{EmbeddedOptions, GATHER_BYTES_MAX, Session};
 pub use tilework_expr::{AxisChunks, Boundary, Chunks, Complex, DType, Element, ExprError};
 pub use tilework_plan::{Figures, JobError};
 
-/// Products of arrays, as ndarray's module of this name.
+/// Products of arrays, as ndarray's module of this name; norms, sums over letters, and what factorisations give.
 pub mod linalg {
     pub use crate::array::{Dot, general_mat_mul, general_mat_vec_mul, kron};
+    pub use crate::library::linalg::{Field, MatrixNorm, Norm, Operands, einsum, try_einsum};
+    #[cfg(feature = "linalg")]
+    pub use crate::library::linalg::{LeastSquares, SvdOf, Triangle};
 }
 
 /// The README's programs compile.

@@ -22,6 +22,11 @@ pub(crate) trait Provider: Send + Sync + 'static {
     fn waits(&self) -> bool {
         false
     }
+    /// Whether the chunks are bytes that this process has all the same. Else each is made when it is asked for, and takes
+    /// memory of its own.
+    fn lends(&self) -> bool {
+        false
+    }
 }
 
 /// What hangs on a literal's expression.
@@ -61,6 +66,11 @@ impl Literal {
     /// Whether making a chunk may wait for those of other literals.
     pub(crate) fn waits(&self) -> bool {
         self.provider.waits()
+    }
+
+    /// Whether its chunks are bytes that this process has all the same.
+    pub(crate) fn lends(&self) -> bool {
+        self.provider.lends()
     }
 
     /// A new name and the attachment that belongs to it.
@@ -104,6 +114,10 @@ pub(crate) struct InMemory {
 impl Provider for InMemory {
     fn chunk(&self, region: &Region) -> Result<Chunk> {
         Ok(self.chunks[chunk_at(&self.grid, region).0 as usize].clone())
+    }
+
+    fn lends(&self) -> bool {
+        true
     }
 }
 

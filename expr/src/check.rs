@@ -5,7 +5,7 @@
 use crate::calls::check_values;
 use crate::dtype::DType;
 use crate::error::ExprError;
-use crate::kernel::{ARGUMENTS_MAX, Boundary, Halo, Kernel, PARAMS_BYTES_MAX};
+use crate::kernel::{ARGUMENTS_MAX, Kernel, PARAMS_BYTES_MAX};
 use crate::op::{Dist, Op};
 use crate::program::{Node, Program};
 use crate::runs::is_run_grid;
@@ -82,8 +82,13 @@ impl Program {
             }
             checked_grid(&node.grid, node.dtype)?;
             let inputs: Vec<&Node> = node.inputs.iter().map(|&j| self.node(j)).collect();
-            let reads_values = matches!(node.op, Op::Calls(_) | Op::FromValue(_) | Op::Table(_));
-            if !reads_values && inputs.iter().any(|n| n.op.gives_values()) {
+            let reads_values = |of: &Op| match (&node.op, of) {
+                // Whose they are, each checks itself.
+                (Op::Blocks(_), _) => true,
+                (Op::Calls(_) | Op::FromValue(_) | Op::Table(_), of) => !matches!(of, Op::Blocks(_)),
+                _ => false,
+            };
+            if inputs.iter().any(|n| n.op.gives_values() && !reads_values(&n.op)) {
                 return Err(bad("values are read by calls and tables alone".into()));
             }
             if inputs.iter().any(|n| matches!(n.op, Op::Write(_))) {
@@ -101,6 +106,9 @@ impl Program {
             let why = match self.nodes.get(o.0 as usize).map(|node| &node.op) {
                 None => "an output that does not exist",
                 Some(Op::Calls(calls)) if calls.gives > 0 => "values of blocks are read by calls alone",
+                Some(Op::Blocks(blocks)) if blocks.gives.is_some() => {
+                    "values of blocks are read by tasks alone"
+                }
                 Some(_) => continue,
             };
             return Err(ExprError::Program { node: o.0, why: why.into() });
@@ -142,7 +150,7 @@ fn check_node(node: &Node, inputs: &[&Node]) -> Result<(), String> {
         Op::Select => 3,
         Op::Concat { .. } => inputs.len().max(1),
         Op::Apply(kernel) => kernel.inputs.len(),
-        Op::Calls(_) | Op::Table(_) => inputs.len(),
+        Op::Calls(_) | Op::Table(_) | Op::Blocks(_) => inputs.len(),
         _ => 1,
     };
     if inputs.len() != n_inputs {
@@ -153,6 +161,10 @@ fn check_node(node: &Node, inputs: &[&Node]) -> Result<(), String> {
         Op::Calls(calls) => return calls.check((&node.grid, node.dtype), &read()),
         Op::FromValue(calls) => return calls.check_array((&node.grid, node.dtype), &read()),
         Op::Table(stage) => return stage.check((&node.grid, node.dtype), &read()),
+        Op::Blocks(blocks) => {
+            let read: Vec<_> = inputs.iter().map(|n| (&n.op, &n.grid, n.dtype)).collect();
+            return blocks.check((&node.grid, node.dtype), &read);
+        }
         _ => {}
     }
     if let Some(kernel) = node.op.kernel() {
@@ -219,18 +231,6 @@ fn check_kernel(kernel: &Kernel, node: &Node, inputs: &[&Node]) -> Result<(), St
     }
 }
 
-/// Whether a halo is no deeper than the axes are long, and its constants are elements of the array.
-fn halo_fits(halo: &[Halo], grid: &Grid, dtype: DType) -> bool {
-    let fits = |(h, axis): (&Halo, &AxisGrid)| {
-        let of_dtype = match h.boundary {
-            Boundary::Constant(s) => s.dtype() == dtype,
-            _ => true,
-        };
-        of_dtype && h.depth <= axis.len()
-    };
-    halo.len() == grid.ndim() && halo.iter().zip(grid.axes()).all(fits)
-}
-
 fn check_view(view: &View, input: &Grid, out: &Grid, same_dtype: bool) -> Result<(), String> {
     let mut used = vec![false; out.ndim()];
     if !same_dtype || view.axes.len() != input.ndim() {
@@ -261,13 +261,6 @@ fn check_shaped(node: &Node, inputs: &[&Node]) -> Result<(), String> {
     let fits = match &node.op {
         Op::Rechunk => grid.shape() == first.grid.shape() && node.dtype == first.dtype,
         Op::Write(_) => *grid == first.grid && node.dtype == first.dtype,
-        Op::MapBlocks(_) => *grid == first.grid,
-        Op::MapOverlap { halo, .. } => *grid == first.grid && halo_fits(halo, grid, first.dtype),
-        Op::FoldAxis { axis, .. } => {
-            let kept: Vec<usize> = (0..first.grid.ndim()).filter(|a| a != axis).collect();
-            let whole = first.grid.axes().get(*axis).is_some_and(|a| a.n_chunks() == 1);
-            whole && *grid == first.grid.select(&kept)
-        }
         Op::Reshape => {
             let same = grid.shape().iter().product::<usize>() == first.grid.shape().iter().product();
             same && is_run_grid(grid) && node.dtype == first.dtype

@@ -3,6 +3,7 @@
 //! Knows plans. Must not know where they run or how they are laid out on a page.
 
 use crate::UnaryOp;
+use crate::blocks::{Along, BlockFunction, Blocks, Read};
 use crate::dtype::DType;
 use crate::fused::{Def, Fused, ValueIdx};
 use crate::kernel::Kernel;
@@ -61,15 +62,7 @@ impl Lowered {
                 }
                 _ => first(),
             },
-            StageKind::Blocks(kernel) => format!("map_blocks({}, {})", first(), function_name(kernel)),
-            StageKind::Overlap { kernel, halo } => {
-                let depths: Vec<String> = halo.iter().map(|h| h.depth.to_string()).collect();
-                let depths = depths.join(", ");
-                format!("map_overlap({}, depth [{depths}], {})", first(), function_name(kernel))
-            }
-            StageKind::FoldAxis { kernel, axes } => {
-                format!("fold_axis({}, {}){}", first(), function_name(kernel), over(axes))
-            }
+            StageKind::Blocks(blocks) => self.blocks(s, blocks),
             StageKind::Write(file) => format!("write {} to {}", first(), place(file)),
             StageKind::Calls(calls) => {
                 let behind = |input: &Input| self.plan.behind(input.stage).0;
@@ -86,6 +79,32 @@ impl Lowered {
             StageKind::Values if s.is_alias() => "held by the workers".to_owned(),
             StageKind::Values => "values of the client".to_owned(),
             StageKind::Barrier => format!("all of {}", first()),
+        }
+    }
+
+    fn blocks(&self, s: &Stage, blocks: &Blocks) -> String {
+        let behind = |input: &Input| match input.map {
+            InputMap::Blocks => format!("a block of each of #{}", self.plan.behind(input.stage).0),
+            _ => self.input(s, input),
+        };
+        let mut words: Vec<String> = s.inputs.iter().map(behind).collect();
+        let mut folded = Vec::new();
+        if let [Read::Box(along)] = &blocks.reads[..] {
+            if along.iter().any(|a| a.halo().is_some()) {
+                let depth = |a: &Along| match a.halo() {
+                    Some(h) if h.before != h.after => format!("{}+{}", h.before, h.after),
+                    h => h.map_or(0, |h| h.before).to_string(),
+                };
+                words.push(format!("depth [{}]", along.iter().map(depth).collect::<Vec<_>>().join(", ")));
+            }
+            folded = (0..along.len()).filter(|&a| along[a] == Along::All).collect();
+        }
+        match &blocks.function {
+            BlockFunction::User(kernel, front) => {
+                words.push(function_name(kernel));
+                cut(format!("{}({}){}", front.name(), words.join(", "), over(&folded)))
+            }
+            BlockFunction::Own(own) => cut(format!("{}({}){}", own.name, words.join(", "), over(&folded))),
         }
     }
 
@@ -121,7 +140,7 @@ impl Lowered {
             }
             InputMap::View { .. } if to.scratch == Scratch::Product => name,
             InputMap::View { view, .. } => format!("{}({name})", view_name(view, to, from)),
-            InputMap::Halo(_)
+            InputMap::Boxes(_)
             | InputMap::Group { .. }
             | InputMap::Flat
             | InputMap::Take(_)

@@ -3,6 +3,7 @@
 //!
 //! Pure: no I/O, no clock, no randomness, no runtime.
 
+mod blocks;
 mod build;
 mod calls;
 mod check;
@@ -22,6 +23,7 @@ mod runs;
 mod share;
 mod table;
 
+pub use blocks::{Along, BlockFunction, Blocks, Front, Gives, Read};
 pub use build::SliceArg;
 pub use calls::{Calls, VALUE_BYTES_GUESS, Values};
 pub use check::{EDGES_MAX, NDIM_MAX, NODES_MAX, checked_bytes};
@@ -30,7 +32,9 @@ pub use dtype::{DType, Element, Scalar};
 pub use error::ExprError;
 pub use fused::{Def, Fused, Value, ValueIdx};
 pub use graph::{Attachment, Expr};
-pub use kernel::{ARGUMENTS_MAX, Boundary, Halo, Kernel, PARAMS_BYTES_MAX};
+pub use kernel::{
+    ARGUMENTS_MAX, Boundary, Halo, Kernel, OWN_PARAMS_BYTES_MAX, OwnFunction, PARAMS_BYTES_MAX,
+};
 pub use lowered::{Lowered, StageKind, Work};
 pub use num_complex::Complex;
 pub use op::{BinaryOp, Dist, FileKind, FileRef, Fold, Op, UnaryOp};

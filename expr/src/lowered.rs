@@ -2,10 +2,11 @@
 //!
 //! Knows operations on chunks. Must not know workers, time or how kernels are run.
 
+use crate::blocks::{BlockFunction, Blocks};
 use crate::calls::Calls;
 use crate::dtype::DType;
 use crate::fused::{Def, Fused};
-use crate::kernel::{Halo, Kernel};
+use crate::kernel::Kernel;
 use crate::op::{FileRef, Fold};
 use crate::table::TableStage;
 use std::sync::Arc;
@@ -57,22 +58,8 @@ pub enum StageKind {
     Concat,
     /// Listed positions of an axis of the only input.
     Take,
-    /// A function of the user's of the box of the only input.
-    Blocks(Arc<Kernel>),
-    /// The same with the box's neighbours.
-    Overlap {
-        /// The function.
-        kernel: Arc<Kernel>,
-        /// What it sees of them along each axis.
-        halo: Vec<Halo>,
-    },
-    /// A function of the user's that folds an axis, in the order of its positions.
-    FoldAxis {
-        /// The function.
-        kernel: Arc<Kernel>,
-        /// The only axis folded; it is in one chunk.
-        axes: [usize; 1],
-    },
+    /// A function of boxes of the inputs, or of blocks that were exchanged.
+    Blocks(Arc<Blocks>),
     /// The input's chunk is written to a file.
     Write(FileRef),
     /// A function of the user's is called with values.
@@ -114,9 +101,11 @@ impl Work {
                 })
             }
             StageKind::Calls(calls) | StageKind::FromValue(calls) => Some(&calls.kernel),
-            StageKind::Blocks(kernel)
-            | StageKind::Overlap { kernel, .. }
-            | StageKind::FoldAxis { kernel, .. } => Some(kernel),
+            StageKind::Table(stage) => stage.kernel.as_ref(),
+            StageKind::Blocks(blocks) => match &blocks.function {
+                BlockFunction::User(kernel, _) => Some(kernel),
+                BlockFunction::Own(_) => None,
+            },
             StageKind::Literal
             | StageKind::Read(_)
             | StageKind::Held
@@ -127,13 +116,23 @@ impl Work {
             | StageKind::Take
             | StageKind::Values
             | StageKind::Barrier
-            | StageKind::Table(_)
             | StageKind::Write(_) => None,
         }
     }
 }
 
 impl StageKind {
+    /// Whether its tasks give values, and not chunks of an array.
+    #[must_use]
+    pub fn gives_values(&self) -> bool {
+        match self {
+            StageKind::Calls(_) | StageKind::Values => true,
+            StageKind::Table(stage) => stage.gives > 0,
+            StageKind::Blocks(blocks) => blocks.gives.is_some(),
+            _ => false,
+        }
+    }
+
     /// The operation in a word, for messages.
     #[must_use]
     pub fn name(&self) -> &'static str {
@@ -149,9 +148,7 @@ impl StageKind {
             StageKind::Reshape => "reshape",
             StageKind::Concat => "concatenate",
             StageKind::Take => "select",
-            StageKind::Overlap { .. } => "map_overlap",
-            StageKind::Blocks(_) => "map_blocks",
-            StageKind::FoldAxis { .. } => "fold_axis",
+            StageKind::Blocks(blocks) => blocks.name(),
             StageKind::Write(_) => "write",
             StageKind::Calls(_) => "call",
             StageKind::Values => "values",

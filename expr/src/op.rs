@@ -2,9 +2,10 @@
 //!
 //! Knows what each operation is called and which dtypes it takes. Must not know graphs, grids or kernels.
 
+use crate::blocks::{BlockFunction, Blocks};
 use crate::calls::{Calls, Values};
 use crate::dtype::{DType, Scalar};
-use crate::kernel::{Halo, Kernel};
+use crate::kernel::Kernel;
 use crate::table::TableStage;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
@@ -396,23 +397,9 @@ pub enum Op {
     Select,
     /// A function of the user's of the elements of any number of inputs of the node's shape.
     Apply(Arc<Kernel>),
-    /// A function of the user's of each chunk of an input on the node's grid, giving the chunk of the result.
-    MapBlocks(Arc<Kernel>),
-    /// A function of the user's of each chunk with its neighbours' nearest elements.
-    MapOverlap {
-        /// The function.
-        kernel: Arc<Kernel>,
-        /// What is seen of the neighbours, for each axis.
-        halo: Vec<Halo>,
-    },
-    /// A function of the user's that folds an axis, which is in one chunk and which the result does not have, in the
-    /// order of the positions.
-    FoldAxis {
-        /// The function.
-        kernel: Arc<Kernel>,
-        /// The axis.
-        axis: usize,
-    },
+    /// A function of blocks, of the user's or of the library's own: of chunks, with their neighbours or without, of whole
+    /// axes, of what was exchanged.
+    Blocks(Arc<Blocks>),
     /// Slices, permutations, flips, broadcasting.
     View(View),
     /// The same elements on the node's grid.
@@ -448,25 +435,33 @@ pub enum Op {
     Values(Values),
     /// An array in one chunk, which a function of the client's makes of a value: the only call of a batch.
     FromValue(Arc<Calls>),
-    /// A stage of a query on tables, each of whose tasks gives one value.
+    /// A stage of a query on tables, each of whose tasks gives one value, or the chunk of an array.
     Table(Arc<TableStage>),
 }
 
 impl Op {
     /// Whether it gives values, and not elements.
-    pub(crate) fn gives_values(&self) -> bool {
-        matches!(self, Op::Calls(_) | Op::Values(_) | Op::Table(_))
+    #[must_use]
+    pub fn gives_values(&self) -> bool {
+        match self {
+            Op::Calls(_) | Op::Values(_) => true,
+            Op::Table(stage) => stage.gives > 0,
+            Op::Blocks(blocks) => blocks.gives.is_some(),
+            _ => false,
+        }
     }
 
     /// The user's function that it calls, if it calls one.
     #[must_use]
     pub fn kernel(&self) -> Option<&Arc<Kernel>> {
         match self {
-            Op::Apply(kernel)
-            | Op::MapBlocks(kernel)
-            | Op::MapOverlap { kernel, .. }
-            | Op::FoldAxis { kernel, .. } => Some(kernel),
+            Op::Apply(kernel) => Some(kernel),
+            Op::Blocks(blocks) => match &blocks.function {
+                BlockFunction::User(kernel, _) => Some(kernel),
+                BlockFunction::Own(_) => None,
+            },
             Op::Calls(calls) | Op::FromValue(calls) => Some(&calls.kernel),
+            Op::Table(stage) => stage.kernel.as_ref(),
             _ => None,
         }
     }

@@ -1,6 +1,6 @@
 //! Stages of queries on tables: tasks that do the same, each with a partition. What they do is bytes that an engine of the
 //! workers reads; here they are stages like any other. A task gives one value, which is made of blocks: one for each task of
-//! the stage that takes them, or a single one.
+//! the stage that takes them, or a single one; or it gives the chunk of an array. It reads values, and chunks of arrays.
 //!
 //! Knows which task reads which values. Must not know what tables are, nor how they are worked on.
 
@@ -8,6 +8,7 @@ use crate::calls::values_grid;
 use crate::dtype::DType;
 use crate::error::ExprError;
 use crate::graph::Expr;
+use crate::kernel::Kernel;
 use crate::op::Op;
 use std::ops::Range;
 use std::sync::Arc;
@@ -29,7 +30,7 @@ const GUESS_BYTES_MAX: u64 = 1 << 40;
 pub struct TableStage {
     /// What a task does, for the engine to read.
     pub payload: Arc<[u8]>,
-    /// How many blocks the value of each is made of.
+    /// How many blocks the value of each is made of; 0 where each gives the chunk of its number of an array.
     pub gives: u32,
     /// What its tasks read of each input of the node.
     pub reads: Arc<[TableRead]>,
@@ -39,6 +40,8 @@ pub struct TableStage {
     pub name: Arc<str>,
     /// How its tasks are to be run; in no special way where absent.
     pub terms: Option<Arc<Terms>>,
+    /// A function of the user's that its tasks call, if they call any: all are of one executable.
+    pub kernel: Option<Arc<Kernel>>,
 }
 
 /// What the tasks of a stage read of one input.
@@ -48,12 +51,14 @@ pub struct TableRead {
     pub how: TableHow,
     /// The tasks that read it; the others do not. A task's partition is its place among them.
     pub tasks: Range<u64>,
+    /// Where the run of values of each of them ends; of [`TableHow::Runs`] alone.
+    pub ends: Arc<[u64]>,
 }
 
 /// What a task reads of an input, with the number of its partition.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum TableHow {
-    /// The value of that number.
+    /// The value of that number; of an array, the chunk.
     Same,
     /// The block of that number of every value. All tasks of a stage read such an input, or none.
     Block,
@@ -61,20 +66,54 @@ pub enum TableHow {
     Whole,
     /// All values, kept apart.
     Each,
+    /// Values that follow one another, of which each task reads other ones.
+    Runs,
 }
 
 impl TableHow {
     /// All of them, in the order of their codes.
-    pub const ALL: [TableHow; 4] = [TableHow::Same, TableHow::Block, TableHow::Whole, TableHow::Each];
+    pub const ALL: [TableHow; 5] =
+        [TableHow::Same, TableHow::Block, TableHow::Whole, TableHow::Each, TableHow::Runs];
 }
 
 impl TableRead {
+    /// A way of reading that says by itself which values a task reads.
+    ///
+    /// ```
+    /// use tilework_expr::{TableHow, TableRead};
+    ///
+    /// assert_eq!(TableRead::of(TableHow::Same, 0..3).tasks, 0..3);
+    /// ```
+    #[must_use]
+    pub fn of(how: TableHow, tasks: Range<u64>) -> TableRead {
+        TableRead { how, tasks, ends: Arc::from([]) }
+    }
+
+    /// The first `ends.len()` tasks read runs of values, one after another, which end there.
+    ///
+    /// ```
+    /// use tilework_expr::{TableHow, TableRead};
+    ///
+    /// let two = TableRead::runs([3, 4]);
+    /// assert_eq!((two.how, two.tasks), (TableHow::Runs, 0..2));
+    /// ```
+    #[must_use]
+    pub fn runs(ends: impl Into<Arc<[u64]>>) -> TableRead {
+        let ends = ends.into();
+        TableRead { how: TableHow::Runs, tasks: 0..ends.len() as u64, ends }
+    }
+
     /// Which task of `n_tasks` reads which of so many values whole; nothing where tasks read blocks.
     pub(crate) fn listed(&self, n_tasks: usize, n_values: usize) -> Option<Listed> {
         let tasks = self.tasks.start as usize..self.tasks.end as usize;
         let pairs = match self.how {
             TableHow::Block => return None,
             TableHow::Same => tasks.zip(0..n_values).collect(),
+            TableHow::Runs => {
+                let starts = std::iter::once(0).chain(self.ends.iter().copied());
+                let runs = starts.zip(self.ends.iter()).map(|(start, end)| start as usize..*end as usize);
+                tasks.zip(runs).flat_map(|(task, run)| run.map(move |value| (task, value))).collect()
+            }
             TableHow::Whole | TableHow::Each => {
                 tasks.flat_map(|task| (0..n_values).map(move |value| (task, value))).collect()
             }
@@ -88,6 +127,7 @@ impl TableRead {
         match self.how {
             TableHow::Block => 0,
             TableHow::Same => n_readers,
+            TableHow::Runs => n_values,
             TableHow::Whole | TableHow::Each => n_readers.saturating_mul(n_values),
         }
     }
@@ -97,12 +137,23 @@ impl TableRead {
         if start > end || end > n_tasks {
             return Err(format!("tasks {start} to {end} of {n_tasks}"));
         }
-        let gives = match op {
-            Op::Table(stage) => Some(u64::from(stage.gives)),
-            Op::Values(_) => None,
-            _ => return Err("no values".into()),
-        };
         let n_readers = end - start;
+        let gives = match op {
+            Op::Table(stage) if stage.gives > 0 => Some(u64::from(stage.gives)),
+            Op::Values(_) => None,
+            Op::Calls(_) => return Err("values of others than tables".into()),
+            // Which chunks are needed is known of one axis.
+            _ if self.how == TableHow::Same && n_readers == n_values && grid.axes().len() == 1 => {
+                return Ok(());
+            }
+            _ if grid.axes().len() != 1 => {
+                return Err(format!("an array of {} axes, expected one", grid.axes().len()));
+            }
+            _ => return Err(format!("an array of {n_values} chunks, one each for {n_readers} tasks")),
+        };
+        if self.how != TableHow::Runs && !self.ends.is_empty() {
+            return Err("ends of runs where there are none".into());
+        }
         match self.how {
             TableHow::Same if n_readers == n_values => Ok(()),
             TableHow::Same => Err(format!("{n_values} values, one each for {n_readers} tasks")),
@@ -111,6 +162,13 @@ impl TableRead {
             }
             TableHow::Block if gives.is_some_and(|gives| gives == n_tasks) => Ok(()),
             TableHow::Block => Err(format!("values of {gives:?} blocks, one each for {n_tasks} tasks")),
+            TableHow::Runs => {
+                let rising = self.ends.windows(2).all(|w| w[0] <= w[1]);
+                let within = self.ends.last().is_none_or(|end| *end <= n_values);
+                let fits = rising && within && self.ends.len() as u64 == n_readers;
+                let why = || format!("{} runs of {n_values} values for {n_readers} tasks", self.ends.len());
+                if fits { Ok(()) } else { Err(why()) }
+            }
             TableHow::Whole | TableHow::Each if self.n_pairs(n_values) > PAIRS_MAX => {
                 Err(format!("{n_values} values for each of {n_readers} tasks, 4194304 in all at most"))
             }
@@ -123,14 +181,12 @@ impl TableStage {
     /// Whether it fits a node of this grid and dtype and what it reads.
     pub(crate) fn check(&self, (grid, dtype): (&Grid, DType), inputs: &[(&Op, &Grid)]) -> Result<(), String> {
         let n_tasks = grid.n_chunks();
-        if n_tasks == 0 || *grid != values_grid(n_tasks as usize) || dtype != DType::U8 {
+        let of_values = *grid == values_grid(n_tasks as usize) && dtype == DType::U8;
+        if n_tasks == 0 || self.gives > 0 && !of_values {
             return Err(format!("{n_tasks} tasks of tables are not one axis of so many values"));
         }
         if n_tasks > TASKS_MAX {
             return Err(format!("{n_tasks} tasks of one stage, 1048576 at most"));
-        }
-        if self.gives == 0 {
-            return Err("values of no blocks".into());
         }
         if self.bytes_guess > GUESS_BYTES_MAX {
             return Err(format!("a value is taken to have {} bytes", self.bytes_guess));
@@ -166,6 +222,22 @@ impl TableStage {
 }
 
 impl Expr {
+    /// The array on this grid whose chunks the tasks of a query's stage give.
+    ///
+    /// # Errors
+    /// [`ExprError::Program`] where the stage does not fit what it reads.
+    pub fn table_array(
+        stage: TableStage,
+        (grid, dtype): (Grid, DType),
+        inputs: &[Expr],
+    ) -> Result<Expr, ExprError> {
+        let stage = TableStage { gives: 0, ..stage };
+        let read: Vec<(&Op, &Grid)> = inputs.iter().map(|expr| (expr.op(), expr.grid())).collect();
+        let fits = stage.check((&grid, dtype), &read);
+        fits.map_err(|why| ExprError::Program { node: inputs.len() as u32, why })?;
+        Expr::make(Op::Table(Arc::new(stage)), inputs.to_vec(), grid, dtype)
+    }
+
     /// The values that so many tasks of a query's stage give.
     ///
     /// # Errors

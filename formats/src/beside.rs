@@ -11,6 +11,7 @@
 use crate::file::NONBLOCK;
 #[cfg(feature = "zarr")]
 use crate::file::{self, Found};
+use rustix::fs::{CWD, RenameFlags, renameat_with};
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File, Metadata, OpenOptions, Permissions, TryLockError};
 use std::hash::{BuildHasher, RandomState};
@@ -121,7 +122,6 @@ pub(crate) fn create_file(path: &Path) -> io::Result<(PathBuf, File)> {
 
 /// Makes a directory at a fresh name in `dir`, for what will be `name`, with a locked file `lock` in it that says
 /// `about`.
-#[cfg(feature = "zarr")]
 pub(crate) fn create_dir(dir: &Path, name: &OsStr, about: &str) -> io::Result<(PathBuf, File)> {
     for _ in 0..TRIES_MAX {
         let at = dir.join(fresh(name));
@@ -143,6 +143,23 @@ pub(crate) fn create_dir(dir: &Path, name: &OsStr, about: &str) -> io::Result<(P
     Err(io::Error::new(io::ErrorKind::ResourceBusy, "every new directory was taken for one left behind"))
 }
 
+/// Renames `from` to a place that is free, or says [`io::ErrorKind::AlreadyExists`].
+pub(crate) fn to_free_place(from: &Path, to: &Path) -> io::Result<()> {
+    match renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
+        Err(rustix::io::Errno::INVAL | rustix::io::Errno::NOSYS | rustix::io::Errno::NOTSUP) => {
+            // No such rename here. A directory takes the place of an empty one alone.
+            if to.symlink_metadata().is_ok() {
+                return Err(io::ErrorKind::AlreadyExists.into());
+            }
+            fs::rename(from, to).map_err(|e| match e.kind() {
+                io::ErrorKind::DirectoryNotEmpty => io::ErrorKind::AlreadyExists.into(),
+                _ => e,
+            })
+        }
+        renamed => renamed.map_err(io::Error::from),
+    }
+}
+
 /// Gives what takes a place the mode and the owner of what had it, as far as this process may.
 pub(crate) fn keep_attributes(file: &File, old: &Metadata) -> io::Result<()> {
     let new = file.metadata()?;
@@ -158,15 +175,12 @@ pub(crate) fn keep_attributes(file: &File, old: &Metadata) -> io::Result<()> {
 }
 
 /// The file within a directory that its writer keeps locked.
-#[cfg(feature = "zarr")]
 pub(crate) const LOCK: &str = "lock";
 
 /// Between the target and who writes it, in the text of a lock.
-#[cfg(feature = "zarr")]
 const ABOUT: &str = "` is being written here by ";
 
 /// The text of a lock: what is written, and by whom.
-#[cfg(feature = "zarr")]
 pub(crate) fn about(target: &Path, by: &str) -> String {
     format!("`{}{ABOUT}{by}", target.display())
 }

@@ -37,6 +37,7 @@ mod npz;
 mod region;
 mod source;
 mod spec;
+mod staged;
 #[cfg(feature = "zarr")]
 mod zarr;
 #[cfg(not(feature = "zarr"))]
@@ -48,4 +49,5 @@ pub use npy::{NpyWriter, write_npy};
 pub use npz::npz_members;
 pub use source::{ArrayMeta, ArrayReader, ArraySource};
 pub use spec::{IfExists, ZarrCodec, ZarrSpec, ZarrTarget, ZarrVersion};
+pub use staged::StagedDir;
 pub use zarr::{ArrayWriter, ZarrStaged};

@@ -1,14 +1,18 @@
-//! A piece of a task's output: batches while it stays in the process that made it, bytes when it leaves. Rows, size and
+//! A piece of a task's output: batches while it stays in the process that made it, those that memory
+//! did not hold in a file, and bytes when it leaves. Rows, size and
 //! checksum are those of its rows, however it is kept. Must not know who reads it.
 
 use crate::digest::{Digest, Sum};
 use crate::error::TaskError;
-use crate::wire;
+use crate::spill::Unnamed;
+use crate::wire::{self, Decoder};
 use bytes::Bytes;
 use datafusion::arrow::array::{
-    Array, ArrayRef, AsArray, GenericByteViewArray, RecordBatch, RecordBatchOptions,
+    Array, ArrayData, ArrayRef, AsArray, GenericByteViewArray, MutableArrayData, RecordBatch,
+    RecordBatchOptions, make_array,
 };
-use datafusion::arrow::datatypes::{ByteViewType, DataType, SchemaRef};
+use datafusion::arrow::datatypes::{ByteViewType, DataType, Field, Schema, SchemaRef};
+use std::collections::HashSet;
 use std::sync::Arc;
 
 /// A piece of a task's output: what one partition of a reader gets of it. Clones share it.
@@ -20,13 +24,53 @@ pub struct Piece {
 
 #[derive(Debug, Clone)]
 enum Kept {
-    Batches(SchemaRef, Arc<[RecordBatch]>),
+    Rows(Arc<Rows>),
     Bytes(Bytes),
+    Column(ArrayRef),
+}
+
+/// Rows in this process: what memory did not hold while they were made is on the disk, and comes first.
+#[derive(Debug)]
+struct Rows {
+    schema: SchemaRef,
+    on_disk: Vec<Extent>,
+    batches: Vec<RecordBatch>,
+}
+
+/// Encoded batches in a file.
+#[derive(Debug, Clone)]
+pub(crate) struct Extent {
+    pub file: Unnamed,
+    pub at: u64,
+    pub len: u64,
+}
+
+impl Extent {
+    fn read(&self) -> Result<Bytes, TaskError> {
+        self.file.read(self.at, self.len)
+    }
 }
 
 impl Piece {
     pub(crate) fn of(schema: SchemaRef, batches: Vec<RecordBatch>, sum: Sum) -> Piece {
-        Piece { kept: Kept::Batches(schema, batches.into()), sum }
+        Piece::of_parts(schema, (Vec::new(), batches), sum)
+    }
+
+    /// Of what is on the disk, and what comes behind it.
+    pub(crate) fn of_parts(
+        schema: SchemaRef,
+        (on_disk, batches): (Vec<Extent>, Vec<RecordBatch>),
+        sum: Sum,
+    ) -> Piece {
+        Piece { kept: Kept::Rows(Arc::new(Rows { schema, on_disk, batches })), sum }
+    }
+
+    /// A column that is read in this process and told of to nobody else: it has no checksum.
+    #[must_use]
+    pub fn of_column(column: ArrayRef) -> Piece {
+        let sum =
+            Sum { rows: column.len() as u64, bytes: column.get_array_memory_size() as u64, checksum: 0 };
+        Piece { kept: Kept::Column(column), sum }
     }
 
     /// Bytes that [`encoded`](Piece::encoded) made, with what was told beside them. They are checked when they are read,
@@ -39,12 +83,28 @@ impl Piece {
     /// The piece as bytes: Arrow's IPC stream without its schema.
     ///
     /// # Errors
-    /// If its columns are of types that cannot be written.
+    /// If its columns are of types that cannot be written, or what is on the disk cannot be read.
     pub fn encoded(&self) -> Result<Bytes, TaskError> {
-        match &self.kept {
-            Kept::Bytes(bytes) => Ok(bytes.clone()),
-            Kept::Batches(schema, batches) => wire::encode(schema, batches),
+        let rows = match &self.kept {
+            Kept::Bytes(bytes) => return Ok(bytes.clone()),
+            Kept::Column(column) => {
+                let field = Field::new("", column.data_type().clone(), true);
+                let schema = Arc::new(Schema::new(vec![field]));
+                return wire::encode(&schema, &self.batches(&schema)?);
+            }
+            Kept::Rows(rows) => rows,
+        };
+        let last = wire::encode(&rows.schema, &rows.batches)?;
+        if rows.on_disk.is_empty() {
+            return Ok(last);
         }
+        let on_disk: u64 = rows.on_disk.iter().map(|extent| extent.len).sum();
+        let mut all = Vec::with_capacity(usize::try_from(on_disk).unwrap_or(0) + last.len());
+        for extent in &rows.on_disk {
+            all.extend_from_slice(&extent.read()?);
+        }
+        all.extend_from_slice(&last);
+        Ok(Bytes::from(all))
     }
 
     /// Its rows. Bytes are decoded, checked, and compared with the rows and the checksum that were told beside them.
@@ -52,15 +112,53 @@ impl Piece {
     /// # Errors
     /// [`TaskError::Corrupt`] if the bytes are none that were written with this schema, or not those that were told of.
     pub fn batches(&self, schema: &SchemaRef) -> Result<Vec<RecordBatch>, TaskError> {
-        match &self.kept {
-            Kept::Batches(_, batches) => Ok(batches.to_vec()),
+        self.read(schema).collect()
+    }
+
+    /// The same one batch after another, so that no more than one is decoded at a time. That they are not what was told is
+    /// an error behind the last.
+    pub(crate) fn read(&self, schema: &SchemaRef) -> Reading {
+        let (extents, batches) = match &self.kept {
+            Kept::Column(column) => {
+                let batch = RecordBatch::try_new(schema.clone(), vec![column.clone()]);
+                let batch = batch.map_err(TaskError::data);
+                return match batch {
+                    Ok(batch) => Reading::of(schema, self.sum, vec![batch]),
+                    Err(error) => {
+                        Reading { failed: Some(error), ..Reading::of(schema, self.sum, Vec::new()) }
+                    }
+                };
+            }
             Kept::Bytes(bytes) => {
-                let batches = wire::decode(schema, bytes.clone())?;
-                let got = Digest::of(schema, &batches)?;
-                if got != self.sum {
-                    return Err(TaskError::Corrupt(format!("{got:?} was read, {:?} was told", self.sum)));
-                }
-                Ok(batches)
+                let checked = Some(Digest::new(schema));
+                let decoder = Some(Decoder::new(schema, bytes.clone()));
+                return Reading { checked, decoder, ..Reading::of(schema, self.sum, Vec::new()) };
+            }
+            Kept::Rows(rows) => (rows.on_disk.clone(), rows.batches.clone()),
+        };
+        // What was in memory all the time is what it was.
+        let checked = (!extents.is_empty()).then(|| Digest::new(schema));
+        Reading { checked, extents: extents.into_iter(), ..Reading::of(schema, self.sum, batches) }
+    }
+
+    /// Bytes of it that memory did not hold while it was made, and that are on the disk.
+    #[must_use]
+    pub fn on_disk_bytes(&self) -> u64 {
+        match &self.kept {
+            Kept::Rows(rows) => rows.on_disk.iter().map(|extent| extent.len).sum(),
+            Kept::Bytes(_) | Kept::Column(_) => 0,
+        }
+    }
+
+    /// Its rows, of a piece that a task of this process made.
+    ///
+    /// # Errors
+    /// [`TaskError::Corrupt`] for a piece of other origin; where what is on the disk cannot be read.
+    pub fn made(&self) -> Result<Vec<RecordBatch>, TaskError> {
+        match &self.kept {
+            Kept::Rows(rows) => self.batches(&rows.schema),
+            Kept::Bytes(_) | Kept::Column(_) => {
+                Err(TaskError::Corrupt("no rows that a task made".to_owned()))
             }
         }
     }
@@ -83,17 +181,118 @@ impl Piece {
         self.sum.checksum
     }
 
-    /// What it takes where it lies.
+    /// What it takes of memory.
     #[must_use]
     pub fn held_bytes(&self) -> u64 {
-        match &self.kept {
-            Kept::Bytes(bytes) => bytes.len() as u64,
-            Kept::Batches(_, batches) => batches.iter().map(|b| b.get_array_memory_size() as u64).sum(),
+        Piece::held_bytes_of(std::slice::from_ref(self))
+    }
+
+    /// What these take of memory together: what several of them share is counted once.
+    #[must_use]
+    pub fn held_bytes_of(pieces: &[Piece]) -> u64 {
+        let mut held = Held::default();
+        for piece in pieces {
+            match &piece.kept {
+                Kept::Bytes(bytes) => held.bytes += bytes.len() as u64,
+                Kept::Column(column) => held.add_data(&column.to_data()),
+                Kept::Rows(rows) => rows.batches.iter().for_each(|batch| held.add(batch)),
+            }
         }
+        held.bytes
     }
 }
 
-/// The batch with texts that hold on to no more bytes than are theirs: views share the buffers that they were taken from.
+/// The rows of a piece as they are read.
+pub(crate) struct Reading {
+    schema: SchemaRef,
+    sum: Sum,
+    /// What was read, where that is to be compared.
+    checked: Option<Digest>,
+    decoder: Option<Decoder>,
+    extents: std::vec::IntoIter<Extent>,
+    batches: std::vec::IntoIter<RecordBatch>,
+    /// Why there is nothing to read.
+    failed: Option<TaskError>,
+}
+
+impl Reading {
+    /// Of batches in memory, which need no check.
+    fn of(schema: &SchemaRef, sum: Sum, batches: Vec<RecordBatch>) -> Reading {
+        Reading {
+            schema: schema.clone(),
+            sum,
+            checked: None,
+            decoder: None,
+            extents: Vec::new().into_iter(),
+            batches: batches.into_iter(),
+            failed: None,
+        }
+    }
+
+    fn advance(&mut self) -> Result<Option<RecordBatch>, TaskError> {
+        if let Some(error) = self.failed.take() {
+            return Err(error);
+        }
+        loop {
+            if let Some(batch) = self.decoder.as_mut().and_then(Iterator::next) {
+                return batch.map(Some);
+            }
+            match self.extents.next() {
+                Some(extent) => self.decoder = Some(Decoder::new(&self.schema, extent.read()?)),
+                None => return Ok(self.batches.next()),
+            }
+        }
+    }
+
+    fn checked(&mut self) -> Result<Option<RecordBatch>, TaskError> {
+        let next = self.advance()?;
+        match (&next, &mut self.checked) {
+            (Some(batch), Some(digest)) => digest.add(batch)?,
+            (None, Some(_)) => {
+                let got = self.checked.take().map(Digest::finish).unwrap_or_default();
+                if got != self.sum {
+                    return Err(TaskError::Corrupt(format!("{got:?} was read, {:?} was told", self.sum)));
+                }
+            }
+            (_, None) => {}
+        }
+        Ok(next)
+    }
+}
+
+impl Iterator for Reading {
+    type Item = Result<RecordBatch, TaskError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.checked().transpose()
+    }
+}
+
+/// What batches take of memory: buffers that several arrays share are counted once.
+#[derive(Debug, Default)]
+pub(crate) struct Held {
+    pub bytes: u64,
+    seen: HashSet<usize>,
+}
+
+impl Held {
+    pub(crate) fn add(&mut self, batch: &RecordBatch) {
+        batch.columns().iter().for_each(|column| self.add_data(&column.to_data()));
+    }
+
+    fn add_data(&mut self, data: &ArrayData) {
+        let nulls = data.nulls().map(|nulls| nulls.buffer());
+        for buffer in data.buffers().iter().chain(nulls) {
+            if self.seen.insert(buffer.data_ptr().as_ptr() as usize) {
+                self.bytes += buffer.capacity() as u64;
+            }
+        }
+        data.child_data().iter().for_each(|child| self.add_data(child));
+    }
+}
+
+/// The batch with columns that hold on to no more bytes than are theirs, or not to much more: slices share the buffers that
+/// they were taken from, as views of texts do.
 pub(crate) fn compact(batch: RecordBatch) -> Result<RecordBatch, TaskError> {
     let owned: Vec<Option<ArrayRef>> = batch.columns().iter().map(owned).collect();
     if owned.iter().all(Option::is_none) {
@@ -102,9 +301,11 @@ pub(crate) fn compact(batch: RecordBatch) -> Result<RecordBatch, TaskError> {
     let columns =
         owned.into_iter().zip(batch.columns()).map(|(own, old)| own.unwrap_or_else(|| old.clone())).collect();
     let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
-    RecordBatch::try_new_with_options(batch.schema(), columns, &options)
-        .map_err(|e| TaskError::Data(Arc::new(e.into())))
+    RecordBatch::try_new_with_options(batch.schema(), columns, &options).map_err(TaskError::data)
 }
+
+/// What a column may hold on to beside its own bytes: as many again, and so many.
+const SHARED_BYTES_MAX: usize = 256;
 
 /// The column with bytes of its own, if it holds on to others.
 fn owned(array: &ArrayRef) -> Option<ArrayRef> {
@@ -113,17 +314,25 @@ fn owned(array: &ArrayRef) -> Option<ArrayRef> {
         (held > views.total_buffer_bytes_used()).then(|| Arc::new(views.gc()) as ArrayRef)
     }
     match array.data_type() {
-        DataType::Utf8View => of(array.as_string_view()),
-        DataType::BinaryView => of(array.as_binary_view()),
-        _ => None,
+        DataType::Utf8View => return of(array.as_string_view()),
+        DataType::BinaryView => return of(array.as_binary_view()),
+        _ => {}
     }
+    let data = array.to_data();
+    let own = data.get_slice_memory_size().unwrap_or(usize::MAX);
+    if array.get_buffer_memory_size() <= own.saturating_mul(2).saturating_add(SHARED_BYTES_MAX) {
+        return None;
+    }
+    let mut copy = MutableArrayData::new(vec![&data], false, data.len());
+    // Err: what is a part of an array fits into one.
+    copy.try_extend(0, 0, data.len()).ok()?;
+    Some(make_array(copy.freeze()))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use datafusion::arrow::array::StringViewArray;
-    use datafusion::arrow::datatypes::{Field, Schema};
 
     #[test]
     fn a_piece_is_the_same_kept_as_batches_and_as_bytes() {
@@ -155,5 +364,53 @@ mod tests {
         assert_eq!(small, few);
         let again = compact(small.clone()).unwrap();
         assert!(Arc::ptr_eq(again.column(0), small.column(0)));
+    }
+    #[test]
+    fn what_is_decoded_lies_where_its_bytes_are() {
+        use datafusion::arrow::array::{Decimal128Array, Int64Array};
+        let schema = Arc::new(Schema::new(vec![
+            Field::new("a", DataType::Int64, false),
+            Field::new("d", DataType::Decimal128(38, 10), false),
+        ]));
+        let columns: Vec<ArrayRef> = vec![
+            Arc::new(Int64Array::from_iter_values(0..1001)),
+            Arc::new(Decimal128Array::from_iter_values(0..1001)),
+        ];
+        let batch = RecordBatch::try_new(schema.clone(), columns).unwrap();
+        // As blocks lie in values: behind a head, in memory that is aligned.
+        let encoded = wire::encode(&schema, std::slice::from_ref(&batch)).unwrap();
+        let mut value = datafusion::arrow::buffer::MutableBuffer::new(0);
+        value.extend_from_slice(&[0_u8; 32]);
+        value.extend_from_slice(&encoded);
+        let value: datafusion::arrow::buffer::Buffer = value.into();
+        let range = value.as_ptr() as usize..value.as_ptr() as usize + value.len();
+        struct Of(datafusion::arrow::buffer::Buffer);
+        impl AsRef<[u8]> for Of {
+            fn as_ref(&self) -> &[u8] {
+                &self.0
+            }
+        }
+        let bytes = Bytes::from_owner(Of(value)).slice(32..);
+        let decoded = wire::decode(&schema, bytes).unwrap();
+        assert_eq!(decoded[0], batch);
+        for column in decoded[0].columns() {
+            let at = column.to_data().buffers()[0].as_ptr() as usize;
+            assert!(range.contains(&at), "a column was copied");
+        }
+    }
+
+    #[test]
+    fn memory_that_batches_share_is_counted_once_and_slices_of_much_become_their_own() {
+        let schema = Arc::new(Schema::new(vec![Field::new("a", DataType::Int64, false)]));
+        let all = datafusion::arrow::array::Int64Array::from_iter_values(0..100_000);
+        let all = RecordBatch::try_new(schema.clone(), vec![Arc::new(all)]).unwrap();
+        let halves = vec![all.slice(0, 50_000), all.slice(50_000, 50_000)];
+        let sum = Digest::of(&schema, &halves).unwrap();
+        let held = Piece::of(schema.clone(), halves.clone(), sum).held_bytes();
+        assert!((800_000..900_000).contains(&held), "{held}");
+        let few = compact(all.slice(1000, 10)).unwrap();
+        assert_eq!(few, all.slice(1000, 10));
+        let sum = Digest::of(&schema, std::slice::from_ref(&few)).unwrap();
+        assert!(Piece::of(schema, vec![few], sum).held_bytes() < 1000);
     }
 }

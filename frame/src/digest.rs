@@ -101,7 +101,7 @@ impl Stream {
 impl Column {
     fn add(&mut self, array: &ArrayRef) -> Result<(), TaskError> {
         if let DataType::Dictionary(_, values) = array.data_type() {
-            let plain = cast(array, values).map_err(|e| TaskError::Data(std::sync::Arc::new(e.into())))?;
+            let plain = cast(array, values).map_err(TaskError::data)?;
             return self.add(&plain);
         }
         let mut runs = vec![(0, array.len())];

@@ -27,6 +27,9 @@ pub mod prelude {
         fn read_parquet(path: &str);
         fn read_json(path: &str);
         fn read_ipc(path: &str);
+        fn read_parquet_with(path: &str, options: &ReadOptions);
+        fn read_json_with(path: &str, options: &ReadOptions);
+        fn read_ipc_with(path: &str, options: &ReadOptions);
         fn sql(query: &str);
         fn sql_on(query: &str, tables: &[(&str, &DataFrame)]);
     }

@@ -1,7 +1,11 @@
 //! What can go wrong, one enum for each party who must act: who plans a query, and who runs a task. Must not know what is
 //! done about it.
 
+use crate::csv::CsvError;
+use datafusion::arrow::error::ArrowError;
 use datafusion::error::DataFusionError;
+use datafusion::object_store;
+use datafusion::parquet::errors::ParquetError;
 use std::error::Error;
 use std::sync::Arc;
 
@@ -77,6 +81,17 @@ pub enum FrameError {
         #[source]
         error: Arc<dyn Error + Send + Sync>,
     },
+    /// A function of the user's fails for no rows, with which it is called to see what it gives.
+    #[error("{0}")]
+    Function(#[source] Arc<TaskError>),
+    /// Values are missing where each is needed.
+    #[error("{n} values of column {column:?} are missing; `fill_null` gives them others")]
+    Missing {
+        /// The column.
+        column: String,
+        /// How many.
+        n: u64,
+    },
     /// What would be written is there already.
     #[error("{path} is there already; `overwrite` replaces it")]
     Exists {
@@ -111,7 +126,28 @@ pub enum FrameError {
     /// Whoever runs the query failed for a reason of its own.
     #[error("{0}")]
     Executor(#[source] Arc<dyn Error + Send + Sync>),
-    /// A task of it failed, where the query runs in this process.
+    /// A task of it needs more memory than any worker may use.
+    #[error("{stage}: a task needs {needed_bytes} bytes, and the largest worker may use {limit_bytes}")]
+    Memory {
+        /// The display name of its stage.
+        stage: String,
+        /// What the task needs.
+        needed_bytes: u64,
+        /// What a worker may use.
+        limit_bytes: u64,
+    },
+    /// The rows are more than this process would gather.
+    #[error(
+        "the rows take {bytes} bytes, and {limit_bytes} may be gathered: write them to files, or reduce them, or raise \
+         `gather_bytes_max`"
+    )]
+    TooLarge {
+        /// What they take.
+        bytes: u64,
+        /// What may be gathered.
+        limit_bytes: u64,
+    },
+    /// A task of it failed, in this process or on a worker.
     #[error("{stage}, task {task}: {error}")]
     Task {
         /// The display name of its stage.
@@ -130,6 +166,15 @@ fn nearest_shown(nearest: &[String]) -> String {
 }
 
 impl FrameError {
+    /// Whether the query might have run with less in each task.
+    pub(crate) fn is_of_memory(&self) -> bool {
+        match self {
+            FrameError::Memory { .. } => true,
+            FrameError::Task { error, .. } => error.is_of_memory(),
+            _ => false,
+        }
+    }
+
     /// An error of whoever runs queries.
     #[must_use]
     pub fn executor(error: impl Into<Box<dyn Error + Send + Sync>>) -> FrameError {
@@ -156,11 +201,20 @@ impl From<datafusion::arrow::error::ArrowError> for FrameError {
 
 impl From<DataFusionError> for FrameError {
     fn from(error: DataFusionError) -> FrameError {
+        // One of ours comes back as what it was, however DataFusion has wrapped it.
+        let mut at: Option<&(dyn Error + 'static)> = Some(&error);
+        while let Some(e) = at {
+            if let Some(ours) = e.downcast_ref::<FrameError>() {
+                return ours.clone();
+            }
+            at = e.source();
+        }
         FrameError::Query(Arc::new(error))
     }
 }
 
-/// Why a task did not finish.
+/// Why a task did not finish. It travels: whoever asked for a query gets the same from a task in this process and from one
+/// elsewhere.
 #[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum TaskError {
@@ -189,15 +243,45 @@ pub enum TaskError {
     /// A piece's bytes are none that a task wrote.
     #[error("a piece is corrupt: {0}")]
     Corrupt(String),
+    /// There may be no more, or there is no room for more, in the directory for what memory does not hold.
+    #[error("the disk is full: {reason}")]
+    DiskFull {
+        /// The directory.
+        dir: String,
+        /// What is there, and what was to come.
+        reason: String,
+    },
     /// The directory for what memory does not hold.
-    #[error("spilling to disk: {0}")]
-    Disk(#[source] Arc<std::io::Error>),
+    #[error("spilling to {dir}: {reason}")]
+    Disk {
+        /// The directory.
+        dir: String,
+        /// Why not.
+        reason: String,
+    },
     /// The threads that tasks run on could not be started.
     #[error("starting threads for tasks: {0}")]
     Threads(#[source] Arc<std::io::Error>),
+    /// A function of the user's panicked, gave an error, or something else than it was to give.
+    #[error("{why} (called at {line})")]
+    Function {
+        /// The line of the program that has it called, `file:line:column`.
+        line: String,
+        /// What went wrong, with the function's name.
+        why: String,
+    },
+    /// A file that a task writes.
+    #[error("{path}: {error}")]
+    File {
+        /// Its path.
+        path: String,
+        /// Why.
+        #[source]
+        error: Arc<std::io::Error>,
+    },
     /// The user's data or files: a value out of range, a division by zero, a file that cannot be read.
     #[error("{0}")]
-    Data(#[source] Arc<DataFusionError>),
+    Data(#[source] DataError),
     /// Code of an operator or of a function panicked.
     #[error("panicked: {0}")]
     Panic(String),
@@ -206,7 +290,85 @@ pub enum TaskError {
     Stopped,
 }
 
+/// What is wrong with the user's data.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum DataError {
+    /// A value or a row of a CSV file.
+    #[error("{0}")]
+    Csv(#[source] Box<CsvError>),
+    /// A whole number was divided by zero.
+    #[error("divide by zero: {0}")]
+    DivideByZero(String),
+    /// A result that does not fit its type.
+    #[error("{0}")]
+    Overflow(String),
+    /// A value that is none of the type that it is to become.
+    #[error("{0}")]
+    Cast(String),
+    /// A file that was there when the query was made.
+    #[error("there is no file at {path}")]
+    NoFile {
+        /// Its path.
+        path: String,
+    },
+    /// A file that cannot be read, or is not what it is said to be.
+    #[error("{0}")]
+    File(String),
+    /// Something else, as DataFusion says it.
+    #[error("{0}")]
+    Other(String),
+}
+
+impl DataError {
+    /// An error of DataFusion's by its type.
+    pub(crate) fn of(error: &DataFusionError) -> DataError {
+        let mut at: Option<&(dyn Error + 'static)> = Some(error);
+        let mut found = None;
+        while let Some(e) = at {
+            // What lies deepest says most: a file that is gone is an error of reading Parquet too.
+            found = DataError::known(e).or(found);
+            at = e.source();
+        }
+        found.unwrap_or_else(|| DataError::Other(error.strip_backtrace()))
+    }
+
+    fn known(error: &(dyn Error + 'static)) -> Option<DataError> {
+        if let Some(error) = error.downcast_ref::<CsvError>() {
+            return Some(DataError::Csv(Box::new(error.clone())));
+        }
+        if let Some(error) = error.downcast_ref::<DataError>() {
+            return Some(error.clone());
+        }
+        if let Some(error) = error.downcast_ref::<object_store::Error>() {
+            return Some(match error {
+                object_store::Error::NotFound { path, .. } => DataError::NoFile { path: path.clone() },
+                other => DataError::File(other.to_string()),
+            });
+        }
+        if let Some(error) = error.downcast_ref::<ParquetError>() {
+            return Some(DataError::File(error.to_string()));
+        }
+        Some(match error.downcast_ref::<ArrowError>()? {
+            ArrowError::DivideByZero => {
+                DataError::DivideByZero("a whole number has no such quotient".to_owned())
+            }
+            ArrowError::ArithmeticOverflow(text) => DataError::Overflow(format!("overflow: {text}")),
+            ArrowError::CastError(text) | ArrowError::ParseError(text) => DataError::Cast(text.clone()),
+            ArrowError::IoError(text, _) | ArrowError::IpcError(text) | ArrowError::JsonError(text) => {
+                DataError::File(text.clone())
+            }
+            _ => return None,
+        })
+    }
+}
+
 impl TaskError {
+    /// The user's data are wrong, as DataFusion or Arrow says.
+    pub(crate) fn data(error: impl Into<DataFusionError>) -> TaskError {
+        TaskError::Data(DataError::of(&error.into()))
+    }
+
     /// An error that keeps its type on its way through DataFusion's streams; [`TaskError::found_in`] finds it again.
     pub(crate) fn into_datafusion(self) -> DataFusionError {
         DataFusionError::External(Box::new(self))
@@ -216,28 +378,30 @@ impl TaskError {
     pub(crate) fn found_in(error: &DataFusionError) -> Option<TaskError> {
         let mut at: Option<&(dyn Error + 'static)> = Some(error);
         while let Some(e) = at {
-            if let Some(ours) = e.downcast_ref::<TaskError>() {
+            let inner = e.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+            if let Some(ours) = e.downcast_ref().or_else(|| inner?.downcast_ref::<TaskError>()) {
                 return Some(ours.clone());
             }
             at = e.source();
         }
         None
     }
-}
 
-/// An I/O error of ours that says that the disk may not hold more; found by its type.
-#[derive(Debug, thiserror::Error)]
-#[error("{used_bytes} bytes of {limit_bytes} are taken, {asked_bytes} more were to be written")]
-pub(crate) struct DiskFull {
-    pub used_bytes: u64,
-    pub limit_bytes: u64,
-    pub asked_bytes: u64,
-}
+    /// Whether another worker may do what this one could not; else it is the same everywhere.
+    #[must_use]
+    pub fn is_of_the_worker(&self) -> bool {
+        use TaskError as E;
+        matches!(
+            self,
+            E::Feed(_) | E::Corrupt(_) | E::Disk { .. } | E::DiskFull { .. } | E::File { .. } | E::Threads(_)
+        )
+    }
 
-/// An I/O error on a spill file, told apart from those of the user's files by its type.
-#[derive(Debug, Clone, thiserror::Error)]
-#[error("{0}")]
-pub(crate) struct SpillIo(#[source] pub Arc<std::io::Error>);
+    /// Whether more partitions, or a sort-merge join, would have needed less.
+    pub(crate) fn is_of_memory(&self) -> bool {
+        matches!(self, TaskError::Memory { .. })
+    }
+}
 
 #[cfg(test)]
 mod tests {
@@ -254,5 +418,20 @@ mod tests {
             assert!(matches!(found, TaskError::Feed(e) if e.to_string() == "peer gone"));
         }
         assert!(TaskError::found_in(&DataFusionError::Execution("no".into())).is_none());
+        let io = std::io::Error::other(TaskError::Stopped);
+        assert!(TaskError::found_in(&DataFusionError::IoError(io)).is_some());
+    }
+
+    #[test]
+    fn what_is_wrong_with_data_is_found_by_types() {
+        let arrow = |e: ArrowError| DataError::of(&DataFusionError::Context("x".into(), Box::new(e.into())));
+        assert!(matches!(arrow(ArrowError::DivideByZero), DataError::DivideByZero(_)));
+        assert!(matches!(arrow(ArrowError::ArithmeticOverflow("1 + 1".into())), DataError::Overflow(_)));
+        assert_eq!(arrow(ArrowError::CastError("x is no y".into())), DataError::Cast("x is no y".into()));
+        let csv = CsvError::Ragged { file: "a.csv".into(), line: 3, got: 1, expected: 2 };
+        assert_eq!(DataError::of(&csv.clone().into()), DataError::Csv(Box::new(csv)));
+        let gone = object_store::Error::NotFound { path: "a.parquet".into(), source: "gone".into() };
+        assert_eq!(DataError::of(&gone.into()), DataError::NoFile { path: "a.parquet".into() });
+        assert!(matches!(DataError::of(&DataFusionError::Execution("no".into())), DataError::Other(_)));
     }
 }

@@ -34,44 +34,67 @@
 //! gets the memory that its stage says, and nothing depends on how many machines or threads there are.
 
 mod api;
+mod beside;
 mod blocks;
 mod codec;
 mod csv;
 mod digest;
+mod divide;
 #[doc(hidden)]
 pub mod doc;
 mod error;
+mod facts;
+mod format;
+mod function;
 mod functions;
+mod hive;
 mod local;
 mod logical;
+mod map;
+mod medians;
+mod nodes;
 mod operator;
 mod place;
 mod plan;
+mod plans;
 mod pool;
+mod ranges;
 mod read;
 mod run;
 mod session;
+mod sink;
 mod source;
 mod spill;
 mod split;
 mod stage;
+mod stored;
+mod told;
 mod wire;
 mod write;
 
+pub use api::execute::{keep_here, run_here};
 pub use api::{
-    CsvError, CsvOptions, DataFrame, Execute, Expr, GroupBy, IntoColumn, IntoSortKey, JoinHow, JoinOptions,
-    KeepRow, LocalExecute, Planning, RankMethod, SortKey, Text, Time, Validate, Value, When, WriteOptions,
-    coalesce, col, concat, concat_diagonal, concat_str, date_range, from_columns, from_record_batches, len,
-    lit, null, read_csv, read_ipc, read_json, read_parquet, sql, sql_on, values, when,
+    AsofOptions, AsofSide, CsvError, CsvOptions, DataFrame, Execute, Expr, GroupBy, IntoColumn, IntoSortKey,
+    JoinHow, JoinOptions, KeepRow, LocalExecute, Planning, RankMethod, ReadOptions, RowStream, RunFigures,
+    SortKey, Text, Time, Validate, Value, When, WriteOptions, coalesce, col, concat, concat_diagonal,
+    concat_str, date_range, from_columns, from_record_batches, from_stored, len, lit, null, persist_all,
+    read_csv, read_ipc, read_ipc_with, read_json, read_json_with, read_parquet, read_parquet_with, sql,
+    sql_on, values, when,
 };
 pub use blocks::Piece;
 pub use datafusion::arrow;
-pub use error::{FrameError, TaskError};
+pub use error::{DataError, FrameError, TaskError};
+pub use function::{Caller, Function, install_caller};
 pub use local::{Keep, Local, Ran, run_local};
 pub use plan::{PlanOptions, Planned, Planner};
-pub use run::{Feed, Runner, RunnerOptions, Stop, StopHandle, TaskInput, TaskOutput};
+pub use read::read_payload;
+pub use run::{
+    Feed, Room, Runner, RunnerOptions, Stop, StopHandle, TaskInput, TaskOutput, each_thread_begins_with,
+};
 pub use session::self_test;
-pub use stage::{How, Input, Origin, StageGraph, StagePlan};
+pub use spill::SpillSpace;
+pub use stage::{How, Input, Origin, Source, StageGraph, StagePlan};
+pub use stored::{Facts, Kept, Stored};
 
 /// What programs that work with tables name: `use tilework_frame::prelude::*`.
 pub mod prelude {

@@ -3,11 +3,16 @@
 
 use crate::blocks::Piece;
 use crate::error::{FrameError, TaskError};
-use crate::run::{Feed, Runner, Stop, TaskInput, TaskOutput};
-use crate::stage::{Origin, StageGraph};
+use crate::run::{Feed, Room, Runner, Stop, TaskInput, TaskOutput};
+use crate::spill::SpillSpace;
+use crate::stage::{Origin, Source, StageGraph};
 use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::datatypes::SchemaRef;
 use futures::{StreamExt, TryStreamExt};
+use std::sync::Arc;
+
+/// Of what a task may hold, the part that its output may have in memory where there is a disk for the rest.
+const OUTPUT_PART: u64 = 4;
 
 /// How pieces are kept between stages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,6 +38,8 @@ pub struct Ran {
     pub partitions: Vec<Vec<RecordBatch>>,
     /// The checksum of each task's output, by stage.
     pub checksums: Vec<Vec<u64>>,
+    /// Rows and bytes of the values of each partition.
+    pub sizes: Vec<(u64, u64)>,
     /// What tasks wrote to the disk and read again.
     pub spilled_bytes: u64,
 }
@@ -52,14 +59,19 @@ impl<'a> Local<'a> {
     pub fn input(&self, stage: usize, task: u64) -> TaskInput {
         let plan = &self.graph.stages[stage];
         let piece = |slot: usize, (task, piece): (u64, u64)| {
-            let piece = match plan.inputs[slot].from {
+            let missing = || TaskError::Payload(format!("slot {slot}: task {task} has not run"));
+            let from = match plan.inputs[slot].from {
                 Origin::Stage(from) => {
                     self.made[from].get(task as usize).and_then(|all| all.get(piece as usize))
                 }
-                Origin::Source(from) => self.graph.sources[from].get(task as usize),
+                Origin::Source(from) => match &self.graph.sources[from] {
+                    Source::Pieces(pieces) => pieces.get(task as usize),
+                    Source::Stored(stored) => {
+                        return stored.piece(task as usize).map_err(|e| TaskError::Feed(Arc::new(e)));
+                    }
+                },
             };
-            let piece = piece.cloned();
-            piece.ok_or_else(|| TaskError::Payload(format!("slot {slot}: task {task} has not run")))
+            from.cloned().ok_or_else(missing)
         };
         let feed = |slot: usize, read: Vec<(u64, u64)>| -> Feed {
             let pieces: Vec<_> = read.into_iter().map(|at| piece(slot, at)).collect();
@@ -70,7 +82,8 @@ impl<'a> Local<'a> {
             feeds.into_iter().map(|read| feed(slot, read)).collect()
         };
         let feeds = (0..plan.inputs.len()).map(slot).collect();
-        TaskInput { payload: plan.payload.clone(), partition: task, feeds, grant_bytes: plan.grant_bytes }
+        let (payload, grant_bytes) = (plan.payload.clone(), plan.grant_bytes);
+        TaskInput { payload, partition: task, feeds, grant_bytes, room: Room::default() }
     }
 
     /// Keeps what the tasks of a stage made, and lets go of what nobody reads after it.
@@ -110,6 +123,16 @@ pub async fn run_local(
     keep: Keep,
     n_at_once: usize,
 ) -> Result<Ran, FrameError> {
+    run_on(graph, schema, (runner, None), (keep, n_at_once)).await
+}
+
+/// The same, with a disk other than the runner's where there is one.
+pub(crate) async fn run_on(
+    graph: &StageGraph,
+    schema: &SchemaRef,
+    (runner, spill): (&Runner, Option<Arc<dyn SpillSpace>>),
+    (keep, n_at_once): (Keep, usize),
+) -> Result<Ran, FrameError> {
     let mut local = Local::new(graph, keep);
     let mut checksums = Vec::with_capacity(graph.stages.len());
     let mut spilled_bytes = 0;
@@ -119,7 +142,12 @@ pub async fn run_local(
     };
     for (stage, plan) in graph.stages.iter().enumerate() {
         let run = |task: u64| {
-            let ran = runner.run(local.input(stage, task), Stop::never());
+            let mut input = local.input(stage, task);
+            if let Some(space) = &spill {
+                let output_bytes = plan.grant_bytes / OUTPUT_PART;
+                input.room = Room { spill: Some(space.clone()), output_bytes, ..Room::default() };
+            }
+            let ran = runner.run(input, Stop::never());
             let failed = failed(stage, task);
             async move { ran.await.map_err(failed) }
         };
@@ -130,11 +158,12 @@ pub async fn run_local(
         spilled_bytes += outputs.iter().map(|output| output.spilled_bytes).sum::<u64>();
         local.made(stage, outputs).map_err(failed(stage, 0))?;
     }
-    let mut partitions = Vec::new();
+    let (mut partitions, mut sizes) = (Vec::new(), Vec::new());
     for (task, pieces) in local.made.pop().unwrap_or_default().iter().enumerate() {
         let batches = pieces.iter().map(|piece| piece.batches(schema)).collect::<Result<Vec<_>, _>>();
         let batches = batches.map_err(failed(graph.stages.len() - 1, task as u64))?;
         partitions.push(batches.into_iter().flatten().collect());
+        sizes.push((pieces.iter().map(Piece::rows).sum(), pieces.iter().map(Piece::value_bytes).sum()));
     }
-    Ok(Ran { partitions, checksums, spilled_bytes })
+    Ok(Ran { partitions, checksums, sizes, spilled_bytes })
 }

@@ -2,6 +2,7 @@
 //! be lost on the way to them. Must not know of physical plans.
 
 use crate::error::FrameError;
+use crate::function::MapElements;
 use datafusion::arrow::datatypes::DataType;
 use datafusion::common::ScalarValue;
 use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode, TreeNodeRecursion};
@@ -81,6 +82,7 @@ fn expr_refused(expr: &Expr, known: &Known) -> Option<FrameError> {
     };
     match expr {
         Expr::BinaryExpr(_) => constant(expr).and_then(Result::err),
+        Expr::ScalarFunction(call) if MapElements::of(&call.func).is_some() => None,
         Expr::ScalarFunction(call) => function(call.func.name(), call.func.signature().volatility),
         Expr::AggregateFunction(call) => function(call.func.name(), call.func.signature().volatility),
         Expr::WindowFunction(call) => {

@@ -1,29 +1,21 @@
 //! The place of each row in its table, as a column: partition and position in one number, so that rows keep their order
 //! when they are sorted by it. It is not counted over partitions, so nobody waits for anybody. Must not know what needs it.
 
-use crate::operator::without_expressions;
-use async_trait::async_trait;
+use crate::operator::{one_input, one_input_node, ordered_by_input};
 use datafusion::arrow::array::{ArrayRef, RecordBatch, UInt64Array};
 use datafusion::arrow::compute::SortOptions;
 use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
-use datafusion::catalog::Session;
-use datafusion::common::{DFSchema, DFSchemaRef, internal_err};
+use datafusion::common::{DFSchema, DFSchemaRef};
 use datafusion::error::Result;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
-use datafusion::logical_expr::physical_planning_context::PhysicalPlanningContext;
-use datafusion::logical_expr::{
-    Expr, Extension, LogicalPlan, UserDefinedLogicalNode, UserDefinedLogicalNodeCore,
-};
+use datafusion::logical_expr::{Extension, LogicalPlan, UserDefinedLogicalNodeCore};
 use datafusion::physical_expr::expressions::Column;
 use datafusion::physical_expr::{EquivalenceProperties, PhysicalSortExpr};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{
-    ChildrenPropertiesMode, DisplayAs, DisplayFormatType, ExecutionPlan, ExecutionPlanProperties,
-    PlanProperties, ReplaceChildrenOptions,
+    DisplayAs, DisplayFormatType, ExecutionPlan, ExecutionPlanProperties, PlanProperties,
 };
-use datafusion::physical_planner::{ExtensionPlanner, PhysicalPlanner};
 use futures::StreamExt;
-use std::cmp::Ordering;
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
@@ -33,6 +25,11 @@ pub(crate) const PLACE: &str = "__place";
 /// Bits of a row's position in its partition.
 const POSITION_BITS: u32 = 40;
 
+/// The place of a row.
+pub(crate) fn place_of(partition: usize, position: u64) -> u64 {
+    ((partition as u64) << POSITION_BITS) + position
+}
+
 /// The table with one more column, of the rows' places.
 pub(crate) fn placed(input: LogicalPlan) -> Result<LogicalPlan> {
     Ok(LogicalPlan::Extension(Extension { node: Arc::new(PlaceNode::new(input)?) }))
@@ -40,7 +37,7 @@ pub(crate) fn placed(input: LogicalPlan) -> Result<LogicalPlan> {
 
 /// Adds the column in a logical plan.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct PlaceNode {
+pub(crate) struct PlaceNode {
     input: LogicalPlan,
     schema: DFSchemaRef,
 }
@@ -63,65 +60,26 @@ impl Hash for PlaceNode {
     }
 }
 
-impl PartialOrd for PlaceNode {
-    fn partial_cmp(&self, other: &PlaceNode) -> Option<Ordering> {
-        self.input.partial_cmp(&other.input)
-    }
-}
+ordered_by_input!(PlaceNode);
 
 impl UserDefinedLogicalNodeCore for PlaceNode {
     fn name(&self) -> &str {
         "Place"
     }
 
-    fn inputs(&self) -> Vec<&LogicalPlan> {
-        vec![&self.input]
-    }
-
     fn schema(&self) -> &DFSchemaRef {
         &self.schema
-    }
-
-    fn expressions(&self) -> Vec<Expr> {
-        Vec::new()
     }
 
     fn fmt_for_explain(&self, f: &mut fmt::Formatter) -> fmt::Result {
         write!(f, "Place")
     }
 
-    fn with_exprs_and_inputs(&self, _: Vec<Expr>, mut inputs: Vec<LogicalPlan>) -> Result<PlaceNode> {
-        match inputs.pop() {
-            Some(input) if inputs.is_empty() => PlaceNode::new(input),
-            _ => internal_err!("rows have places in one table"),
-        }
-    }
+    one_input_node!(|_this: &PlaceNode, input| PlaceNode::new(input));
 
     fn necessary_children_exprs(&self, output_columns: &[usize]) -> Option<Vec<Vec<usize>>> {
         let n = self.input.schema().fields().len();
         Some(vec![output_columns.iter().copied().filter(|column| *column < n).collect()])
-    }
-}
-
-/// Plans our own nodes.
-#[derive(Debug)]
-pub(crate) struct OwnNodes;
-
-#[async_trait]
-impl ExtensionPlanner for OwnNodes {
-    async fn plan_extension(
-        &self,
-        _: &dyn PhysicalPlanner,
-        node: &dyn UserDefinedLogicalNode,
-        _: &[&LogicalPlan],
-        inputs: &[Arc<dyn ExecutionPlan>],
-        _: &dyn Session,
-        _: &PhysicalPlanningContext,
-    ) -> Result<Option<Arc<dyn ExecutionPlan>>> {
-        match node.as_any().downcast_ref::<PlaceNode>() {
-            Some(_) => Ok(Some(Arc::new(PlaceExec::new(inputs[0].clone())))),
-            None => Ok(None),
-        }
     }
 }
 
@@ -168,43 +126,13 @@ impl ExecutionPlan for PlaceExec {
         &self.properties
     }
 
-    /// Places are those before rows are sorted: a sort above must not move below.
-    fn maintains_input_order(&self) -> Vec<bool> {
-        vec![false]
-    }
-
-    fn benefits_from_input_partitioning(&self) -> Vec<bool> {
-        vec![false]
-    }
-
-    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
-        vec![&self.input]
-    }
-
-    without_expressions!();
-
-    fn replace_children(
-        self: Arc<Self>,
-        mut children: Vec<Arc<dyn ExecutionPlan>>,
-        _: ReplaceChildrenOptions,
-    ) -> Result<Arc<dyn ExecutionPlan>> {
-        match children.pop() {
-            Some(input) if children.is_empty() => Ok(Arc::new(PlaceExec::new(input))),
-            _ => internal_err!("rows have places in one table"),
-        }
-    }
-
-    fn with_new_children(
-        self: Arc<Self>,
-        children: Vec<Arc<dyn ExecutionPlan>>,
-    ) -> Result<Arc<dyn ExecutionPlan>> {
-        self.replace_children(children, ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute))
-    }
+    // Places are those before rows are sorted: a sort above must not move below.
+    one_input!(|_place: &PlaceExec, input| PlaceExec::new(input));
 
     fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
         let rows = self.input.execute(partition, context)?;
         let schema = self.schema();
-        let mut next = (partition as u64) << POSITION_BITS;
+        let mut next = place_of(partition, 0);
         let with_place = schema.clone();
         let placed = rows.map(move |batch| {
             let batch = batch?;

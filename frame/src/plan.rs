@@ -2,10 +2,13 @@
 //! nothing of the machine; then files' statistics go, which planning needed and tasks do not, and the plan is cut. Must
 //! not know how stages run.
 
+use crate::blocks::Piece;
 use crate::error::FrameError;
+use crate::facts::{FactsExec, facts_schema, read_facts};
 use crate::session;
-use crate::stage::StageGraph;
-use crate::{logical, split, wire};
+use crate::stage::{How, Input, Origin, StageGraph, StagePlan};
+use crate::stored::Facts;
+use crate::{codec, logical, medians, split, wire};
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::common::Statistics;
 use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode};
@@ -25,6 +28,8 @@ pub struct PlanOptions {
     pub n_partitions: NonZeroUsize,
     /// Whether joins hash one side; else they sort both, which needs less memory.
     pub prefer_hash_join: bool,
+    /// Whether medians gather the values of a group; else these are sorted, which needs less memory.
+    pub gather_medians: bool,
     /// The largest side of a join, in bytes, that every task of the other side gets whole; 0 for never.
     pub broadcast_bytes_max: usize,
     /// Bytes that each task may hold.
@@ -39,6 +44,7 @@ impl Default for PlanOptions {
         PlanOptions {
             n_partitions: NonZeroUsize::MIN,
             prefer_hash_join: true,
+            gather_medians: true,
             broadcast_bytes_max: 1 << 20,
             grant_bytes: 64 << 20,
             scan_bytes_min: None,
@@ -63,6 +69,48 @@ pub struct Planned {
     pub schema: SchemaRef,
     /// The operators of each stage, for people.
     pub stages_shown: Vec<String>,
+}
+
+impl Planned {
+    /// The query with a stage more, whose tasks make the facts of the partitions of its result; missing values of columns
+    /// are counted where that is asked for.
+    ///
+    /// # Errors
+    /// None in practice: the stage has a form as bytes.
+    pub fn with_facts(&self, count_nulls: bool) -> Result<StageGraph, FrameError> {
+        let mut graph = self.graph.clone();
+        let Some(last) = graph.stages.last() else { return Ok(graph) };
+        let (n_tasks, grant_bytes) = (last.n_tasks, last.grant_bytes);
+        let of = count_nulls.then(|| self.schema.clone());
+        let plan: Arc<dyn ExecutionPlan> =
+            Arc::new(FactsExec::new(of, usize::try_from(n_tasks).unwrap_or(usize::MAX)));
+        let from = Origin::Stage(graph.stages.len() - 1);
+        graph.stages.push(StagePlan {
+            payload: codec::encode(&plan)?,
+            n_tasks,
+            n_pieces: 1,
+            inputs: vec![Input { from, how: How::Same, tasks: 0..n_tasks }],
+            grant_bytes,
+            name: "Facts".to_owned(),
+            function: None,
+        });
+        Ok(graph)
+    }
+
+    /// What is known of the partitions of its result, by what the tasks made that [`with_facts`](Planned::with_facts) adds:
+    /// a piece each.
+    ///
+    /// # Errors
+    /// Pieces that are none of facts.
+    pub fn facts(&self, pieces: &[Piece], count_nulls: bool) -> Result<Vec<Facts>, FrameError> {
+        let n_counted = if count_nulls { self.schema.fields().len() } else { 0 };
+        let schema = facts_schema(n_counted);
+        let of = |(task, piece): (usize, &Piece)| {
+            let failed = |error| FrameError::Task { stage: "Facts".to_owned(), task: task as u64, error };
+            read_facts(&piece.batches(&schema).map_err(failed)?)
+        };
+        pieces.iter().enumerate().map(of).collect()
+    }
 }
 
 impl Planner {
@@ -116,6 +164,7 @@ impl Planner {
     /// [`FrameError::Unsupported`] if it cannot be run as tasks, [`FrameError::Query`] if it is wrong.
     pub async fn plan(&self, query: LogicalPlan) -> Result<Planned, FrameError> {
         let query = logical::prepared(query, &self.known)?;
+        let query = if self.options.gather_medians { query } else { medians::sorted(query)? };
         let plan = self.context.state().create_physical_plan(&query).await?;
         let schema = plan.schema();
         let plan = without_statistics(plan)?;

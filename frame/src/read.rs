@@ -2,10 +2,12 @@
 //! made it. It declares what is known of the rows, as the operators above it were planned with: how they are divided, what
 //! is constant or equal in them, and how they are sorted. Must not know how feeds come.
 
-use crate::error::TaskError;
+use crate::codec;
+use crate::error::{FrameError, TaskError};
 use crate::operator::leaf;
 use crate::run::Feed;
 use crate::stage::How;
+use bytes::Bytes;
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::common::exec_datafusion_err;
 use datafusion::error::Result;
@@ -72,6 +74,13 @@ impl ReadExec {
         ReadExec { slot, ..self.clone() }
     }
 
+    /// The same of rows that are in this order too.
+    pub(crate) fn with_order(&self, order: LexOrdering) -> Result<ReadExec> {
+        let mut facts = self.facts.clone();
+        facts.sorted.push(order);
+        ReadExec::new(self.slot, self.how, self.n_partitions(), self.schema(), facts)
+    }
+
     pub(crate) fn n_partitions(&self) -> usize {
         self.properties.partitioning.partition_count()
     }
@@ -102,11 +111,22 @@ impl ExecutionPlan for ReadExec {
         let schema = self.schema();
         let read = schema.clone();
         let batches = feed.map(move |piece| -> Result<_> {
-            let batches = piece.and_then(|piece| piece.batches(&read)).map_err(TaskError::into_datafusion)?;
-            Ok(futures::stream::iter(batches.into_iter().map(Ok)))
+            let piece = piece.map_err(TaskError::into_datafusion)?;
+            let batches = piece.read(&read).map(|batch| batch.map_err(TaskError::into_datafusion));
+            Ok(futures::stream::iter(batches))
         });
         Ok(Box::pin(RecordBatchStreamAdapter::new(schema, batches.try_flatten())))
     }
+}
+
+/// What a task does that gives the rows that it is fed with, through its only slot; of a stage of so many.
+///
+/// # Errors
+/// None in practice: a reader has a form as bytes.
+pub fn read_payload(schema: &SchemaRef, n_tasks: usize) -> std::result::Result<Bytes, FrameError> {
+    let read: Arc<dyn ExecutionPlan> =
+        Arc::new(ReadExec::new(0, How::Same, n_tasks, schema.clone(), Facts::default())?);
+    codec::encode(&read)
 }
 
 /// What a task was fed with: the feeds of each slot, each of which is read once.
@@ -117,7 +137,7 @@ impl Feeds {
         Feeds(Mutex::new(feeds.into_iter().map(|slot| slot.into_iter().map(Some).collect()).collect()))
     }
 
-    fn take(&self, slot: usize, at: usize) -> std::result::Result<Feed, TaskError> {
+    pub(crate) fn take(&self, slot: usize, at: usize) -> std::result::Result<Feed, TaskError> {
         let mut feeds = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let feed = feeds.get_mut(slot).and_then(|slot| slot.get_mut(at)).and_then(Option::take);
         feed.ok_or_else(|| TaskError::Payload(format!("slot {slot} has no feed {at}, or it was read")))

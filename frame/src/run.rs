@@ -4,11 +4,12 @@
 
 use crate::blocks::Piece;
 use crate::codec;
-use crate::error::{FrameError, SpillIo, TaskError};
+use crate::error::{FrameError, TaskError};
+use crate::plans::Plans;
 use crate::pool::GrantPool;
 use crate::read::Feeds;
 use crate::session;
-use crate::spill::{SpillSpace, TaskSpill};
+use crate::spill::{SpillDir, SpillSpace, TaskSpill};
 use crate::write::PieceWriter;
 use bytes::Bytes;
 use datafusion::error::DataFusionError;
@@ -23,16 +24,17 @@ use futures::future::BoxFuture;
 use futures::stream::BoxStream;
 use futures::{FutureExt, StreamExt};
 use std::io;
+use std::panic::AssertUnwindSafe;
 use std::path::PathBuf;
 use std::sync::atomic::AtomicU64;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::sync::watch;
 
 /// Runs of sorted rows that are merged at once when they come back from the disk.
 const MERGE_FAN_IN_MAX: usize = 16;
 /// The stack of a task's thread: plans and expressions are read and run by recursion. What is not used takes no memory.
-const STACK_BYTES: usize = 32 << 20;
+const STACK_BYTES: usize = 128 << 20;
 /// How much the threads of tasks give way to those that talk to others.
 const NICE: i32 = 5;
 
@@ -49,6 +51,24 @@ pub struct TaskInput {
     pub feeds: Vec<Vec<Feed>>,
     /// Bytes that it may hold.
     pub grant_bytes: u64,
+    /// What it may take beside.
+    pub room: Room,
+}
+
+/// What a task may take beside its grant. None of it shows in what the task makes.
+pub struct Room {
+    /// The disk for what its memory does not hold; that of the runner where absent.
+    pub spill: Option<Arc<dyn SpillSpace>>,
+    /// Bytes of its output that it may have in memory before it puts them to the disk.
+    pub output_bytes: u64,
+    /// Hears now and then how many bytes of memory its output takes.
+    pub grew: Box<dyn Fn(u64) + Send + Sync>,
+}
+
+impl Default for Room {
+    fn default() -> Room {
+        Room { spill: None, output_bytes: u64::MAX, grew: Box::new(|_| ()) }
+    }
 }
 
 /// What a task made.
@@ -86,7 +106,7 @@ impl TaskOutput {
 /// How tasks run here.
 #[derive(Debug, Clone)]
 pub struct RunnerOptions {
-    /// Threads that tasks run on.
+    /// Threads that tasks run on; 0 for the thread that asks, within its runtime.
     pub n_threads: usize,
     /// Where tasks put what their grant does not hold. It must exist; files in it have no names.
     pub spill_dir: PathBuf,
@@ -106,7 +126,8 @@ struct Shared {
     config: SessionConfig,
     functions: Arc<TaskContext>,
     stores: Arc<dyn ObjectStoreRegistry>,
-    spill: Arc<SpillSpace>,
+    spill: Arc<dyn SpillSpace>,
+    plans: Plans,
 }
 
 /// Tells a task to stop.
@@ -153,7 +174,7 @@ impl Runner {
     pub fn new(options: RunnerOptions) -> Result<Runner, FrameError> {
         let config = session::config(1)?;
         let context = session::context(config.clone());
-        let spill = SpillSpace {
+        let spill = SpillDir {
             dir: options.spill_dir,
             bytes_max: options.spill_bytes_max,
             used_bytes: AtomicU64::new(0),
@@ -163,12 +184,9 @@ impl Runner {
             functions: context.task_ctx(),
             stores: context.runtime_env().object_store_registry.clone(),
             spill: Arc::new(spill),
+            plans: Plans::default(),
         };
-        Ok(Runner {
-            shared: Arc::new(shared),
-            n_threads: options.n_threads.max(1),
-            runtime: Mutex::new(None),
-        })
+        Ok(Runner { shared: Arc::new(shared), n_threads: options.n_threads, runtime: Mutex::new(None) })
     }
 
     /// Runs a task to its end. Dropping the future ends it too; who must know when its thread is free tells it to stop
@@ -176,7 +194,12 @@ impl Runner {
     ///
     /// The future's error says whose it is: the grant's, the feed's, the disk's, the data's.
     pub fn run(&self, task: TaskInput, stop: Stop) -> BoxFuture<'static, Result<TaskOutput, TaskError>> {
-        let (shared, threads) = (self.shared.clone(), self.threads());
+        let shared = self.shared.clone();
+        if self.n_threads == 0 {
+            let here = AssertUnwindSafe(execute(shared, task, stop)).catch_unwind();
+            return here.map(|ended| ended.unwrap_or_else(|panic| Err(panic_error(&*panic)))).boxed();
+        }
+        let threads = self.threads();
         async move {
             let threads = threads.map_err(|e| TaskError::Threads(Arc::new(e)))?;
             let mut running = Aborted(threads.spawn(execute(shared, task, stop)));
@@ -186,6 +209,12 @@ impl Runner {
             }
         }
         .boxed()
+    }
+
+    /// How often a plan was decoded here, and how many bytes of plans that were in all.
+    #[must_use]
+    pub fn plans_decoded(&self) -> (u64, u64) {
+        self.shared.plans.decoded()
     }
 
     /// The operators of a stage as its tasks will run them, for people.
@@ -207,6 +236,7 @@ impl Runner {
             .thread_name("tilework-frame")
             .thread_stack_size(STACK_BYTES)
             .on_thread_start(|| {
+                begin_thread();
                 // Of this thread alone. Without it others wait longer, and nothing is wrong.
                 let _ = rustix::process::nice(NICE);
             })
@@ -225,6 +255,20 @@ impl Drop for Runner {
     }
 }
 
+static BEGIN: OnceLock<fn()> = OnceLock::new();
+
+/// Has each thread that runs tasks of queries, or waits for those that a task asked for, begin with this: what users' functions
+/// do there is done by a task. The first word counts.
+pub fn each_thread_begins_with(begin: fn()) {
+    let _ = BEGIN.set(begin);
+}
+
+pub(crate) fn begin_thread() {
+    if let Some(begin) = BEGIN.get() {
+        begin();
+    }
+}
+
 /// A task that ends with who waits for it.
 struct Aborted(tokio::task::JoinHandle<Result<TaskOutput, TaskError>>);
 
@@ -237,20 +281,21 @@ impl Drop for Aborted {
 fn panicked(error: tokio::task::JoinError) -> TaskError {
     match error.try_into_panic() {
         Err(_) => TaskError::Stopped,
-        Ok(panic) => {
-            let text = panic.downcast_ref::<&str>().map(|s| (*s).to_owned());
-            TaskError::Panic(
-                text.or_else(|| panic.downcast_ref().cloned()).unwrap_or_else(|| "no text".to_owned()),
-            )
-        }
+        Ok(panic) => panic_error(&*panic),
     }
+}
+
+fn panic_error(panic: &(dyn std::any::Any + Send)) -> TaskError {
+    let text = panic.downcast_ref::<&str>().map(|s| (*s).to_owned());
+    TaskError::Panic(text.or_else(|| panic.downcast_ref().cloned()).unwrap_or_else(|| "no text".to_owned()))
 }
 
 async fn execute(shared: Arc<Shared>, task: TaskInput, mut stop: Stop) -> Result<TaskOutput, TaskError> {
     let pool = Arc::new(GrantPool::new(usize::try_from(task.grant_bytes).unwrap_or(usize::MAX)));
-    let spill = Arc::new(TaskSpill::new(shared.spill.clone()));
+    let room = task.room;
+    let spill = Arc::new(TaskSpill::new(room.spill.clone().unwrap_or_else(|| shared.spill.clone())));
     let context = shared.context(&pool, &spill, task.feeds)?;
-    let plan = codec::decode(&task.payload, &context)?;
+    let plan = shared.plans.of(&task.payload, &shared.functions)?;
     let (body, division) = divided(&plan);
     let partition = usize::try_from(task.partition).unwrap_or(usize::MAX);
     let n = body.output_partitioning().partition_count();
@@ -258,7 +303,7 @@ async fn execute(shared: Arc<Shared>, task: TaskInput, mut stop: Stop) -> Result
         return Err(TaskError::Payload(format!("a stage of {n} tasks has no task {partition}")));
     }
     let work = async {
-        let mut writer = PieceWriter::new(body.schema(), division)?;
+        let mut writer = PieceWriter::new(body.schema(), division, (&room, &spill))?;
         let mut rows = body.execute(partition, context.clone())?;
         while let Some(batch) = rows.next().await {
             writer.write(batch?)?;
@@ -317,17 +362,9 @@ fn told_apart(error: DataFusionError, pool: &GrantPool) -> TaskError {
     if let Some(ours) = TaskError::found_in(&error) {
         return ours;
     }
-    let mut at: Option<&(dyn std::error::Error + 'static)> = Some(&error);
-    while let Some(e) = at {
-        let inner = e.downcast_ref::<io::Error>().and_then(io::Error::get_ref).and_then(|e| e.downcast_ref());
-        if let Some(SpillIo(disk)) = e.downcast_ref().or(inner) {
-            return TaskError::Disk(disk.clone());
-        }
-        at = e.source();
-    }
     match error.find_root() {
         DataFusionError::ResourcesExhausted(reason) => pool.error(reason.clone()),
         DataFusionError::ExecutionJoin(join) if join.is_panic() => TaskError::Panic(join.to_string()),
-        _ => TaskError::Data(Arc::new(error)),
+        _ => TaskError::data(error),
     }
 }

@@ -3,7 +3,7 @@
 
 use crate::error::FrameError;
 use crate::functions;
-use crate::place::OwnNodes;
+use crate::nodes::OwnNodes;
 use async_trait::async_trait;
 use datafusion::catalog::Session;
 use datafusion::error::Result as DataFusionResult;

@@ -5,6 +5,9 @@ use crate::blocks::Piece;
 use crate::digest::Digest;
 use crate::error::{FrameError, TaskError};
 use crate::operator::leaf;
+use crate::session::BATCH_ROWS;
+use crate::stage::Source;
+use crate::stored::Stored;
 use async_trait::async_trait;
 use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::datatypes::SchemaRef;
@@ -22,13 +25,16 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
+/// The pieces of columns, by which ones they are.
+type PiecesOf = HashMap<Option<Vec<usize>>, Arc<[Piece]>>;
+
 /// Rows of a schema, in partitions.
 pub(crate) struct MemoryTable {
     schema: SchemaRef,
     partitions: Vec<Vec<RecordBatch>>,
     bytes: u64,
     /// The pieces of the columns that queries asked for.
-    pieces: Mutex<HashMap<Option<Vec<usize>>, Vec<Piece>>>,
+    pieces: Mutex<PiecesOf>,
     me: Weak<MemoryTable>,
 }
 
@@ -39,6 +45,8 @@ impl MemoryTable {
             partitions.push(Vec::new());
         }
         let bytes = partitions.iter().flatten().map(|batch| bytes_of(batch) as u64).sum();
+        let partitions =
+            partitions.into_iter().map(|batches| batches.iter().flat_map(cut).collect()).collect();
         let pieces = Mutex::new(HashMap::new());
         Arc::new_cyclic(|me| MemoryTable { schema, partitions, bytes, pieces, me: me.clone() })
     }
@@ -49,7 +57,10 @@ impl MemoryTable {
     }
 
     /// These columns, or all, of each partition.
-    pub(crate) fn pieces(&self, columns: Option<&Vec<usize>>) -> std::result::Result<Vec<Piece>, FrameError> {
+    pub(crate) fn pieces(
+        &self,
+        columns: Option<&Vec<usize>>,
+    ) -> std::result::Result<Arc<[Piece]>, FrameError> {
         let mut made = self.pieces.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(pieces) = made.get(&columns.cloned()) {
             return Ok(pieces.clone());
@@ -71,7 +82,7 @@ impl MemoryTable {
             })?;
             Ok(Piece::of(schema.clone(), batches, sum))
         };
-        let pieces: Vec<Piece> =
+        let pieces: Arc<[Piece]> =
             self.partitions.iter().map(piece).collect::<std::result::Result<_, FrameError>>()?;
         made.insert(columns.cloned(), pieces.clone());
         Ok(pieces)
@@ -87,6 +98,12 @@ impl MemoryTable {
             column_statistics: vec![ColumnStatistics::new_unknown(); n_columns],
         }
     }
+}
+
+/// The batch in parts of as many rows as tasks work on at a time: operators take memory for a whole batch at once.
+fn cut(batch: &RecordBatch) -> Vec<RecordBatch> {
+    let starts = (0..batch.num_rows()).step_by(BATCH_ROWS);
+    starts.map(|at| batch.slice(at, BATCH_ROWS.min(batch.num_rows() - at))).collect()
 }
 
 /// What the rows of a batch take, without what their buffers hold of other rows.
@@ -119,7 +136,9 @@ impl TableProvider for MemoryTable {
         _: Option<usize>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
         let Some(table) = self.me.upgrade() else { return exec_err!("a table that is gone") };
-        Ok(Arc::new(SourceExec::new(table, projection.cloned())?))
+        let schema = project_schema(&self.schema, projection)?;
+        let statistics = self.statistics_of(projection);
+        Ok(Arc::new(SourceExec::new(Rows::Memory(table, projection.cloned()), schema, statistics)))
     }
 
     fn statistics(&self) -> Option<Statistics> {
@@ -127,30 +146,82 @@ impl TableProvider for MemoryTable {
     }
 }
 
-/// Stands for columns of a table in memory until a plan is cut.
+/// Rows that no stage makes.
+#[derive(Debug, Clone)]
+pub(crate) enum Rows {
+    /// These columns of a table in memory, or all.
+    Memory(Arc<MemoryTable>, Option<Vec<usize>>),
+    /// What whoever runs the query has.
+    Stored(Arc<dyn Stored>),
+}
+
+impl Rows {
+    /// Whether they are the same ones.
+    pub(crate) fn are(&self, other: &Rows) -> bool {
+        match (self, other) {
+            (Rows::Memory(a, of_a), Rows::Memory(b, of_b)) => Arc::ptr_eq(a, b) && of_a == of_b,
+            (Rows::Stored(a), Rows::Stored(b)) => std::ptr::addr_eq(Arc::as_ptr(a), Arc::as_ptr(b)),
+            _ => false,
+        }
+    }
+
+    /// Them, for a graph.
+    pub(crate) fn source(&self) -> std::result::Result<Source, FrameError> {
+        Ok(match self {
+            Rows::Memory(table, columns) => Source::Pieces(table.pieces(columns.as_ref())?),
+            Rows::Stored(stored) => Source::Stored(stored.clone()),
+        })
+    }
+
+    fn n_partitions(&self) -> usize {
+        match self {
+            Rows::Memory(table, _) => table.partitions.len(),
+            Rows::Stored(stored) => stored.n_partitions(),
+        }
+    }
+
+    fn piece(&self, partition: usize) -> std::result::Result<Piece, FrameError> {
+        match self {
+            Rows::Memory(table, columns) => Ok(table.pieces(columns.as_ref())?[partition].clone()),
+            Rows::Stored(stored) => stored.piece(partition),
+        }
+    }
+}
+
+/// What is kept of a query in this process.
+impl Stored for MemoryTable {
+    fn n_partitions(&self) -> usize {
+        self.partitions.len()
+    }
+
+    fn piece(&self, partition: usize) -> std::result::Result<Piece, FrameError> {
+        Ok(self.pieces(None)?[partition].clone())
+    }
+}
+
+/// Stands for rows that no stage makes until a plan is cut.
 #[derive(Debug)]
 pub(crate) struct SourceExec {
-    pub table: Arc<MemoryTable>,
-    pub columns: Option<Vec<usize>>,
+    pub rows: Rows,
+    statistics: Statistics,
     properties: Arc<PlanProperties>,
 }
 
 impl SourceExec {
-    fn new(table: Arc<MemoryTable>, columns: Option<Vec<usize>>) -> Result<SourceExec> {
-        let schema = project_schema(&table.schema, columns.as_ref())?;
+    pub(crate) fn new(rows: Rows, schema: SchemaRef, statistics: Statistics) -> SourceExec {
         let properties = PlanProperties::new(
             EquivalenceProperties::new(schema),
-            Partitioning::UnknownPartitioning(table.partitions.len()),
+            Partitioning::UnknownPartitioning(rows.n_partitions()),
             EmissionType::Incremental,
             Boundedness::Bounded,
         );
-        Ok(SourceExec { table, columns, properties: Arc::new(properties) })
+        SourceExec { rows, statistics, properties: Arc::new(properties) }
     }
 }
 
 impl DisplayAs for SourceExec {
     fn fmt_as(&self, _: DisplayFormatType, f: &mut fmt::Formatter) -> fmt::Result {
-        write!(f, "SourceExec: partitions={}", self.table.partitions.len())
+        write!(f, "SourceExec: partitions={}", self.rows.n_partitions())
     }
 }
 
@@ -167,16 +238,15 @@ impl ExecutionPlan for SourceExec {
 
     fn partition_statistics(&self, partition: Option<usize>) -> Result<Arc<Statistics>> {
         Ok(Arc::new(match partition {
-            None => self.table.statistics_of(self.columns.as_ref()),
+            None => self.statistics.clone(),
             Some(_) => Statistics::new_unknown(&self.schema()),
         }))
     }
 
     /// For plans that DataFusion runs in one process; those that are cut have a reader in its place.
     fn execute(&self, partition: usize, _: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
-        let pieces =
-            self.table.pieces(self.columns.as_ref()).map_err(|e| DataFusionError::External(Box::new(e)))?;
-        let batches = pieces[partition].batches(&self.schema()).map_err(TaskError::into_datafusion)?;
+        let piece = self.rows.piece(partition).map_err(|e| DataFusionError::External(Box::new(e)))?;
+        let batches = piece.batches(&self.schema()).map_err(TaskError::into_datafusion)?;
         let rows = futures::stream::iter(batches.into_iter().map(Ok));
         Ok(Box::pin(RecordBatchStreamAdapter::new(self.schema(), rows)))
     }

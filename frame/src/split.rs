@@ -3,17 +3,26 @@
 //! state within a process become one task, or are refused. Must not know how tasks run.
 
 use crate::codec;
+use crate::divide::DivideExec;
 use crate::error::FrameError;
+use crate::function::MapElements;
+use crate::map::MapExec;
+use crate::ranges::{BoundsExec, RangeExec, SampleExec, can_be_keys, without_range};
 use crate::read::{Exprs, Facts, ReadExec};
-use crate::source::{MemoryTable, SourceExec};
+use crate::sink::SinkExec;
+use crate::source::{Rows, SourceExec};
 use crate::stage::{How, Input, Origin, StageGraph, StagePlan};
+use bytes::Bytes;
 use datafusion::common::JoinType;
-use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode};
+use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode, TreeNodeRecursion};
 use datafusion::error::Result as DataFusionResult;
-use datafusion::physical_expr::{AcrossPartitions, Partitioning};
+use datafusion::physical_expr::{AcrossPartitions, Partitioning, ScalarFunctionExpr};
+use datafusion::physical_plan::aggregates::AggregateExec;
 use datafusion::physical_plan::coalesce_partitions::CoalescePartitionsExec;
+use datafusion::physical_plan::filter::FilterExec;
 use datafusion::physical_plan::joins::{CrossJoinExec, HashJoinExec, NestedLoopJoinExec, PartitionMode};
 use datafusion::physical_plan::limit::{GlobalLimitExec, LocalLimitExec};
+use datafusion::physical_plan::projection::ProjectionExec;
 use datafusion::physical_plan::repartition::RepartitionExec;
 use datafusion::physical_plan::sorts::sort::SortExec;
 use datafusion::physical_plan::sorts::sort_preserving_merge::SortPreservingMergeExec;
@@ -48,12 +57,9 @@ pub(crate) struct Cut {
 pub(crate) struct Cuts {
     /// The stages in an order in which they can run, the last of which makes the result.
     pub stages: Vec<Cut>,
-    /// What they read of tables in memory.
-    sources: Vec<Source>,
+    /// What they read that no stage makes.
+    sources: Vec<Rows>,
 }
-
-/// Columns of a table in memory.
-type Source = (Arc<MemoryTable>, Option<Vec<usize>>);
 
 /// Cuts a plan.
 ///
@@ -61,7 +67,7 @@ type Source = (Arc<MemoryTable>, Option<Vec<usize>>);
 /// [`FrameError::Unsupported`] names an operator that cannot run partition by partition.
 pub(crate) fn split(plan: Plan) -> Result<Cuts> {
     let mut splitter = Splitter { stages: Vec::new(), reads: Vec::new(), sources: Vec::new() };
-    let root = splitter.split(&without_gathering(plan))?;
+    let root = splitter.root(&plan)?;
     splitter.stages.push(root);
     let stages = splitter.stages.iter().map(|plan| Cut::of(plan, &splitter.reads)).collect::<Result<_>>()?;
     Ok(Cuts { stages, sources: splitter.sources })
@@ -71,17 +77,8 @@ impl Cuts {
     /// The stages as plain data.
     pub(crate) fn encoded(&self, grant_bytes: u64) -> Result<StageGraph> {
         let stages = self.stages.iter().map(|stage| stage.encoded(grant_bytes)).collect::<Result<_>>()?;
-        let pieces = |(table, columns): &Source| table.pieces(columns.as_ref());
-        let sources = self.sources.iter().map(pieces).collect::<Result<_>>()?;
+        let sources = self.sources.iter().map(Rows::source).collect::<Result<_>>()?;
         Ok(StageGraph { stages, sources })
-    }
-}
-
-/// The plan without a root that only brings partitions together: they are read in their order.
-fn without_gathering(plan: Plan) -> Plan {
-    match plan.downcast_ref::<CoalescePartitionsExec>().filter(|c| c.fetch().is_none()) {
-        Some(gathering) => gathering.input().clone(),
-        None => plan,
     }
 }
 
@@ -125,10 +122,66 @@ struct Splitter {
     stages: Vec<Plan>,
     /// What each reader reads.
     reads: Vec<Origin>,
-    sources: Vec<Source>,
+    sources: Vec<Rows>,
+}
+
+/// The merge of sorted partitions that a plan is, where these are better divided by ranges of the keys than merged in one
+/// task: where they are not rows of groups, which are few more often than not, and not merely the first of them.
+fn ranged(plan: &Plan) -> Option<&SortPreservingMergeExec> {
+    let merge = plan.downcast_ref::<SortPreservingMergeExec>().filter(|merge| merge.fetch().is_none())?;
+    let mut below = merge.input();
+    while let Some(projection) = below.downcast_ref::<ProjectionExec>() {
+        below = projection.input();
+    }
+    let sort = below.downcast_ref::<SortExec>().filter(|sort| sort.fetch().is_none())?;
+    let many = n_partitions(sort.input()) > 1 && can_be_keys(sort.expr(), &sort.input().schema());
+    (many && !groups(sort.input())).then_some(merge)
+}
+
+/// Whether rows are made of groups of others.
+fn groups(plan: &Plan) -> bool {
+    plan.is::<AggregateExec>() || plan.children().into_iter().any(groups)
 }
 
 impl Splitter {
+    /// The plan of the result, whose partitions are read in their order: what only brings them together is left out.
+    fn root(&mut self, plan: &Plan) -> Result<Plan> {
+        if let Some(gathering) = plan.downcast_ref::<CoalescePartitionsExec>().filter(|c| c.fetch().is_none())
+        {
+            return self.split(gathering.input());
+        }
+        if let Some(merge) = ranged(plan) {
+            return self.ranges(merge.input());
+        }
+        let of_rows = plan.is::<ProjectionExec>() || plan.is::<FilterExec>() || plan.is::<SinkExec>();
+        match plan.children().as_slice() {
+            [child] if of_rows => {
+                let child = self.root(child)?;
+                Ok(replace_children_if_necessary(plan.clone(), vec![child])?)
+            }
+            _ => self.split(plan),
+        }
+    }
+
+    /// The sorted rows that a plan gives, as partitions that follow one another: samples of all say where these begin, each
+    /// task divides its rows by that, and each partition is sorted.
+    fn ranges(&mut self, plan: &Plan) -> Result<Plan> {
+        let Some(sort) = plan.downcast_ref::<SortExec>() else {
+            let children = plan.children().into_iter().map(|child| self.ranges(child));
+            return Ok(replace_children_if_necessary(plan.clone(), children.collect::<Result<_>>()?)?);
+        };
+        let child = self.split(sort.input())?;
+        let (order, n) = (sort.expr().clone(), n_partitions(&child));
+        let rows = self.cut(child, How::Same, None)?;
+        let sample = Arc::new(SampleExec::new(rows.clone(), order.clone()));
+        let samples = self.cut(sample, How::Whole, None)?;
+        let bounds = self.cut(Arc::new(BoundsExec::new(samples, n)), How::Whole, None)?;
+        let range = RangeExec::new(rows, bounds, order.clone());
+        let divided = range.partitioning(n)?;
+        let read = self.cut(Arc::new(range), How::Piece, Some(divided))?;
+        Ok(Arc::new(SortExec::new(order, without_range(read)?).with_preserve_partitioning(true)))
+    }
+
     fn split(&mut self, plan: &Plan) -> Result<Plan> {
         if let Some((name, reason)) = REFUSED.iter().find(|(name, _)| *name == plan.name()) {
             return Err(FrameError::Unsupported { what: (*name).to_owned(), reason: (*reason).to_owned() });
@@ -136,12 +189,27 @@ impl Splitter {
         if let Some(rows) = plan.downcast_ref::<SourceExec>() {
             return self.source(rows);
         }
+        if let Some(merge) = ranged(plan) {
+            let sorted = self.ranges(merge.input())?;
+            let read = self.cut(sorted, How::Whole, None)?;
+            return Ok(match read.downcast_ref::<ReadExec>() {
+                Some(read) => Arc::new(read.with_order(merge.expr().clone())?),
+                None => read,
+            });
+        }
         let mut children = Vec::with_capacity(plan.children().len());
         for child in plan.children() {
             children.push(self.split(child)?);
         }
         if let Some(exchange) = plan.downcast_ref::<RepartitionExec>() {
             return self.exchange(exchange, children.remove(0));
+        }
+        if let Some(divide) = plan.downcast_ref::<DivideExec>() {
+            let child = children.remove(0);
+            return match divide.partitioning()? {
+                Some(divided) => self.cut(child, How::Piece, Some(divided)),
+                None => self.gathered(child, None),
+            };
         }
         if let Some(gathering) = plan.downcast_ref::<CoalescePartitionsExec>() {
             return self.gathered(children.remove(0), gathering.fetch());
@@ -202,11 +270,10 @@ impl Splitter {
         })
     }
 
-    /// What reads columns of a table in memory. Those that read the same share them.
+    /// What reads rows that no stage makes. Those that read the same share them.
     fn source(&mut self, rows: &SourceExec) -> Result<Plan> {
-        let same = |(table, columns): &Source| Arc::ptr_eq(table, &rows.table) && *columns == rows.columns;
-        let at = self.sources.iter().position(same).unwrap_or_else(|| {
-            self.sources.push((rows.table.clone(), rows.columns.clone()));
+        let at = self.sources.iter().position(|known| known.are(&rows.rows)).unwrap_or_else(|| {
+            self.sources.push(rows.rows.clone());
             self.sources.len() - 1
         });
         let n = rows.properties().partitioning.partition_count();
@@ -307,8 +374,29 @@ impl Cut {
             inputs: self.inputs.clone(),
             grant_bytes,
             name: name(body),
+            function: function_in(&self.plan)?,
         })
     }
+}
+
+/// What names a function of the user's that a plan calls, if it calls any.
+fn function_in(plan: &Plan) -> Result<Option<Bytes>> {
+    let mut found: Option<Arc<[u8]>> = None;
+    plan.apply(|node| {
+        if let Some(map) = node.downcast_ref::<MapExec>() {
+            found = Some(map.function.bytes.clone());
+        }
+        node.apply_expressions(&mut |expr| {
+            expr.apply(|e| {
+                let call = e.downcast_ref::<ScalarFunctionExpr>();
+                if let Some(map) = call.and_then(|call| MapElements::of(call.fun())) {
+                    found = Some(map.function.bytes.clone());
+                }
+                Ok(TreeNodeRecursion::Continue)
+            })
+        })
+    })?;
+    Ok(found.map(Bytes::from_owner))
 }
 
 /// A reader, which tasks read through it and how.
@@ -341,11 +429,12 @@ fn find_inputs(plan: &Plan, asked: Asked, inputs: &mut Vec<Found>) -> Result<()>
         }
         return Ok(());
     }
-    let collects = collected(plan).is_some();
+    let (collects, ranges) = (collected(plan).is_some(), plan.is::<RangeExec>());
     for (i, child) in plan.children().into_iter().enumerate() {
         let asked = match &asked {
             Asked::Own(tasks) if n_partitions(child) == tasks.len() => asked.clone(),
             Asked::Own(tasks) if collects && i == 0 && n_partitions(child) == 1 => Asked::Only(tasks.clone()),
+            Asked::Own(tasks) if ranges && i == 1 => Asked::Only(tasks.clone()),
             Asked::Own(tasks) if plan.is::<SortPreservingMergeExec>() && tasks.len() == 1 => {
                 Asked::All(tasks.start)
             }

@@ -2,8 +2,10 @@
 //! task does is bytes that a [`Runner`](crate::Runner) reads. Must not know of DataFusion or of those who schedule.
 
 use crate::blocks::Piece;
+use crate::stored::Stored;
 use bytes::Bytes;
 use std::ops::Range;
+use std::sync::Arc;
 
 /// A query as stages in an order in which they can run: each reads of earlier ones only. The last one's tasks make the
 /// result, whose rows are theirs in the order of their numbers.
@@ -11,9 +13,28 @@ use std::ops::Range;
 pub struct StageGraph {
     /// The stages.
     pub stages: Vec<StagePlan>,
-    /// Rows that whoever plans the query has in memory and stages read as they read what a stage made: for each source a
-    /// piece of each of its partitions.
-    pub sources: Vec<Vec<Piece>>,
+    /// What stages read as they read what a stage made, and none of them makes.
+    pub sources: Vec<Source>,
+}
+
+/// Partitions that a query reads and does not make.
+#[derive(Debug, Clone)]
+pub enum Source {
+    /// Rows that whoever plans the query has in memory: a piece of each partition.
+    Pieces(Arc<[Piece]>),
+    /// What whoever runs the query has.
+    Stored(Arc<dyn Stored>),
+}
+
+impl Source {
+    /// How many there are.
+    #[must_use]
+    pub fn n_partitions(&self) -> usize {
+        match self {
+            Source::Pieces(pieces) => pieces.len(),
+            Source::Stored(stored) => stored.n_partitions(),
+        }
+    }
 }
 
 /// One stage: tasks that do the same with different partitions.
@@ -32,6 +53,8 @@ pub struct StagePlan {
     pub grant_bytes: u64,
     /// What it does, in words: its operators, the last first.
     pub name: String,
+    /// What names a function of the user's that its tasks call, if they call any: all are of one executable.
+    pub function: Option<Bytes>,
 }
 
 /// What the tasks of a stage read of another one, or of a source.
@@ -83,7 +106,7 @@ impl StageGraph {
         }
         let (n_tasks, n_pieces) = match input.from {
             Origin::Stage(from) => (self.stages[from].n_tasks, self.stages[from].n_pieces),
-            Origin::Source(from) => (self.sources[from].len() as u64, 1),
+            Origin::Source(from) => (self.sources[from].n_partitions() as u64, 1),
         };
         let partition = task - input.tasks.start;
         let all_of = |task: u64| (0..n_pieces).map(move |piece| (task, piece));
@@ -113,7 +136,9 @@ impl StageGraph {
                     Origin::Stage(from) if from < at => {
                         (self.stages[from].n_tasks, self.stages[from].n_pieces)
                     }
-                    Origin::Source(from) if from < self.sources.len() => (self.sources[from].len() as u64, 1),
+                    Origin::Source(from) if from < self.sources.len() => {
+                        (self.sources[from].n_partitions() as u64, 1)
+                    }
                     _ => return wrong("reads what is not before it"),
                 };
                 if input.tasks.is_empty() || input.tasks.end > stage.n_tasks {
@@ -145,7 +170,15 @@ mod tests {
     use super::*;
 
     fn stage(n_tasks: u64, n_pieces: u64, inputs: Vec<Input>) -> StagePlan {
-        StagePlan { payload: Bytes::new(), n_tasks, n_pieces, inputs, grant_bytes: 1, name: String::new() }
+        StagePlan {
+            payload: Bytes::new(),
+            n_tasks,
+            n_pieces,
+            inputs,
+            grant_bytes: 1,
+            name: String::new(),
+            function: None,
+        }
     }
 
     #[test]
@@ -173,7 +206,7 @@ mod tests {
     fn what_no_scheduler_could_run_is_told() {
         let graph = |n_tasks, n_pieces, input| StageGraph {
             stages: vec![stage(2, n_pieces, vec![]), stage(n_tasks, 1, vec![input])],
-            sources: vec![vec![]],
+            sources: vec![Source::Pieces([].into())],
         };
         let input = |from, how, tasks| Input { from, how, tasks };
         let from = Origin::Stage(0);

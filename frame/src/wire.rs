@@ -88,25 +88,58 @@ pub(crate) fn encode(schema: &SchemaRef, batches: &[RecordBatch]) -> Result<Byte
         writer.flush()?;
         Ok(std::mem::take(writer.get_mut()))
     };
-    encoded().map(Bytes::from).map_err(|e| TaskError::Data(Arc::new(e.into())))
+    encoded().map(Bytes::from).map_err(TaskError::data)
 }
 
 /// The batches that were encoded with this schema. Columns are slices of the bytes where those are aligned.
+#[cfg(test)]
 pub(crate) fn decode(schema: &SchemaRef, bytes: Bytes) -> Result<Vec<RecordBatch>, TaskError> {
-    let wire = on_wire(schema);
-    let no_dictionaries = HashMap::new();
-    let mut rest = Buffer::from(bytes);
-    let mut batches = Vec::new();
-    while !rest.is_empty() {
-        let (header, body) = next_message(&mut rest)?;
+    Decoder::new(schema, bytes).collect()
+}
+
+/// The batches that were encoded with a schema, one after another; nothing after the first that is none. A batch that is most
+/// of the bytes lies where they are; one of many gets memory of its own.
+pub(crate) struct Decoder {
+    schema: SchemaRef,
+    wire: SchemaRef,
+    rest: Buffer,
+    /// Bytes of all batches.
+    len: usize,
+}
+
+impl Decoder {
+    pub(crate) fn new(schema: &SchemaRef, bytes: Bytes) -> Decoder {
+        let len = bytes.len();
+        Decoder { schema: schema.clone(), wire: on_wire(schema), rest: Buffer::from(bytes), len }
+    }
+
+    fn decoded(&mut self) -> Result<RecordBatch, TaskError> {
+        let (header, body) = next_message(&mut self.rest)?;
         let message = ipc::root_as_message(&header).map_err(corrupt)?;
         let batch = message.header_as_record_batch().ok_or_else(|| corrupt("a message that is no batch"))?;
-        Checked::check(&batch, &wire, body.len())?;
-        let batch = read_record_batch(&body, batch, wire.clone(), &no_dictionaries, None, &message.version());
-        let batch = batch.and_then(|batch| recast(&batch, schema)).map_err(corrupt)?;
-        batches.push(batch);
+        Checked::check(&batch, &self.wire, body.len())?;
+        // A batch that shared the memory of many would be counted as all of them by whoever keeps it, and keep them all.
+        let shared = body.len() < self.len / 2;
+        let body = if shared { Buffer::from_slice_ref(body.as_slice()) } else { body };
+        let none = HashMap::new();
+        let batch = read_record_batch(&body, batch, self.wire.clone(), &none, None, &message.version());
+        batch.and_then(|batch| recast(&batch, &self.schema)).map_err(corrupt)
     }
-    Ok(batches)
+}
+
+impl Iterator for Decoder {
+    type Item = Result<RecordBatch, TaskError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.rest.is_empty() {
+            return None;
+        }
+        let batch = self.decoded();
+        if batch.is_err() {
+            self.rest = Buffer::from(Vec::<u8>::new());
+        }
+        Some(batch)
+    }
 }
 
 /// The header and the body of the message that the bytes begin with, which are taken off them.

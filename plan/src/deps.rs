@@ -2,8 +2,8 @@
 //!
 //! Knows plans and geometry. Must not know workers, time or kernels.
 
+use crate::boxes;
 use crate::grid::{AxisGrid, ChunkIdx, Grid, Region, region_len};
-use crate::reach::Reach;
 use crate::stage::{Input, InputMap, Plan, Stage};
 use crate::task::StageIdx;
 use crate::view::{AxisMap, View, chunks_read, outputs_within};
@@ -48,7 +48,9 @@ impl Plan {
                 InputMap::View { view, clip } => {
                     view_inputs((s, from), view, clip.as_ref(), &coords, &mut push)
                 }
-                InputMap::Halo(halo) => halo_chunks(&s.grid.region(chunk), halo, &from.out_grid, &mut push),
+                InputMap::Boxes(read) => {
+                    boxes::chunks_read(read, (&s.grid, &coords), &from.out_grid, &mut push)
+                }
                 InputMap::Group { fanin } => {
                     let ranges: Vec<Vec<usize>> = (coords.iter().zip(fanin).zip(from.grid.axes()))
                         .map(|((&c, &f), axis)| (c * f..((c + 1) * f).min(axis.n_chunks())).collect())
@@ -79,27 +81,23 @@ impl Plan {
     pub fn n_inputs_at_most(&self, stage: StageIdx, chunk: ChunkIdx) -> u64 {
         let s = self.stage(stage);
         let (coords, region) = (s.grid.coords(chunk), s.grid.region(chunk));
-        if s.inputs.is_empty() || region.iter().any(Range::is_empty) {
-            return 0;
-        }
+        let is_empty = region.iter().any(Range::is_empty);
         let of_slot = |slot: usize| {
             let input = &s.inputs[slot];
             let from = &self.stage(input.stage).out_grid;
             let touched = |(axis, r): (&AxisGrid, Range<usize>)| axis.chunks_touching(r).len() as u64;
             let product = |n: u64, along: u64| n.saturating_mul(along);
             match &input.map {
+                InputMap::Boxes(read) => {
+                    let along = |(p, axis): (&boxes::Positions, &AxisGrid)| {
+                        let ranges = p.of_task(&s.grid, &coords, axis.len()).into_iter();
+                        ranges.map(|r| touched((axis, r))).fold(0, u64::saturating_add)
+                    };
+                    read.iter().zip(from.axes()).map(along).fold(1, product)
+                }
+                _ if is_empty => 0,
                 InputMap::View { view, .. } => {
                     from.axes().iter().zip(view.image(&region)).map(touched).fold(1, product)
-                }
-                InputMap::Halo(halo) => {
-                    let axes = from.axes().iter().zip(&region).zip(halo);
-                    let along = axes.map(|((axis, r), h)| {
-                        h.within(r, axis.len())
-                            .into_iter()
-                            .map(|r| touched((axis, r)))
-                            .fold(0, u64::saturating_add)
-                    });
-                    along.fold(1, product)
                 }
                 InputMap::Group { fanin } => fanin.iter().map(|&n| n as u64).fold(1, product),
                 InputMap::Flat => {
@@ -124,7 +122,14 @@ impl Plan {
                 InputMap::View { view, clip } => {
                     view_consumers((s, from), view, clip.as_ref(), chunk, &mut push)
                 }
-                InputMap::Halo(halo) => halo_chunks(&from.out_grid.region(chunk), halo, &s.grid, &mut push),
+                InputMap::Boxes(read) => {
+                    let block = boxes::readers_of(read, &s.grid, &from.out_grid.region(chunk));
+                    if let Some(block) = block {
+                        let lists: Vec<Vec<usize>> =
+                            block.into_iter().map(|spans| spans.into_iter().flatten().collect()).collect();
+                        for_product(&lists, |at| push(s.grid.index(at)));
+                    }
+                }
                 InputMap::Group { fanin } => {
                     let coords = from.grid.coords(chunk);
                     let at: Vec<usize> = coords.iter().zip(fanin).map(|(&c, &f)| c / f).collect();
@@ -165,10 +170,10 @@ impl Plan {
                 let read = view.image(&to.grid.region(chunk));
                 Some(all.iter().zip(&read).map(|(a, b)| overlap(a, b)).collect())
             }
-            InputMap::Halo(halo) => {
-                let out = to.grid.region(chunk);
-                let axes = all.iter().zip(&out).zip(halo).zip(to.grid.axes());
-                Some(axes.map(|(((a, r), h), axis)| hull(a, &h.within(r, axis.len()))).collect())
+            InputMap::Boxes(read) => {
+                let (coords, from) = (to.grid.coords(chunk), self.stage(of.0).out_grid.axes());
+                let axes = all.iter().zip(read).zip(from);
+                Some(axes.map(|((a, p), axis)| hull(a, &p.of_task(&to.grid, &coords, axis.len()))).collect())
             }
             InputMap::Group { .. }
             | InputMap::Flat
@@ -291,24 +296,6 @@ fn view_consumers(
     let lists: Vec<Vec<usize>> =
         to.grid.axes().iter().zip(within).map(|(a, r)| filled_chunks(a, r)).collect();
     for_product(&lists, |at| push(to.grid.index(at)));
-}
-
-/// The chunks of `grid` that hold a position within the halo of a box; in both directions, for the relation is
-/// symmetric.
-fn halo_chunks(region: &Region, halo: &[Reach], grid: &Grid, push: &mut impl FnMut(ChunkIdx)) {
-    if region.iter().any(Range::is_empty) {
-        return;
-    }
-    let lists: Vec<Vec<usize>> = (region.iter().zip(halo).zip(grid.axes()))
-        .map(|((r, h), axis)| {
-            let reach = h.within(r, axis.len());
-            let mut chunks: Vec<usize> = reach.into_iter().flat_map(|r| filled_chunks(axis, r)).collect();
-            chunks.sort_unstable();
-            chunks.dedup();
-            chunks
-        })
-        .collect();
-    for_product(&lists, |at| push(grid.index(at)));
 }
 
 fn overlap(a: &Range<usize>, b: &Range<usize>) -> Range<usize> {

@@ -275,6 +275,9 @@ mod tests {
         assert_eq!(AxisGrid::explicit(&[3, 3, 1]), AxisGrid::regular(7, 3));
         assert_eq!(AxisGrid::explicit(&[5]), AxisGrid::whole(5));
         assert!(matches!(AxisGrid::explicit(&[1, 3]), AxisGrid::Explicit { .. }));
+        for lens in [&[0][..], &[3, 0], &[0, 0], &[0, 3], &[3, 3, 0], &[3, 0, 0], &[3, 3, 2]] {
+            assert_eq!(AxisGrid::explicit(lens).chunk_lens(), lens);
+        }
         assert_eq!(AxisGrid::whole(0).n_chunks(), 1);
     }
 

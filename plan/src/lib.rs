@@ -6,6 +6,7 @@
 //!
 //! Pure: no I/O, no clock, no randomness, no runtime.
 
+mod boxes;
 mod deps;
 mod exchange;
 mod grid;
@@ -25,6 +26,7 @@ mod terms;
 mod view;
 mod words;
 
+pub use boxes::Positions;
 pub use deps::{flat_range, for_product};
 pub use exchange::Part;
 pub use grid::{AxisGrid, ChunkIdx, Grid, Region, region_len, region_shape};
@@ -32,7 +34,9 @@ pub use hello::{ClientHello, ClientId, Hello, JobNumber};
 pub use listed::Listed;
 pub use need::Need;
 pub use reach::{Edge, Reach};
-pub use stage::{CONTRACT_PIECE_MIN, Function, Input, InputMap, Origin, Plan, Scratch, Sizes, Stage};
+pub use stage::{
+    CONTRACT_PIECE_MIN, Function, Input, InputMap, Origin, Plan, Scratch, Sizes, Stage, Temporaries,
+};
 pub use state::{ClientSummary, ClusterState, JobState, StageCounts, WorkerSummary};
 pub use stored::{Extent, GAP_BYTES_MAX, Steps, Stored, in_boxes};
 pub use take::Taken;

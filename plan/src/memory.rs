@@ -3,10 +3,10 @@
 //!
 //! Knows which kernels copy what. Must not know workers or how memory is given out.
 
+use crate::boxes::Positions;
 use crate::grid::{AxisGrid, ChunkIdx, Region, region_len};
 use crate::need::Need;
-use crate::reach::Reach;
-use crate::stage::{CONTRACT_PIECE_MIN, InputMap, Origin, Plan, Scratch, Stage};
+use crate::stage::{CONTRACT_PIECE_MIN, InputMap, Origin, Plan, Scratch, Stage, Temporaries};
 use crate::task::StageIdx;
 use crate::view::{AxisMap, View};
 use std::ops::Range;
@@ -67,7 +67,7 @@ impl Plan {
     /// Bytes of a task's temporaries, given its inputs as [`Plan::inputs_of`] lists them: an input that is read
     /// through a view and lies in several chunks is brought together first, unless it is the result itself; a function
     /// of blocks gets a copy of what is not a chunk by itself, or a block with its halo, and may give one as large.
-    /// What such a function allocates besides is known as far as whoever submits it has said so.
+    /// What such a function allocates besides is known as far as it, or whoever submits it, has said so.
     #[must_use]
     pub fn scratch_bytes(
         &self,
@@ -85,7 +85,10 @@ impl Plan {
             Scratch::None => false,
             Scratch::Gathered => true,
             Scratch::Product => gathers_product(s, chunk, inputs.len()),
-            Scratch::Blocks => return self.block_bytes(s, chunk, inputs),
+            Scratch::Blocks(own) => {
+                let blocks = self.block_bytes(s, chunk, inputs);
+                return blocks.saturating_add(self.own_bytes((stage, chunk), own, inputs));
+            }
             Scratch::Arguments => return self.array_bytes(inputs),
         };
         if !gathers || inputs.len() < 2 {
@@ -153,28 +156,70 @@ impl Plan {
         over_tasks(need, |chunk| self.out_bytes(stage, chunk))
     }
 
-    /// Bytes of the blocks that a user's function is given and gives, beyond the chunks that they are.
+    /// Bytes of the blocks that a function is given and gives, beyond the chunks that they are.
     fn block_bytes(&self, s: &Stage, chunk: ChunkIdx, inputs: &[(usize, StageIdx, ChunkIdx)]) -> u64 {
-        let region = s.grid.region(chunk);
-        let len = region_len(&region) as u64;
-        let Some(first) = s.inputs.first().filter(|_| len > 0) else { return 0 };
-        let size = self.input_size(s, 0);
-        match &first.map {
-            InputMap::Halo(halo) => {
-                let shape = s.grid.shape();
-                let padded = padded_len(halo, &region, &shape);
-                let gives = if padded == len { 0 } else { s.element_bytes as u64 };
-                padded.saturating_mul(size + gives)
+        let of_slot = |slot: usize| {
+            let mut of = inputs.iter().filter(|(of, ..)| *of == slot);
+            let (first, more) = (of.next(), of.next().is_some());
+            first.map_or(0, |&(_, from, c)| self.slot_bytes((s, chunk), slot, (from, c), more))
+        };
+        (0..s.inputs.len()).map(of_slot).fold(0, u64::saturating_add)
+    }
+
+    /// Bytes that a function of blocks says that it takes besides.
+    fn own_bytes(
+        &self,
+        (stage, chunk): (StageIdx, ChunkIdx),
+        own: Temporaries,
+        inputs: &[(usize, StageIdx, ChunkIdx)],
+    ) -> u64 {
+        if own == Temporaries::NONE {
+            return 0;
+        }
+        let s = self.stage(stage);
+        let read = (0..s.inputs.len()).filter_map(|slot| {
+            let &(_, from, _) = inputs.iter().find(|(of, ..)| *of == slot)?;
+            match &s.inputs[slot].map {
+                InputMap::View { view, .. } => Some(given_len(view, &s.grid.region(chunk))),
+                InputMap::Boxes(read) => {
+                    Some(self.padded_len((s, &s.grid.coords(chunk)), read, self.stage(from)).1)
+                }
+                _ => None,
             }
+        });
+        let read = read.fold(0, u64::saturating_add);
+        let made = if s.is_measured() { 0 } else { region_len(&self.out_region(stage, chunk)) as u64 };
+        read.saturating_mul(own.per_read.into())
+            .saturating_add(made.saturating_mul(own.per_made.into()))
+            .saturating_add(own.fixed)
+    }
+
+    /// The same of one input, which the task reads `first` of, and perhaps more.
+    fn slot_bytes(
+        &self,
+        (s, chunk): (&Stage, ChunkIdx),
+        slot: usize,
+        first: (StageIdx, ChunkIdx),
+        more: bool,
+    ) -> u64 {
+        let (size, from) = (self.input_size(s, slot), self.stage(first.0));
+        // A client's chunk may be a part of larger memory, and is then copied.
+        let in_place = |read: u64| {
+            !more && !from.is_upload() && region_len(&self.out_region(first.0, first.1)) as u64 == read
+        };
+        match &s.inputs[slot].map {
             InputMap::View { view, .. } => {
-                let read = view_len(view, &region);
-                let gathered = if inputs.len() > 1 { read * size } else { 0 };
-                // A client's chunk may be a part of larger memory, and is then copied.
-                let in_place = |&(_, from, c): &(usize, StageIdx, ChunkIdx)| {
-                    !self.stage(from).is_upload() && region_len(&self.out_region(from, c)) as u64 == len
-                };
-                let as_it_lies = read == len && (inputs.len() > 1 || inputs.iter().all(in_place));
-                if as_it_lies { gathered } else { gathered.saturating_add(len * size) }
+                let region = s.grid.region(chunk);
+                let (read, given) = (view_len(view, &region), given_len(view, &region));
+                let gathered = if more { read.saturating_mul(size) } else { 0 };
+                let as_it_lies = read == given && (more || in_place(given));
+                if as_it_lies { gathered } else { gathered.saturating_add(given.saturating_mul(size)) }
+            }
+            InputMap::Boxes(read) => {
+                let coords = s.grid.coords(chunk);
+                let (own, padded) = self.padded_len((s, &coords), read, from);
+                let gives = if padded == own { 0 } else { s.element_bytes as u64 };
+                if padded == own && in_place(own) { 0 } else { padded.saturating_mul(size + gives) }
             }
             InputMap::Group { .. }
             | InputMap::Flat
@@ -182,6 +227,21 @@ impl Plan {
             | InputMap::Listed(_)
             | InputMap::Blocks => 0,
         }
+    }
+
+    /// Elements of a block, without and with what is around it.
+    fn padded_len(&self, (s, coords): (&Stage, &[usize]), read: &[Positions], from: &Stage) -> (u64, u64) {
+        let along = |(p, axis): (&Positions, &AxisGrid)| match *p {
+            Positions::Near { axis: of, reach } => {
+                let own = s.grid.axes()[of].range(coords[of]);
+                let padded = if own.is_empty() { 0 } else { reach.padded_len(&own, axis.len()) };
+                (own.len() as u64, padded as u64)
+            }
+            Positions::Number { .. } => (1, 1),
+            Positions::All | Positions::Nothing => (axis.len() as u64, axis.len() as u64),
+        };
+        let lens = read.iter().zip(from.out_grid.axes()).map(along);
+        lens.fold((1, 1), |(own, padded), (o, p)| (o.saturating_mul(own), p.saturating_mul(padded)))
     }
 
     /// Bytes of an element of an input.
@@ -208,10 +268,12 @@ fn view_len(view: &View, region: &[Range<usize>]) -> u64 {
     view.axes.iter().map(len).product()
 }
 
-/// Elements of a block with its halo.
-fn padded_len(halo: &[Reach], region: &[Range<usize>], shape: &[usize]) -> u64 {
-    let axes = halo.iter().zip(region).zip(shape);
-    axes.map(|((h, r), &len)| h.padded_len(r, len) as u64).fold(1, u64::saturating_mul)
+/// Elements that a box shows of an input through a view, repeated ones as often as they are.
+fn given_len(view: &View, region: &[Range<usize>]) -> u64 {
+    let seen =
+        |axis: usize| view.axes.iter().any(|m| matches!(*m, AxisMap::Along { axis: a, .. } if a == axis));
+    let repeated = (0..region.len()).filter(|&axis| !seen(axis)).map(|axis| region[axis].len() as u64);
+    repeated.fold(view_len(view, region), u64::saturating_mul)
 }
 
 /// Whether a task of a matrix product brings its inputs together first: they are cut into short pieces.

@@ -390,14 +390,10 @@ fn read((to, from): (&Stage, &Stage), map: &InputMap, block: &Block, out: &mut V
             }
             through(view, (&to.grid, &block), &from.out_grid)
         }),
-        InputMap::Halo(halo) => filled().map(|block| {
-            let axes = block.iter().zip(to.grid.axes()).zip(halo).zip(from.out_grid.axes());
-            axes.map(|(((s, axis), halo), of)| {
-                let reach = positions(s, axis).flat_map(|r| halo.within(&r, axis.len()));
-                filled_of(reach.map(|r| of.chunks_touching(r)).collect(), of)
-            })
-            .collect()
-        }),
+        InputMap::Boxes(read) => {
+            let axes = read.iter().zip(from.out_grid.axes());
+            Some(axes.map(|(p, of)| p.of_tasks(block, &to.grid, of)).collect())
+        }
         InputMap::Group { fanin } => {
             let axes = block.iter().zip(fanin).zip(from.grid.axes());
             let group = |s: &Spans, f: usize, n: usize| {

@@ -2,6 +2,7 @@
 //!
 //! Knows plans and geometry. Must not know workers or time.
 
+use crate::boxes::{self, Positions};
 use crate::deps::{chunks_of_run, flat_range, view_outputs};
 use crate::grid::{AxisGrid, ChunkIdx};
 use crate::need::{self, Need};
@@ -22,17 +23,9 @@ impl Plan {
         let (to, from) = (self.stage(to), self.stage(stage));
         match &to.inputs[slot].map {
             InputMap::View { view, clip } => view_readers((to, from), view, clip.as_ref(), chunk),
-            InputMap::Halo(halo) => {
-                let region = from.out_grid.region(chunk);
-                let axes = region.iter().zip(halo).zip(to.grid.axes());
-                let along = axes.map(|((r, h), axis)| {
-                    let touched = h.within(r, axis.len()).into_iter().map(|r| axis.chunks_touching(r));
-                    need::filled_of(touched.collect(), axis)
-                });
-                match region.iter().any(Range::is_empty) {
-                    true => Need::none(&to.grid),
-                    false => Need::of_block(&to.grid, along.collect()),
-                }
+            InputMap::Boxes(read) => {
+                let block = boxes::readers_of(read, &to.grid, &from.out_grid.region(chunk));
+                block.map_or_else(|| Need::none(&to.grid), |block| Need::of_block(&to.grid, block))
             }
             InputMap::Group { fanin } => {
                 let coords = from.grid.coords(chunk);
@@ -92,11 +85,20 @@ impl Plan {
                     }
                     seen.into_iter().fold(1, product)
                 }
-                InputMap::Halo(halo) => {
-                    let reach = |(a, h): (usize, &crate::reach::Reach)| {
-                        along(a, chunk_max(a).saturating_add(h.depth.saturating_mul(2)))
-                    };
-                    halo.iter().enumerate().map(reach).fold(1, product)
+                InputMap::Boxes(read) => {
+                    let mut seen: Vec<u64> = to.grid.axes().iter().map(|a| a.n_chunks() as u64).collect();
+                    for (of, positions) in read.iter().enumerate() {
+                        match *positions {
+                            Positions::Near { axis, reach } => {
+                                let within = reach.before.saturating_add(reach.after);
+                                seen[axis] =
+                                    seen[axis].min(along(axis, chunk_max(of).saturating_add(within)));
+                            }
+                            Positions::Number { axis } => seen[axis] = seen[axis].min(chunk_max(of) as u64),
+                            Positions::All | Positions::Nothing => {}
+                        }
+                    }
+                    seen.into_iter().fold(1, product)
                 }
                 InputMap::Group { .. } => 1,
                 InputMap::Flat => to.grid.n_chunks(),

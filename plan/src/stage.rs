@@ -4,9 +4,9 @@
 //!
 //! Knows geometry and bytes. Must not know workers, time, or any kind of work.
 
+use crate::boxes::Positions;
 use crate::grid::{AxisGrid, Grid};
 use crate::listed::Listed;
-use crate::reach::Reach;
 use crate::stored::Extent;
 use crate::take::Taken;
 use crate::task::{JobId, StageIdx};
@@ -52,10 +52,32 @@ pub enum Scratch {
     /// The same, where the pieces of a matrix product's inner axis are short.
     Product,
     /// A function of blocks gets a copy of what is not a chunk by itself, or a block with its halo, and may give one as
-    /// large.
-    Blocks,
+    /// large; and it says itself what it takes besides.
+    Blocks(Temporaries),
     /// A function gets a copy of each chunk of an array that it is called with.
     Arguments,
+}
+
+/// What a function of blocks says that it takes of memory while it runs, besides what it reads and gives.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+pub struct Temporaries {
+    /// Bytes for each element of the boxes of arrays that it reads, of all of them together.
+    pub per_read: u32,
+    /// Bytes for each element of an array that it gives.
+    pub per_made: u32,
+    /// Bytes whatever it reads and gives.
+    pub fixed: u64,
+}
+
+impl Temporaries {
+    /// Nothing that counts.
+    pub const NONE: Temporaries = Temporaries { per_read: 0, per_made: 0, fixed: 0 };
+
+    /// So many bytes for each element that is read, and none else.
+    #[must_use]
+    pub const fn per_read(bytes: u32) -> Temporaries {
+        Temporaries { per_read: bytes, ..Temporaries::NONE }
+    }
 }
 
 /// When the bytes of a result are known.
@@ -100,8 +122,8 @@ pub enum InputMap {
         /// input of a stage has one all have, in the order of their ranges, and a task reads one of them.
         clip: Option<(usize, Range<usize>)>,
     },
-    /// Those that its box touches with a margin around it; the shapes are equal.
-    Halo(Vec<Reach>),
+    /// Those that hold these positions, along each axis of the input.
+    Boxes(Vec<Positions>),
     /// Blocks of neighbours: `fanin[a]` along axis `a` of the input's task grid.
     Group {
         /// Inputs along each axis.
@@ -135,7 +157,8 @@ pub struct Stage {
     pub origin: Origin,
     /// One task a chunk. For reductions this is the space that is folded, not the result's.
     pub grid: Grid,
-    /// The grid that consumers see: `grid` without the folded axes.
+    /// The grid that consumers see: `grid` without the folded axes, or one of as many chunks along each axis whose chunks
+    /// have other lengths.
     pub out_grid: Grid,
     /// The axes of `grid` that the result does not have, rising.
     pub folded: Vec<usize>,
@@ -225,7 +248,11 @@ impl Stage {
             AxisGrid::Regular { len, .. } => *len == 0,
             AxisGrid::Explicit { bounds } => bounds.windows(2).any(|w| w[0] == w[1]),
         };
-        let listed = |input: &Input| matches!(input.map, InputMap::Listed(_));
+        let listed = |input: &Input| match &input.map {
+            InputMap::Listed(_) => true,
+            InputMap::Boxes(read) => read.contains(&Positions::Nothing),
+            _ => false,
+        };
         !self.inputs.is_empty() && (self.grid.axes().iter().any(empty) || self.inputs.iter().any(listed))
     }
 

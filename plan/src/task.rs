@@ -140,6 +140,15 @@ pub enum TaskError {
     },
     /// The worker could not do it, another might (a full disk, a lost file handle).
     Worker(String),
+    /// As one of the others, with what only those read who know the work: the error itself, as bytes.
+    Detailed {
+        /// What went wrong, in words.
+        message: String,
+        /// The error as bytes.
+        detail: Vec<u8>,
+        /// Whether another worker might do it; else running it again gives the same.
+        elsewhere: bool,
+    },
 }
 
 /// What a worker tells the scheduler.
@@ -317,6 +326,18 @@ pub enum JobError {
         chunk: u64,
         /// What went wrong.
         message: String,
+    },
+    /// A task's operation failed, and says why to those who know the work.
+    #[error("{operation}, chunk {chunk}: {message}")]
+    Detailed {
+        /// The stage in words.
+        operation: String,
+        /// The chunk's number.
+        chunk: u64,
+        /// What went wrong.
+        message: String,
+        /// The error as bytes.
+        detail: Vec<u8>,
     },
     /// A chunk does not fit into any worker.
     #[error("{operation}: {}", too_large(*.needed, *.limit, *.fits))]

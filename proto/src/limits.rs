@@ -24,6 +24,8 @@ pub const POSITIONS_MAX: usize = 1 << 24;
 pub const CHUNKS_MAX: u64 = 1 << 48;
 /// The longest text (a path, an error, a name), in bytes. Longer messages of errors are cut when they are sent.
 pub const TEXT_BYTES_MAX: usize = 64 << 10;
+/// Bytes of an error as those read it who know the work.
+pub const DETAIL_BYTES_MAX: usize = 64 << 10;
 /// The most addresses of a worker.
 pub const ADDRESSES_MAX: usize = 64;
 /// Ranges of results that a client lets go of with one message.

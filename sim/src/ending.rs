@@ -98,11 +98,12 @@ impl World {
         // Nobody else killed, and functions alone can be told apart: it must be one that did.
         let alone =
             self.n_losses == self.n_killed_by_task && deadly.clone().all(|((s, _), plan)| calls(s, plan));
-        // At the first death nobody knows which of several tasks it was: of those that run, or of a cancelled job's that its
-        // worker has not heard of.
-        let is_cancelled =
-            |j: &crate::client::ClientJob| j.setup.cancel_us.is_some() || j.setup.operator_us.is_some();
-        let alone_at_once = self.nodes.iter().all(|n| n.threads == 1) && !self.jobs.iter().any(is_cancelled);
+        // At the first death nobody knows which of several tasks it was: of those that run, or of a job's that was cancelled or
+        // has failed, of which its worker has not heard.
+        let ends_early = |j: &crate::client::ClientJob| {
+            j.setup.cancel_us.is_some() || j.setup.operator_us.is_some() || j.setup.bad.is_some()
+        };
+        let alone_at_once = self.nodes.iter().all(|n| n.threads == 1) && !self.jobs.iter().any(ends_early);
         let one_by_one = self.setup.limits.deaths_max > 1 || alone_at_once;
         assert!(
             !alone || !one_by_one || called.contains(&true),

@@ -198,12 +198,12 @@ impl World {
         }
     }
 
-    /// The scheduler takes a worker for silent: it must have been.
-    pub(crate) fn check_silence(&mut self, worker: WorkerId) {
+    /// The scheduler takes a worker for silent, by what had come until a time: it must have been.
+    pub(crate) fn check_silence(&mut self, worker: WorkerId, at_us: u64) {
         let Some(conn) = self.conns.get(&worker) else { return };
         let node = &self.nodes[conn.node];
         let line = &conn.line;
-        let was_away = line.is_broken || line.resumed_us > 0 && self.now_us < line.resumed_us + SILENCE_US;
+        let was_away = line.is_broken || line.resumed_us > 0 && at_us < line.resumed_us + SILENCE_US;
         let lives = node.alive && node.conn == Some(worker) && !conn.blackhole;
         let heard = lives && !node.was_stopped && !was_away;
         assert!(!heard, "worker {} was taken for silent, and was not", conn.node);

@@ -6,10 +6,11 @@ use crate::rng::Rng;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use tilework_expr::{
-    AxisChunks, BinaryOp, Boundary, Calls, Chunks, DType, Dist, Expr, FileKind, FileRef, Fold, Halo, Kernel,
-    Lowered, Program, SliceArg, TableHow, TableRead, TableStage, UnaryOp,
+    Along, AxisChunks, BinaryOp, BlockFunction, Blocks, Boundary, Calls, Chunks, DType, Dist, Expr, FileKind,
+    FileRef, Fold, Gives, Halo, Kernel, Lowered, OwnFunction, Program, Read, SliceArg, TableHow, TableRead,
+    TableStage, UnaryOp,
 };
-use tilework_plan::{ChunkIdx, Grid, Plan, StageIdx, Stored, Terms};
+use tilework_plan::{AxisGrid, ChunkIdx, Grid, Plan, StageIdx, Stored, Temporaries, Terms};
 
 /// How long programs let tasks run where they say it, microseconds: none takes that long that ends at all, even if its
 /// worker is stopped meanwhile for a time that it does not see.
@@ -199,7 +200,7 @@ fn stage(rng: &mut Rng, (n_tasks, gives): (u64, u32), inputs: Vec<(Expr, TableHo
         // Some of a union's partitions read one side of it.
         let some = !matches!(how, TableHow::Block | TableHow::Same);
         let start = if some { n_tasks / 2 } else { 0 };
-        TableRead { how: *how, tasks: start..n_tasks }
+        TableRead::of(*how, start..n_tasks)
     };
     let made = TableStage {
         payload: Arc::from([]),
@@ -208,6 +209,7 @@ fn stage(rng: &mut Rng, (n_tasks, gives): (u64, u32), inputs: Vec<(Expr, TableHo
         bytes_guess: 256,
         name: "simulated".into(),
         terms: rng.one_in(2).then(|| Arc::new(terms(rng))),
+        kernel: None,
     };
     let inputs: Vec<Expr> = inputs.into_iter().map(|(expr, _)| expr).collect();
     Expr::table(made, n_tasks as usize, &inputs).expect("a stage of what is there")
@@ -349,16 +351,68 @@ fn function() -> Kernel {
 fn halo(rng: &mut Rng, shape: &[usize]) -> Vec<Halo> {
     let one = |&len: &usize| {
         let boundary = *rng.pick(&[Boundary::None, Boundary::Periodic, Boundary::Reflect]);
-        Halo { depth: rng.within(0, 2.min(len as u64)) as usize, boundary }
+        let depth = |rng: &mut Rng| rng.within(0, 2.min(len as u64)) as usize;
+        Halo { before: depth(rng), after: depth(rng), boundary }
     };
     shape.iter().map(one).collect()
+}
+
+/// A function of the library's own, which nobody here calls.
+fn own(n_inputs: usize, output: DType) -> BlockFunction {
+    let inputs = vec![DType::F64; n_inputs];
+    let temporaries = Temporaries { per_read: 3, per_made: 5, fixed: 7 };
+    let (name, params) = ("simulated".into(), Vec::new());
+    BlockFunction::Own(Arc::new(OwnFunction { name, params, inputs, output, temporaries }))
+}
+
+/// What each chunk comes to, what all before each come to, and the chunks with that.
+fn scanned(a: &Expr, axis: usize) -> Option<Expr> {
+    let grid = a.grid();
+    let n = grid.axes()[axis].n_chunks();
+    let cut = |axis_grid: AxisGrid| {
+        let mut axes = grid.axes().to_vec();
+        axes[axis] = axis_grid;
+        Grid::new(axes)
+    };
+    let read = |along: Along| {
+        Read::Box((0..a.ndim()).map(|b| if b == axis { along } else { Along::same(b) }).collect())
+    };
+    let stage = |inputs: &[Expr], reads: Vec<Read>, space: &Grid, out: &Grid| {
+        let function = own(inputs.len(), DType::F64);
+        Expr::of_blocks(Blocks { function, reads, space: space.clone(), gives: None }, inputs, out).ok()
+    };
+    let (each, together) = (cut(AxisGrid::regular(n, 1)), cut(AxisGrid::whole(n)));
+    let totals = stage(std::slice::from_ref(a), vec![read(Along::same(axis))], grid, &each)?;
+    let carries = stage(&[totals], vec![read(Along::All)], &together, &together)?;
+    let reads = vec![read(Along::same(axis)), read(Along::Number { axis })];
+    stage(&[a.clone(), carries], reads, grid, grid)
+}
+
+/// Chunks of one axis that are cut, exchanged and put together to chunks of other lengths.
+fn exchanged(rng: &mut Rng, a: &Expr) -> Option<Expr> {
+    let line = a.reshape(&[a.len()]).ok()?;
+    let out = Grid::new(vec![AxisGrid::regular(line.len(), rng.within(1, 9) as usize)]);
+    let gives = Some(Gives { n: out.n_chunks() as u32, bytes_guess: 64 });
+    let space = line.grid().clone();
+    let parts =
+        Blocks { function: own(1, DType::U8), reads: vec![Read::Box(vec![Along::same(0)])], space, gives };
+    let parts = Expr::of_blocks(parts, std::slice::from_ref(&line), line.grid()).ok()?;
+    let function = BlockFunction::Own(Arc::new(OwnFunction {
+        name: "simulated".into(),
+        params: Vec::new(),
+        inputs: vec![DType::U8],
+        output: DType::F64,
+        temporaries: Temporaries::NONE,
+    }));
+    let merge = Blocks { function, reads: vec![Read::Block], space: out.clone(), gives: None };
+    Expr::of_blocks(merge, &[parts], &out).ok()
 }
 
 /// A part of an array after some sweeps, each of which sees the neighbours of the one before.
 fn part_of_sweeps(rng: &mut Rng, a: &Expr) -> Option<Expr> {
     let mut swept = a.clone();
     for _ in 0..rng.within(2, 4) {
-        swept = swept.map_overlap(function(), halo(rng, &a.shape())).ok()?;
+        swept = swept.map_overlap(function(), &halo(rng, &a.shape())).ok()?;
     }
     let part = a.shape().into_iter().map(|len| {
         let start = rng.below(len as u64 + 1) as isize;
@@ -398,8 +452,10 @@ fn operation(rng: &mut Rng, a: &Expr, b: &Expr) -> Option<Expr> {
             }
         }
         12 if ndim > 0 && rng.one_in(3) => part_of_sweeps(rng, a),
-        12 => a.map_overlap(function(), halo(rng, &a.shape())).ok(),
-        13 if ndim > 0 => match rng.below(3) {
+        12 => a.map_overlap(function(), &halo(rng, &a.shape())).ok(),
+        13 if ndim > 0 => match rng.below(5) {
+            3 => scanned(a, rng.below(ndim as u64) as usize),
+            4 => exchanged(rng, a),
             0 => a.fold_axis(function(), rng.below(ndim as u64) as usize).ok(),
             1 => a.map_blocks(function()).ok(),
             _ => Expr::apply(function(), std::slice::from_ref(a)).ok(),

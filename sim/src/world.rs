@@ -525,7 +525,7 @@ impl World {
                 scheduler::Action::Began { .. } | scheduler::Action::Ended { .. } => {}
                 scheduler::Action::Disconnect { worker, .. } | scheduler::Action::Refuse { worker, .. } => {
                     if is_silence {
-                        self.check_silence(worker);
+                        self.check_silence(worker, at_us);
                     }
                     let at = self.now_us + self.setup.latency_us;
                     self.at(at, Ev::CloseWorker { conn: worker });

@@ -169,7 +169,7 @@ impl Queue {
         drop(feeds);
         let result = result.map(|chunk| {
             let bytes = chunk.bytes() as u64;
-            self.store.insert(epoch, Source::Held(task), Stored { chunk, part: None });
+            self.store.insert(epoch, Source::Held(task), Stored { content: chunk.into(), part: None });
             bytes
         });
         (finished(lease, task, result, busy_us), busy_us)
@@ -216,7 +216,7 @@ mod tests {
 
     fn crew(threads: usize) -> (Crew, mpsc::Sender<Post>, mpsc::Receiver<Post>) {
         let (inbox, posts) = mpsc::channel(4);
-        (Crew::new(Pool::new(threads).unwrap(), Arc::default(), inbox.downgrade()), inbox, posts)
+        (Crew::new(Pool::new(threads, None).unwrap(), Arc::default(), inbox.downgrade()), inbox, posts)
     }
 
     /// The chunk numbers of the next `n` ends.

@@ -3,19 +3,62 @@
 //!
 //! Owns which engine this process has. Must not know what it does.
 
+use std::any::Any;
 use std::fmt;
-use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 use tilework_expr::{DType, Lowered, StageKind, TableStage};
-use tilework_kernels::{Chunk, Feed, Plane, n_blocks, panic_text};
-use tilework_plan::{Tags, TaskError, TaskKey};
+use tilework_kernels::{Chunk, Plane, panic_text};
+use tilework_plan::{ChunkIdx, Tags, TaskError, TaskKey, region_shape};
 
 use crate::crew::Running;
+use crate::spill::SpillSpace;
+use crate::store::Content;
 
-/// Bytes that a task makes: a value that is made of blocks.
-pub type Made = Pin<Box<dyn Future<Output = Result<Vec<u8>, TaskError>> + Send>>;
+/// What a task makes.
+#[derive(Clone, Debug)]
+pub enum Output {
+    /// A value that is made of blocks.
+    Value(Arc<dyn Kept>),
+    /// The elements of an array's chunk, row-major.
+    Elements(Vec<u8>),
+}
+
+/// A task as it is run.
+pub type Made = Pin<Box<dyn Future<Output = Result<Output, TaskError>> + Send>>;
+
+/// A value as the engine that made it keeps it, while it stays in this process. It is written when it leaves it, or its memory.
+pub trait Kept: fmt::Debug + Send + Sync {
+    /// Bytes of memory that it takes.
+    fn bytes(&self) -> u64;
+
+    /// Bytes that it has when it is written, about: more where a part of it is on the disk.
+    fn written_bytes(&self) -> u64 {
+        self.bytes()
+    }
+
+    /// The blocks that it is made of.
+    fn n_blocks(&self) -> u64;
+
+    /// All of it as engines elsewhere read it: one plane of bytes.
+    ///
+    /// # Errors
+    /// In words, where it cannot be written.
+    fn written(&self) -> Result<Chunk, String>;
+
+    /// The same of one block.
+    ///
+    /// # Errors
+    /// As [`written`](Kept::written); a block that it does not have.
+    fn block(&self, number: u64) -> Result<Chunk, String>;
+
+    /// Itself, for the engine to find what it has made.
+    fn itself(self: Arc<Self>) -> Arc<dyn Any + Send + Sync>;
+}
+
+/// Hears how many bytes of memory a task's result takes so far.
+pub type Grew = Box<dyn Fn(u64) + Send + Sync>;
 
 /// Completes when a task is to stop.
 pub type Stopped = Pin<Box<dyn Future<Output = ()> + Send>>;
@@ -37,19 +80,79 @@ pub struct EngineTask {
     pub number: u64,
     /// For each input of the stage what it reads, in the order of the tasks that made it.
     pub inputs: Vec<Vec<Read>>,
-    /// Where it may put what its memory does not hold, and how many bytes all tasks may have there; nowhere where absent.
-    pub spill: Option<(PathBuf, u64)>,
+    /// The elements that it makes, of this shape; a value where absent.
+    pub array: Option<(DType, Vec<usize>)>,
+    /// Where it may put what its memory does not hold; nowhere where absent.
+    pub spill: Option<Arc<SpillSpace>>,
+    /// Bytes of its result that it may have in memory before it puts the rest there.
+    pub result_bytes: u64,
+    /// To be told now and then of what the result takes.
+    pub grew: Grew,
     /// Tells when it is to stop.
     pub stopped: Stopped,
 }
 
-/// Bytes that a task reads.
+/// What a task reads.
 #[derive(Clone, Debug)]
 pub enum Read {
     /// A value, which is made of blocks.
     Value(Plane),
     /// One block of a value.
     Block(Plane),
+    /// A chunk of an array.
+    Array(Plane),
+    /// A value as the engine keeps it, or one block of it.
+    Kept(Arc<dyn Kept>, Option<u64>),
+}
+
+/// One thing that a task reads: of which input of its stage, which of that one's values, and what.
+#[derive(Clone, Debug)]
+pub(crate) struct Fed {
+    pub slot: usize,
+    pub chunk_idx: ChunkIdx,
+    pub read: Read,
+}
+
+impl Read {
+    /// A value, or one block of it.
+    pub(crate) fn of(content: Content, block: Option<u64>) -> Result<Read, String> {
+        match (content, block) {
+            (Content::Kept(kept), block) => Ok(Read::Kept(kept, block)),
+            (Content::Chunk(chunk), None) => only(chunk).map(Read::Value),
+            (Content::Chunk(chunk), Some(number)) => {
+                Read::of_part(chunk.block(number).map_err(|e| e.to_string())?)
+            }
+        }
+    }
+
+    /// A chunk of an array.
+    pub(crate) fn of_array(content: Content) -> Result<Read, String> {
+        match content {
+            Content::Chunk(chunk) => only(chunk).map(Read::Array),
+            Content::Kept(_) => Err("a value that an engine keeps, expected a chunk of an array".to_owned()),
+        }
+    }
+
+    /// What was fetched of a value: a block.
+    pub(crate) fn of_part(chunk: Chunk) -> Result<Read, String> {
+        only(chunk).map(Read::Block)
+    }
+}
+
+/// The plane of a chunk that has one.
+fn only(chunk: Chunk) -> Result<Plane, String> {
+    let n = chunk.planes.len();
+    <[Plane; 1]>::try_from(chunk.planes)
+        .map(|[plane]| plane)
+        .map_err(|_| format!("got {n} planes, expected one"))
+}
+
+/// What a task may take beside its memory, and how it is told to stop.
+pub(crate) struct Room {
+    pub spill: Option<Arc<SpillSpace>>,
+    pub result_bytes: u64,
+    pub grew: Grew,
+    pub running: Arc<Running>,
 }
 
 static ENGINE: OnceLock<Arc<dyn Engine>> = OnceLock::new();
@@ -74,24 +177,31 @@ pub(crate) fn serves(kind: &StageKind) -> bool {
 /// Runs a task, and says how long it took, microseconds.
 pub(crate) async fn perform(
     (lowered, task): (Arc<Lowered>, TaskKey),
-    feeds: Vec<Feed>,
-    (spill, running): (Option<(PathBuf, u64)>, Arc<Running>),
-) -> (Result<Option<Chunk>, TaskError>, u64) {
-    running.begin();
+    fed: Vec<Fed>,
+    room: Room,
+) -> (Result<Option<Content>, TaskError>, u64) {
+    room.running.begin();
     let started = Instant::now();
     // A panic in it ends this task alone.
     let made = tokio::spawn(async move {
         let Some(engine) = ENGINE.get() else {
             return Err(TaskError::Worker("this worker has no engine for tables".into()));
         };
-        let task = task_of(&lowered, task, &feeds, running).map_err(TaskError::Worker)?;
-        // What it reads goes when it has done with it.
-        drop(feeds);
-        let gives = task.stage.gives;
-        let made = engine.run(EngineTask { spill, ..task }).await?;
-        // Not on the threads that carry messages.
-        let value = tokio::task::spawn_blocking(move || value(&made, gives));
-        value.await.unwrap_or_else(|error| Err(panicked(error)))
+        let task = task_of(&lowered, task, fed, room).map_err(TaskError::Worker)?;
+        let (gives, array) = (u64::from(task.stage.gives), task.array.clone());
+        match (engine.run(task).await?, array) {
+            (Output::Value(made), None) => match made.n_blocks() {
+                n if n == gives => Ok(Content::Kept(made)),
+                n => Err(wrong(format!("{n} blocks, expected {gives}"))),
+            },
+            (Output::Elements(bytes), Some((dtype, shape))) => {
+                // Not on the threads that carry messages.
+                let made = tokio::task::spawn_blocking(move || chunk(dtype, &shape, &bytes));
+                made.await.unwrap_or_else(|error| Err(panicked(error))).map(Content::Chunk)
+            }
+            (Output::Value(_), Some(_)) => Err(wrong("a value, expected a chunk of an array".into())),
+            (Output::Elements(_), None) => Err(wrong("elements, expected a value".into())),
+        }
     });
     let result = made.await.unwrap_or_else(|error| Err(panicked(error)));
     (result.map(Some), started.elapsed().as_micros() as u64)
@@ -104,100 +214,116 @@ fn panicked(error: tokio::task::JoinError) -> TaskError {
     }
 }
 
-fn task_of(
-    lowered: &Lowered,
-    task: TaskKey,
-    feeds: &[Feed],
-    running: Arc<Running>,
-) -> Result<EngineTask, String> {
+fn task_of(lowered: &Lowered, task: TaskKey, fed: Vec<Fed>, room: Room) -> Result<EngineTask, String> {
     let StageKind::Table(stage) = &lowered.work(task.stage).kind else {
         return Err("a task of no query on tables".into());
     };
     let plan = &lowered.plan;
     let mut inputs = vec![Vec::new(); plan.stage(task.stage).inputs.len()];
-    for feed in feeds {
-        let [plane] = feed.chunk.planes.as_slice() else {
-            return Err(format!(
-                "input {}: got {} planes, expected bytes",
-                feed.slot,
-                feed.chunk.planes.len()
-            ));
-        };
-        let read = match plan.reads_blocks(task.stage, feed.slot) {
-            true => Read::Block(plane.clone()),
-            false => Read::Value(plane.clone()),
-        };
-        inputs[feed.slot].push((feed.chunk_idx, read));
+    for Fed { slot, chunk_idx, read } in fed {
+        inputs[slot].push((chunk_idx, read));
     }
-    let in_order = |mut read: Vec<_>| {
+    let in_order = |mut read: Vec<(ChunkIdx, Read)>| {
         read.sort_by_key(|(chunk, _)| *chunk);
         read.into_iter().map(|(_, read)| read).collect()
     };
     let inputs = inputs.into_iter().map(in_order).collect();
+    let Room { spill, result_bytes, grew, running } = room;
     let stopped = Box::pin(async move { running.stopped().await });
-    Ok(EngineTask { stage: stage.clone(), number: task.chunk.0, inputs, spill: None, stopped })
+    let region = || region_shape(&plan.stage(task.stage).out_grid.region(task.chunk));
+    let array = (stage.gives == 0).then(|| (lowered.dtype(task.stage), region()));
+    let number = task.chunk.0;
+    Ok(EngineTask { stage: stage.clone(), number, inputs, array, spill, result_bytes, grew, stopped })
 }
 
-/// The value that the engine has made, if it is of as many blocks as the stage gives.
-fn value(bytes: &[u8], gives: u32) -> Result<Chunk, TaskError> {
-    let wrong = |why: String| TaskError::Operation(format!("what the engine of tables made: {why}"));
-    let chunk = Chunk::from_bytes(&[DType::U8], &[bytes.len()], bytes).map_err(|e| wrong(e.to_string()))?;
-    match n_blocks(&chunk.planes[0]) {
-        Ok(n) if n == u64::from(gives) => Ok(chunk),
-        Ok(n) => Err(wrong(format!("{n} blocks, expected {gives}"))),
-        Err(e) => Err(wrong(e.to_string())),
-    }
+fn wrong(why: String) -> TaskError {
+    TaskError::Operation(format!("what the engine of tables made: {why}"))
+}
+
+/// The chunk whose elements the engine has made.
+fn chunk(dtype: DType, shape: &[usize], bytes: &[u8]) -> Result<Chunk, TaskError> {
+    Chunk::from_bytes(&[dtype], shape, bytes).map_err(|e| wrong(e.to_string()))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tilework_kernels::BlockWriter;
+    use tilework_expr::{Expr, Program, TableStage};
+    use tilework_plan::{JobId, StageIdx};
 
-    #[test]
-    fn what_was_made_is_of_as_many_blocks_as_the_stage_gives() {
-        let mut writer = BlockWriter::new(2);
-        (0..2).for_each(|_| writer.end());
-        let made = writer.finish();
-        assert_eq!(value(&made, 2).unwrap().bytes(), made.len());
-        assert!(
-            matches!(value(&made, 3), Err(TaskError::Operation(why)) if why.contains("2 blocks, expected 3"))
-        );
-        assert!(matches!(value(b"no blocks", 1), Err(TaskError::Operation(_))));
+    /// A value of two blocks.
+    #[derive(Debug)]
+    struct Two;
+
+    impl Kept for Two {
+        fn bytes(&self) -> u64 {
+            16
+        }
+
+        fn n_blocks(&self) -> u64 {
+            2
+        }
+
+        fn written(&self) -> Result<Chunk, String> {
+            Err("nobody reads it".to_owned())
+        }
+
+        fn block(&self, _: u64) -> Result<Chunk, String> {
+            self.written()
+        }
+
+        fn itself(self: Arc<Self>) -> Arc<dyn Any + Send + Sync> {
+            self
+        }
     }
 
     #[derive(Debug)]
-    struct Panics;
+    struct Odd;
 
-    impl Engine for Panics {
+    impl Engine for Odd {
         fn tag(&self) -> &str {
-            "panics"
+            "odd"
         }
 
         fn run(&self, task: EngineTask) -> Made {
-            panic!("task {} on purpose", task.number)
+            assert!(task.number != 1, "task {} on purpose", task.number);
+            (task.grew)(16);
+            Box::pin(async { Ok(Output::Value(Arc::new(Two))) })
         }
     }
 
-    #[tokio::test]
-    async fn an_engine_that_panics_fails_its_task() {
-        use tilework_expr::{Expr, Program};
-        use tilework_plan::{ChunkIdx, JobId, StageIdx};
-
-        install_engine(Arc::new(Panics));
+    fn run(gives: u32, number: u64) -> Result<Option<Content>, TaskError> {
+        install_engine(Arc::new(Odd));
+        let (reads, name) = (Arc::from([]), "scan".into());
         let stage = TableStage {
             payload: Arc::from([]),
-            gives: 1,
-            reads: Arc::from([]),
+            gives,
+            reads,
             bytes_guess: 1,
-            name: "scan".into(),
+            name,
             terms: None,
+            kernel: None,
         };
         let lowered = Lowered::of(&Program::new(&[Expr::table(stage, 2, &[]).unwrap()])).unwrap();
-        let task = TaskKey { job: JobId(0), stage: StageIdx(0), chunk: ChunkIdx(1) };
-        let (made, _) = perform((Arc::new(lowered), task), Vec::new(), (None, Arc::default())).await;
+        let task = TaskKey { job: JobId(0), stage: StageIdx(0), chunk: ChunkIdx(number) };
+        let room = Room { spill: None, result_bytes: 1, grew: Box::new(|_| ()), running: Arc::default() };
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        runtime.block_on(perform((Arc::new(lowered), task), Vec::new(), room)).0
+    }
+
+    #[test]
+    fn what_was_made_is_of_as_many_blocks_as_the_stage_gives() {
+        assert_eq!(run(2, 0).unwrap().unwrap().bytes(), 16);
+        let wrong = run(3, 0).unwrap_err();
+        assert!(
+            matches!(&wrong, TaskError::Operation(why) if why.contains("2 blocks, expected 3")),
+            "{wrong:?}"
+        );
+    }
+
+    #[test]
+    fn an_engine_that_panics_fails_its_task() {
         let why = "panic in a task of tables: task 1 on purpose".to_owned();
-        assert_eq!(made.unwrap_err(), TaskError::Operation(why));
-        assert!(with_engine(&Tags::new()).contains("panics"));
+        assert_eq!(run(2, 1).unwrap_err(), TaskError::Operation(why));
     }
 }

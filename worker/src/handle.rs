@@ -136,9 +136,10 @@ impl WorkerHandle {
         peers: Arc<dyn Peers>,
     ) -> Result<WorkerHandle, StartError> {
         let threads = config.threads.max(1);
-        let pool = Pool::new(threads).map_err(|source| StartError::Threads { threads, source })?;
-        let room = spill::open(&config.spill)?;
-        let spill_bytes = room.as_ref().map_or(0, |room| room.bytes);
+        let disk = spill::open(&config.spill)?.map(Disk::new);
+        let space = disk.as_ref().map(|disk| Arc::clone(disk.space()));
+        let spill_bytes = space.as_ref().map_or(0, |space| space.limit_bytes());
+        let pool = Pool::new(threads, space).map_err(|source| StartError::Threads { threads, source })?;
         let hello = Hello {
             name: config.name.clone(),
             incarnation: incarnation(),
@@ -172,7 +173,7 @@ impl WorkerHandle {
             peers,
             pool,
             shared: shared.clone(),
-            disk: room.map(Disk::new),
+            disk,
             patience: config.patience,
             leave: config.stop_limit.map_or(driver::LEAVE_TIMEOUT, |limit| limit.min(driver::LEAVE_TIMEOUT)),
         };
@@ -231,12 +232,18 @@ impl WorkerHandle {
         self.shared.shelf().get_blocking(key).ok()
     }
 
-    /// Puts a literal's chunk here, for the lease that the scheduler named to the client. Shares the bytes.
+    /// Puts a literal's chunk here, for the lease that the scheduler named to the client. Shares the bytes: whether they
+    /// are `borrowed`, so that the client has them all the same, or count here, the client says.
     ///
     /// # Errors
     /// [`PutError`].
-    pub async fn put_local(&self, lease: LeaseId, key: TaskKey, chunk: Chunk) -> Result<(), PutError> {
-        self.putter().put(lease, key, chunk, true).await
+    pub async fn put_local(
+        &self,
+        (lease, key): (LeaseId, TaskKey),
+        chunk: Chunk,
+        borrowed: bool,
+    ) -> Result<(), PutError> {
+        self.putter().put(lease, key, chunk, borrowed).await
     }
 
     pub(crate) fn putter(&self) -> Putter {

@@ -46,8 +46,13 @@ struct Picked {
 
 impl Picked {
     fn take(&mut self, tasks: &TaskRange, number: u64, stored: &Stored, are_values: bool) {
-        let Chunk { planes } = &stored.chunk;
-        let bytes = stored.chunk.bytes();
+        if stored.content.written_bytes() > RESULT_BYTES_MAX as u64 {
+            return;
+        }
+        // Err: it cannot be written, which whoever asks for it is told.
+        let Ok(chunk) = stored.content.clone().into_chunk() else { return };
+        let Chunk { planes } = &chunk;
+        let bytes = chunk.bytes();
         if bytes > RESULT_BYTES_MAX || self.bytes + bytes > MESSAGE_INLINED_BYTES_MAX || planes.is_empty() {
             return;
         }

@@ -43,7 +43,7 @@ mod spill;
 mod store;
 
 pub use driver::WorkerError;
-pub use engine::{Engine, EngineTask, Made, Read, Stopped, install_engine};
+pub use engine::{Engine, EngineTask, Grew, Kept, Made, Output, Read, Stopped, install_engine};
 pub use handle::{Config, PutError, StartError, WorkerHandle};
 pub use heap::give_freed_memory_back;
 #[cfg(feature = "grpc")]
@@ -51,10 +51,10 @@ pub use link::GrpcLink;
 #[cfg(feature = "grpc")]
 pub use peer::{CONNECT_TIMEOUT, ChunkClient, STALL_TIMEOUT, TransferError};
 pub use peers::{LocalPeers, Missed, Peers, Shelf, Wanted};
-pub use pool::{mark_task_thread, runs_tasks};
+pub use pool::{mark_task_thread, runs_tasks, spill_space};
 #[cfg(feature = "grpc")]
 pub use run::{RunConfig, RunError, run};
 #[cfg(feature = "grpc")]
 pub use serve::{ChunkService, ServeError, serve_chunks};
 pub use source::Sources;
-pub use spill::{Spill, SpillError};
+pub use spill::{SpaceFull, Spill, SpillError, SpillSpace};

@@ -3,11 +3,12 @@
 //! Owns where a chunk of another worker comes from. Must not know why it is wanted.
 
 use crate::driver::Post;
+use crate::engine::Kept;
 use crate::spill::Spilled;
-use crate::store::{Found, Store};
+use crate::store::{Content, Found, Store};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
-use tilework_kernels::{Chunk, block_of};
+use tilework_kernels::Chunk;
 use tilework_plan::{ChunkIdx, Part, Region, TaskKey, WorkerId};
 use tilework_proto::session::BoxFuture;
 use tilework_worker_core::{Event, Source};
@@ -47,6 +48,8 @@ pub struct Shelf {
 pub(crate) enum Lent {
     /// From memory, shared.
     Shared(Chunk),
+    /// To be written from how an engine keeps it: all of it, or a block.
+    Kept { kept: Arc<dyn Kept>, block: Option<u64> },
     /// To be read from the disk, as [`Shelf::get`] does.
     OnDisk { spilled: Arc<Spilled>, part: Option<Part>, key: TaskKey },
 }
@@ -63,11 +66,19 @@ impl Shelf {
             Some(Part::Block(number)) => Some(Part::Block(*number)),
             None => None,
         };
-        Ok(match (found, part) {
-            (Found::Here(stored), None) => Lent::Shared(stored.chunk),
-            (Found::Here(stored), Some(Part::Box(region))) => Lent::Shared(stored.chunk.slice(&region)),
-            (Found::Here(stored), Some(Part::Block(number))) => Lent::Shared(block(&stored.chunk, number)?),
-            (Found::OnDisk(spilled), part) => Lent::OnDisk { spilled, part, key },
+        let content = match found {
+            Found::OnDisk(spilled) => return Ok(Lent::OnDisk { spilled, part, key }),
+            Found::Here(stored) => stored.content,
+        };
+        Ok(match (content, part) {
+            (Content::Chunk(chunk), None) => Lent::Shared(chunk),
+            (Content::Chunk(chunk), Some(Part::Box(region))) => Lent::Shared(chunk.slice(&region)),
+            (Content::Chunk(chunk), Some(Part::Block(number))) => {
+                Lent::Shared(chunk.block(number).map_err(|e| e.to_string())?)
+            }
+            (Content::Kept(kept), None) => Lent::Kept { kept, block: None },
+            (Content::Kept(kept), Some(Part::Block(number))) => Lent::Kept { kept, block: Some(number) },
+            (Content::Kept(_), Some(Part::Box(_))) => return Err("a value of tables has no boxes".to_owned()),
         })
     }
 
@@ -79,6 +90,7 @@ impl Shelf {
     pub(crate) async fn get(&self, key: TaskKey, part: Option<&Part>) -> Result<Chunk, String> {
         let (spilled, part, key) = match self.find(key, part)? {
             Lent::Shared(chunk) => return Ok(chunk),
+            Lent::Kept { kept, block } => return self.write(kept, block).await,
             Lent::OnDisk { spilled, part, key } => (spilled, part, key),
         };
         let region = match part {
@@ -107,6 +119,18 @@ impl Shelf {
         read.map_err(|e| format!("cannot read it from the disk: {e}"))
     }
 
+    /// Writes what an engine keeps, on a blocking thread; not much at once either.
+    async fn write(&self, kept: Arc<dyn Kept>, block: Option<u64>) -> Result<Chunk, String> {
+        let part = if block.is_some() { kept.n_blocks().max(1) } else { 1 };
+        let units = (kept.written_bytes() / part).div_ceil(READ_UNIT as u64).clamp(1, READ_UNITS as u64);
+        let permit = self.reads.clone().acquire_many_owned(units as u32).await;
+        let write = move || {
+            let _permit = permit;
+            written(&*kept, block)
+        };
+        tokio::task::spawn_blocking(write).await.map_err(|e| e.to_string())?
+    }
+
     /// The same on this thread, which may block.
     ///
     /// # Errors
@@ -114,6 +138,7 @@ impl Shelf {
     pub(crate) fn get_blocking(&self, key: TaskKey) -> Result<Chunk, String> {
         match self.find(key, None)? {
             Lent::Shared(chunk) => Ok(chunk),
+            Lent::Kept { kept, block } => written(&*kept, block),
             Lent::OnDisk { spilled, part, key } => spilled.read_part(part.as_ref()).map_err(|e| {
                 if let Some(inbox) = self.inbox.upgrade() {
                     // Err: the worker has ended, or has much to do: whoever wants the chunk asks again.
@@ -151,10 +176,9 @@ impl Shelf {
     }
 }
 
-/// A block of a value, as it is given away.
-pub(crate) fn block(chunk: &Chunk, number: u64) -> Result<Chunk, String> {
-    let value = chunk.planes.first().ok_or("a chunk without a plane")?;
-    Ok(Chunk { planes: vec![block_of(value, number).map_err(|e| e.to_string())?] })
+/// What an engine keeps as others read it: all of it, or a block.
+pub(crate) fn written(kept: &dyn Kept, block: Option<u64>) -> Result<Chunk, String> {
+    block.map_or_else(|| kept.written(), |number| kept.block(number))
 }
 
 fn absent(TaskKey { job, stage, chunk: ChunkIdx(chunk) }: TaskKey) -> String {

@@ -2,8 +2,10 @@
 //!
 //! Owns the rayon pool, the clock around a kernel and the net under its panics. Must not know where results go.
 
-use std::cell::Cell;
+use crate::spill::SpillSpace;
+use std::cell::{Cell, RefCell};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 use tilework_expr::Lowered;
@@ -12,6 +14,7 @@ use tilework_plan::{TaskError, TaskKey};
 
 thread_local! {
     static RUNS_TASKS: Cell<bool> = const { Cell::new(false) };
+    static SPILL_SPACE: RefCell<Option<Arc<SpillSpace>>> = const { RefCell::new(None) };
 }
 
 /// Whether the calling thread is one that runs tasks, or whatever else tasks wait for. It must not wait for a task in
@@ -26,6 +29,12 @@ pub fn mark_task_thread() {
     RUNS_TASKS.set(true);
 }
 
+/// The disk of the worker whose task the calling thread runs; none where it runs none, or the worker has no disk.
+#[must_use]
+pub fn spill_space() -> Option<Arc<SpillSpace>> {
+    SPILL_SPACE.with_borrow(Clone::clone)
+}
+
 /// The threads.
 #[derive(Debug)]
 pub(crate) struct Pool {
@@ -33,13 +42,16 @@ pub(crate) struct Pool {
 }
 
 impl Pool {
-    /// A pool of `n` threads.
+    /// A pool of `n` threads, whose tasks may use a disk where there is one.
     ///
     /// # Errors
     /// If the system has no threads to give.
-    pub(crate) fn new(n: usize) -> Result<Pool, rayon::ThreadPoolBuildError> {
+    pub(crate) fn new(n: usize, spill: Option<Arc<SpillSpace>>) -> Result<Pool, rayon::ThreadPoolBuildError> {
         let builder = rayon::ThreadPoolBuilder::new().num_threads(n.max(1));
-        let builder = builder.start_handler(|_| mark_task_thread());
+        let builder = builder.start_handler(move |_| {
+            mark_task_thread();
+            SPILL_SPACE.set(spill.clone());
+        });
         let threads = builder.thread_name(|i| format!("tilework-{i}")).build()?;
         Ok(Pool { threads })
     }

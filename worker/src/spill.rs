@@ -5,14 +5,16 @@
 
 mod place;
 mod read;
+mod space;
 
 pub(crate) use place::{Room, open};
 pub use place::{Spill, SpillError};
+pub use space::{SpaceFull, SpillSpace};
 
+use crate::store::Content;
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use tilework_expr::DType;
 use tilework_kernels::Chunk;
@@ -27,7 +29,7 @@ const FILE_BYTES: u64 = 4 << 30;
 /// The place for chunks: files in one directory.
 #[derive(Debug)]
 pub(crate) struct Disk {
-    room: Room,
+    space: Arc<SpillSpace>,
     current: Mutex<Option<(Arc<File>, u64)>>,
 }
 
@@ -39,6 +41,7 @@ pub(crate) struct Spilled {
     start: u64,
     end: u64,
     planes: Vec<PlaneAt>,
+    space: Arc<SpillSpace>,
 }
 
 /// One plane of it, in row-major order.
@@ -56,6 +59,7 @@ struct PlaneAt {
 impl Drop for Spilled {
     fn drop(&mut self) {
         place::give_back(&self.file, self.start, self.end - self.start);
+        self.space.give_back(self.end - self.start);
     }
 }
 
@@ -65,19 +69,19 @@ fn blocks(bytes: &[u8]) -> impl Iterator<Item = u32> + '_ {
 
 impl Disk {
     pub(crate) fn new(room: Room) -> Disk {
-        Disk { room, current: Mutex::new(None) }
+        Disk { space: Arc::new(SpillSpace::new(room)), current: Mutex::new(None) }
     }
 
-    /// The directory, and how many bytes it may hold.
-    pub(crate) fn room(&self) -> (PathBuf, u64) {
-        (self.room.dir.clone(), self.room.bytes)
+    /// The directory and the count of what is there, for tasks that write there by themselves.
+    pub(crate) fn space(&self) -> &Arc<SpillSpace> {
+        &self.space
     }
 
-    /// Space for so many bytes, in the present file or a new one.
-    fn space(&self, bytes: u64) -> io::Result<(Arc<File>, u64)> {
+    /// A place for so many bytes, in the present file or a new one.
+    fn place(&self, bytes: u64) -> io::Result<(Arc<File>, u64)> {
         let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
         if current.as_ref().is_none_or(|(_, at)| *at >= FILE_BYTES) {
-            *current = Some((Arc::new(tempfile::tempfile_in(&self.room.dir)?), 0));
+            *current = Some((Arc::new(tempfile::tempfile_in(self.space.dir())?), 0));
         }
         let (file, at) = current.as_mut().expect("it was just made");
         let start = *at;
@@ -89,9 +93,11 @@ impl Disk {
     pub(crate) fn write(&self, chunk: &Chunk) -> io::Result<Spilled> {
         let each = |p: &tilework_kernels::Plane| (p.bytes() as u64).next_multiple_of(BLOCK_BYTES as u64);
         let bytes = chunk.planes.iter().map(each).sum();
-        let (file, start) = self.space(bytes)?;
+        self.space.take(bytes)?;
+        let (file, start) = self.place(bytes).inspect_err(|_| self.space.give_back(bytes))?;
         // From here on what was written is given back where the rest cannot be.
-        let mut spilled = Spilled { file, start, end: start + bytes, planes: Vec::new() };
+        let space = Arc::clone(&self.space);
+        let mut spilled = Spilled { file, start, end: start + bytes, planes: Vec::new(), space };
         let mut at = start;
         for plane in &chunk.planes {
             let dense = plane.to_contiguous();
@@ -110,7 +116,7 @@ impl Disk {
 pub(crate) struct Order {
     pub spill: SpillId,
     pub key: TaskKey,
-    pub chunk: Chunk,
+    pub content: Content,
 }
 
 /// The thread that writes, which ends when this is dropped.
@@ -127,9 +133,9 @@ impl Writer {
     ) -> io::Result<Writer> {
         let (orders, next) = mpsc::channel::<Order>();
         let body = move || {
-            for Order { spill, key, chunk } in next {
-                let written = disk.write(&chunk).map_err(|e| disk.room.in_words(&e));
-                drop(chunk);
+            for Order { spill, key, content } in next {
+                let write = |chunk: Chunk| disk.write(&chunk).map_err(|e| disk.space.room().in_words(&e));
+                let written = content.into_chunk().and_then(write);
                 done(spill, key, written);
             }
         };
@@ -246,6 +252,23 @@ mod tests {
         assert_eq!(block(600).unwrap_err().kind(), io::ErrorKind::InvalidData);
         // Neither its place nor it lies beside what is damaged.
         assert_eq!(bytes(&block(301).unwrap()), [vec![45; 7]]);
+    }
+
+    #[test]
+    fn what_tasks_have_put_there_leaves_less_for_chunks() {
+        let dir = tempfile::tempdir().unwrap();
+        let limited = Spill { dir: Some(dir.path().to_owned()), limit: Some(3 * BLOCK_BYTES as u64) };
+        let disk = Disk::new(open(&limited).unwrap().unwrap());
+        let one = chunk(&[DType::F64], &[512]);
+        let kept = disk.write(&one).unwrap();
+        disk.space().take(2 * BLOCK_BYTES as u64).unwrap();
+        let full = disk.write(&one).unwrap_err();
+        assert_eq!(full.kind(), io::ErrorKind::StorageFull);
+        drop(kept);
+        let again = disk.write(&one).unwrap();
+        assert_eq!(disk.space().used_bytes(), 3 * BLOCK_BYTES as u64);
+        drop(again);
+        assert_eq!(disk.space().used_bytes(), 2 * BLOCK_BYTES as u64);
     }
 
     #[test]

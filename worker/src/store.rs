@@ -1,8 +1,10 @@
 //! The chunks that this worker holds: those made or put here, and those brought here for a task; in memory, on the disk, or
 //! both.
 //!
-//! Owns the map and the count of its bytes. Must not know why a chunk is here or when it goes.
+//! Owns the map and the count of its bytes; what an engine has made stays as it made it until somebody else wants it. Must
+//! not know why a chunk is here or when it goes.
 
+use crate::engine::Kept;
 use crate::spill::Spilled;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -15,18 +17,60 @@ use tokio::sync::Notify;
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub(crate) struct Epoch(u64);
 
+/// What there is of a chunk.
+#[derive(Clone, Debug)]
+pub(crate) enum Content {
+    /// Its elements.
+    Chunk(Chunk),
+    /// A value as the engine that made it keeps it.
+    Kept(Arc<dyn Kept>),
+}
+
+impl From<Chunk> for Content {
+    fn from(chunk: Chunk) -> Content {
+        Content::Chunk(chunk)
+    }
+}
+
+impl Content {
+    pub(crate) fn bytes(&self) -> u64 {
+        match self {
+            Content::Chunk(chunk) => chunk.bytes() as u64,
+            Content::Kept(kept) => kept.bytes(),
+        }
+    }
+
+    /// What it has when it is written, about.
+    pub(crate) fn written_bytes(&self) -> u64 {
+        match self {
+            Content::Chunk(chunk) => chunk.bytes() as u64,
+            Content::Kept(kept) => kept.written_bytes(),
+        }
+    }
+
+    /// The elements; those of a value that an engine keeps are written first, which may take a while.
+    ///
+    /// # Errors
+    /// In words, where they cannot be written.
+    pub(crate) fn into_chunk(self) -> Result<Chunk, String> {
+        match self {
+            Content::Chunk(chunk) => Ok(chunk),
+            Content::Kept(kept) => kept.written(),
+        }
+    }
+}
+
 /// A chunk, or a part of one.
 #[derive(Clone, Debug)]
 pub(crate) struct Stored {
-    /// The elements.
-    pub chunk: Chunk,
+    pub content: Content,
     /// Which part they are; the whole chunk where absent.
     pub part: Option<Part>,
 }
 
 impl Stored {
     fn bytes(&self) -> u64 {
-        self.chunk.bytes() as u64
+        self.content.bytes()
     }
 }
 
@@ -97,7 +141,7 @@ impl Store {
         }
         let entry = inner.chunks.entry(Source::Held(key)).or_default();
         if entry.here.is_none() {
-            let stored = Stored { chunk, part: None };
+            let stored = Stored { content: chunk.into(), part: None };
             let bytes = stored.bytes();
             entry.here = Some(stored);
             inner.bytes += bytes;
@@ -130,12 +174,12 @@ impl Store {
     }
 
     /// A chunk in memory that is to be written to the disk.
-    pub(crate) fn begin_write(&self, key: TaskKey, spill: SpillId) -> Option<Chunk> {
+    pub(crate) fn begin_write(&self, key: TaskKey, spill: SpillId) -> Option<Content> {
         let mut inner = self.lock();
         let entry = inner.chunks.get_mut(&Source::Held(key))?;
         let stored = entry.here.clone()?;
         entry.writing = Some(spill);
-        Some(stored.chunk)
+        Some(stored.content)
     }
 
     /// It was written: that is kept, if the chunk is still the one whose write that was.
@@ -215,7 +259,7 @@ mod tests {
 
     fn bytes(n: usize) -> Stored {
         let chunk = Chunk::from_bytes(&[DType::U8], &[n], &vec![1; n]).unwrap();
-        Stored { chunk, part: None }
+        Stored { content: chunk.into(), part: None }
     }
 
     #[test]
@@ -226,14 +270,17 @@ mod tests {
         assert!(store.insert(epoch, held, bytes(10)));
         assert!(store.insert(epoch, held, bytes(7)));
         assert!(store.insert(epoch, fetched, bytes(5)));
-        assert!(store.put(epoch, KEY, bytes(9).chunk));
+        assert!(store.put(epoch, KEY, bytes(9).content.into_chunk().unwrap()));
         assert_eq!(store.bytes(), 12);
         store.remove(&held);
         store.remove(&held);
         assert_eq!(store.bytes(), 5);
         store.clear();
         assert!(store.get(&fetched).is_none());
-        assert!(!store.insert(epoch, held, bytes(10)) && !store.put(epoch, KEY, bytes(9).chunk));
+        assert!(
+            !store.insert(epoch, held, bytes(10))
+                && !store.put(epoch, KEY, bytes(9).content.into_chunk().unwrap())
+        );
         assert_eq!(store.bytes(), 0);
     }
 
@@ -243,7 +290,10 @@ mod tests {
         let room = open(&Spill { dir: Some(dir.path().to_owned()), limit: None }).unwrap().unwrap();
         let (store, disk) = (Store::default(), Disk::new(room));
         let epoch = store.epoch();
-        let write = |n| disk.write(&store.begin_write(KEY, SpillId(n)).unwrap()).unwrap();
+        let write = |n| {
+            let content = store.begin_write(KEY, SpillId(n)).unwrap();
+            disk.write(&content.into_chunk().unwrap()).unwrap()
+        };
         store.insert(epoch, Source::Held(KEY), bytes(10));
         let late = write(1);
         store.insert(epoch, Source::Held(KEY), bytes(20));

@@ -9,15 +9,13 @@ use std::fmt;
 use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
-use tilework_benches::child::{self, Outcome, Reading, Runs};
+use tilework_benches::child::{self, Outcome, PYTHON, Reading, Runs};
 use tilework_benches::csv::{Csv, optional};
 use tilework_benches::table::{self, Table};
 use tilework_benches::timing::Timing;
 use tilework_benches::workloads::{Problem, Workload};
 use tilework_benches::{SessionKind, comma_separated, machine};
 
-/// Names the Python that has the peers.
-const PYTHON: &str = "TILEWORK_PEERS_PYTHON";
 const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/peers/array_peers.py");
 /// Threads of the peers, as their script sets them.
 const PEERS_THREADS: usize = 2;
@@ -107,11 +105,16 @@ impl Peer {
 
     /// Whether the script has this workload for this engine.
     fn has(self, workload: Workload) -> bool {
-        use Workload::{AxisMean, Axpy, Fused, McpiGen, Read, Rechunk, Stencil, Sum, Tiny};
+        use Workload::{Argsort, AxisMean, Axpy, Cumsum, Fused, Gemm, Read, Slice, Sort, Std};
+        use Workload::{Sum, Transpose};
         match (self, workload) {
             (_, Read | AxisMean) => false,
             (Peer::Numexpr, _) => matches!(workload, Sum | Axpy | Fused),
-            (Peer::Jax, _) => !matches!(workload, Rechunk | McpiGen | Stencil | Tiny),
+            (Peer::Jax, _) => {
+                matches!(workload, Sum | Axpy | Fused | Transpose | Std | Gemm | Cumsum | Slice)
+            }
+            // Dask has no sort across chunks.
+            (Peer::Dask | Peer::DaskDist, Sort | Argsort) => false,
             _ => true,
         }
     }

@@ -9,6 +9,7 @@ use super::operand::{Operand, scalar};
 use super::twins::twins;
 use super::{Array, ArrayBase, ArrayRef, Data, lazily};
 use crate::error::{Result, or_panic};
+use crate::library::extreme;
 use ndarray::Dimension;
 use tilework_expr::{BinaryOp, Element, Expr, Fold};
 
@@ -54,17 +55,25 @@ on_arrays!({ A: Element } {
         errors "Shapes that do not broadcast together.",
         { self.binary(BinaryOp::Ge, rhs) }
 
-        /// The smaller of each pair of elements; of a NaN and a number the number, as `f64::min` and NumPy's `fmin` (its
-        /// `minimum` gives NaN).
+        /// The smaller of each pair of elements, NaN where one of them is, as NumPy's `minimum`. [`fmin`](Self::fmin) gives the
+        /// number then, as `f64::min` does.
+        ///
+        /// ```
+        /// use tilework::prelude::*;
+        ///
+        /// let (a, b) = (arr1(&[1.0, f64::NAN]), arr1(&[3.0, 2.0]));
+        /// assert!(a.minimum(&b).compute()[1].is_nan());
+        /// assert_eq!(a.fmin(&b).compute(), ndarray::arr1(&[1.0, 2.0]));
+        /// ```
         minimum, try_minimum [T: Operand<A, D>] (&self, rhs: T) -> Array<A, T::Dim> where { A: PartialOrd },
         errors "Shapes that do not broadcast together; elements of `bool`.",
-        { self.binary(BinaryOp::Min, rhs) }
+        { Ok(Array::of_expr(extreme(&self.leaf()?, &rhs.operand()?, false)?)) }
 
-        /// The greater of each pair of elements; of a NaN and a number the number, as `f64::max` and NumPy's `fmax` (its
-        /// `maximum` gives NaN).
+        /// The greater of each pair of elements, NaN where one of them is, as NumPy's `maximum`. [`fmax`](Self::fmax) gives the
+        /// number then, as `f64::max` does.
         maximum, try_maximum [T: Operand<A, D>] (&self, rhs: T) -> Array<A, T::Dim> where { A: PartialOrd },
         errors "Shapes that do not broadcast together; elements of `bool`.",
-        { self.binary(BinaryOp::Max, rhs) }
+        { Ok(Array::of_expr(extreme(&self.leaf()?, &rhs.operand()?, true)?)) }
     }
 
     /// [`clamp`](Self::clamp) that returns what goes wrong.

@@ -7,14 +7,16 @@ use super::kind::choice::dtype_of;
 use super::kind::source::{Source, is_lazy};
 use super::kinds::{on_all, on_writable};
 use super::write::here;
-use super::{Array, ArrayBase, ArrayView, ArrayViewMut, Data, DataMut};
+use super::{Array, ArrayBase, ArrayView, ArrayViewMut, Data, DataMut, lazily};
 use crate::closures;
 use crate::error::{Error, Result, or_panic};
+use crate::library::scan::scanned;
 use crate::session::Session;
 use ndarray::{Axis, Dimension, Ix1, RemoveAxis};
 use std::ops::{Mul, MulAssign};
 use std::panic::Location;
 use tilework_expr::Expr;
+use tilework_kernels::library::scan::Scan;
 
 on_all!({ A } {
     /// The array of what `f` gives for a reference to each element. Runs in this process: a lazy array is computed and
@@ -79,7 +81,7 @@ on_all!({ A } {
         folded(self, axis, init, fold)
     }
 
-    /// The products of each element and all before it along an axis.
+    /// The products of each element and all before it along an axis. Lazy arrays multiply floats of 32 bits in 64.
     ///
     /// # Panics
     /// If the axis is out of range.
@@ -90,7 +92,10 @@ on_all!({ A } {
         A: Clone + Mul<Output = A> + MulAssign,
         D: RemoveAxis,
     {
-        Array::local(self.here().cumprod(axis))
+        let (got, ndim) = (axis.index(), self.ndim());
+        // In ndarray's words, which programs written for it may look for.
+        assert!(got < ndim, "axis is out of bounds for array of dimension {ndim}: got {got}");
+        lazily::array(self, |expr| scanned(expr, Scan::Prod, axis), |a| a.cumprod(axis))
     }
 
     /// The lanes of an axis with their elements arranged so that the `kth` is where sorting would put it, smaller ones

@@ -35,7 +35,7 @@ mod serde;
 mod shape;
 mod slice;
 mod statistics;
-mod twins;
+pub(crate) mod twins;
 mod views;
 mod widened;
 mod write;
@@ -71,6 +71,7 @@ pub use maths::{ComplexMath, Real, SignedMath};
 pub use meshgrid::{Meshgrid, meshgrid};
 pub use operand::Operand;
 pub use operators::ScalarOperand;
+pub(crate) use slice::{parts as parts_of, select as select_positions};
 pub use widened::Widen;
 pub use zip::{NdProducer, Zip};
 

@@ -172,7 +172,7 @@ impl<A: Element, S: Data<Elem = A>> ArrayBase<S, Ix2, A> {
 }
 
 /// The slices that ndarray's `s![..]` describes, in our words.
-pub(super) fn parts<D: Dimension, I: SliceArg<D>>(info: &I) -> Vec<Part> {
+pub(crate) fn parts<D: Dimension, I: SliceArg<D>>(info: &I) -> Vec<Part> {
     info.as_ref().iter().map(part).collect()
 }
 
@@ -203,7 +203,7 @@ pub(super) fn at(expr: &Expr, axis: Axis, index: usize) -> std::result::Result<E
 }
 
 /// The array at these positions of an axis: a few slices put after one another, or a list of positions.
-fn select(expr: &Expr, axis: usize, indices: &[usize]) -> std::result::Result<Expr, ExprError> {
+pub(crate) fn select(expr: &Expr, axis: usize, indices: &[usize]) -> std::result::Result<Expr, ExprError> {
     let ndim = expr.ndim();
     let &len = expr.shape().get(axis).ok_or(ExprError::AxisOutOfRange { axis, ndim })?;
     let runs = even_runs(indices);

@@ -1,4 +1,4 @@
-//! How a method is written once and offered twice: under ndarray's name, which panics, and as its `try_`
+//! How a method or a function is written once and offered twice: under ndarray's name, which panics, and as its `try_`
 //! twin.
 //!
 //! Knows syntax. Must not know any method.
@@ -13,6 +13,7 @@ macro_rules! twins {
         /// # Panics
         #[doc = concat!("Where [`", stringify!($fallible), "`](Self::", stringify!($fallible), ") returns an error.")]
         #[must_use]
+        #[allow(clippy::double_must_use, reason = "some types say so themselves")]
         #[track_caller]
         pub fn $plain<$($g)*>(&$this $(, $a: $t)*) -> $r $(where $($w)*)? {
             $crate::error::or_panic($this.$fallible($($a),*))
@@ -26,4 +27,27 @@ macro_rules! twins {
     )*};
 }
 
-pub(super) use twins;
+/// The same of functions: `name try_name [generics] (argument: Type, ..) -> Type, errors "when." { a block that gives a
+/// Result }`.
+macro_rules! function_twins {
+    ($($(#[$doc:meta])* $name:ident $try_name:ident [$($g:tt)*] ($($p:ident: $t:ty),*) -> $out:ty,
+        errors $errors:literal $body:block)*) => { $(
+        $(#[$doc])*
+        ///
+        /// # Panics
+        #[doc = concat!("Where [`", stringify!($try_name), "`] returns an error.")]
+        #[must_use]
+        #[track_caller]
+        pub fn $name<$($g)*>($($p: $t),*) -> $out {
+            $crate::error::or_panic($try_name($($p),*))
+        }
+
+        #[doc = concat!("[`", stringify!($name), "`] that returns what goes wrong.")]
+        ///
+        /// # Errors
+        #[doc = $errors]
+        pub fn $try_name<$($g)*>($($p: $t),*) -> $crate::Result<$out> $body
+    )* };
+}
+
+pub(crate) use {function_twins, twins};

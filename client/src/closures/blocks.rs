@@ -14,9 +14,10 @@ use tilework_expr::{Boundary, Element, Expr, ExprError, Halo, with_dtype};
 use tilework_kernels::Plane;
 use tilework_kernels::native::{BlockCall, Descriptor, Entry, Gives, Takes};
 
-/// How many positions of their neighbours blocks see along each axis: one number for all axes, or one for each.
+/// How many positions of their neighbours blocks see along each axis: one number for all axes, or one for each. A pair is
+/// how many before a block and how many behind it.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Depths(PerAxis<usize>);
+pub struct Depths(PerAxis<(usize, usize)>);
 
 /// What lies beyond an array's edges along each axis: one kind for all axes, or one for each.
 #[derive(Clone, PartialEq, Debug)]
@@ -26,6 +27,19 @@ pub struct Boundaries(PerAxis<Boundary>);
 enum PerAxis<T> {
     All(T),
     Each(Vec<T>),
+}
+
+impl Depths {
+    /// With what lies beyond the edges, for each of so many axes.
+    pub(super) fn halos(
+        &self,
+        boundaries: &Boundaries,
+        ndim: usize,
+    ) -> std::result::Result<Vec<Halo>, ExprError> {
+        let depths = self.0.of(ndim)?;
+        let halo = |((before, after), boundary)| Halo { before, after, boundary };
+        Ok(depths.into_iter().zip(boundaries.0.of(ndim)?).map(halo).collect())
+    }
 }
 
 impl<T: Copy> PerAxis<T> {
@@ -43,19 +57,31 @@ impl<T: Copy> PerAxis<T> {
 
 impl From<usize> for Depths {
     fn from(depth: usize) -> Depths {
+        Depths(PerAxis::All((depth, depth)))
+    }
+}
+
+impl From<(usize, usize)> for Depths {
+    fn from(depth: (usize, usize)) -> Depths {
         Depths(PerAxis::All(depth))
     }
 }
 
 impl<const N: usize> From<[usize; N]> for Depths {
     fn from(depths: [usize; N]) -> Depths {
+        Depths::from(&depths[..])
+    }
+}
+
+impl<const N: usize> From<[(usize, usize); N]> for Depths {
+    fn from(depths: [(usize, usize); N]) -> Depths {
         Depths(PerAxis::Each(depths.to_vec()))
     }
 }
 
 impl From<&[usize]> for Depths {
     fn from(depths: &[usize]) -> Depths {
-        Depths(PerAxis::Each(depths.to_vec()))
+        Depths(PerAxis::Each(depths.iter().map(|&depth| (depth, depth)).collect()))
     }
 }
 
@@ -120,24 +146,25 @@ impl<S: CallBlock<F, A, D, P, B>, F, A: Element, D: Dimension, P: Params, B: Ele
 
     fn conjured(call: &BlockCall<'_>) -> std::result::Result<Plane, String> {
         let params = params_of(call.params).ok_or("these are not its parameters")?;
-        let block = view_of::<A>(call.input)?.into_dimensionality().map_err(|e| e.to_string())?;
+        let block = view_of::<A>(call.block(0)?)?.into_dimensionality().map_err(|e| e.to_string())?;
         // SAFETY: only functions that passed `ship` are named, and only what is named is called.
         let mut f = unsafe { conjure::<F>() };
         Ok(plane_of_array(S::call(&mut f, block, &params)))
     }
 }
 
-/// The bits of the first value of a fold, and the parameters of its function.
+/// The bits of the first value of a fold, its axis, and the parameters of its function.
 #[derive(Clone, Copy)]
-struct Start<P>(u128, P);
+struct Start<P>(u128, usize, P);
 
 impl<P: Params> Params for Start<P> {
     fn write(&self, out: &mut Vec<u8>) {
         self.0.write(out);
         self.1.write(out);
+        self.2.write(out);
     }
     fn read(bytes: &mut &[u8]) -> Option<Self> {
-        Some(Start(Params::read(bytes)?, P::read(bytes)?))
+        Some(Start(Params::read(bytes)?, Params::read(bytes)?, P::read(bytes)?))
     }
 }
 
@@ -190,18 +217,19 @@ impl<S: CallFold<F, A, P, B>, F, A, P: Params, B: Clone> Folding<S, F, A, P, B> 
     };
 
     fn conjured(call: &BlockCall<'_>) -> std::result::Result<Plane, String> {
-        let Start(bits, params): Start<P> = params_of(call.params).ok_or("these are not its parameters")?;
+        let Start(bits, axis, params): Start<P> =
+            params_of(call.params).ok_or("these are not its parameters")?;
         let start = of_bits::<B>(bits).ok_or("its first value has no dtype")?;
-        let block = view_of::<A>(call.input)?;
+        let block = view_of::<A>(call.block(0)?)?;
         // SAFETY: only functions that passed `ship` are named, and only what is named is called.
         let mut f = unsafe { conjure::<F>() };
-        let folded = block.fold_axis(Axis(call.axis), start, |v, x| S::call(&mut f, v, x, &params));
+        let folded = block.fold_axis(Axis(axis), start, |v, x| S::call(&mut f, v, x, &params));
         Ok(plane_of_array(folded))
     }
 }
 
 /// A plane as ndarray's view.
-fn view_of<A>(plane: &Plane) -> std::result::Result<ArrayView<'_, A, IxDyn>, String> {
+pub(super) fn view_of<A>(plane: &Plane) -> std::result::Result<ArrayView<'_, A, IxDyn>, String> {
     let dtype = dtype_of::<A>().ok_or("got a block, expected elements that do not travel")?;
     if plane.dtype() != dtype {
         return Err(format!("got a block of {}, expected {dtype}", plane.dtype()));
@@ -251,10 +279,9 @@ where
     P: Params,
     B: Element,
 {
-    let (depths, boundaries) = (depths.0.of(array.ndim())?, boundaries.0.of(array.ndim())?);
-    let halo = depths.into_iter().zip(boundaries).map(|(depth, boundary)| Halo { depth, boundary });
+    let halo = depths.halos(&boundaries, array.ndim())?;
     let kernel = ship(Blockwise::<S, F, A, D, P, B>::DESCRIPTOR, f, vec![A::DTYPE], params);
-    Ok(array.map_overlap(kernel.map_err(Error::Function)?, halo.collect())?)
+    Ok(array.map_overlap(kernel.map_err(Error::Function)?, &halo)?)
 }
 
 /// The array with an axis folded by a function, from a first value. `A` and `B` have dtypes.
@@ -269,7 +296,7 @@ where
     P: Params,
     B: Clone,
 {
-    let start = Start(bits_of(start).expect("a fold's value has a dtype"), params);
+    let start = Start(bits_of(start).expect("a fold's value has a dtype"), axis, params);
     let kernel = ship(Folding::<S, F, A, P, B>::DESCRIPTOR, f, vec![array.dtype()], &start);
     Ok(array.fold_axis(kernel.map_err(Error::Function)?, axis)?)
 }

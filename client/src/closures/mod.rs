@@ -6,7 +6,9 @@
 //! arrays are stored or when they are computed.
 
 mod blocks;
+mod blockwise;
 mod elements;
+mod gufunc;
 mod here;
 mod methods;
 mod params;
@@ -16,9 +18,13 @@ pub(crate) mod zip;
 
 pub(crate) use blocks::fold;
 pub use blocks::{Boundaries, Depths};
+pub use blockwise::{BlockPlace, Blockwise, blockwise};
 pub(crate) use elements::{from_index, on_each};
+pub use gufunc::apply_gufunc;
 pub(crate) use here::{warn, warn_of_index, warn_of_method};
 pub use params::Params;
+#[cfg(feature = "dataframe")]
+pub(crate) use params::params_of;
 pub use ship::FunctionError;
 pub(crate) use ship::{conjure, ship};
 pub use traced::Traced;

@@ -46,7 +46,7 @@ pub(super) fn bytes_of<P: Params>(params: &P) -> Vec<u8> {
 }
 
 /// The parameters that are all of the bytes.
-pub(super) fn params_of<P: Params>(mut bytes: &[u8]) -> Option<P> {
+pub(crate) fn params_of<P: Params>(mut bytes: &[u8]) -> Option<P> {
     P::read(&mut bytes).filter(|_| bytes.is_empty())
 }
 

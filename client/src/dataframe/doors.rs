@@ -5,7 +5,7 @@ use super::execute::OnSession;
 use crate::session::Session;
 use std::sync::Arc;
 use tilework_frame::arrow::array::{ArrayRef, RecordBatch};
-use tilework_frame::{CsvOptions, DataFrame, Execute, FrameError};
+use tilework_frame::{CsvOptions, DataFrame, Execute, FrameError, ReadOptions};
 
 type Result<T> = std::result::Result<T, FrameError>;
 
@@ -112,6 +112,40 @@ doors! {
     /// # Errors
     /// No file; a file that is none of Arrow; columns of several files that do not go together.
     fn read_ipc(path: &str);
+
+    /// As [`read_parquet`], as the options say: with `hive`, the directories below a path name columns, as
+    /// [`WriteOptions::partition_by`](crate::dataframe::WriteOptions::partition_by) writes them; those that a query rules out
+    /// are not read.
+    ///
+    /// # Errors
+    /// As there; directories that do not name the same columns, or one that files have too.
+    ///
+    /// ```
+    /// use tilework::dataframe::{from_columns, prelude::*, read_parquet_with};
+    ///
+    /// let dir = tempfile::tempdir().unwrap();
+    /// let path = dir.path().join("sales");
+    /// let sales = from_columns([("year", values([2023, 2024, 2024])), ("n", values([1, 2, 3]))])?;
+    /// let by_year = WriteOptions { partition_by: vec!["year".to_owned()], ..WriteOptions::default() };
+    /// sales.write_parquet(&path, &by_year)?;
+    /// let back = read_parquet_with(path.to_str().unwrap(), &ReadOptions { hive: true })?;
+    /// let late = back.filter(col("year").gt_eq(2024))?.select([col("n").sum()])?;
+    /// assert_eq!(late.to_vec::<i64>("n")?, [5]);
+    /// # Ok::<(), FrameError>(())
+    /// ```
+    fn read_parquet_with(path: &str, options: &ReadOptions);
+
+    /// As [`read_json`], with the options of [`read_parquet_with`].
+    ///
+    /// # Errors
+    /// As there.
+    fn read_json_with(path: &str, options: &ReadOptions);
+
+    /// As [`read_ipc`], with the options of [`read_parquet_with`].
+    ///
+    /// # Errors
+    /// As there.
+    fn read_ipc_with(path: &str, options: &ReadOptions);
 
     /// The rows that a query in SQL gives, which reads no tables; [`sql_on`] is for those that do.
     ///

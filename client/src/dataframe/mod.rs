@@ -21,18 +21,25 @@
 //!
 //! Owns what is between a query and a session. Must not know how queries are planned, nor how a task of one is run.
 
+mod arrays;
 mod doors;
 mod execute;
+mod functions;
 mod program;
+mod stored;
 
+pub use arrays::{Nulls, TableArrays, TableColumn, column, from_arrays};
 pub use doors::{
-    date_range, from_columns, from_record_batches, read_csv, read_ipc, read_json, read_parquet, sql, sql_on,
+    date_range, from_columns, from_record_batches, read_csv, read_ipc, read_ipc_with, read_json,
+    read_json_with, read_parquet, read_parquet_with, sql, sql_on,
 };
+pub use functions::{Cell, GivesBatch, GivesCell, MapElements, MapPartitions};
 pub use tilework_frame::arrow;
 pub use tilework_frame::{
-    CsvError, CsvOptions, DataFrame, Expr, FrameError, GroupBy, IntoColumn, IntoSortKey, JoinHow,
-    JoinOptions, KeepRow, RankMethod, SortKey, TaskError, Text, Time, Validate, Value, When, WriteOptions,
-    coalesce, col, concat, concat_diagonal, concat_str, len, lit, null, values, when,
+    AsofOptions, AsofSide, CsvError, CsvOptions, DataError, DataFrame, Expr, FrameError, GroupBy, IntoColumn,
+    IntoSortKey, JoinHow, JoinOptions, KeepRow, RankMethod, ReadOptions, RowStream, RunFigures, SortKey,
+    TaskError, Text, Time, Validate, Value, When, WriteOptions, coalesce, col, concat, concat_diagonal,
+    concat_str, len, lit, null, persist_all, values, when,
 };
 pub(crate) use tilework_worker_tables::install;
 
@@ -40,7 +47,8 @@ pub(crate) use tilework_worker_tables::install;
 pub mod prelude {
     pub use super::{
         CsvOptions, DataFrame, Expr, FrameError, IntoColumn, IntoSortKey, JoinHow, JoinOptions, KeepRow,
-        RankMethod, Validate, WriteOptions, coalesce, col, concat, concat_str, len, lit, null, values, when,
+        MapElements, MapPartitions, Nulls, RankMethod, ReadOptions, TableArrays, Validate, WriteOptions,
+        coalesce, col, concat, concat_str, len, lit, null, values, when,
     };
     pub use tilework_frame::arrow::datatypes::DataType;
 }

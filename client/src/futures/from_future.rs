@@ -125,6 +125,10 @@ impl Provider for Brought {
     fn waits(&self) -> bool {
         true
     }
+
+    fn lends(&self) -> bool {
+        true
+    }
 }
 
 /// The values of a job of which one is that of a future, and which one.

@@ -411,6 +411,10 @@ impl Provider for Puts {
     fn chunk(&self, region: &Region) -> Result<Chunk> {
         Ok(Chunk { planes: vec![self.0[region[0].start].clone()] })
     }
+
+    fn lends(&self) -> bool {
+        true
+    }
 }
 
 /// Values that this process gives, as an expression and what hangs on it.

@@ -59,7 +59,7 @@ pub(super) fn compute(planned: &Planned) -> Result<(Vec<Vec<Chunk>>, u64)> {
 /// A task, which is named by what it makes.
 type At = (StageIdx, ChunkIdx);
 
-/// What a task reads, as [`Plan::inputs_of`] says it.
+/// What a task reads, as [`Plan::feeds_of`] says it.
 type Inputs = Vec<(usize, StageIdx, ChunkIdx)>;
 
 struct Task {
@@ -97,7 +97,7 @@ impl Run<'_> {
                 Entry::Vacant(task) => {
                     task.insert(Task { n_readers: 1, made: None });
                     let mut inputs = Vec::new();
-                    self.plan.inputs_of(at.0, at.1, &mut inputs);
+                    self.plan.feeds_of(at.0, at.1, &mut inputs);
                     let before: Vec<_> =
                         inputs.iter().rev().map(|&(_, from, chunk)| ((from, chunk), None)).collect();
                     stack.push((at, Some(inputs)));
@@ -112,10 +112,14 @@ impl Run<'_> {
     fn make(&mut self, at: At, inputs: Inputs) -> Result<()> {
         let (stage, chunk) = at;
         let feed = |(slot, from, chunk_idx)| {
-            let region = self.plan.out_region(from, chunk_idx);
-            Feed { slot, chunk_idx, region, chunk: self.read((from, chunk_idx)) }
+            let (region, mut made) = (self.plan.out_region(from, chunk_idx), self.read((from, chunk_idx)));
+            if self.plan.reads_blocks(stage, slot) {
+                let block = made.block(chunk.0).map_err(|e| TaskError::Operation(e.to_string()));
+                made = block.map_err(|error| self.failed(at, error))?;
+            }
+            Ok(Feed { slot, chunk_idx, region, chunk: made })
         };
-        let feeds: Vec<Feed> = inputs.into_iter().map(feed).collect();
+        let feeds = inputs.into_iter().map(feed).collect::<Result<Vec<_>>>()?;
         let made = match self.plan.stage(stage).origin {
             Origin::Client { id } => self.literal(at, id)?,
             _ => {
@@ -149,7 +153,9 @@ impl Run<'_> {
     fn failed(&self, (stage, chunk): At, error: TaskError) -> JobError {
         let operation = self.plan.stage(stage).name.to_owned();
         let message = match error {
-            TaskError::Operation(message) | TaskError::Worker(message) => message,
+            TaskError::Operation(message)
+            | TaskError::Worker(message)
+            | TaskError::Detailed { message, .. } => message,
             TaskError::Memory { needed, limit } => format!("it needs {needed} bytes of {limit}"),
         };
         JobError::Operation { operation, chunk: chunk.0, message }

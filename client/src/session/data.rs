@@ -17,6 +17,8 @@ pub(crate) struct Upload {
     pub(crate) lease: LeaseId,
     pub(crate) key: TaskKey,
     pub(crate) chunk: Chunk,
+    /// Whether its bytes are this process' all the same.
+    pub(crate) borrowed: bool,
 }
 
 /// What came of asking for a chunk.

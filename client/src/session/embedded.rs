@@ -34,7 +34,7 @@ impl DataPlane for Local {
         let gone = || format!("worker {} of this process has ended", to.worker.0);
         let worker = self.find(to.worker).ok_or_else(gone)?;
         let _entered = self.runtime.enter();
-        let put = worker.put_local(upload.lease, upload.key, upload.chunk);
+        let put = worker.put_local((upload.lease, upload.key), upload.chunk, upload.borrowed);
         wait_for(put).map_err(|e| e.to_string())
     }
 

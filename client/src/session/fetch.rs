@@ -4,7 +4,7 @@
 
 use super::board::{Board, Located, Seen};
 use super::data::{Answer, Asked, DataPlane};
-use crate::error::{ClusterError, Result};
+use crate::error::{ClusterError, Error, Result};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -29,15 +29,26 @@ struct Fetch<'a> {
     open: BTreeMap<GetId, Request>,
     /// Outputs, their chunks, and those that are here.
     found: BTreeMap<(usize, u64), Chunk>,
+    /// Their bytes, and how many may come.
+    bytes: u64,
+    bytes_max: u64,
     complete: bool,
 }
 
-/// All chunks of all outputs, which have so many. Chunks that are lost meanwhile are made again by the scheduler.
+/// All chunks of all outputs, which have so many, up to some bytes: of values those are known only when they come. Chunks
+/// that are lost meanwhile are made again by the scheduler.
 ///
 /// # Errors
-/// Where the job fails, the session ends, or a worker that is there for the scheduler cannot be reached from here.
-pub(super) fn all(board: &Arc<Board>, data: &dyn DataPlane, n_chunks: &[usize]) -> Result<Vec<Vec<Chunk>>> {
-    let found = Fetch::new(Gather::new(Limits::default(), n_chunks), board, data).run()?;
+/// Where the job fails, the session ends, a worker that is there for the scheduler cannot be reached from here, or there are
+/// more bytes.
+pub(super) fn all(
+    board: &Arc<Board>,
+    data: &dyn DataPlane,
+    (n_chunks, bytes_max): (&[usize], u64),
+) -> Result<Vec<Vec<Chunk>>> {
+    let mut fetch = Fetch::new(Gather::new(Limits::default(), n_chunks), board, data);
+    fetch.bytes_max = bytes_max;
+    let found = fetch.run()?;
     let mut outputs: Vec<Vec<Chunk>> = n_chunks.iter().map(|&n| Vec::with_capacity(n)).collect();
     for ((output, _), chunk) in found {
         outputs[output].push(chunk);
@@ -59,7 +70,20 @@ impl<'a> Fetch<'a> {
     fn new(core: Gather, board: &'a Arc<Board>, data: &'a dyn DataPlane) -> Fetch<'a> {
         let (seen, started) = (board.enter(), Instant::now());
         let (open, found) = (BTreeMap::new(), BTreeMap::new());
-        Fetch { core, board, data, seen, started, located: None, open, found, complete: false }
+        let (bytes, bytes_max) = (0, u64::MAX);
+        Fetch {
+            core,
+            board,
+            data,
+            seen,
+            started,
+            located: None,
+            open,
+            found,
+            bytes,
+            bytes_max,
+            complete: false,
+        }
     }
 
     fn run(mut self) -> Result<BTreeMap<(usize, u64), Chunk>> {
@@ -72,7 +96,7 @@ impl<'a> Fetch<'a> {
                 let (here, outputs) = (located.here.clone(), located.outputs.clone());
                 self.located = Some(located);
                 for ((output, chunk), came) in here {
-                    self.found.insert((output, chunk), came);
+                    self.keep((output, chunk), came)?;
                     self.handle(Event::Unwanted { output, chunk })?;
                 }
                 self.handle(Event::Located(outputs))?;
@@ -95,11 +119,21 @@ impl<'a> Fetch<'a> {
         let Some(request) = self.open.remove(&get) else { return Ok(()) };
         match answer {
             Answer::Chunk(chunk) => {
-                self.found.insert((request.output, request.chunk.0), chunk);
+                self.keep((request.output, request.chunk.0), chunk)?;
                 self.handle(Event::Got(get))
             }
             Answer::Nothing(why) => self.handle(Event::Failed { get, why }),
             Answer::Wrong(error) => Err(error.into()),
+        }
+    }
+
+    fn keep(&mut self, at: (usize, u64), chunk: Chunk) -> Result<()> {
+        self.bytes += chunk.bytes() as u64;
+        let replaced = self.found.insert(at, chunk);
+        self.bytes -= replaced.map_or(0, |chunk| chunk.bytes() as u64);
+        match self.bytes_max {
+            limit if self.bytes > limit => Err(Error::TooLargeToGather { bytes: self.bytes, limit }),
+            _ => Ok(()),
         }
     }
 

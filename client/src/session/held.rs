@@ -8,6 +8,8 @@ use super::jobs::Job;
 use crate::error::{ClusterError, Result};
 use crate::literal::{Literal, Provider, chunk_at};
 use std::sync::Arc;
+#[cfg(feature = "dataframe")]
+use tilework_expr::Expr;
 use tilework_kernels::Chunk;
 use tilework_plan::{Grid, Region};
 
@@ -50,6 +52,12 @@ impl Held {
     }
 }
 
+/// What brings the chunks of an expression here that a session holds.
+#[cfg(feature = "dataframe")]
+pub(crate) fn brought(of: &Expr) -> Option<Arc<Literal>> {
+    of.attachment()?.downcast_ref::<Held>().map(|held| Arc::clone(held.literal()))
+}
+
 /// The chunks of an output that is held by another session.
 struct Fetched {
     kept: Arc<Kept>,
@@ -62,8 +70,8 @@ impl Provider for Fetched {
         let (board, data) = (self.kept.job.board(), self.kept.session.0.data.as_ref());
         fetch::one(board, data, self.output, chunk_at(&self.grid, region)).map_err(|error| {
             let why = format!(
-                "an array that another session's workers hold cannot be fetched from them ({error}); keep that \
-                 session's processes running, or compute the array (`into_ndarray`) before they end"
+                "what another session's workers hold cannot be fetched from them ({error}); keep that session's \
+                 processes running, or compute it (`into_ndarray`, of a table `collect`) before they end"
             );
             ClusterError::OutOfReach(why).into()
         })

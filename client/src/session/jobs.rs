@@ -20,7 +20,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use tilework_expr::Program;
 use tilework_kernels::Chunk;
-use tilework_plan::{Figures, JobError, JobId, Plan, Update};
+use tilework_plan::{Figures, JobError, JobId, Plan, StageIdx, Update};
 use tilework_proto::{ClientLink, ClientSession, Inlined, LinkError, ToClient};
 use tokio::sync::mpsc;
 
@@ -345,18 +345,38 @@ impl Job {
 
     /// Waits until all outputs exist.
     pub(super) fn wait(&self) -> Result<()> {
+        self.figures().map(drop)
+    }
+
+    /// Waits until all outputs exist, and says what that took.
+    fn figures(&self) -> Result<Figures> {
         let mut progress = self.progress.lock().unwrap_or_else(PoisonError::into_inner);
         let located = self.board.done(&mut progress)?;
         self.submitted.jobs.ran(self.program, located.figures);
-        Ok(())
+        Ok(located.figures)
     }
 
-    /// Waits until all outputs exist and gets their chunks.
-    pub(super) fn gather(&self, data: &dyn DataPlane) -> Result<Vec<Vec<Chunk>>> {
-        self.wait()?;
+    /// Waits until all outputs exist and gets their chunks, up to some bytes.
+    pub(super) fn gather(&self, data: &dyn DataPlane, bytes_max: u64) -> Result<(Vec<Vec<Chunk>>, Figures)> {
+        let figures = self.figures()?;
+        Ok((self.gather_from(data, 0, bytes_max)?, figures))
+    }
+
+    /// Gets the chunks of the outputs but for the first ones, up to some bytes. All exist.
+    pub(super) fn gather_from(
+        &self,
+        data: &dyn DataPlane,
+        first: usize,
+        bytes_max: u64,
+    ) -> Result<Vec<Vec<Chunk>>> {
         let plan = &self.submitted.plan;
-        let n_chunks: Vec<usize> = plan.outputs.iter().map(|s| plan.n_tasks(*s) as usize).collect();
-        fetch::all(&self.board, data, &n_chunks)
+        let n_chunks = |(output, stage): (usize, &StageIdx)| match output < first {
+            true => 0,
+            false => plan.n_tasks(*stage) as usize,
+        };
+        let n_chunks: Vec<usize> = plan.outputs.iter().enumerate().map(n_chunks).collect();
+        let mut chunks = fetch::all(&self.board, data, (&n_chunks, bytes_max))?;
+        Ok(chunks.split_off(first))
     }
 }
 

@@ -34,6 +34,8 @@ mod wait;
 use crate::error::{Error, Result};
 use crate::futures::Desk;
 use data::DataPlane;
+#[cfg(feature = "dataframe")]
+pub(crate) use held::brought;
 use jobs::Jobs;
 #[cfg(not(feature = "cluster"))]
 use left_out::{processes, remote};

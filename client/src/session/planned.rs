@@ -73,6 +73,15 @@ fn program(outputs: &[Expr], on: Option<&Session>, wait: Duration) -> Result<(Pr
             literals.push(Arc::clone(value.literal()));
             return Some(Op::Values(Values::Client { id }));
         }
+        if let (Op::Values(_), Some(held)) = (e.op(), attachment.downcast_ref::<Held>()) {
+            if on.is_some_and(|session| held.is_of(session)) {
+                lost = lost.take().or_else(|| held.lost().map(|why| gone(&why)));
+                return None;
+            }
+            let id = held.literal().id;
+            literals.push(Arc::clone(held.literal()));
+            return Some(Op::Values(Values::Client { id }));
+        }
         if let (Op::Values(_), Some(literal)) = (e.op(), Literal::of(attachment)) {
             literals.push(literal);
             return None;
@@ -103,7 +112,7 @@ fn program(outputs: &[Expr], on: Option<&Session>, wait: Duration) -> Result<(Pr
 /// Of what the workers kept, as long as there was a connection.
 fn gone(why: &ClusterError) -> Error {
     let text = format!(
-        "an array that the workers kept (`persist`) went with the connection to the scheduler ({why}): make it again"
+        "what the workers kept (`persist`) went with the connection to the scheduler ({why}): make it again"
     );
     ClusterError::Gone(text).into()
 }

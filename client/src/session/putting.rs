@@ -48,7 +48,7 @@ impl Putting {
                 Ok(chunk) => chunk,
                 Err(error) => return audience.tell(Update::Failed(error), &[]),
             };
-            match self.one(key, &chunk, attempts_max) {
+            match self.one(key, (&chunk, literal.lends()), attempts_max) {
                 Put::Done => {}
                 // A worker that could not be reached for one is not tried as long for each of the others.
                 Put::Failed => attempts_max = 1,
@@ -59,12 +59,12 @@ impl Putting {
 
     /// Puts a chunk, tries again where that fails, and tells the scheduler where it fails for good: the worker lives, as
     /// far as the scheduler knows, and would wait for ever.
-    fn one(&self, key: TaskKey, chunk: &Chunk, attempts_max: u32) -> Put {
+    fn one(&self, key: TaskKey, (chunk, borrowed): (&Chunk, bool), attempts_max: u32) -> Put {
         let mut pause = PUT_PAUSE;
         let mut attempts = 0;
         loop {
             // It may panic where the session ends meanwhile (its runtime's timers do), which must not end the process.
-            let upload = || Upload { lease: self.lease, key, chunk: chunk.clone() };
+            let upload = || Upload { lease: self.lease, key, chunk: chunk.clone(), borrowed };
             let put = catch_unwind(AssertUnwindSafe(|| self.data.put(&self.to, upload())));
             let why = match put {
                 Ok(Ok(())) => return Put::Done,

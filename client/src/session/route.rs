@@ -74,11 +74,16 @@ impl Session {
         self.0.place == Place::Here && self.0.workers.at_start.iter().all(roomy)
     }
 
+    /// Bytes that may be gathered into this process by one run.
+    pub(super) fn gather_limit(&self) -> u64 {
+        self.0.gather_bytes_max.load(Ordering::Relaxed)
+    }
+
     /// Whether results may be gathered into this process.
     fn may_gather(&self, outputs: &[Expr]) -> Result<()> {
         let bytes = outputs.iter().map(|e| e.len() as u64 * e.dtype().size() as u64);
         let bytes = bytes.fold(0, u64::saturating_add);
-        let limit = self.0.gather_bytes_max.load(Ordering::Relaxed);
+        let limit = self.gather_limit();
         if bytes > limit { Err(Error::TooLargeToGather { bytes, limit }) } else { Ok(()) }
     }
 }

@@ -42,7 +42,7 @@ fn chunks(on: Option<&Session>, outputs: &[Expr]) -> Result<Vec<Vec<Chunk>>> {
     match route(on, outputs, Want::Values)? {
         Route::Here(planned) => Ok(at_once::compute(&planned)?.0),
         Route::AtOnce(session, planned) => session.compute_at_once(&planned),
-        Route::Submit(session, planned) => session.start(planned)?.gather(session.0.data.as_ref()),
+        Route::Submit(session, planned) => Ok(session.gathered(planned)?.0),
     }
 }
 
@@ -70,10 +70,13 @@ fn kept_here(outputs: &[Expr], chunks: Vec<Vec<Chunk>>) -> Result<Vec<Expr>> {
 fn kept_there(outputs: &[Expr], job: Job, session: &Session) -> Result<Vec<Expr>> {
     let id = job.id();
     let held = Held::outputs(job, session, outputs.iter().map(|e| e.grid().clone()));
-    let held =
-        outputs.iter().zip(held).enumerate().map(|(i, (e, held))| {
-            Ok(Expr::held(id.0, i as u32, e.grid().clone(), e.dtype(), Arc::new(held))?)
-        });
+    let held = outputs.iter().zip(held).enumerate().map(|(i, (e, held))| {
+        let (output, grid, held) = (i as u32, e.grid().clone(), Arc::new(held));
+        Ok(match e.op().gives_values() {
+            true => Expr::held_values(id.0, output, grid.n_chunks() as usize, held)?,
+            false => Expr::held(id.0, output, grid, e.dtype(), held)?,
+        })
+    });
     held.collect()
 }
 
@@ -83,10 +86,37 @@ impl Session {
         chunks(Some(self), outputs)
     }
 
+    /// The same of what is computed by workers alone, with what that took.
+    #[cfg(feature = "dataframe")]
+    pub(crate) fn run_measured(&self, outputs: &[Expr]) -> Result<(Vec<Vec<Chunk>>, Figures)> {
+        match route(Some(self), outputs, Want::Values)? {
+            Route::Here(planned) | Route::AtOnce(_, planned) => {
+                Ok((at_once::compute(&planned)?.0, Figures::default()))
+            }
+            Route::Submit(session, planned) => session.gathered(planned),
+        }
+    }
+
+    /// What workers compute, brought here, with what it took.
+    fn gathered(&self, planned: Planned) -> Result<(Vec<Vec<Chunk>>, Figures)> {
+        self.start(planned)?.gather(self.0.data.as_ref(), self.gather_limit())
+    }
+
     /// Computes the expressions, leaves their chunks on the workers, and returns expressions that read them there. A task that
     /// asks for it computes and keeps them by itself.
     pub(crate) fn persist(&self, outputs: &[Expr]) -> Result<Vec<Expr>> {
         kept(Some(self), outputs)
+    }
+
+    /// Computes the expressions, leaves the chunks of those of `kept` on the workers, and returns expressions that read them
+    /// there, and the chunks of the others, in order.
+    #[cfg(feature = "dataframe")]
+    pub(crate) fn keep(&self, kept: &[Expr], others: &[Expr]) -> Result<(Vec<Expr>, Vec<Vec<Chunk>>)> {
+        let outputs = [kept, others].concat();
+        let job = self.start(Planned::on(Some(self), &outputs, FIRST_WORKER_WAIT)?)?;
+        job.wait()?;
+        let chunks = job.gather_from(self.0.data.as_ref(), kept.len(), self.gather_limit())?;
+        Ok((kept_there(kept, job, self)?, chunks))
     }
 
     /// What the workers run for those who do not wait for it.

@@ -254,8 +254,8 @@ fn comparisons_and_choice() {
     check(&a.less_equal(&d), &nd![true, false, false, true]);
     check(&a.greater(&d), &nd![false, false, true, false]);
     check(&a.greater_equal(1.0), &nd![true, false, true, false]);
-    check(&a.maximum(2.0), &nd![2.0, 2.0, 3.0, 2.0]);
-    check(&a.minimum(arr1(&[0.5])), &nd![0.5, 0.5, 0.5, -0.0]);
+    check(&a.fmax(2.0), &nd![2.0, 2.0, 3.0, 2.0]);
+    check(&a.fmin(arr1(&[0.5])), &nd![0.5, 0.5, 0.5, -0.0]);
     check(&where_(&a.is_nan(), 0.0, &a), &nd![1.0, 0.0, 3.0, -0.0]);
     let rows = where_(&Array2::from(vec![[true], [false]]), &a, &d * 10.0);
     check(&rows, &nd![[1.0, f64::NAN, 3.0, -0.0], [10.0, f64::NAN, 20.0, 0.0]]);

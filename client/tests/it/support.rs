@@ -56,6 +56,16 @@ pub fn same<A: Element>(a: A, b: A) -> bool {
     a.to_bits() == b.to_bits() || nan(a) && nan(b)
 }
 
+/// So many whole numbers below `below`, in no order.
+pub fn numbers(n: usize, below: u64, seed: u64) -> Vec<i64> {
+    crate::draws::draws(n, below, seed).into_iter().map(|d| d as i64).collect()
+}
+
+/// An array of one axis, in chunks of this length.
+pub fn line<A: Element>(values: &[A], chunk: usize) -> Array<A, ndarray::Ix1> {
+    Array::from_vec_chunked(values.to_vec(), chunk)
+}
+
 /// Computes `ours` and compares it with `theirs`.
 #[track_caller]
 pub fn check<A: Element, D: Dimension>(ours: &impl Computed<A, D>, theirs: &ndarray::Array<A, D>) {

@@ -3,5 +3,11 @@
 
 #![allow(clippy::unwrap_used, reason = "a test helper that panics is a failed test")]
 
+mod arrays;
+mod functions;
+mod kept;
+mod memory;
 mod mistakes;
 mod sessions;
+mod times;
+mod writes;

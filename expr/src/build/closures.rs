@@ -1,11 +1,12 @@
 //! Functions of the user's: of elements, of chunks, of chunks with their neighbours, along an axis, of the index.
 
 use super::elementwise::together;
+use crate::blocks::{Along, BlockFunction, Blocks, Front, Read};
 use crate::chunks::{AUTO_CHUNK_BYTES, Chunks};
 use crate::dtype::DType;
 use crate::error::ExprError;
 use crate::graph::{Attachment, Expr};
-use crate::kernel::{Boundary, Halo, Kernel};
+use crate::kernel::{Halo, Kernel};
 use crate::op::Op;
 use std::sync::Arc;
 use tilework_plan::Grid;
@@ -52,9 +53,7 @@ impl Expr {
     /// # Errors
     /// [`ExprError::MixedDTypes`] where the array has another dtype than the function takes.
     pub fn map_blocks(&self, kernel: Kernel) -> Result<Expr, ExprError> {
-        takes(&kernel, std::slice::from_ref(self))?;
-        let output = kernel.output;
-        Expr::make(Op::MapBlocks(Arc::new(kernel)), vec![self.clone()], self.grid().clone(), output)
+        self.near(kernel, &vec![Halo::NONE; self.ndim()], Front::MapBlocks)
     }
 
     /// A function of each chunk with the elements around it.
@@ -62,36 +61,29 @@ impl Expr {
     /// # Errors
     /// [`ExprError::Axes`] for another number of halos than of axes; [`ExprError::Parameter`] for a depth beyond the
     /// length of its axis; [`ExprError::MixedDTypes`] where a boundary's value or the array has another dtype.
-    pub fn map_overlap(&self, kernel: Kernel, mut halo: Vec<Halo>) -> Result<Expr, ExprError> {
+    pub fn map_overlap(&self, kernel: Kernel, halo: &[Halo]) -> Result<Expr, ExprError> {
+        self.near(kernel, halo, Front::MapOverlap)
+    }
+
+    fn near(&self, kernel: Kernel, halo: &[Halo], front: Front) -> Result<Expr, ExprError> {
         takes(&kernel, std::slice::from_ref(self))?;
+        let read = Read::Box(self.around(halo)?);
+        let function = BlockFunction::User(Arc::new(kernel), front);
+        let blocks = Blocks { function, reads: vec![read], space: self.grid().clone(), gives: None };
+        Expr::of_blocks(blocks, std::slice::from_ref(self), self.grid())
+    }
+
+    /// How the array is read by chunks of its own grid with what is around them.
+    ///
+    /// # Errors
+    /// As [`Expr::map_overlap`].
+    pub fn around(&self, halo: &[Halo]) -> Result<Vec<Along>, ExprError> {
         if halo.len() != self.ndim() {
             let (axes, ndim) = ((0..halo.len()).collect(), self.ndim());
             return Err(ExprError::Axes { axes, ndim, expected: "one halo for each axis" });
         }
-        let empty = self.is_empty();
-        for (h, len) in halo.iter_mut().zip(self.shape()) {
-            if empty {
-                // There are no blocks, for any depth.
-                h.depth = h.depth.min(len);
-            }
-            if h.depth > len {
-                let got = format!("{} along an axis of length {len}", h.depth);
-                return Err(ExprError::Parameter {
-                    what: "depth of a halo",
-                    got,
-                    expected: "at most its length",
-                });
-            }
-            if let Boundary::Constant(value) = h.boundary
-                && value.dtype() != self.dtype()
-            {
-                let (left, right) = (self.dtype(), value.dtype());
-                return Err(ExprError::MixedDTypes { op: "the value of a boundary".into(), left, right });
-            }
-        }
-        let op = Op::MapOverlap { kernel: Arc::new(kernel), halo };
-        let output = op.kernel().map_or(self.dtype(), |k| k.output);
-        Expr::make(op, vec![self.clone()], self.grid().clone(), output)
+        let one = |(axis, halo): (usize, &Halo)| Ok(Along::Near { axis, halo: halo.along(axis, self)? });
+        halo.iter().enumerate().map(one).collect()
     }
 
     /// A function that folds an axis in the order of its positions. Where the axis is in several chunks it is put into
@@ -101,18 +93,37 @@ impl Expr {
     /// [`ExprError::AxisOutOfRange`]; [`ExprError::MixedDTypes`] where the array has another dtype than the function
     /// takes.
     pub fn fold_axis(&self, kernel: Kernel, axis: usize) -> Result<Expr, ExprError> {
+        takes(&kernel, std::slice::from_ref(self))?;
+        self.without(BlockFunction::User(Arc::new(kernel), Front::FoldAxis), axis)
+    }
+
+    /// What a function makes of whole lanes along an axis, one element each; the axis is put into one chunk.
+    ///
+    /// # Errors
+    /// [`ExprError::AxisOutOfRange`].
+    pub fn without(&self, function: BlockFunction, axis: usize) -> Result<Expr, ExprError> {
+        let input = self.whole_along(axis)?;
+        let kept: Vec<usize> = (0..self.ndim()).filter(|&a| a != axis).collect();
+        let grid = input.grid().select(&kept);
+        let along = |a: usize| match a.cmp(&axis) {
+            std::cmp::Ordering::Less => Along::same(a),
+            std::cmp::Ordering::Equal => Along::All,
+            std::cmp::Ordering::Greater => Along::same(a - 1),
+        };
+        let reads = vec![Read::Box((0..self.ndim()).map(along).collect())];
+        Expr::of_blocks(Blocks { function, reads, space: grid.clone(), gives: None }, &[input], &grid)
+    }
+
+    /// The array with one axis in a single chunk: itself, where it is so; else the other axes are cut so that chunks keep
+    /// about their size.
+    ///
+    /// # Errors
+    /// [`ExprError::AxisOutOfRange`].
+    pub fn whole_along(&self, axis: usize) -> Result<Expr, ExprError> {
         let ndim = self.ndim();
         if axis >= ndim {
             return Err(ExprError::AxisOutOfRange { axis, ndim });
         }
-        takes(&kernel, std::slice::from_ref(self))?;
-        let input = self.whole_along(axis)?;
-        let kept: Vec<usize> = (0..ndim).filter(|&a| a != axis).collect();
-        let (grid, output) = (input.grid().select(&kept), kernel.output);
-        Expr::make(Op::FoldAxis { kernel: Arc::new(kernel), axis }, vec![input], grid, output)
-    }
-
-    fn whole_along(&self, axis: usize) -> Result<Expr, ExprError> {
         if self.grid().axes()[axis].n_chunks() == 1 {
             return Ok(self.clone());
         }

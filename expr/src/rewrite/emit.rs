@@ -5,9 +5,9 @@
 use super::fuse::Fuser;
 use super::stages::Stages;
 use crate::DType;
+use crate::blocks::{Blocks, Read};
 use crate::calls::{Calls, VALUE_BYTES_GUESS, Values};
 use crate::fused::Fused;
-use crate::kernel::Halo;
 use crate::lowered::{Lowered, StageKind, Work};
 use crate::narrow::narrow;
 use crate::op::{Fold, Op};
@@ -74,11 +74,15 @@ impl<'a> Emitter<'a> {
         };
         let calls = work.kernel().map(|kernel| Arc::new(Function { line, ..Function::from(&**kernel) }));
         let fails_alone = matches!(work.kind, StageKind::Calls(_) | StageKind::Values) || shape.fails_alone;
-        let is_values = matches!(work.kind, StageKind::Calls(_) | StageKind::Values | StageKind::Table(_));
+        let is_values = work.kind.gives_values();
         let element_bytes = match &work.kind {
             StageKind::Write(_) | StageKind::Barrier => 0,
             StageKind::Calls(_) | StageKind::Values => VALUE_BYTES_GUESS,
-            StageKind::Table(stage) => usize::try_from(stage.bytes_guess).unwrap_or(usize::MAX),
+            StageKind::Table(stage) if is_values => usize::try_from(stage.bytes_guess).unwrap_or(usize::MAX),
+            StageKind::Blocks(blocks) => match blocks.gives {
+                Some(gives) => usize::try_from(gives.bytes_guess).unwrap_or(usize::MAX),
+                None => work.dtype().size(),
+            },
             _ => work.planes.iter().map(|d| d.size()).sum(),
         };
         let (scratch, remade) = (scratch(&work.kind), is_remade(&work.kind));
@@ -139,25 +143,7 @@ impl<'a> Emitter<'a> {
                 self.push_on(node, (Origin::Computed, vec![input]), StageKind::Take)
             }
             Op::Write(file) => self.emit_of_input(node, StageKind::Write(file.clone())),
-            Op::MapBlocks(kernel) => self.emit_of_input(node, StageKind::Blocks(kernel.clone())),
-            Op::MapOverlap { kernel, halo } => {
-                let reaches = halo.iter().map(Halo::reach).collect();
-                let input = Input { map: InputMap::Halo(reaches), ..self.input_itself(node) };
-                let kind = StageKind::Overlap { kernel: kernel.clone(), halo: halo.clone() };
-                self.push_on(node, (Origin::Computed, vec![input]), kind)
-            }
-            Op::FoldAxis { kernel, axis } => {
-                let input = self.input_itself(node);
-                let grid = self.program.node(node.inputs[0]).grid.clone();
-                let kind = StageKind::FoldAxis { kernel: kernel.clone(), axes: [*axis] };
-                let shape = Stage {
-                    out_grid: node.grid.clone(),
-                    folded: vec![*axis],
-                    inputs: vec![input],
-                    ..Stage::source("", Origin::Computed, &grid, 0)
-                };
-                self.push(shape, Work { kind, planes: vec![node.dtype] })
-            }
+            Op::Blocks(blocks) => self.emit_blocks(node, blocks),
             Op::Full(_)
             | Op::Index { .. }
             | Op::Random { .. }
@@ -325,6 +311,25 @@ impl<'a> Emitter<'a> {
         self.push_on(node, (Origin::Computed, inputs), kind)
     }
 
+    fn emit_blocks(&mut self, node: &Node, blocks: &Arc<Blocks>) -> StageIdx {
+        let inputs = node.inputs.iter().enumerate().map(|(slot, &of)| {
+            let Read::Box(along) = &blocks.reads[slot] else { return self.blocks_of(of) };
+            match blocks.view_of(slot) {
+                Some(view) => self.viewed(of, &view, None),
+                None => {
+                    let axes = self.program.node(of).grid.axes();
+                    let read = along.iter().zip(axes).map(|(a, axis)| a.positions(axis.len()));
+                    let map = InputMap::Boxes(read.collect());
+                    Input { map, ..self.viewed(of, &View::identity(axes.len()), None) }
+                }
+            }
+        });
+        let inputs = inputs.collect();
+        let source = Stage::source("", Origin::Computed, &blocks.space, 0);
+        let shape = Stage { inputs, out_grid: node.grid.clone(), ..source };
+        self.push(shape, Work { kind: StageKind::Blocks(blocks.clone()), planes: vec![node.dtype] })
+    }
+
     fn emit_table(&mut self, node: &Node, table: &Arc<TableStage>) -> StageIdx {
         let n_tasks = node.grid.n_chunks() as usize;
         let input = |(slot, of): (usize, &NodeIdx)| {
@@ -370,7 +375,7 @@ fn scratch(kind: &StageKind) -> Scratch {
         StageKind::Map(program) if program.values.len() > 1 => Scratch::Gathered,
         StageKind::Reduce { .. } => Scratch::Gathered,
         StageKind::Contract => Scratch::Product,
-        StageKind::Blocks(_) | StageKind::Overlap { .. } | StageKind::FoldAxis { .. } => Scratch::Blocks,
+        StageKind::Blocks(blocks) => Scratch::Blocks(blocks.function.temporaries()),
         StageKind::Calls(_) => Scratch::Arguments,
         StageKind::Map(_)
         | StageKind::Literal

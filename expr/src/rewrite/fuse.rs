@@ -87,9 +87,7 @@ impl<'a> Fuser<'a> {
             | Op::Read(..)
             | Op::Take { .. }
             | Op::Held { .. }
-            | Op::MapBlocks(_)
-            | Op::MapOverlap { .. }
-            | Op::FoldAxis { .. }
+            | Op::Blocks(_)
             | Op::Reshape
             | Op::Concat { .. }
             | Op::Reduce { .. }

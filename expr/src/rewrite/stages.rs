@@ -9,6 +9,7 @@
 use super::sizes::Sizes;
 use super::views::{ViewIdx, Views};
 use super::{evaluates_inputs, is_inline};
+use crate::blocks::Read;
 use crate::op::Op;
 use crate::program::{Node, NodeIdx, Program};
 use tilework_plan::{AxisGrid, AxisMap, View};
@@ -130,11 +131,12 @@ impl Shape {
             }
             let node = &program.nodes[i];
             let repeated = matches!(&node.op, Op::View(v) if repeats(v, node));
-            for j in node.inputs.iter().map(|j| j.0 as usize) {
+            for (slot, j) in node.inputs.iter().map(|j| j.0 as usize).enumerate() {
                 live[j] = true;
                 let read_as_chunks = match &node.op {
                     Op::Write(_) | Op::Take { .. } | Op::Calls(_) | Op::Table(_) => true,
-                    Op::MapOverlap { .. } => !rechunked[j],
+                    Op::Blocks(blocks) if blocks.reads[slot] == Read::Block => true,
+                    Op::Blocks(blocks) if blocks.view_of(slot).is_none() => !rechunked[j],
                     op => !evaluates_inputs(op) && !chain[j],
                 };
                 staged[j] |= read_as_chunks || repeated && !free[j];

@@ -277,7 +277,7 @@ fn stages_between() {
     };
     let (plan, _) = planned(vec![repeat(line(1), SOME / 3, centred)]);
     assert!(n_computing(&plan) <= SOME);
-    let swept = |e: Expr| e.map_overlap(kernel(1), halo_of(1, 1)).unwrap();
+    let swept = |e: Expr| e.map_overlap(kernel(1), &halo_of(1, 1)).unwrap();
     let end = repeat(line(1), N, swept);
     let part = end.slice(&[SliceArg::Range { start: 1, end: Some(3), step: 1 }]).unwrap();
     let (plan, _) = planned(vec![part]);
@@ -295,7 +295,7 @@ fn stages_between() {
 
 #[test]
 fn scattered_parts_need_what_they_depend_on() {
-    let x = literal(&[400, 400], &[1, 1], 1).map_overlap(kernel(1), halo_of(0, 2)).unwrap();
+    let x = literal(&[400, 400], &[1, 1], 1).map_overlap(kernel(1), &halo_of(0, 2)).unwrap();
     for n in [900, 30_000] {
         let places: Vec<(usize, usize)> = (0..n).map(|i| (i * 7919 % 397, i * 104_729 % 389)).collect();
         let at = |&(i, j): &(usize, usize)| {

@@ -3,16 +3,17 @@
 use super::*;
 use std::ops::Range;
 use tilework_expr::{TableHow, TableRead, TableStage};
-use tilework_plan::{InputMap, Sizes, Terms};
+use tilework_plan::{AxisGrid, Grid, InputMap, Sizes, Terms};
 
 fn stage(gives: u32, reads: &[(TableHow, Range<u64>)]) -> TableStage {
     TableStage {
         payload: Arc::from([1, 2]),
         gives,
-        reads: reads.iter().map(|(how, tasks)| TableRead { how: *how, tasks: tasks.clone() }).collect(),
+        reads: reads.iter().map(|(how, tasks)| TableRead::of(*how, tasks.clone())).collect(),
         bytes_guess: 1000,
         name: "join".into(),
         terms: Some(Arc::new(Terms { memory_bytes: 64, ..Terms::default() })),
+        kernel: None,
     }
 }
 
@@ -66,14 +67,30 @@ fn what_does_not_fit_is_refused_with_the_reason() {
         (one(TableHow::Block, 1..3), 3, vec![scan(2, 3)], "blocks for 2 of 3 tasks"),
         (one(TableHow::Same, 0..3), 3, vec![scan(2, 1)], "2 values, one each for 3 tasks"),
         (one(TableHow::Whole, 2..5), 3, vec![scan(2, 1)], "tasks 2 to 5 of 3"),
-        (one(TableHow::Whole, 0..3), 3, vec![literal(&[3], &[1], 0)], "no values"),
+        (one(TableHow::Whole, 0..3), 3, vec![literal(&[3], &[1], 0)], "an array of 3 chunks"),
+        (
+            one(TableHow::Same, 0..3),
+            3,
+            vec![literal(&[4], &[1], 0)],
+            "an array of 4 chunks, one each for 3 tasks",
+        ),
+        (
+            one(TableHow::Same, 0..3),
+            3,
+            vec![literal(&[3, 2], &[1, 2], 0)],
+            "an array of 2 axes, expected one",
+        ),
         (one(TableHow::Whole, 0..3), 3, vec![], "0 inputs, of which 1 are read"),
         (one(TableHow::Whole, 0..3000), 3000, vec![scan(3000, 1)], "4194304 in all at most"),
-        (stage(0, &[]), 2, vec![], "values of no blocks"),
         (stage(1, &[]), 0, vec![], "tables are not one axis of so many values"),
     ] {
         let got = refused(stage, n, &inputs);
         assert!(got.contains(why), "{got} does not say: {why}");
+    }
+    let runs = |ends: &[u64]| TableStage { reads: [TableRead::runs(ends)].into(), ..stage(1, &[]) };
+    for ends in [[3, 2], [2, 5]] {
+        let got = refused(runs(&ends), 2, &[scan(4, 1)]);
+        assert!(got.contains("runs of 4 values for 2 tasks"), "{got}");
     }
     // Nor are their values elements of an array.
     let program = Program::new(&[scan(2, 1)]);
@@ -101,4 +118,28 @@ fn what_would_take_more_memory_than_it_says_is_refused() {
     let read = Expr::table(stage(1, &reads), 2000, &inputs).unwrap();
     let why = Program::new(&[read]).check().unwrap_err().to_string();
     assert!(why.contains("16777216 values in all"), "{why}");
+}
+
+#[test]
+fn an_array_is_made_of_runs_of_values_and_read_chunk_by_chunk() {
+    let read = TableStage { reads: [TableRead::runs([2, 2, 5])].into(), ..stage(1, &[]) };
+    let grid = Grid::new(vec![AxisGrid::explicit(&[10, 20, 30])]);
+    let array = Expr::table_array(read, (grid.clone(), DType::F64), &[scan(5, 1)]).unwrap();
+    let back = stage(1, &[(TableHow::Same, 0..3)]);
+    let sum = array.unary(UnaryOp::Sqrt).unwrap();
+    let table = Expr::table(back, 3, std::slice::from_ref(&sum)).unwrap();
+    let lowered = lowered(&[table]);
+    let plan = &lowered.plan;
+    check_both_directions(plan);
+    check_needs(plan);
+    assert_eq!(kinds(plan), ["table", "table", "elementwise", "table"]);
+    let fed = |stage, chunk| {
+        let mut fed = Vec::new();
+        plan.feeds_of(StageIdx(stage), ChunkIdx(chunk), &mut fed);
+        fed.into_iter().map(|(_, _, chunk)| chunk.0).collect::<Vec<_>>()
+    };
+    assert_eq!([fed(1, 0), fed(1, 1), fed(1, 2)], [vec![0, 1], vec![], vec![2, 3, 4]]);
+    assert_eq!(fed(3, 2), [2]);
+    let made = plan.stage(StageIdx(1));
+    assert_eq!((made.element_bytes, made.sizes, &made.out_grid), (8, Sizes::Exact, &grid));
 }

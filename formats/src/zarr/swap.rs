@@ -12,6 +12,7 @@
 
 use super::metadata::{V2_DOCUMENTS, V3_DOCUMENT};
 use super::store::PARTS;
+pub(crate) use crate::beside::to_free_place;
 use crate::beside::{self, LOCK};
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 use std::ffi::OsString;
@@ -25,23 +26,6 @@ const READY: &str = "ready";
 const OLD: &str = "old";
 /// Exists from before an exchange: `new` may hold what was in the place, files that are no part of the array too.
 const EXCHANGED: &str = "exchanged";
-
-/// Renames `from` to a place that is free, or says [`io::ErrorKind::AlreadyExists`].
-pub(crate) fn to_free_place(from: &Path, to: &Path) -> io::Result<()> {
-    match renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
-        Err(rustix::io::Errno::INVAL | rustix::io::Errno::NOSYS | rustix::io::Errno::NOTSUP) => {
-            // No such rename here. A directory takes the place of an empty one alone.
-            if to.symlink_metadata().is_ok() {
-                return Err(io::ErrorKind::AlreadyExists.into());
-            }
-            fs::rename(from, to).map_err(|e| match e.kind() {
-                io::ErrorKind::DirectoryNotEmpty => io::ErrorKind::AlreadyExists.into(),
-                _ => e,
-            })
-        }
-        renamed => renamed.map_err(io::Error::from),
-    }
-}
 
 /// Puts the container's array in the place of the one at `target`. Says whether the container is gone with all that was
 /// there before: what cannot be removed, or is somebody's and cannot go back, is left to the next writer.

@@ -2,9 +2,13 @@
 //! stack for deep plans. Must not know what is asked for.
 
 use crate::error::FrameError;
-use crate::local::{Keep, run_local};
+use crate::facts::nulls_in;
+use crate::local::{Keep, Ran, run_local, run_on};
 use crate::plan::{PlanOptions, Planned, Planner};
-use crate::run::{Runner, RunnerOptions};
+use crate::run::{Runner, RunnerOptions, begin_thread};
+use crate::source::MemoryTable;
+use crate::spill::SpillSpace;
+use crate::stored::{Facts, Kept};
 use datafusion::arrow::array::RecordBatch;
 use datafusion::logical_expr::LogicalPlan;
 use std::num::NonZeroUsize;
@@ -26,10 +30,48 @@ pub trait Execute: Send + Sync {
     /// [`FrameError::Executor`].
     fn run(&self, planned: &Planned) -> Result<Vec<Vec<RecordBatch>>, FrameError>;
 
+    /// The same, with what that took, where that is known.
+    ///
+    /// # Errors
+    /// As [`run`](Execute::run).
+    fn run_measured(
+        &self,
+        planned: &Planned,
+    ) -> Result<(Vec<Vec<RecordBatch>>, Option<RunFigures>), FrameError> {
+        self.run(planned).map(|rows| (rows, None))
+    }
+
+    /// Runs queries to their ends and keeps their rows where they were made; what they have in common is made once. Of each
+    /// partition it is known what it holds; missing values are counted where that is asked for.
+    ///
+    /// # Errors
+    /// As [`run`](Execute::run).
+    fn keep(&self, queries: &[Planned], count_nulls: bool) -> Result<Vec<Kept>, FrameError>;
+
     /// How queries for it are planned.
     fn planning(&self) -> Planning {
         Planning::default()
     }
+}
+
+/// What a run of a query took.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct RunFigures {
+    /// Tasks that were done, those that had to be done again included.
+    pub n_tasks: u64,
+    /// Bytes of tables in memory that were handed to the workers.
+    pub bytes_put: u64,
+    /// Bytes that workers fetched from one another.
+    pub bytes_moved: u64,
+    /// Bytes of results that workers wrote to their disks for want of memory.
+    pub bytes_spilled: u64,
+    /// The most bytes that results of tasks took at once, on all workers together.
+    pub bytes_held_max: u64,
+    /// Time in tasks, all together, microseconds.
+    pub busy_us: u64,
+    /// Time from the submission until all rows existed, microseconds.
+    pub elapsed_us: u64,
 }
 
 /// What may be said of how queries are planned; the rest is set by the data, and by nothing of the machine.
@@ -105,14 +147,87 @@ impl LocalExecute {
 
 impl Execute for LocalExecute {
     fn run(&self, planned: &Planned) -> Result<Vec<Vec<RecordBatch>>, FrameError> {
+        Ok(self.run_measured(planned)?.0)
+    }
+
+    fn run_measured(
+        &self,
+        planned: &Planned,
+    ) -> Result<(Vec<Vec<RecordBatch>>, Option<RunFigures>), FrameError> {
         let (graph, schema) = (&planned.graph, &planned.schema);
+        let started = std::time::Instant::now();
         let ran = apart(run_local(graph, schema, &self.runner, Keep::Batches, self.n_at_once))??;
-        Ok(ran.partitions)
+        let figures = RunFigures {
+            n_tasks: graph.stages.iter().map(|stage| stage.n_tasks).sum(),
+            bytes_spilled: ran.spilled_bytes,
+            elapsed_us: u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX),
+            ..RunFigures::default()
+        };
+        Ok((ran.partitions, Some(figures)))
+    }
+
+    fn keep(&self, queries: &[Planned], count_nulls: bool) -> Result<Vec<Kept>, FrameError> {
+        kept_by(queries, count_nulls, |query| {
+            apart(run_local(&query.graph, &query.schema, &self.runner, Keep::Batches, self.n_at_once))?
+        })
     }
 
     fn planning(&self) -> Planning {
         self.planning.clone()
     }
+}
+
+/// Rows that queries make in this process, and what they are.
+fn kept_by(
+    queries: &[Planned],
+    count_nulls: bool,
+    run: impl Fn(&Planned) -> Result<Ran, FrameError>,
+) -> Result<Vec<Kept>, FrameError> {
+    let keep = |query: &Planned| {
+        let ran = run(query)?;
+        let n_counted = if count_nulls { query.schema.fields().len() } else { 0 };
+        let facts = ran.partitions.iter().zip(&ran.sizes).map(|(batches, (rows, bytes))| Facts {
+            rows: *rows,
+            bytes: *bytes,
+            nulls: nulls_in(batches, n_counted),
+        });
+        let facts = facts.collect();
+        let rows = MemoryTable::new(query.schema.clone(), ran.partitions);
+        Ok(Kept { schema: query.schema.clone(), rows, facts })
+    };
+    queries.iter().map(keep).collect()
+}
+
+/// Runs a query for a task that asks for it: on one thread, which works while the task's waits, and with the disk of its
+/// worker, where it has one.
+///
+/// # Errors
+/// As [`Execute::run`] of [`LocalExecute`].
+pub fn run_here(
+    planned: &Planned,
+    spill: Option<Arc<dyn SpillSpace>>,
+) -> Result<Vec<Vec<RecordBatch>>, FrameError> {
+    Ok(ran_here(planned, spill)?.partitions)
+}
+
+/// The same, where the rows are kept, in this process.
+///
+/// # Errors
+/// As [`Execute::keep`] of [`LocalExecute`].
+pub fn keep_here(
+    queries: &[Planned],
+    count_nulls: bool,
+    spill: Option<Arc<dyn SpillSpace>>,
+) -> Result<Vec<Kept>, FrameError> {
+    kept_by(queries, count_nulls, |query| ran_here(query, spill.clone()))
+}
+
+fn ran_here(planned: &Planned, spill: Option<Arc<dyn SpillSpace>>) -> Result<Ran, FrameError> {
+    static RUNNER: OnceLock<Result<Runner, FrameError>> = OnceLock::new();
+    let options = RunnerOptions { n_threads: 0, spill_dir: std::env::temp_dir(), spill_bytes_max: 0 };
+    let runner = RUNNER.get_or_init(|| Runner::new(options)).as_ref().map_err(Clone::clone)?;
+    let ran = run_on(&planned.graph, &planned.schema, (runner, spill), (Keep::Batches, 1));
+    apart(ran)?
 }
 
 /// Runs something on a thread with a large stack, and waits for it.
@@ -127,6 +242,7 @@ pub(crate) fn deep<T: Send>(run: impl FnOnce() -> T + Send) -> Result<T, FrameEr
 /// Runs a future to its end on a thread with a large stack, and waits for it: also where the caller is a runtime's.
 pub(crate) fn apart<T: Send>(future: impl Future<Output = T> + Send) -> Result<T, FrameError> {
     let run = || {
+        begin_thread();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         Ok(runtime.map_err(|e| FrameError::Thread(Arc::new(e)))?.block_on(future))
     };

@@ -7,23 +7,29 @@ use super::execute::{Execute, apart};
 use super::frame::{DataFrame, partitions_for};
 use crate::csv::{CsvOptions, CsvTable, found};
 use crate::error::FrameError;
+use crate::hive::{FileGroups, HiveTable, Keys};
 use crate::plan::{PlanOptions, Planner};
 use async_trait::async_trait;
 use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::catalog::{Session, TableProvider};
-use datafusion::common::Statistics;
+use datafusion::common::{Statistics, internal_err};
 use datafusion::datasource::file_format::FileFormat;
 use datafusion::datasource::file_format::arrow::ArrowFormat;
 use datafusion::datasource::file_format::json::JsonFormat;
 use datafusion::datasource::file_format::parquet::ParquetFormat;
+use datafusion::datasource::listing::PartitionedFile;
 use datafusion::datasource::listing::{ListingOptions, ListingTable, ListingTableConfig, ListingTableUrl};
-use datafusion::datasource::physical_plan::{FileGroupPartitioner, FileScanConfig, FileScanConfigBuilder};
+use datafusion::datasource::physical_plan::{
+    FileGroup, FileGroupPartitioner, FileScanConfig, FileScanConfigBuilder,
+};
 use datafusion::datasource::provider_as_source;
 use datafusion::datasource::source::DataSourceExec;
 use datafusion::error::{DataFusionError, Result as DataFusionResult};
 use datafusion::logical_expr::{Expr, LogicalPlanBuilder, TableProviderFilterPushDown, TableType};
 use datafusion::object_store::ObjectStoreExt;
+use datafusion::object_store::path::Path as Location;
 use datafusion::physical_plan::ExecutionPlan;
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -37,6 +43,48 @@ pub(crate) fn partitions_of(bytes: u64, session: &dyn Session) -> usize {
         0 => n,
         _ => n.min(partitions_for(bytes)),
     }
+}
+
+/// How many of all partitions a group of files has that takes so many of all bytes: one at the least.
+pub(crate) fn partitions_of_group(bytes: u64, (all_bytes, n): (u64, usize)) -> usize {
+    let share = (n as u128 * u128::from(bytes)).div_ceil(u128::from(all_bytes.max(1)));
+    usize::try_from(share).unwrap_or(usize::MAX).max(1)
+}
+
+/// How files are read.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ReadOptions {
+    /// Whether the directories below a path name columns: `year=2024/month=1/..`. Of a column, all values are whole
+    /// numbers, dates or texts.
+    pub hive: bool,
+}
+
+/// All files below a directory whose names end so, in the order of their paths, and the directory.
+fn files_below(path: &str, ending: &str) -> Result<(PathBuf, Vec<PathBuf>)> {
+    let root = std::path::absolute(path).map_err(|e| FrameError::file(path, e))?;
+    if !root.is_dir() {
+        return Err(FrameError::NoFile { path: path.to_owned() });
+    }
+    let (mut found, mut dirs) = (Vec::new(), vec![root.clone()]);
+    while let Some(dir) = dirs.pop() {
+        for entry in std::fs::read_dir(&dir).map_err(|e| FrameError::file(&dir, e))? {
+            let path = entry.map_err(|e| FrameError::file(&dir, e))?.path();
+            let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+            // A directory of values of a column may begin as the column does.
+            let of_values = name.contains('=') && !name.starts_with('.') && path.is_dir();
+            match name.starts_with(['.', '_']) && !of_values {
+                true => {}
+                false if path.is_dir() => dirs.push(path),
+                false if name.trim_end_matches(".gz").ends_with(ending) => found.push(path),
+                false => {}
+            }
+        }
+    }
+    found.sort();
+    if found.is_empty() {
+        return Err(FrameError::NoFile { path: path.to_owned() });
+    }
+    Ok((root, found))
 }
 
 /// The files that a path or a pattern means, in the order of their names: a file, those in a directory whose names end
@@ -96,6 +144,12 @@ fn files(path: &str, ending: &str) -> Result<Vec<PathBuf>> {
 /// # Ok::<(), FrameError>(())
 /// ```
 pub fn read_csv(on: &Arc<dyn Execute>, path: &str, options: &CsvOptions) -> Result<DataFrame> {
+    if options.hive {
+        let (root, files) = files_below(path, ".csv")?;
+        let keys = Keys::of(&root, &files)?;
+        let files = Arc::new(CsvTable::new(found(files, options)?, options.clone()));
+        return table(on, Arc::new(HiveTable::new(files, keys)?));
+    }
     let found = found(files(path, ".csv")?, options)?;
     table(on, Arc::new(CsvTable::new(found, options.clone())))
 }
@@ -118,7 +172,29 @@ pub fn read_csv(on: &Arc<dyn Execute>, path: &str, options: &CsvOptions) -> Resu
 /// # Ok::<(), FrameError>(())
 /// ```
 pub fn read_parquet(on: &Arc<dyn Execute>, path: &str) -> Result<DataFrame> {
-    listed(on, path, ".parquet", Arc::new(ParquetFormat::default()))
+    read_parquet_with(on, path, &ReadOptions::default())
+}
+
+/// As [`read_parquet`], as these options say.
+///
+/// # Errors
+/// As [`read_parquet`]; with `hive`, [`FrameError::Argument`] for directories that do not name the same columns, and
+/// [`FrameError::Duplicate`] for a column that files have too.
+///
+/// ```
+/// # use tilework_frame as tilework;
+/// # use tilework::prelude::*;
+/// # let on = LocalExecute::start()?;
+/// let dir = tempfile::tempdir().unwrap();
+/// let path = dir.path().join("t");
+/// let df = from_columns(&on, [("k", values(["a", "b", "a"])), ("x", values([1, 2, 3]))])?;
+/// df.write_parquet(&path, &WriteOptions { partition_by: vec!["k".to_owned()], ..WriteOptions::default() })?;
+/// let back = read_parquet_with(&on, path.to_str().unwrap(), &ReadOptions { hive: true })?;
+/// assert_eq!(back.filter(col("k").eq("a"))?.to_vec::<i64>("x")?, [1, 3]);
+/// # Ok::<(), FrameError>(())
+/// ```
+pub fn read_parquet_with(on: &Arc<dyn Execute>, path: &str, options: &ReadOptions) -> Result<DataFrame> {
+    listed(on, (path, ".parquet"), Arc::new(ParquetFormat::default()), options)
 }
 
 /// A table of files with an object of JSON on each line: a path, a directory or a pattern.
@@ -137,7 +213,27 @@ pub fn read_parquet(on: &Arc<dyn Execute>, path: &str) -> Result<DataFrame> {
 /// # Ok::<(), FrameError>(())
 /// ```
 pub fn read_json(on: &Arc<dyn Execute>, path: &str) -> Result<DataFrame> {
-    listed(on, path, ".json", Arc::new(JsonFormat::default()))
+    read_json_with(on, path, &ReadOptions::default())
+}
+
+/// As [`read_json`], with the options of [`read_parquet_with`].
+///
+/// # Errors
+/// As there.
+///
+/// ```
+/// # use tilework_frame as tilework;
+/// # use tilework::prelude::*;
+/// # let on = LocalExecute::start()?;
+/// let dir = tempfile::tempdir().unwrap();
+/// std::fs::create_dir(dir.path().join("day=2024-02-29")).unwrap();
+/// std::fs::write(dir.path().join("day=2024-02-29/a.json"), "{\"x\": 1}\n").unwrap();
+/// let df = read_json_with(&on, dir.path().to_str().unwrap(), &ReadOptions { hive: true })?;
+/// assert_eq!(df.select([col("day").dt().month()])?.to_vec::<i64>("day")?, [2]);
+/// # Ok::<(), FrameError>(())
+/// ```
+pub fn read_json_with(on: &Arc<dyn Execute>, path: &str, options: &ReadOptions) -> Result<DataFrame> {
+    listed(on, (path, ".json"), Arc::new(JsonFormat::default()), options)
 }
 
 /// A table of files of Arrow's IPC format, also called Feather: a path, a directory or a pattern.
@@ -156,7 +252,28 @@ pub fn read_json(on: &Arc<dyn Execute>, path: &str) -> Result<DataFrame> {
 /// # Ok::<(), FrameError>(())
 /// ```
 pub fn read_ipc(on: &Arc<dyn Execute>, path: &str) -> Result<DataFrame> {
-    listed(on, path, ".arrow", Arc::new(ArrowFormat))
+    read_ipc_with(on, path, &ReadOptions::default())
+}
+
+/// As [`read_ipc`], with the options of [`read_parquet_with`].
+///
+/// # Errors
+/// As there.
+///
+/// ```
+/// # use tilework_frame as tilework;
+/// # use tilework::prelude::*;
+/// # let on = LocalExecute::start()?;
+/// let dir = tempfile::tempdir().unwrap();
+/// let path = dir.path().join("t");
+/// let df = from_columns(&on, [("k", values([Some(1), None])), ("x", values([1, 2]))])?;
+/// df.write_ipc(&path, &WriteOptions { partition_by: vec!["k".to_owned()], ..WriteOptions::default() })?;
+/// let back = read_ipc_with(&on, path.to_str().unwrap(), &ReadOptions { hive: true })?;
+/// assert_eq!(back.filter(col("k").is_null())?.to_vec::<i64>("x")?, [2]);
+/// # Ok::<(), FrameError>(())
+/// ```
+pub fn read_ipc_with(on: &Arc<dyn Execute>, path: &str, options: &ReadOptions) -> Result<DataFrame> {
+    listed(on, (path, ".arrow"), Arc::new(ArrowFormat), options)
 }
 
 fn table(on: &Arc<dyn Execute>, table: Arc<dyn TableProvider>) -> Result<DataFrame> {
@@ -165,13 +282,27 @@ fn table(on: &Arc<dyn Execute>, table: Arc<dyn TableProvider>) -> Result<DataFra
 }
 
 /// A table of files of a format that DataFusion reads.
-fn listed(on: &Arc<dyn Execute>, path: &str, ending: &str, format: Arc<dyn FileFormat>) -> Result<DataFrame> {
-    let files = files(path, ending)?;
-    let made = apart(async {
+fn listed(
+    on: &Arc<dyn Execute>,
+    (path, ending): (&str, &str),
+    format: Arc<dyn FileFormat>,
+    options: &ReadOptions,
+) -> Result<DataFrame> {
+    if options.hive {
+        let (root, files) = files_below(path, ending)?;
+        let keys = Keys::of(&root, &files)?;
+        return table(on, Arc::new(HiveTable::new(Arc::new(files_table(files, format)?), keys)?));
+    }
+    table(on, Arc::new(files_table(files(path, ending)?, format)?))
+}
+
+/// Files of a format that DataFusion reads, with the columns that they have together.
+fn files_table(files: Vec<PathBuf>, format: Arc<dyn FileFormat>) -> Result<FilesTable> {
+    apart(async {
         let planner = Planner::new(PlanOptions::default())?;
         let state = planner.context().state();
         let mut known: Vec<(SchemaRef, &PathBuf)> = Vec::with_capacity(files.len());
-        let (mut urls, mut bytes) = (Vec::with_capacity(files.len()), 0);
+        let (mut urls, mut locations, mut bytes) = (Vec::with_capacity(files.len()), Vec::new(), 0);
         for file in &files {
             let url = ListingTableUrl::parse(url_of(file))?;
             let store = planner.context().runtime_env().object_store(&url)?;
@@ -179,14 +310,19 @@ fn listed(on: &Arc<dyn Execute>, path: &str, ending: &str, format: Arc<dyn FileF
             let object = store.head(url.prefix()).await.map_err(|e| failed(e.into()))?;
             bytes += object.size;
             known.push((format.infer_schema(&state, &store, &[object]).await.map_err(failed)?, file));
+            locations.push(url.prefix().clone());
             urls.push(url);
         }
         let options = ListingOptions::new(format.clone()).with_file_extension("");
         let config = ListingTableConfig::new_with_multi_paths(urls);
         let config = config.with_listing_options(options).with_schema(together(&known)?);
-        Ok::<_, FrameError>(FilesTable { files: ListingTable::try_new(config)?, paths: files, bytes })
-    })?;
-    table(on, Arc::new(made?))
+        Ok::<_, FrameError>(FilesTable {
+            files: ListingTable::try_new(config)?,
+            paths: files,
+            locations,
+            bytes,
+        })
+    })?
 }
 
 /// The address of a file, in which no letter has a meaning.
@@ -227,6 +363,8 @@ pub(crate) struct FilesTable {
     files: ListingTable,
     /// Those that there were.
     paths: Vec<PathBuf>,
+    /// The same, as DataFusion names them.
+    locations: Vec<Location>,
     bytes: u64,
 }
 
@@ -234,6 +372,58 @@ impl FilesTable {
     /// What the files take.
     pub(crate) fn bytes(&self) -> u64 {
         self.bytes
+    }
+
+    /// A file that is gone since would be one without rows.
+    fn check_there(&self, mut of: impl Iterator<Item = usize>) -> DataFusionResult<()> {
+        let Some(gone) = of.find_map(|at| self.paths.get(at).filter(|path| !path.exists())) else {
+            return Ok(());
+        };
+        let error = FrameError::NoFile { path: gone.display().to_string() };
+        Err(DataFusionError::External(Box::new(error)))
+    }
+}
+
+#[async_trait]
+impl FileGroups for FilesTable {
+    fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    async fn scan_groups(
+        &self,
+        session: &dyn Session,
+        projection: &[usize],
+        filters: &[Expr],
+        groups: &[&[usize]],
+    ) -> DataFusionResult<(Arc<dyn ExecutionPlan>, Vec<usize>)> {
+        self.check_there(groups.iter().flat_map(|group| group.iter().copied()))?;
+        let plan = self.files.scan(session, Some(&projection.to_vec()), filters, None).await?;
+        let scan = plan.downcast_ref::<DataSourceExec>();
+        let Some(scan) = scan.and_then(|scan| scan.data_source().downcast_ref::<FileScanConfig>()) else {
+            return internal_err!("files are read by {}", plan.name());
+        };
+        let all = scan.file_groups.iter().flat_map(|group| group.files().iter().cloned());
+        let by_location: HashMap<Location, PartitionedFile> =
+            all.map(|file| (file.object_meta.location.clone(), file)).collect();
+        let n = partitions_of(self.bytes, session);
+        let (mut divided, mut n_each) = (Vec::new(), Vec::with_capacity(groups.len()));
+        for group in groups {
+            // Files that cannot have rows that are asked for are left out already.
+            let files = group.iter().filter_map(|at| by_location.get(&self.locations[*at]).cloned());
+            let files: Vec<PartitionedFile> = files.collect();
+            let bytes: u64 = files.iter().map(|file| file.object_meta.size).sum();
+            let whole = [FileGroup::new(files)];
+            let parts = FileGroupPartitioner::new()
+                .with_target_partitions(partitions_of_group(bytes, (self.bytes, n)))
+                .with_repartition_file_min_size(0)
+                .repartition_file_groups(&whole);
+            let parts = parts.unwrap_or_else(|| whole.to_vec());
+            n_each.push(parts.len());
+            divided.extend(parts);
+        }
+        let scan = FileScanConfigBuilder::from(scan.clone()).with_file_groups(divided).build();
+        Ok((DataSourceExec::from_data_source(scan), n_each))
     }
 }
 
@@ -254,11 +444,7 @@ impl TableProvider for FilesTable {
         filters: &[Expr],
         limit: Option<usize>,
     ) -> DataFusionResult<Arc<dyn ExecutionPlan>> {
-        // One that is gone since would be one without rows.
-        if let Some(gone) = self.paths.iter().find(|path| !path.exists()) {
-            let error = FrameError::NoFile { path: gone.display().to_string() };
-            return Err(DataFusionError::External(Box::new(error)));
-        }
+        self.check_there(0..self.paths.len())?;
         let plan = self.files.scan(session, projection, filters, limit).await?;
         let scan = plan.downcast_ref::<DataSourceExec>();
         let Some(scan) = scan.and_then(|scan| scan.data_source().downcast_ref::<FileScanConfig>()) else {

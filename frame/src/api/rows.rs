@@ -19,13 +19,19 @@ use std::fmt;
 pub(crate) fn rows<T: DeserializeOwned>(batches: &[RecordBatch]) -> Result<Vec<T>> {
     let mut rows = Vec::new();
     for batch in batches {
-        let (schema, columns) = (batch.schema(), plain(batch)?);
-        for at in 0..batch.num_rows() {
-            let row = Row { fields: schema.fields(), columns: &columns, at };
-            rows.push(T::deserialize(row).map_err(|e| e.in_row(rows.len()))?);
-        }
+        rows.append(&mut rows_from(batch, rows.len())?);
     }
     Ok(rows)
+}
+
+/// Each row of a batch, before which there are so many, as a value.
+pub(crate) fn rows_from<T: DeserializeOwned>(batch: &RecordBatch, before: usize) -> Result<Vec<T>> {
+    let (schema, columns) = (batch.schema(), plain(batch)?);
+    let row = |at| {
+        let row = Row { fields: schema.fields(), columns: &columns, at };
+        T::deserialize(row).map_err(|e| e.in_row(before + at))
+    };
+    (0..batch.num_rows()).map(row).collect()
 }
 
 /// Each value of the first column.

@@ -15,7 +15,7 @@ pub struct Text(Expr);
 
 /// Functions of dates and times; see [`Expr::dt`].
 #[derive(Debug, Clone)]
-pub struct Time(Expr);
+pub struct Time(pub(super) Expr);
 
 impl Expr {
     /// Functions of the value as a text.

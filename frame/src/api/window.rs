@@ -44,14 +44,19 @@ fn whole_frame() -> WindowFrame {
     WindowFrame::new_bounds(WindowFrameUnits::Rows, start, end)
 }
 
-/// An aggregate of rows around each row.
-fn running(fun: Arc<AggregateUDF>, args: Vec<df::Expr>, rows: Rows) -> df::Expr {
+/// An aggregate of rows around each row, in this order; in that of the rows if none is said.
+pub(crate) fn running(
+    fun: Arc<AggregateUDF>,
+    args: Vec<df::Expr>,
+    window_frame: WindowFrame,
+    order_by: Vec<df::SortExpr>,
+) -> df::Expr {
     let fun = WindowFunctionDefinition::AggregateUDF(fun);
     let params = WindowFunctionParams {
         args,
         partition_by: Vec::new(),
-        order_by: Vec::new(),
-        window_frame: rows.frame(),
+        order_by,
+        window_frame,
         filter: None,
         null_treatment: None,
         distinct: false,
@@ -192,7 +197,7 @@ impl Expr {
     /// ```
     #[must_use]
     pub fn forward_fill(self) -> Expr {
-        self.map(|e| running(functions::last_known(), vec![e], Rows::UpTo))
+        self.map(|e| running(functions::last_known(), vec![e], Rows::UpTo.frame(), Vec::new()))
     }
 
     /// The value, or the next one after it that is not missing.
@@ -207,7 +212,7 @@ impl Expr {
     /// ```
     #[must_use]
     pub fn backward_fill(self) -> Expr {
-        self.map(|e| running(functions::last_known(), vec![e], Rows::From))
+        self.map(|e| running(functions::last_known(), vec![e], Rows::From.frame(), Vec::new()))
     }
 
     /// The sum of all values up to this row.
@@ -221,7 +226,7 @@ impl Expr {
     /// ```
     #[must_use]
     pub fn cum_sum(self) -> Expr {
-        self.map(|e| running(functions::sum(), vec![e], Rows::UpTo))
+        self.map(|e| running(functions::sum(), vec![e], Rows::UpTo.frame(), Vec::new()))
     }
 
     /// The greatest of all values up to this row.
@@ -235,7 +240,7 @@ impl Expr {
     /// ```
     #[must_use]
     pub fn cum_max(self) -> Expr {
-        self.map(|e| running(functions::max(), vec![e], Rows::UpTo))
+        self.map(|e| running(functions::max(), vec![e], Rows::UpTo.frame(), Vec::new()))
     }
 
     /// The least of all values up to this row.
@@ -249,7 +254,7 @@ impl Expr {
     /// ```
     #[must_use]
     pub fn cum_min(self) -> Expr {
-        self.map(|e| running(functions::min(), vec![e], Rows::UpTo))
+        self.map(|e| running(functions::min(), vec![e], Rows::UpTo.frame(), Vec::new()))
     }
 
     /// How many values up to this row are not missing.
@@ -263,7 +268,7 @@ impl Expr {
     /// ```
     #[must_use]
     pub fn cum_count(self) -> Expr {
-        self.map(|e| running(agg_count(), vec![e], Rows::UpTo))
+        self.map(|e| running(agg_count(), vec![e], Rows::UpTo.frame(), Vec::new()))
     }
 
     /// The mean of the last rows, so many of them; missing where there are fewer values.
@@ -340,8 +345,8 @@ impl Expr {
 
     fn rolling(self, fun: Arc<AggregateUDF>, n_rows: u64) -> Expr {
         let rows = Rows::Last(n_rows);
-        let n_values = self.clone().map(|e| running(agg_count(), vec![e], rows));
-        let value = self.map(|e| running(fun, vec![e], rows));
+        let n_values = self.clone().map(|e| running(agg_count(), vec![e], rows.frame(), Vec::new()));
+        let value = self.map(|e| running(fun, vec![e], rows.frame(), Vec::new()));
         when(n_values.gt_eq(i64::try_from(n_rows).unwrap_or(i64::MAX)), value).otherwise(null())
     }
 

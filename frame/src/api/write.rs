@@ -1,61 +1,49 @@
-//! Tables as files: one, or one for each partition in a directory. They are written under another name beside their own
-//! and renamed when all is there, so that nobody sees half of one. Must not know how rows are made.
+//! Tables as files: one that this process writes as rows come, or a directory that the tasks of a query write, a file for
+//! each partition or more. All is written under another name beside its own and renamed when it is complete, so that nobody
+//! sees half of it. Must not know formats, nor how rows are made.
 
 use super::Result;
 use super::frame::DataFrame;
+use super::resolve::{check_column, column};
 use crate::error::FrameError;
-use datafusion::arrow::array::RecordBatch;
-use datafusion::arrow::compute::cast;
-use datafusion::arrow::csv::WriterBuilder;
-use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
-use datafusion::arrow::ipc::writer::FileWriter;
-use datafusion::arrow::json::LineDelimitedWriter;
-use datafusion::parquet::arrow::ArrowWriter;
+use crate::format::{Encoder, Format};
+use crate::place::{PLACE, placed};
+use crate::sink::{Sink, written};
+use datafusion::arrow::datatypes::DataType;
+use datafusion::logical_expr::{LogicalPlan, LogicalPlanBuilder, cast};
 use std::fs::File;
-use std::io::{BufWriter, Write};
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
-
-/// What names of files that are not finished begin with.
-const UNFINISHED: &str = ".tilework-";
+use std::io;
+use std::path::Path;
+use tilework_formats::StagedDir;
 
 /// How files are written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WriteOptions {
     /// Whether what is there is replaced; else it is an error.
     pub overwrite: bool,
-    /// A directory with a file for each partition, in their order, instead of one file.
+    /// A directory with a file for each partition, in their order, instead of one file. Workers write the files: the path
+    /// is to be the same one there.
     pub partitioned: bool,
+    /// A directory with one of a name `column=value` for each combination of values of these columns, one within another,
+    /// as Hive has them; a file in each. Workers write the files. [`read_parquet_with`](crate::read_parquet_with) and its
+    /// like read them back.
+    pub partition_by: Vec<String>,
     /// What is between the values of a CSV file.
     pub separator: u8,
 }
 
 impl Default for WriteOptions {
     fn default() -> WriteOptions {
-        WriteOptions { overwrite: false, partitioned: false, separator: b',' }
-    }
-}
-
-type Written = std::result::Result<(), Box<dyn std::error::Error + Send + Sync>>;
-/// Writes rows to a file.
-type Encode<'a> = &'a dyn Fn(&SchemaRef, &[&RecordBatch], &mut dyn Write) -> Written;
-
-/// A file that a writer that must be able to travel is told to write to.
-struct Sink<'a>(&'a mut dyn Write);
-
-impl Write for Sink<'_> {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.write(bytes)
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        self.0.flush()
+        WriteOptions { overwrite: false, partitioned: false, partition_by: Vec::new(), separator: b',' }
     }
 }
 
 impl DataFrame {
-    /// Runs the query and writes the rows as Parquet, compressed with Snappy. The rows come to this process first, so they
-    /// must fit its memory.
+    /// Runs the query and writes the rows as Parquet, compressed with Snappy: one file, to which they come through this
+    /// process, a partition at a time, or a directory that the workers write (see [`WriteOptions`]).
+    ///
+    /// What is written has another name beside its own, `.NAME.tilework-..`, until all is there. What a program that was
+    /// killed leaves there the next one that writes to the same path clears.
     ///
     /// # Errors
     /// As [`collect`](DataFrame::collect); [`FrameError::Exists`] if something is there; [`FrameError::File`] if it cannot
@@ -66,27 +54,21 @@ impl DataFrame {
     /// # use tilework::doc::prelude::*;
     /// let dir = tempfile::tempdir().unwrap();
     /// let path = dir.path().join("x.parquet");
-    /// let df = from_columns([("x", values([1, 2]))])?;
+    /// let df = from_columns([("x", values([1, 2])), ("k", values(["a", "b"]))])?;
     /// df.write_parquet(&path, &WriteOptions::default())?;
     /// assert!(matches!(df.write_parquet(&path, &WriteOptions::default()), Err(FrameError::Exists { .. })));
+    ///
+    /// let by_k = WriteOptions { partition_by: vec!["k".to_owned()], ..WriteOptions::default() };
+    /// df.write_parquet(dir.path().join("by_k"), &by_k)?;
+    /// assert!(dir.path().join("by_k/k=a/part-00000.parquet").exists());
     /// # Ok::<(), FrameError>(())
     /// ```
     pub fn write_parquet(&self, path: impl AsRef<Path>, options: &WriteOptions) -> Result<()> {
-        let encode = |schema: &SchemaRef, batches: &[&RecordBatch], file: &mut dyn Write| -> Written {
-            // Parquet's writer wants to own what it writes to, and to send it to threads.
-            let mut bytes = Vec::new();
-            let properties = datafusion::parquet::file::properties::WriterProperties::builder();
-            let snappy = properties.set_compression(datafusion::parquet::basic::Compression::SNAPPY).build();
-            let mut writer = ArrowWriter::try_new(&mut bytes, schema.clone(), Some(snappy))?;
-            batches.iter().try_for_each(|batch| writer.write(batch))?;
-            writer.close()?;
-            Ok(file.write_all(&bytes)?)
-        };
-        self.write(path.as_ref(), "parquet", options, &encode)
+        self.write(path.as_ref(), Format::Parquet, options)
     }
 
-    /// Runs the query and writes the rows as CSV with a line of names; what is missing is empty. The rows come to this
-    /// process first, so they must fit its memory.
+    /// Runs the query and writes the rows as CSV with a line of names; what is missing is empty. Else as
+    /// [`write_parquet`](DataFrame::write_parquet).
     ///
     /// # Errors
     /// As [`write_parquet`](DataFrame::write_parquet).
@@ -102,18 +84,11 @@ impl DataFrame {
     /// # Ok::<(), FrameError>(())
     /// ```
     pub fn write_csv(&self, path: impl AsRef<Path>, options: &WriteOptions) -> Result<()> {
-        let encode = |schema: &SchemaRef, batches: &[&RecordBatch], file: &mut dyn Write| -> Written {
-            let mut writer = WriterBuilder::new().with_delimiter(options.separator).build(Sink(file));
-            if batches.is_empty() {
-                writer.write(&RecordBatch::new_empty(schema.clone()))?;
-            }
-            Ok(batches.iter().try_for_each(|batch| writer.write(batch))?)
-        };
-        self.write(path.as_ref(), "csv", options, &encode)
+        self.write(path.as_ref(), Format::Csv(options.separator), options)
     }
 
-    /// Runs the query and writes each row as an object of JSON on a line of its own. The rows come to this process first,
-    /// so they must fit its memory.
+    /// Runs the query and writes each row as an object of JSON on a line of its own. Else as
+    /// [`write_parquet`](DataFrame::write_parquet).
     ///
     /// # Errors
     /// As [`write_parquet`](DataFrame::write_parquet).
@@ -128,16 +103,11 @@ impl DataFrame {
     /// # Ok::<(), FrameError>(())
     /// ```
     pub fn write_json(&self, path: impl AsRef<Path>, options: &WriteOptions) -> Result<()> {
-        let encode = |_: &SchemaRef, batches: &[&RecordBatch], file: &mut dyn Write| -> Written {
-            let mut writer = LineDelimitedWriter::new(Sink(file));
-            writer.write_batches(batches)?;
-            Ok(writer.finish()?)
-        };
-        self.write(path.as_ref(), "json", options, &encode)
+        self.write(path.as_ref(), Format::Json, options)
     }
 
-    /// Runs the query and writes the rows in Arrow's IPC format, also called Feather. The rows come to this process first,
-    /// so they must fit its memory.
+    /// Runs the query and writes the rows in Arrow's IPC format, also called Feather. Else as
+    /// [`write_parquet`](DataFrame::write_parquet).
     ///
     /// # Errors
     /// As [`write_parquet`](DataFrame::write_parquet).
@@ -152,113 +122,74 @@ impl DataFrame {
     /// # Ok::<(), FrameError>(())
     /// ```
     pub fn write_ipc(&self, path: impl AsRef<Path>, options: &WriteOptions) -> Result<()> {
-        let encode = |schema: &SchemaRef, batches: &[&RecordBatch], file: &mut dyn Write| -> Written {
-            let mut writer = FileWriter::try_new(Sink(file), schema)?;
-            batches.iter().try_for_each(|batch| writer.write(batch))?;
-            Ok(writer.finish()?)
-        };
-        self.write(path.as_ref(), "arrow", options, &encode)
+        self.write(path.as_ref(), Format::Ipc, options)
     }
 
-    fn write(&self, path: &Path, ending: &str, options: &WriteOptions, encode: Encode<'_>) -> Result<()> {
-        let exists = || FrameError::Exists { path: path.display().to_string() };
+    fn write(&self, path: &Path, format: Format, options: &WriteOptions) -> Result<()> {
         if !options.overwrite && path.symlink_metadata().is_ok() {
-            return Err(exists());
+            return Err(exists(path));
         }
-        let (schema, partitions) = self.partitions()?;
-        let (schema, partitions) = with_plain_texts(&schema, partitions)?;
-        let failed = |e: Box<dyn std::error::Error + Send + Sync>| FrameError::file(path, e);
-        let done = if options.partitioned {
-            let rows = partitions.iter().map(|batches| batches.iter().collect::<Vec<_>>());
-            write_directory(
-                path,
-                ending,
-                options.overwrite,
-                |at, file| encode(&schema, &rows.clone().nth(at).unwrap_or_default(), file),
-                partitions.len(),
-            )
-        } else {
-            let all: Vec<&RecordBatch> = partitions.iter().flatten().collect();
-            write_file(path, options.overwrite, |file| encode(&schema, &all, file))
+        let keys = self.directories(&options.partition_by)?;
+        let staged = StagedDir::begin(path).map_err(|e| failed(path, e))?;
+        if !options.partitioned && keys.is_empty() {
+            let name = path.file_name().unwrap_or_default();
+            self.write_here(&staged.path().join(name), format)?;
+            return staged.finish_only(name, options.overwrite).map_err(|e| failed(path, e));
+        }
+        let text = |path: &Path| {
+            let text = path.to_str().map(str::to_owned);
+            text.ok_or_else(|| FrameError::argument("path", format!("{} is not in UTF-8", path.display())))
         };
-        done.map_err(|error| match error.downcast_ref::<std::io::Error>() {
-            Some(io) if io.kind() == std::io::ErrorKind::AlreadyExists => exists(),
-            _ => failed(error),
-        })
+        let sink = Sink { format, dir: text(&staged.path())?, parts: text(&staged.parts())?, keys };
+        let written = self.made(0, |plan| Ok(written(beside_keys(plan, &sink.keys)?, sink)?))?;
+        // Not planned anew where memory is short: another plan names its files otherwise, and some are there already.
+        written.run_once()?;
+        staged.finish(options.overwrite).map_err(|e| failed(path, e))
+    }
+
+    /// The columns that name directories, each of which is there, and some are beside them.
+    fn directories(&self, by: &[String]) -> Result<Vec<String>> {
+        by.iter().try_for_each(|name| check_column(name, self.plan.schema()))?;
+        super::resolve::check_unique(by.iter().map(String::as_str))?;
+        if !by.is_empty() && by.len() == self.plan.schema().fields().len() {
+            return Err(FrameError::argument("partition_by", "no column is left to be written"));
+        }
+        Ok(by.to_vec())
+    }
+
+    /// Writes the rows to a file, which come to this process one partition after another.
+    fn write_here(&self, path: &Path, format: Format) -> Result<()> {
+        let rows = self.collect_stream()?;
+        let file = File::create_new(path).map_err(|e| failed(path, e))?;
+        let encoded = |e| FrameError::file(path, e);
+        let mut encoder = Encoder::new(format, &rows.schema(), file).map_err(encoded)?;
+        for batch in rows {
+            encoder.write(&batch?).map_err(encoded)?;
+        }
+        encoder.finish().map_err(encoded)
     }
 }
 
-/// The directory that a path lies in.
-fn parent(path: &Path) -> PathBuf {
-    path.parent().filter(|dir| !dir.as_os_str().is_empty()).map_or_else(|| PathBuf::from("."), Path::to_owned)
+/// The columns that are written, then those that name directories, as texts, then the rows' places; all as they are if none
+/// names directories.
+fn beside_keys(plan: &LogicalPlan, keys: &[String]) -> Result<LogicalPlan> {
+    if keys.is_empty() {
+        return Ok(plan.clone());
+    }
+    let names = plan.schema().fields().iter().map(|field| field.name().clone());
+    let kept = names.filter(|name| !keys.contains(name)).map(|name| column(&name));
+    let texts = keys.iter().map(|name| cast(column(name), DataType::Utf8).alias(format!("__key_{name}")));
+    let columns: Vec<_> = kept.chain(texts).chain([column(PLACE)]).collect();
+    Ok(LogicalPlanBuilder::from(placed(plan.clone())?).project(columns)?.build()?)
 }
 
-fn write_file(path: &Path, overwrite: bool, encode: impl Fn(&mut dyn Write) -> Written) -> Written {
-    let mut unfinished = tempfile::Builder::new().prefix(UNFINISHED).tempfile_in(parent(path))?;
-    filled(unfinished.as_file_mut(), encode)?;
-    if overwrite {
-        unfinished.persist(path)?;
-    } else {
-        unfinished.persist_noclobber(path).map_err(|e| e.error)?;
-    }
-    // The name, too.
-    Ok(File::open(parent(path))?.sync_all()?)
+fn exists(path: &Path) -> FrameError {
+    FrameError::Exists { path: path.display().to_string() }
 }
 
-fn write_directory(
-    path: &Path,
-    ending: &str,
-    overwrite: bool,
-    encode: impl Fn(usize, &mut dyn Write) -> Written,
-    n: usize,
-) -> Written {
-    let unfinished = tempfile::Builder::new().prefix(UNFINISHED).tempdir_in(parent(path))?;
-    for at in 0..n {
-        let mut file = File::create_new(unfinished.path().join(format!("part-{at:05}.{ending}")))?;
-        filled(&mut file, |file| encode(at, file))?;
+fn failed(path: &Path, error: io::Error) -> FrameError {
+    match error.kind() {
+        io::ErrorKind::AlreadyExists => exists(path),
+        _ => FrameError::file(path, error),
     }
-    File::open(unfinished.path())?.sync_all()?;
-    let old = tempfile::Builder::new().prefix(UNFINISHED).tempdir_in(parent(path))?;
-    if overwrite && path.symlink_metadata().is_ok() {
-        std::fs::rename(path, old.path().join("old"))?;
-    }
-    // A directory that is there and empty would be replaced by a rename.
-    if path.symlink_metadata().is_ok() {
-        return Err(std::io::Error::from(std::io::ErrorKind::AlreadyExists).into());
-    }
-    std::fs::rename(unfinished.path(), path)?;
-    // Its name is another one now.
-    let _ = unfinished.keep();
-    Ok(File::open(parent(path))?.sync_all()?)
-}
-
-/// Writes to a file all there is, and waits until the disk has it.
-fn filled(file: &mut File, encode: impl Fn(&mut dyn Write) -> Written) -> Written {
-    let mut buffered = BufWriter::new(&mut *file);
-    encode(&mut buffered)?;
-    buffered.flush()?;
-    drop(buffered);
-    Ok(file.sync_all()?)
-}
-
-/// The rows with texts in the form that all readers of these formats know.
-fn with_plain_texts(
-    schema: &SchemaRef,
-    partitions: Vec<Vec<RecordBatch>>,
-) -> Result<(SchemaRef, Vec<Vec<RecordBatch>>)> {
-    let plain = |data_type: &DataType| match data_type {
-        DataType::Utf8View => DataType::Utf8,
-        DataType::BinaryView => DataType::Binary,
-        other => other.clone(),
-    };
-    let field = |field: &Arc<Field>| field.as_ref().clone().with_data_type(plain(field.data_type()));
-    let schema: SchemaRef = Arc::new(Schema::new(schema.fields().iter().map(field).collect::<Vec<_>>()));
-    let batch = |batch: RecordBatch| -> Result<RecordBatch> {
-        let columns = batch.columns().iter().zip(schema.fields());
-        let columns = columns.map(|(column, field)| cast(column, field.data_type()));
-        Ok(RecordBatch::try_new(schema.clone(), columns.collect::<std::result::Result<_, _>>()?)?)
-    };
-    let partition = |batches: Vec<RecordBatch>| batches.into_iter().map(batch).collect::<Result<Vec<_>>>();
-    let partitions = partitions.into_iter().map(partition).collect::<Result<Vec<_>>>()?;
-    Ok((schema, partitions))
 }

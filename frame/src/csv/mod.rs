@@ -45,6 +45,9 @@ pub struct CsvOptions {
     pub keep_default_na: bool,
     /// Whether values hold ends of lines. Files that do are not divided.
     pub newlines_in_values: bool,
+    /// Whether the directories below the path name columns: `year=2024/month=1/..`. See
+    /// [`ReadOptions::hive`](crate::ReadOptions::hive).
+    pub hive: bool,
 }
 
 impl Default for CsvOptions {
@@ -61,6 +64,7 @@ impl Default for CsvOptions {
             na_values: Vec::new(),
             keep_default_na: true,
             newlines_in_values: false,
+            hive: false,
         }
     }
 }

@@ -4,8 +4,9 @@
 use super::infer::{Found, FoundFile};
 use super::read::{Rows, Wanted};
 use super::{CsvError, CsvOptions};
-use crate::api::partitions_of;
-use crate::error::TaskError;
+use crate::api::{partitions_of, partitions_of_group};
+use crate::error::{DataError, TaskError};
+use crate::hive::FileGroups;
 use crate::operator::leaf;
 use async_trait::async_trait;
 use datafusion::arrow::datatypes::{Schema, SchemaRef};
@@ -65,12 +66,22 @@ impl TableProvider for CsvTable {
         _: &[Expr],
         _: Option<usize>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
-        let partitions = divided(&self.found.files, partitions_of(self.bytes(), session));
-        let files = self.found.files.iter().map(FileNode::of).collect();
-        let schema = project_schema(&self.schema(), projection)?;
+        let files: Vec<usize> = (0..self.found.files.len()).collect();
+        let partitions = divided(&self.found.files, &files, partitions_of(self.bytes(), session));
+        self.exec(projection, partitions)
+    }
+}
+
+impl CsvTable {
+    fn exec(
+        &self,
+        projection: Option<&Vec<usize>>,
+        partitions: Vec<PartitionNode>,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        let schema = project_schema(&self.found.schema, projection)?;
         let node = CsvNode {
             schema: Some(schema.as_ref().try_into()?),
-            files,
+            files: self.found.files.iter().map(FileNode::of).collect(),
             partitions,
             options: Some(OptionsNode::of(&self.options)),
         };
@@ -78,17 +89,43 @@ impl TableProvider for CsvTable {
     }
 }
 
-/// The files, or parts of them, in so many partitions of about equal bytes, in their order.
-fn divided(files: &[FoundFile], n: usize) -> Vec<PartitionNode> {
+#[async_trait]
+impl FileGroups for CsvTable {
+    fn bytes(&self) -> u64 {
+        CsvTable::bytes(self)
+    }
+
+    async fn scan_groups(
+        &self,
+        session: &dyn Session,
+        projection: &[usize],
+        _: &[Expr],
+        groups: &[&[usize]],
+    ) -> Result<(Arc<dyn ExecutionPlan>, Vec<usize>)> {
+        let all = CsvTable::bytes(self);
+        let n = partitions_of(all, session);
+        let (mut partitions, mut n_each) = (Vec::new(), Vec::with_capacity(groups.len()));
+        for group in groups {
+            let bytes: u64 = group.iter().map(|at| self.found.files[*at].end).sum();
+            let mut parts = divided(&self.found.files, group, partitions_of_group(bytes, (all, n)));
+            n_each.push(parts.len());
+            partitions.append(&mut parts);
+        }
+        Ok((self.exec(Some(&projection.to_vec()), partitions)?, n_each))
+    }
+}
+
+/// These of the files, or parts of them, in so many partitions of about equal bytes, in their order.
+fn divided(files: &[FoundFile], of: &[usize], n: usize) -> Vec<PartitionNode> {
     let length = |file: &FoundFile| match file.compressed {
         true => file.end,
         false => file.end - file.start.min(file.end),
     };
-    let total: u64 = files.iter().map(length).sum();
+    let total: u64 = of.iter().map(|at| length(&files[*at])).sum();
     let n = (n as u64).max(1);
     let mut partitions = vec![PartitionNode::default(); n as usize];
     let mut before = 0;
-    for (at, file) in files.iter().enumerate() {
+    for (at, file) in of.iter().map(|at| (*at, &files[*at])) {
         let length = length(file);
         let mut done = 0;
         while done < length {
@@ -261,7 +298,7 @@ impl ExecutionPlan for CsvExec {
             // Reading waits for nothing; so that the task can be told to stop.
             tokio::task::yield_now().await;
             let next =
-                reading.next().map_err(|error| TaskError::Data(Arc::new(error.into())).into_datafusion())?;
+                reading.next().map_err(|e| TaskError::Data(DataError::Csv(Box::new(e))).into_datafusion())?;
             Ok(next.map(|batch| (batch, reading)))
         });
         Ok(Box::pin(RecordBatchStreamAdapter::new(self.schema(), batches)))
@@ -323,7 +360,7 @@ mod tests {
         };
         let files = [file(10, 1000, true), file(0, 0, true), file(5, 700, false), file(20, 21, true)];
         for n in [1, 2, 3, 7, 100] {
-            let partitions = divided(&files, n);
+            let partitions = divided(&files, &[0, 1, 2, 3], n);
             assert_eq!(partitions.len(), n);
             let parts: Vec<PartNode> = partitions.iter().flat_map(|p| p.parts.clone()).collect();
             for (at, file) in files.iter().enumerate() {

@@ -2,6 +2,7 @@
 //! without an error, done right, and those that it has none of. Must not know of plans.
 
 pub(crate) mod datetime;
+mod ewm;
 mod extreme;
 mod fill;
 mod scalar;
@@ -18,6 +19,8 @@ static MAX: LazyLock<Arc<AggregateUDF>> =
     LazyLock::new(|| Arc::new(AggregateUDF::from(extreme::Extreme::Max)));
 static LAST_KNOWN: LazyLock<Arc<AggregateUDF>> =
     LazyLock::new(|| Arc::new(AggregateUDF::from(fill::LastKnown::new())));
+static EWM_MEAN: LazyLock<Arc<AggregateUDF>> =
+    LazyLock::new(|| Arc::new(AggregateUDF::from(ewm::EwmMean::new())));
 static FLOOR_DIV: LazyLock<Arc<ScalarUDF>> =
     LazyLock::new(|| Arc::new(ScalarUDF::from(scalar::FloorDiv::new())));
 static ORDERED: LazyLock<Arc<ScalarUDF>> =
@@ -48,6 +51,11 @@ pub(crate) fn last_known() -> Arc<AggregateUDF> {
     LAST_KNOWN.clone()
 }
 
+/// The mean of values that weigh less the farther back they are.
+pub(crate) fn ewm_mean() -> Arc<AggregateUDF> {
+    EWM_MEAN.clone()
+}
+
 /// The quotient without what is after its point, rounded down.
 pub(crate) fn floor_div() -> Arc<ScalarUDF> {
     FLOOR_DIV.clone()
@@ -70,7 +78,7 @@ pub(crate) fn drawn() -> Arc<ScalarUDF> {
 
 /// Makes them known, in the place of DataFusion's where they have the same names.
 pub(crate) fn register(context: &SessionContext) {
-    for function in [sum(), min(), max(), last_known()] {
+    for function in [sum(), min(), max(), last_known(), ewm_mean()] {
         context.register_udaf(function.as_ref().clone());
     }
     for function in [floor_div(), ordered(), to_datetime(), drawn()] {

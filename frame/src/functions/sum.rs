@@ -7,7 +7,8 @@ use datafusion::arrow::datatypes::{
     ArrowPrimitiveType, DataType, Decimal128Type, Decimal256Type, FieldRef, Int64Type, UInt64Type,
     validate_decimal_precision, validate_decimal256_precision,
 };
-use datafusion::common::{ScalarValue, exec_datafusion_err};
+use datafusion::arrow::error::ArrowError;
+use datafusion::common::ScalarValue;
 use datafusion::error::Result;
 use datafusion::functions_aggregate::sum::sum_udaf;
 use datafusion::logical_expr::function::{AccumulatorArgs, StateFieldsArgs};
@@ -89,7 +90,8 @@ impl AggregateUDFImpl for CheckedSum {
 fn too_large<T: Debug>(data_type: &DataType) -> impl Fn(T) -> datafusion::error::DataFusionError {
     let data_type = data_type.clone();
     move |_| {
-        exec_datafusion_err!("overflow: the sum does not fit {data_type}; cast the column to a wider type")
+        let why = format!("the sum does not fit {data_type}; cast the column to a wider type");
+        ArrowError::ArithmeticOverflow(why).into()
     }
 }
 

@@ -297,6 +297,16 @@ fn deep_expressions_and_plans_need_no_large_stack() {
     let condition = (0..300).fold(col("x").lt(0), |any, i| any.or(col("x").eq(i)));
     let summed = df.filter(condition).unwrap().select([sum]).unwrap();
     assert_eq!(summed.to_vec::<i64>("x").unwrap(), [201, 402]);
+    // One within another, of which protobuf reads no more than some fifty.
+    let nested =
+        |n: i64| (1..n).fold(col("x"), |inner, i| when(col("x").gt(i + 1000), lit(i)).otherwise(inner));
+    let cases = df.select([nested(600)]).unwrap();
+    assert_eq!(cases.to_vec::<i64>("x").unwrap(), [1, 2]);
+    let error = df.select([nested(1002)]).unwrap_err();
+    assert!(
+        matches!(&error, FrameError::Unsupported { what, .. } if what.contains("levels deep")),
+        "{error}"
+    );
     let many = (0..60).fold(df, |df, i| df.with_column(format!("c{i}"), col("x") + i).unwrap());
     assert_eq!(many.shape().unwrap(), (2, 61));
 }

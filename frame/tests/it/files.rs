@@ -6,8 +6,11 @@ use crate::api::executors;
 use std::path::Path;
 use std::sync::Arc;
 use tempfile::TempDir;
+use tilework_frame::arrow::array::AsArray;
 use tilework_frame::prelude::*;
-use tilework_frame::{TaskError, arrow};
+use tilework_frame::{
+    DataError, Keep, LocalExecute, Planning, Runner, RunnerOptions, TaskError, arrow, run_local,
+};
 
 /// A directory with these files.
 fn dir(files: &[(&str, &str)]) -> TempDir {
@@ -34,16 +37,7 @@ fn types(df: &DataFrame) -> Vec<String> {
 /// What the values of a CSV file were found wrong.
 fn wrong(df: &DataFrame) -> CsvError {
     match df.collect().unwrap_err() {
-        FrameError::Task { error: TaskError::Data(error), .. } => {
-            let mut at: Option<&(dyn std::error::Error + 'static)> = Some(error.as_ref());
-            while let Some(e) = at {
-                if let Some(csv) = e.downcast_ref::<CsvError>() {
-                    return csv.clone();
-                }
-                at = e.source();
-            }
-            panic!("{error:?}")
-        }
+        FrameError::Task { error: TaskError::Data(DataError::Csv(csv)), .. } => *csv,
         other => panic!("{other}"),
     }
 }
@@ -299,4 +293,37 @@ fn names_of_files_have_no_meaning() {
     df.write_parquet(dir.path().join(name), &WriteOptions::default()).unwrap();
     assert_eq!(read_parquet(on, &at(&dir, name)).unwrap().to_vec::<i64>("x").unwrap(), [1, 2]);
     assert_eq!(read_parquet(on, dir.path().to_str().unwrap()).unwrap().shape().unwrap(), (2, 1));
+}
+
+/// What reading so many files of a row each costs: plans that are decoded, their bytes, and those of all stages' plans.
+fn cost(n_files: u32) -> (u64, u64, u64, u64) {
+    let dir = TempDir::new().unwrap();
+    for i in 0..n_files {
+        std::fs::write(at(&dir, &format!("{i:05}.csv")), format!("n\n{i}\n")).unwrap();
+    }
+    let runner = || RunnerOptions { n_threads: 2, spill_dir: std::env::temp_dir(), spill_bytes_max: 0 };
+    let mut planning = Planning::default();
+    planning.n_partitions = 64.try_into().ok();
+    let on = LocalExecute::with(runner(), planning).unwrap();
+    let planned = csv(&on, &at(&dir, "*.csv")).unwrap().select([col("n").sum()]).unwrap().planned().unwrap();
+    let stages = &planned.graph.stages;
+    assert_eq!(stages[0].n_tasks, 64);
+    let runner = Runner::new(runner()).unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let ran =
+        runtime.block_on(run_local(&planned.graph, &planned.schema, &runner, Keep::Batches, 2)).unwrap();
+    let sum = ran.partitions[0][0].column(0).as_primitive::<arrow::datatypes::Int64Type>().value(0);
+    assert_eq!(sum, i64::from(n_files) * i64::from(n_files - 1) / 2);
+    let (n_decoded, bytes_decoded) = runner.plans_decoded();
+    let bytes = stages.iter().map(|stage| stage.payload.len() as u64).sum();
+    (n_decoded, bytes_decoded, stages.len() as u64, bytes)
+}
+
+#[test]
+fn ten_times_as_many_files_cost_ten_times_as_much() {
+    let [few, many] = [1000, 10_000].map(cost);
+    for (n_decoded, bytes_decoded, n_stages, bytes) in [few, many] {
+        assert_eq!((n_decoded, bytes_decoded), (n_stages, bytes), "a stage's plan is decoded once");
+    }
+    assert!(many.1 < 11 * few.1, "{many:?} {few:?}");
 }

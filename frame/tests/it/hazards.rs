@@ -215,6 +215,61 @@ async fn a_sort_is_in_order_over_all_partitions() {
     assert_eq!(data::rows_of(&ran), data::rows(&expected.collect().await.unwrap()));
 }
 
+/// A sort of all rows gives as many partitions as it reads, none of which holds all; what is above it sees one.
+#[tokio::test]
+async fn a_sort_is_divided_by_ranges_of_its_keys() {
+    let (planner, runner) = (data::planner(data::options(4)).await, data::runner());
+    let by = "order by l_shipmode desc, l_extendedprice, l_orderkey, l_linenumber";
+    let queries = [
+        format!("select l_orderkey, l_shipmode from lineitem {by}"),
+        format!("select l_orderkey + 1 as k, upper(l_shipmode) as s from lineitem {by}"),
+    ];
+    let plain = data::plain().await;
+    for sql in queries {
+        let planned = data::planned(&planner, &sql).await;
+        let ran = run_local(&planned.graph, &planned.schema, &runner, Keep::Encoded, 2).await.unwrap();
+        assert_eq!(ran.partitions.len(), 4, "{}", planned.stages_shown.join("\n"));
+        let rows: Vec<u64> = ran.sizes.iter().map(|(rows, _)| *rows).collect();
+        let all: u64 = rows.iter().sum();
+        assert!(rows.iter().all(|n| (all / 5..all / 3).contains(n)), "{rows:?}");
+        let expected = plain.sql(&sql).await.unwrap().collect().await.unwrap();
+        assert!(data::rows_of(&ran) == data::rows(&expected), "{sql}");
+    }
+    for sql in [
+        &format!("select l_orderkey, sum(l_quantity) over ({by}) as s from lineitem {by}"),
+        &format!("select count(*), max(n) from (select row_number() over ({by}) as n from lineitem)"),
+        &format!("select l_orderkey from lineitem {by} limit 20 offset 7"),
+        "select * from (select l_orderkey from lineitem order by 1) limit 10",
+        // Rows of groups are merged.
+        "select l_shipmode, count(*) from lineitem group by l_shipmode order by 2, 1",
+        "select l_comment from lineitem where l_quantity > 1000 order by 1",
+    ] {
+        check(sql, data::options(4)).await;
+    }
+}
+
+/// Medians of values that are sorted are those of values that are gathered.
+#[tokio::test]
+async fn medians_of_sorted_values_are_the_same() {
+    let queries = [
+        "select l_returnflag, median(l_extendedprice) from lineitem group by l_returnflag",
+        "select median(l_extendedprice) from lineitem",
+        "select median(l_quantity), count(*), median(l_orderkey) + 1 as m from lineitem where l_quantity > 1000",
+        "select k, sum(v), median(v) as m, median(k) from a group by k",
+        "select k, median(v) filter (where v > 1), median(distinct v), max(t) from a group by k order by k",
+        "select k % 2, median(cast(v as double) / 3) from a group by k % 2 having median(v) is not null",
+        "select * from a where v > (select median(v) from a)",
+        "select l_suppkey, l_linenumber, median(l_tax) from lineitem group by 1, 2",
+    ];
+    for sql in queries {
+        let options = PlanOptions { gather_medians: false, prefer_hash_join: false, ..data::options(3) };
+        check(sql, options).await;
+    }
+    let options = PlanOptions { gather_medians: false, ..data::options(3) };
+    let planned = data::planned(&data::planner(options).await, queries[0]).await;
+    assert!(planned.stages_shown.join("\n").contains("WindowAggExec"));
+}
+
 #[tokio::test]
 async fn plans_of_many_files_stay_small() {
     let planner = data::planner(data::options(3)).await;
@@ -228,8 +283,11 @@ async fn plans_of_many_files_stay_small() {
 #[tokio::test]
 async fn a_merge_takes_equal_rows_in_the_order_of_the_partitions() {
     let (planner, runner) = (data::planner(data::options(3)).await, data::runner());
-    let planned =
-        data::planned(&planner, "select c_nationkey, c_custkey from customer order by c_nationkey").await;
+    let planned = data::planned(
+        &planner,
+        "select c_nationkey, c_custkey from customer order by c_nationkey limit 1000000",
+    )
+    .await;
     assert!(planned.stages_shown.join("\n").contains("SortPreservingMergeExec"));
     let ran = run_local(&planned.graph, &planned.schema, &runner, Keep::Batches, 2).await.unwrap();
     let place = |row: &String| {

@@ -55,7 +55,7 @@ impl Wire for Halo {
             Boundary::Nearest => (3, None),
             Boundary::Constant(value) => (4, Some(value.to_wire())),
         };
-        wire::Halo { depth: self.depth as u64, boundary, value }
+        wire::Halo { before: self.before as u64, boundary, value, after: self.after as u64 }
     }
 
     fn from_wire(message: wire::Halo) -> Result<Halo, DecodeError> {
@@ -69,6 +69,7 @@ impl Wire for Halo {
                 return Err(DecodeError::Code { what: "boundary", got: got.into(), codes: BOUNDARIES });
             }
         };
-        Ok(Halo { depth: position("depth", message.depth)?, boundary })
+        let (before, after) = (position("depth", message.before)?, position("depth", message.after)?);
+        Ok(Halo { before, after, boundary })
     }
 }

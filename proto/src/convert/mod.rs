@@ -3,6 +3,7 @@
 //!
 //! Owns [`Wire`] and [`DecodeError`]. Must not know streams.
 
+mod blocks;
 mod inlined;
 mod kernel;
 mod names;
@@ -13,7 +14,7 @@ mod stream;
 mod task;
 mod update;
 
-use crate::limits::{ADDRESSES_MAX, TEXT_BYTES_MAX};
+use crate::limits::{ADDRESSES_MAX, DETAIL_BYTES_MAX, TEXT_BYTES_MAX};
 use prost::Message;
 use tilework_expr::{DType, ExprError};
 use tilework_plan::{TAG_IN_WORDS, TAGS_MAX, Tags, is_tag};
@@ -134,6 +135,12 @@ fn bounded(what: &'static str, got: usize, limit: usize) -> Result<(), DecodeErr
 fn text(what: &'static str, given: String) -> Result<String, DecodeError> {
     bounded(what, given.len(), TEXT_BYTES_MAX)?;
     Ok(given)
+}
+
+/// An error as bytes, as only those read it who know the work.
+fn detail(given: bytes::Bytes) -> Result<Vec<u8>, DecodeError> {
+    bounded("an error as bytes", given.len(), DETAIL_BYTES_MAX)?;
+    Ok(given.into())
 }
 
 /// The text of an error, cut to what is accepted on the other side.

@@ -2,6 +2,7 @@
 //!
 //! Every distinct axis of a program is sent once; a regular one is two numbers whatever the number of its chunks.
 
+use super::blocks::{blocks_from_wire, blocks_to_wire};
 use super::{DecodeError, Wire, bounded, cut, dtype, of_code, position, required, tags, text};
 use crate::limits::{CHUNKS_MAX, NODES_MAX, POSITIONS_MAX};
 use crate::wire::{self, node, random, values};
@@ -37,7 +38,7 @@ impl Wire for Program {
                 })
                 .collect(),
             dtype: u32::from(node.dtype.code()),
-            op: Some(op_to_wire(&node.op)),
+            op: Some(op_to_wire(&node.op, &node.grid)),
         });
         let nodes = nodes.collect();
         wire::Program { nodes, outputs: self.outputs.iter().map(|o| o.0).collect(), axes }
@@ -69,7 +70,7 @@ fn node_from_wire(message: wire::Node, axes: &[AxisGrid]) -> Result<Node, Decode
         return Err(DecodeError::TooLarge { what: "chunks of one array", got, limit: CHUNKS_MAX });
     }
     Ok(Node {
-        op: op_from_wire(message.op.ok_or(DecodeError::Missing("operation"))?)?,
+        op: op_from_wire(message.op.ok_or(DecodeError::Missing("operation"))?, &grid)?,
         inputs: message.inputs.into_iter().map(NodeIdx).collect(),
         grid,
         dtype: dtype(message.dtype)?,
@@ -320,11 +321,12 @@ fn calls_from_wire(message: wire::Calls) -> Result<Arc<Calls>, DecodeError> {
 }
 
 fn table_to_wire(table: &TableStage) -> wire::Table {
-    let TableStage { payload, gives, reads, bytes_guess, name, terms } = table;
-    let read = |TableRead { how, tasks }: &TableRead| wire::TableRead {
+    let TableStage { payload, gives, reads, bytes_guess, name, terms, kernel } = table;
+    let read = |TableRead { how, tasks, ends }: &TableRead| wire::TableRead {
         how: *how as u32,
         start: tasks.start,
         end: tasks.end,
+        ends: ends.to_vec(),
     };
     wire::Table {
         payload: payload.to_vec().into(),
@@ -333,13 +335,15 @@ fn table_to_wire(table: &TableStage) -> wire::Table {
         bytes_guess: *bytes_guess,
         name: cut(name),
         terms: terms.as_deref().map(Wire::to_wire),
+        function: kernel.as_deref().map(Wire::to_wire),
     }
 }
 
 fn table_from_wire(message: wire::Table) -> Result<Arc<TableStage>, DecodeError> {
-    let wire::Table { payload, gives, reads, bytes_guess, name, terms } = message;
-    let read = |wire::TableRead { how, start, end }| {
-        Ok(TableRead { how: of_code("way to read a table", &TableHow::ALL, how)?, tasks: start..end })
+    let wire::Table { payload, gives, reads, bytes_guess, name, terms, function } = message;
+    let read = |wire::TableRead { how, start, end, ends }| {
+        let how = of_code("way to read a table", &TableHow::ALL, how)?;
+        Ok(TableRead { how, tasks: start..end, ends: ends.into() })
     };
     Ok(Arc::new(TableStage {
         payload: payload.as_ref().into(),
@@ -348,6 +352,7 @@ fn table_from_wire(message: wire::Table) -> Result<Arc<TableStage>, DecodeError>
         bytes_guess,
         name: text("name", name)?.into(),
         terms: terms.map(Terms::from_wire).transpose()?.map(Arc::new),
+        kernel: function.map(Kernel::from_wire).transpose()?.map(Arc::new),
     }))
 }
 
@@ -366,7 +371,7 @@ fn values_from_wire(message: &wire::Values) -> Result<Op, DecodeError> {
     }))
 }
 
-fn op_to_wire(op: &Op) -> node::Op {
+fn op_to_wire(op: &Op, grid: &Grid) -> node::Op {
     match op {
         Op::Full(s) => node::Op::Full(s.to_wire()),
         Op::Index { axis } => node::Op::Index(*axis as u32),
@@ -394,18 +399,11 @@ fn op_to_wire(op: &Op) -> node::Op {
         Op::FromValue(calls) => node::Op::FromValue(calls_to_wire(calls)),
         Op::Table(table) => node::Op::Table(table_to_wire(table)),
         Op::Apply(kernel) => node::Op::Apply(kernel.to_wire()),
-        Op::MapBlocks(kernel) => node::Op::MapBlocks(kernel.to_wire()),
-        Op::MapOverlap { kernel, halo } => node::Op::MapOverlap(wire::MapOverlap {
-            kernel: Some(kernel.to_wire()),
-            halo: super::all_to_wire(halo),
-        }),
-        Op::FoldAxis { kernel, axis } => {
-            node::Op::FoldAxis(wire::FoldAxis { kernel: Some(kernel.to_wire()), axis: *axis as u32 })
-        }
+        Op::Blocks(blocks) => node::Op::Blocks(blocks_to_wire(blocks, grid)),
     }
 }
 
-fn op_from_wire(op: node::Op) -> Result<Op, DecodeError> {
+fn op_from_wire(op: node::Op, grid: &Grid) -> Result<Op, DecodeError> {
     Ok(match op {
         node::Op::Full(s) => Op::Full(Scalar::from_wire(s)?),
         node::Op::Index(axis) => Op::Index { axis: axis as usize },
@@ -434,15 +432,6 @@ fn op_from_wire(op: node::Op) -> Result<Op, DecodeError> {
         node::Op::Table(table) => Op::Table(table_from_wire(table)?),
         node::Op::Values(values) => values_from_wire(&values)?,
         node::Op::Apply(kernel) => Op::Apply(Arc::new(Kernel::from_wire(kernel)?)),
-        node::Op::MapBlocks(kernel) => Op::MapBlocks(Arc::new(Kernel::from_wire(kernel)?)),
-        node::Op::MapOverlap(m) => {
-            bounded("halos", m.halo.len(), NDIM_MAX)?;
-            let kernel = Arc::new(required::<Kernel>(m.kernel, "function")?);
-            Op::MapOverlap { kernel, halo: super::all_from_wire(m.halo)? }
-        }
-        node::Op::FoldAxis(f) => {
-            let kernel = Arc::new(required::<Kernel>(f.kernel, "function")?);
-            Op::FoldAxis { kernel, axis: f.axis as usize }
-        }
+        node::Op::Blocks(blocks) => Op::Blocks(blocks_from_wire(blocks, grid)?),
     })
 }

@@ -1,6 +1,6 @@
 //! What a worker tells the scheduler.
 
-use super::{DecodeError, Wire, addresses, cut, required, tags, text};
+use super::{DecodeError, Wire, addresses, cut, detail, required, tags, text};
 use crate::wire::{self, report, task_error};
 use tilework_plan::{Hello, JobId, LeaseId, Report, TaskError, TaskKey, WorkerId};
 
@@ -45,6 +45,11 @@ impl Wire for TaskError {
                 Kind::Memory(wire::MemoryShort { needed: *needed, limit: *limit })
             }
             TaskError::Worker(message) => Kind::Worker(cut(message)),
+            TaskError::Detailed { message, detail, elsewhere } => Kind::Detailed(wire::TaskDetailed {
+                message: cut(message),
+                detail: detail.clone().into(),
+                elsewhere: *elsewhere,
+            }),
         };
         wire::TaskError { kind: Some(kind) }
     }
@@ -55,6 +60,11 @@ impl Wire for TaskError {
             Kind::Operation(message) => TaskError::Operation(text("error", message)?),
             Kind::Memory(m) => TaskError::Memory { needed: m.needed, limit: m.limit },
             Kind::Worker(message) => TaskError::Worker(text("error", message)?),
+            Kind::Detailed(e) => TaskError::Detailed {
+                message: text("error", e.message)?,
+                detail: detail(e.detail)?,
+                elsewhere: e.elsewhere,
+            },
         })
     }
 }

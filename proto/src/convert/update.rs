@@ -1,6 +1,6 @@
 //! What a scheduler tells a client of its jobs.
 
-use super::{DecodeError, Wire, addresses, all_from_wire, all_to_wire, cut, required, text};
+use super::{DecodeError, Wire, addresses, all_from_wire, all_to_wire, cut, detail, required, text};
 use crate::wire::{self, job_error, update};
 use tilework_plan::{Figures, Holding, JobError, LeaseId, TaskRange, Update, WorkerId};
 
@@ -15,6 +15,14 @@ impl Wire for JobError {
                 chunk: *chunk,
                 message: cut(message),
             }),
+            JobError::Detailed { operation, chunk, message, detail } => {
+                Kind::Detailed(wire::OperationDetailed {
+                    operation: cut(operation),
+                    chunk: *chunk,
+                    message: cut(message),
+                    detail: detail.clone().into(),
+                })
+            }
             JobError::Memory { operation, needed, limit, fits } => Kind::Memory(wire::ChunkTooLarge {
                 operation: cut(operation),
                 needed: *needed,
@@ -56,6 +64,12 @@ impl Wire for JobError {
                 operation: text("operation", e.operation)?,
                 chunk: e.chunk,
                 message: text("error", e.message)?,
+            },
+            Kind::Detailed(e) => JobError::Detailed {
+                operation: text("operation", e.operation)?,
+                chunk: e.chunk,
+                message: text("error", e.message)?,
+                detail: detail(e.detail)?,
             },
             Kind::Memory(e) => JobError::Memory {
                 operation: text("operation", e.operation)?,

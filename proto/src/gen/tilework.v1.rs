@@ -40,7 +40,7 @@ pub struct Node {
     /// How it is made.
     #[prost(
         oneof = "node::Op",
-        tags = "10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31, 32, 33, 34, 35"
+        tags = "10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 31, 32, 33, 34, 35"
     )]
     pub op: ::core::option::Option<node::Op>,
 }
@@ -86,11 +86,7 @@ pub mod node {
         #[prost(message, tag = "27")]
         Apply(super::Kernel),
         #[prost(message, tag = "28")]
-        MapBlocks(super::Kernel),
-        #[prost(message, tag = "29")]
-        MapOverlap(super::MapOverlap),
-        #[prost(message, tag = "30")]
-        FoldAxis(super::FoldAxis),
+        Blocks(super::Blocks),
         #[prost(message, tag = "31")]
         Take(super::Take),
         #[prost(message, tag = "32")]
@@ -126,34 +122,102 @@ pub struct Kernel {
     #[prost(uint32, tag = "6")]
     pub output: u32,
 }
-/// A function of chunks that see their neighbours.
+/// A function of blocks, and what it is called with.
 #[derive(Clone, PartialEq, ::prost::Message)]
-pub struct MapOverlap {
-    #[prost(message, optional, tag = "1")]
-    pub kernel: ::core::option::Option<Kernel>,
-    /// One for each axis.
-    #[prost(message, repeated, tag = "2")]
-    pub halo: ::prost::alloc::vec::Vec<Halo>,
+pub struct Blocks {
+    /// Of the user's: 0 map_blocks, 1 map_overlap, 2 fold_axis, 3 blockwise, 4 from_block_fn.
+    #[prost(uint32, tag = "3")]
+    pub front: u32,
+    /// What a task reads of each input.
+    #[prost(message, repeated, tag = "4")]
+    pub reads: ::prost::alloc::vec::Vec<BlockRead>,
+    /// One task for each chunk: absent where it is the node's grid.
+    #[prost(message, optional, tag = "5")]
+    pub space: ::core::option::Option<Space>,
+    /// Where it gives values for an exchange: how many blocks each is made of; 0 where it gives chunks of an array.
+    #[prost(uint32, tag = "6")]
+    pub gives: u32,
+    /// What a value is taken to have before it is made.
+    #[prost(uint64, tag = "7")]
+    pub bytes_guess: u64,
+    #[prost(oneof = "blocks::Function", tags = "1, 2")]
+    pub function: ::core::option::Option<blocks::Function>,
+}
+/// Nested message and enum types in `Blocks`.
+pub mod blocks {
+    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
+    pub enum Function {
+        #[prost(message, tag = "1")]
+        User(super::Kernel),
+        #[prost(message, tag = "2")]
+        Own(super::OwnFunction),
+    }
+}
+/// A function of the library's own.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct OwnFunction {
+    /// Its name in the workers' table.
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    /// Its parameters.
+    #[prost(bytes = "bytes", tag = "2")]
+    pub params: ::prost::bytes::Bytes,
+    /// The element types' codes of its inputs.
+    #[prost(uint32, repeated, tag = "3")]
+    pub inputs: ::prost::alloc::vec::Vec<u32>,
+    /// The element type's code of its result.
+    #[prost(uint32, tag = "4")]
+    pub output: u32,
+    /// Bytes of memory that it takes besides: for each element of arrays that it reads, for each that it gives, and in any case.
+    #[prost(uint32, tag = "5")]
+    pub bytes_per_read: u32,
+    #[prost(uint32, tag = "6")]
+    pub bytes_per_made: u32,
+    #[prost(uint64, tag = "7")]
+    pub bytes_fixed: u64,
+}
+/// The grid of a node's tasks, where their chunks have other lengths than those of the result.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Space {
+    #[prost(message, repeated, tag = "1")]
+    pub axes: ::prost::alloc::vec::Vec<Axis>,
+}
+/// What a task reads of an input.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct BlockRead {
+    /// Which positions, axis by axis; nothing where it reads a block of an exchange.
+    #[prost(message, repeated, tag = "1")]
+    pub axes: ::prost::alloc::vec::Vec<Along>,
+    /// Of each value the block of the task's number.
+    #[prost(bool, tag = "2")]
+    pub block: bool,
+}
+/// Which positions of an axis a task reads.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Along {
+    /// 0 those of its chunk along `axis` of the space, with a halo; 1 the one that is that chunk's number; 2 all.
+    #[prost(uint32, tag = "1")]
+    pub how: u32,
+    #[prost(uint32, tag = "2")]
+    pub axis: u32,
+    /// Absent where nothing is seen around the chunk.
+    #[prost(message, optional, tag = "3")]
+    pub halo: ::core::option::Option<Halo>,
 }
 /// What is seen of the neighbours along one axis.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Halo {
-    /// Positions on either side.
+    /// Positions before the chunk.
     #[prost(uint64, tag = "1")]
-    pub depth: u64,
+    pub before: u64,
+    /// Positions behind it.
+    #[prost(uint64, tag = "4")]
+    pub after: u64,
     /// Beyond the edges: 0 nothing, 1 the other end, 2 the mirror image, 3 the last element, 4 `value`.
     #[prost(uint32, tag = "2")]
     pub boundary: u32,
     #[prost(message, optional, tag = "3")]
     pub value: ::core::option::Option<Scalar>,
-}
-/// A function that folds an axis.
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct FoldAxis {
-    #[prost(message, optional, tag = "1")]
-    pub kernel: ::core::option::Option<Kernel>,
-    #[prost(uint32, tag = "2")]
-    pub axis: u32,
 }
 /// Listed positions of an axis.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -317,13 +381,13 @@ pub struct Calls {
     #[prost(bool, tag = "10")]
     pub takes: bool,
 }
-/// One stage of a query on tables, each of whose tasks gives one value.
+/// One stage of a query on tables, each of whose tasks gives one value, or the chunk of an array.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Table {
     /// What a task does, for the engine of tables.
     #[prost(bytes = "bytes", tag = "1")]
     pub payload: ::prost::bytes::Bytes,
-    /// How many blocks the value of each is made of.
+    /// How many blocks the value of each is made of; 0 where each gives a chunk of an array.
     #[prost(uint32, tag = "2")]
     pub gives: u32,
     /// What its tasks read of each input of the node.
@@ -338,11 +402,15 @@ pub struct Table {
     /// Absent where nothing is asked for.
     #[prost(message, optional, tag = "6")]
     pub terms: ::core::option::Option<Terms>,
+    /// A function of the user's that its tasks call, if they call any.
+    #[prost(message, optional, tag = "7")]
+    pub function: ::core::option::Option<Kernel>,
 }
 /// What the tasks of a stage of a query read of one input.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct TableRead {
-    /// 0 the value of their number, 1 the block of their number of all, 2 all one after another, 3 all kept apart.
+    /// 0 the value of their number, 1 the block of their number of all, 2 all one after another, 3 all kept apart, 4 a run
+    /// of them.
     #[prost(uint32, tag = "1")]
     pub how: u32,
     /// The tasks that read it.
@@ -350,6 +418,9 @@ pub struct TableRead {
     pub start: u64,
     #[prost(uint64, tag = "3")]
     pub end: u64,
+    /// Where the run of each ends.
+    #[prost(uint64, repeated, tag = "4")]
+    pub ends: ::prost::alloc::vec::Vec<u64>,
 }
 /// How tasks are to be run.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -608,7 +679,7 @@ pub struct ReportThreads {
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct TaskError {
-    #[prost(oneof = "task_error::Kind", tags = "1, 2, 3")]
+    #[prost(oneof = "task_error::Kind", tags = "1, 2, 3, 4")]
     pub kind: ::core::option::Option<task_error::Kind>,
 }
 /// Nested message and enum types in `TaskError`.
@@ -621,7 +692,20 @@ pub mod task_error {
         Memory(super::MemoryShort),
         #[prost(string, tag = "3")]
         Worker(::prost::alloc::string::String),
+        #[prost(message, tag = "4")]
+        Detailed(super::TaskDetailed),
     }
+}
+/// Why a task failed, with what only those read who know the work.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct TaskDetailed {
+    #[prost(string, tag = "1")]
+    pub message: ::prost::alloc::string::String,
+    #[prost(bytes = "bytes", tag = "2")]
+    pub detail: ::prost::bytes::Bytes,
+    /// Whether another worker might do it.
+    #[prost(bool, tag = "3")]
+    pub elsewhere: bool,
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct MemoryShort {
@@ -729,7 +813,7 @@ pub struct Output {
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct JobError {
-    #[prost(oneof = "job_error::Kind", tags = "1, 2, 3, 4, 5, 6, 7, 8")]
+    #[prost(oneof = "job_error::Kind", tags = "1, 2, 3, 4, 5, 6, 7, 8, 9")]
     pub kind: ::core::option::Option<job_error::Kind>,
 }
 /// Nested message and enum types in `JobError`.
@@ -752,7 +836,20 @@ pub mod job_error {
         NoWorker(super::NoWorker),
         #[prost(message, tag = "8")]
         Foreign(super::ForeignFunction),
+        #[prost(message, tag = "9")]
+        Detailed(super::OperationDetailed),
     }
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct OperationDetailed {
+    #[prost(string, tag = "1")]
+    pub operation: ::prost::alloc::string::String,
+    #[prost(uint64, tag = "2")]
+    pub chunk: u64,
+    #[prost(string, tag = "3")]
+    pub message: ::prost::alloc::string::String,
+    #[prost(bytes = "bytes", tag = "4")]
+    pub detail: ::prost::bytes::Bytes,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Cancelled {

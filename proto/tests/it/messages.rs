@@ -1,6 +1,7 @@
 //! Random messages of every stream.
 
 use crate::programs::programs;
+use proptest::collection::vec;
 use proptest::prelude::*;
 use tilework_expr::DType;
 use tilework_plan::{
@@ -64,6 +65,8 @@ fn task_errors() -> impl Strategy<Value = TaskError> {
         ".*".prop_map(TaskError::Operation),
         any::<(u64, u64)>().prop_map(|(needed, limit)| TaskError::Memory { needed, limit }),
         ".*".prop_map(TaskError::Worker),
+        (".*", vec(any::<u8>(), 0..40), any::<bool>())
+            .prop_map(|(message, detail, elsewhere)| { TaskError::Detailed { message, detail, elsewhere } }),
     ]
 }
 
@@ -103,6 +106,9 @@ fn job_errors() -> impl Strategy<Value = JobError> {
             chunk,
             message
         }),
+        (".*", any::<u64>(), ".*", vec(any::<u8>(), 0..40)).prop_map(
+            |(operation, chunk, message, detail)| JobError::Detailed { operation, chunk, message, detail }
+        ),
         (".*", any::<(u64, u64, u64)>()).prop_map(|(operation, (needed, limit, fits))| {
             JobError::Memory { operation, needed, limit, fits }
         }),

@@ -3,10 +3,11 @@
 use proptest::prelude::*;
 use std::sync::Arc;
 use tilework_expr::{
-    BinaryOp, Boundary, Calls, DType, Dist, Expr, FileKind, FileRef, Fold, Halo, Kernel, Node, NodeIdx, Op,
-    Program, Scalar, TableHow, TableRead, TableStage, UnaryOp, Values, run_grid,
+    Along, BinaryOp, BlockFunction, Blocks, Boundary, Calls, DType, Dist, Expr, FileKind, FileRef, Fold,
+    Front, Gives, Halo, Kernel, Node, NodeIdx, Op, OwnFunction, Program, Read, Scalar, TableHow, TableRead,
+    TableStage, UnaryOp, Values, run_grid,
 };
-use tilework_plan::{AxisGrid, AxisMap, Grid, Stored, Terms, View};
+use tilework_plan::{AxisGrid, AxisMap, Grid, Stored, Temporaries, Terms, View};
 use tilework_proto::{decode, encode};
 
 /// Numbers drawn from one number.
@@ -56,7 +57,7 @@ impl Draw {
             3 => Boundary::Nearest,
             _ => Boundary::Constant(Scalar::from_bits(dtype, u128::from(self.0))),
         };
-        Halo { depth: self.below(len + 1), boundary }
+        Halo { before: self.below(len + 1), after: self.below(len + 1), boundary }
     }
 
     fn file(&mut self) -> FileRef {
@@ -202,15 +203,18 @@ fn from_value(draw: &mut Draw, idx: NodeIdx, n: u64) -> Node {
 
 /// A stage of a query that reads `n` values.
 fn table(draw: &mut Draw, idx: NodeIdx, n: u64) -> Node {
-    let how = TableHow::ALL[draw.below(4)];
+    let how = TableHow::ALL[draw.below(5)];
     let n_tasks = if how == TableHow::Same { n } else { 1 + draw.below(5) as u64 };
+    let ends: Vec<u64> = (1..=n_tasks).map(|task| task * n / n_tasks).collect();
+    let read = if how == TableHow::Runs { TableRead::runs(ends) } else { TableRead::of(how, 0..n_tasks) };
     let stage = TableStage {
         payload: Arc::from([draw.below(256) as u8, 1]),
         gives: 1 + draw.below(5) as u32,
-        reads: [TableRead { how, tasks: 0..n_tasks }].into(),
+        reads: [read].into(),
         bytes_guess: draw.below(1 << 30) as u64,
         name: "scan".into(),
         terms: (draw.below(2) == 0).then(|| Arc::new(terms(draw))),
+        kernel: (draw.below(2) == 0).then(|| Arc::new(draw.kernel(vec![], DType::U8))),
     };
     let grid = Grid::new(vec![AxisGrid::regular(n_tasks as usize, 1)]);
     Node { op: Op::Table(Arc::new(stage)), inputs: vec![idx], grid, dtype: DType::U8 }
@@ -252,18 +256,53 @@ fn own_function(draw: &mut Draw, which: usize, (idx, grid, dtype): (NodeIdx, &Gr
             node(Op::Apply(Arc::new(kernel)), vec![idx, idx, idx], grid.clone(), out)
         }
         11 => {
-            let kernel = draw.kernel(vec![dtype], DType::F32);
-            node(Op::MapBlocks(Arc::new(kernel)), vec![idx], grid.clone(), DType::F32)
+            let own = OwnFunction {
+                name: "é".repeat(draw.below(9)),
+                params: vec![7; draw.below(30)],
+                inputs: vec![dtype],
+                output: DType::F32,
+                temporaries: Temporaries {
+                    per_read: draw.below(99) as u32,
+                    per_made: draw.below(99) as u32,
+                    fixed: draw.0,
+                },
+            };
+            let halo = |draw: &mut Draw, l| Along::Near { axis: 0, halo: draw.halo(l, dtype) };
+            let number = |a: &AxisGrid| a.n_chunks() <= a.len();
+            let (along, axis) = match grid.axes() {
+                [] => (vec![], vec![]),
+                [a] if number(a) && draw.below(2) == 0 => (vec![Along::Number { axis: 0 }], vec![a.clone()]),
+                [a] => (vec![halo(draw, a.len())], vec![a.clone()]),
+                [a, rest @ ..] => {
+                    let all = std::iter::once(halo(draw, a.len())).chain(rest.iter().map(|_| Along::All));
+                    (all.collect(), vec![a.clone()])
+                }
+            };
+            let longer = |a: &AxisGrid| AxisGrid::regular(a.n_chunks() * 3, 3);
+            let out = Grid::new(axis.iter().map(longer).collect());
+            let function = BlockFunction::Own(Arc::new(own));
+            let blocks =
+                Blocks { function, reads: vec![Read::Box(along)], space: Grid::new(axis), gives: None };
+            node(Op::Blocks(Arc::new(blocks)), vec![idx], out, DType::F32)
         }
         12 => {
             let kernel = Arc::new(draw.kernel(vec![dtype], DType::C64));
-            let halo = grid.shape().iter().map(|&l| draw.halo(l, dtype)).collect();
-            node(Op::MapOverlap { kernel, halo }, vec![idx], grid.clone(), DType::C64)
+            let near = |(axis, &l): (usize, &usize)| Along::Near { axis, halo: draw.halo(l, dtype) };
+            let read = Read::Box(grid.shape().iter().enumerate().map(near).collect());
+            let function = BlockFunction::User(kernel, Front::ALL[draw.below(Front::ALL.len())]);
+            let blocks = Blocks { function, reads: vec![read], space: grid.clone(), gives: None };
+            node(Op::Blocks(Arc::new(blocks)), vec![idx], grid.clone(), DType::C64)
         }
-        _ if grid.ndim() > 0 && grid.axes()[0].n_chunks() == 1 => {
-            let kernel = Arc::new(draw.kernel(vec![dtype], dtype));
-            let kept: Vec<usize> = (1..grid.ndim()).collect();
-            node(Op::FoldAxis { kernel, axis: 0 }, vec![idx], grid.select(&kept), dtype)
+        _ if grid.ndim() == 1 => {
+            let kernel = Arc::new(draw.kernel(vec![dtype], DType::U8));
+            let blocks = Blocks {
+                function: BlockFunction::User(kernel, Front::Blockwise),
+                reads: vec![Read::Box(vec![Along::same(0)])],
+                space: grid.clone(),
+                gives: Some(Gives { n: 1 + draw.below(9) as u32, bytes_guess: draw.0 }),
+            };
+            let values = Grid::new(vec![AxisGrid::regular(grid.n_chunks() as usize, 1)]);
+            node(Op::Blocks(Arc::new(blocks)), vec![idx], values, DType::U8)
         }
         _ => None,
     }
@@ -286,6 +325,11 @@ pub fn program_of(seed: u64, n: usize) -> Program {
     }
     let n = program.nodes.len();
     program.outputs = (0..draw.below(4).min(n)).map(|_| NodeIdx(draw.below(n) as u32)).collect();
+    // What is exchanged is no output.
+    let is_exchanged =
+        |o: &NodeIdx| matches!(&program.node(*o).op, Op::Blocks(blocks) if blocks.gives.is_some());
+    let wanted: Vec<NodeIdx> = program.outputs.iter().copied().filter(|o| !is_exchanged(o)).collect();
+    program.outputs = wanted;
     program
 }
 
@@ -352,7 +396,7 @@ fn every_operation_is_among_the_random_programs() {
             seen.insert(name.split(['(', ' ', '{']).next().unwrap().to_owned());
         }
     }
-    let n_ops = 26;
+    let n_ops = 24;
     assert_eq!(seen.len(), n_ops, "{seen:?}");
 }
 

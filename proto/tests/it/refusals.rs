@@ -101,7 +101,7 @@ fn functions_that_make_no_sense_say_why() {
         why(|k| k.params = vec![0; 65537].into()),
         "bytes of parameters: got 65537, expected at most 65536"
     );
-    let halo = |boundary| Halo::from_wire(wire::Halo { depth: 1, boundary, value: None });
+    let halo = |boundary| Halo::from_wire(wire::Halo { before: 1, after: 0, boundary, value: None });
     assert_eq!(halo(5).unwrap_err().to_string(), "boundary: got code 5, expected one below 5");
     assert_eq!(halo(4).unwrap_err().to_string(), "value of a boundary is missing");
 }

@@ -29,26 +29,36 @@ impl Scheduler {
         let memory = self.workers[&worker].hello.memory_bytes;
         let record = self.retry_records.entry(key).or_default();
         match error {
-            TaskError::Operation(message) => self.operation_failed(worker, key, message),
+            TaskError::Operation(message) => self.operation_failed(worker, key, (message, &[])),
+            TaskError::Detailed { message, detail, elsewhere: false } => {
+                self.operation_failed(worker, key, (message, detail));
+            }
             TaskError::Memory { needed, .. } => {
                 record.memory_over = record.memory_over.max(memory);
                 record.memory_needed = record.memory_needed.max(*needed);
                 self.fail_for_memory(key, *needed);
             }
-            TaskError::Worker(message) => {
-                record.failures += 1;
-                record.avoid(worker);
-                if record.failures >= self.limits.failures_max {
-                    let message =
-                        format!("{} workers failed to do it, the last one: {message}", record.failures);
-                    self.fail_operation(key, message);
-                }
+            TaskError::Worker(message) => self.worker_failed(worker, key, (message, &[])),
+            TaskError::Detailed { message, detail, elsewhere: true } => {
+                self.worker_failed(worker, key, (message, detail));
             }
         }
     }
 
+    /// A worker could not do a task: others try, up to a number of them.
+    fn worker_failed(&mut self, worker: WorkerId, key: TaskKey, (message, detail): (&str, &[u8])) {
+        let failures_max = self.limits.failures_max;
+        let record = self.retry_records.entry(key).or_default();
+        record.failures += 1;
+        record.avoid(worker);
+        if record.failures >= failures_max {
+            let message = format!("{} workers failed to do it, the last one: {message}", record.failures);
+            self.fail_operation(key, message, detail);
+        }
+    }
+
     /// A task's operation failed on a worker: it is tried again, rather elsewhere, as often as its job asks for.
-    fn operation_failed(&mut self, worker: WorkerId, key: TaskKey, message: &str) {
+    fn operation_failed(&mut self, worker: WorkerId, key: TaskKey, (message, detail): (&str, &[u8])) {
         let retries = match self.jobs[&key.job].plan.stage(key.stage).terms().retries {
             retries if self.limits.plays(Bug::RetriesForgotten) => retries.min(1),
             retries => retries,
@@ -59,14 +69,21 @@ impl Scheduler {
         match record.attempts.failed(retries, name, message) {
             Ok(()) if self.limits.plays(Bug::RetriesUncounted) => record.attempts = Attempts::default(),
             Ok(()) => {}
-            Err(why) => self.fail_operation(key, why),
+            Err(why) => self.fail_operation(key, why, detail),
         }
     }
 
-    /// Ends a job because of one of its tasks.
-    pub(crate) fn fail_operation(&mut self, key: TaskKey, message: String) {
-        let operation = self.operation(key);
-        self.fail_task(key, JobError::Operation { operation, chunk: key.chunk.0, message });
+    /// Ends a job because of one of its tasks, which may say why as bytes too.
+    pub(crate) fn fail_operation(&mut self, key: TaskKey, message: String, detail: &[u8]) {
+        let chunk = key.chunk.0;
+        let error = match detail {
+            [] => JobError::Operation { operation: self.operation(key), chunk, message },
+            detail => {
+                let (operation, detail) = (self.operation(key), detail.to_vec());
+                JobError::Detailed { operation, chunk, message, detail }
+            }
+        };
+        self.fail_task(key, error);
     }
 
     /// What a task does, for people.
@@ -147,7 +164,7 @@ impl Scheduler {
                 self.worker_in_words(worker),
                 self.worker_in_words(peer)
             );
-            self.fail_operation(key, message);
+            self.fail_operation(key, message, &[]);
         }
     }
 
@@ -170,7 +187,7 @@ impl Scheduler {
         let left = self.workers.iter().any(|(w, s)| !s.leaving && !avoid.contains(w));
         if !left {
             let message = format!("it cannot be put to {}: {why}", self.worker_in_words(worker));
-            self.fail_operation(key, message);
+            self.fail_operation(key, message, &[]);
         }
         self.requeue(key);
     }

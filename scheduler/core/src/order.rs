@@ -64,8 +64,7 @@ pub(crate) fn waves(plan: &Plan) -> Vec<u32> {
 /// For each stage, which axes of its chunks are to vary fastest, where that matters.
 pub(crate) fn fast_axes(plan: &Plan, waves: &[u32]) -> Vec<Option<Vec<bool>>> {
     let mut fast: Vec<Option<Vec<bool>>> = vec![None; plan.stages.len()];
-    for (i, stage) in plan.stages.iter().enumerate() {
-        let ndim = stage.out_grid.axes().len();
+    for i in 0..plan.stages.len() {
         let readers = &plan.consumers[i];
         let later = |s: StageIdx| waves[s.0 as usize] > waves[i];
         let waiting: Vec<_> =
@@ -78,7 +77,7 @@ pub(crate) fn fast_axes(plan: &Plan, waves: &[u32]) -> Vec<Option<Vec<bool>>> {
         let folded = folds.filter_map(|&(s, slot)| {
             let axes = Some(&plan.stage(s).folded).filter(|axes| !axes.is_empty())?;
             let is_folded = |a: usize| axes.contains(&a);
-            through(plan, (s, slot), ndim, is_folded)
+            through(plan, (s, slot), is_folded)
         });
         let Some(axes) = folded.into_iter().find(|axes| is_mixed(axes)) else { continue };
         // Who waits reads other chunks too, which are to come in step.
@@ -96,10 +95,9 @@ pub(crate) fn fast_axes(plan: &Plan, waves: &[u32]) -> Vec<Option<Vec<bool>>> {
     }
     for i in (0..plan.stages.len()).rev() {
         if fast[i].is_none() {
-            let ndim = plan.stages[i].out_grid.axes().len();
             let mut of_readers = plan.consumers[i].iter().filter_map(|&(s, slot)| {
                 let axes = fast[s.0 as usize].as_ref()?;
-                through(plan, (s, slot), ndim, |a| axes.get(a).copied().unwrap_or(false))
+                through(plan, (s, slot), |a| axes.get(a).copied().unwrap_or(false))
             });
             let found = of_readers.find(|axes| is_mixed(axes));
             fast[i] = found;
@@ -120,7 +118,6 @@ fn is_mixed(axes: &[bool]) -> bool {
 fn through(
     plan: &Plan,
     (reader, slot): (StageIdx, usize),
-    ndim: usize,
     chosen: impl Fn(usize) -> bool,
 ) -> Option<Vec<bool>> {
     match &plan.stage(reader).inputs[slot].map {
@@ -128,7 +125,7 @@ fn through(
             let along = |map: &AxisMap| matches!(map, AxisMap::Along { axis, .. } if chosen(*axis));
             Some(view.axes.iter().map(along).collect())
         }
-        InputMap::Halo(_) => Some((0..ndim).map(chosen).collect()),
+        InputMap::Boxes(read) => Some(read.iter().map(|p| p.axis().is_some_and(&chosen)).collect()),
         InputMap::Group { .. }
         | InputMap::Flat
         | InputMap::Take(_)

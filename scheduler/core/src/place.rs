@@ -308,7 +308,18 @@ impl Scheduler {
     /// A task needs more memory than any worker has. Where one was there that had enough, and is lost, the task
     /// waits for another: a lost worker is no mistake of the user's.
     pub(crate) fn fail_for_memory(&mut self, key: TaskKey, needed: u64) {
-        let limit = self.memory_seen_for(key.job, key.stage);
+        self.fail_beyond(self.memory_seen_for(key.job, key.stage), key, needed);
+    }
+
+    /// The same of a root task. All of a job's root tasks go to the same workers, also those of a stage whose other tasks
+    /// read something and may go to any.
+    pub(crate) fn fail_root_for_memory(&mut self, key: TaskKey, needed: u64) {
+        let job = &self.jobs[&key.job];
+        let limit = if job.roots_build.is_some() { job.memory_callable } else { self.memory_seen };
+        self.fail_beyond(limit, key, needed);
+    }
+
+    fn fail_beyond(&mut self, limit: u64, key: TaskKey, needed: u64) {
         let over = self.retry_records.get(&key).map_or(0, |t| t.memory_over);
         if needed <= limit && over < limit {
             return;

@@ -215,7 +215,8 @@ impl Scheduler {
         self.note_reviving(&tasks);
         while let Some(key) = tasks.pop() {
             if self.jobs[&key.job].is_upload(key.stage) && !self.jobs[&key.job].client_phase.holds() {
-                self.fail_operation(key, "its chunk was lost after the client had released it".to_owned());
+                let why = "its chunk was lost after the client had released it";
+                self.fail_operation(key, why.to_owned(), &[]);
             }
             if self.task(key) == TaskState::Failed || self.fail_with_inputs(key) {
                 self.reviving.remove(&key);

@@ -113,6 +113,10 @@ impl Scheduler {
         };
         let room = room.max(u64::from(force)).min(self.unsuspected_room(worker, first));
         let Some(fair) = self.fair_share(worker, id, room.max(1)) else { return false };
+        // What fits nowhere will not fit when others' chunks are gone.
+        if force && !self.fits(first, worker) {
+            return false;
+        }
         let credit = if force { self.credit_when_stuck(worker, first) } else { self.credit(worker, first) };
         let n = (chunks.end - chunks.start).min(fair).min(credit).min(room);
         if n == 0 || !self.fits(first, worker) {
@@ -155,7 +159,7 @@ impl Scheduler {
         let plan = &self.jobs[&key.job].plan;
         let needed =
             plan.out_bytes(key.stage, key.chunk).saturating_add(plan.stage(key.stage).terms().memory_bytes);
-        self.fail_for_memory(key, needed);
+        self.fail_root_for_memory(key, needed);
         self.workers[&worker].hello.memory_bytes >= needed
     }
 }

@@ -24,7 +24,7 @@ fn sweep(e: &Expr) -> Expr {
     let (build, name) = ("1f".into(), "f".into());
     let kernel =
         Kernel { offset: 64, build, name, params: vec![], inputs: vec![DType::F64], output: DType::F64 };
-    e.map_overlap(kernel, vec![Halo { depth: 1, boundary: Boundary::Reflect }; e.ndim()]).unwrap()
+    e.map_overlap(kernel, &vec![Halo::even(1, Boundary::Reflect); e.ndim()]).unwrap()
 }
 
 fn sweeps(start: Expr, n: usize) -> Expr {

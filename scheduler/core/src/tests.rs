@@ -20,6 +20,7 @@ use crate::{Action, Event, JobEnd, Limits, Prepared, Scheduler};
 use std::sync::Arc;
 use tilework_expr::{
     AxisChunks, BinaryOp, Calls, Chunks, DType, Expr, FileKind, FileRef, Fold, Kernel, Lowered, Program,
+    TableHow, TableRead, TableStage,
 };
 use tilework_plan::{ClientHello, ClientId, Hello, JobNumber};
 use tilework_plan::{

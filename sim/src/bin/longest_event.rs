@@ -58,7 +58,7 @@ fn sweep(e: &Expr) -> Expr {
     let (build, name) = ("1f".into(), "f".into());
     let kernel =
         Kernel { offset: 8, build, name, params: vec![], inputs: vec![DType::F64], output: DType::F64 };
-    e.map_overlap(kernel, vec![Halo { depth: 1, boundary: Boundary::Reflect }; e.ndim()]).expect("a halo")
+    e.map_overlap(kernel, &vec![Halo::even(1, Boundary::Reflect); e.ndim()]).expect("a halo")
 }
 
 /// Arrays that are each put together of as many others as edges allow, two operations each.

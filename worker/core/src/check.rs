@@ -67,6 +67,8 @@ impl Worker {
         let bytes =
             self.active.values().map(|a| a.reserved).chain(self.stopping.values().map(|s| s.reserved));
         assert_eq!(self.store.bytes_reserved, bytes.sum::<u64>(), "bytes reserved");
+        let grown = self.active.values().map(|a| a.grown).sum::<u64>();
+        assert_eq!(self.store.bytes_grown, grown, "bytes of results that are being made");
         self.threads.check(self.active.values().filter_map(|a| a.limit_us));
         let waiting = |f: &crate::store::Fetch, key: &TaskKey| f.waiting.iter().filter(|w| *w == key).count();
         for (key, a) in self.active.iter() {

@@ -90,6 +90,15 @@ pub enum Event {
         /// Time in kernels, microseconds.
         busy_us: u64,
     },
+    /// The result of a task that runs, whose bytes are known only when it is made, takes so many already.
+    Grew {
+        /// The grant it runs under.
+        lease: LeaseId,
+        /// The task.
+        task: TaskKey,
+        /// Bytes of memory.
+        bytes: u64,
+    },
     /// A write to the disk has ended. The chunk is in memory all the same, until [`Action::Unload`].
     Spilled {
         /// Which.

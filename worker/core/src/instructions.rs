@@ -142,6 +142,8 @@ impl Worker {
         self.threads.forget(t.limit_us);
         self.n_active_running -= 1;
         out.push(Action::Stop(key));
+        // What it has made goes when it stops.
+        self.store.bytes_grown -= t.grown;
         let Active { feeds, reserved, est_us, slept_us: slept_before_us, .. } = t;
         let (since_us, slept_us) = (self.now_us, self.threads.slept_us);
         let stopping = Stopping { since_us, slept_us, slept_before_us, feeds, reserved, est_us };

@@ -122,6 +122,7 @@ impl Worker {
         self.n_running -= 1;
         self.running_us -= task.est_us;
         self.store.bytes_reserved -= task.reserved;
+        self.store.bytes_grown -= task.grown;
         self.weight.ended(self.limits.threads);
         task.feeds.iter().for_each(|f| self.store.release(f.source, &self.limits, out));
         match result {
@@ -135,6 +136,18 @@ impl Worker {
             }
             Err(error) => self.outgoing.other(Report::Failed { lease: task.answers, task: key, error }),
         }
+    }
+
+    /// The result of a task that runs takes more than it was taken to. It is counted from now on: other results go to the
+    /// disk for it, and what is next waits.
+    pub(crate) fn grew(&mut self, (lease, key): (LeaseId, TaskKey), bytes: u64, out: &mut Vec<Action>) {
+        // One that is to stop ends soon.
+        let Some(task) = self.active.get_mut(key).filter(|a| a.lease == lease && a.running) else { return };
+        let more = bytes.saturating_sub(task.bytes).saturating_sub(task.grown);
+        task.grown += more;
+        self.store.bytes_grown += more;
+        // What cannot be made room for is counted all the same: it is there.
+        self.store.make_room(0, &self.limits, out);
     }
 
     /// Whether the bytes of a task's chunk are known only when it is made.

@@ -108,13 +108,15 @@ pub(crate) struct Store {
     /// Bytes of chunks made or put here that are in memory.
     pub bytes_held: u64,
     pub bytes_reserved: u64,
+    /// What results of tasks that run take beyond what was reserved for them.
+    pub bytes_grown: u64,
     pub bytes_fetched: u64,
     pub(crate) bytes_idle: u64,
 }
 
 impl Store {
     pub fn bytes_used(&self) -> u64 {
-        self.bytes_held + self.bytes_reserved + self.bytes_fetched
+        self.bytes_held + self.bytes_reserved + self.bytes_grown + self.bytes_fetched
     }
 
     /// Whether a chunk is here to be used, in memory or on the disk.

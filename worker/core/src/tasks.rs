@@ -29,6 +29,8 @@ pub(crate) struct Active {
     pub bytes: u64,
     /// Bytes reserved while it runs: of the result and of temporaries.
     pub reserved: u64,
+    /// Bytes of the result beyond those, as far as it is made.
+    pub grown: u64,
     /// Bytes that are fetched for it from other workers,
     pub bytes_fetched: u64,
     /// and from anywhere.
@@ -245,6 +247,7 @@ impl Worker {
             missing: 0,
             bytes,
             reserved,
+            grown: 0,
             bytes_fetched: moved,
             fed: claimed - reserved,
             running: false,

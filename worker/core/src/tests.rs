@@ -603,3 +603,39 @@ fn what_is_urgent_gets_the_next_thread() {
         running = (id, chunk);
     }
 }
+
+#[test]
+fn what_a_result_takes_counts_while_it_is_made() {
+    let limits = Limits { spill_bytes: 1 << 30, ..Limits::new(2, 1 << 20) };
+    let mut case = Case::new(limits, &[calls(3, Terms { memory_bytes: 400 << 10, ..Terms::default() })]);
+    case.told(vec![lease(1, tasks(0, 0..3))]);
+    let reserved = case.worker.usage().bytes_reserved;
+    assert_eq!(case.worker.usage().running, 2);
+    let grew = |chunk, bytes| Event::Grew { lease: LeaseId(1), task: task(0, chunk), bytes };
+    case.event(grew(0, 600 << 10));
+    let more = case.worker.usage().bytes_reserved - reserved;
+    assert!((500 << 10..=600 << 10).contains(&more), "{more}");
+    // Less is no news, nor is what is heard of another lease.
+    case.event(grew(0, 100 << 10));
+    case.event(Event::Grew { lease: LeaseId(9), task: task(0, 1), bytes: 1 << 20 });
+    assert_eq!(case.worker.usage().bytes_reserved, reserved + more);
+    // The first goes to the disk for the third, which waits until there is room.
+    let finished = |chunk, bytes| Event::Finished {
+        lease: LeaseId(1),
+        task: task(0, chunk),
+        result: Ok(bytes),
+        busy_us: 1,
+    };
+    let actions = case.event(finished(0, 700 << 10));
+    assert!(
+        actions.iter().any(|a| matches!(a, Action::Spill { key, .. } if *key == task(0, 0))),
+        "{actions:?}"
+    );
+    assert!(!actions.iter().any(|a| matches!(a, Action::Run { .. })), "{actions:?}");
+    let used = case.worker.usage();
+    assert_eq!((used.bytes_held, used.running), (700 << 10, 1));
+    case.event(finished(1, 8));
+    let used = case.worker.usage();
+    assert_eq!(used.bytes_held, (700 << 10) + 8);
+    assert!(used.bytes_reserved < reserved + more);
+}

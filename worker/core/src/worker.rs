@@ -148,6 +148,7 @@ impl Worker {
             Event::Finished { lease, task, result, busy_us } => {
                 self.finished((lease, task), result, busy_us, out)
             }
+            Event::Grew { lease, task, bytes } => self.grew((lease, task), bytes, out),
             Event::Spilled { spill, key, result } => self.spilled((spill, key), result, out),
             Event::Damaged { key } => self.damaged(key),
             Event::Ages(ages) => self.aged(&ages, out),
@@ -174,7 +175,7 @@ impl Worker {
         WorkerUse {
             bytes_held: self.store.bytes_held,
             bytes_on_disk: self.store.bytes_on_disk,
-            bytes_reserved: self.store.bytes_reserved,
+            bytes_reserved: self.store.bytes_reserved + self.store.bytes_grown,
             bytes_fetched: self.store.bytes_fetched,
             running: self.n_running,
             staged: self.active.len() - self.n_active_running,

@@ -5,7 +5,7 @@
 //! The table has the first byte of each block and the end of the last, as little-endian `u64`, from the buffer's start; the
 //! first block follows it, so that its own place says how many there are. Owns this layout. Must not know what is in a block.
 
-use crate::chunk::Plane;
+use crate::chunk::{Chunk, Plane};
 use std::io;
 use std::ops::Range;
 use tilework_expr::DType;
@@ -121,6 +121,17 @@ pub fn block_of(value: &Plane, number: u64) -> Result<Plane, NoBlock> {
     let bytes = bytes_of(value)?;
     let range = block_range(number, bytes.len(), |range| Ok::<_, NoBlock>(bytes[range].to_vec()))?;
     Ok(value.slice(&[range]))
+}
+
+impl Chunk {
+    /// A block of a value, by its number. Shares the bytes.
+    ///
+    /// # Errors
+    /// There is no such block.
+    pub fn block(&self, number: u64) -> Result<Chunk, NoBlock> {
+        let value = self.planes.first().ok_or(NoBlock::Malformed)?;
+        Ok(Chunk { planes: vec![block_of(value, number)?] })
+    }
 }
 
 fn bytes_of(value: &Plane) -> Result<&[u8], NoBlock> {

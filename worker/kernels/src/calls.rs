@@ -94,7 +94,7 @@ fn value_of<'a>(task: &Task<'a>, (slot, value): (usize, ChunkIdx)) -> Result<&'a
 }
 
 /// The bytes of a value, or of a block of one.
-fn value_in<'a>(task: &Task<'a>, feed: &'a Feed) -> Result<&'a Plane, KernelError> {
+pub(crate) fn value_in<'a>(task: &Task<'a>, feed: &'a Feed) -> Result<&'a Plane, KernelError> {
     match feed.chunk.planes.as_slice() {
         [plane] if plane.shape().len() == 1 && plane.is_contiguous() => Ok(plane),
         [plane] if plane.shape().len() == 1 => {

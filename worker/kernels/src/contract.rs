@@ -13,14 +13,15 @@ use crate::feed::KernelError;
 use crate::gather::{Operand, Task};
 use crate::map::even;
 use crate::pool::{SendPtr, check, for_each};
-use panel::{Matrix, PanelFn, panel_fn};
+use panel::PanelFn;
+pub(crate) use panel::{Matrix, panel_fn};
 use std::ops::Range;
 use std::sync::Arc;
 use tilework_plan::{AxisMap, CONTRACT_PIECE_MIN, ChunkIdx, Region, View, outputs_within, region_shape};
 
 /// Inner positions that are summed before they are added to the result: as many as the product crate packs at once
 /// on any processor.
-const PANEL: usize = 512;
+pub(crate) const PANEL: usize = 512;
 /// Rows and columns of a block of the result that one thread computes.
 const SIDE: usize = 512;
 

@@ -241,6 +241,22 @@ impl Part {
     }
 }
 
+/// What a box shows of input `slot` along these of its axes: the feed's own memory where that holds just these elements,
+/// else a copy.
+pub(crate) fn seen(
+    task: &Task<'_>,
+    slot: usize,
+    (axes, region): (&[usize], &Region),
+) -> Result<Plane, KernelError> {
+    if axes.len() == region.len() && axes.iter().enumerate().all(|(i, a)| i == *a) {
+        return materialise(task, slot, region);
+    }
+    let operand = task.operand(slot, region)?;
+    let shape = axes.iter().map(|&a| region[a].len()).collect();
+    let strides = axes.iter().map(|&a| operand.strides[a] as isize).collect();
+    Ok(operand.plane.restrided(shape, strides, operand.offset as isize).detached())
+}
+
 /// Input `slot` over a box as a plane: the feed's own memory where that holds just these elements, else a copy.
 pub(crate) fn materialise(task: &Task<'_>, slot: usize, region: &Region) -> Result<Plane, KernelError> {
     let operand = task.operand(slot, region)?;

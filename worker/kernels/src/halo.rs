@@ -1,88 +1,17 @@
-//! Tasks that call a function of the user's with a block: a chunk, a chunk with its halo, or a chunk along an axis.
+//! Blocks of an input that are no chunks as they lie: with a halo, of whole axes, of single positions.
 //!
-//! Owns how a halo is put around a block. Must not know what the function does.
+//! Owns how such a block is put together, and how what lies beyond an array's edges is filled. Must not know what is done
+//! with it.
 
-use crate::chunk::{Buffer, Chunk, Plane, row_major};
+use crate::chunk::{Buffer, Plane, row_major};
 use crate::copy::{Layout, copy_box, copy_box_parallel};
 use crate::feed::KernelError;
-use crate::gather::{Task, materialise};
-use crate::native::call_block;
+use crate::gather::Task;
 use crate::pool::check;
 use std::ops::Range;
 use std::sync::Arc;
-use tilework_expr::{Boundary, Halo, Kernel, Scalar};
-use tilework_plan::{ChunkIdx, Region, region_len, region_shape};
-
-/// Computes a task whose chunk a function makes of the input's box, with what it sees of the neighbours.
-pub(crate) fn blocks(
-    task: &Task<'_>,
-    kernel: &Arc<Kernel>,
-    (region, halo): (&Region, Option<&[Halo]>),
-) -> Result<Chunk, KernelError> {
-    if region_len(region) == 0 {
-        return Ok(empty(kernel, region_shape(region)));
-    }
-    let shape = region_shape(region);
-    let Some(halo) = halo else {
-        let input = materialise(task, 0, region)?;
-        let made = call_block(kernel, &input, 0)?;
-        return fits(kernel, made, &[&shape]);
-    };
-    let shape_of_all = task.shape().grid.shape();
-    let input = padded(task, region, halo, &shape_of_all)?;
-    let made = call_block(kernel, &input, 0)?;
-    let chunk = fits(kernel, made, &[&shape, input.shape()])?;
-    if chunk.planes[0].shape() == shape {
-        return Ok(chunk);
-    }
-    let own = halo.iter().zip(region).map(|(h, r)| h.reach().before(r)..h.reach().before(r) + r.len());
-    // A copy, so that the halo's memory does not live as long as the chunk.
-    Ok(Chunk { planes: vec![chunk.planes[0].slice(&own.collect::<Vec<_>>()).to_contiguous()] })
-}
-
-/// Computes a task whose chunk is its input's box with an axis folded by a function.
-pub(crate) fn fold_axis(
-    task: &Task<'_>,
-    kernel: &Arc<Kernel>,
-    axis: usize,
-    chunk: ChunkIdx,
-) -> Result<Chunk, KernelError> {
-    let shape = region_shape(&task.lowered.plan.out_region(task.stage, chunk));
-    let region = task.shape().grid.region(chunk);
-    if shape.contains(&0) {
-        return Ok(empty(kernel, shape));
-    }
-    let input = match region[axis].is_empty() {
-        true => {
-            let dtype = kernel.inputs[0];
-            Plane::row_major_at(dtype, region_shape(&region), Arc::new(Buffer::zeroed(0).freeze()), 0)
-        }
-        false => materialise(task, 0, &region)?,
-    };
-    let made = call_block(kernel, &input, axis)?;
-    fits(kernel, made, &[&shape])
-}
-
-fn empty(kernel: &Kernel, shape: Vec<usize>) -> Chunk {
-    let buffer = Arc::new(Buffer::zeroed(0).freeze());
-    Chunk { planes: vec![Plane::row_major_at(kernel.output, shape, buffer, 0)] }
-}
-
-/// What a function made, if it is of one of the shapes.
-fn fits(kernel: &Kernel, made: Plane, shapes: &[&[usize]]) -> Result<Chunk, KernelError> {
-    if made.dtype() == kernel.output && shapes.contains(&made.shape()) {
-        return Ok(Chunk { planes: vec![made] });
-    }
-    let expected: Vec<String> = shapes.iter().map(|s| format!("{s:?}")).collect();
-    Err(KernelError::Operation(format!(
-        "{} gave a block of {} of shape {:?}, expected {} of shape {}",
-        kernel.name,
-        made.dtype(),
-        made.shape(),
-        kernel.output,
-        expected.join(" or ")
-    )))
-}
+use tilework_expr::{Along, Boundary, DType, Halo, Scalar};
+use tilework_plan::{Grid, Region};
 
 /// A part of a block along one axis: where it is in the block, and where in the array.
 #[derive(Clone)]
@@ -105,20 +34,96 @@ fn pieces(halo: &Halo, range: &Range<usize>, len: usize) -> Vec<Piece> {
     all.into_iter().filter(|p| !p.from.is_empty()).collect()
 }
 
-/// The only input over a box with its halo.
-fn padded(task: &Task<'_>, region: &Region, halo: &[Halo], whole: &[usize]) -> Result<Plane, KernelError> {
-    let planes = task.planes(0)?;
-    let dtype = task.lowered.dtype(task.shape().inputs[0].stage);
-    let (size, axes) = (dtype.size(), halo.iter().zip(region).zip(whole));
-    let by_axis: Vec<Vec<Piece>> = axes.clone().map(|((h, r), &l)| pieces(h, r, l)).collect();
-    let shape: Vec<usize> = axes.map(|((h, r), &l)| h.reach().padded_len(r, l)).collect();
-    let strides = row_major(&shape);
-    let inside = by_axis.iter().map(|p| p.iter().map(|p| p.from.len()).sum::<usize>());
+/// What a block has along one axis of its input.
+struct Extent {
+    /// The parts that are elements of the array.
+    pieces: Vec<Piece>,
+    /// How long it is.
+    len: usize,
+    /// What is to be filled beyond the array's ends, around these positions of an axis of that length.
+    beyond: Option<(Halo, Range<usize>, usize)>,
+}
+
+impl Extent {
+    /// Of the task at `coords` of the space, along an axis of `len`.
+    fn of(along: &Along, (space, coords): (&Grid, &[usize]), len: usize) -> Extent {
+        let own = match *along {
+            Along::Near { axis, .. } => space.axes()[axis].range(coords[axis]),
+            Along::Number { axis } => coords[axis]..coords[axis] + 1,
+            Along::All => 0..len,
+        };
+        match along.halo().filter(|_| !own.is_empty()) {
+            Some(halo) => Extent {
+                pieces: pieces(&halo, &own, len),
+                len: halo.reach().padded_len(&own, len),
+                beyond: Some((halo, own, len)),
+            },
+            None => Extent { len: own.len(), pieces: vec![Piece { at: 0, from: own }], beyond: None },
+        }
+    }
+}
+
+/// How many positions of a block come before those of its chunk, and how many those are, along each axis that has such.
+pub(crate) fn inner(along: &[Along], (space, coords): (&Grid, &[usize])) -> Option<Region> {
+    let one = |along: &Along| match *along {
+        Along::Near { axis, halo } => {
+            let own = space.axes()[axis].range(coords[axis]);
+            let start = halo.reach().before(&own);
+            Some(start..start + own.len())
+        }
+        Along::Number { .. } | Along::All => None,
+    };
+    along.iter().map(one).collect()
+}
+
+/// The box of an input that a task reads, whose place among the tasks is `at`.
+pub(crate) fn block(
+    task: &Task<'_>,
+    slot: usize,
+    along: &[Along],
+    at: (&Grid, &[usize]),
+) -> Result<Plane, KernelError> {
+    let from = task.shape().inputs[slot].stage;
+    let (grid, dtype) = (&task.lowered.plan.stage(from).out_grid, task.lowered.dtype(from));
+    let extents: Vec<Extent> =
+        along.iter().zip(grid.axes()).map(|(a, x)| Extent::of(a, at, x.len())).collect();
+    let shape: Vec<usize> = extents.iter().map(|e| e.len).collect();
+    if shape.contains(&0) {
+        return Ok(Plane::row_major_at(dtype, shape, Arc::new(Buffer::zeroed(0).freeze()), 0));
+    }
+    let planes = task.planes(slot)?;
+    // What lies in one chunk, with nothing around it, is read where it lies.
+    if let [(covers, plane)] = planes.as_slice()
+        && extents.iter().all(|e| e.beyond.is_none())
+        && extents
+            .iter()
+            .zip(covers.iter())
+            .all(|(e, r)| r.start <= e.pieces[0].from.start && e.pieces[0].from.end <= r.end)
+    {
+        let part: Region = extents
+            .iter()
+            .zip(covers.iter())
+            .map(|(e, r)| e.pieces[0].from.start - r.start..e.pieces[0].from.end - r.start)
+            .collect();
+        return Ok(plane.slice(&part));
+    }
+    padded(task, slot, (extents, shape, dtype), &planes)
+}
+
+/// The parts of a block, copied together, with what lies beyond the array's edges.
+fn padded(
+    task: &Task<'_>,
+    slot: usize,
+    (extents, shape, dtype): (Vec<Extent>, Vec<usize>, DType),
+    planes: &[(&Region, &Plane)],
+) -> Result<Plane, KernelError> {
+    let (size, strides) = (dtype.size(), row_major(&shape));
+    let inside = extents.iter().map(|e| e.pieces.iter().map(|p| p.from.len()).sum::<usize>());
     let (expected, mut got) = (inside.product::<usize>(), 0);
     let mut buffer = Buffer::uninit(shape.iter().product::<usize>() * size);
-    for (covers, plane) in &planes {
+    for (covers, plane) in planes {
         check(task.stop)?;
-        for_each_choice(&by_axis, &mut |choice| {
+        for_each_choice(&extents, &mut |choice| {
             let Some(part) = Part::of(choice, covers, plane, &strides) else { return };
             got += part.shape.iter().product::<usize>();
             let layout = Layout { shape: &part.shape, from: plane.strides(), to: &strides };
@@ -130,15 +135,15 @@ fn padded(task: &Task<'_>, region: &Region, halo: &[Halo], whole: &[usize]) -> R
         });
     }
     if got != expected {
-        return Err(KernelError::MissingInput { stage: task.name(), slot: 0, got, expected });
+        return Err(KernelError::MissingInput { stage: task.name(), slot, got, expected });
     }
-    for (axis, h) in halo.iter().enumerate() {
+    for (axis, extent) in extents.iter().enumerate() {
+        let Some((halo, range, len)) = &extent.beyond else { continue };
         check(task.stop)?;
-        let range = &region[axis];
         let room = Room { shape: &shape, strides: &strides, size, ptr: buffer.as_mut_ptr() };
         // SAFETY: the positions of the axes before this one are filled, those of this one are where there are
         // elements of the array.
-        unsafe { room.fill_beyond(axis, h, (range, whole[axis])) }
+        unsafe { room.fill_beyond(axis, halo, (range, *len)) }
     }
     // SAFETY: the elements of the array are copied, and what lies beyond them is filled axis by axis.
     let buffer = Arc::new(unsafe { buffer.assume_init().freeze() });
@@ -146,10 +151,10 @@ fn padded(task: &Task<'_>, region: &Region, halo: &[Halo], whole: &[usize]) -> R
 }
 
 /// Calls `f` with every choice of one piece along each axis.
-fn for_each_choice(by_axis: &[Vec<Piece>], f: &mut impl FnMut(&[&Piece])) {
-    fn go<'a>(by_axis: &'a [Vec<Piece>], chosen: &mut Vec<&'a Piece>, f: &mut impl FnMut(&[&Piece])) {
+fn for_each_choice(by_axis: &[Extent], f: &mut impl FnMut(&[&Piece])) {
+    fn go<'a>(by_axis: &'a [Extent], chosen: &mut Vec<&'a Piece>, f: &mut impl FnMut(&[&Piece])) {
         let Some((first, rest)) = by_axis.split_first() else { return f(chosen) };
-        for piece in first {
+        for piece in &first.pieces {
             chosen.push(piece);
             go(rest, chosen, f);
             chosen.pop();
@@ -198,14 +203,13 @@ impl Room<'_> {
     /// The block has room for its shape; its positions are filled but for those beyond the ends along this axis and
     /// later ones.
     unsafe fn fill_beyond(&self, axis: usize, halo: &Halo, (range, len): (&Range<usize>, usize)) {
-        let (before, d) = (halo.reach().before(range), halo.depth);
+        let before = halo.reach().before(range);
         let first = before as isize - range.start as isize;
         for p in 0..self.shape[axis] {
             let at = p as isize - first;
             if (0..len as isize).contains(&at) {
                 continue;
             }
-            debug_assert!(at.unsigned_abs() <= len + d);
             let from = match halo.boundary {
                 Boundary::None | Boundary::Periodic => continue,
                 Boundary::Nearest => at.clamp(0, len as isize - 1),
@@ -217,7 +221,8 @@ impl Room<'_> {
                     continue;
                 }
             };
-            // SAFETY: the depth is at most the axis' length, so that the source is an element of the array within
+            // SAFETY: the depth is at most the axis' length, and where there is a mirror image as much is read on either
+            // side (`Halo::mirrors`, which is checked with the program): the source is an element of the array within
             // reach of the block.
             unsafe { self.copy_slab(axis, (from + first) as usize, p) }
         }

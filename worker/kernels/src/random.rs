@@ -4,6 +4,7 @@
 //! chunks and any order give the same array. Must not know programs or chunks.
 
 mod philox;
+pub(crate) mod samplers;
 
 use crate::math::{self, horner};
 use crate::ops::versions;

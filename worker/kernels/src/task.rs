@@ -6,8 +6,8 @@ use crate::calls::{array_of, call};
 use crate::chunk::Chunk;
 use crate::contract::contract;
 use crate::feed::{Feed, KernelError};
+use crate::functions::blocks;
 use crate::gather::Task;
-use crate::halo::{blocks, fold_axis};
 use crate::map::map;
 use crate::pool::check;
 use crate::reduce::{combine, reduce};
@@ -46,9 +46,7 @@ pub fn execute(
         StageKind::Reshape => reshape(&task, chunk),
         StageKind::Concat => concat(&task, chunk),
         StageKind::Take => take(&task, chunk),
-        StageKind::Blocks(kernel) => blocks(&task, kernel, (&s.grid.region(chunk), None)),
-        StageKind::Overlap { kernel, halo } => blocks(&task, kernel, (&s.grid.region(chunk), Some(halo))),
-        StageKind::FoldAxis { kernel, axes: [axis] } => fold_axis(&task, kernel, *axis, chunk),
+        StageKind::Blocks(of) => blocks(&task, of, chunk),
         StageKind::Calls(calls) => call(&task, calls, chunk),
         StageKind::FromValue(calls) => array_of(&task, calls, chunk),
         StageKind::Literal

@@ -110,6 +110,8 @@ struct Driver {
     sources: Arc<Sources>,
     shared: Arc<Shared>,
     memory_bytes: usize,
+    /// Tasks that run at a time.
+    threads: u64,
     disk: Option<Arc<Disk>>,
     /// Started with the first write.
     writer: Option<Writer>,
@@ -161,6 +163,7 @@ pub(crate) async fn drive(
         crew: Crew::new(pool, shared.store.clone(), inbox.clone()),
         sources,
         memory_bytes: usize::try_from(hello.memory_bytes).unwrap_or(usize::MAX),
+        threads: u64::from(hello.threads.max(1)),
         disk: disk.map(Arc::new),
         writer: None,
         inbox,

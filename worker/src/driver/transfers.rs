@@ -3,7 +3,7 @@
 //! Owns what is done for each. Must not know why one is wanted.
 
 use super::{Driver, Post};
-use crate::peers::{Lent, Missed, Wanted};
+use crate::peers::{Lent, Missed, Wanted, written};
 use crate::spill::{Order, Writer};
 use crate::store::Stored;
 use tilework_plan::{Part, TaskKey, WorkerId};
@@ -20,7 +20,7 @@ impl Driver {
             match get.await {
                 Ok(chunk) => {
                     let bytes = chunk.bytes() as u64;
-                    store.insert(epoch, Source::Fetched(fetch), Stored { chunk, part });
+                    store.insert(epoch, Source::Fetched(fetch), Stored { content: chunk.into(), part });
                     Event::Fetched { fetch, bytes }
                 }
                 Err(Missed { away, why }) => {
@@ -42,6 +42,10 @@ impl Driver {
             };
             let chunk = match shelf.find(key, part.as_ref()) {
                 Ok(Lent::Shared(chunk)) => chunk,
+                Ok(Lent::Kept { kept, block }) => match written(&*kept, block) {
+                    Ok(chunk) => chunk,
+                    Err(why) => return Event::FetchFailed { fetch, away: false, why },
+                },
                 Ok(Lent::OnDisk { spilled, part, .. }) => match spilled.read_part(part.as_ref()) {
                     Ok(chunk) => chunk,
                     Err(error) => return failed(error.to_string()),
@@ -50,7 +54,7 @@ impl Driver {
                 Err(why) => return Event::FetchFailed { fetch, away: false, why },
             };
             let bytes = chunk.bytes() as u64;
-            store.insert(epoch, Source::Fetched(fetch), Stored { chunk, part });
+            store.insert(epoch, Source::Fetched(fetch), Stored { content: chunk.into(), part });
             Event::Fetched { fetch, bytes }
         });
     }
@@ -58,7 +62,7 @@ impl Driver {
     /// Writes a chunk to the disk.
     pub(super) fn spill(&mut self, spill: SpillId, key: TaskKey) {
         let ended = move |result| Event::Spilled { spill, key, result };
-        let Some(chunk) = self.shared.store.begin_write(key, spill) else {
+        let Some(content) = self.shared.store.begin_write(key, spill) else {
             return self.post(async move { ended(Err("it is not there".to_owned())) });
         };
         if self.writer.is_none() {
@@ -80,6 +84,6 @@ impl Driver {
             }
         }
         let writer = self.writer.as_ref().expect("it was just started");
-        writer.write(Order { spill, key, chunk });
+        writer.write(Order { spill, key, content });
     }
 }

@@ -9,7 +9,11 @@
 //! Must not know how a query is planned, nor when a task runs.
 
 mod engine;
+mod functions;
 mod pieces;
+mod planes;
 
-pub use engine::{TAG, install};
+pub use engine::{TAG, disk, install};
+pub use functions::{read as function_of, written as written_function};
 pub use pieces::{of_value, value};
+pub use planes::{data_type_of, elements, piece_of_array};

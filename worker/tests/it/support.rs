@@ -193,7 +193,7 @@ impl Cluster {
                 }
                 None => {
                     let worker = self.local(*worker).ok_or("the worker is gone")?;
-                    worker.put_local(*lease, key, chunk).await.map_err(|e| e.to_string())?;
+                    worker.put_local((*lease, key), chunk, true).await.map_err(|e| e.to_string())?;
                 }
             }
         }

@@ -97,6 +97,10 @@ impl Provider for Memory {
     fn chunk(&self, region: &Region) -> Result<Chunk> {
         Ok(self.0.slice(region))
     }
+
+    fn lends(&self) -> bool {
+        true
+    }
 }
 
 /// The strided elements within an owner's memory as an expression, without a copy. `first` is the address of

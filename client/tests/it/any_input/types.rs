@@ -473,7 +473,7 @@ fn asked<A: Number>(call: &Call, of: &Asked<'_, A>) -> Option<Result<(), Fault>>
     let greatest = |x: &A, y: &A| x > y;
     Some(match call {
         Call::Least(_) => {
-            let ours = a.try_minimum(of.other).and_then(|x| x.try_maximum(of.other));
+            let ours = a.try_fmin(of.other).and_then(|x| x.try_fmax(of.other));
             let pair = |x: A, y: A| Some((x, y));
             let theirs = || together(of.known?, of.other_known, pair);
             match ours {

@@ -74,3 +74,37 @@ fn memory_that_only_others_have_is_none_for_functions() {
     play(&mut case, actions, 0..2);
     assert!(case.scheduler.state(case.now_us).jobs.iter().any(|j| j.number == JobNumber(2) && j.finished));
 }
+
+#[test]
+fn roots_among_tasks_that_read_something_fit_where_roots_go() {
+    let small = Hello { build: Some("own".into()), ..hello("small", 2, 1000) };
+    let mut case = Case::with_workers(0);
+    of_build(&mut case, 0, "other");
+    case.event(Event::WorkerJoined { worker: WorkerId(1), hello: small });
+    // All roots go to workers that have the function of one of them, also a stage's first task, which alone reads nothing.
+    let kernel = Kernel { inputs: vec![DType::I64], ..function("own") };
+    let axes = Chunks::Axes(vec![AxisChunks::Len(1)]);
+    let index = Expr::from_index(kernel, &[4], &axes, Arc::new(())).unwrap();
+    let stage = TableStage {
+        payload: Arc::from([1]),
+        gives: 1,
+        reads: Arc::from([TableRead::of(TableHow::Same, 1..2)]),
+        bytes_guess: 3200,
+        name: "rows".into(),
+        terms: None,
+        kernel: None,
+    };
+    let table = Expr::table(stage, 2, &[Expr::values(1, 7, Arc::new(())).unwrap()]).unwrap();
+    let mut actions = case.submit(0, &[index, table]);
+    let mut said = Vec::new();
+    while !actions.is_empty() {
+        said.extend(updates(&actions).into_iter().cloned());
+        let open: Vec<_> =
+            (0..2).flat_map(|w| leases(&actions, w).into_iter().map(move |l| (w, l))).collect();
+        actions = open.iter().flat_map(|(w, lease)| case.done(*w, lease)).collect();
+    }
+    assert!(
+        said.iter().any(|u| matches!(u, Update::Failed(JobError::Memory { limit: 1000, needed: 3200, .. }))),
+        "{said:?}"
+    );
+}

@@ -1,5 +1,5 @@
-//! Calling a function of the user's: for runs of elements, for whole blocks, and for values. Its panic is an error that says whose
-//! it is.
+//! Calling a function of the user's: for runs of elements, for whole blocks, for values, and for what else a process has.
+//! Its panic is an error that says whose it is.
 //!
 //! Must not know where blocks come from.
 
@@ -7,8 +7,10 @@ use super::descriptor::{Descriptor, Entry, Refusal, resolve};
 use super::panics::caught;
 use crate::chunk::Plane;
 use crate::feed::KernelError;
+use std::any::Any;
 use std::sync::Arc;
 use tilework_expr::{DType, Kernel};
+use tilework_plan::{Region, region_shape};
 
 /// Elements of one input: neighbours in memory, or the same one for all.
 #[derive(Clone, Copy, Debug)]
@@ -35,12 +37,68 @@ pub struct Lanes<'a> {
 /// What a function of blocks is called with.
 #[derive(Debug)]
 pub struct BlockCall<'a> {
-    /// The elements.
-    pub input: &'a Plane,
+    /// What it reads, input by input.
+    pub inputs: &'a [Argument<'a>],
     /// The parameters.
     pub params: &'a [u8],
-    /// The axis, for one that folds an axis.
-    pub axis: usize,
+    /// Which of the tasks this is.
+    pub place: &'a Place,
+}
+
+/// One argument of a function of blocks.
+#[derive(Debug)]
+pub enum Argument<'a> {
+    /// The elements of a box.
+    Block(Plane),
+    /// The blocks of an exchange, in the order of the tasks that made the values that they are of.
+    Parts(Vec<&'a Plane>),
+}
+
+/// Where a block is.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Place {
+    /// Its number along each axis.
+    pub chunk: Vec<usize>,
+    /// How many there are along each axis.
+    pub counts: Vec<usize>,
+    /// The positions of the space that its reads follow.
+    pub space: Region,
+    /// The positions of its result.
+    pub region: Region,
+    /// The shape of the whole result.
+    pub shape: Vec<usize>,
+}
+
+impl BlockCall<'_> {
+    /// The elements of a box.
+    ///
+    /// # Errors
+    /// There is no such argument, or it is none of a box.
+    pub fn block(&self, slot: usize) -> Result<&Plane, String> {
+        match self.inputs.get(slot) {
+            Some(Argument::Block(plane)) => Ok(plane),
+            Some(Argument::Parts(_)) => Err(format!("argument {slot} is an exchange, expected a block")),
+            None => Err(format!("{} arguments, expected more than {slot}", self.inputs.len())),
+        }
+    }
+
+    /// The blocks of an exchange.
+    ///
+    /// # Errors
+    /// There is no such argument, or it is none of an exchange.
+    pub fn parts(&self, slot: usize) -> Result<&[&Plane], String> {
+        match self.inputs.get(slot) {
+            Some(Argument::Parts(parts)) => Ok(parts),
+            Some(Argument::Block(_)) => Err(format!("argument {slot} is a block, expected an exchange")),
+            None => Err(format!("{} arguments, expected more than {slot}", self.inputs.len())),
+        }
+    }
+
+    /// The shape of its result.
+    #[must_use]
+    pub fn shape(&self) -> Vec<usize> {
+        region_shape(&self.place.region)
+    }
 }
 
 /// What a function of values is called with.
@@ -50,6 +108,15 @@ pub struct ValuesCall<'a> {
     pub params: &'a [u8],
     /// The values that it reads, in order: bytes on one axis, side by side; and arrays, as they lie in memory.
     pub values: &'a [&'a Plane],
+}
+
+/// What a function of a value of this process is called with.
+#[derive(Debug)]
+pub struct OpaqueCall<'a> {
+    /// The value, of a type that whoever calls it and the function know.
+    pub input: &'a dyn Any,
+    /// The parameters.
+    pub params: &'a [u8],
 }
 
 /// A function of elements, found and ready to be called.
@@ -66,7 +133,7 @@ impl Elements {
         let descriptor = resolve(kernel).map_err(refused)?;
         match descriptor.entry() {
             Entry::Elements(f) => Ok(Elements { descriptor, f, kernel: kernel.clone() }),
-            Entry::Block(_) | Entry::Values(_) => Err(other_kind(kernel)),
+            Entry::Block(_) | Entry::Values(_) | Entry::Opaque(_) => Err(other_kind(kernel)),
         }
     }
 
@@ -87,10 +154,10 @@ impl Elements {
 ///
 /// # Errors
 /// [`KernelError::Operation`], where this process does not have the function, it panics, or it gives an error.
-pub fn call_block(kernel: &Arc<Kernel>, input: &Plane, axis: usize) -> Result<Plane, KernelError> {
+pub fn call_block(kernel: &Arc<Kernel>, call: &BlockCall<'_>) -> Result<Plane, KernelError> {
     let descriptor = resolve(kernel).map_err(refused)?;
     let Entry::Block(f) = descriptor.entry() else { return Err(other_kind(kernel)) };
-    let result = guarded(descriptor, || f(&BlockCall { input, params: &kernel.params, axis }))?;
+    let result = guarded(descriptor, || f(call))?;
     result.map_err(|why| KernelError::Operation(format!("{}: {why}", descriptor.name())))
 }
 
@@ -124,6 +191,17 @@ pub fn call_array(
         return Err(KernelError::Operation(text));
     }
     Ok(array)
+}
+
+/// Calls a function of a value of this process, which gives another one, of a type that whoever calls it knows.
+///
+/// # Errors
+/// [`KernelError::Operation`], where this process does not have the function, it panics, or it gives an error.
+pub fn call_opaque(kernel: &Kernel, input: &dyn Any) -> Result<Box<dyn Any + Send>, KernelError> {
+    let descriptor = resolve(kernel).map_err(refused)?;
+    let Entry::Opaque(f) = descriptor.entry() else { return Err(other_kind(kernel)) };
+    let result = guarded(descriptor, || f(&OpaqueCall { input, params: &kernel.params }))?;
+    result.map_err(|why| KernelError::Operation(format!("{}: {why}", descriptor.name())))
 }
 
 /// What a function of values gives, and its name.

@@ -2,9 +2,10 @@
 //!
 //! Owns every check before a call. Must not know how blocks are computed.
 
-use super::call::{BlockCall, Lanes, ValuesCall};
+use super::call::{BlockCall, Lanes, OpaqueCall, ValuesCall};
 use super::image::Image;
 use crate::chunk::Plane;
+use std::any::Any;
 use tilework_expr::{DType, Kernel};
 
 /// Marks descriptors.
@@ -64,6 +65,8 @@ pub enum Entry {
     Block(fn(&BlockCall<'_>) -> Result<Plane, String>),
     /// For the bytes of values and for arrays, giving a value's bytes or an array; an error in words.
     Values(fn(&ValuesCall<'_>) -> Result<Plane, String>),
+    /// For a value of this process, giving another one; an error in words.
+    Opaque(fn(&OpaqueCall<'_>) -> Result<Box<dyn Any + Send>, String>),
 }
 
 /// One function of the user's, compiled for the types that it is used with: a constant of the executable.
@@ -84,7 +87,8 @@ impl Descriptor {
     /// # Safety
     /// For inputs of the dtypes that `takes` tells, and parameters that `accepts` lets pass, `entry` may be called in
     /// any process of this executable, from any thread; a function of elements reads `n` elements of each input (or
-    /// its first, where the step is 0) and writes `n` of `output`; one of blocks, or of values, gives a plane of `output`.
+    /// its first, where the step is 0) and writes `n` of `output`; one of blocks, or of values, gives a plane of `output`;
+    /// one of what else a process has looks at the type of what it gets.
     #[must_use]
     pub const unsafe fn new(
         name: fn() -> &'static str,
@@ -287,6 +291,33 @@ mod tests {
         let refused = kernel_of(Box::leak(Box::new(made)), vec![], vec![]).unwrap_err();
         assert_eq!(refused, Refusal::Elsewhere("twice".into()));
         assert!(Takes::Index.accepts(&[DType::I64; 3]) && !Takes::Index.accepts(&[DType::F64]));
+    }
+
+    fn longer(call: &OpaqueCall<'_>) -> Result<Box<dyn Any + Send>, String> {
+        let text = call.input.downcast_ref::<String>().ok_or("got something else than a text")?;
+        assert!(!text.is_empty(), "an empty text");
+        Ok(Box::new(format!("{text}{}", call.params.len())))
+    }
+
+    const LONGER: &Descriptor = {
+        let types = (Takes::Each(&[]), Gives::Dtype(DType::U8));
+        // SAFETY: it looks at the type of what it gets.
+        &unsafe { Descriptor::new(|| "longer", types, |_| true, Entry::Opaque(longer)) }
+    };
+
+    #[test]
+    fn a_function_of_what_a_process_has_is_called_with_it_and_its_errors_name_it() {
+        let kernel = kernel_of(LONGER, vec![], vec![1, 2, 3]).unwrap();
+        let call = |input: &dyn Any| super::super::call_opaque(&kernel, input);
+        let made = call(&"ab".to_owned()).unwrap();
+        assert_eq!(made.downcast_ref::<String>().unwrap(), "ab3");
+        let why = call(&7).unwrap_err().to_string();
+        assert!(why.contains("longer: got something else"), "{why}");
+        let why = call(&String::new()).unwrap_err().to_string();
+        assert!(why.contains("panic in the function longer: an empty text") && why.contains(".rs:"), "{why}");
+        let other = self::kernel();
+        let why = super::super::call_opaque(&other, &7).unwrap_err().to_string();
+        assert!(why.contains("twice is called in another way"), "{why}");
     }
 
     use super::super::call::Lane;

@@ -14,7 +14,10 @@ mod once;
 mod panics;
 
 pub(crate) use call::Elements;
-pub use call::{BlockCall, Lane, Lanes, ValuesCall, call_array, call_block, call_values};
+pub use call::{
+    Argument, BlockCall, Lane, Lanes, OpaqueCall, Place, ValuesCall, call_array, call_block, call_opaque,
+    call_values,
+};
 pub use descriptor::{Descriptor, Entry, Gives, Refusal, Takes, kernel_of, resolve};
 pub use image::build_id;
 pub use once::{forget_unused, once};

@@ -87,6 +87,15 @@ impl Keys {
         }
         x
     }
+
+    /// The four words of a counter of any words.
+    fn any(&self, mut x: [u64; 4]) -> [u64; 4] {
+        for k in &self.rounds {
+            let (a, b) = (multiply_one(MUL[0], x[0]), multiply_one(MUL[1], x[2]));
+            x = [b.0 ^ x[1] ^ k[0], b.1, a.0 ^ x[3] ^ k[1], a.1];
+        }
+        x
+    }
 }
 
 /// A loop that writes the words of `n` counters from `counter` on, [`BATCH`] words at most, and perhaps of some more.
@@ -128,6 +137,11 @@ pub(super) struct Philox {
 impl Philox {
     pub(super) fn new(key: u64) -> Philox {
         Philox { keys: Keys::new(key), fill: fill() }
+    }
+
+    /// The four words of a counter.
+    pub(super) fn counter(&self, counter: [u64; 4]) -> [u64; 4] {
+        self.keys.any(counter)
     }
 
     /// Writes words from `start` on to the room, and says where: at most `n`, but at least one, so that the words
@@ -172,6 +186,8 @@ mod tests {
         let expected =
             [0x1655_4d9e_ca36_314c, 0xdb20_fe9d_672d_0fdc, 0xd7e7_72ce_e186_176b, 0x7e68_b68a_ec7b_a23b];
         assert_eq!(Keys::new(0).one(0), expected);
+        assert_eq!(Keys::new(0).any([0; 4]), expected);
+        assert_eq!(Keys::new(5).any([1 << 40, 0, 0, 0]), Keys::new(5).one(1 << 40));
         assert_eq!(words(fill_body, 0, 0, 1), expected);
         assert_eq!(words(fill(), 0, 0, 1), expected);
     }

@@ -6,7 +6,7 @@ use ndarray::{ArrayD, Axis, Dimension, IxDyn, Slice};
 use std::sync::Arc;
 use tilework_expr::{BinaryOp, Boundary, Chunks, DType, Expr, Fold, Halo, Kernel, Scalar, SliceArg, UnaryOp};
 use tilework_kernels::native::{
-    BlockCall, Descriptor, Entry, Gives, Lanes, Takes, ValuesCall, call_block, call_values, kernel_of,
+    BlockCall, Descriptor, Entry, Gives, Lanes, Place, Takes, ValuesCall, call_block, call_values, kernel_of,
 };
 use tilework_kernels::{Chunk, KernelError, Plane};
 
@@ -89,7 +89,7 @@ fn a_panic_and_a_wrong_build_are_errors_of_the_operation() {
 
 /// For each element of a block, the weighted sum of its neighbours within the depths that the parameters give.
 fn window(call: &BlockCall<'_>) -> Result<Plane, String> {
-    let block = array_of::<i64>(call.input);
+    let block = array_of::<i64>(call.block(0)?);
     let depths: Vec<usize> = call.params.iter().map(|&d| usize::from(d)).collect();
     let sums = ArrayD::from_shape_fn(block.raw_dim(), |at| {
         let mut sum = 0;
@@ -174,12 +174,12 @@ fn check_windows(shape: &[usize], cut: &[usize], depths: &[usize], boundaries: &
         sum
     });
     let halo: Vec<Halo> =
-        depths.iter().zip(boundaries).map(|(&depth, &boundary)| Halo { depth, boundary }).collect();
+        depths.iter().zip(boundaries).map(|(&depth, &boundary)| Halo::even(depth, boundary)).collect();
     let params: Vec<u8> = depths.iter().map(|&d| d as u8).collect();
     let e = literal(&x, &chunks(cut));
-    check(&e.map_overlap(windows(&params), halo.clone()).unwrap(), &want);
+    check(&e.map_overlap(windows(&params), &halo).unwrap(), &want);
     if !boundaries.iter().any(|b| matches!(b, Boundary::None)) {
-        check(&e.map_overlap(inner_windows(&params), halo).unwrap(), &want);
+        check(&e.map_overlap(inner_windows(&params), &halo).unwrap(), &want);
     }
 }
 
@@ -212,10 +212,8 @@ fn halos_of_several_dimensions_are_what_brute_force_says() {
 fn a_halo_is_read_through_new_chunks_and_of_what_is_computed() {
     let x = digits::<i64>(&[24, 10], 5);
     let e = literal(&x, &chunks(&[7, 10])).unary(UnaryOp::Neg).unwrap().rechunk(&chunks(&[5, 4])).unwrap();
-    let halo =
-        vec![Halo { depth: 2, boundary: Boundary::Periodic }, Halo { depth: 0, boundary: Boundary::None }];
-    let twice =
-        e.map_overlap(windows(&[2, 0]), halo.clone()).unwrap().map_overlap(windows(&[2, 0]), halo).unwrap();
+    let halo = vec![Halo::even(2, Boundary::Periodic), Halo::NONE];
+    let twice = e.map_overlap(windows(&[2, 0]), &halo).unwrap().map_overlap(windows(&[2, 0]), &halo).unwrap();
     let blur = |x: &ArrayD<i64>| {
         ArrayD::from_shape_fn(x.raw_dim(), |at| {
             let mut sum = 0;
@@ -229,7 +227,7 @@ fn a_halo_is_read_through_new_chunks_and_of_what_is_computed() {
 }
 
 fn backwards(call: &BlockCall<'_>) -> Result<Plane, String> {
-    let block = array_of::<i64>(call.input);
+    let block = array_of::<i64>(call.block(0)?);
     let mut out = block.clone();
     out.invert_axis(Axis(0));
     if call.params == [1] {
@@ -266,18 +264,20 @@ fn blocks_are_chunks_and_keep_their_shape() {
 
 /// `a * 3 + x`, which depends on the order.
 fn fold(call: &BlockCall<'_>) -> Result<Plane, String> {
-    let block = array_of::<i64>(call.input);
-    Ok(plane_of(&block.fold_axis(Axis(call.axis), 1i64, |a, x| a.wrapping_mul(3).wrapping_add(*x))))
+    let block = array_of::<i64>(call.block(0)?);
+    Ok(plane_of(
+        &block.fold_axis(Axis(usize::from(call.params[0])), 1i64, |a, x| a.wrapping_mul(3).wrapping_add(*x)),
+    ))
 }
 
 #[test]
 fn an_axis_is_folded_in_the_order_of_its_positions() {
-    let kernel = || kernel!("fold", [I64] -> I64, Entry::Block(fold), vec![]);
+    let kernel = |axis| kernel!("fold", [I64] -> I64, Entry::Block(fold), vec![axis as u8]);
     for (shape, cut) in [(vec![11, 6], [3, 4]), (vec![0, 6], [1, 4]), (vec![5, 0], [2, 1])] {
         let x = digits::<i64>(&shape, 9);
         for axis in 0..2 {
             let want = x.fold_axis(Axis(axis), 1i64, |a, x| a.wrapping_mul(3).wrapping_add(*x));
-            check(&literal(&x, &chunks(&cut)).fold_axis(kernel(), axis).unwrap(), &want);
+            check(&literal(&x, &chunks(&cut)).fold_axis(kernel(axis), axis).unwrap(), &want);
         }
     }
 }
@@ -313,7 +313,13 @@ fn functions_of_values_get_the_bytes_of_their_call() {
     assert!(text(13).contains("functions.rs:"), "{}", text(13));
     assert_eq!(text(14), "joined: fourteen");
     assert_eq!(text(15), "joined gave i64 of shape [15], expected bytes on one axis");
-    assert!(call_block(&kernel, &bytes(&[1]), 0).unwrap_err().to_string().contains("called in another way"));
+    let place = Place { chunk: vec![], counts: vec![], space: vec![], region: vec![], shape: vec![] };
+    assert!(
+        call_block(&kernel, &BlockCall { inputs: &[], params: &[], place: &place })
+            .unwrap_err()
+            .to_string()
+            .contains("called in another way")
+    );
     let block = Arc::new(reversing(0));
     let wrong = call_values(&block, &ValuesCall { params: &[], values: &[] }).unwrap_err();
     assert!(wrong.to_string().contains("called in another way"), "{wrong}");

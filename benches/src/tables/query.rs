@@ -1,0 +1,104 @@
+//! The queries, by name. Must not know who answers them.
+
+use crate::tpch;
+use anyhow::bail;
+use std::fmt;
+use std::str::FromStr;
+
+/// The least that has scans, a shuffle of text and arithmetic in it: what a scan of `lineitem` is asked for.
+const SCANNED: &str = "select count(*) as n, sum(l_quantity) as q, sum(l_extendedprice * l_discount) as d, \
+                       max(l_comment) as c, min(l_shipdate) as s from ";
+
+/// A query.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Query {
+    /// One of TPC-H's.
+    Tpch(usize),
+    /// One pass over `lineitem` as Parquet.
+    ScanParquet,
+    /// One pass over `lineitem` as CSV.
+    ScanCsv,
+    /// A group-by over a thousand rows.
+    Small,
+    /// One of the group-bys of the H2O database benchmark, by its number there: 1, 3, 5, 7 or 10.
+    Group(usize),
+}
+
+impl Query {
+    /// All of them, in order.
+    #[must_use]
+    pub fn all() -> Vec<Query> {
+        let others = [Query::ScanParquet, Query::ScanCsv, Query::Small];
+        let groups = [1, 3, 5, 7, 10].map(Query::Group);
+        tpch::QUERIES.map(Query::Tpch).chain(others).chain(groups).collect()
+    }
+
+    /// The query in SQL.
+    #[must_use]
+    pub fn sql(self) -> String {
+        let group = |keys: &str, what: &str| format!("select {keys}, {what} from h2o group by {keys}");
+        match self {
+            Query::Tpch(n) => tpch::query(n).to_owned(),
+            Query::ScanParquet => format!("{SCANNED} lineitem"),
+            Query::ScanCsv => format!("{SCANNED} lineitem_csv"),
+            Query::Small => "select l_returnflag, count(*) as n, sum(l_quantity) as q from small \
+                             group by l_returnflag order by l_returnflag"
+                .to_owned(),
+            Query::Group(1) => group("id1", "sum(v1) as v1"),
+            Query::Group(3) => group("id3", "sum(v1) as v1, avg(v3) as v3"),
+            Query::Group(5) => group("id6", "sum(v1) as v1, sum(v2) as v2, sum(v3) as v3"),
+            Query::Group(7) => group("id3", "max(v1) - min(v2) as range"),
+            Query::Group(_) => group("id1, id2, id3, id4, id5, id6", "sum(v3) as v3, count(*) as n"),
+        }
+    }
+
+    /// The tables that it reads.
+    #[must_use]
+    pub fn tables(self) -> Vec<&'static str> {
+        match self {
+            Query::Tpch(_) => tpch::TABLES.to_vec(),
+            Query::ScanParquet => vec!["lineitem"],
+            Query::ScanCsv => vec!["lineitem_csv"],
+            Query::Small => vec!["small"],
+            Query::Group(_) => vec!["h2o"],
+        }
+    }
+}
+
+impl fmt::Display for Query {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Query::Tpch(n) => write!(f, "q{n}"),
+            Query::ScanParquet => f.write_str("scan-parquet"),
+            Query::ScanCsv => f.write_str("scan-csv"),
+            Query::Small => f.write_str("small"),
+            Query::Group(n) => write!(f, "group-{n}"),
+        }
+    }
+}
+
+impl FromStr for Query {
+    type Err = anyhow::Error;
+
+    fn from_str(text: &str) -> anyhow::Result<Query> {
+        match Query::all().into_iter().find(|query| query.to_string() == text) {
+            Some(query) => Ok(query),
+            None => bail!(
+                "got {text:?}, expected q1 to q22, scan-parquet, scan-csv, small, or group-1, 3, 5, 7 or 10"
+            ),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn queries_survive_the_way_through_text() {
+        for query in Query::all() {
+            assert_eq!(query.to_string().parse::<Query>().unwrap(), query);
+        }
+        assert!("q23".parse::<Query>().unwrap_err().to_string().contains("\"q23\""));
+    }
+}

@@ -1,0 +1,182 @@
+//! Counting: elements of each bin of a histogram, of each small number, of each group; with weights or without.
+
+use super::elements::{Answer, Elements, Reader, Writer, plane};
+use super::number::{Bounded, Ordered, with_bounded};
+use crate::chunk::Plane;
+use crate::native::BlockCall;
+use tilework_expr::{DType, OwnFunction, with_dtype};
+use tilework_plan::Temporaries;
+
+/// What bins lie between the edges of a histogram, which rise and come second, as a whole array of `f64`: how many elements of
+/// a block are in each, `u64`, or the sum of their weights, which come third, `f64`. The last bin has its upper edge too; what
+/// lies beyond, and NaN, is in none.
+#[must_use]
+pub fn histogram(dtype: DType, weighted: bool) -> OwnFunction {
+    let mut inputs = vec![dtype, DType::F64];
+    inputs.extend(weighted.then_some(DType::F64));
+    let (output, temporaries) = (if weighted { DType::F64 } else { DType::U64 }, Temporaries::NONE);
+    OwnFunction { name: "histogram".into(), params: Vec::new(), inputs, output, temporaries }
+}
+
+/// How often each number below `n` occurs in a block of integers, `u64`, or the sum of the weights there, `f64`. Negative
+/// numbers and greater ones are an error.
+#[must_use]
+pub fn bincount(dtype: DType, n: usize, weighted: bool) -> OwnFunction {
+    let mut inputs = vec![dtype];
+    inputs.extend(weighted.then_some(DType::F64));
+    let output = if weighted { DType::F64 } else { DType::U64 };
+    let params = Writer::default().number(n).done();
+    OwnFunction { name: "bincount".into(), params, inputs, output, temporaries: Temporaries::NONE }
+}
+
+/// How many elements of a block are true: one number.
+#[must_use]
+pub fn count_true() -> OwnFunction {
+    OwnFunction {
+        name: "count_true".into(),
+        params: Vec::new(),
+        inputs: vec![DType::Bool],
+        output: DType::U64,
+        temporaries: Temporaries::NONE,
+    }
+}
+
+/// What is asked of an element and sorted ones.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Search {
+    /// How many are below it, as NumPy's `searchsorted`.
+    Below,
+    /// How many are not above it.
+    NotAbove,
+    /// Whether it is among them: 1 or 0.
+    Among,
+}
+
+impl Search {
+    pub(super) fn read(reader: &mut Reader<'_>) -> Answer<Search> {
+        match reader.number()? {
+            0 => Ok(Search::Below),
+            1 => Ok(Search::NotAbove),
+            2 => Ok(Search::Among),
+            code => Err(format!("kind {code} of search")),
+        }
+    }
+
+    /// Whether an element that is equal to one of the sorted ones comes behind it.
+    pub(super) fn counts_equal(self) -> bool {
+        self != Search::Below
+    }
+
+    /// The answer for an element among sorted ones that come behind so many others.
+    pub(super) fn of<A: Ordered>(self, sorted: &[A], before: usize, v: A) -> u64 {
+        let key = v.key();
+        let n = sorted.partition_point(|e| e.key() < key || self == Search::NotAbove && e.key() == key);
+        match self {
+            Search::Among => u64::from(sorted.get(n).is_some_and(|e| e.key() == key)),
+            _ => (before + n) as u64,
+        }
+    }
+}
+
+/// What is asked of each element and the sorted ones of a whole array of one axis, which come second: `u64`.
+#[must_use]
+pub fn searchsorted(dtype: DType, search: Search) -> OwnFunction {
+    let params = Writer::default().number(search as usize).done();
+    let (inputs, temporaries) = (vec![dtype, dtype], Temporaries::NONE);
+    OwnFunction { name: "searchsorted".into(), params, inputs, output: DType::U64, temporaries }
+}
+
+/// Adds up what falls into each of `n` bins.
+fn added(
+    n: usize,
+    bins: impl Iterator<Item = Option<usize>>,
+    weights: Option<&[f64]>,
+    shape: &[usize],
+) -> Answer {
+    match weights {
+        None => {
+            let mut counts = vec![0u64; n];
+            bins.flatten().for_each(|bin| counts[bin] += 1);
+            plane(shape, counts)
+        }
+        Some(weights) => {
+            let mut sums = vec![0f64; n];
+            bins.zip(weights).for_each(|(bin, w)| {
+                if let Some(bin) = bin {
+                    sums[bin] += w;
+                }
+            });
+            plane(shape, sums)
+        }
+    }
+}
+
+/// The weights of `n` elements, which come last, if there are any.
+fn weights(call: &BlockCall<'_>, slot: usize, n: usize) -> Answer<Option<Elements<f64>>> {
+    let given = call.inputs.get(slot).map(|_| Elements::<f64>::of(call.block(slot)?)).transpose()?;
+    match given.as_ref().map(|w| w.len()) {
+        Some(got) if got != n => Err(format!("{got} weights of {n} elements")),
+        _ => Ok(given),
+    }
+}
+
+pub(super) fn histogram_of(call: &BlockCall<'_>) -> Answer<Plane> {
+    let edges = Elements::<f64>::of(call.block(1)?)?;
+    let (Some(&low), Some(&high)) = (edges.first(), edges.last()) else {
+        return Err("a histogram without edges".into());
+    };
+    if edges.len() < 2 || !edges.is_sorted() {
+        return Err("edges of a histogram that do not rise".into());
+    }
+    let n = edges.len() - 1;
+    let scale = n as f64 / (high - low);
+    // Where the edges are regular the bin is nearly known.
+    let bin = |x: f64| {
+        if !(low <= x && x <= high) {
+            return None;
+        }
+        let mut at = (((x - low) * scale) as usize).min(n - 1);
+        if edges[at] > x || edges[at + 1] <= x {
+            at = edges.partition_point(|e| *e <= x).saturating_sub(1).min(n - 1);
+        }
+        Some(at)
+    };
+    let block = call.block(0)?;
+    with_bounded!(block.dtype(), A => {
+        let x = Elements::<A>::of(block)?;
+        let weights = weights(call, 2, x.len())?;
+        added(n, x.iter().map(|v| bin(Bounded::as_f64(*v))), weights.as_deref(), &call.shape())
+    })
+}
+
+pub(super) fn bincount_of(call: &BlockCall<'_>) -> Answer<Plane> {
+    let (n, block) = (Reader(call.params).number()?, call.block(0)?);
+    if n > call.shape().iter().product() {
+        return Err(format!("{n} numbers for a block of shape {:?}", call.shape()));
+    }
+    with_dtype!(block.dtype(), A => {
+        let x = Elements::<A>::of(block)?;
+        let weights = weights(call, 1, x.len())?;
+        let number = |v: &A| tilework_expr::Scalar::new(*v).as_f64();
+        if let Some(bad) = x.iter().map(number).find(|v| !(0.0 <= *v && *v < n as f64)) {
+            return Err(format!("got {bad}, expected numbers from 0 to {}", n - 1));
+        }
+        added(n, x.iter().map(|v| Some(number(v) as usize)), weights.as_deref(), &call.shape())
+    })
+}
+
+pub(super) fn count_true_of(call: &BlockCall<'_>) -> Answer<Plane> {
+    let n = Elements::<bool>::of(call.block(0)?)?.iter().filter(|b| **b).count();
+    plane(&call.shape(), vec![n as u64])
+}
+
+pub(super) fn searched(call: &BlockCall<'_>) -> Answer<Plane> {
+    let (search, block) = (Search::read(&mut Reader(call.params))?, call.block(0)?);
+    with_dtype!(block.dtype(), A => {
+        let (x, edges) = (Elements::<A>::of(block)?, Elements::<A>::of(call.block(1)?)?);
+        if !edges.is_sorted_by_key(|e| e.key()) {
+            return Err("the edges are not in order".into());
+        }
+        plane(&call.shape(), x.iter().map(|v| search.of(&edges, 0, *v)).collect())
+    })
+}
