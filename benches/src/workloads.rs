@@ -58,7 +58,27 @@ pub enum Workload {
     /// The first of the means of 12 groups of rows
     #[value(name = "group_mean")]
     GroupMean,
+    /// Distinct elements of `n * n` integers of 1000 kinds
+    Unique,
+    /// `bincount(x)[0]` of the same, as a share of them
+    Bincount,
+    /// `x[x > 0.5].sum()` of `n * n` elements
+    Mask,
+    /// `x[positions].sum()`, of a tenth of `n * n` elements in no order
+    Take,
+    /// `|r[0, 0]|` of the QR of `n * n` elements in 100 columns
+    Tsqr,
+    /// The greatest singular value of `svd_compressed(x, 10, 1)`
+    #[value(name = "svd_compressed")]
+    SvdCompressed,
+    /// `fft2(x).real.sum()`
+    Fft2,
 }
+
+/// Kinds of integers that [`Workload::Unique`] and [`Workload::Bincount`] count.
+const KINDS: usize = 1000;
+/// Columns of [`Workload::Tsqr`].
+const COLUMNS: usize = 100;
 
 /// Sweeps of [`Workload::Stencil`].
 const SWEEPS: usize = 20;
@@ -166,6 +186,23 @@ impl Workload {
                 let x = random::in_chunks(chunk).try_uniform(p.n * p.n, 0.0..1.0, 0)?.try_persist()?;
                 self.of_line(x)
             }
+            Workload::Unique | Workload::Bincount => {
+                let x = random::in_chunks((p.chunk * p.chunk) as isize);
+                let x: Array1<f64> = x.try_uniform(p.n * p.n, 0.0..KINDS as f64, 0)?;
+                self.of_integers(x.cast::<i64>().try_persist()?)
+            }
+            Workload::Mask | Workload::Take => {
+                let chunk = (p.chunk * p.chunk) as isize;
+                self.of_chosen(random::in_chunks(chunk).try_uniform(p.n * p.n, 0.0..1.0, 0)?.try_persist()?)
+            }
+            Workload::Tsqr => {
+                let rows = (p.chunk * p.chunk / COLUMNS).max(COLUMNS);
+                let shape = ((p.n * p.n / COLUMNS).max(COLUMNS), COLUMNS);
+                let x: Array2<f64> =
+                    random::in_chunks([rows as isize, -1]).try_uniform(shape, 0.0..1.0, 0)?;
+                let x = x.try_persist()?;
+                Box::new(move || Ok(x.try_qr_r()?.try_compute()?[[0, 0]].abs()))
+            }
             Workload::Axpy | Workload::Fused | Workload::Gemm => self.of_two(p.input(0)?, p.input(1)?),
             _ => self.of_one(p.input(0)?),
         })
@@ -183,6 +220,8 @@ impl Workload {
                 let month = Array1::<i64>::in_chunks(-1).arange(0, x.nrows() as i64, 1) % 12;
                 Ok(x.group_by(Axis(0), &month, 12).mean().try_compute()?[[0, 0]])
             }
+            Workload::SvdCompressed => Ok(x.try_svd_compressed(10, 1, 0)?.1.try_compute()?[0]),
+            Workload::Fft2 => scalar(&tilework::fft::try_fft2(&x)?.re().lazy_sum()),
             Workload::Slice => scalar(&x.slice(s![..;3, 100..-100;2]).lazy_sum()),
             _ => scalar(&x.lazy_sum()),
         })
@@ -200,6 +239,24 @@ impl Workload {
                 Ok(x.histogram(&edges).try_compute()?[0] as f64 / n as f64)
             }
             _ => at(x.cumsum(Axis(0)), n - 1),
+        })
+    }
+
+    fn of_integers(self, x: Array1<i64>) -> Work {
+        let n = x.len() as f64;
+        Box::new(move || match self {
+            Workload::Unique => Ok(x.try_unique()?.try_compute()?.len() as f64),
+            _ => Ok(x.try_bincount(KINDS)?.try_compute()?[0] as f64 / n),
+        })
+    }
+
+    fn of_chosen(self, x: Array1<f64>) -> Work {
+        let n = x.len() as u64;
+        let positions = (0..n / 10).map(|i| (uniform(i) * n as f64) as u64).collect::<Vec<_>>();
+        let positions = Array1::from_vec(positions);
+        Box::new(move || match self {
+            Workload::Mask => scalar(&x.try_extract(&x.greater(0.5))?.lazy_sum()),
+            _ => scalar(&x.try_take(Axis(0), &positions)?.lazy_sum()),
         })
     }
 
@@ -303,13 +360,21 @@ mod tests {
         Workload::Median,
         Workload::NanMean,
         Workload::GroupMean,
+        Workload::Unique,
+        Workload::Bincount,
+        Workload::Mask,
+        Workload::Take,
+        Workload::Tsqr,
+        Workload::SvdCompressed,
+        Workload::Fft2,
     ];
 
     #[test]
     fn names_are_those_of_the_peers() {
         let names: Vec<String> = ALL.iter().map(Workload::to_string).collect();
         let expected = "read sum axpy fused axis_mean transpose std gemm rechunk slice mcpi_gen stencil tiny \
-            cumsum sort argsort topk histogram median nanmean group_mean";
+            cumsum sort argsort topk histogram median nanmean group_mean unique bincount mask take tsqr \
+            svd_compressed fft2";
         assert_eq!(names.join(" "), expected);
         for (name, workload) in names.iter().zip(ALL) {
             assert_eq!(Workload::from_str(name, false).unwrap(), *workload);
@@ -356,6 +421,17 @@ mod tests {
             Workload::Topk => (1.0, 0.05),
             Workload::Histogram => (0.01, 0.003),
             Workload::Median | Workload::NanMean | Workload::GroupMean => (0.5, 0.3),
+            Workload::Unique => (KINDS as f64, f64::MIN_POSITIVE),
+            Workload::Bincount => (1.0 / KINDS as f64, 0.001),
+            // Half of the elements, above a half.
+            Workload::Mask => (cells * 0.375, cells * 0.02),
+            Workload::Take => (cells / 20.0, cells / 200.0),
+            // The length of a column.
+            Workload::Tsqr => ((cells / 100.0 / 3.0).sqrt(), 1.5),
+            // Nearly all of it is the mean.
+            Workload::SvdCompressed => (n / 2.0, 0.05 * n),
+            // All coefficients together are as many times the first element.
+            Workload::Fft2 => (cells / 2.0, cells / 2.0),
             // Exactly.
             Workload::Tiny => (n, f64::MIN_POSITIVE),
         }

@@ -32,6 +32,10 @@ impl GrantPool {
         GrantPool { inner: FairSpillPool::new(grant_bytes), grant_bytes, peak_bytes, refused }
     }
 
+    pub(crate) fn grant_bytes(&self) -> usize {
+        self.grant_bytes
+    }
+
     /// The most that was taken at once.
     pub(crate) fn peak_bytes(&self) -> u64 {
         self.peak_bytes.load(Ordering::Relaxed) as u64

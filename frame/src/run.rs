@@ -19,6 +19,7 @@ use datafusion::execution::disk_manager::{DiskManager, DiskManagerMode};
 use datafusion::execution::object_store::ObjectStoreRegistry;
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::physical_plan::repartition::RepartitionExec;
+use datafusion::physical_plan::sorts::sort::SortExec;
 use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties, Partitioning, displayable};
 use futures::future::BoxFuture;
 use futures::stream::BoxStream;
@@ -33,6 +34,10 @@ use tokio::sync::watch;
 
 /// Runs of sorted rows that are merged at once when they come back from the disk.
 const MERGE_FAN_IN_MAX: usize = 16;
+/// What each sort of a task sets aside of its grant for merging what it put to the disk, at most,
+const MERGE_BYTES_MAX: usize = 2 << 20;
+/// and which part of the grant all sorts of a task set aside so, at most.
+const MERGE_PART: usize = 3;
 /// The stack of a task's thread: plans and expressions are read and run by recursion. What is not used takes no memory.
 const STACK_BYTES: usize = 128 << 20;
 /// How much the threads of tasks give way to those that talk to others.
@@ -294,9 +299,10 @@ async fn execute(shared: Arc<Shared>, task: TaskInput, mut stop: Stop) -> Result
     let pool = Arc::new(GrantPool::new(usize::try_from(task.grant_bytes).unwrap_or(usize::MAX)));
     let room = task.room;
     let spill = Arc::new(TaskSpill::new(room.spill.clone().unwrap_or_else(|| shared.spill.clone())));
-    let context = shared.context(&pool, &spill, task.feeds)?;
     let plan = shared.plans.of(&task.payload, &shared.functions)?;
     let (body, division) = divided(&plan);
+    let merge_bytes = pool.grant_bytes() / MERGE_PART / n_sorts(body).max(1);
+    let context = shared.context((&pool, merge_bytes.min(MERGE_BYTES_MAX)), &spill, task.feeds)?;
     let partition = usize::try_from(task.partition).unwrap_or(usize::MAX);
     let n = body.output_partitioning().partition_count();
     if partition >= n {
@@ -326,10 +332,16 @@ fn divided(plan: &Arc<dyn ExecutionPlan>) -> (&Arc<dyn ExecutionPlan>, Option<&P
     }
 }
 
+/// The sorts of a plan, which all hold memory at once.
+fn n_sorts(plan: &Arc<dyn ExecutionPlan>) -> usize {
+    let below: usize = plan.children().into_iter().map(n_sorts).sum();
+    below + usize::from(plan.downcast_ref::<SortExec>().is_some())
+}
+
 impl Shared {
     fn context(
         &self,
-        pool: &Arc<GrantPool>,
+        (pool, merge_bytes): (&Arc<GrantPool>, usize),
         spill: &Arc<TaskSpill>,
         feeds: Vec<Vec<Feed>>,
     ) -> Result<Arc<TaskContext>, TaskError> {
@@ -342,7 +354,8 @@ impl Shared {
             .with_object_store_registry(self.stores.clone())
             .build_arc()
             .map_err(|e| TaskError::Payload(e.strip_backtrace()))?;
-        let config = self.config.clone().with_extension(Arc::new(Feeds::new(feeds)));
+        let config = self.config.clone().with_sort_spill_reservation_bytes(merge_bytes);
+        let config = config.with_extension(Arc::new(Feeds::new(feeds)));
         let known = &self.functions;
         Ok(Arc::new(TaskContext::new(
             None,

@@ -41,7 +41,6 @@ const REQUIRED: &[(&str, &str)] = &[
     // Plans must not depend on the machine they are made on.
     ("datafusion.execution.planning_concurrency", "1"),
     ("datafusion.execution.batch_size", "8192"),
-    ("datafusion.execution.sort_spill_reservation_bytes", "2097152"),
     ("datafusion.execution.sort_in_place_threshold_bytes", "1048576"),
     ("datafusion.execution.spill_compression", "uncompressed"),
     ("datafusion.execution.time_zone", "+00:00"),

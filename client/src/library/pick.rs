@@ -160,8 +160,16 @@ pub(super) fn listed(expr: &Expr, axis: Axis, positions: Positions) -> Result<Ve
     Ok(found(expr, vec![(axis, Positions(kind))])?.into_iter().flat_map(at).collect())
 }
 
+/// So many positions of an array of one axis are data of tasks; fewer are part of the plan, which then reads no more than it
+/// must.
+const GATHERED_MIN: usize = 1 << 12;
+
 fn chosen(expr: &Expr, axis: usize, found: Found) -> Result<Expr> {
     match found {
+        Found::At(at) if expr.ndim() == 1 && at.len() >= GATHERED_MIN => {
+            let at: Vec<u64> = at.into_iter().map(|at| at as u64).collect();
+            gathered(expr, &Array1::from(ndarray::Array1::from(at)).leaf()?)
+        }
         Found::At(at) => Ok(select_positions(expr, axis, &at)?),
         Found::Mask(mask, lens) => compressed(expr, axis, &mask, &lens),
     }
@@ -331,7 +339,7 @@ on_arrays!({ A: Element } {
         /// positions are lazy one run finds them out, of a mask how many there are of each chunk.
         /// [`select`](Self::select), which is ndarray's, takes a list.
         take, try_take [] (&self, axis: Axis, positions: impl Into<Positions>) -> Array<A, D>,
-        errors "An axis out of range; positions beyond it, or more than 2^24; a mask of another length; a failed run.",
+        errors "An axis out of range; positions beyond it, or more than 2^24 of an array of several axes; a mask of another length; a failed run.",
         { Ok(Array::of_expr(outer(&self.leaf()?, vec![(axis, positions.into())])?)) }
 
         /// The positions of several axes that are given, each axis for itself, so that the result is a box of chosen rows,
@@ -347,7 +355,7 @@ on_arrays!({ A: Element } {
         /// assert_eq!(corners.compute(), ndarray::arr2(&[[3, 1], [9, 7]]));
         /// ```
         select_axes, try_select_axes [] (&self, positions: Vec<(Axis, Positions)>) -> Array<A, D>,
-        errors "An axis out of range, or given twice; positions beyond it, or more than 2^24; a mask of another length; a failed run.",
+        errors "An axis out of range, or given twice; positions beyond it, or more than 2^24 of an array of several axes; a mask of another length; a failed run.",
         { Ok(Array::of_expr(outer(&self.leaf()?, positions)?)) }
 
         /// The positions of an axis at which a mask is true: [`take`](Self::take) of a mask, under NumPy's name.

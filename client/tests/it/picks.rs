@@ -23,6 +23,24 @@ fn matrix(rows: usize, columns: usize) -> Local2<f32> {
 const CHUNKS: [[isize; 2]; 4] = [[-1, -1], [2, 3], [1, -1], [3, 1]];
 
 #[test]
+fn many_positions_of_one_axis_are_gathered() {
+    let n = 20_000;
+    let x = Local::from_iter((0..n).map(|i| (i * 31 % 1009) as f64));
+    let at: Vec<usize> = (0..9000).map(|i| i * 7919 % n).collect();
+    let want = x.select(ndarray::Axis(0), &at);
+    let from_the_end: Vec<isize> = at.iter().map(|i| *i as isize - n as isize).collect();
+    for chunk in [-1, 777, 5000] {
+        let a = Array::from(x.clone()).rechunk([chunk]);
+        check(&a.take(Axis(0), from_the_end.clone()), &want);
+        let lazy = line(&at.iter().map(|i| *i as u32).collect::<Vec<_>>(), 1000);
+        check(&a.take(Axis(0), &lazy), &want);
+        let beyond: Vec<isize> = (0..9000).map(|i| i + n as isize - 8999).collect();
+        let error = a.try_take(Axis(0), beyond).unwrap_err();
+        assert!(error.to_string().contains("slice 20000 of axis 0, which has length 20000"), "{error}");
+    }
+}
+
+#[test]
 fn positions_of_axes_are_taken_each_for_itself() {
     let x = matrix(7, 5);
     let (rows, columns) = ([-1isize, 0, 3, 3, -7], [4isize, 1, -2]);

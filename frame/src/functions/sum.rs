@@ -9,7 +9,7 @@ use datafusion::arrow::datatypes::{
 };
 use datafusion::arrow::error::ArrowError;
 use datafusion::common::ScalarValue;
-use datafusion::error::Result;
+use datafusion::error::{DataFusionError, Result};
 use datafusion::functions_aggregate::sum::sum_udaf;
 use datafusion::logical_expr::function::{AccumulatorArgs, StateFieldsArgs};
 use datafusion::logical_expr::utils::AggregateOrderSensitivity;
@@ -87,12 +87,11 @@ impl AggregateUDFImpl for CheckedSum {
     }
 }
 
-fn too_large<T: Debug>(data_type: &DataType) -> impl Fn(T) -> datafusion::error::DataFusionError {
-    let data_type = data_type.clone();
-    move |_| {
-        let why = format!("the sum does not fit {data_type}; cast the column to a wider type");
-        ArrowError::ArithmeticOverflow(why).into()
-    }
+/// The error of a sum beyond its type.
+#[cold]
+fn too_large(data_type: &DataType) -> DataFusionError {
+    let why = format!("the sum does not fit {data_type}; cast the column to a wider type");
+    ArrowError::ArithmeticOverflow(why).into()
 }
 
 /// Whether the sum fits the type, where that holds less than its representation.
@@ -106,7 +105,7 @@ fn fits<T: ArrowPrimitiveType>(sum: T::Native, data_type: &DataType) -> Result<(
         }
         _ => Ok(()),
     };
-    fits.map_err(too_large(data_type))
+    fits.map_err(|_| too_large(data_type))
 }
 
 /// The sum of a column, or of rows that slide over it.
@@ -130,14 +129,11 @@ impl<T: ArrowPrimitiveType> One<T> {
     fn all(
         &mut self,
         values: &ArrayRef,
-        step: impl Fn(
-            T::Native,
-            T::Native,
-        ) -> std::result::Result<T::Native, datafusion::arrow::error::ArrowError>,
+        step: impl Fn(T::Native, T::Native) -> std::result::Result<T::Native, ArrowError>,
     ) -> Result<u64> {
         let values = values.as_primitive::<T>();
         for value in values.iter().flatten() {
-            self.sum = step(self.sum, value).map_err(too_large(&self.data_type))?;
+            self.sum = step(self.sum, value).map_err(|_| too_large(&self.data_type))?;
         }
         Ok((values.len() - values.null_count()) as u64)
     }
@@ -192,7 +188,7 @@ impl<T: ArrowPrimitiveType> Many<T> {
 
     fn add(&mut self, group: usize, value: T::Native) -> Result<()> {
         let sum = self.sums[group].add_checked(value);
-        self.sums[group] = sum.map_err(too_large(&self.data_type))?;
+        self.sums[group] = sum.map_err(|_| too_large(&self.data_type))?;
         self.seen[group] = true;
         Ok(())
     }

@@ -4,6 +4,7 @@ use super::elements::{Answer, Elements, Reader, Writer, plane};
 use super::number::{Bounded, Ordered, with_bounded};
 use crate::chunk::Plane;
 use crate::native::BlockCall;
+use crate::ops::versions;
 use tilework_expr::{DType, OwnFunction, with_dtype};
 use tilework_plan::Temporaries;
 
@@ -86,29 +87,50 @@ pub fn searchsorted(dtype: DType, search: Search) -> OwnFunction {
     OwnFunction { name: "searchsorted".into(), params, inputs, output: DType::U64, temporaries }
 }
 
-/// Adds up what falls into each of `n` bins.
-fn added(
-    n: usize,
-    bins: impl Iterator<Item = Option<usize>>,
-    weights: Option<&[f64]>,
-    shape: &[usize],
-) -> Answer {
-    match weights {
-        None => {
-            let mut counts = vec![0u64; n];
-            bins.flatten().for_each(|bin| counts[bin] += 1);
-            plane(shape, counts)
-        }
-        Some(weights) => {
-            let mut sums = vec![0f64; n];
-            bins.zip(weights).for_each(|(bin, w)| {
-                if let Some(bin) = bin {
-                    sums[bin] += w;
-                }
-            });
-            plane(shape, sums)
+/// Which of `n` bins an element falls into.
+trait Bins<A>: Copy {
+    fn n(self) -> usize;
+    fn bin(self, v: A) -> Option<usize>;
+}
+
+/// How many elements fall into each bin, and how many into none.
+///
+/// # Safety
+/// It has no demands: this is the form of versions of a loop.
+#[inline(always)]
+unsafe fn count_body<A: Bounded, B: Bins<A>>(x: &[A], bins: B, counts: &mut [u64]) -> usize {
+    let mut beside = 0;
+    for v in x {
+        match bins.bin(*v) {
+            Some(bin) => counts[bin] += 1,
+            None => beside += 1,
         }
     }
+    beside
+}
+versions! { wide fn count<A: Bounded, B: Bins<A>>(x: &[A], bins: B, counts: &mut [u64]) -> usize = count_body }
+
+/// Adds up what falls into each bin, and says how many fall into none.
+fn added<A: Bounded, B: Bins<A>>(
+    x: &[A],
+    bins: B,
+    weights: Option<&[f64]>,
+    shape: &[usize],
+) -> Answer<(Plane, usize)> {
+    let Some(weights) = weights else {
+        let mut counts = vec![0u64; bins.n()];
+        // SAFETY: it has no demands.
+        let beside = unsafe { count::<A, B>()(x, bins, &mut counts) };
+        return Ok((plane(shape, counts)?, beside));
+    };
+    let (mut sums, mut beside) = (vec![0f64; bins.n()], 0);
+    for (v, w) in x.iter().zip(weights) {
+        match bins.bin(*v) {
+            Some(bin) => sums[bin] += w,
+            None => beside += 1,
+        }
+    }
+    Ok((plane(shape, sums)?, beside))
 }
 
 /// The weights of `n` elements, which come last, if there are any.
@@ -128,25 +150,63 @@ pub(super) fn histogram_of(call: &BlockCall<'_>) -> Answer<Plane> {
     if edges.len() < 2 || !edges.is_sorted() {
         return Err("edges of a histogram that do not rise".into());
     }
-    let n = edges.len() - 1;
-    let scale = n as f64 / (high - low);
-    // Where the edges are regular the bin is nearly known.
-    let bin = |x: f64| {
-        if !(low <= x && x <= high) {
-            return None;
-        }
-        let mut at = (((x - low) * scale) as usize).min(n - 1);
-        if edges[at] > x || edges[at + 1] <= x {
-            at = edges.partition_point(|e| *e <= x).saturating_sub(1).min(n - 1);
-        }
-        Some(at)
-    };
+    let span = edges.len() as f64 - 1.0;
+    let between = Between { edges: &edges, low, high, scale: span / (high - low) };
     let block = call.block(0)?;
     with_bounded!(block.dtype(), A => {
         let x = Elements::<A>::of(block)?;
         let weights = weights(call, 2, x.len())?;
-        added(n, x.iter().map(|v| bin(Bounded::as_f64(*v))), weights.as_deref(), &call.shape())
+        Ok(added::<A, _>(&x, between, weights.as_deref(), &call.shape())?.0)
     })
+}
+
+/// Bins between edges, of which there are two or more, in order.
+#[derive(Clone, Copy)]
+struct Between<'a> {
+    edges: &'a [f64],
+    low: f64,
+    high: f64,
+    /// Bins of a unit, if they were regular.
+    scale: f64,
+}
+
+impl<A: Bounded> Bins<A> for Between<'_> {
+    #[inline(always)]
+    fn n(self) -> usize {
+        self.edges.len() - 1
+    }
+
+    #[inline(always)]
+    fn bin(self, v: A) -> Option<usize> {
+        let v = v.as_f64();
+        if !(self.low <= v && v <= self.high) {
+            return None;
+        }
+        // Where the edges are regular the bin is nearly known.
+        let last = self.edges.len() - 2;
+        let at = (((v - self.low) * self.scale) as usize).min(last);
+        if self.edges[at] <= v && v < self.edges[at + 1] {
+            return Some(at);
+        }
+        Some(self.edges.partition_point(|e| *e <= v).saturating_sub(1).min(last))
+    }
+}
+
+/// The numbers from 0 on.
+#[derive(Clone, Copy)]
+struct Numbers(usize);
+
+impl<A: Bounded> Bins<A> for Numbers {
+    #[inline(always)]
+    fn n(self) -> usize {
+        self.0
+    }
+
+    #[inline(always)]
+    fn bin(self, v: A) -> Option<usize> {
+        let v = v.as_f64();
+        (0.0 <= v && v < self.0 as f64).then_some(v as usize)
+    }
 }
 
 pub(super) fn bincount_of(call: &BlockCall<'_>) -> Answer<Plane> {
@@ -154,14 +214,16 @@ pub(super) fn bincount_of(call: &BlockCall<'_>) -> Answer<Plane> {
     if n > call.shape().iter().product() {
         return Err(format!("{n} numbers for a block of shape {:?}", call.shape()));
     }
-    with_dtype!(block.dtype(), A => {
+    with_bounded!(block.dtype(), A => {
         let x = Elements::<A>::of(block)?;
         let weights = weights(call, 1, x.len())?;
-        let number = |v: &A| tilework_expr::Scalar::new(*v).as_f64();
-        if let Some(bad) = x.iter().map(number).find(|v| !(0.0 <= *v && *v < n as f64)) {
-            return Err(format!("got {bad}, expected numbers from 0 to {}", n - 1));
+        let (found, beside) = added::<A, _>(&x, Numbers(n), weights.as_deref(), &call.shape())?;
+        if beside > 0 {
+            let bad = x.iter().find(|v| Bins::<A>::bin(Numbers(n), **v).is_none());
+            let bad = bad.map_or_else(String::new, |v| format!("{v:?}"));
+            return Err(format!("got {bad}, expected numbers from 0 to {}", n.saturating_sub(1)));
         }
-        added(n, x.iter().map(|v| Some(number(v) as usize)), weights.as_deref(), &call.shape())
+        Ok(found)
     })
 }
 

@@ -11,27 +11,30 @@ use tilework_plan::AxisGrid;
 /// A function's answer: what it gives, or what is wrong in words.
 pub(super) type Answer<T = Plane> = Result<T, String>;
 
-/// The elements of a plane in row-major order.
+/// The elements of a plane in row-major order. How they lie is found out once: they are looked up one by one.
 pub(super) struct Elements<A> {
-    plane: Plane,
-    of: std::marker::PhantomData<A>,
+    values: *const [A],
+    /// Has the buffer that they lie in.
+    _plane: Plane,
 }
 
 impl<A: Element> Elements<A> {
     /// # Errors
     /// The plane is of another dtype.
     pub(super) fn of(plane: &Plane) -> Answer<Elements<A>> {
-        if plane.dtype() != A::DTYPE {
+        let plane = plane.to_contiguous();
+        let Some(values) = plane.as_slice() else {
             return Err(format!("got {}, expected {}", plane.dtype(), A::DTYPE));
-        }
-        Ok(Elements { plane: plane.to_contiguous(), of: std::marker::PhantomData })
+        };
+        Ok(Elements { values, _plane: plane })
     }
 }
 
 impl<A: Element> Deref for Elements<A> {
     type Target = [A];
     fn deref(&self) -> &[A] {
-        self.plane.as_slice().unwrap_or(&[])
+        // SAFETY: the plane keeps its buffer, in which the slice was taken and which nobody writes.
+        unsafe { &*self.values }
     }
 }
 
@@ -226,23 +229,26 @@ const LANES_AT_ONCE: usize = 8;
 pub(super) fn of_lanes<A: Copy, B: Copy>(
     (from, around): (&[A], Around),
     len: usize,
-    mut each: impl FnMut(usize, &mut Vec<A>, &mut Vec<B>) -> Answer<()>,
+    mut each: impl FnMut(usize, &[A], &mut Vec<B>) -> Answer<()>,
 ) -> Answer<Vec<B>> {
     let mut made = Vec::with_capacity(around.n_lanes() * len);
+    if around.inner == 1 {
+        // Each is a row.
+        for o in 0..around.outer {
+            each(o, &from[o * around.len..][..around.len], &mut made)?;
+        }
+        return Ok(made);
+    }
     let mut lanes: [Vec<A>; LANES_AT_ONCE] = Default::default();
     for o in 0..around.outer {
         let block = &from[o * around.len * around.inner..][..around.len * around.inner];
         for first in (0..around.inner).step_by(LANES_AT_ONCE) {
             let lanes = &mut lanes[..LANES_AT_ONCE.min(around.inner - first)];
             lanes.iter_mut().for_each(Vec::clear);
-            if around.inner == 1 {
-                lanes[0].extend_from_slice(block);
-            } else {
-                for row in block.chunks_exact(around.inner) {
-                    lanes.iter_mut().zip(&row[first..]).for_each(|(lane, v)| lane.push(*v));
-                }
+            for row in block.chunks_exact(around.inner) {
+                lanes.iter_mut().zip(&row[first..]).for_each(|(lane, v)| lane.push(*v));
             }
-            for (i, lane) in lanes.iter_mut().enumerate() {
+            for (i, lane) in lanes.iter().enumerate() {
                 each(o * around.inner + first + i, lane, &mut made)?;
             }
         }
@@ -253,7 +259,7 @@ pub(super) fn of_lanes<A: Copy, B: Copy>(
 /// Lanes of results, which are put together to an array around the same axis, of another length.
 fn from_lanes<A: Copy>(around: Around, lanes: Vec<A>) -> Vec<A> {
     let Around { outer, len, inner } = around;
-    if inner == 1 || len == 1 {
+    if len == 1 {
         return lanes;
     }
     let mut all = Vec::with_capacity(lanes.len());

@@ -19,10 +19,42 @@ pub(super) trait Number: Element {
     fn is_nan(self) -> bool;
 }
 
+/// What elements are compared by.
+pub(super) trait Key: Ord + Copy + Send + Sync {
+    /// Sorts them; equal ones cannot be told apart.
+    fn sort_keys(keys: &mut [Self]) {
+        keys.sort_unstable();
+    }
+    /// The same of runs that are in order.
+    fn merge_keys(keys: &mut [Self]) {
+        keys.sort();
+    }
+}
+
+impl Key for u32 {}
+impl Key for u64 {
+    fn sort_keys(keys: &mut [u64]) {
+        wide_sort(keys, <[u64]>::sort_unstable);
+    }
+    fn merge_keys(keys: &mut [u64]) {
+        wide_sort(keys, <[u64]>::sort);
+    }
+}
+impl<K: Key> Key for (bool, K, K) {}
+
+/// Sorts in registers where the processor can, and else in another way.
+fn wide_sort(keys: &mut [u64], otherwise: fn(&mut [u64])) {
+    #[cfg(target_arch = "x86_64")]
+    if let Some(sort) = super::sort::wide::sorter() {
+        return sort(keys);
+    }
+    otherwise(keys);
+}
+
 /// An element of a type whose values are in an order.
 pub(super) trait Ordered: Element + Send + Sync {
-    /// What is compared.
-    type Key: Ord + Copy + Send + Sync;
+    /// What is compared: unsigned integers of few sizes, for there is a sort for each.
+    type Key: Key;
     fn key(self) -> Self::Key;
     /// Sorts by keys, so that equal ones keep their order.
     fn sort(values: &mut [Self]) {
@@ -38,11 +70,25 @@ pub(super) trait Ordered: Element + Send + Sync {
     }
 }
 
-/// An element whose order is that of some bits.
-pub(super) trait Radix: Ordered {
-    fn to_radix(self) -> u64;
+/// An element that its key says, but for the sign of zero and what NaN it is.
+pub(super) trait OfKey: Ordered<Key: Into<u64> + TryFrom<u64>> + PartialEq {
+    /// Whether the key says all.
+    const EXACTLY: bool;
+    fn of_key(key: Self::Key) -> Self;
+
+    /// The key's bits.
+    fn to_radix(self) -> u64 {
+        self.key().into()
+    }
+
     /// An element of these bits.
-    fn of_radix(bits: u64) -> Self;
+    ///
+    /// # Panics
+    /// If no element has them.
+    fn of_radix(bits: u64) -> Self {
+        let Ok(key) = Self::Key::try_from(bits) else { panic!("bits of another type of element") };
+        Self::of_key(key)
+    }
 }
 
 /// The bounds of a type, for scans of extremes.
@@ -57,7 +103,7 @@ pub(super) trait Bounded: Number {
 }
 
 macro_rules! integers {
-    ($($t:ty)*) => { $(
+    ($($t:ident $key:ident,)*) => { $(
         impl Number for $t {
             type Wide = $t;
             const ZERO: $t = 0;
@@ -69,16 +115,15 @@ macro_rules! integers {
             fn is_nan(self) -> bool { false }
         }
         impl Ordered for $t {
-            type Key = $t;
-            fn key(self) -> $t { self }
-            // Equal integers cannot be told apart.
-            fn sort(values: &mut [$t]) { values.sort_unstable(); }
-            fn merge(values: &mut [$t]) { values.sort(); }
-        }
-        impl Radix for $t {
+            type Key = $key;
             // Numbers below zero come first, whose highest bit is set.
-            fn to_radix(self) -> u64 { (self ^ <$t>::MIN) as u64 & (u64::MAX >> (u64::BITS - <$t>::BITS)) }
-            fn of_radix(bits: u64) -> $t { bits as $t ^ <$t>::MIN }
+            fn key(self) -> $key { (self ^ <$t>::MIN) as $key & ($key::MAX >> ($key::BITS - <$t>::BITS)) }
+            fn sort(values: &mut [$t]) { sort_by_keys(values, $key::sort_keys); }
+            fn merge(values: &mut [$t]) { sort_by_keys(values, $key::merge_keys); }
+        }
+        impl OfKey for $t {
+            const EXACTLY: bool = true;
+            fn of_key(key: $key) -> $t { key as $t ^ <$t>::MIN }
         }
         impl Bounded for $t {
             const LEAST: $t = <$t>::MIN;
@@ -89,12 +134,12 @@ macro_rules! integers {
         }
     )* };
 }
-integers! { i8 i16 i32 i64 u8 u16 u32 u64 }
+integers! { i8 u32, i16 u32, i32 u32, i64 u64, u8 u32, u16 u32, u32 u32, u64 u64, }
 
 impl Ordered for bool {
-    type Key = bool;
-    fn key(self) -> bool {
-        self
+    type Key = u32;
+    fn key(self) -> u32 {
+        self.into()
     }
 }
 
@@ -117,26 +162,19 @@ macro_rules! floats {
                     return $bits::MAX;
                 }
                 // Both zeros are the same number.
-                let bits = (self + 0.0).to_bits() as $bits;
-                if bits < 0 { bits ^ $bits::MAX } else { bits }
+                let bits = (self + 0.0).to_bits();
+                if bits > $bits::MAX >> 1 { !bits } else { bits ^ ($bits::MAX ^ $bits::MAX >> 1) }
             }
-            fn sort(values: &mut [$t]) {
-                sort_floats(values, <[$bits]>::sort_unstable, $t::of_key);
-            }
-            fn merge(values: &mut [$t]) {
-                sort_floats(values, <[$bits]>::sort, $t::of_key);
-            }
+            fn sort(values: &mut [$t]) { sort_by_keys(values, $bits::sort_keys); }
+            fn merge(values: &mut [$t]) { sort_by_keys(values, $bits::merge_keys); }
             fn is_missing(self) -> bool { self != self }
         }
         impl OfKey for $t {
+            const EXACTLY: bool = false;
             fn of_key(key: $bits) -> $t {
-                let bits = if key < 0 { key ^ $bits::MAX } else { key };
-                $t::from_bits(bits as _)
+                let sign = $bits::MAX ^ $bits::MAX >> 1;
+                $t::from_bits(if key & sign == 0 { !key } else { key ^ sign })
             }
-        }
-        impl Radix for $t {
-            fn to_radix(self) -> u64 { self.key().to_radix() }
-            fn of_radix(bits: u64) -> $t { $t::of_key($bits::of_radix(bits)) }
         }
         impl Bounded for $t {
             const LEAST: $t = $t::NEG_INFINITY;
@@ -147,27 +185,20 @@ macro_rules! floats {
         }
     )* };
 }
-floats! { f32 i32 f64; f64 i64 f64; }
+floats! { f32 u32 f64; f64 u64 f64; }
 
-/// A float, which its key says but for the sign of zero and what NaN it is.
-trait OfKey: Ordered {
-    fn of_key(key: Self::Key) -> Self;
-}
-
-/// Sorts floats by their keys as integers, of which equal ones are alike but for zeros and NaN: those are put back in their
-/// order afterwards.
-fn sort_floats<A: Ordered + Default + PartialEq>(
-    values: &mut [A],
-    sort: impl Fn(&mut [A::Key]),
-    back: impl Fn(A::Key) -> A,
-) {
+/// Sorts elements by their keys. Where those do not say all, what has the same is put back in its order afterwards: zeros,
+/// and NaN.
+fn sort_by_keys<A: OfKey + Default>(values: &mut [A], sort: fn(&mut [A::Key])) {
     let zero = A::default();
-    let zeros: Vec<A> = values.iter().copied().filter(|v| *v == zero).collect();
-    let missing: Vec<A> = values.iter().copied().filter(|v| v.is_missing()).collect();
+    let set_aside = |which: &dyn Fn(A) -> bool| -> Vec<A> {
+        if A::EXACTLY { Vec::new() } else { values.iter().copied().filter(|v| which(*v)).collect() }
+    };
+    let (zeros, missing) = (set_aside(&|v| v == zero), set_aside(&A::is_missing));
     let mut keys: Vec<A::Key> = values.iter().map(|v| v.key()).collect();
     sort(&mut keys);
     for (value, key) in values.iter_mut().zip(&keys) {
-        *value = back(*key);
+        *value = A::of_key(*key);
     }
     let first = keys.partition_point(|k| *k < zero.key());
     values[first..first + zeros.len()].copy_from_slice(&zeros);
@@ -282,7 +313,7 @@ mod tests {
         });
         f64::sort(&mut x);
         assert_eq!(x.map(f64::to_bits), want.map(f64::to_bits));
-        let keys: Vec<i64> = x.iter().map(|v| v.key()).collect();
+        let keys: Vec<u64> = x.iter().map(|v| v.key()).collect();
         assert!(keys.is_sorted());
         assert_eq!(f32::key(-0.0), f32::key(0.0));
     }

@@ -8,7 +8,7 @@ use super::elements::{
 use crate::blocks::BlockWriter;
 use crate::chunk::Plane;
 use crate::native::BlockCall;
-use tilework_expr::{DType, OwnFunction, with_dtype};
+use tilework_expr::{DType, Element, OwnFunction, with_dtype};
 use tilework_plan::{AxisGrid, Temporaries};
 
 /// Positions of an axis of `len`, from its end where they are negative, as what they are from its start.
@@ -234,6 +234,22 @@ pub fn compress(axis: usize, dtype: DType) -> OwnFunction {
     }
 }
 
+/// The elements of rows that a mask chooses of each, `n` in all. Each is written, and the next over it if it was not chosen: to
+/// decide would take longer.
+fn each_chosen<A: Element>(x: &[A], mask: &[bool], n: usize) -> Answer<Vec<A>> {
+    let Some(&any) = x.first() else { return Ok(Vec::new()) };
+    // And room for one that is not chosen.
+    let (mut kept, mut at) = (vec![any; n + 1], 0);
+    for row in x.chunks_exact(mask.len().max(1)) {
+        for (v, chosen) in row.iter().zip(mask) {
+            *kept.get_mut(at).ok_or("a mask that chooses more than it did")? = *v;
+            at += usize::from(*chosen);
+        }
+    }
+    kept.truncate(at);
+    Ok(kept)
+}
+
 pub(super) fn compressed(call: &BlockCall<'_>) -> Answer<Plane> {
     let (axis, block) = (Reader(call.params).number()?, call.block(0)?);
     let (mask, Around { outer, len, inner }) =
@@ -244,7 +260,11 @@ pub(super) fn compressed(call: &BlockCall<'_>) -> Answer<Plane> {
     with_dtype!(block.dtype(), A => {
         let x = Elements::<A>::of(block)?;
         // With room for what is known to be chosen: to grow would take twice the memory.
-        let mut kept = Vec::with_capacity(call.shape().iter().product());
+        let n = call.shape().iter().product();
+        if inner == 1 {
+            return plane(&call.shape(), each_chosen::<A>(&x, &mask, n)?);
+        }
+        let mut kept = Vec::with_capacity(n);
         for o in 0..outer {
             for (i, _) in mask.iter().enumerate().filter(|(_, kept)| **kept) {
                 let first = (o * len + i) * inner;

@@ -7,7 +7,7 @@
 //! narrowing; here the pivots are digits.)
 
 use super::elements::{Answer, Elements, Reader, Writer, plane};
-use super::number::{Bounded, Radix, with_bounded};
+use super::number::{Bounded, OfKey, with_bounded};
 use super::select::{Interpolation, between};
 use crate::chunk::Plane;
 use crate::native::BlockCall;
@@ -147,7 +147,7 @@ pub(super) fn rank_counts(call: &BlockCall<'_>) -> Answer<Plane> {
     })
 }
 
-fn counted<A: Radix>(x: &[A], round: Round, known: Option<State>) -> Vec<u64> {
+fn counted<A: OfKey>(x: &[A], round: Round, known: Option<State>) -> Vec<u64> {
     let mut all = vec![0u64; round.n_counts()];
     let size = 1usize << round.bits;
     let (first, rest) = all.split_at_mut(size);

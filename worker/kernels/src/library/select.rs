@@ -1,9 +1,10 @@
 //! What stands at places of the order of lanes: quantiles by NumPy's rules, the greatest and least elements.
 
 use super::elements::{Answer, Around, Elements, Reader, Writer, of_lanes, plane};
-use super::number::{Bounded, Ordered, Radix, with_bounded};
+use super::number::{Bounded, OfKey, Ordered, with_bounded};
 use crate::chunk::Plane;
 use crate::native::BlockCall;
+use crate::ops::versions;
 use tilework_expr::{DType, OwnFunction, with_dtype};
 use tilework_plan::Temporaries;
 
@@ -151,7 +152,7 @@ pub(super) fn quantiles_of(call: &BlockCall<'_>) -> Answer<Plane> {
 }
 
 /// Elements are compared by their bits, which is faster than by their keys.
-fn quantiles_of_lane<A: Bounded + Radix>(
+fn quantiles_of_lane<A: Bounded + OfKey>(
     lane: &[A],
     (qs, rule, skip_nan): (&[f64], Interpolation, bool),
     found: &mut Vec<f64>,
@@ -236,15 +237,23 @@ impl Top {
         // Twice as many are kept, and what comes after the last that is surely wanted is not looked at again.
         let room = n.saturating_mul(2).saturating_add(64).min(lane.len());
         let (mut order, mut last) = (Vec::with_capacity(room), None);
-        for i in 0..lane.len() {
-            if last.is_some_and(|last| before(&i, &last).is_gt()) {
+        let may_come = may_come::<A>();
+        for (block, values) in lane.chunks(LOOKED_AT).enumerate() {
+            let bound = last.map(|last: usize| lane[last]).filter(|v| !v.is_missing());
+            // SAFETY: it has no demands.
+            if bound.is_some_and(|bound| unsafe { !may_come(values, bound.key(), self.greatest) }) {
                 continue;
             }
-            order.push(i);
-            if order.len() == room && room > n {
-                order.select_nth_unstable_by(n - 1, before);
-                order.truncate(n);
-                last = order.last().copied();
+            for i in (block * LOOKED_AT..).take(values.len()) {
+                if last.is_some_and(|last| before(&i, &last).is_gt()) {
+                    continue;
+                }
+                order.push(i);
+                if order.len() == room && room > n {
+                    order.select_nth_unstable_by(n - 1, before);
+                    order.truncate(n);
+                    last = order.last().copied();
+                }
             }
         }
         if order.len() > n {
@@ -255,6 +264,22 @@ impl Top {
         order
     }
 }
+
+/// Elements that are looked at together for one that is wanted.
+const LOOKED_AT: usize = 256;
+
+/// Whether the key of any does not come after that of a bound. That of NaN is the greatest.
+///
+/// # Safety
+/// It has no demands: this is the form of versions of a loop.
+#[inline(always)]
+unsafe fn any_may_come<A: Ordered>(values: &[A], bound: A::Key, greatest: bool) -> bool {
+    match greatest {
+        true => values.iter().fold(false, |any, v| any | (v.key() >= bound)),
+        false => values.iter().fold(false, |any, v| any | (v.key() <= bound)),
+    }
+}
+versions! { wide fn may_come<A: Ordered>(values: &[A], bound: <A as Ordered>::Key, greatest: bool) -> bool = any_may_come }
 
 pub(super) fn top(call: &BlockCall<'_>) -> Answer<Plane> {
     let (top, block) = (Top::read(call.params)?, call.block(0)?);

@@ -16,6 +16,9 @@
 //! (After "Parallel sorting by regular sampling", Shi and Schaeffer 1992, with exact splitters as in Axtmann et al.,
 //! "Practical massively parallel sorting", 2015.)
 
+#[cfg(target_arch = "x86_64")]
+pub(super) mod wide;
+
 use super::elements::{
     Answer, Around, Elements, Reader, Writer, bytes_of, elements_of, of_lanes, placed_of, plane, put, value,
 };
@@ -181,8 +184,9 @@ pub(super) fn sort(call: &BlockCall<'_>) -> Answer<Plane> {
     with_dtype!(block.dtype(), A => {
         let (x, around) = (Elements::<A>::of(block)?, Around::of(block.shape(), axis)?);
         let sorted = of_lanes((&x, around), around.len, |_, lane, sorted| {
-            A::sort(lane);
+            let first = sorted.len();
             sorted.extend_from_slice(lane);
+            A::sort(&mut sorted[first..]);
             Ok(())
         });
         plane(&call.shape(), sorted?)
