@@ -120,8 +120,8 @@ impl<A: Element, D: Dimension> Array<A, D> {
         {
             return Err(Error::Dimensions { what: what(), got, expected });
         }
-        if let Some(packing) = reader.packing() {
-            warn_of_packing(&what(), packing);
+        if let Some(packed) = reader.info().and_then(|info| info.packed()) {
+            warn_of_packing(&what(), &packed);
         }
         let chunks = chunks.unwrap_or_else(|| chunks_for(&source, meta));
         let file = (file_ref(&source)?, meta.stored.clone());
@@ -190,6 +190,7 @@ impl<A: Element, D: Dimension> Array<A, D> {
             shards: options.shards.clone(),
             codec: options.codec,
             dims: options.axis_names.clone(),
+            ..ZarrSpec::new(&[], A::DTYPE, &[])
         };
         let path = absolute(path.as_ref())?;
         text(&path)?;

@@ -1,6 +1,9 @@
 //! In the place of `zarr`, in builds without the feature: whoever asks for a Zarr array is told which feature it takes.
 
-use crate::{ArrayMeta, FormatError, IfExists, ZarrSpec, ZarrTarget};
+use crate::{
+    ArrayMeta, FormatError, IfExists, ZarrInfo, ZarrKind, ZarrNode, ZarrSpec, ZarrTarget, ZarrVersion,
+};
+use serde_json::{Map, Value};
 use std::convert::Infallible;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -15,7 +18,7 @@ fn left_out(path: &Path) -> FormatError {
 pub(crate) struct ZarrReader {
     pub(crate) path: String,
     pub(crate) meta: ArrayMeta,
-    pub(crate) packed: Option<String>,
+    pub(crate) info: ZarrInfo,
     none: Infallible,
 }
 
@@ -103,6 +106,58 @@ impl ZarrTarget {
     /// # Errors
     /// [`FormatError::LeftOut`].
     pub fn open(&self) -> Result<ArrayWriter, FormatError> {
+        Err(left_out(&self.path))
+    }
+}
+
+impl ZarrNode {
+    /// What errors call it.
+    #[must_use]
+    pub fn name(&self) -> String {
+        self.path.join(&self.inner).display().to_string()
+    }
+
+    /// Would say what it is.
+    ///
+    /// # Errors
+    /// [`FormatError::LeftOut`].
+    pub fn kind(&self) -> Result<(ZarrKind, ZarrVersion), FormatError> {
+        Err(left_out(&self.path))
+    }
+
+    /// Would list the nodes below.
+    ///
+    /// # Errors
+    /// [`FormatError::LeftOut`].
+    pub fn members(&self) -> Result<Vec<(String, ZarrKind)>, FormatError> {
+        Err(left_out(&self.path))
+    }
+
+    /// Would make a group.
+    ///
+    /// # Errors
+    /// [`FormatError::LeftOut`].
+    pub fn create_group(
+        &self,
+        _version: ZarrVersion,
+        _attributes: &Map<String, Value>,
+    ) -> Result<(), FormatError> {
+        Err(left_out(&self.path))
+    }
+
+    /// Would say what is said of it.
+    ///
+    /// # Errors
+    /// [`FormatError::LeftOut`].
+    pub fn attributes(&self) -> Result<Map<String, Value>, FormatError> {
+        Err(left_out(&self.path))
+    }
+
+    /// Would change what is said of it.
+    ///
+    /// # Errors
+    /// [`FormatError::LeftOut`].
+    pub fn change_attributes(&self, _f: impl FnMut(&mut Map<String, Value>)) -> Result<(), FormatError> {
         Err(left_out(&self.path))
     }
 }

@@ -9,6 +9,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod damage;
+mod nodes;
 mod places;
 mod published;
 mod support;

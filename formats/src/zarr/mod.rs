@@ -2,9 +2,11 @@
 //!
 //! Owns the store, the metadata that is written and the mapping of types. Must not know `.npy` files.
 
+mod change;
 mod codecs;
 mod consolidated;
 mod create;
+mod group;
 mod metadata;
 mod place;
 mod read;
