@@ -59,4 +59,4 @@ pub use source::{ArrayMeta, ArrayReader, ArraySource};
 pub use spec::{IfExists, ZarrCodec, ZarrSpec, ZarrTarget, ZarrVersion};
 pub use staged::StagedDir;
 pub use time::{TimeKind, TimeType, TimeUnit};
-pub use zarr::{ArrayWriter, ZarrStaged};
+pub use zarr::{ArrayWriter, ZarrPart, ZarrStaged};

@@ -10,6 +10,7 @@
 
 mod damage;
 mod nodes;
+mod parts;
 mod places;
 mod published;
 mod support;

@@ -1,6 +1,7 @@
 //! Documents that are changed where they lie, by one writer at a time, and each appears whole.
 //!
-//! Owns the locks of documents. Where the file system has none, the last writer wins. Must not know what documents say.
+//! Owns the locks: of a document for as long as it is changed, of an array's directory for as long as parts of it are
+//! written. Where the file system has none, the last writer wins. Must not know what documents say.
 
 use super::metadata::{self, BARE};
 use super::store::open_file;
@@ -93,6 +94,39 @@ fn locked_document(path: &Path) -> io::Result<Option<File>> {
     }
 }
 
+/// Who may write parts of an array beside the one that holds this.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Share {
+    /// Others who write whole chunks.
+    WholeChunks,
+    /// Nobody.
+    Nobody,
+}
+
+/// The right to write parts of the array at `dir`, as long as it lives. Waits for others.
+pub(crate) fn lock_array(dir: &Path, share: Share) -> io::Result<File> {
+    loop {
+        let file = File::open(dir)?;
+        let locked = match share {
+            Share::WholeChunks => file.lock_shared(),
+            Share::Nobody => file.lock(),
+        };
+        // Another array may have taken its place meanwhile.
+        if locked.is_err() || is_at(&file, dir)? {
+            return Ok(file);
+        }
+    }
+}
+
+/// The same without waiting: `None` where others write.
+pub(crate) fn try_lock_array(dir: &Path) -> io::Result<Option<File>> {
+    let file = File::open(dir)?;
+    Ok(match file.try_lock() {
+        Err(fs::TryLockError::WouldBlock) => None,
+        _ => Some(file),
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -118,5 +152,18 @@ mod tests {
         fs::write(dir.path().join("d"), "{").unwrap();
         assert!(change(dir.path(), "d", add).is_err());
         assert_eq!(fs::read_to_string(dir.path().join("d")).unwrap(), "{");
+    }
+
+    #[test]
+    fn whole_chunks_are_written_side_by_side_and_parts_of_them_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        let one = lock_array(dir.path(), Share::WholeChunks).unwrap();
+        let other = lock_array(dir.path(), Share::WholeChunks).unwrap();
+        assert!(try_lock_array(dir.path()).unwrap().is_none());
+        drop((one, other));
+        let alone = lock_array(dir.path(), Share::Nobody).unwrap();
+        assert!(try_lock_array(dir.path()).unwrap().is_none());
+        drop(alone);
+        assert!(try_lock_array(dir.path()).unwrap().is_some());
     }
 }

@@ -8,12 +8,14 @@ mod consolidated;
 mod create;
 mod group;
 mod metadata;
+mod part;
 mod place;
 mod read;
 mod store;
 mod swap;
 mod write;
 
+pub use part::ZarrPart;
 pub use place::ZarrStaged;
 pub(crate) use read::ZarrReader;
 pub use write::ArrayWriter;
