@@ -34,6 +34,7 @@
 //! # }
 //! ```
 
+mod many;
 mod nodes;
 mod packed;
 mod part;

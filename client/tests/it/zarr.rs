@@ -373,3 +373,59 @@ fn times_are_numbers_with_a_unit() {
     let error = arr1(&[1.0]).write_zarr_with(dir.path(), "f", &wrong).unwrap_err().to_string();
     assert!(error.contains("got fill value 1u8, expected one of f64"), "{error}");
 }
+
+#[test]
+fn many_files_are_one_array() {
+    on_every_session(|| {
+        let dir = tempfile::tempdir().unwrap();
+        let part = |i: usize| table(2 + i % 2, 3, 1000 * i as i64);
+        let all: Vec<_> = (0..12).map(part).collect();
+        for (i, part) in all.iter().enumerate() {
+            let ours = Array::from(part.clone());
+            ours.write_npy(dir.path().join(format!("npy/{i}.npy"))).unwrap_or_else(|_| {
+                std::fs::create_dir_all(dir.path().join("npy")).unwrap();
+                ours.write_npy(dir.path().join(format!("npy/{i}.npy"))).unwrap();
+            });
+            ours.write_zarr(dir.path().join(format!("zarr/run-{i}.zarr")), "t").unwrap();
+        }
+        let expected = stacked(&all.iter().collect::<Vec<_>>(), 0);
+        std::fs::write(dir.path().join("npy/README.md"), "not an array").unwrap();
+        check(&Array2::<i64>::read_dir(dir.path().join("npy"), Axis(0)).unwrap(), &expected);
+        check(&Array2::<i64>::read_glob(dir.path().join("npy/*.npy"), Axis(0)).unwrap(), &expected);
+        check(&Array2::<i64>::read_glob(dir.path().join("zarr/run-*.zarr/t"), Axis(0)).unwrap(), &expected);
+        let of_stores = |i: usize| dir.path().join(format!("zarr/run-{i}.zarr/t"));
+        let two = Array2::<i64>::read_files([of_stores(3), of_stores(1)], Axis(0)).unwrap();
+        check(&two, &stacked(&[&all[3], &all[1]], 0));
+        let arrays = Array2::<i64>::read_dir(dir.path().join("zarr/run-4.zarr"), Axis(0)).unwrap();
+        check(&arrays, &all[4]);
+    });
+}
+
+#[test]
+fn files_that_do_not_fit_are_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = |name: &str| dir.path().join(name);
+    Array::from(table(2, 3, 0)).write_npy(at("a.npy")).unwrap();
+    Array::from(table(2, 4, 0)).write_npy(at("b.npy")).unwrap();
+    Array::from(table(2, 3, 0).mapv(|x| x as f32)).write_npy(at("c.npy")).unwrap();
+    let glob = |pattern: &str| Array2::<i64>::read_glob(at(pattern), Axis(0)).unwrap_err().to_string();
+    for (pattern, expected) in [
+        ("[ab].npy", "b.npy, behind"),
+        ("[ab].npy", "got shape [2, 4], expected [2, 3]"),
+        ("[ac].npy", "c.npy holds f32, expected i64"),
+        ("*.zarr", "*.zarr: no such file, store or array"),
+        ("[a.npy", "got"),
+        ("none/*.npy", "no such file, store or array"),
+    ] {
+        let error = glob(pattern);
+        assert!(error.contains(expected), "{pattern}: {error}");
+    }
+    let empty: [&str; 0] = [];
+    assert!(Array2::<i64>::read_files(empty, Axis(0)).is_err());
+    assert!(Array2::<i64>::read_files([at("a.npy")], Axis(2)).is_err());
+    assert!(Array2::<i64>::read_dir(at("none"), Axis(0)).is_err());
+    let error = Array1::<i64>::read_files([at("a.npy")], Axis(0)).unwrap_err();
+    assert!(matches!(error, Error::Dimensions { .. }), "{error}");
+    let (joined, wide) = (Array2::<i64>::read_glob(at("[ab].npy"), Axis(1)).unwrap(), table(2, 4, 0));
+    check(&joined, &stacked(&[&table(2, 3, 0), &wide], 1));
+}
