@@ -96,7 +96,7 @@ impl ZarrNode {
             Node::Group(_) => return Err(exists("a group, which may be opened")),
         }
         let folder = |dir: &Path, source| FormatError::Folder { path: dir.display().to_string(), source };
-        let (own, above) = levels.nodes().split_last().expect("the store's directory is one");
+        let (own, above) = (levels.array(), &levels.nodes()[..levels.nodes().len() - 1]);
         fs::create_dir_all(own).map_err(|e| folder(own, e))?;
         let (file, plain) = group_document(version);
         for dir in above {
