@@ -128,7 +128,12 @@ fn matching(pattern: &Path) -> Result<Vec<PathBuf>> {
         let got = format!("{text} ({why})");
         Error::from(ExprError::Parameter { what: "pattern", got, expected: "`*`, `?`, `[..]` and `**`" })
     })?;
-    let found = found.map(|path| path.map_err(|e| unreadable(&e.path().to_owned(), e.into())));
+    let found = found.map(|path| {
+        path.map_err(|error| {
+            let at = error.path().to_owned();
+            unreadable(&at, error.into())
+        })
+    });
     in_order(found.collect::<Result<_>>()?, pattern)
 }
 

@@ -1,6 +1,9 @@
 //! Zarr stores beyond whole arrays: groups, attributes, packed elements, fill values, times, parts of arrays, and many
 //! files as one array.
 
+// The helpers of tests are outside `#[test]` functions.
+#![allow(clippy::unwrap_used)]
+
 use crate::support::check;
 use ndarray::{Array1 as Nd1, Array2 as Nd2};
 use std::io::{BufRead, BufReader, Read};
