@@ -152,6 +152,46 @@ pub enum FormatError {
         /// Bytes that were written.
         got: u64,
     },
+    /// There is a node of another kind where a group was asked for.
+    #[error("{path}: got {got}, expected a group of a zarr store")]
+    NotAGroup {
+        /// Where it was looked for.
+        path: String,
+        /// What is there.
+        got: &'static str,
+    },
+    /// An attribute that does not say what it must.
+    #[error("{path}: attribute `{name}` is {got}, expected {expected}")]
+    Attribute {
+        /// The array or group.
+        path: String,
+        /// The attribute's name.
+        name: String,
+        /// What it says.
+        got: String,
+        /// What it would have to say, in words.
+        expected: String,
+    },
+    /// The attributes of a node are not a JSON object.
+    #[error("{path}: the attributes are {got}, expected a JSON object")]
+    Attributes {
+        /// The array or group.
+        path: String,
+        /// What they are.
+        got: String,
+    },
+    /// An array has become another one while a part of it was written.
+    #[error(
+        "{path}: got {got}, expected {expected}: it has changed since the write began, and is left as it is"
+    )]
+    Changed {
+        /// The array.
+        path: String,
+        /// What it is now.
+        got: String,
+        /// What it was.
+        expected: String,
+    },
     /// Something is there already and was not to be replaced.
     #[error("{path}: exists already: {reason}")]
     Exists {

@@ -27,6 +27,8 @@
 // A box of a one-axis array is an array of one range; the lint suspects `vec![0; n]`.
 #![allow(clippy::single_range_in_vec_init)]
 
+#[cfg_attr(not(feature = "zarr"), allow(dead_code, reason = "Zarr alone has such metadata"))]
+mod about;
 mod beside;
 mod elements;
 mod error;
@@ -34,20 +36,27 @@ mod file;
 mod inflate;
 mod npy;
 mod npz;
+#[cfg_attr(not(feature = "zarr"), allow(dead_code, reason = "Zarr alone has packed elements"))]
+mod packing;
 mod region;
 mod source;
 mod spec;
 mod staged;
+#[cfg_attr(not(feature = "zarr"), allow(dead_code, reason = "Zarr alone has times"))]
+mod time;
 #[cfg(feature = "zarr")]
 mod zarr;
 #[cfg(not(feature = "zarr"))]
 #[path = "zarr_left_out.rs"]
 mod zarr;
 
+pub use about::{ZarrInfo, ZarrKind, ZarrNode};
 pub use error::FormatError;
 pub use npy::{NpyWriter, write_npy};
 pub use npz::npz_members;
+pub use packing::Packing;
 pub use source::{ArrayMeta, ArrayReader, ArraySource};
 pub use spec::{IfExists, ZarrCodec, ZarrSpec, ZarrTarget, ZarrVersion};
 pub use staged::StagedDir;
-pub use zarr::{ArrayWriter, ZarrStaged};
+pub use time::{TimeKind, TimeType, TimeUnit};
+pub use zarr::{ArrayWriter, ZarrPart, ZarrStaged};

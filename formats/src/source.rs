@@ -5,7 +5,7 @@
 
 use crate::npy::{self, NpyReader};
 use crate::zarr::ZarrReader;
-use crate::{FormatError, beside, npz, region};
+use crate::{FormatError, ZarrInfo, beside, npz, region};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use tilework_expr::DType;
@@ -151,13 +151,12 @@ impl ArrayReader {
         }
     }
 
-    /// What the array's attributes say is still to be done with its elements, as `scale_factor = 0.1, add_offset = 2`:
-    /// they are read as they are stored. `None` where they say nothing.
+    /// What the metadata of a Zarr array say beside that; `None` of other files.
     #[must_use]
-    pub fn packing(&self) -> Option<&str> {
+    pub fn info(&self) -> Option<&ZarrInfo> {
         match &self.inner {
             Inner::Npy(_) => None,
-            Inner::Zarr(reader) => reader.packed.as_deref(),
+            Inner::Zarr(reader) => Some(&reader.info),
         }
     }
 

@@ -2,8 +2,10 @@
 //!
 //! Must not know how it is written.
 
+use crate::time::TimeType;
+use serde_json::{Map, Value};
 use std::path::PathBuf;
-use tilework_expr::DType;
+use tilework_expr::{DType, Scalar};
 
 /// The version of the Zarr format.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -52,7 +54,7 @@ pub enum ZarrCodec {
 pub struct ZarrSpec {
     /// Its shape.
     pub shape: Vec<usize>,
-    /// Its element type; elements that are never written are zero.
+    /// Its element type.
     pub dtype: DType,
     /// The chunk shape: the unit of compression, and of writing unless there are shards.
     pub chunks: Vec<usize>,
@@ -62,10 +64,17 @@ pub struct ZarrSpec {
     pub codec: ZarrCodec,
     /// The axes' names, or none.
     pub dims: Vec<String>,
+    /// What is said of it.
+    pub attributes: Map<String, Value>,
+    /// The elements that are never written, of the array's type; zero where absent. Chunks of nothing else take no
+    /// file.
+    pub fill_value: Option<Scalar>,
+    /// What elements of type `i64` mean that are times.
+    pub time: Option<TimeType>,
 }
 
 impl ZarrSpec {
-    /// Whole-array facts with Zstandard, no shards and no names.
+    /// Whole-array facts with Zstandard, no shards, names or attributes, and a fill value of zero.
     #[must_use]
     pub fn new(shape: &[usize], dtype: DType, chunks: &[usize]) -> ZarrSpec {
         ZarrSpec {
@@ -75,6 +84,9 @@ impl ZarrSpec {
             shards: None,
             codec: ZarrCodec::Zstd { level: 3 },
             dims: Vec::new(),
+            attributes: Map::new(),
+            fill_value: None,
+            time: None,
         }
     }
 }

@@ -1,9 +1,13 @@
 //! In the place of `zarr`, in builds without the feature: whoever asks for a Zarr array is told which feature it takes.
 
-use crate::{ArrayMeta, FormatError, IfExists, ZarrSpec, ZarrTarget};
+use crate::{
+    ArrayMeta, FormatError, IfExists, ZarrInfo, ZarrKind, ZarrNode, ZarrSpec, ZarrTarget, ZarrVersion,
+};
+use serde_json::{Map, Value};
 use std::convert::Infallible;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
+use tilework_expr::DType;
 use tilework_plan::Steps;
 
 fn left_out(path: &Path) -> FormatError {
@@ -15,7 +19,7 @@ fn left_out(path: &Path) -> FormatError {
 pub(crate) struct ZarrReader {
     pub(crate) path: String,
     pub(crate) meta: ArrayMeta,
-    pub(crate) packed: Option<String>,
+    pub(crate) info: ZarrInfo,
     none: Infallible,
 }
 
@@ -103,6 +107,136 @@ impl ZarrTarget {
     /// # Errors
     /// [`FormatError::LeftOut`].
     pub fn open(&self) -> Result<ArrayWriter, FormatError> {
+        Err(left_out(&self.path))
+    }
+}
+
+/// A part of an array that is being written, of which there is none in builds without the feature `zarr`.
+#[derive(Debug)]
+pub struct ZarrPart(Infallible);
+
+impl ZarrPart {
+    /// Would start writing a box of an array.
+    ///
+    /// # Errors
+    /// [`FormatError::LeftOut`].
+    pub fn region(
+        root: &Path,
+        _array: &str,
+        _dtype: DType,
+        _region: &[Range<usize>],
+    ) -> Result<ZarrPart, FormatError> {
+        Err(left_out(root))
+    }
+
+    /// Would start writing behind the end of an axis.
+    ///
+    /// # Errors
+    /// [`FormatError::LeftOut`].
+    pub fn append(
+        root: &Path,
+        _array: &str,
+        _dtype: DType,
+        _appended: (usize, &[usize]),
+    ) -> Result<ZarrPart, FormatError> {
+        Err(left_out(root))
+    }
+
+    /// The directory that chunks are written in.
+    #[must_use]
+    pub fn path(&self) -> PathBuf {
+        match self.0 {}
+    }
+
+    /// The array as it is.
+    #[must_use]
+    pub fn meta(&self) -> &ArrayMeta {
+        match self.0 {}
+    }
+
+    /// The version of the format.
+    #[must_use]
+    pub fn version(&self) -> ZarrVersion {
+        match self.0 {}
+    }
+
+    /// The box of the chunks that are touched.
+    #[must_use]
+    pub fn hull(&self) -> &[Range<usize>] {
+        match self.0 {}
+    }
+
+    /// The box that is written.
+    #[must_use]
+    pub fn written(&self) -> &[Range<usize>] {
+        match self.0 {}
+    }
+
+    /// A writer of chunks.
+    ///
+    /// # Errors
+    /// None: there is no array to write to.
+    pub fn writer(&self) -> Result<ArrayWriter, FormatError> {
+        match self.0 {}
+    }
+
+    /// Puts the chunks into the array.
+    ///
+    /// # Errors
+    /// None: there is no array.
+    pub fn finish(self) -> Result<(), FormatError> {
+        match self.0 {}
+    }
+}
+
+impl ZarrNode {
+    /// What errors call it.
+    #[must_use]
+    pub fn name(&self) -> String {
+        self.path.join(&self.inner).display().to_string()
+    }
+
+    /// Would say what it is.
+    ///
+    /// # Errors
+    /// [`FormatError::LeftOut`].
+    pub fn kind(&self) -> Result<(ZarrKind, ZarrVersion), FormatError> {
+        Err(left_out(&self.path))
+    }
+
+    /// Would list the nodes below.
+    ///
+    /// # Errors
+    /// [`FormatError::LeftOut`].
+    pub fn members(&self) -> Result<Vec<(String, ZarrKind)>, FormatError> {
+        Err(left_out(&self.path))
+    }
+
+    /// Would make a group.
+    ///
+    /// # Errors
+    /// [`FormatError::LeftOut`].
+    pub fn create_group(
+        &self,
+        _version: ZarrVersion,
+        _attributes: &Map<String, Value>,
+    ) -> Result<(), FormatError> {
+        Err(left_out(&self.path))
+    }
+
+    /// Would say what is said of it.
+    ///
+    /// # Errors
+    /// [`FormatError::LeftOut`].
+    pub fn attributes(&self) -> Result<Map<String, Value>, FormatError> {
+        Err(left_out(&self.path))
+    }
+
+    /// Would change what is said of it.
+    ///
+    /// # Errors
+    /// [`FormatError::LeftOut`].
+    pub fn change_attributes(&self, _f: impl FnMut(&mut Map<String, Value>)) -> Result<(), FormatError> {
         Err(left_out(&self.path))
     }
 }

@@ -9,6 +9,8 @@
 #![allow(clippy::unwrap_used)]
 
 mod damage;
+mod nodes;
+mod parts;
 mod places;
 mod published;
 mod support;

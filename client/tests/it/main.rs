@@ -42,3 +42,4 @@ mod support;
 mod values;
 mod views;
 mod within;
+mod zarr;

@@ -7,10 +7,13 @@ use super::metadata::{Documents, Node, zero};
 use super::place::Levels;
 use super::read::ZarrReader;
 use super::{ArrayWriter, ZarrStaged, store, v3_name};
+use crate::about::V2_DIMS;
 use crate::elements::numpy_name;
 use crate::spec::{IfExists, ZarrCodec, ZarrSpec, ZarrTarget, ZarrVersion};
-use crate::{FormatError, region};
+use crate::time::TimeType;
+use crate::{FormatError, packing, region};
 use serde_json::{Value, json};
+use tilework_expr::DType;
 
 /// The most bytes that Blosc takes at once: 2 GiB, less its header.
 const BLOSC_BYTES_MAX: usize = i32::MAX as usize - 16;
@@ -37,7 +40,7 @@ impl ZarrTarget {
         let exists = |reason: &str| FormatError::Exists { path: name.clone(), reason: reason.to_owned() };
         let documents = match (there, if_exists) {
             (Node::Nothing, _) | (Node::Array(_), IfExists::Replace) => documents(spec, self.version),
-            (Node::Group, _) => return Err(exists("a group, which is never replaced by an array")),
+            (Node::Group(_), _) => return Err(exists("a group, which is never replaced by an array")),
             (Node::Array(_), IfExists::Fail) => {
                 return Err(exists("an array, and it was not to be replaced"));
             }
@@ -51,7 +54,7 @@ impl ZarrTarget {
         ZarrStaged::begin(name, levels, &documents, if_exists)
     }
 
-    /// Makes the array, without elements: all of them are zero. An array that is kept keeps its elements.
+    /// Makes the array, without elements: all of them are the fill value. An array that is kept keeps its elements.
     ///
     /// # Errors
     /// Those of [`ZarrTarget::begin`].
@@ -127,6 +130,16 @@ fn check_spec(path: &str, spec: &ZarrSpec, version: ZarrVersion) -> Result<(), F
             "got chunks of {chunk_bytes} bytes, expected at most {BLOSC_BYTES_MAX} with blosc"
         ));
     }
+    if let Some(fill) = spec.fill_value
+        && fill.dtype() != spec.dtype
+    {
+        return invalid(format!("got fill value {fill:?}, expected one of {}", spec.dtype));
+    }
+    if let Some(time) = spec.time
+        && spec.dtype != DType::I64
+    {
+        return invalid(format!("got {time} for elements of {}, expected i64", spec.dtype));
+    }
     if !spec.dims.is_empty() && spec.dims.len() != rank {
         return invalid(format!("got {} axis names, expected none or {rank}", spec.dims.len()));
     }
@@ -141,13 +154,21 @@ fn as_u64(lens: &[usize]) -> Vec<u64> {
 fn documents(spec: &ZarrSpec, version: ZarrVersion) -> Documents {
     match version {
         ZarrVersion::V3 => Documents { version, array: v3_metadata(spec), attributes: None },
-        // The convention of xarray, which version 2 has no field for.
-        ZarrVersion::V2 => Documents {
-            version,
-            array: v2_metadata(spec),
-            attributes: (!spec.dims.is_empty()).then(|| json!({"_ARRAY_DIMENSIONS": spec.dims})),
-        },
+        ZarrVersion::V2 => {
+            let mut attributes = spec.attributes.clone();
+            if !spec.dims.is_empty() {
+                // The convention of xarray, which version 2 has no field for.
+                attributes.insert(V2_DIMS.to_owned(), json!(spec.dims));
+            }
+            let attributes = (!attributes.is_empty()).then_some(Value::Object(attributes));
+            Documents { version, array: v2_metadata(spec), attributes }
+        }
     }
+}
+
+/// The fill value as a document has it.
+fn fill_value(spec: &ZarrSpec) -> Value {
+    spec.fill_value.map_or_else(|| zero(spec.dtype), packing::json)
 }
 
 fn v2_metadata(spec: &ZarrSpec) -> Value {
@@ -163,9 +184,9 @@ fn v2_metadata(spec: &ZarrSpec) -> Value {
         "zarr_format": 2,
         "shape": spec.shape,
         "chunks": spec.chunks,
-        "dtype": numpy_name(spec.dtype),
+        "dtype": spec.time.map_or_else(|| numpy_name(spec.dtype).to_owned(), TimeType::numpy_name),
         "compressor": compressor,
-        "fill_value": zero(spec.dtype),
+        "fill_value": fill_value(spec),
         "order": "C",
         "filters": null,
     })
@@ -199,14 +220,14 @@ fn v3_metadata(spec: &ZarrSpec) -> Value {
         "zarr_format": 3,
         "node_type": "array",
         "shape": spec.shape,
-        "data_type": v3_name(spec.dtype),
+        "data_type": spec.time.map_or_else(|| json!(v3_name(spec.dtype)), TimeType::v3_type),
         "chunk_grid": {"name": "regular", "configuration": {
             "chunk_shape": spec.shards.as_ref().unwrap_or(&spec.chunks),
         }},
         "chunk_key_encoding": {"name": "default", "configuration": {"separator": "/"}},
-        "fill_value": zero(spec.dtype),
+        "fill_value": fill_value(spec),
         "codecs": codecs,
-        "attributes": {},
+        "attributes": spec.attributes,
     });
     if !spec.dims.is_empty() {
         metadata["dimension_names"] = json!(spec.dims);
@@ -217,7 +238,6 @@ fn v3_metadata(spec: &ZarrSpec) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tilework_expr::DType;
 
     #[test]
     fn senseless_specs_are_refused() {

@@ -4,11 +4,13 @@
 //! not take. Must not know chunks or stores.
 
 use super::store::open_file;
-use super::{codecs, open_error};
+use super::{codecs, open_error, v3_name};
+use crate::about::{V2_DIMS, names};
 use crate::elements::{self, ByteOrder, from_numpy_name, numpy_name};
 use crate::spec::ZarrVersion;
+use crate::time::TimeType;
 use crate::{FormatError, beside};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use std::collections::VecDeque;
 use std::fs;
 use std::io::{self, Read};
@@ -34,8 +36,8 @@ const LOOKED_AT_MAX: usize = 500;
 pub(crate) enum Node {
     /// An array, described by these documents.
     Array(Documents),
-    /// A group.
-    Group,
+    /// A group of this version.
+    Group(ZarrVersion),
     /// Nothing of Zarr's.
     Nothing,
 }
@@ -58,14 +60,14 @@ pub(crate) fn node(dir: &Path, name: &str) -> Result<Node, FormatError> {
                 Node::Array(Documents { version: ZarrVersion::V3, array: document, attributes: None })
             }
             // What cannot be understood is not taken for nothing.
-            _ => Node::Group,
+            _ => Node::Group(ZarrVersion::V3),
         });
     }
     if let Some(array) = read(dir, ".zarray", name)? {
         let attributes = read(dir, ".zattrs", name)?;
         return Ok(Node::Array(Documents { version: ZarrVersion::V2, array, attributes }));
     }
-    Ok(if read(dir, ".zgroup", name)?.is_some() { Node::Group } else { Node::Nothing })
+    Ok(if read(dir, ".zgroup", name)?.is_some() { Node::Group(ZarrVersion::V2) } else { Node::Nothing })
 }
 
 /// One document of a node, `None` where there is none.
@@ -139,11 +141,21 @@ fn quoted(text: &[u8], before: &str) -> Option<Vec<u8>> {
 impl Documents {
     /// The metadata as `zarrs` takes them.
     pub(crate) fn into_metadata(mut self, name: &str) -> Result<ArrayMetadata, FormatError> {
+        let is_time = self.time().is_some();
+        if is_time && matches!(self.array["fill_value"].as_str(), Some("NaT")) {
+            self.array["fill_value"] = json!(i64::MIN);
+        }
         let metadata = match self.version {
-            ZarrVersion::V3 => serde_json::from_value(self.array).map(ArrayMetadata::V3),
+            ZarrVersion::V3 => {
+                if is_time {
+                    self.array["data_type"] = json!(v3_name(DType::I64));
+                }
+                serde_json::from_value(self.array).map(ArrayMetadata::V3)
+            }
             ZarrVersion::V2 => {
                 let written = self.array["dtype"].clone();
-                let known = written.as_str().and_then(from_numpy_name);
+                let time = |name| TimeType::of_numpy_name(name).map(|(_, order)| (DType::I64, order));
+                let known = written.as_str().and_then(|name| from_numpy_name(name).or_else(|| time(name)));
                 let (dtype, order) = known.ok_or_else(|| FormatError::UnsupportedDType {
                     path: name.to_owned(),
                     got: elements::in_words(&written),
@@ -179,32 +191,32 @@ impl Documents {
         Ok(())
     }
 
-    /// What the attributes say is still to be done with the elements: the conventions of CF, which xarray follows.
-    pub(crate) fn packing(&self) -> Option<String> {
-        let attributes = self.attributes()?;
-        let number = |name: &str| attributes.get(name).and_then(Value::as_f64);
-        // A fill value of NaN marks what is NaN anyway; the last is xarray's for version 3.
-        let is_nan = |v: &Value| matches!(v.as_str(), Some("NaN" | "nan" | "AAAAAAAA+H8="));
-        let mut said = Vec::new();
-        for (name, neutral) in [("scale_factor", 1.0), ("add_offset", 0.0)] {
-            if number(name).is_some_and(|n| n != neutral) {
-                said.push(format!("{name} = {}", attributes[name]));
+    /// What the elements mean where they are times.
+    pub(crate) fn time(&self) -> Option<TimeType> {
+        match self.version {
+            ZarrVersion::V3 => TimeType::of_v3_type(&self.array["data_type"]),
+            ZarrVersion::V2 => {
+                self.array["dtype"].as_str().and_then(TimeType::of_numpy_name).map(|(time, _)| time)
             }
         }
-        for name in ["_FillValue", "missing_value"] {
-            if let Some(value) = attributes.get(name).filter(|v| !is_nan(v)) {
-                said.push(format!("{name} = {value}"));
-            }
-        }
-        (!said.is_empty()).then(|| said.join(", "))
     }
 
-    /// The array's attributes.
-    fn attributes(&self) -> Option<&Map<String, Value>> {
-        match &self.attributes {
-            Some(attributes) => attributes.as_object(),
-            None => self.array["attributes"].as_object(),
+    /// The attributes as they lie there: `null` where there are none.
+    pub(crate) fn attributes(&self) -> &Value {
+        static NOTHING: Value = Value::Null;
+        match self.version {
+            ZarrVersion::V3 => &self.array["attributes"],
+            ZarrVersion::V2 => self.attributes.as_ref().unwrap_or(&NOTHING),
         }
+    }
+
+    /// The names of the axes: none where there are none, or as many as the array has no axes.
+    pub(crate) fn dims(&self, n_axes: usize) -> Vec<Option<String>> {
+        let said = match self.version {
+            ZarrVersion::V3 => &self.array["dimension_names"],
+            ZarrVersion::V2 => &self.attributes()[V2_DIMS],
+        };
+        names(said, n_axes).unwrap_or_default()
     }
 }
 
@@ -248,7 +260,7 @@ pub(crate) fn no_array(dir: &Path, name: &str, node: &Node) -> FormatError {
     let arrays = arrays_below(dir);
     let list = if arrays.is_empty() { String::from("none") } else { arrays.join(", ") };
     let not_an_array = |reason| FormatError::NotAnArray { path: name.to_owned(), reason };
-    if matches!(node, Node::Group) {
+    if matches!(node, Node::Group(_)) {
         return not_an_array(format!("it is a group; the arrays in it: {list}"));
     }
     let left = |dir: Option<&Path>, of: &Path| {

@@ -2,16 +2,20 @@
 //!
 //! Owns the store, the metadata that is written and the mapping of types. Must not know `.npy` files.
 
+mod change;
 mod codecs;
 mod consolidated;
 mod create;
+mod group;
 mod metadata;
+mod part;
 mod place;
 mod read;
 mod store;
 mod swap;
 mod write;
 
+pub use part::ZarrPart;
 pub use place::ZarrStaged;
 pub(crate) use read::ZarrReader;
 pub use write::ArrayWriter;

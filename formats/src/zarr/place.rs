@@ -65,7 +65,8 @@ impl Levels {
         Ok(Levels { dirs, store })
     }
 
-    fn array(&self) -> &Path {
+    /// The array's own directory.
+    pub(crate) fn array(&self) -> &Path {
         self.dirs.last().expect("the store's directory is one")
     }
 
@@ -113,7 +114,7 @@ impl Levels {
             };
             match node {
                 Node::Array(_) => return exists("an array, expected a group"),
-                Node::Group if !dir.join(group_document(version).0).is_file() => {
+                Node::Group(_) if !dir.join(group_document(version).0).is_file() => {
                     return exists(&format!("of another zarr version, expected {version:?}"));
                 }
                 _ => {}
@@ -139,8 +140,13 @@ impl Levels {
         Ok(())
     }
 
+    /// The directories of the groups above and of the node, from the store's.
+    pub(crate) fn nodes(&self) -> &[PathBuf] {
+        &self.dirs[self.store..]
+    }
+
     /// Tells the groups above that hold copies of what is below them.
-    fn consolidate(&self) -> io::Result<()> {
+    pub(crate) fn consolidate(&self) -> io::Result<()> {
         for (level, dir) in self.dirs.iter().enumerate().take(self.dirs.len() - 1).skip(self.store) {
             consolidated::update(dir, &self.path_below(level))?;
         }
@@ -165,7 +171,8 @@ fn directory(path: &Path, name: &str) -> Result<PathBuf, FormatError> {
     Err(FormatError::Exists { path: name.to_owned(), reason })
 }
 
-fn group_document(version: ZarrVersion) -> (&'static str, Value) {
+/// The document of a group that nothing is said of, and its name.
+pub(crate) fn group_document(version: ZarrVersion) -> (&'static str, Value) {
     match version {
         ZarrVersion::V2 => (".zgroup", json!({"zarr_format": 2})),
         ZarrVersion::V3 => (V3_DOCUMENT, json!({"zarr_format": 3, "node_type": "group", "attributes": {}})),
@@ -183,15 +190,16 @@ pub struct ZarrStaged {
     container: Container,
 }
 
+/// A directory in which an array, or a part of one, is written.
 #[derive(Debug)]
-struct Container {
-    at: PathBuf,
+pub(crate) struct Container {
+    pub(crate) at: PathBuf,
     /// Which level `new` within it will be.
     first: usize,
     /// Kept locked as long as the container is written.
     _lock: File,
     /// Something was moved that must not be removed.
-    is_kept: bool,
+    pub(crate) is_kept: bool,
 }
 
 impl Drop for Container {
@@ -205,7 +213,7 @@ impl Drop for Container {
 
 impl Container {
     /// Makes one where `new` can be renamed to the first of the levels that is missing, or to the array's.
-    fn make(levels: &Levels) -> Result<Container, FormatError> {
+    pub(crate) fn make(levels: &Levels) -> Result<Container, FormatError> {
         let n_there = levels.n_there();
         let first = n_there.min(levels.dirs.len() - 1);
         let dir = &levels.dirs[first];
@@ -341,7 +349,7 @@ impl ZarrStaged {
                 let reason = "an array, which has come meanwhile and was not to be replaced".into();
                 return Err(FormatError::Exists { path: self.name.clone(), reason });
             }
-            (Node::Group, _) => {
+            (Node::Group(_), _) => {
                 let reason = "a group, which is never replaced by an array".into();
                 return Err(FormatError::Exists { path: self.name.clone(), reason });
             }

@@ -6,12 +6,13 @@ use super::metadata::{self, Node};
 use super::store::{self, Store};
 use super::{chunk_error, codec_options, codecs, dtype_of, open_error};
 use crate::elements::{self, ByteOrder};
-use crate::{ArrayMeta, FormatError, beside, region};
+use crate::{ArrayMeta, FormatError, ZarrInfo, beside, region};
 use std::fmt;
 use std::num::NonZeroU64;
 use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
+use tilework_expr::{DType, Scalar};
 use tilework_plan::{Steps, Stored};
 use unsafe_cell_slice::UnsafeCellSlice;
 use zarrs::array::codec::api::ArrayToBytesCodecTraits;
@@ -28,8 +29,7 @@ pub(crate) struct ZarrReader {
     pub(crate) path: String,
     pub(crate) array: Array<Store>,
     pub(crate) meta: ArrayMeta,
-    /// What its attributes say is still to be done with the elements.
-    pub(crate) packed: Option<String>,
+    pub(crate) info: ZarrInfo,
 }
 
 impl fmt::Debug for ZarrReader {
@@ -52,13 +52,25 @@ impl ZarrReader {
             other => return Err(metadata::no_array(&dir, &path, &other)),
         };
         codecs::register();
-        let packed = documents.packing();
+        let about = (documents.version, documents.time(), documents.attributes().clone());
+        let says_fill = !documents.array["fill_value"].is_null();
+        let names = documents.array["shape"].as_array().map(|shape| documents.dims(shape.len()));
         let metadata = documents.into_metadata(&path)?;
         let array = Array::new_with_metadata(Arc::new(Store::new(dir)), "/", metadata)
             .map_err(|e| open_error(&path, e))?;
         let meta = meta(&path, &array)?;
         array.storage().limit_file_bytes(file_bytes_max(&array, &meta));
-        Ok(ZarrReader { path, array, meta, packed })
+        let (version, time, attributes) = about;
+        let info = ZarrInfo {
+            name: path.clone(),
+            version,
+            dtype: meta.dtype,
+            fill_value: says_fill.then(|| fill_value(&array, meta.dtype)),
+            time,
+            dims: names.unwrap_or_default(),
+            attributes,
+        };
+        Ok(ZarrReader { path, array, meta, info })
     }
 
     /// Reads a box whose bounds and buffer size were checked.
@@ -99,6 +111,12 @@ impl ZarrReader {
         }
         chunk_error(&self.path, &format!("reading {region:?}"), &error)
     }
+}
+
+/// The element that was never written.
+fn fill_value(array: &Array<Store>, dtype: DType) -> Scalar {
+    let bytes = array.fill_value().as_ne_bytes().iter().rev();
+    Scalar::from_bits(dtype, bytes.fold(0, |bits, &byte| (bits << 8) | u128::from(byte)))
 }
 
 /// The most bytes that the file of a chunk or shard can have: twice what its codecs say, or many times its elements

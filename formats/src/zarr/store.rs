@@ -83,6 +83,17 @@ impl Store {
         Ok(())
     }
 
+    /// Renames a file to one below this directory; one that is not there has been renamed before.
+    pub(crate) fn take(&self, from: &Path, to: &Path) -> io::Result<()> {
+        match fs::rename(from, to) {
+            Err(e) if e.kind() == io::ErrorKind::NotFound && from.exists() => {
+                self.make_dirs_to(to).and_then(|()| fs::rename(from, to))
+            }
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
+            renamed => renamed,
+        }
+    }
+
     fn write(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
         let name = path.file_name().unwrap_or_default();
         let part = match &self.parts {

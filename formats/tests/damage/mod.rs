@@ -216,11 +216,13 @@ fn metadata_of_version_2_are_read_as_zarr_python_reads_them() {
         (r#""<c8""#, "null", vec![0; 8]),
         (r#""|b1""#, "1", vec![1]),
         (r#""<f8""#, "NaN", f64::NAN.to_le_bytes().to_vec()),
+        (r#"">M8[s]""#, r#""NaT""#, i64::MIN.to_le_bytes().to_vec()),
+        (r#""<m8[25us]""#, "7", 7i64.to_le_bytes().to_vec()),
     ] {
         assert_eq!(with(dtype, fill_value, plain).unwrap(), element.repeat(2), "{dtype} {fill_value}");
     }
     for (dtype, words) in [
-        (r#""<M8[s]""#, "<M8[s] (datetime64[s])"),
+        (r#""<M8[parsec]""#, "<M8[parsec] (datetime64[parsec])"),
         (r#""<f2""#, "<f2 (float16)"),
         (r#"[["x", "<f4"]]"#, "a structure"),
     ] {

@@ -1,7 +1,43 @@
-//! Arrays in files: `.npy`, `.npz` and Zarr.
+//! Arrays in files: `.npy`, `.npz` and Zarr, with the groups and attributes of Zarr stores.
 //!
 //! Knows which chunks suit a file. Must not know how formats are laid out; the workers do the reading and
 //! writing, so that a path must mean the same file to them.
+//!
+//! ```
+//! use tilework::io::{ZarrArray, ZarrGroup, json};
+//! use tilework::prelude::*;
+//!
+//! # fn main() -> tilework::Result<()> {
+//! # let dir = tempfile::tempdir().unwrap();
+//! # let store = dir.path().join("climate.zarr");
+//! let group = ZarrGroup::create(&store, "")?;
+//! group.update_attributes(json!({"title": "two days of July"}))?;
+//! let options = ZarrOptions {
+//!     axis_names: vec!["time".into(), "station".into()],
+//!     attributes: json!({"units": "K"}),
+//!     ..ZarrOptions::default()
+//! };
+//! arr2(&[[285.0, 287.5], [284.0, 288.0]]).write_zarr_with(&store, "t", &options)?;
+//!
+//! // A third day behind the others; what dies half-way leaves two.
+//! arr2(&[[290.0, 291.5]]).append_zarr(&store, "t", Axis(0))?;
+//! // What was measured again takes its place.
+//! arr2(&[[284.5]]).write_zarr_region(&store, "t", s![1..2, 0..1])?;
+//!
+//! assert_eq!(group.arrays()?, ["t"]);
+//! let t = ZarrArray::open(&store, "t")?;
+//! assert_eq!((t.shape(), t.axis_names()), (&[3, 2][..], vec![Some("time"), Some("station")]));
+//! assert_eq!(t.attributes()?["units"], "K");
+//! let mean = t.read::<f64, Ix2>()?.mean_axis(Axis(0)).unwrap();
+//! assert_eq!(mean.compute(), ndarray::arr1(&[286.5, 289.0]));
+//! # Ok(())
+//! # }
+//! ```
+
+mod many;
+mod nodes;
+mod packed;
+mod part;
 
 use crate::array::{Array, chunks_of};
 use crate::error::{Error, Result};
@@ -10,11 +46,18 @@ use ndarray::Dimension;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
-use tilework_expr::{AUTO_CHUNK_BYTES, AxisChunks, Chunks, Element, Expr, FileKind, FileRef, run_grid};
-use tilework_formats::{ArrayMeta, ArraySource, ZarrSpec, ZarrTarget};
+use tilework_expr::{
+    AUTO_CHUNK_BYTES, AxisChunks, Chunks, DType, Element, Expr, FileKind, FileRef, run_grid,
+};
+use tilework_formats::{ArrayMeta, ArrayReader, ArraySource, ZarrSpec, ZarrTarget};
 use tilework_plan::{ChunkIdx, Grid};
 
-pub use tilework_formats::{IfExists, ZarrCodec, ZarrVersion};
+pub use nodes::{ZarrArray, ZarrGroup};
+/// The attributes of arrays and groups of Zarr stores, and how they are written in a program.
+pub use serde_json::{Map, Value as Json, json};
+/// A value of one of the elements' types, as a fill value: `Scalar::new(-1i16)`.
+pub use tilework_expr::Scalar;
+pub use tilework_formats::{IfExists, TimeKind, TimeType, TimeUnit, ZarrCodec, ZarrVersion};
 
 /// How a Zarr array is written. The default: version 3, compressed by Zstandard, in the array's own chunks,
 /// refusing to replace what is there.
@@ -32,6 +75,14 @@ pub struct ZarrOptions {
     pub if_exists: IfExists,
     /// Names of the axes, or none.
     pub axis_names: Vec<String>,
+    /// What is said of the array: an object, `json!({"units": "K"})`, or `Json::Null` for nothing. What is no number
+    /// is written as text, `"NaN"`.
+    pub attributes: Json,
+    /// The element that is never written, of the array's type: chunks of nothing else take no file. Zero where absent.
+    /// In version 2 xarray takes it for a missing element, which is NaN for it.
+    pub fill_value: Option<Scalar>,
+    /// What `i64` elements mean that are times, as NumPy's `datetime64` and `timedelta64`.
+    pub time: Option<TimeType>,
 }
 
 impl Default for ZarrOptions {
@@ -43,6 +94,40 @@ impl Default for ZarrOptions {
             codec: ZarrCodec::Zstd { level: 3 },
             if_exists: IfExists::Fail,
             axis_names: Vec::new(),
+            attributes: Json::Null,
+            fill_value: None,
+            time: None,
+        }
+    }
+}
+
+impl ZarrOptions {
+    /// What an array of this shape is with these options, in these chunks where they say none.
+    fn spec(&self, shape: &[usize], dtype: DType, own: impl FnOnce() -> Vec<usize>) -> Result<ZarrSpec> {
+        // Shards alone may be given: one chunk each.
+        let chunks = self.chunks.clone().or_else(|| self.shards.clone()).unwrap_or_else(own);
+        Ok(ZarrSpec {
+            shape: shape.to_vec(),
+            dtype,
+            chunks,
+            shards: self.shards.clone(),
+            codec: self.codec,
+            dims: self.axis_names.clone(),
+            attributes: object(&self.attributes)?,
+            fill_value: self.fill_value,
+            time: self.time,
+        })
+    }
+}
+
+/// Attributes, which are an object, or nothing.
+fn object(attributes: &Json) -> Result<Map<String, Json>> {
+    match attributes {
+        Json::Null => Ok(Map::new()),
+        Json::Object(attributes) => Ok(attributes.clone()),
+        other => {
+            let (what, got, expected) = ("attributes", other.to_string(), "a JSON object");
+            Err(tilework_expr::ExprError::Parameter { what, got, expected }.into())
         }
     }
 }
@@ -109,24 +194,33 @@ impl<A: Element, D: Dimension> Array<A, D> {
     fn read(source: ArraySource, chunks: Option<Chunks>) -> Result<Self> {
         let source = source.absolute()?;
         let reader = source.open()?;
-        let meta = reader.meta();
-        let what = || name_of(&source);
-        if meta.dtype != A::DTYPE {
-            return Err(Error::DType { what: what(), got: meta.dtype, expected: A::DTYPE });
+        if let Some(packed) = reader.info().and_then(|info| info.packed()) {
+            warn_of_packing(&name_of(&source), &packed);
         }
-        let got = meta.shape.len();
-        if let Some(expected) = D::NDIM
-            && expected != got
-        {
-            return Err(Error::Dimensions { what: what(), got, expected });
-        }
-        if let Some(packing) = reader.packing() {
-            warn_of_packing(&what(), packing);
-        }
-        let chunks = chunks.unwrap_or_else(|| chunks_for(&source, meta));
-        let file = (file_ref(&source)?, meta.stored.clone());
-        Self::wrapped(Expr::read(file, &meta.shape, &chunks, A::DTYPE))
+        Self::of_reader(&source, &reader, chunks)
     }
+
+    /// The array of a file that was opened.
+    fn of_reader(source: &ArraySource, reader: &ArrayReader, chunks: Option<Chunks>) -> Result<Self> {
+        let got = reader.meta().dtype;
+        if got != A::DTYPE {
+            return Err(Error::DType { what: name_of(source), got, expected: A::DTYPE });
+        }
+        Ok(Self::of_expr(stored::<D>(source, reader, chunks)?))
+    }
+}
+
+/// The elements of a file that was opened, of whatever type they are.
+fn stored<D: Dimension>(source: &ArraySource, reader: &ArrayReader, chunks: Option<Chunks>) -> Result<Expr> {
+    let meta = reader.meta();
+    let got = meta.shape.len();
+    if let Some(expected) = D::NDIM
+        && expected != got
+    {
+        return Err(Error::Dimensions { what: name_of(source), got, expected });
+    }
+    let chunks = chunks.unwrap_or_else(|| chunks_for(source, meta));
+    Ok(Expr::read((file_ref(source)?, meta.stored.clone()), &meta.shape, &chunks, meta.dtype)?)
 }
 
 /// # Writing files
@@ -178,19 +272,7 @@ impl<A: Element, D: Dimension> Array<A, D> {
     pub fn write_zarr_with(&self, path: impl AsRef<Path>, array: &str, options: &ZarrOptions) -> Result<()> {
         let expr = self.leaf()?;
         let grid = expr.grid();
-        let own = || grid.axes().iter().map(|a| a.chunk_max().max(1)).collect::<Vec<_>>();
-        let chunks = options.chunks.clone().unwrap_or_else(|| {
-            // Shards alone were given: one chunk each.
-            options.shards.clone().unwrap_or_else(own)
-        });
-        let spec = ZarrSpec {
-            shape: self.shape().to_vec(),
-            dtype: A::DTYPE,
-            chunks,
-            shards: options.shards.clone(),
-            codec: options.codec,
-            dims: options.axis_names.clone(),
-        };
+        let spec = options.spec(self.shape(), A::DTYPE, || chunk_lens(grid))?;
         let path = absolute(path.as_ref())?;
         text(&path)?;
         let target = ZarrTarget { path: path.clone(), array: array.to_owned(), version: options.version };
@@ -199,15 +281,25 @@ impl<A: Element, D: Dimension> Array<A, D> {
             return Ok(staged.finish()?);
         }
         let unit = spec.shards.as_ref().unwrap_or(&spec.chunks);
-        let kind = match options.version {
-            ZarrVersion::V2 => FileKind::Zarr2,
-            ZarrVersion::V3 => FileKind::Zarr3,
-        };
-        let file = FileRef { kind, path: text(&staged.path())?, member: String::new() };
+        let file = root_of(&staged.path(), options.version)?;
         let written = expr.on_grid(Grid::regular(self.shape(), unit))?.write(file)?;
         session::execute(&[written]).map_err(|why| Error::not_written(&path.join(array), why))?;
         Ok(staged.finish()?)
     }
+}
+
+/// The greatest length of chunks along each axis, as stored chunks have it.
+fn chunk_lens(grid: &Grid) -> Vec<usize> {
+    grid.axes().iter().map(|a| a.chunk_max().max(1)).collect()
+}
+
+/// The array at the root of a store, as workers write it.
+fn root_of(path: &Path, version: ZarrVersion) -> Result<FileRef> {
+    let kind = match version {
+        ZarrVersion::V2 => FileKind::Zarr2,
+        ZarrVersion::V3 => FileKind::Zarr3,
+    };
+    Ok(FileRef { kind, path: text(path)?, member: String::new() })
 }
 
 /// Says once an array that its elements are those that are stored.
@@ -216,7 +308,8 @@ fn warn_of_packing(what: &str, packing: &str) {
     let mut said = SAID.lock().unwrap_or_else(PoisonError::into_inner);
     if said.insert(what.to_owned()) {
         eprintln!(
-            "tilework: {what} is read as it is stored: its attributes say {packing}, which is not applied"
+            "tilework: {what} is read as it is stored: its attributes say {packing}, which is not applied; \
+             `read_zarr_decoded` does"
         );
     }
 }
@@ -280,7 +373,6 @@ fn zarr_chunks(meta: &ArrayMeta, elements: usize) -> Vec<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tilework_expr::DType;
     use tilework_plan::Stored;
 
     #[test]
