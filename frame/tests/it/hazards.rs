@@ -82,6 +82,9 @@ async fn no_filter_waits_for_what_another_task_learns() {
 #[tokio::test]
 async fn scalar_subqueries_are_joins() {
     let planned = check("select k, v from a where v > (select avg(w) from b) + 10", data::options(3)).await;
+    // Of the same name as an aggregate beside it.
+    let sql = "select k, avg(v), (select avg(v) from a) as m from a group by k having avg(v) > 0.5 * (select avg(v) from a)";
+    check(sql, data::options(3)).await;
     assert!(!planned.stages_shown.join("\n").contains("ScalarSubquery"));
 }
 
