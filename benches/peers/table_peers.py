@@ -25,17 +25,17 @@ def value(table):
     return total
 
 
-def path(data, table):
-    return os.path.join(data, table + (".csv" if table.endswith("_csv") else ".parquet"))
+def path(data, within, table):
+    return os.path.join(data, within, table + (".csv" if table.endswith("_csv") else ".parquet"))
 
 
 def duckdb_engine(data):
     import duckdb
     con = duckdb.connect(config={"threads": THREADS})
 
-    def ask(sql, tables):
+    def ask(sql, within, tables):
         for t in tables:
-            con.execute(f"create or replace view {t} as select * from '{path(data, t)}'")
+            con.execute(f"create or replace view {t} as select * from '{path(data, within, t)}'")
         return con.sql(sql).to_arrow_table()
     return ask
 
@@ -44,8 +44,8 @@ def polars_engine(data):
     os.environ["POLARS_MAX_THREADS"] = str(THREADS)
     import polars as pl
 
-    def ask(sql, tables):
-        scan = lambda t: (pl.scan_csv if t.endswith("_csv") else pl.scan_parquet)(path(data, t))
+    def ask(sql, within, tables):
+        scan = lambda t: (pl.scan_csv if t.endswith("_csv") else pl.scan_parquet)(path(data, within, t))
         with pl.SQLContext({t: scan(t) for t in tables}) as context:
             return context.execute(sql).collect(engine="streaming").to_arrow()
     return ask
@@ -55,13 +55,13 @@ def main():
     engine, data, queries, repeats = sys.argv[1], sys.argv[2], sys.argv[3], int(sys.argv[4])
     ask = {"duckdb": duckdb_engine, "polars": polars_engine}[engine](data)
     answers = []
-    for name, sql, tables in json.load(open(queries)):
+    for name, sql, within, tables in json.load(open(queries)):
         try:
-            v = value(ask(sql, tables))
+            v = value(ask(sql, within, tables))
             seconds, spent = [], cpu()
             for _ in range(repeats):
                 t = time.perf_counter()
-                v = value(ask(sql, tables))
+                v = value(ask(sql, within, tables))
                 seconds.append(time.perf_counter() - t)
             spent = (cpu() - spent) / repeats
             answers.append({"Ok": {"timing": {"seconds": seconds, "value": v}, "cpu_seconds": spent}})

@@ -13,6 +13,8 @@ pub mod table;
 pub mod tables;
 pub mod timing;
 #[cfg(feature = "tables")]
+pub mod tpcds;
+#[cfg(feature = "tables")]
 pub mod tpch;
 pub mod verdict;
 pub mod workloads;

@@ -5,6 +5,7 @@ use crate::beside::BesideExec;
 use crate::csv::{CsvExec, CsvNode};
 use crate::error::{FrameError, TaskError};
 use crate::facts::FactsExec;
+use crate::forget::ForgetExec;
 use crate::format::Format;
 use crate::function::{Function, MAP_ELEMENTS, MapElements};
 use crate::hive::{Constants, ConstantsExec};
@@ -51,7 +52,7 @@ const PARTITIONS_MAX: u32 = 1 << 20;
 /// A node of ours on the wire.
 #[derive(Clone, PartialEq, Message)]
 struct OwnNode {
-    #[prost(oneof = "Own", tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11")]
+    #[prost(oneof = "Own", tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12")]
     own: Option<Own>,
 }
 
@@ -79,6 +80,8 @@ enum Own {
     Bounds(BoundsNode),
     #[prost(message, tag = "11", boxed)]
     Range(Box<SortList>),
+    #[prost(message, tag = "12")]
+    Forget(ForgetNode),
 }
 
 /// The bounds of ranges on the wire.
@@ -232,6 +235,10 @@ struct FactsNode {
 #[derive(Clone, PartialEq, Message)]
 struct PlaceNode {}
 
+/// Rows of which nothing is known on the wire.
+#[derive(Clone, PartialEq, Message)]
+struct ForgetNode {}
+
 /// A reader on the wire.
 #[derive(Clone, PartialEq, Message)]
 struct ReadNode {
@@ -283,6 +290,7 @@ impl PhysicalExtensionCodec for Codec {
         match node.own {
             Some(Own::Read(node)) => self.read(&node, context, converter),
             Some(Own::Place(_)) => Ok(Arc::new(PlaceExec::new(only(inputs)?))),
+            Some(Own::Forget(_)) => Ok(Arc::new(ForgetExec::new(only(inputs)?))),
             Some(Own::Csv(node)) => Ok(Arc::new(CsvExec::new(*node)?)),
             Some(Own::Beside(node)) if !inputs.is_empty() => {
                 Ok(Arc::new(BesideExec::new(schema_of(node.schema.as_ref())?, inputs.to_vec())))
@@ -354,6 +362,8 @@ impl PhysicalExtensionCodec for Codec {
             Own::Read(Box::new(self.read_node(read, converter)?))
         } else if node.is::<PlaceExec>() {
             Own::Place(PlaceNode {})
+        } else if node.is::<ForgetExec>() {
+            Own::Forget(ForgetNode {})
         } else if let Some(csv) = node.downcast_ref::<CsvExec>() {
             Own::Csv(Box::new(csv.node.clone()))
         } else if let Some(map) = node.downcast_ref::<MapExec>() {

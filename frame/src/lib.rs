@@ -44,6 +44,7 @@ mod divide;
 pub mod doc;
 mod error;
 mod facts;
+mod forget;
 mod format;
 mod function;
 mod functions;

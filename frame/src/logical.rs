@@ -12,8 +12,11 @@ use datafusion::functions_aggregate::first_last::{first_value_udaf, last_value_u
 use datafusion::logical_expr::binary::BinaryTypeCoercer;
 use datafusion::logical_expr::expr::{NullTreatment, WindowFunction};
 use datafusion::logical_expr::expr_rewriter::NamePreserver;
-use datafusion::logical_expr::{Expr, LogicalPlan, Operator, Volatility, WindowFunctionDefinition};
+use datafusion::logical_expr::{
+    Expr, LogicalPlan, LogicalPlanBuilder, Operator, Volatility, WindowFunctionDefinition,
+};
 use std::collections::HashSet;
+use std::sync::Arc;
 
 /// The functions that every task knows, by name.
 pub(crate) struct Known(HashSet<String>);
@@ -54,7 +57,11 @@ pub(crate) fn prepared(plan: LogicalPlan, known: &Known) -> Result<LogicalPlan, 
     })?;
     match refused {
         Some(error) => Err(error),
-        None => Ok(plan.transform_up_with_subqueries(ignoring_nulls).data()?),
+        None => {
+            let plan = plan.transform_up_with_subqueries(ignoring_nulls).data()?;
+            let mut n_named = 0;
+            Ok(plan.transform_up_with_subqueries(|plan| named_apart(plan, &mut n_named)).data()?)
+        }
     }
 }
 
@@ -167,6 +174,26 @@ fn ignoring_nulls(plan: LogicalPlan) -> Result<Transformed<LogicalPlan>, DataFus
                 let fun = as_aggregate(call.fun.name());
                 call.fun = fun.unwrap_or(call.fun);
                 Ok(Transformed::yes(Expr::WindowFunction(call)))
+            }
+            other => Ok(Transformed::no(other)),
+        })?;
+        Ok(rewritten.update_data(|expr| name.restore(expr)))
+    })
+}
+
+/// Subqueries of one value get columns with names of their own: they become joins, and DataFusion refuses one whose column
+/// has the name of an aggregate on the other side.
+fn named_apart(plan: LogicalPlan, n_named: &mut usize) -> Result<Transformed<LogicalPlan>, DataFusionError> {
+    let names = NamePreserver::new(&plan);
+    plan.map_expressions(|expr| {
+        let name = names.save(&expr);
+        let rewritten = expr.transform_up(|expr| match expr {
+            Expr::ScalarSubquery(query) if query.outer_ref_columns.is_empty() => {
+                *n_named += 1;
+                let value = Expr::from(query.subquery.schema().qualified_field(0));
+                let value = value.alias(format!("__value_{n_named}"));
+                let plan = LogicalPlanBuilder::from(query.subquery.clone()).project([value])?.build()?;
+                Ok(Transformed::yes(Expr::ScalarSubquery(query.with_plan(Arc::new(plan)))))
             }
             other => Ok(Transformed::no(other)),
         })?;

@@ -2,6 +2,7 @@
 //! partition can run alone and gives the same bits whenever and wherever it does. Must not know of plans.
 
 use crate::error::FrameError;
+use crate::forget::ForgetBeforeSets;
 use crate::functions;
 use crate::nodes::OwnNodes;
 use async_trait::async_trait;
@@ -11,6 +12,8 @@ use datafusion::execution::config::SessionConfig;
 use datafusion::execution::context::{QueryPlanner, SessionContext};
 use datafusion::execution::session_state::SessionStateBuilder;
 use datafusion::logical_expr::LogicalPlan;
+use datafusion::physical_optimizer::PhysicalOptimizerRule;
+use datafusion::physical_optimizer::optimizer::PhysicalOptimizer;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_planner::{DefaultPhysicalPlanner, PhysicalPlanner};
 use std::sync::Arc;
@@ -51,12 +54,14 @@ pub(crate) fn config(n_partitions: usize) -> Result<SessionConfig, FrameError> {
     with(SessionConfig::new().with_target_partitions(n_partitions), REQUIRED)
 }
 
-/// A context with this configuration and with what is our own: functions, and the planning of our nodes.
+/// A context with this configuration and with what is our own: functions, the planning of our nodes, and a rule.
 pub(crate) fn context(config: SessionConfig) -> SessionContext {
+    let own: Arc<dyn PhysicalOptimizerRule + Send + Sync> = Arc::new(ForgetBeforeSets);
     let state = SessionStateBuilder::new()
         .with_config(config)
         .with_default_features()
         .with_query_planner(Arc::new(WithOwnNodes))
+        .with_physical_optimizer_rules([own].into_iter().chain(PhysicalOptimizer::new().rules).collect())
         .build();
     let context = SessionContext::new_with_state(state);
     functions::register(&context);

@@ -19,13 +19,14 @@ const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/peers/table_peers.py"
 #[derive(Parser)]
 #[command(name = "tables")]
 struct Args {
-    /// TPC-H's scale: at 1 it is a gigabyte.
+    /// The scale of TPC-H and of TPC-DS: at 1 each is a gigabyte.
     #[arg(long, default_value_t = 1.0)]
     scale: f64,
     /// Rows of the table for group-bys.
     #[arg(long, default_value_t = 10_000_000)]
     rows: u64,
-    /// What is asked: q1 to q22, scan-parquet, scan-csv, small, group-1, 3, 5, 7, 10. All, if nothing is said.
+    /// What is asked: q1 to q22, scan-parquet, scan-csv, small, group-1, 3, 5, 7, 10, which are all if nothing is said; and
+    /// ds1 to ds99, of TPC-DS, where ds14, 23, 24 and 39 are two each, as ds14a and ds14b.
     #[arg(long, value_delimiter = ',')]
     queries: Vec<Query>,
     /// Timed runs of each, after one to warm up; the one in the middle counts.
@@ -57,11 +58,14 @@ fn main() -> anyhow::Result<()> {
     }
     let mut args = Args::parse();
     if args.queries.is_empty() {
-        args.queries = Query::all();
+        args.queries = Query::usual();
     }
     let (command, facts) = (command(&args), machine::facts());
     println!("{command}\non {facts}\n");
     let data = Data::make(&args.data, args.scale, args.rows)?;
+    if args.queries.iter().any(|query| matches!(query, Query::Tpcds(_))) {
+        data.add_tpcds(args.scale)?;
+    }
     let mut columns: Vec<Column> = Vec::new();
     let runs = Runs { repeats: args.repeats, timeout: Duration::from_secs(args.timeout) };
     let dir = data.dir().to_string_lossy().into_owned();
@@ -99,7 +103,10 @@ fn by_script(
     args: &Args,
     data: &Data,
 ) -> anyhow::Result<Result<Answers, String>> {
-    let asked = |query: &Query| (query.to_string(), query.sql(), query.tables());
+    let asked = |query: &Query| {
+        let (within, tables) = query.tables();
+        (query.to_string(), query.sql(), within, tables)
+    };
     let asked: Vec<_> = args.queries.iter().map(asked).collect();
     let queries = data.dir().join("queries.json");
     std::fs::write(&queries, serde_json::to_vec(&asked)?)?;

@@ -1,7 +1,8 @@
-//! The files that queries read: TPC-H, a thousand rows of it, and the table of the H2O database benchmark's group-bys. Made
-//! once, each under its final name when it is complete. Must not know queries.
+//! The files that queries read: TPC-H, a thousand rows of it, the table of the H2O database benchmark's group-bys, and
+//! TPC-DS where it is asked for. Made once, each under its final name when it is complete. Must not know queries.
 
-use crate::tpch;
+use super::query::TPCDS;
+use crate::{tpcds, tpch};
 use anyhow::Context;
 use datafusion::arrow::array::{ArrayRef, Float64Array, Int64Array, RecordBatch, StringArray};
 use datafusion::arrow::csv::WriterBuilder;
@@ -32,11 +33,26 @@ impl Data {
         &self.0
     }
 
-    /// The file of a table.
+    /// The file of a table in a directory of this one; in itself, if that has no name.
     #[must_use]
-    pub fn path(&self, table: &str) -> PathBuf {
+    pub fn path(&self, within: &str, table: &str) -> PathBuf {
         let kind = if table.ends_with("_csv") { "csv" } else { "parquet" };
-        self.0.join(format!("{table}.{kind}"))
+        self.0.join(within).join(format!("{table}.{kind}"))
+    }
+
+    /// Makes what is not there of TPC-DS of this scale.
+    ///
+    /// # Errors
+    /// A file that cannot be written.
+    pub fn add_tpcds(&self, scale: f64) -> anyhow::Result<()> {
+        fs::create_dir_all(self.0.join(TPCDS))?;
+        for table in tpcds::TABLES {
+            let path = self.path(TPCDS, table);
+            if !path.exists() {
+                write(&path, tpcds::rows(table, scale))?;
+            }
+        }
+        Ok(())
     }
 
     /// Makes what is not there: TPC-H of this scale, and so many rows for group-bys.
@@ -46,39 +62,41 @@ impl Data {
     pub fn make(dir: &Path, scale: f64, h2o_rows: u64) -> anyhow::Result<Data> {
         let data = Data(dir.join(format!("scale-{scale}-rows-{h2o_rows}")));
         fs::create_dir_all(&data.0)?;
+        let path = |table: &str| data.path("", table);
         for table in tpch::TABLES {
-            let csv = (table == "lineitem").then(|| format!("{table}_csv"));
-            if data.path(table).exists() && csv.as_ref().is_none_or(|csv| data.path(csv).exists()) {
+            let csv = (table == "lineitem").then(|| path("lineitem_csv"));
+            if path(table).exists() && csv.as_ref().is_none_or(|csv| csv.exists()) {
                 continue;
             }
             let rows = tpch::rows(table, scale);
-            data.write(table, rows.iter().cloned())?;
+            write(&path(table), rows.iter().cloned())?;
             if let Some(csv) = csv {
-                data.write(&csv, rows.iter().cloned())?;
-                data.write("small", [rows[0].slice(0, SMALL_ROWS.min(rows[0].num_rows()))])?;
+                write(&csv, rows.iter().cloned())?;
+                write(&path("small"), [rows[0].slice(0, SMALL_ROWS.min(rows[0].num_rows()))])?;
             }
         }
-        if !data.path("h2o").exists() {
-            data.write("h2o", (0..h2o_rows.div_ceil(BATCH_ROWS)).map(|batch| h2o(batch, h2o_rows)))?;
+        if !path("h2o").exists() {
+            write(&path("h2o"), (0..h2o_rows.div_ceil(BATCH_ROWS)).map(|batch| h2o(batch, h2o_rows)))?;
         }
         Ok(data)
     }
+}
 
-    fn write(&self, table: &str, rows: impl IntoIterator<Item = RecordBatch>) -> anyhow::Result<()> {
-        let (path, mut rows) = (self.path(table), rows.into_iter().peekable());
-        let part = path.with_extension("part");
-        let file = File::create(&part).with_context(|| format!("cannot write {}", part.display()))?;
-        let schema = rows.peek().context("a table has rows")?.schema();
-        if table.ends_with("_csv") {
-            let mut writer = WriterBuilder::new().build(file);
-            rows.try_for_each(|batch| writer.write(&batch))?;
-        } else {
-            let mut writer = ArrowWriter::try_new(file, schema, None)?;
-            rows.try_for_each(|batch| writer.write(&batch))?;
-            writer.close()?;
-        }
-        Ok(fs::rename(part, path)?)
+/// Writes a table under its final name once it is complete.
+fn write(path: &Path, rows: impl IntoIterator<Item = RecordBatch>) -> anyhow::Result<()> {
+    let mut rows = rows.into_iter().peekable();
+    let part = path.with_extension("part");
+    let file = File::create(&part).with_context(|| format!("cannot write {}", part.display()))?;
+    let schema = rows.peek().context("a table has rows")?.schema();
+    if path.extension().is_some_and(|kind| kind == "csv") {
+        let mut writer = WriterBuilder::new().build(file);
+        rows.try_for_each(|batch| writer.write(&batch))?;
+    } else {
+        let mut writer = ArrowWriter::try_new(file, schema, None)?;
+        rows.try_for_each(|batch| writer.write(&batch))?;
+        writer.close()?;
     }
+    Ok(fs::rename(part, path)?)
 }
 
 /// Some rows of the table of group-bys: three keys of 100, 100 and `rows / 100` texts, three of as many numbers, and values.

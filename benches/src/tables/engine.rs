@@ -150,8 +150,9 @@ impl Asked {
 async fn by_datafusion(query: Query, data: &Data) -> anyhow::Result<Vec<RecordBatch>> {
     let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let context = SessionContext::new_with_config(SessionConfig::new().with_target_partitions(threads));
-    for table in query.tables() {
-        let path = data.path(table);
+    let (within, tables) = query.tables();
+    for table in tables {
+        let path = data.path(within, table);
         let path = path.to_string_lossy();
         if table.ends_with("_csv") {
             context.register_csv(table, &*path, CsvReadOptions::new()).await?;
@@ -163,8 +164,9 @@ async fn by_datafusion(query: Query, data: &Data) -> anyhow::Result<Vec<RecordBa
 }
 
 fn by_tilework(session: &Session, query: Query, data: &Data) -> anyhow::Result<Vec<RecordBatch>> {
+    let (within, tables) = query.tables();
     let read = |table: &'static str| -> anyhow::Result<(&'static str, DataFrame)> {
-        let path = data.path(table);
+        let path = data.path(within, table);
         let path = path.to_string_lossy();
         let read = match table.ends_with("_csv") {
             true => session.read_csv(&path, &CsvOptions::default()),
@@ -172,7 +174,7 @@ fn by_tilework(session: &Session, query: Query, data: &Data) -> anyhow::Result<V
         };
         Ok((table, read?))
     };
-    let tables = query.tables().into_iter().map(read).collect::<anyhow::Result<Vec<_>>>()?;
+    let tables = tables.into_iter().map(read).collect::<anyhow::Result<Vec<_>>>()?;
     let tables: Vec<(&str, &DataFrame)> = tables.iter().map(|(name, table)| (*name, table)).collect();
     Ok(session.sql_on(&query.sql(), &tables)?.collect()?)
 }

@@ -1,6 +1,6 @@
 //! The queries, by name. Must not know who answers them.
 
-use crate::tpch;
+use crate::{tpcds, tpch};
 use anyhow::bail;
 use std::fmt;
 use std::str::FromStr;
@@ -9,11 +9,16 @@ use std::str::FromStr;
 const SCANNED: &str = "select count(*) as n, sum(l_quantity) as q, sum(l_extendedprice * l_discount) as d, \
                        max(l_comment) as c, min(l_shipdate) as s from ";
 
+/// The directory of TPC-DS's files: it too has a table of customers.
+pub(super) const TPCDS: &str = "tpcds";
+
 /// A query.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Query {
     /// One of TPC-H's.
     Tpch(usize),
+    /// One of TPC-DS's, by its place among them.
+    Tpcds(usize),
     /// One pass over `lineitem` as Parquet.
     ScanParquet,
     /// One pass over `lineitem` as CSV.
@@ -25,12 +30,18 @@ pub enum Query {
 }
 
 impl Query {
-    /// All of them, in order.
+    /// All that are asked where nothing is said, in order.
     #[must_use]
-    pub fn all() -> Vec<Query> {
+    pub fn usual() -> Vec<Query> {
         let others = [Query::ScanParquet, Query::ScanCsv, Query::Small];
         let groups = [1, 3, 5, 7, 10].map(Query::Group);
         tpch::QUERIES.map(Query::Tpch).chain(others).chain(groups).collect()
+    }
+
+    /// All of them, in order.
+    #[must_use]
+    pub fn all() -> Vec<Query> {
+        Query::usual().into_iter().chain((0..tpcds::QUERIES.len()).map(Query::Tpcds)).collect()
     }
 
     /// The query in SQL.
@@ -39,6 +50,7 @@ impl Query {
         let group = |keys: &str, what: &str| format!("select {keys}, {what} from h2o group by {keys}");
         match self {
             Query::Tpch(n) => tpch::query(n).to_owned(),
+            Query::Tpcds(at) => tpcds::QUERIES[at].1.to_owned(),
             Query::ScanParquet => format!("{SCANNED} lineitem"),
             Query::ScanCsv => format!("{SCANNED} lineitem_csv"),
             Query::Small => "select l_returnflag, count(*) as n, sum(l_quantity) as q from small \
@@ -52,16 +64,18 @@ impl Query {
         }
     }
 
-    /// The tables that it reads.
+    /// The tables that it reads: the directory of their files, if they have one of their own, and their names.
     #[must_use]
-    pub fn tables(self) -> Vec<&'static str> {
-        match self {
+    pub fn tables(self) -> (&'static str, Vec<&'static str>) {
+        let tables = match self {
             Query::Tpch(_) => tpch::TABLES.to_vec(),
+            Query::Tpcds(at) => return (TPCDS, tpcds::tables_of(tpcds::QUERIES[at].1)),
             Query::ScanParquet => vec!["lineitem"],
             Query::ScanCsv => vec!["lineitem_csv"],
             Query::Small => vec!["small"],
             Query::Group(_) => vec!["h2o"],
-        }
+        };
+        ("", tables)
     }
 }
 
@@ -69,6 +83,7 @@ impl fmt::Display for Query {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Query::Tpch(n) => write!(f, "q{n}"),
+            Query::Tpcds(at) => write!(f, "ds{}", tpcds::QUERIES[at].0.trim_start_matches('0')),
             Query::ScanParquet => f.write_str("scan-parquet"),
             Query::ScanCsv => f.write_str("scan-csv"),
             Query::Small => f.write_str("small"),
@@ -84,7 +99,8 @@ impl FromStr for Query {
         match Query::all().into_iter().find(|query| query.to_string() == text) {
             Some(query) => Ok(query),
             None => bail!(
-                "got {text:?}, expected q1 to q22, scan-parquet, scan-csv, small, or group-1, 3, 5, 7 or 10"
+                "got {text:?}, expected q1 to q22, scan-parquet, scan-csv, small, group-1, 3, 5, 7 or 10, or ds1 to ds99 \
+                 (ds14a, ds14b, and so 23, 24 and 39)"
             ),
         }
     }

@@ -82,6 +82,9 @@ async fn no_filter_waits_for_what_another_task_learns() {
 #[tokio::test]
 async fn scalar_subqueries_are_joins() {
     let planned = check("select k, v from a where v > (select avg(w) from b) + 10", data::options(3)).await;
+    // Of the same name as an aggregate beside it.
+    let sql = "select k, avg(v), (select avg(v) from a) as m from a group by k having avg(v) > 0.5 * (select avg(v) from a)";
+    check(sql, data::options(3)).await;
     assert!(!planned.stages_shown.join("\n").contains("ScalarSubquery"));
 }
 
@@ -245,6 +248,43 @@ async fn a_sort_is_divided_by_ranges_of_its_keys() {
         "select l_comment from lineitem where l_quantity > 1000 order by 1",
     ] {
         check(sql, data::options(4)).await;
+    }
+}
+
+/// DataFusion takes what a filter fixes, and columns that are equal, for such in the groups of sets without them too.
+#[tokio::test]
+async fn groups_of_sets_of_keys_are_given_once_and_in_order() {
+    let fixed = "from lineitem where l_linestatus = 'F'";
+    let same = "from (select l_partkey as k, l_partkey as j from lineitem)";
+    let queries = [
+        (
+            format!(
+                "select l_partkey, l_linestatus, count(*) {fixed} group by rollup (l_partkey, l_linestatus)"
+            ),
+            format!(
+                "select l_partkey, 'F' as s, count(*) {fixed} group by 1 union all \
+                 select l_partkey, null, count(*) {fixed} group by 1 union all select null, null as j, count(*) {fixed}"
+            ),
+        ),
+        (
+            format!("select k, j, count(*) {same} group by cube (k, j)"),
+            format!(
+                "select k, k as j, count(*) {same} group by 1 union all select k, null, count(*) {same} group by 1 \
+                 union all select null, j, count(*) {same} group by 2 union all select null, null as j, count(*) {same}"
+            ),
+        ),
+    ];
+    let (plain, runner) = (data::plain().await, data::runner());
+    for (sets, spelled_out) in queries {
+        // The limit keeps the sort above the union.
+        let expected = format!("select * from ({spelled_out} limit 1000000) order by 1, 2");
+        let expected = data::rows(&plain.sql(&expected).await.unwrap().collect().await.unwrap());
+        for n in [1, 3] {
+            let planner = data::planner(data::options(n)).await;
+            let planned = data::planned(&planner, &format!("{sets} order by 1, 2")).await;
+            let ran = run_local(&planned.graph, &planned.schema, &runner, Keep::Encoded, 2).await.unwrap();
+            assert!(data::rows_of(&ran) == expected, "{sets}\n{}", planned.stages_shown.join("\n"));
+        }
     }
 }
 

@@ -9,4 +9,5 @@ mod data;
 mod files;
 mod hazards;
 mod tasks;
+mod tpcds;
 mod tpch;

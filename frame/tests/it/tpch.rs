@@ -77,7 +77,7 @@ async fn sort_merge_joins() {
 }
 
 /// Runs each task twice, with two ways of keeping pieces, and returns how many there were.
-async fn twice(planned: &Planned, runner: &Runner, what: &str) -> usize {
+pub async fn twice(planned: &Planned, runner: &Runner, what: &str) -> usize {
     let mut locals = [Keep::Batches, Keep::Encoded].map(|keep| Local::new(&planned.graph, keep));
     let mut n_tasks = 0;
     for (stage, plan) in planned.graph.stages.iter().enumerate() {
