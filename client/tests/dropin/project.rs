@@ -74,6 +74,9 @@ quickcheck = { version = "1.0", default-features = false }
 
 PROFILES"#;
 
+/// The features of ours that programs written for ndarray need.
+const FEATURES: &str = r#"["approx", "cluster", "serde", "rand"]"#;
+
 fn tmp() -> &'static Path {
     Path::new(env!("CARGO_TARGET_TMPDIR"))
 }
@@ -198,7 +201,8 @@ impl Project {
         let client = env!("CARGO_MANIFEST_DIR");
         let project = Project::new(
             "dropin-ours",
-            &format!("tilework = {{ path = {client:?}, features = [\"rand\"] }}"),
+            // What ndarray has not is not built.
+            &format!("tilework = {{ path = {client:?}, default-features = false, features = {FEATURES} }}"),
         );
         let archive = archive();
         for name in tests {
