@@ -486,7 +486,9 @@ fn the_page_for_people_who_come_from_dask_has_every_name() {
     let page = include_str!("../../../docs/dask.md");
     let missing = DASK.split_whitespace().filter(|name| !page.contains(&format!("| `{name}` | ")));
     assert_eq!(missing.collect::<Vec<_>>(), Vec::<&str>::new());
-    let rows = page.lines().filter(|line| line.starts_with("| `") && !line.starts_with("| `linalg."));
+    // What comes after is of files.
+    let names = page.split_once("\n## Zarr").expect("a chapter on Zarr").0;
+    let rows = names.lines().filter(|line| line.starts_with("| `") && !line.starts_with("| `linalg."));
     assert_eq!(rows.count(), DASK.split_whitespace().count());
 }
 
