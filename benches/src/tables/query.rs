@@ -83,7 +83,7 @@ impl fmt::Display for Query {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Query::Tpch(n) => write!(f, "q{n}"),
-            Query::Tpcds(at) => write!(f, "ds{}", tpcds::QUERIES[at].0.trim_start_matches('0')),
+            Query::Tpcds(at) => write!(f, "ds{}", tpcds::QUERIES[*at].0.trim_start_matches('0')),
             Query::ScanParquet => f.write_str("scan-parquet"),
             Query::ScanCsv => f.write_str("scan-csv"),
             Query::Small => f.write_str("small"),
