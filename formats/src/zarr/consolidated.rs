@@ -54,10 +54,8 @@ fn update_document(dir: &Path, file: &str, f: impl Fn(&mut Value) -> Option<()>)
     // What cannot be understood has no copies that could be found.
     let Ok(Some(_)) = read(dir, file) else { return Ok(()) };
     change(dir, file, |document| {
-        let mut changed = document.clone();
-        if f(&mut changed).is_some() {
-            *document = changed;
-        }
+        // Where it finds none it has changed nothing.
+        let _ = f(document);
         Ok(())
     })
 }

@@ -3,7 +3,7 @@
 //! Owns the metadata documents and the policy for what is there already. Must not write chunks, nor know how an array
 //! takes its place.
 
-use super::metadata::{Documents, Node, zero};
+use super::metadata::{Documents, Node};
 use super::place::Levels;
 use super::read::ZarrReader;
 use super::{ArrayWriter, ZarrStaged, store, v3_name};
@@ -13,7 +13,7 @@ use crate::spec::{IfExists, ZarrCodec, ZarrSpec, ZarrTarget, ZarrVersion};
 use crate::time::TimeType;
 use crate::{FormatError, packing, region};
 use serde_json::{Value, json};
-use tilework_expr::DType;
+use tilework_expr::{DType, Scalar};
 
 /// The most bytes that Blosc takes at once: 2 GiB, less its header.
 const BLOSC_BYTES_MAX: usize = i32::MAX as usize - 16;
@@ -168,7 +168,7 @@ fn documents(spec: &ZarrSpec, version: ZarrVersion) -> Documents {
 
 /// The fill value as a document has it.
 fn fill_value(spec: &ZarrSpec) -> Value {
-    spec.fill_value.map_or_else(|| zero(spec.dtype), packing::json)
+    packing::json(spec.fill_value.unwrap_or(Scalar::from_bits(spec.dtype, 0)))
 }
 
 fn v2_metadata(spec: &ZarrSpec) -> Value {

@@ -3,7 +3,7 @@
 //! Owns what is listed, created and said of nodes. Must not know elements.
 
 use super::change::{change, write_new};
-use super::metadata::{self, Documents, Node, V3_DOCUMENT};
+use super::metadata::{self, Node, V3_DOCUMENT};
 use super::place::{Levels, group_document};
 use super::{consolidated, store};
 use crate::about::{V2_DIMS, ZarrKind, ZarrNode, object};
@@ -38,11 +38,7 @@ impl ZarrNode {
     /// [`FormatError::Missing`] and [`FormatError::NotAnArray`] where there is no node, [`FormatError::Invalid`] for a
     /// path that leaves the store, [`FormatError::Io`].
     pub fn kind(&self) -> Result<(ZarrKind, ZarrVersion), FormatError> {
-        Ok(match self.find()?.1 {
-            Node::Array(Documents { version, .. }) => (ZarrKind::Array, version),
-            Node::Group(version) => (ZarrKind::Group, version),
-            Node::Nothing => unreachable!("nothing is an error"),
-        })
+        Ok(kind_of(&self.find()?.1))
     }
 
     /// The names and kinds of the nodes right below a group, by name.
@@ -131,16 +127,17 @@ impl ZarrNode {
     pub fn attributes(&self) -> Result<Map<String, Value>, FormatError> {
         let (dir, node) = self.find()?;
         let name = self.name();
-        let (is_array, said) = match node {
-            Node::Array(documents) => (true, documents.attributes().clone()),
+        let kind = kind_of(&node);
+        let said = match node {
+            Node::Array(documents) => documents.attributes().clone(),
             Node::Group(ZarrVersion::V3) => {
                 let document = metadata::read(&dir, V3_DOCUMENT, &name)?.unwrap_or_default();
-                (false, document["attributes"].clone())
+                document["attributes"].clone()
             }
-            _ => (false, metadata::read(&dir, V2_ATTRIBUTES, &name)?.unwrap_or_default()),
+            _ => metadata::read(&dir, V2_ATTRIBUTES, &name)?.unwrap_or_default(),
         };
         let mut said = object(&name, &said)?;
-        if is_array && !dir.join(V3_DOCUMENT).exists() {
+        if kind == (ZarrKind::Array, ZarrVersion::V2) {
             said.remove(V2_DIMS);
         }
         Ok(said)
@@ -154,11 +151,7 @@ impl ZarrNode {
     pub fn change_attributes(&self, mut f: impl FnMut(&mut Map<String, Value>)) -> Result<(), FormatError> {
         let (dir, node) = self.find()?;
         let name = self.name();
-        let (version, is_group) = match node {
-            Node::Array(Documents { version, .. }) => (version, false),
-            Node::Group(version) => (version, true),
-            Node::Nothing => unreachable!("nothing is an error"),
-        };
+        let (kind, version) = kind_of(&node);
         let changed = match version {
             ZarrVersion::V3 => change(&dir, V3_DOCUMENT, |document| {
                 if !document.is_object() {
@@ -189,7 +182,7 @@ impl ZarrNode {
             Failed::Format(error) => error,
             Failed::Io(source) => FormatError::Io { path: name.clone(), source },
         })?;
-        self.tell(&Levels::of(&self.path, &self.inner, &name)?, is_group)
+        self.tell(&Levels::of(&self.path, &self.inner, &name)?, kind == ZarrKind::Group)
     }
 
     /// Tells the groups that hold copies of its documents; a group may be one of them.
@@ -201,6 +194,15 @@ impl ZarrNode {
                 format!("{}, which is changed, but not so in a group's copy of its metadata", self.name());
             FormatError::Io { path, source }
         })
+    }
+}
+
+/// What a node is that was found.
+fn kind_of(node: &Node) -> (ZarrKind, ZarrVersion) {
+    match node {
+        Node::Array(documents) => (ZarrKind::Array, documents.version),
+        Node::Group(version) => (ZarrKind::Group, *version),
+        Node::Nothing => unreachable!("nothing is an error"),
     }
 }
 

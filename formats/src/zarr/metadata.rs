@@ -9,14 +9,14 @@ use crate::about::{V2_DIMS, names};
 use crate::elements::{self, ByteOrder, from_numpy_name, numpy_name};
 use crate::spec::ZarrVersion;
 use crate::time::TimeType;
-use crate::{FormatError, beside};
+use crate::{FormatError, beside, packing};
 use serde_json::{Value, json};
 use std::collections::VecDeque;
 use std::fs;
 use std::io::{self, Read};
 use std::path::Path;
 use std::sync::Arc;
-use tilework_expr::DType;
+use tilework_expr::{DType, Scalar};
 use zarrs::array::Array;
 use zarrs::metadata::ArrayMetadata;
 use zarrs::storage::store::MemoryStore;
@@ -25,6 +25,14 @@ use zarrs::storage::store::MemoryStore;
 pub(crate) const V3_DOCUMENT: &str = "zarr.json";
 /// Of version 2, the one that makes a directory an array last.
 pub(crate) const V2_DOCUMENTS: [&str; 3] = [".zattrs", ".zgroup", ".zarray"];
+/// The document that describes an array, but for what is said of it in version 2.
+pub(crate) fn array_document(version: ZarrVersion) -> &'static str {
+    match version {
+        ZarrVersion::V2 => ".zarray",
+        ZarrVersion::V3 => V3_DOCUMENT,
+    }
+}
+
 /// The most bytes of a document that are read; consolidated metadata of a large hierarchy have some MB.
 const DOCUMENT_BYTES_MAX: u64 = 256 * 1024 * 1024;
 /// The most arrays of a group that an error names, and the most directories that are looked at for them.
@@ -176,7 +184,7 @@ impl Documents {
                 serde_json::from_value(self.array).map(ArrayMetadata::V2)
             }
         };
-        let file = if self.version == ZarrVersion::V3 { V3_DOCUMENT } else { ".zarray" };
+        let file = array_document(self.version);
         metadata
             .map_err(|e| FormatError::NotAnArray { path: name.to_owned(), reason: format!("{file}: {e}") })
     }
@@ -223,7 +231,7 @@ impl Documents {
 /// The element that was never written, as NumPy would turn what version 2 says into one of this type.
 fn fill_value(written: &Value, dtype: DType) -> Value {
     let number = match written {
-        Value::Null => return zero(dtype),
+        Value::Null => return packing::json(Scalar::from_bits(dtype, 0)),
         Value::Bool(b) => json!(u8::from(*b)),
         Value::String(text) => match text.trim().parse::<i64>() {
             Ok(n) if dtype != DType::Bool => json!(n),
@@ -242,16 +250,6 @@ fn fill_value(written: &Value, dtype: DType) -> Value {
         // Towards zero; what does not fit stays as it is, and is refused.
         _ if number.is_f64() && float.abs() < 2f64.powi(63) => json!(float as i64),
         _ => number,
-    }
-}
-
-/// Zero as a document has it.
-pub(crate) fn zero(dtype: DType) -> Value {
-    match dtype {
-        DType::Bool => json!(false),
-        d if d.is_complex() => json!([0.0, 0.0]),
-        d if d.is_float() => json!(0.0),
-        _ => json!(0),
     }
 }
 

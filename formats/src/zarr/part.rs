@@ -13,7 +13,7 @@
 //! their elements come from.
 
 use super::change::{self, Share, change};
-use super::metadata::{self, Documents, Node, V3_DOCUMENT};
+use super::metadata::{self, Documents, Node, array_document};
 use super::place::{Container, Levels};
 use super::read::ZarrReader;
 use super::store::{self, PARTS};
@@ -26,6 +26,7 @@ use std::io;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use tilework_expr::DType;
+use tilework_plan::{ChunkIdx, Grid};
 
 /// What is to be moved, in a container whose chunks are all there.
 const MOVES: &str = "moves";
@@ -200,7 +201,7 @@ impl ZarrPart {
         let mut document = documents.array.clone();
         let lens: Vec<usize> = self.plan.hull.iter().map(Range::len).collect();
         document["shape"] = json!(lens);
-        fs::write(dir.join(file_of(self.version)), metadata::text(&document))
+        fs::write(dir.join(array_document(self.version)), metadata::text(&document))
     }
 
     /// The directory that the touched chunks are written in, a store of its own: at its root an array of the shape of
@@ -368,20 +369,13 @@ fn open(dir: &Path) -> io::Result<ZarrReader> {
 }
 
 fn set_shape(dir: &Path, version: ZarrVersion, shape: &[usize]) -> io::Result<()> {
-    change(dir, file_of(version), |document| {
+    change(dir, array_document(version), |document| {
         let Some(document) = document.as_object_mut() else {
             return Err(io::Error::new(io::ErrorKind::InvalidData, "the array's document is no JSON object"));
         };
         document.insert("shape".into(), json!(shape));
         Ok(())
     })
-}
-
-fn file_of(version: ZarrVersion) -> &'static str {
-    match version {
-        ZarrVersion::V2 => ".zarray",
-        ZarrVersion::V3 => V3_DOCUMENT,
-    }
 }
 
 fn without_attributes(document: &Value) -> Value {
@@ -416,17 +410,9 @@ fn shifted(index: &[u64], first: &[usize]) -> Vec<u64> {
 }
 
 /// All indices of a grid, the last axis fastest.
-fn indices(counts: &[usize]) -> impl Iterator<Item = Vec<u64>> {
-    let n: usize = counts.iter().product();
-    (0..n).map(move |number| {
-        let mut rest = number;
-        let mut index = vec![0; counts.len()];
-        for (at, &count) in index.iter_mut().zip(counts).rev() {
-            *at = (rest % count) as u64;
-            rest /= count;
-        }
-        index
-    })
+fn indices(counts: &[usize]) -> impl Iterator<Item = Vec<u64>> + use<> {
+    let grid = Grid::regular(counts, &vec![1; counts.len()]);
+    (0..grid.n_chunks()).map(move |number| grid.coords(ChunkIdx(number)).iter().map(|&i| i as u64).collect())
 }
 
 #[cfg(test)]

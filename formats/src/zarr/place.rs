@@ -2,7 +2,7 @@
 //!
 //! Owns the directories from the store to the array, and the writer's container. Must not know how chunks are encoded.
 
-use super::metadata::{self, Documents, Node, V3_DOCUMENT};
+use super::metadata::{self, Documents, Node, V3_DOCUMENT, array_document};
 use super::read::ZarrReader;
 use super::store::{self, PARTS};
 use super::{ArrayWriter, consolidated, swap};
@@ -280,14 +280,10 @@ impl ZarrStaged {
         for level in self.levels.store.max(self.container.first)..self.levels.dirs.len() - 1 {
             fs::write(self.container.level(&self.levels, level).join(file), metadata::text(&group))?;
         }
-        match documents.version {
-            ZarrVersion::V3 => fs::write(array.join(V3_DOCUMENT), metadata::text(&documents.array))?,
-            ZarrVersion::V2 => {
-                fs::write(array.join(".zarray"), metadata::text(&documents.array))?;
-                if let Some(attributes) = &documents.attributes {
-                    fs::write(array.join(".zattrs"), metadata::text(attributes))?;
-                }
-            }
+        fs::write(array.join(array_document(self.version)), metadata::text(&documents.array))?;
+        if let Some(attributes) = &documents.attributes {
+            // Of version 2.
+            fs::write(array.join(".zattrs"), metadata::text(attributes))?;
         }
         match fs::metadata(self.levels.array()) {
             Ok(old) => beside::keep_attributes(&File::open(array)?, &old),

@@ -144,14 +144,7 @@ fn weights(call: &BlockCall<'_>, slot: usize, n: usize) -> Answer<Option<Element
 
 pub(super) fn histogram_of(call: &BlockCall<'_>) -> Answer<Plane> {
     let edges = Elements::<f64>::of(call.block(1)?)?;
-    let (Some(&low), Some(&high)) = (edges.first(), edges.last()) else {
-        return Err("a histogram without edges".into());
-    };
-    if edges.len() < 2 || !edges.is_sorted() {
-        return Err("edges of a histogram that do not rise".into());
-    }
-    let span = edges.len() as f64 - 1.0;
-    let between = Between { edges: &edges, low, high, scale: span / (high - low) };
+    let between = Between::of(&edges)?;
     let block = call.block(0)?;
     with_bounded!(block.dtype(), A => {
         let x = Elements::<A>::of(block)?;
@@ -160,9 +153,9 @@ pub(super) fn histogram_of(call: &BlockCall<'_>) -> Answer<Plane> {
     })
 }
 
-/// Bins between edges, of which there are two or more, in order.
+/// Bins between edges, of which there are two or more, in order: each has its lower edge, the last one its upper edge too.
 #[derive(Clone, Copy)]
-struct Between<'a> {
+pub(super) struct Between<'a> {
     edges: &'a [f64],
     low: f64,
     high: f64,
@@ -170,15 +163,28 @@ struct Between<'a> {
     scale: f64,
 }
 
-impl<A: Bounded> Bins<A> for Between<'_> {
+impl<'a> Between<'a> {
+    /// # Errors
+    /// Fewer than two edges; edges that are not in order.
+    pub(super) fn of(edges: &'a [f64]) -> Answer<Between<'a>> {
+        let (Some(&low), Some(&high)) = (edges.first(), edges.last()) else {
+            return Err("a histogram without edges".into());
+        };
+        if edges.len() < 2 || !edges.is_sorted() {
+            return Err("edges of a histogram that do not rise".into());
+        }
+        Ok(Between { edges, low, high, scale: (edges.len() as f64 - 1.0) / (high - low) })
+    }
+
+    /// How many bins there are.
     #[inline(always)]
-    fn n(self) -> usize {
+    pub(super) fn n_bins(self) -> usize {
         self.edges.len() - 1
     }
 
+    /// The bin of a number; of what lies beyond, and of NaN, there is none.
     #[inline(always)]
-    fn bin(self, v: A) -> Option<usize> {
-        let v = v.as_f64();
+    pub(super) fn bin_of(self, v: f64) -> Option<usize> {
         if !(self.low <= v && v <= self.high) {
             return None;
         }
@@ -189,6 +195,18 @@ impl<A: Bounded> Bins<A> for Between<'_> {
             return Some(at);
         }
         Some(self.edges.partition_point(|e| *e <= v).saturating_sub(1).min(last))
+    }
+}
+
+impl<A: Bounded> Bins<A> for Between<'_> {
+    #[inline(always)]
+    fn n(self) -> usize {
+        self.n_bins()
+    }
+
+    #[inline(always)]
+    fn bin(self, v: A) -> Option<usize> {
+        self.bin_of(v.as_f64())
     }
 }
 

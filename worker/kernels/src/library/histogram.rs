@@ -1,5 +1,6 @@
 //! Counts of points in bins of several axes.
 
+use super::count::Between;
 use super::elements::{Answer, Elements, Reader, Writer, plane};
 use crate::chunk::Plane;
 use crate::native::BlockCall;
@@ -17,15 +18,6 @@ pub fn points(edges: &[&[f64]], weighted: bool) -> OwnFunction {
     OwnFunction { name: "histogram_points".into(), params, inputs, output, temporaries: Temporaries::NONE }
 }
 
-/// The bin that has a coordinate: with its lower edge, the last one with its upper edge too.
-fn bin(edges: &[f64], x: f64) -> Option<usize> {
-    let (first, last) = (edges.first()?, edges.last()?);
-    if !(*first <= x && x <= *last) {
-        return None;
-    }
-    Some((edges.partition_point(|e| *e <= x) - 1).min(edges.len().checked_sub(2)?))
-}
-
 pub(super) fn histogram_points(call: &BlockCall<'_>) -> Answer<Plane> {
     let mut reader = Reader(call.params);
     let (n_axes, weighted) = (reader.number()?, reader.number()? == 1);
@@ -36,10 +28,11 @@ pub(super) fn histogram_points(call: &BlockCall<'_>) -> Answer<Plane> {
     if points.iter().chain(&weights).any(|x| x.len() != n) {
         return Err("another number of coordinates along one axis".into());
     }
+    let axes = edges.iter().map(|edges| Between::of(edges)).collect::<Answer<Vec<_>>>()?;
     let bin_of = |i: usize| {
         let mut all = 0;
-        for (edges, x) in edges.iter().zip(&points) {
-            all = all * (edges.len() - 1) + bin(edges, x[i])?;
+        for (axis, x) in axes.iter().zip(&points) {
+            all = all * axis.n_bins() + axis.bin_of(x[i])?;
         }
         Some(all)
     };

@@ -45,8 +45,8 @@ impl<K: Key> Key for (bool, K, K) {}
 /// Sorts in registers where the processor can, and else in another way.
 fn wide_sort(keys: &mut [u64], otherwise: fn(&mut [u64])) {
     #[cfg(target_arch = "x86_64")]
-    if let Some(sort) = super::sort::wide::sorter() {
-        return sort(keys);
+    if super::sort::wide::sort(keys) {
+        return;
     }
     otherwise(keys);
 }
