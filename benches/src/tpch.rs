@@ -1,10 +1,10 @@
 //! TPC-H: its tables, made here row by row, and its queries.
 
+use crate::tables::Here;
 use std::ops::RangeInclusive;
 use std::sync::OnceLock;
 use tilework::Session;
 use tilework::dataframe::arrow::array::RecordBatch;
-use tilework::dataframe::{DataFrame, FrameError};
 use tpchgen::distribution::Distributions;
 use tpchgen::generators::{
     CustomerGenerator, LineItemGenerator, NationGenerator, OrderGenerator, PartGenerator, PartSuppGenerator,
@@ -76,27 +76,11 @@ pub fn rows(table: &str, scale: f64) -> Vec<RecordBatch> {
     }
 }
 
-/// The tables of TPC-H on a session.
-pub struct Tpch(Vec<(&'static str, DataFrame)>);
-
-impl Tpch {
-    /// Tables of this scale, which stay in this process until a query reads them.
-    ///
-    /// # Panics
-    /// If they cannot be made.
-    #[must_use]
-    pub fn on(session: &Session, scale: f64) -> Tpch {
-        let table =
-            |name| (name, session.from_record_batches(rows(name, scale)).expect("rows of one schema"));
-        Tpch(TABLES.into_iter().map(table).collect())
-    }
-
-    /// What a query gives.
-    ///
-    /// # Errors
-    /// Those of the query.
-    pub fn ask(&self, session: &Session, n: usize) -> Result<Vec<RecordBatch>, FrameError> {
-        let tables: Vec<(&str, &DataFrame)> = self.0.iter().map(|(name, table)| (*name, table)).collect();
-        session.sql_on(query(n), &tables)?.collect()
-    }
+/// Its tables of this scale on a session.
+///
+/// # Panics
+/// If they cannot be made.
+#[must_use]
+pub fn on(session: &Session, scale: f64) -> Here {
+    Here::on(session, &TABLES, |table| rows(table, scale))
 }

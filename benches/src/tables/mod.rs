@@ -4,8 +4,10 @@
 
 mod data;
 mod engine;
+mod here;
 mod query;
 
 pub use data::Data;
 pub use engine::{Answers, Engine, Reading, measure, serve_if_asked};
+pub use here::Here;
 pub use query::Query;

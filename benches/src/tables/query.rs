@@ -1,5 +1,6 @@
 //! The queries, by name. Must not know who answers them.
 
+use super::here::read_by;
 use crate::{tpcds, tpch};
 use anyhow::bail;
 use std::fmt;
@@ -69,7 +70,7 @@ impl Query {
     pub fn tables(self) -> (&'static str, Vec<&'static str>) {
         let tables = match self {
             Query::Tpch(_) => tpch::TABLES.to_vec(),
-            Query::Tpcds(at) => return (TPCDS, tpcds::tables_of(tpcds::QUERIES[at].1)),
+            Query::Tpcds(at) => return (TPCDS, read_by(tpcds::QUERIES[at].1, tpcds::TABLES)),
             Query::ScanParquet => vec!["lineitem"],
             Query::ScanCsv => vec!["lineitem_csv"],
             Query::Small => vec!["small"],

@@ -3,7 +3,8 @@
 
 use tilework::Session;
 use tilework::dataframe::arrow::array::RecordBatch;
-use tilework_benches::tpcds::{QUERIES, Tpcds};
+use tilework_benches::tables::Here;
+use tilework_benches::tpcds::{QUERIES, on};
 
 const SCALE: f64 = 0.01;
 /// Of the queries, one of so many is asked each time.
@@ -12,10 +13,10 @@ const PART: usize = 9;
 /// Asks queries of both sessions, and returns how many rows they gave.
 fn same<'a>(queries: impl Iterator<Item = &'a (&'a str, &'a str)>) -> usize {
     let (one, two) = (Session::embedded().unwrap(), Session::processes(2).unwrap());
-    let tables = [&one, &two].map(|session| Tpcds::on(session, SCALE));
+    let tables = [&one, &two].map(|session| on(session, SCALE));
     let mut n_rows = 0;
     for (name, sql) in queries {
-        let ask = |(session, tables): (&Session, &Tpcds)| {
+        let ask = |(session, tables): (&Session, &Here)| {
             tables.ask(session, sql).unwrap_or_else(|e| panic!("query {name}: {e}"))
         };
         let (want, got) = (ask((&one, &tables[0])), ask((&two, &tables[1])));

@@ -31,23 +31,29 @@ type Batches = Box<dyn Iterator<Item = RecordBatch>>;
 /// The folder with a folder of Parquet files for each table of TPC-H, made once.
 pub fn tpch() -> &'static Path {
     static DIR: OnceLock<PathBuf> = OnceLock::new();
-    DIR.get_or_init(|| {
-        let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join("tpch-0.01-3");
-        if !dir.exists() {
-            let unfinished = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
-            TABLES.iter().for_each(|table| write_table(unfinished.path(), table));
-            // Another test program may have been faster.
-            let _ = std::fs::rename(unfinished.path(), &dir);
+    DIR.get_or_init(|| folder("tpch-0.01-3", &TABLES, write_table))
+}
+
+/// A folder with a folder for each table, whose files are made in it if it is not there.
+pub fn folder(name: &str, tables: &[&str], write: impl Fn(&Path, &str)) -> PathBuf {
+    let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    if !dir.exists() {
+        let unfinished = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+        for table in tables {
+            let dir = unfinished.path().join(table);
+            std::fs::create_dir(&dir).unwrap();
+            write(&dir, table);
         }
-        dir
-    })
+        // Another test program may have been faster.
+        let _ = std::fs::rename(unfinished.path(), &dir);
+    }
+    dir
 }
 
 fn write_table(dir: &Path, table: &str) {
-    std::fs::create_dir(dir.join(table)).unwrap();
     let n_files = if matches!(table, "nation" | "region") { 1 } else { FILES };
     for file in 1..=n_files {
-        let path = dir.join(table).join(format!("{file}.parquet"));
+        let path = dir.join(format!("{file}.parquet"));
         let mut writer: Option<ArrowWriter<File>> = None;
         for batch in generated(table, file) {
             let new = || ArrowWriter::try_new(File::create(&path).unwrap(), batch.schema(), None).unwrap();
@@ -95,15 +101,26 @@ fn generated(table: &str, file: i32) -> Batches {
 
 /// Makes the tables known.
 pub async fn register(context: &SessionContext) {
-    for table in TABLES {
-        let path = tpch().join(table);
-        context.register_parquet(table, path.to_str().unwrap(), ParquetReadOptions::default()).await.unwrap();
+    register_all(context, tpch(), &TABLES).await;
+}
+
+/// Makes tables known whose files lie in a folder of such.
+pub async fn register_all(context: &SessionContext, folder: &Path, tables: &[&str]) {
+    for table in tables {
+        let path = folder.join(table);
+        let path = path.to_str().unwrap();
+        context.register_parquet(*table, path, ParquetReadOptions::default()).await.unwrap();
     }
+}
+
+/// DataFusion in one process, without tables.
+pub fn alone() -> SessionContext {
+    SessionContext::new_with_config(SessionConfig::new().with_target_partitions(2))
 }
 
 /// DataFusion in one process.
 pub async fn plain() -> SessionContext {
-    let context = SessionContext::new_with_config(SessionConfig::new().with_target_partitions(2));
+    let context = alone();
     register(&context).await;
     context
 }

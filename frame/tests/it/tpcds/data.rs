@@ -1,9 +1,10 @@
 //! Files of the tables, and who knows them.
 
 use super::made::{TABLES, rows};
+use crate::data::{alone, folder, register_all};
 use datafusion::parquet::arrow::ArrowWriter;
-use datafusion::prelude::{ParquetReadOptions, SessionConfig, SessionContext};
-use std::fs::{self, File};
+use datafusion::prelude::SessionContext;
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use tilework_frame::{PlanOptions, Planner};
@@ -12,23 +13,7 @@ const SCALE: f64 = 0.01;
 /// Files of each table that has as many batches.
 const FILES: usize = 3;
 
-/// The folder with a folder of Parquet files for each table, made once.
-fn folder() -> &'static Path {
-    static DIR: OnceLock<PathBuf> = OnceLock::new();
-    DIR.get_or_init(|| {
-        let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("tpcds-{SCALE}-{FILES}"));
-        if !dir.exists() {
-            let unfinished = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
-            TABLES.iter().for_each(|table| write(&unfinished.path().join(table), table));
-            // Another test program may have been faster.
-            let _ = fs::rename(unfinished.path(), &dir);
-        }
-        dir
-    })
-}
-
 fn write(dir: &Path, table: &str) {
-    fs::create_dir(dir).unwrap();
     let batches = rows(table, SCALE);
     for file in 0..FILES.min(batches.len()) {
         let path = dir.join(format!("{file}.parquet"));
@@ -39,19 +24,16 @@ fn write(dir: &Path, table: &str) {
     }
 }
 
+/// Makes the tables known. Their folder is made once.
 async fn register(context: &SessionContext) {
-    for table in TABLES {
-        let path = folder().join(table);
-        context
-            .register_parquet(*table, path.to_str().unwrap(), ParquetReadOptions::default())
-            .await
-            .unwrap();
-    }
+    static DIR: OnceLock<PathBuf> = OnceLock::new();
+    let dir = DIR.get_or_init(|| folder(&format!("tpcds-{SCALE}-{FILES}"), TABLES, write));
+    register_all(context, dir, TABLES).await;
 }
 
 /// DataFusion in one process.
 pub async fn plain() -> SessionContext {
-    let context = SessionContext::new_with_config(SessionConfig::new().with_target_partitions(2));
+    let context = alone();
     register(&context).await;
     context
 }
