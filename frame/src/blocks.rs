@@ -2,7 +2,7 @@
 //! did not hold in a file, and bytes when it leaves. Rows, size and
 //! checksum are those of its rows, however it is kept. Must not know who reads it.
 
-use crate::digest::{Digest, Sum};
+use crate::digest::{Digest, Size, Sum};
 use crate::error::TaskError;
 use crate::spill::Unnamed;
 use crate::wire::{self, Decoder};
@@ -13,19 +13,20 @@ use datafusion::arrow::array::{
 };
 use datafusion::arrow::datatypes::{ByteViewType, DataType, Field, Schema, SchemaRef};
 use std::collections::HashSet;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// A piece of a task's output: what one partition of a reader gets of it. Clones share it.
 #[derive(Debug, Clone)]
 pub struct Piece {
     kept: Kept,
-    sum: Sum,
+    size: Size,
 }
 
 #[derive(Debug, Clone)]
 enum Kept {
     Rows(Arc<Rows>),
-    Bytes(Bytes),
+    /// Encoded, with the checksum that was told.
+    Bytes(Bytes, u64),
     Column(ArrayRef),
 }
 
@@ -35,6 +36,8 @@ struct Rows {
     schema: SchemaRef,
     on_disk: Vec<Extent>,
     batches: Vec<RecordBatch>,
+    /// Where it was asked for: nobody needs it of what never leaves memory.
+    checksum: OnceLock<u64>,
 }
 
 /// Encoded batches in a file.
@@ -52,32 +55,33 @@ impl Extent {
 }
 
 impl Piece {
-    pub(crate) fn of(schema: SchemaRef, batches: Vec<RecordBatch>, sum: Sum) -> Piece {
-        Piece::of_parts(schema, (Vec::new(), batches), sum)
+    pub(crate) fn of(schema: SchemaRef, batches: Vec<RecordBatch>, size: Size) -> Piece {
+        Piece::of_parts(schema, (Vec::new(), batches), size, None)
     }
 
-    /// Of what is on the disk, and what comes behind it.
+    /// Of what is on the disk, and what comes behind it; with its checksum if anything is on the disk.
     pub(crate) fn of_parts(
         schema: SchemaRef,
         (on_disk, batches): (Vec<Extent>, Vec<RecordBatch>),
-        sum: Sum,
+        size: Size,
+        checksum: Option<u64>,
     ) -> Piece {
-        Piece { kept: Kept::Rows(Arc::new(Rows { schema, on_disk, batches })), sum }
+        let checksum = checksum.map_or_else(OnceLock::new, OnceLock::from);
+        Piece { kept: Kept::Rows(Arc::new(Rows { schema, on_disk, batches, checksum })), size }
     }
 
     /// A column that is read in this process and told of to nobody else: it has no checksum.
     #[must_use]
     pub fn of_column(column: ArrayRef) -> Piece {
-        let sum =
-            Sum { rows: column.len() as u64, bytes: column.get_array_memory_size() as u64, checksum: 0 };
-        Piece { kept: Kept::Column(column), sum }
+        let size = Size { rows: column.len() as u64, bytes: column.get_array_memory_size() as u64 };
+        Piece { kept: Kept::Column(column), size }
     }
 
     /// Bytes that [`encoded`](Piece::encoded) made, with what was told beside them. They are checked when they are read,
     /// by a task that knows their schema.
     #[must_use]
     pub fn from_encoded(bytes: Bytes, rows: u64, value_bytes: u64, checksum: u64) -> Piece {
-        Piece { kept: Kept::Bytes(bytes), sum: Sum { rows, bytes: value_bytes, checksum } }
+        Piece { kept: Kept::Bytes(bytes, checksum), size: Size { rows, bytes: value_bytes } }
     }
 
     /// The piece as bytes: Arrow's IPC stream without its schema.
@@ -86,7 +90,7 @@ impl Piece {
     /// If its columns are of types that cannot be written, or what is on the disk cannot be read.
     pub fn encoded(&self) -> Result<Bytes, TaskError> {
         let rows = match &self.kept {
-            Kept::Bytes(bytes) => return Ok(bytes.clone()),
+            Kept::Bytes(bytes, _) => return Ok(bytes.clone()),
             Kept::Column(column) => {
                 let field = Field::new("", column.data_type().clone(), true);
                 let schema = Arc::new(Schema::new(vec![field]));
@@ -118,27 +122,33 @@ impl Piece {
     /// The same one batch after another, so that no more than one is decoded at a time. That they are not what was told is
     /// an error behind the last.
     pub(crate) fn read(&self, schema: &SchemaRef) -> Reading {
-        let (extents, batches) = match &self.kept {
+        let rows = match &self.kept {
             Kept::Column(column) => {
                 let batch = RecordBatch::try_new(schema.clone(), vec![column.clone()]);
-                let batch = batch.map_err(TaskError::data);
-                return match batch {
-                    Ok(batch) => Reading::of(schema, self.sum, vec![batch]),
-                    Err(error) => {
-                        Reading { failed: Some(error), ..Reading::of(schema, self.sum, Vec::new()) }
-                    }
+                return match batch.map_err(TaskError::data) {
+                    Ok(batch) => Reading::of(schema, vec![batch]),
+                    Err(error) => Reading { failed: Some(error), ..Reading::of(schema, Vec::new()) },
                 };
             }
-            Kept::Bytes(bytes) => {
-                let checked = Some(Digest::new(schema));
+            Kept::Bytes(bytes, checksum) => {
+                let checked = Some(Checked::new(schema, self.size, *checksum));
                 let decoder = Some(Decoder::new(schema, bytes.clone()));
-                return Reading { checked, decoder, ..Reading::of(schema, self.sum, Vec::new()) };
+                return Reading { checked, decoder, ..Reading::of(schema, Vec::new()) };
             }
-            Kept::Rows(rows) => (rows.on_disk.clone(), rows.batches.clone()),
+            Kept::Rows(rows) => rows,
         };
-        // What was in memory all the time is what it was.
-        let checked = (!extents.is_empty()).then(|| Digest::new(schema));
-        Reading { checked, extents: extents.into_iter(), ..Reading::of(schema, self.sum, batches) }
+        let reading = Reading::of(schema, rows.batches.clone());
+        if rows.on_disk.is_empty() {
+            // What was in memory all the time is what it was.
+            return reading;
+        }
+        match self.checksum() {
+            Ok(checksum) => {
+                let checked = Some(Checked::new(schema, self.size, checksum));
+                Reading { checked, extents: rows.on_disk.clone().into_iter(), ..reading }
+            }
+            Err(error) => Reading { failed: Some(error), ..Reading::of(schema, Vec::new()) },
+        }
     }
 
     /// Bytes of it that memory did not hold while it was made, and that are on the disk.
@@ -146,7 +156,7 @@ impl Piece {
     pub fn on_disk_bytes(&self) -> u64 {
         match &self.kept {
             Kept::Rows(rows) => rows.on_disk.iter().map(|extent| extent.len).sum(),
-            Kept::Bytes(_) | Kept::Column(_) => 0,
+            Kept::Bytes(..) | Kept::Column(_) => 0,
         }
     }
 
@@ -157,7 +167,7 @@ impl Piece {
     pub fn made(&self) -> Result<Vec<RecordBatch>, TaskError> {
         match &self.kept {
             Kept::Rows(rows) => self.batches(&rows.schema),
-            Kept::Bytes(_) | Kept::Column(_) => {
+            Kept::Bytes(..) | Kept::Column(_) => {
                 Err(TaskError::Corrupt("no rows that a task made".to_owned()))
             }
         }
@@ -166,19 +176,32 @@ impl Piece {
     /// Rows.
     #[must_use]
     pub fn rows(&self) -> u64 {
-        self.sum.rows
+        self.size.rows
     }
 
     /// Bytes of its values: the same however the piece is kept, and for any batches of the same rows.
     #[must_use]
     pub fn value_bytes(&self) -> u64 {
-        self.sum.bytes
+        self.size.bytes
     }
 
-    /// A checksum of its rows and their order.
-    #[must_use]
-    pub fn checksum(&self) -> u64 {
-        self.sum.checksum
+    /// A checksum of its rows and their order; 0 for a column that is told of to nobody.
+    ///
+    /// # Errors
+    /// If its columns are of types that cannot be written.
+    pub fn checksum(&self) -> Result<u64, TaskError> {
+        match &self.kept {
+            Kept::Column(_) => Ok(0),
+            Kept::Bytes(_, checksum) => Ok(*checksum),
+            Kept::Rows(rows) => {
+                if let Some(known) = rows.checksum.get() {
+                    return Ok(*known);
+                }
+                // What is on the disk came with its checksum.
+                let sum = Digest::of(&rows.schema, &rows.batches)?;
+                Ok(*rows.checksum.get_or_init(|| sum.checksum))
+            }
+        }
     }
 
     /// What it takes of memory.
@@ -193,7 +216,7 @@ impl Piece {
         let mut held = Held::default();
         for piece in pieces {
             match &piece.kept {
-                Kept::Bytes(bytes) => held.bytes += bytes.len() as u64,
+                Kept::Bytes(bytes, _) => held.bytes += bytes.len() as u64,
                 Kept::Column(column) => held.add_data(&column.to_data()),
                 Kept::Rows(rows) => rows.batches.iter().for_each(|batch| held.add(batch)),
             }
@@ -202,12 +225,22 @@ impl Piece {
     }
 }
 
+/// What was read, where that is to be compared with what was told.
+struct Checked {
+    digest: Digest,
+    told: Sum,
+}
+
+impl Checked {
+    fn new(schema: &Schema, size: Size, checksum: u64) -> Checked {
+        Checked { digest: Digest::new(schema), told: Sum { size, checksum } }
+    }
+}
+
 /// The rows of a piece as they are read.
 pub(crate) struct Reading {
     schema: SchemaRef,
-    sum: Sum,
-    /// What was read, where that is to be compared.
-    checked: Option<Digest>,
+    checked: Option<Checked>,
     decoder: Option<Decoder>,
     extents: std::vec::IntoIter<Extent>,
     batches: std::vec::IntoIter<RecordBatch>,
@@ -217,10 +250,9 @@ pub(crate) struct Reading {
 
 impl Reading {
     /// Of batches in memory, which need no check.
-    fn of(schema: &SchemaRef, sum: Sum, batches: Vec<RecordBatch>) -> Reading {
+    fn of(schema: &SchemaRef, batches: Vec<RecordBatch>) -> Reading {
         Reading {
             schema: schema.clone(),
-            sum,
             checked: None,
             decoder: None,
             extents: Vec::new().into_iter(),
@@ -247,11 +279,13 @@ impl Reading {
     fn checked(&mut self) -> Result<Option<RecordBatch>, TaskError> {
         let next = self.advance()?;
         match (&next, &mut self.checked) {
-            (Some(batch), Some(digest)) => digest.add(batch)?,
+            (Some(batch), Some(checked)) => checked.digest.add(batch)?,
             (None, Some(_)) => {
-                let got = self.checked.take().map(Digest::finish).unwrap_or_default();
-                if got != self.sum {
-                    return Err(TaskError::Corrupt(format!("{got:?} was read, {:?} was told", self.sum)));
+                if let Some(Checked { digest, told }) = self.checked.take() {
+                    let got = digest.finish();
+                    if got != told {
+                        return Err(TaskError::Corrupt(format!("{got:?} was read, {told:?} was told")));
+                    }
                 }
             }
             (_, None) => {}
@@ -332,21 +366,24 @@ fn owned(array: &ArrayRef) -> Option<ArrayRef> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::digest::Sizes;
     use datafusion::arrow::array::StringViewArray;
 
     #[test]
     fn a_piece_is_the_same_kept_as_batches_and_as_bytes() {
         let batches = crate::wire::tests::mixed();
         let schema = batches[0].schema();
-        let sum = Digest::of(&schema, &batches).unwrap();
-        let piece = Piece::of(schema.clone(), batches.clone(), sum);
+        let size = Sizes::of(&schema, &batches).unwrap();
+        assert_eq!(Digest::of(&schema, &batches).unwrap().size, size);
+        let piece = Piece::of(schema.clone(), batches.clone(), size);
+        let checksum = piece.checksum().unwrap();
         let bytes = piece.encoded().unwrap();
         let told = |rows, checksum| Piece::from_encoded(bytes.clone(), rows, piece.value_bytes(), checksum);
-        let kept = told(piece.rows(), piece.checksum());
+        let kept = told(piece.rows(), checksum);
         assert_eq!(kept.batches(&schema).unwrap(), piece.batches(&schema).unwrap());
         assert_eq!(kept.encoded().unwrap(), bytes);
         assert_eq!(kept.held_bytes(), bytes.len() as u64);
-        for other in [told(piece.rows() + 1, piece.checksum()), told(piece.rows(), piece.checksum() ^ 1)] {
+        for other in [told(piece.rows() + 1, checksum), told(piece.rows(), checksum ^ 1)] {
             assert!(matches!(other.batches(&schema), Err(TaskError::Corrupt(_))));
         }
     }
@@ -405,12 +442,12 @@ mod tests {
         let all = datafusion::arrow::array::Int64Array::from_iter_values(0..100_000);
         let all = RecordBatch::try_new(schema.clone(), vec![Arc::new(all)]).unwrap();
         let halves = vec![all.slice(0, 50_000), all.slice(50_000, 50_000)];
-        let sum = Digest::of(&schema, &halves).unwrap();
-        let held = Piece::of(schema.clone(), halves.clone(), sum).held_bytes();
+        let size = Sizes::of(&schema, &halves).unwrap();
+        let held = Piece::of(schema.clone(), halves.clone(), size).held_bytes();
         assert!((800_000..900_000).contains(&held), "{held}");
         let few = compact(all.slice(1000, 10)).unwrap();
         assert_eq!(few, all.slice(1000, 10));
-        let sum = Digest::of(&schema, std::slice::from_ref(&few)).unwrap();
-        assert!(Piece::of(schema, vec![few], sum).held_bytes() < 1000);
+        let size = Sizes::of(&schema, std::slice::from_ref(&few)).unwrap();
+        assert!(Piece::of(schema, vec![few], size).held_bytes() < 1000);
     }
 }

@@ -1,6 +1,6 @@
 //! What a piece holds, as three numbers: rows, bytes of values and a checksum. They are those of the rows and not of how
 //! these lie in memory, so that they are the same for batches, for encoded bytes, and however rows are cut into batches.
-//! Must not know of encodings.
+//! Rows and bytes alone are found without a look at the values. Must not know of encodings.
 //!
 //! A column is hashed as streams: places of nulls, lengths of values, bytes of values, and the same of its children. What
 //! lies under a null is not looked at. Each stream is a CRC-32; they are mixed into 64 bits by the finaliser of SplitMix64.
@@ -17,11 +17,17 @@ use datafusion::arrow::datatypes::{ArrowNativeType, ByteArrayType, ByteViewType,
 /// Bytes that are gathered before they are hashed.
 const GATHER_BYTES: usize = 32 << 10;
 
-/// Rows, bytes and checksum of what was added.
+/// Rows of what was added, and bytes of their values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) struct Sum {
+pub(crate) struct Size {
     pub rows: u64,
     pub bytes: u64,
+}
+
+/// The same with a checksum.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Sum {
+    pub size: Size,
     pub checksum: u64,
 }
 
@@ -31,11 +37,22 @@ pub(crate) struct Digest {
     columns: Vec<Column>,
 }
 
+/// Takes batches one after another, and no checksum of them.
+pub(crate) struct Sizes(Digest);
+
 /// A stream of bytes that is hashed.
 #[derive(Default)]
 struct Stream {
     gathered: Vec<u8>,
     hasher: Hasher,
+}
+
+/// Those of a column.
+#[derive(Default)]
+struct Streams {
+    nulls: Stream,
+    lengths: Stream,
+    values: Stream,
 }
 
 /// A column, or a child of one.
@@ -44,15 +61,35 @@ struct Column {
     n_values: u64,
     n_nulls: u64,
     bytes: u64,
-    nulls: Stream,
-    lengths: Stream,
-    values: Stream,
+    /// None where sizes alone are asked for.
+    streams: Option<Box<Streams>>,
     children: Vec<Column>,
+}
+
+impl Sizes {
+    pub(crate) fn new(schema: &Schema) -> Sizes {
+        Sizes(Digest { rows: 0, columns: schema.fields().iter().map(|_| Column::default()).collect() })
+    }
+
+    /// The size of these batches.
+    pub(crate) fn of(schema: &Schema, batches: &[RecordBatch]) -> Result<Size, TaskError> {
+        let mut sizes = Sizes::new(schema);
+        batches.iter().try_for_each(|batch| sizes.add(batch))?;
+        Ok(sizes.finish())
+    }
+
+    pub(crate) fn add(&mut self, batch: &RecordBatch) -> Result<(), TaskError> {
+        self.0.add(batch)
+    }
+
+    pub(crate) fn finish(self) -> Size {
+        self.0.finish().size
+    }
 }
 
 impl Digest {
     pub(crate) fn new(schema: &Schema) -> Digest {
-        Digest { rows: 0, columns: schema.fields().iter().map(|_| Column::default()).collect() }
+        Digest { rows: 0, columns: schema.fields().iter().map(|_| Column::hashed()).collect() }
     }
 
     /// The sum of these batches.
@@ -68,7 +105,7 @@ impl Digest {
     }
 
     pub(crate) fn finish(self) -> Sum {
-        let mut sum = Sum { rows: self.rows, bytes: 0, checksum: mixed(self.rows) };
+        let mut sum = Sum { size: Size { rows: self.rows, bytes: 0 }, checksum: mixed(self.rows) };
         for column in self.columns {
             column.finish(&mut sum);
         }
@@ -99,6 +136,10 @@ impl Stream {
 }
 
 impl Column {
+    fn hashed() -> Column {
+        Column { streams: Some(Box::default()), ..Column::default() }
+    }
+
     fn add(&mut self, array: &ArrayRef) -> Result<(), TaskError> {
         if let DataType::Dictionary(_, values) = array.data_type() {
             let plain = cast(array, values).map_err(TaskError::data)?;
@@ -106,8 +147,10 @@ impl Column {
         }
         let mut runs = vec![(0, array.len())];
         if let Some(nulls) = array.nulls().filter(|nulls| nulls.null_count() > 0) {
-            for row in (!nulls.inner()).set_indices() {
-                self.nulls.add(&(self.n_values + row as u64).to_le_bytes());
+            if let Some(streams) = &mut self.streams {
+                for row in (!nulls.inner()).set_indices() {
+                    streams.nulls.add(&(self.n_values + row as u64).to_le_bytes());
+                }
             }
             self.n_nulls += nulls.null_count() as u64;
             runs = nulls.valid_slices().collect();
@@ -121,10 +164,11 @@ impl Column {
         match array.data_type() {
             DataType::Null => {}
             DataType::Boolean => {
-                let bits: Vec<u8> =
-                    array.as_boolean().values().slice(start, end - start).iter().map(u8::from).collect();
-                self.values.add(&bits);
-                self.bytes += (end - start) as u64;
+                let bits = array.as_boolean().values().slice(start, end - start);
+                if let Some(streams) = &mut self.streams {
+                    streams.values.add(&bits.iter().map(u8::from).collect::<Vec<u8>>());
+                }
+                self.bytes += bits.len() as u64;
             }
             DataType::Utf8 => self.add_bytes(array.as_string::<i32>(), start, end),
             DataType::LargeUtf8 => self.add_bytes(array.as_string::<i64>(), start, end),
@@ -170,11 +214,12 @@ impl Column {
         };
         let width =
             width.ok_or_else(|| TaskError::Payload(format!("columns of {of} cannot be exchanged")))?;
-        let data = array.to_data();
-        let from = (data.offset() + start) * width;
-        let bytes = &data.buffers()[0].as_slice()[from..from + (end - start) * width];
-        self.values.add(bytes);
-        self.bytes += bytes.len() as u64;
+        self.bytes += ((end - start) * width) as u64;
+        if let Some(streams) = &mut self.streams {
+            let data = array.to_data();
+            let from = (data.offset() + start) * width;
+            streams.values.add(&data.buffers()[0].as_slice()[from..from + (end - start) * width]);
+        }
         Ok(())
     }
 
@@ -182,16 +227,22 @@ impl Column {
         let offsets = &array.value_offsets()[start..=end];
         self.add_lengths(offsets.windows(2).map(|w| (w[1].as_usize() - w[0].as_usize()) as u64));
         let bytes = &array.value_data()[offsets[0].as_usize()..offsets[end - start].as_usize()];
-        self.values.add(bytes);
         self.bytes += bytes.len() as u64;
+        if let Some(streams) = &mut self.streams {
+            streams.values.add(bytes);
+        }
     }
 
     fn add_views<T: ByteViewType>(&mut self, array: &GenericByteViewArray<T>, start: usize, end: usize) {
-        for row in start..end {
-            let bytes: &[u8] = array.value(row).as_ref();
-            self.lengths.add(&(bytes.len() as u64).to_le_bytes());
-            self.values.add(bytes);
-            self.bytes += bytes.len() as u64 + 4;
+        // A view begins with the length.
+        let length = |view: &u128| u64::from(*view as u32);
+        self.bytes += array.views()[start..end].iter().map(|view| length(view) + 4).sum::<u64>();
+        if let Some(streams) = &mut self.streams {
+            for row in start..end {
+                let bytes: &[u8] = array.value(row).as_ref();
+                streams.lengths.add(&(bytes.len() as u64).to_le_bytes());
+                streams.values.add(bytes);
+            }
         }
     }
 
@@ -207,26 +258,28 @@ impl Column {
         self.child(0).add(&array.values().slice(first, last - first))
     }
 
-    fn add_lengths(&mut self, lengths: impl Iterator<Item = u64>) {
-        for length in lengths {
-            self.lengths.add(&length.to_le_bytes());
-            self.bytes += 4;
+    fn add_lengths(&mut self, lengths: impl ExactSizeIterator<Item = u64>) {
+        self.bytes += 4 * lengths.len() as u64;
+        if let Some(streams) = &mut self.streams {
+            lengths.for_each(|length| streams.lengths.add(&length.to_le_bytes()));
         }
     }
 
     fn child(&mut self, i: usize) -> &mut Column {
         if self.children.len() <= i {
-            self.children.resize_with(i + 1, Column::default);
+            let new = if self.streams.is_some() { Column::hashed } else { Column::default };
+            self.children.resize_with(i + 1, new);
         }
         &mut self.children[i]
     }
 
     fn finish(self, sum: &mut Sum) {
-        sum.bytes += self.bytes + if self.n_nulls > 0 { self.n_values.div_ceil(8) } else { 0 };
-        let streams =
-            [self.n_values, self.n_nulls, self.nulls.finish(), self.lengths.finish(), self.values.finish()];
-        for part in streams {
-            sum.checksum = mixed(sum.checksum ^ part);
+        sum.size.bytes += self.bytes + if self.n_nulls > 0 { self.n_values.div_ceil(8) } else { 0 };
+        if let Some(streams) = self.streams {
+            let Streams { nulls, lengths, values } = *streams;
+            for part in [self.n_values, self.n_nulls, nulls.finish(), lengths.finish(), values.finish()] {
+                sum.checksum = mixed(sum.checksum ^ part);
+            }
         }
         for child in self.children {
             child.finish(sum);

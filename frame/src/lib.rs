@@ -62,6 +62,7 @@ mod pool;
 mod ranges;
 mod read;
 mod run;
+mod scatter;
 mod session;
 mod sink;
 mod source;

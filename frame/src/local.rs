@@ -36,8 +36,6 @@ pub struct Local<'a> {
 pub struct Ran {
     /// The rows of its result, partition by partition.
     pub partitions: Vec<Vec<RecordBatch>>,
-    /// The checksum of each task's output, by stage.
-    pub checksums: Vec<Vec<u64>>,
     /// Rows and bytes of the values of each partition.
     pub sizes: Vec<(u64, u64)>,
     /// What tasks wrote to the disk and read again.
@@ -98,7 +96,7 @@ impl<'a> Local<'a> {
             Keep::Batches => Ok(piece),
             Keep::Encoded => {
                 let bytes = piece.encoded()?;
-                Ok(Piece::from_encoded(bytes, piece.rows(), piece.value_bytes(), piece.checksum()))
+                Ok(Piece::from_encoded(bytes, piece.rows(), piece.value_bytes(), piece.checksum()?))
             }
         };
         let task = |output: TaskOutput| output.pieces.into_iter().map(kept).collect();
@@ -134,7 +132,6 @@ pub(crate) async fn run_on(
     (keep, n_at_once): (Keep, usize),
 ) -> Result<Ran, FrameError> {
     let mut local = Local::new(graph, keep);
-    let mut checksums = Vec::with_capacity(graph.stages.len());
     let mut spilled_bytes = 0;
     let failed = |stage: usize, task: u64| {
         let name = graph.stages[stage].name.clone();
@@ -154,7 +151,6 @@ pub(crate) async fn run_on(
         let tasks: Vec<_> = (0..plan.n_tasks).map(run).collect();
         let ran = futures::stream::iter(tasks).buffered(n_at_once.max(1));
         let outputs: Vec<TaskOutput> = ran.try_collect().await?;
-        checksums.push(outputs.iter().map(TaskOutput::checksum).collect());
         spilled_bytes += outputs.iter().map(|output| output.spilled_bytes).sum::<u64>();
         local.made(stage, outputs).map_err(failed(stage, 0))?;
     }
@@ -165,5 +161,5 @@ pub(crate) async fn run_on(
         partitions.push(batches.into_iter().flatten().collect());
         sizes.push((pieces.iter().map(Piece::rows).sum(), pieces.iter().map(Piece::value_bytes).sum()));
     }
-    Ok(Ran { partitions, checksums, sizes, spilled_bytes })
+    Ok(Ran { partitions, sizes, spilled_bytes })
 }

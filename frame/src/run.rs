@@ -24,6 +24,7 @@ use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties, Partitio
 use futures::future::BoxFuture;
 use futures::stream::BoxStream;
 use futures::{FutureExt, StreamExt};
+use std::collections::HashMap;
 use std::io;
 use std::panic::AssertUnwindSafe;
 use std::path::PathBuf;
@@ -102,9 +103,11 @@ impl TaskOutput {
 
     /// A checksum of all rows, their order and their division into pieces: the same for each run of the task, however its
     /// pieces are kept.
-    #[must_use]
-    pub fn checksum(&self) -> u64 {
-        self.pieces.iter().fold(0, |sum, piece| crate::digest::mixed(sum ^ piece.checksum()))
+    ///
+    /// # Errors
+    /// If columns are of types that cannot be written.
+    pub fn checksum(&self) -> Result<u64, TaskError> {
+        self.pieces.iter().try_fold(0, |sum, piece| Ok(crate::digest::mixed(sum ^ piece.checksum()?)))
     }
 }
 
@@ -356,17 +359,11 @@ impl Shared {
             .map_err(|e| TaskError::Payload(e.strip_backtrace()))?;
         let config = self.config.clone().with_sort_spill_reservation_bytes(merge_bytes);
         let config = config.with_extension(Arc::new(Feeds::new(feeds)));
-        let known = &self.functions;
-        Ok(Arc::new(TaskContext::new(
-            None,
-            known.session_id(),
-            config,
-            known.scalar_functions().clone(),
-            known.higher_order_functions().clone(),
-            known.aggregate_functions().clone(),
-            known.window_functions().clone(),
-            runtime,
-        )))
+        // Functions are looked up when a plan is decoded, and not when it runs.
+        let (id, none) = (self.functions.session_id(), HashMap::new());
+        let context =
+            TaskContext::new(None, id, config, none, HashMap::new(), HashMap::new(), HashMap::new(), runtime);
+        Ok(Arc::new(context))
     }
 }
 

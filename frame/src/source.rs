@@ -2,7 +2,7 @@
 //! within plans. Must not know how plans are cut or who hands pieces out.
 
 use crate::blocks::Piece;
-use crate::digest::Digest;
+use crate::digest::Sizes;
 use crate::error::{FrameError, TaskError};
 use crate::operator::leaf;
 use crate::session::BATCH_ROWS;
@@ -76,11 +76,11 @@ impl MemoryTable {
                 .map(projected)
                 .collect::<std::result::Result<_, _>>()
                 .map_err(|e| FrameError::Query(Arc::new(e.into())))?;
-            let sum = Digest::of(&schema, &batches).map_err(|error: TaskError| FrameError::Unsupported {
+            let size = Sizes::of(&schema, &batches).map_err(|error: TaskError| FrameError::Unsupported {
                 what: "a table in memory".to_owned(),
                 reason: error.to_string(),
             })?;
-            Ok(Piece::of(schema.clone(), batches, sum))
+            Ok(Piece::of(schema.clone(), batches, size))
         };
         let pieces: Arc<[Piece]> =
             self.partitions.iter().map(piece).collect::<std::result::Result<_, FrameError>>()?;

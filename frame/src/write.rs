@@ -3,19 +3,17 @@
 //! what becomes of pieces.
 
 use crate::blocks::{Extent, Held, Piece, compact};
-use crate::digest::Digest;
+use crate::digest::{Digest, Sizes};
 use crate::error::TaskError;
 use crate::run::Room;
+use crate::scatter::Scatter;
 use crate::session::BATCH_ROWS;
 use crate::spill::{TaskSpill, Unnamed};
 use crate::wire;
 use datafusion::arrow::array::RecordBatch;
-use datafusion::arrow::compute::BatchCoalescer;
 use datafusion::arrow::datatypes::{Schema, SchemaRef};
-use datafusion::error::{DataFusionError, Result};
+use datafusion::error::Result;
 use datafusion::physical_plan::Partitioning;
-use datafusion::physical_plan::metrics::Time;
-use datafusion::physical_plan::repartition::BatchPartitioner;
 
 /// Bytes that the rows of all pieces take together while they are joined to batches.
 const JOINED_BYTES: usize = 8 << 20;
@@ -34,7 +32,8 @@ const EXTENT_BYTES: u64 = 4 << 20;
 pub(crate) struct PieceWriter<'a> {
     schema: SchemaRef,
     parts: Vec<Part>,
-    divider: Option<BatchPartitioner>,
+    /// Joins the few rows that a batch has for one part of many; a batch that is not divided goes as it is.
+    scatter: Option<Scatter>,
     room: &'a Room,
     spill: &'a TaskSpill,
     file: Option<Unnamed>,
@@ -47,11 +46,11 @@ pub(crate) struct PieceWriter<'a> {
 
 /// A piece that grows.
 struct Part {
-    /// Joins the few rows that a batch has for one partition of many; a batch that is not divided goes as it is.
-    joined: Option<BatchCoalescer>,
     on_disk: Vec<Extent>,
     batches: Vec<RecordBatch>,
-    digest: Digest,
+    sizes: Sizes,
+    /// Of what is on the disk.
+    digest: Option<Digest>,
 }
 
 /// Rows of a batch that is joined for one of so many pieces: a number that depends on the stage alone.
@@ -70,20 +69,15 @@ impl<'a> PieceWriter<'a> {
         division: Option<&Partitioning>,
         (room, spill): (&'a Room, &'a TaskSpill),
     ) -> Result<PieceWriter<'a>> {
-        let divider =
-            division.map(|p| BatchPartitioner::try_new(p.clone(), Time::default(), 0, 1)).transpose()?;
         let n_pieces = division.map_or(1, Partitioning::partition_count);
         let (rows, bytes) = joined_rows(&schema, n_pieces);
-        let part = || Part {
-            joined: divider.is_some().then(|| BatchCoalescer::new(schema.clone(), rows)),
-            on_disk: Vec::new(),
-            batches: Vec::new(),
-            digest: Digest::new(&schema),
-        };
+        let scatter = division.map(|by| Scatter::new(&schema, by, rows)).transpose()?;
+        let part =
+            || Part { on_disk: Vec::new(), batches: Vec::new(), sizes: Sizes::new(&schema), digest: None };
         let parts = (0..n_pieces).map(|_| part()).collect();
-        let joined_bytes = if divider.is_some() { bytes } else { 0 };
+        let joined_bytes = if scatter.is_some() { bytes } else { 0 };
         let (file, held, told_bytes) = (None, Held::default(), 0);
-        Ok(PieceWriter { schema, parts, divider, room, spill, file, held, told_bytes, joined_bytes })
+        Ok(PieceWriter { schema, parts, scatter, room, spill, file, held, told_bytes, joined_bytes })
     }
 
     pub(crate) fn write(&mut self, batch: RecordBatch) -> Result<()> {
@@ -91,13 +85,12 @@ impl<'a> PieceWriter<'a> {
             return Ok(());
         }
         let (parts, held) = (&mut self.parts, &mut self.held);
-        match &mut self.divider {
-            None => parts[0].add(batch, held)?,
-            Some(divider) => divider.partition(batch, |i, batch| {
-                let joined = parts[i].joined.as_mut().expect("a divided piece joins its batches");
-                joined.push_batch(batch)?;
-                parts[i].take_completed(held)
-            })?,
+        match &mut self.scatter {
+            None => {
+                let batch = compact(batch).map_err(TaskError::into_datafusion)?;
+                parts[0].add(batch, held)?;
+            }
+            Some(scatter) => scatter.add(batch, |i, batch| parts[i].add(batch, held))?,
         }
         self.relieve().map_err(TaskError::into_datafusion)
     }
@@ -120,36 +113,33 @@ impl<'a> PieceWriter<'a> {
     }
 
     pub(crate) fn finish(self) -> Result<Vec<Piece>> {
-        let (schema, mut held) = (self.schema, self.held);
-        let mut piece = |mut part: Part| -> Result<Piece> {
-            if let Some(joined) = &mut part.joined {
-                joined.finish_buffered_batch()?;
-                part.take_completed(&mut held)?;
+        let (schema, mut held, mut scatter) = (self.schema, self.held, self.scatter);
+        let mut piece = |(i, mut part): (usize, Part)| -> Result<Piece> {
+            if let Some(rest) = scatter.as_mut().map(|s| s.rest(i)).transpose()?.flatten() {
+                part.add(rest, &mut held)?;
             }
-            let parts = (part.on_disk, part.batches);
-            Ok(Piece::of_parts(schema.clone(), parts, part.digest.finish()))
+            part.finish(&schema).map_err(TaskError::into_datafusion)
         };
-        self.parts.into_iter().map(&mut piece).collect()
+        self.parts.into_iter().enumerate().map(&mut piece).collect()
     }
 }
 
 impl Part {
-    fn take_completed(&mut self, held: &mut Held) -> Result<()> {
-        while let Some(batch) = self.joined.as_mut().and_then(BatchCoalescer::next_completed_batch) {
-            self.add(batch, held)?;
-        }
+    /// Adds a batch that holds on to nothing but its own.
+    fn add(&mut self, batch: RecordBatch, held: &mut Held) -> Result<()> {
+        self.sizes.add(&batch).map_err(TaskError::into_datafusion)?;
+        held.add(&batch);
+        self.batches.push(batch);
         Ok(())
     }
 
-    fn add(&mut self, batch: RecordBatch, held: &mut Held) -> Result<()> {
-        let mut add = |part: &mut Part, batch| -> std::result::Result<(), TaskError> {
-            let batch = compact(batch)?;
-            part.digest.add(&batch)?;
-            held.add(&batch);
-            part.batches.push(batch);
-            Ok(())
-        };
-        add(self, batch).map_err(|e: TaskError| -> DataFusionError { e.into_datafusion() })
+    fn finish(mut self, schema: &SchemaRef) -> std::result::Result<Piece, TaskError> {
+        if let Some(digest) = &mut self.digest {
+            self.batches.iter().try_for_each(|batch| digest.add(batch))?;
+        }
+        let checksum = self.digest.map(|digest| digest.finish().checksum);
+        let size = self.sizes.finish();
+        Ok(Piece::of_parts(schema.clone(), (self.on_disk, self.batches), size, checksum))
     }
 
     /// Puts what is complete behind what is on the disk already.
@@ -165,6 +155,8 @@ impl Part {
             Some(file) => file,
             None => file.insert(spill.file()?),
         };
+        let digest = self.digest.get_or_insert_with(|| Digest::new(schema));
+        self.batches.iter().try_for_each(|batch| digest.add(batch))?;
         let mut batches = self.batches.drain(..).peekable();
         while batches.peek().is_some() {
             // As many as are read back at once.
@@ -229,7 +221,7 @@ mod tests {
                 let read: Vec<Vec<RecordBatch>> =
                     pieces.iter().map(|p| p.batches(&schema).unwrap()).collect();
                 let encoded: Vec<_> = pieces.iter().map(|p| p.encoded().unwrap()).collect();
-                let sums: Vec<u64> = pieces.iter().map(Piece::checksum).collect();
+                let sums: Vec<u64> = pieces.iter().map(|piece| piece.checksum().unwrap()).collect();
                 all.push((read, encoded, sums));
             }
             assert!(all[0] == all[1], "another output");

@@ -1,11 +1,9 @@
 //! A sum that is an error where it does not fit its type; DataFusion's wraps. Must not know of plans.
 
-use datafusion::arrow::array::{
-    Array, ArrayRef, ArrowNativeTypeOp, AsArray, BooleanArray, PrimitiveArray, PrimitiveBuilder,
-};
+use datafusion::arrow::array::{Array, ArrayRef, ArrowNativeTypeOp, AsArray, BooleanArray, PrimitiveArray};
+use datafusion::arrow::buffer::NullBuffer;
 use datafusion::arrow::datatypes::{
     ArrowPrimitiveType, DataType, Decimal128Type, Decimal256Type, FieldRef, Int64Type, UInt64Type,
-    validate_decimal_precision, validate_decimal256_precision,
 };
 use datafusion::arrow::error::ArrowError;
 use datafusion::common::ScalarValue;
@@ -94,18 +92,18 @@ fn too_large(data_type: &DataType) -> DataFusionError {
     ArrowError::ArithmeticOverflow(why).into()
 }
 
-/// Whether the sum fits the type, where that holds less than its representation.
-fn fits<T: ArrowPrimitiveType>(sum: T::Native, data_type: &DataType) -> Result<()> {
-    let fits = match ScalarValue::new_primitive::<T>(Some(sum), data_type)? {
-        ScalarValue::Decimal128(Some(sum), precision, scale) => {
-            validate_decimal_precision(sum, precision, scale)
+/// Whether sums fit their type, where that holds less than its representation.
+fn check_fit(sums: &dyn Array) -> Result<()> {
+    let fit = match sums.data_type() {
+        DataType::Decimal128(precision, _) => {
+            sums.as_primitive::<Decimal128Type>().validate_decimal_precision(*precision)
         }
-        ScalarValue::Decimal256(Some(sum), precision, scale) => {
-            validate_decimal256_precision(sum, precision, scale)
+        DataType::Decimal256(precision, _) => {
+            sums.as_primitive::<Decimal256Type>().validate_decimal_precision(*precision)
         }
         _ => Ok(()),
     };
-    fits.map_err(|_| too_large(data_type))
+    fit.map_err(|_| too_large(sums.data_type()))
 }
 
 /// The sum of a column, or of rows that slide over it.
@@ -156,8 +154,11 @@ impl<T: ArrowPrimitiveType> Accumulator for One<T> {
 
     fn evaluate(&mut self) -> Result<ScalarValue> {
         let sum = (self.n_values > 0).then_some(self.sum);
-        sum.map_or(Ok(()), |sum| fits::<T>(sum, &self.data_type))?;
-        ScalarValue::new_primitive::<T>(sum, &self.data_type)
+        let sum = ScalarValue::new_primitive::<T>(sum, &self.data_type)?;
+        if self.data_type.is_decimal() {
+            check_fit(&sum.to_array()?)?;
+        }
+        Ok(sum)
     }
 
     fn size(&self) -> usize {
@@ -221,14 +222,10 @@ impl<T: ArrowPrimitiveType> GroupsAccumulator for Many<T> {
 
     fn evaluate(&mut self, emit_to: EmitTo) -> Result<ArrayRef> {
         let (sums, seen) = (emit_to.take_needed(&mut self.sums), emit_to.take_needed(&mut self.seen));
-        let mut built = PrimitiveBuilder::<T>::with_capacity(sums.len());
-        for (sum, seen) in sums.into_iter().zip(seen) {
-            if seen && self.data_type.is_decimal() {
-                fits::<T>(sum, &self.data_type)?;
-            }
-            built.append_option(seen.then_some(sum));
-        }
-        Ok(std::sync::Arc::new(built.finish().with_data_type(self.data_type.clone())))
+        let nulls = Some(NullBuffer::from(seen)).filter(|nulls| nulls.null_count() > 0);
+        let sums = PrimitiveArray::<T>::new(sums.into(), nulls).with_data_type(self.data_type.clone());
+        check_fit(&sums)?;
+        Ok(std::sync::Arc::new(sums))
     }
 
     fn state(&mut self, emit_to: EmitTo) -> Result<Vec<ArrayRef>> {
@@ -241,7 +238,10 @@ impl<T: ArrowPrimitiveType> GroupsAccumulator for Many<T> {
 
     fn convert_to_state(&self, values: &[ArrayRef], filter: Option<&BooleanArray>) -> Result<Vec<ArrayRef>> {
         let values = values[0].as_primitive::<T>();
-        let kept = |row: usize| filter.is_none_or(|filter| filter.is_valid(row) && filter.value(row));
+        let Some(filter) = filter else {
+            return Ok(vec![std::sync::Arc::new(values.clone().with_data_type(self.data_type.clone()))]);
+        };
+        let kept = |row: usize| filter.is_valid(row) && filter.value(row);
         let states: PrimitiveArray<T> = (0..values.len())
             .map(|row| (values.is_valid(row) && kept(row)).then(|| values.value(row)))
             .collect();

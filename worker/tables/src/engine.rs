@@ -42,9 +42,12 @@ pub fn install() {
 impl Tables {
     /// The runner of this process. Where tasks may put what memory does not hold each is told.
     fn runner(&self) -> Result<&Runner, Failed> {
-        let options =
-            RunnerOptions { n_threads: limits::cpus(), spill_dir: std::env::temp_dir(), spill_bytes_max: 0 };
-        let runner = self.runner.get_or_init(|| Runner::new(options));
+        let options = || RunnerOptions {
+            n_threads: limits::cpus(),
+            spill_dir: std::env::temp_dir(),
+            spill_bytes_max: 0,
+        };
+        let runner = self.runner.get_or_init(|| Runner::new(options()));
         runner.as_ref().map_err(|e| Failed::Worker(e.to_string()))
     }
 }

@@ -71,7 +71,7 @@ fn chunk(bytes: &[u8]) -> Result<Chunk, String> {
 }
 
 fn append(piece: &Piece, to: &mut Vec<u8>) -> Result<(), TaskError> {
-    for number in [piece.rows(), piece.value_bytes(), piece.checksum(), 0] {
+    for number in [piece.rows(), piece.value_bytes(), piece.checksum()?, 0] {
         to.extend_from_slice(&number.to_le_bytes());
     }
     to.extend_from_slice(&piece.encoded()?);
