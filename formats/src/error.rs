@@ -248,6 +248,56 @@ pub enum FormatError {
         /// The store.
         path: String,
     },
+    /// An object store, in a build that has left them out.
+    #[error(
+        "{path}: object stores need the feature `object-store` of the crate tilework (of a worker, of tilework-cli), \
+         which this program was built without"
+    )]
+    ObjectsLeftOut {
+        /// The URL.
+        path: String,
+    },
+    /// An object store does not let this process in.
+    #[error("{path}: no permission: {reason}")]
+    Denied {
+        /// The URL.
+        path: String,
+        /// What the server said, and where credentials were looked for.
+        reason: String,
+    },
+    /// There is no bucket of that name.
+    #[error(
+        "{path}: there is no such bucket where this process looks for it (region and endpoint are of its environment)"
+    )]
+    NoBucket {
+        /// The URL.
+        path: String,
+    },
+    /// The server of an object store does not answer.
+    #[error("{path}: the server cannot be reached: {reason}")]
+    Unreachable {
+        /// The URL.
+        path: String,
+        /// The last try's failure.
+        reason: String,
+    },
+    /// What has to be listed lies where nothing is.
+    #[error(
+        "{path}: HTTP servers do not list what they have: name what is to be read, or read a store with consolidated \
+         metadata"
+    )]
+    NoListing {
+        /// The URL.
+        path: String,
+    },
+    /// A request to an object store failed.
+    #[error("{path}: object store: {reason}")]
+    Object {
+        /// The URL.
+        path: String,
+        /// The store's error.
+        reason: String,
+    },
     /// A Zarr store or codec failed.
     #[error("{path}: zarr: {reason}")]
     Zarr {

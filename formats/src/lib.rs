@@ -36,6 +36,7 @@ mod file;
 mod inflate;
 mod npy;
 mod npz;
+pub mod objects;
 #[cfg_attr(not(feature = "zarr"), allow(dead_code, reason = "Zarr alone has packed elements"))]
 mod packing;
 mod region;

@@ -1,0 +1,3 @@
+//! Files in object stores: a server of S3, and one of plain HTTP, run within this process.
+//!
+//! The environment of a process says where its stores are, so that all of this is one program.
