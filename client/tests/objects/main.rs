@@ -5,3 +5,5 @@
 #![allow(clippy::unwrap_used, reason = "a test helper that panics is a failed test")]
 
 mod server;
+#[cfg(feature = "dataframe")]
+mod tables;
