@@ -82,6 +82,14 @@ async fn of_files(files: Vec<PathBuf>, format: Arc<dyn FileFormat>) -> Result<Fi
 /// Objects of one store.
 async fn of_objects(objects: Vec<(String, Pin)>, format: Arc<dyn FileFormat>) -> Result<FilesTable> {
     let doors = objects.iter().map(|(url, _)| Ok(Door::open(url)?)).collect::<Result<Vec<_>>>()?;
+    of_doors(&doors, &objects, format).await
+}
+
+async fn of_doors(
+    doors: &[Door],
+    objects: &[(String, Pin)],
+    format: Arc<dyn FileFormat>,
+) -> Result<FilesTable> {
     let door = doors.first().ok_or_else(|| FrameError::argument("paths", "no path is said"))?;
     if let Some(other) = doors.iter().find(|other| other.store_url != door.store_url) {
         let reason = format!(
@@ -93,11 +101,11 @@ async fn of_objects(objects: Vec<(String, Pin)>, format: Arc<dyn FileFormat>) ->
     let planner = Planner::new(PlanOptions::default())?;
     let state = planner.context().state();
     let pins: Pins =
-        doors.iter().zip(&objects).map(|(d, (_, pin))| (d.path.to_string(), pin.clone())).collect();
+        doors.iter().zip(objects).map(|(d, (_, pin))| (d.path.to_string(), pin.clone())).collect();
     let pinned = Arc::new(Pinned::new(door.store.clone(), &door.store_url, Arc::new(pins)));
     let store: Arc<dyn ObjectStore> = pinned.clone();
     let metas: Vec<_> =
-        doors.iter().zip(&objects).map(|(door, (_, pin))| pin.meta(door.path.clone())).collect();
+        doors.iter().zip(objects).map(|(door, (_, pin))| pin.meta(door.path.clone())).collect();
     // Readers of formats lose the types of what a store says.
     let failed = |url: &str, error: DataFusionError| match pinned.refused() {
         Some(why) => why.into(),
@@ -364,5 +372,63 @@ impl TableProvider for FilesTable {
 
     fn statistics(&self) -> Option<Statistics> {
         None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use datafusion::arrow::array::{AsArray, Int64Array, RecordBatch};
+    use datafusion::arrow::datatypes::Int64Type;
+    use datafusion::datasource::file_format::parquet::ParquetFormat;
+    use datafusion::datasource::provider_as_source;
+    use datafusion::execution::context::SessionContext;
+    use datafusion::logical_expr::LogicalPlanBuilder;
+    use datafusion::object_store::PutPayload;
+    use datafusion::object_store::memory::InMemory;
+    use datafusion::parquet::arrow::ArrowWriter;
+
+    /// An object with these numbers.
+    async fn put(door: &Door, x: std::ops::Range<i64>) -> Pin {
+        let schema = Arc::new(Schema::new(vec![Field::new("x", DataType::Int64, true)]));
+        let rows =
+            RecordBatch::try_new(schema.clone(), vec![Arc::new(Int64Array::from_iter_values(x))]).unwrap();
+        let mut writer = ArrowWriter::try_new(Vec::new(), schema, None).unwrap();
+        writer.write(&rows).unwrap();
+        let bytes = PutPayload::from(writer.into_inner().unwrap());
+        door.store.put(&door.path, bytes).await.unwrap();
+        Pin::of(&door.store.head(&door.path).await.unwrap())
+    }
+
+    #[tokio::test]
+    async fn objects_are_read_in_a_session_of_datafusions_own_too() {
+        let store: Arc<dyn ObjectStore> = Arc::new(InMemory::new());
+        let door = |name: &str| Door {
+            store: store.clone(),
+            path: Location::from(name),
+            url: format!("s3://bucket/{name}"),
+            store_url: "s3://bucket".to_owned(),
+            can_list: true,
+            can_write: true,
+        };
+        let doors = [door("a"), door("b")];
+        let pins = [put(&doors[0], 0..10).await, put(&doors[1], 10..30).await];
+        let objects: Vec<_> = doors.iter().zip(pins).map(|(door, pin)| (door.url.clone(), pin)).collect();
+        let table = of_doors(&doors, &objects, Arc::new(ParquetFormat::default())).await.unwrap();
+        assert_eq!(table.bytes(), objects.iter().map(|(_, pin)| pin.bytes).sum::<u64>());
+        let plan = LogicalPlanBuilder::scan("t", provider_as_source(Arc::new(table)), None).unwrap();
+        let plan = plan.build().unwrap();
+        let context = SessionContext::new();
+        let rows = context.execute_logical_plan(plan.clone()).await.unwrap().collect().await.unwrap();
+        let x = rows.iter().flat_map(|rows| rows.column(0).as_primitive::<Int64Type>().values().to_vec());
+        let mut x: Vec<i64> = x.collect();
+        x.sort_unstable();
+        assert_eq!(x, (0..30).collect::<Vec<_>>());
+        // Whoever plans asks nobody: another session finds the same objects, which are there no more.
+        doors[0].store.delete(&doors[0].path).await.unwrap();
+        let again = SessionContext::new().execute_logical_plan(plan).await.unwrap();
+        assert!(again.clone().create_physical_plan().await.is_ok());
+        let error = again.collect().await.unwrap_err().to_string();
+        assert!(error.contains('a') && error.contains("not found"), "{error}");
     }
 }
