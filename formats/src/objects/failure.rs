@@ -47,6 +47,11 @@ pub fn error(url: &str, error: &Error) -> FormatError {
     }
 }
 
+/// Whether a server sends files whole alone.
+pub(super) fn no_ranges(error: &Error) -> bool {
+    error.to_string().contains("Range request not supported")
+}
+
 fn denied(path: String, text: &str) -> FormatError {
     let said = code(text).map_or(String::new(), |code| format!(" (`{code}`)"));
     let status = status(text).unwrap_or(403);

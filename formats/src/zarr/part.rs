@@ -13,11 +13,13 @@
 //! their elements come from.
 
 use super::change::{self, Share, change};
+use super::dir::Dir;
 use super::metadata::{self, Documents, Node, array_document};
 use super::place::{Container, Levels};
 use super::read::ZarrReader;
 use super::store::{self, PARTS};
 use super::swap::NEW;
+use crate::objects::{self, Place};
 use crate::spec::ZarrVersion;
 use crate::{ArrayMeta, FormatError, beside, region};
 use serde_json::{Value, json};
@@ -147,6 +149,12 @@ impl ZarrPart {
 
     fn begin((root, array): (&Path, &str), dtype: DType, what: &What) -> Result<ZarrPart, FormatError> {
         let name = store::display_name(root, array);
+        if let Some(url) = objects::url_of(root) {
+            Place::open(url)?;
+            let what = "appending to arrays in object stores and writing boxes of them, for there are no locks and no \
+                        renames; write the whole array in place of it";
+            return Err(FormatError::Unsupported { path: name, what: what.to_owned() });
+        }
         let dir = store::array_dir(root, array)?;
         if let Node::Nothing = metadata::node(&dir, &name)? {
             // An interrupted write may have left it out of its place.
@@ -165,7 +173,10 @@ impl ZarrPart {
             }
             let documents = match metadata::node(levels.array(), &name)? {
                 Node::Array(documents) => documents,
-                other => return Err(metadata::no_array(levels.array(), &name, &other)),
+                other => {
+                    let dir = Dir::Files(levels.array().to_owned());
+                    return Err(metadata::no_array(&dir, &name, &other));
+                }
             };
             check_grid(&name, &documents)?;
             let plan = Plan::of(&name, what, &reader.meta)?;
@@ -291,9 +302,9 @@ impl ZarrPart {
         // Of what has the fill value alone there is no file: its place is cleared.
         let mut cleared = Vec::new();
         for (number, index) in indices(&counts).enumerate() {
-            let file = new.array.storage().path(&new.array.chunk_key(&index));
+            let file = new.array.storage().files().path(&new.array.chunk_key(&index));
             if !file.exists()
-                && old.array.storage().path(&old.array.chunk_key(&shifted(&index, &first))).exists()
+                && old.array.storage().files().path(&old.array.chunk_key(&shifted(&index, &first))).exists()
             {
                 cleared.push(number);
             }
@@ -339,11 +350,14 @@ fn resume(container: &Path, target: &Path) -> io::Result<()> {
     let (new, old) = (open(&container.join(NEW))?, open(target)?);
     let mut cleared = cleared.into_iter().peekable();
     for (number, index) in indices(&counts).enumerate() {
-        let to = old.array.storage().path(&old.array.chunk_key(&shifted(&index, &first)));
+        let to = old.array.storage().files().path(&old.array.chunk_key(&shifted(&index, &first)));
         if cleared.next_if_eq(&number).is_some() {
             remove_if_there(&to)?;
         } else {
-            old.array.storage().take(&new.array.storage().path(&new.array.chunk_key(&index)), &to)?;
+            old.array
+                .storage()
+                .files()
+                .take(&new.array.storage().files().path(&new.array.chunk_key(&index)), &to)?;
         }
     }
     let shape = lens("shape")?;
@@ -486,8 +500,9 @@ mod tests {
                 part.say_moves(&dir.path().join("x")).unwrap();
                 let (new, old) = (open(&part.path()).unwrap(), open(&dir.path().join("x")).unwrap());
                 for i in 0..u64::min(n_moved, 2) {
-                    let store = old.array.storage();
-                    let from = new.array.storage().path(&new.array.chunk_key(&[i]));
+                    let storage = old.array.storage();
+                let store = storage.files();
+                    let from = new.array.storage().files().path(&new.array.chunk_key(&[i]));
                     store.take(&from, &store.path(&old.array.chunk_key(&[i + 2]))).unwrap();
                 }
                 if n_moved == 4 {

@@ -2,11 +2,14 @@
 //!
 //! Owns the opened array. Must not write.
 
+use super::dir::Dir;
 use super::metadata::{self, Node};
+use super::remote::{Objects, Sharding, ahead};
+use super::storage::Storage;
 use super::store::{self, Store};
-use super::{chunk_error, codec_options, codecs, dtype_of, open_error};
+use super::{chunk_error, codec_options, codecs, dtype_of, object_error, open_error};
 use crate::elements::{self, ByteOrder};
-use crate::{ArrayMeta, FormatError, ZarrInfo, beside, region};
+use crate::{ArrayMeta, FormatError, ZarrInfo, region};
 use std::fmt;
 use std::num::NonZeroU64;
 use std::ops::Range;
@@ -27,7 +30,7 @@ const FILE_SLACK_BYTES: u64 = 16 * 1024 * 1024;
 /// An open Zarr array.
 pub(crate) struct ZarrReader {
     pub(crate) path: String,
-    pub(crate) array: Array<Store>,
+    pub(crate) array: Array<Storage>,
     pub(crate) meta: ArrayMeta,
     pub(crate) info: ZarrInfo,
 }
@@ -44,10 +47,9 @@ impl fmt::Debug for ZarrReader {
 impl ZarrReader {
     /// Reads the array's metadata, and no chunk.
     pub(crate) fn open(root: &Path, array: &str) -> Result<ZarrReader, FormatError> {
-        let shown = beside::target_of(root).map(|target| target.display().to_string());
-        let path = shown.unwrap_or_else(|| store::display_name(root, array));
-        let dir = store::array_dir(root, array)?;
-        let documents = match metadata::node(&dir, &path)? {
+        let path = store::target_of(root).unwrap_or_else(|| store::display_name(root, array));
+        let dir = Dir::of(root, array)?;
+        let documents = match dir.node(&path)? {
             Node::Array(documents) => documents,
             other => return Err(metadata::no_array(&dir, &path, &other)),
         };
@@ -55,11 +57,16 @@ impl ZarrReader {
         let about = (documents.version, documents.time(), documents.attributes().clone());
         let says_fill = !documents.array["fill_value"].is_null();
         let names = documents.array["shape"].as_array().map(|shape| documents.dims(shape.len()));
+        let sharding = Sharding::of(&documents);
         let metadata = documents.into_metadata(&path)?;
-        let array = Array::new_with_metadata(Arc::new(Store::new(dir)), "/", metadata)
-            .map_err(|e| open_error(&path, e))?;
+        let storage = match dir {
+            Dir::Files(dir) => Storage::Files(Store::new(dir)),
+            Dir::Objects(place) => Storage::Objects(Objects::new(&place, sharding)?),
+        };
+        let array =
+            Array::new_with_metadata(Arc::new(storage), "/", metadata).map_err(|e| open_error(&path, e))?;
         let meta = meta(&path, &array)?;
-        array.storage().limit_file_bytes(file_bytes_max(&array, &meta));
+        array.storage().limit_bytes(file_bytes_max(&array, &meta));
         let (version, time, attributes) = about;
         let info = ZarrInfo {
             name: path.clone(),
@@ -88,12 +95,12 @@ impl ZarrReader {
             let view =
                 unsafe { ArrayBytesFixedDisjointView::new(bytes, self.meta.dtype.size(), &shape, whole) };
             let mut view = view.map_err(|e| failed(e.into()))?;
-            self.array
-                .retrieve_array_subset_into_opt(
-                    &ArraySubset::new_with_ranges(&ranges),
-                    (&mut view).into(),
-                    &codec_options(),
-                )
+            let subset = ArraySubset::new_with_ranges(&ranges);
+            // Of an object store, what the box needs is asked for together.
+            let ahead = ahead::of_box(&self.array, &self.meta, &subset);
+            let array = ahead.as_ref().unwrap_or(&self.array);
+            array
+                .retrieve_array_subset_into_opt(&subset, (&mut view).into(), &codec_options())
                 .map_err(failed)?;
         }
         elements::normalise(out, self.meta.dtype, ByteOrder::Little);
@@ -102,11 +109,14 @@ impl ZarrReader {
 
     /// The error of a read, with the file of the first chunk that cannot be decoded.
     fn damaged(&self, subset: &ArraySubset, region: &[Range<usize>], error: ArrayError) -> FormatError {
+        if let Some(error) = object_error(&error) {
+            return error;
+        }
         let chunks = self.array.chunks_in_array_subset(subset).ok().flatten();
         for index in chunks.iter().flat_map(|chunks| chunks.indices()) {
             if let Err(error) = self.array.retrieve_chunk_opt::<ArrayBytes>(&index, &codec_options()) {
                 let file = self.array.storage().shown(&self.array.chunk_key(&index));
-                return chunk_error(&self.path, &format!("reading {region:?}: `{}`", file.display()), &error);
+                return chunk_error(&self.path, &format!("reading {region:?}: `{file}`"), &error);
             }
         }
         chunk_error(&self.path, &format!("reading {region:?}"), &error)
@@ -114,14 +124,14 @@ impl ZarrReader {
 }
 
 /// The element that was never written.
-fn fill_value(array: &Array<Store>, dtype: DType) -> Scalar {
+fn fill_value(array: &Array<Storage>, dtype: DType) -> Scalar {
     let bytes = array.fill_value().as_ne_bytes().iter().rev();
     Scalar::from_bits(dtype, bytes.fold(0, |bits, &byte| (bits << 8) | u128::from(byte)))
 }
 
 /// The most bytes that the file of a chunk or shard can have: twice what its codecs say, or many times its elements
 /// where they cannot say.
-fn file_bytes_max(array: &Array<Store>, meta: &ArrayMeta) -> u64 {
+fn file_bytes_max(array: &Array<Storage>, meta: &ArrayMeta) -> u64 {
     let first = vec![0; meta.shape.len()];
     let shape = array.chunk_shape(&first);
     let encoded = shape.ok().and_then(|shape| {
@@ -178,7 +188,7 @@ fn spans(steps: Steps, len: usize) -> Vec<Range<usize>> {
 }
 
 /// The array's facts, with every size that is later multiplied checked.
-fn meta(path: &str, array: &Array<Store>) -> Result<ArrayMeta, FormatError> {
+fn meta(path: &str, array: &Array<Storage>) -> Result<ArrayMeta, FormatError> {
     let dtype = dtype_of(array.data_type()).ok_or_else(|| FormatError::UnsupportedDType {
         path: path.to_owned(),
         got: match array.metadata() {

@@ -181,7 +181,7 @@ fn is_part_name(name: &OsString) -> bool {
 }
 
 /// Whether a key below an array names one of its chunks: `c/0/1`, `c.0.1`, `c`, `0.1` or `0/1`.
-fn is_chunk_name(key: &str) -> bool {
+pub(crate) fn is_chunk_name(key: &str) -> bool {
     let index = key.strip_prefix("c/").or_else(|| key.strip_prefix("c.")).unwrap_or(key);
     let is_number = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
     key == "c" || index.split(['.', '/']).all(is_number)
