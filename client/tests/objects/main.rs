@@ -1,3 +1,7 @@
 //! Files in object stores: a server of S3, and one of plain HTTP, run within this process.
 //!
 //! The environment of a process says where its stores are, so that all of this is one program.
+
+#![allow(clippy::unwrap_used, reason = "a test helper that panics is a failed test")]
+
+mod server;
