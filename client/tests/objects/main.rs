@@ -4,4 +4,14 @@
 
 #![allow(clippy::unwrap_used, reason = "a test helper that panics is a failed test")]
 
+mod failures;
 mod server;
+mod zarr;
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// Held by a test that changes the current session.
+fn sessions_are_mine() -> MutexGuard<'static, ()> {
+    static MINE: Mutex<()> = Mutex::new(());
+    MINE.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -8,7 +8,7 @@ use s3s::access::{S3Access, S3AccessContext};
 use s3s::auth::SimpleAuth;
 use s3s::dto::*;
 use s3s::service::S3ServiceBuilder;
-use s3s::{Body, HttpRequest, HttpResponse, S3, S3Request, S3Response, S3Result, s3_error};
+use s3s::{Body, HttpResponse, S3, S3Request, S3Response, S3Result, s3_error};
 use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -181,6 +181,15 @@ impl State {
             _ => Ok(()),
         }
     }
+
+    /// Whether what is there is what a write is to take the place of.
+    fn check_same(&self, bucket: &str, key: &str, if_match: Option<&ETagCondition>) -> S3Result<()> {
+        let Some(tag) = if_match.and_then(ETagCondition::as_etag) else { return Ok(()) };
+        match tag.value() == self.stored(bucket, key)?.tag {
+            true => Ok(()),
+            false => Err(s3_error!(PreconditionFailed)),
+        }
+    }
 }
 
 impl Shared {
@@ -340,6 +349,7 @@ impl S3 for Objects {
         let bytes = read(input.body).await?;
         let mut state = self.0.state();
         state.check_free(&input.bucket, &input.key, input.if_none_match.as_ref())?;
+        state.check_same(&input.bucket, &input.key, input.if_match.as_ref())?;
         let tag = state.put(&input.bucket, &input.key, bytes);
         Ok(S3Response::new(PutObjectOutput { e_tag: etag(&tag), ..Default::default() }))
     }
@@ -471,7 +481,7 @@ impl Shared {
         if !is_head && request.method() != http::Method::GET {
             return status(405);
         }
-        let path = request.uri().path().trim_start_matches('/');
+        let path = request.uri().path().trim_start_matches('/').replace("%20", " ");
         let found = path.split_once('/').and_then(|(bucket, key)| self.state().stored(bucket, key).ok());
         let Some(stored) = found else { return status(404) };
         let all = stored.bytes.len() as u64;

@@ -4,6 +4,7 @@ use crate::FormatError;
 use bytes::Bytes;
 use std::convert::Infallible;
 use std::ops::Range;
+use std::time::SystemTime;
 
 /// What an URL names: nothing, for this program was built without the feature `object-store`.
 #[derive(Clone, Debug)]
@@ -31,6 +32,8 @@ pub struct Object {
     pub name: String,
     /// Its length in bytes.
     pub size: u64,
+    /// When it was written last.
+    pub modified: SystemTime,
 }
 
 /// What lies directly below a place.

@@ -15,6 +15,7 @@ use object_store::{
 use std::future::Future;
 use std::ops::Range;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 /// Objects of more bytes are sent in parts, each with a time of its own.
 const PART_BYTES: usize = 32 << 20;
@@ -74,6 +75,8 @@ pub struct Object {
     pub name: String,
     /// Its length in bytes.
     pub size: u64,
+    /// When it was written last.
+    pub modified: SystemTime,
 }
 
 /// What lies directly below a place.
@@ -377,7 +380,13 @@ impl Place {
     }
 
     fn objects(&self, found: &[ObjectMeta]) -> Vec<Object> {
-        let object = |meta: &ObjectMeta| Some(Object { name: self.below(&meta.location)?, size: meta.size });
+        let object = |meta: &ObjectMeta| {
+            Some(Object {
+                name: self.below(&meta.location)?,
+                size: meta.size,
+                modified: meta.last_modified.into(),
+            })
+        };
         let mut objects: Vec<Object> = found.iter().filter_map(object).collect();
         objects.sort_unstable_by(|a, b| a.name.cmp(&b.name));
         objects

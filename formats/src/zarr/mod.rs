@@ -11,6 +11,7 @@ mod create;
 mod dir;
 mod group;
 mod metadata;
+mod moves;
 mod part;
 mod place;
 mod read;

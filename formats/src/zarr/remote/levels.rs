@@ -44,6 +44,15 @@ impl Places {
         &self.places[..self.places.len() - 1]
     }
 
+    /// Checks that the store is written to at all.
+    pub(crate) fn check_writable(&self, name: &str) -> Result<(), FormatError> {
+        if self.own().can_write() {
+            return Ok(());
+        }
+        let what = "writing to an HTTP server, expected `s3://` or `gs://`".to_owned();
+        Err(FormatError::Unsupported { path: name.to_owned(), what })
+    }
+
     /// Checks that there are groups of one version above the node, or nothing; says what is in its own place.
     pub(crate) fn check_above(&self, version: ZarrVersion, name: &str) -> Result<Node, FormatError> {
         for (place, below) in self.above().iter().zip(&self.below) {

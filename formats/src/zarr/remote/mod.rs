@@ -10,11 +10,13 @@ pub(crate) mod ahead;
 mod chunks;
 mod levels;
 mod members;
+mod part;
 mod staged;
 
 pub(crate) use chunks::{Objects, Sharding};
 pub(crate) use levels::Places;
 pub(crate) use members::members;
+pub(crate) use part::PartObjects;
 pub(crate) use staged::StagedObjects;
 
 use super::metadata::{self, BARE, DOCUMENT_BYTES_MAX};

@@ -8,7 +8,7 @@
 //!
 //! Owns these steps. Must not know how chunks are encoded.
 
-use super::{Places, unfinished};
+use super::{Places, part, unfinished};
 use crate::objects::Place;
 use crate::spec::{IfExists, ZarrVersion};
 use crate::zarr::ArrayWriter;
@@ -53,7 +53,11 @@ fn recover(array: &Place, name: &str) -> Result<bool, FormatError> {
     for left in unfinished(array)? {
         let own = array.join(&left)?;
         // Else it is in its place, or another one is, or the old one had not been touched.
-        if own.join(COMPLETE)?.size()?.is_some()
+        if part::has_begun(&own)? {
+            part::resume(&own, array, name)?;
+            changed = true;
+        }
+        if is_complete(&own)?
             && let Node::Nothing = Dir::Objects(array.clone()).node(name)?
         {
             put_in_place(&own, array)?;
@@ -64,6 +68,11 @@ fn recover(array: &Place, name: &str) -> Result<bool, FormatError> {
     Ok(changed)
 }
 
+/// Whether a writer's directory has all of a new array.
+pub(super) fn is_complete(own: &Place) -> Result<bool, FormatError> {
+    Ok(own.join(COMPLETE)?.size()?.is_some())
+}
+
 /// Removes the chunks of an array at a place that has no document.
 fn remove_chunks(array: &Place) -> Result<(), FormatError> {
     let names = array.list()?.into_iter().map(|object| object.name);
@@ -71,7 +80,7 @@ fn remove_chunks(array: &Place) -> Result<(), FormatError> {
 }
 
 /// Removes all that lies below a place; the mark last.
-fn remove(own: &Place) -> Result<(), FormatError> {
+pub(super) fn remove(own: &Place) -> Result<(), FormatError> {
     let mut names: Vec<String> = own.list()?.into_iter().map(|object| object.name).collect();
     names.retain(|name| name != COMPLETE);
     own.delete_all(&names)?;
@@ -100,10 +109,7 @@ fn put_in_place(own: &Place, array: &Place) -> Result<(), FormatError> {
 impl StagedObjects {
     /// What is there, after what earlier writers have left is finished or removed.
     pub(crate) fn look(places: &Places, version: ZarrVersion, name: &str) -> Result<Node, FormatError> {
-        if !places.own().can_write() {
-            let what = "writing to an HTTP server, expected `s3://` or `gs://`".to_owned();
-            return Err(FormatError::Unsupported { path: name.to_owned(), what });
-        }
+        places.check_writable(name)?;
         if recover(places.own(), name)? {
             // It is written again when the array is.
             let _ = places.consolidate();
