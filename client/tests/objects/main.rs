@@ -5,7 +5,10 @@
 #![allow(clippy::unwrap_used, reason = "a test helper that panics is a failed test")]
 
 mod failures;
+#[cfg_attr(not(feature = "dataframe"), allow(dead_code, reason = "tests of tables use the rest"))]
 mod server;
+#[cfg(feature = "dataframe")]
+mod tables;
 mod zarr;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};

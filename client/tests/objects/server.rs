@@ -11,7 +11,6 @@ use s3s::service::S3ServiceBuilder;
 use s3s::{Body, HttpResponse, S3, S3Request, S3Response, S3Result, s3_error};
 use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use std::time::SystemTime;
 use tokio::net::TcpListener;
@@ -21,8 +20,6 @@ use tokio::sync::watch;
 pub const LOCKED: &str = "locked";
 /// What is in keys that are listed and may not be read.
 pub const SECRET: &str = "secret";
-/// What is in keys whose bytes come when [`Server::hold`] says so.
-pub const HELD: &str = "held";
 /// The most that a body may have.
 const BODY_BYTES_MAX: usize = 1 << 30;
 /// Names of one answer to a list.
@@ -47,10 +44,12 @@ struct State {
 /// What both ports serve.
 struct Shared {
     state: Mutex<State>,
-    served_bytes: AtomicU64,
-    n_requests: AtomicU64,
-    n_waiting: AtomicU64,
-    held: watch::Sender<bool>,
+    /// By bucket.
+    served_bytes: Mutex<BTreeMap<String, u64>>,
+    n_waiting: Mutex<BTreeMap<String, u64>>,
+    n_requests: Mutex<BTreeMap<String, u64>>,
+    /// The buckets whose objects wait.
+    held: watch::Sender<BTreeSet<String>>,
 }
 
 /// The store.
@@ -65,10 +64,10 @@ pub fn server() -> &'static Server {
     SERVER.get_or_init(|| {
         let shared = Arc::new(Shared {
             state: Mutex::default(),
-            served_bytes: AtomicU64::new(0),
-            n_requests: AtomicU64::new(0),
-            n_waiting: AtomicU64::new(0),
-            held: watch::Sender::new(false),
+            served_bytes: Mutex::default(),
+            n_waiting: Mutex::default(),
+            n_requests: Mutex::default(),
+            held: watch::Sender::default(),
         });
         let (send, receive) = std::sync::mpsc::channel();
         let served = shared.clone();
@@ -131,24 +130,29 @@ impl Server {
         self.state().uploads.values().filter(|(of, _, _)| of == bucket).count()
     }
 
-    /// Bytes of objects that were served, by both ports, to all tests.
-    pub fn served_bytes(&self) -> u64 {
-        self.shared.served_bytes.load(Ordering::SeqCst)
+    /// Bytes of a bucket's objects that were served, by both ports.
+    pub fn served_bytes(&self, bucket: &str) -> u64 {
+        self.shared.served_bytes.lock().unwrap().get(bucket).copied().unwrap_or_default()
     }
 
-    /// Requests that came, to both ports, of all tests.
-    pub fn n_requests(&self) -> u64 {
-        self.shared.n_requests.load(Ordering::SeqCst)
+    /// Requests about a bucket that came, to both ports.
+    pub fn n_requests(&self, bucket: &str) -> u64 {
+        self.shared.n_requests.lock().unwrap().get(bucket).copied().unwrap_or_default()
     }
 
-    /// Whether the bytes of keys with [`HELD`] in them are kept back.
-    pub fn hold(&self, hold: bool) {
-        self.shared.held.send_replace(hold);
+    /// Whether the bytes of a bucket's objects are kept back, and parts that come for it.
+    pub fn hold(&self, bucket: &str, hold: bool) {
+        self.shared.held.send_modify(|held| {
+            match hold {
+                true => held.insert(bucket.to_owned()),
+                false => held.remove(bucket),
+            };
+        });
     }
 
     /// How many requests wait for that.
-    pub fn n_waiting(&self) -> u64 {
-        self.shared.n_waiting.load(Ordering::SeqCst)
+    pub fn n_waiting(&self, bucket: &str) -> u64 {
+        self.shared.n_waiting.lock().unwrap().get(bucket).copied().unwrap_or_default()
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -197,17 +201,19 @@ impl Shared {
         self.state.lock().unwrap()
     }
 
-    /// Waits while the bytes of this key are kept back.
-    async fn wait(&self, key: &str) {
-        if key.contains(HELD) {
-            self.n_waiting.fetch_add(1, Ordering::SeqCst);
-            let _ = self.held.subscribe().wait_for(|held| !held).await;
-            self.n_waiting.fetch_sub(1, Ordering::SeqCst);
-        }
+    /// Waits while a bucket's objects are kept back.
+    async fn wait(&self, bucket: &str) {
+        *self.n_waiting.lock().unwrap().entry(bucket.to_owned()).or_default() += 1;
+        let _ = self.held.subscribe().wait_for(|held| !held.contains(bucket)).await;
+        *self.n_waiting.lock().unwrap().entry(bucket.to_owned()).or_default() -= 1;
     }
 
-    fn count(&self, bytes: &bytes::Bytes) {
-        self.served_bytes.fetch_add(bytes.len() as u64, Ordering::SeqCst);
+    fn came(&self, bucket: &str) {
+        *self.n_requests.lock().unwrap().entry(bucket.to_owned()).or_default() += 1;
+    }
+
+    fn count(&self, bucket: &str, bytes: &bytes::Bytes) {
+        *self.served_bytes.lock().unwrap().entry(bucket.to_owned()).or_default() += bytes.len() as u64;
     }
 }
 
@@ -231,8 +237,8 @@ struct Gate(Arc<Shared>);
 #[async_trait::async_trait]
 impl S3Access for Gate {
     async fn check(&self, request: &mut S3AccessContext<'_>) -> S3Result<()> {
-        self.0.n_requests.fetch_add(1, Ordering::SeqCst);
         let path = request.s3_path();
+        self.0.came(path.get_bucket_name().unwrap_or_default());
         let locked = path.get_bucket_name().is_some_and(|bucket| bucket.starts_with(LOCKED));
         let secret = path.get_object_key().is_some_and(|key| key.contains(SECRET));
         if request.credentials().is_none() || locked || secret {
@@ -258,7 +264,7 @@ async fn read(body: Option<StreamingBlob>) -> S3Result<bytes::Bytes> {
 impl S3 for Objects {
     async fn get_object(&self, request: S3Request<GetObjectInput>) -> S3Result<S3Response<GetObjectOutput>> {
         let input = request.input;
-        self.0.wait(&input.key).await;
+        self.0.wait(&input.bucket).await;
         let stored = self.0.state().stored(&input.bucket, &input.key)?;
         if let Some(tag) = input.if_match.as_ref().and_then(ETagCondition::as_etag)
             && tag.value() != stored.tag
@@ -273,7 +279,7 @@ impl S3 for Objects {
             Some(range) => stored.bytes.slice(range.start as usize..range.end as usize),
             None => stored.bytes,
         };
-        self.0.count(&bytes);
+        self.0.count(&input.bucket, &bytes);
         Ok(S3Response::new(GetObjectOutput {
             content_length: Some(bytes.len() as i64),
             content_range,
@@ -422,7 +428,7 @@ impl S3 for Objects {
         request: S3Request<UploadPartInput>,
     ) -> S3Result<S3Response<UploadPartOutput>> {
         let input = request.input;
-        self.0.wait(&input.key).await;
+        self.0.wait(&input.bucket).await;
         let bytes = read(input.body).await?;
         let mut state = self.0.state();
         let upload = state.uploads.get_mut(&input.upload_id).ok_or_else(|| s3_error!(NoSuchUpload))?;
@@ -475,15 +481,15 @@ async fn serve_http(listener: TcpListener, shared: Arc<Shared>) {
 impl Shared {
     /// The answer of a server of files.
     async fn answer<B>(&self, request: &http::Request<B>) -> HttpResponse {
-        self.n_requests.fetch_add(1, Ordering::SeqCst);
         let status = |status: u16| http::Response::builder().status(status).body(Body::empty()).unwrap();
         let is_head = request.method() == http::Method::HEAD;
         if !is_head && request.method() != http::Method::GET {
             return status(405);
         }
         let path = request.uri().path().trim_start_matches('/').replace("%20", " ");
-        let found = path.split_once('/').and_then(|(bucket, key)| self.state().stored(bucket, key).ok());
-        let Some(stored) = found else { return status(404) };
+        let (bucket, key) = path.split_once('/').unwrap_or((&path, ""));
+        self.came(bucket);
+        let Ok(stored) = self.state().stored(bucket, key) else { return status(404) };
         let all = stored.bytes.len() as u64;
         let range = request.headers().get(http::header::RANGE).and_then(|range| range.to_str().ok());
         let range = range.and_then(|range| Range::parse(range).ok()?.check(all).ok());
@@ -502,7 +508,7 @@ impl Shared {
         if is_head {
             return answer.body(Body::empty()).unwrap();
         }
-        self.count(&bytes);
+        self.count(bucket, &bytes);
         answer.body(Body::from(bytes)).unwrap()
     }
 }

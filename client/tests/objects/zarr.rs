@@ -1,6 +1,6 @@
 //! Zarr stores in S3, beside the same in directories, and read by plain HTTP.
 
-use crate::server::{HELD, server};
+use crate::server::server;
 use crate::sessions_are_mine;
 use ndarray::{Array2 as Nd2, s as nd};
 use std::fs;
@@ -97,14 +97,14 @@ fn of_shards_the_chunks_that_are_needed_are_read() {
         let stored = ZarrArray::open(&url, "").unwrap();
         assert_eq!((stored.chunks(), stored.read_chunks()), (&[512, 512][..], &[32, 32][..]));
         let read = Array2::<f64>::read_zarr_chunked(&url, "", [1024, 512]).unwrap();
-        let (bytes, requests) = (server().served_bytes(), server().n_requests());
+        let (bytes, requests) = (server().served_bytes("shards"), server().n_requests("shards"));
         let part = read.slice(s![500..530, 40..70]).to_owned().compute();
         assert_eq!(part, a.slice(nd![500..530, 40..70]));
         if name == "none" {
-            // Other tests ask the server too.
-            let (bytes, requests) = (server().served_bytes() - bytes, server().n_requests() - requests);
-            assert!(bytes < 1_500_000, "{bytes} bytes of {}", 8 * a.len());
-            assert!(requests < 200, "{requests} requests");
+            let (bytes, requests) =
+                (server().served_bytes("shards") - bytes, server().n_requests("shards") - requests);
+            assert!(bytes < 1_000_000, "{bytes} bytes of {}", 8 * a.len());
+            assert!(requests < 30, "{requests} requests");
         }
         assert_eq!(read.compute(), a);
     }
@@ -113,31 +113,36 @@ fn of_shards_the_chunks_that_are_needed_are_read() {
 #[test]
 fn the_chunks_of_a_box_are_asked_for_together() {
     server().bucket("together");
-    let url = format!("s3://together/{HELD}.zarr");
+    let url = "s3://together/s.zarr";
     let options = ZarrOptions { chunks: Some(vec![4, 4]), ..ZarrOptions::default() };
-    Array::from_ndarray(table(), [37, 23]).write_zarr_with(&url, "x", &options).unwrap();
+    Array::from_ndarray(table(), [37, 23]).write_zarr_with(url, "x", &options).unwrap();
     // One task reads all 60 chunks.
-    let read = Array2::<f64>::read_zarr_chunked(&url, "x", [37, 23]).unwrap();
+    let read = Array2::<f64>::read_zarr_chunked(url, "x", [37, 23]).unwrap();
     let _mine = sessions_are_mine();
-    let wait_for = |n: u64| {
-        while server().n_waiting() < n {
-            std::thread::yield_now()
-        }
+    let at_once = || {
+        std::thread::scope(|scope| {
+            server().hold("together", true);
+            let computed = scope.spawn(|| read.compute());
+            let wait_for = |n: u64| {
+                while server().n_waiting("together") < n && !computed.is_finished() {
+                    std::thread::yield_now();
+                }
+            };
+            // The documents, then chunks, unless those were faster than this thread.
+            wait_for(4);
+            server().hold("together", false);
+            while server().n_waiting("together") > 0 {
+                std::hint::spin_loop();
+            }
+            server().hold("together", true);
+            wait_for(16);
+            let waiting = server().n_waiting("together");
+            server().hold("together", false);
+            assert_eq!(computed.join().unwrap(), table());
+            waiting
+        })
     };
-    std::thread::scope(|scope| {
-        server().hold(true);
-        let computed = scope.spawn(|| read.compute());
-        // The documents, then chunks.
-        wait_for(4);
-        server().hold(false);
-        while server().n_waiting() > 0 {
-            std::hint::spin_loop();
-        }
-        server().hold(true);
-        wait_for(16);
-        server().hold(false);
-        assert_eq!(computed.join().unwrap(), table());
-    });
+    assert!((0..20).any(|_| at_once() >= 16));
 }
 
 #[test]

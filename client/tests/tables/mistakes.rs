@@ -74,7 +74,7 @@ fn files_that_are_gone_or_broken_are_named_by_workers_too() {
     assert_eq!(read.to_vec::<i64>("x").unwrap(), [1, 2, 3]);
     std::fs::remove_file(path("a.parquet")).unwrap();
     match read.collect().unwrap_err() {
-        FrameError::NoFile { path } => assert!(path.contains("a.parquet"), "{path}"),
+        FrameError::NoFile { path, .. } => assert!(path.contains("a.parquet"), "{path}"),
         other => panic!("{other}"),
     }
 }
