@@ -61,12 +61,31 @@ fn who_may_not_read_is_told_where_credentials_come_from() {
 }
 
 #[test]
+fn who_has_no_credentials_is_told_so() {
+    const CHILD: &str = "TILEWORK_TEST_HAS_NO_CREDENTIALS";
+    if std::env::var_os(CHILD).is_some() {
+        let expected = ["s3://any/s.zarr", "no credentials were found", "`AWS_SECRET_ACCESS_KEY`, "];
+        return check(read("s3://any/s.zarr", "x"), &expected);
+    }
+    let mut child = std::process::Command::new(std::env::current_exe().unwrap());
+    child.args(["failures::who_has_no_credentials_is_told_so", "--exact"]).env(CHILD, "");
+    for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("AWS_")) {
+        child.env_remove(name);
+    }
+    // In place of the one of a cloud, where this may run.
+    let output = child.env("AWS_METADATA_ENDPOINT", "http://127.0.0.1:9").output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+}
+
+#[test]
 fn a_server_that_is_not_there_is_given_up_soon() {
     let began = Instant::now();
-    check(
-        read("http://127.0.0.1:9/s.zarr", "x"),
-        &["http://127.0.0.1:9/s.zarr", "the server cannot be reached"],
-    );
+    std::thread::scope(|scope| {
+        for host in ["127.0.0.1:9", "no-such-host.invalid"] {
+            let url = format!("http://{host}/s.zarr");
+            scope.spawn(move || check(read(&url, "x"), &[&url, "the server cannot be reached"]));
+        }
+    });
     assert!(began.elapsed().as_secs() < 20, "{:?}", began.elapsed());
 }
 

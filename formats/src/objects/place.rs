@@ -47,6 +47,7 @@ impl Part {
     fn range(self) -> Option<GetRange> {
         match self {
             Part::Whole => None,
+            Part::Range(Range { start, end: u64::MAX }) => Some(GetRange::Offset(start)),
             Part::Range(range) => Some(GetRange::Bounded(range)),
             Part::Last(n) => Some(GetRange::Suffix(n)),
         }

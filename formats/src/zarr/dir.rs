@@ -90,7 +90,7 @@ impl Dir {
             }
             Dir::Objects(place) => {
                 let left = remote::unfinished(place).ok()?.into_iter().next()?;
-                Some(place.join(&left).ok()?.url().to_owned())
+                Some(left.url().to_owned())
             }
         }
     }

@@ -82,6 +82,17 @@ impl ZarrReader {
 
     /// Reads a box whose bounds and buffer size were checked.
     pub(crate) fn read(&self, region: &[Range<usize>], out: &mut [u8]) -> Result<(), FormatError> {
+        // Of an object store, what it needs is asked for together.
+        let ahead = ahead::of_boxes(&self.array, &self.meta, &[region.to_vec()]);
+        self.read_from(ahead.as_ref().unwrap_or(&self.array), region, out)
+    }
+
+    fn read_from(
+        &self,
+        array: &Array<Storage>,
+        region: &[Range<usize>],
+        out: &mut [u8],
+    ) -> Result<(), FormatError> {
         if out.is_empty() {
             return Ok(());
         }
@@ -95,12 +106,12 @@ impl ZarrReader {
             let view =
                 unsafe { ArrayBytesFixedDisjointView::new(bytes, self.meta.dtype.size(), &shape, whole) };
             let mut view = view.map_err(|e| failed(e.into()))?;
-            let subset = ArraySubset::new_with_ranges(&ranges);
-            // Of an object store, what the box needs is asked for together.
-            let ahead = ahead::of_box(&self.array, &self.meta, &subset);
-            let array = ahead.as_ref().unwrap_or(&self.array);
             array
-                .retrieve_array_subset_into_opt(&subset, (&mut view).into(), &codec_options())
+                .retrieve_array_subset_into_opt(
+                    &ArraySubset::new_with_ranges(&ranges),
+                    (&mut view).into(),
+                    &codec_options(),
+                )
                 .map_err(failed)?;
         }
         elements::normalise(out, self.meta.dtype, ByteOrder::Little);
@@ -151,24 +162,37 @@ impl ZarrReader {
         if spans.iter().all(|s| s.len() == 1) && steps.iter().all(|s| s.step == 1 || s.len == 1) {
             return self.read(&steps.iter().map(Steps::hull).collect::<Vec<_>>(), out);
         }
-        let mut scratch = Vec::new();
-        let mut at = vec![0; spans.len()];
         if spans.iter().any(Vec::is_empty) {
             return Ok(());
         }
-        loop {
-            let numbers: Vec<Range<usize>> = spans.iter().zip(&at).map(|(s, &i)| s[i].clone()).collect();
-            let here: Vec<Steps> = steps.iter().zip(&numbers).map(|(s, r)| s.part(r)).collect();
-            let hull: Vec<Range<usize>> = here.iter().map(Steps::hull).collect();
+        let boxes = combinations(&spans);
+        let parts = |numbers: &[Range<usize>]| -> Vec<Steps> {
+            steps.iter().zip(numbers).map(|(s, r)| s.part(r)).collect()
+        };
+        let hull = |numbers: &Vec<Range<usize>>| parts(numbers).iter().map(Steps::hull).collect();
+        let hulls: Vec<Vec<Range<usize>>> = boxes.iter().map(hull).collect();
+        let ahead = ahead::of_boxes(&self.array, &self.meta, &hulls);
+        let mut scratch = Vec::new();
+        for (numbers, hull) in boxes.iter().zip(&hulls) {
             scratch.resize(hull.iter().map(Range::len).product::<usize>() * self.meta.dtype.size(), 0);
-            self.read(&hull, &mut scratch)?;
-            region::take_steps(&scratch, &here, (out, steps, &numbers), self.meta.dtype.size());
-            // The next combination of spans, the last axis fastest.
-            let Some(axis) = (0..at.len()).rev().find(|&a| at[a] + 1 < spans[a].len()) else { return Ok(()) };
-            at[axis] += 1;
-            at[axis + 1..].fill(0);
+            self.read_from(ahead.as_ref().unwrap_or(&self.array), hull, &mut scratch)?;
+            region::take_steps(&scratch, &parts(numbers), (out, steps, numbers), self.meta.dtype.size());
         }
+        Ok(())
     }
+}
+
+/// Each with each, the last axis fastest.
+fn combinations(spans: &[Vec<Range<usize>>]) -> Vec<Vec<Range<usize>>> {
+    let mut all = vec![Vec::new()];
+    for axis in spans {
+        let with = |so_far: &Vec<Range<usize>>| {
+            let so_far = so_far.clone();
+            axis.iter().map(move |span| so_far.iter().chain([span]).cloned().collect()).collect::<Vec<_>>()
+        };
+        all = all.iter().flat_map(with).collect();
+    }
+    all
 }
 
 /// Positions by their numbers, cut where a stored chunk of `len` ends if they lie apart.

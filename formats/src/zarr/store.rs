@@ -7,6 +7,7 @@
 //! Owns files below one directory. Must not know metadata, codecs or elements.
 
 use super::metadata::{V2_DOCUMENTS, V3_DOCUMENT};
+use super::remote;
 use crate::file::{self, Found};
 use crate::{FormatError, beside, objects};
 use std::fs::{self, File};
@@ -132,7 +133,7 @@ pub(crate) fn display_name(root: &Path, array: &str) -> String {
 /// The array that is being written at `root`, if one is, as messages call it.
 pub(crate) fn target_of(root: &Path) -> Option<String> {
     match objects::url_of(root) {
-        Some(_) => beside::unfinished(root)?.parent().map(|target| target.display().to_string()),
+        Some(_) => remote::array_of(root).map(|(array, _)| array.display().to_string()),
         None => beside::target_of(root).map(|target| target.display().to_string()),
     }
 }

@@ -1,4 +1,4 @@
-//! What a box needs of the chunks of an array in an object store, asked for together: each request takes its time, and
+//! What boxes need of the chunks of an array in an object store, asked for together: each request takes its time, and
 //! `zarrs` reads chunk after chunk.
 //!
 //! Chunks are fetched whole, some at a time, in the order in which they will be read. Of a shard of which a part is
@@ -14,6 +14,7 @@ use crate::{ArrayMeta, FormatError, region};
 use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
+use tilework_plan::Region;
 use zarrs::array::codec::api::CodecTraits;
 use zarrs::array::{Array, ArraySubset};
 use zarrs::storage::byte_range::ByteRange;
@@ -60,37 +61,47 @@ pub(crate) struct Ahead {
     here: Mutex<HashMap<StoreKey, Got>>,
 }
 
-/// The array with what a box of it needs fetched ahead; `None` where that saves nothing.
-pub(crate) fn of_box(
-    array: &Array<Storage>,
-    meta: &ArrayMeta,
-    subset: &ArraySubset,
-) -> Option<Array<Storage>> {
+/// The array with what boxes of it need fetched ahead; `None` where that saves nothing.
+pub(crate) fn of_boxes(array: &Array<Storage>, meta: &ArrayMeta, boxes: &[Region]) -> Option<Array<Storage>> {
     let storage = array.storage();
     let Storage::Objects(objects) = &*storage else { return None };
     let chunk_bytes = region::n_bytes(&meta.chunks, meta.dtype.size()).unwrap_or(usize::MAX);
-    let chunks = array.chunks_in_array_subset(subset).ok()??;
     let in_parts = chunk_bytes > WHOLE_BYTES_MAX && array.codecs().partial_decoder_capability().partial_read;
     let inner = objects.sharding.as_ref().map(|s| &s.chunks).filter(|_| in_parts);
-    let (mut wants, mut n_inner) = (Vec::new(), 0);
-    for index in chunks.indices() {
-        let whole = array.chunk_subset(&index).ok()?;
-        let needed = whole.overlap(subset).ok()?;
-        let key = array.chunk_key(&index);
-        if needed == whole || !in_parts {
-            wants.push(Want { key, inner: None });
-        } else if let Some(inner) = inner {
-            let (numbers, of) = inner_chunks(&whole, &needed, inner);
-            n_inner = of;
-            // Most of a shard is read as one.
-            let inner = (2 * numbers.len() as u64 <= of).then_some(numbers);
-            wants.push(Want { key, inner });
+    let (mut wants, mut numbers, mut n_inner) = (Vec::<Want>::new(), HashMap::new(), 0);
+    for region in boxes {
+        let ranges: Vec<Range<u64>> = region.iter().map(|r| r.start as u64..r.end as u64).collect();
+        let subset = ArraySubset::new_with_ranges(&ranges);
+        for index in array.chunks_in_array_subset(&subset).ok()??.indices() {
+            let whole = array.chunk_subset(&index).ok()?;
+            let needed = whole.overlap(&subset).ok()?;
+            let of_shard = if needed == whole || !in_parts {
+                None
+            } else if let Some(inner) = inner {
+                let (touched, of) = inner_chunks(&whole, &needed, inner);
+                n_inner = of;
+                Some(touched)
+            } else {
+                // Bytes of it are read when they are needed.
+                continue;
+            };
+            let key = array.chunk_key(&index);
+            let &mut number = numbers.entry(key.clone()).or_insert(wants.len());
+            if number == wants.len() {
+                wants.push(Want { key, inner: Some(Vec::new()) });
+            }
+            let want = &mut wants[number];
+            want.inner = want.inner.take().zip(of_shard).map(|(so_far, more)| [so_far, more].concat());
         }
+    }
+    for want in &mut wants {
+        // Most of a shard is read as one.
+        want.inner.as_mut().map(|inner| (inner.sort_unstable(), inner.dedup()));
+        want.inner.take_if(|inner| 2 * inner.len() as u64 > n_inner);
     }
     if wants.len() < 2 && wants.iter().all(|want| want.inner.is_none()) {
         return None;
     }
-    let numbers = wants.iter().enumerate().map(|(i, want)| (want.key.clone(), i)).collect();
     let window = (BYTES_MAX / chunk_bytes.max(1)).clamp(1, CHUNKS_MAX);
     let here = Mutex::default();
     let ahead = Ahead { objects: objects.clone(), wants, numbers, window, n_inner, here };

@@ -2,10 +2,11 @@
 //!
 //! Owns objects below one place, and what is known of how shards are laid out. Must not know elements.
 
+use super::array_of;
+use crate::FormatError;
 use crate::objects::{Part, Place};
 use crate::spec::ZarrVersion;
 use crate::zarr::metadata::Documents;
-use crate::{FormatError, beside};
 use serde_json::Value;
 use std::io;
 use std::path::Path;
@@ -69,11 +70,8 @@ impl Objects {
     /// Those of the array whose documents lie at a place. While an array is written for which there was none, they lie
     /// beside its chunks.
     pub(crate) fn new(documents: &Place, sharding: Option<Sharding>) -> Result<Objects, FormatError> {
-        let url = Path::new(documents.url());
-        let place = match beside::unfinished(url) {
-            Some(unfinished) if unfinished == url => {
-                Place::open(&url.parent().unwrap_or(url).to_string_lossy())?
-            }
+        let place = match array_of(Path::new(documents.url())) {
+            Some((array, true)) => Place::open(&array.to_string_lossy())?,
             _ => documents.clone(),
         };
         Ok(Objects { place, sharding, bytes_max: Arc::new(AtomicU64::new(u64::MAX)) })

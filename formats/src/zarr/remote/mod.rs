@@ -23,8 +23,9 @@ use super::metadata::{self, BARE, DOCUMENT_BYTES_MAX};
 use crate::objects::Place;
 use crate::{FormatError, beside};
 use serde_json::Value;
+use std::ffi::OsStr;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// One document as it is to be written again, with the numbers that are none marked as [`metadata::text`] wants them.
 pub(crate) fn read_marked(dir: &Place, file: &str) -> io::Result<Option<Value>> {
@@ -60,9 +61,40 @@ pub(crate) fn change<E: From<io::Error>>(
     }
 }
 
-/// The names of what writers have left, or write, right below a place.
-pub(crate) fn unfinished(place: &Place) -> Result<Vec<String>, FormatError> {
-    let mut dirs = place.list_dirs()?.dirs;
-    dirs.retain(|name| beside::unfinished(Path::new(name)).is_some());
-    Ok(dirs)
+/// In it are the directories of those who write an array, apart from its chunks: these may be many, and are not listed.
+const WRITERS: &str = ".tilework";
+
+/// The directories of those who write the array at a place, or have left it unfinished.
+pub(crate) fn unfinished(array: &Place) -> Result<Vec<Place>, FormatError> {
+    let writers = array.join(WRITERS)?;
+    writers.list_dirs()?.dirs.iter().map(|name| writers.join(name)).collect()
+}
+
+/// A directory for somebody who writes the array at a place.
+fn of_writer(array: &Place) -> Result<Place, FormatError> {
+    let name = array.url().rsplit('/').next().unwrap_or_default();
+    array.join(WRITERS)?.join(&beside::fresh(OsStr::new(name)).to_string_lossy())
+}
+
+/// The URL of the array whose writer's directory an URL is, or leads into; and whether it is that itself.
+pub(crate) fn array_of(url: &Path) -> Option<(PathBuf, bool)> {
+    let own = beside::unfinished(url)?;
+    // The same path, which as a part of the URL still is one.
+    let own = url.ancestors().find(|at| *at == own)?;
+    Some((own.parent()?.parent()?.to_owned(), own == url))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn writers_urls_lead_back_to_the_array() {
+        let own = "s3://bucket/s.zarr/x/.tilework/.x.tilework-host-1";
+        for (url, is_own) in [(own.to_owned(), true), (format!("{own}/new"), false)] {
+            let (array, own) = array_of(Path::new(&url)).unwrap();
+            assert_eq!((array.to_str().unwrap(), own), ("s3://bucket/s.zarr/x", is_own));
+        }
+        assert_eq!(array_of(Path::new("s3://bucket/s.zarr/x")), None);
+    }
 }

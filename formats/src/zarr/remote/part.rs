@@ -7,9 +7,9 @@
 //! Owns these steps. Must not know which chunks a part touches.
 
 use super::staged::remove;
-use super::{Places, unfinished};
+use super::{Places, of_writer, unfinished};
 use crate::FormatError;
-use crate::beside::{self, QUIET_MAX};
+use crate::beside::QUIET_MAX;
 use crate::objects::Place;
 use crate::spec::ZarrVersion;
 use crate::zarr::dir::Dir;
@@ -18,7 +18,6 @@ use crate::zarr::moves::{Moves, set_shape};
 use crate::zarr::read::ZarrReader;
 use crate::zarr::swap::NEW;
 use std::collections::HashSet;
-use std::ffi::OsStr;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
@@ -88,8 +87,7 @@ impl PartObjects {
     pub(crate) fn recover(places: &Places, name: &str) -> Result<(), FormatError> {
         places.check_writable(name)?;
         let array = places.own();
-        for left in unfinished(array)? {
-            let own = array.join(&left)?;
+        for own in unfinished(array)? {
             if has_begun(&own)? {
                 resume(&own, array, name)?;
                 remove(&own)?;
@@ -110,9 +108,7 @@ impl PartObjects {
         version: ZarrVersion,
         document: &serde_json::Value,
     ) -> Result<PartObjects, FormatError> {
-        let array = places.own();
-        let last = array.url().rsplit('/').next().unwrap_or_default();
-        let own = array.join(&beside::fresh(OsStr::new(last)).to_string_lossy())?;
+        let own = of_writer(places.own())?;
         let part = PartObjects { places, own, version, is_kept: false };
         part.own.join(NEW)?.join(array_document(version))?.put(metadata::text(document))?;
         Ok(part)

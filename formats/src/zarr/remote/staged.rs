@@ -1,14 +1,15 @@
 //! An array that is being written into an object store.
 //!
 //! Where nothing is, its chunks are written at their names, and its document into a directory of the writer's own,
-//! `.NAME.tilework-HOST-ID`, below them; the document's own place is taken last. Where an array is, all of the new one
+//! `.tilework/.NAME.tilework-HOST-ID`, below them; the document's own place is taken last. Where an array is, all of the new one
 //! is written into that directory. When it is complete, a mark says so, the old document and chunks are removed, the
 //! new ones copied by the store, and the document last. Who finds the mark finishes the work; who finds no mark, and no
 //! array, removes what is there. There are no locks: one writer at a time is what the caller sees to.
 //!
 //! Owns these steps. Must not know how chunks are encoded.
 
-use super::{Places, part, unfinished};
+use super::{Places, of_writer, part, unfinished};
+use crate::FormatError;
 use crate::objects::Place;
 use crate::spec::{IfExists, ZarrVersion};
 use crate::zarr::ArrayWriter;
@@ -16,8 +17,6 @@ use crate::zarr::dir::Dir;
 use crate::zarr::metadata::{self, Documents, Node, V2_DOCUMENTS, V3_DOCUMENT, array_document};
 use crate::zarr::read::ZarrReader;
 use crate::zarr::swap::{NEW, is_chunk_name};
-use crate::{FormatError, beside};
-use std::ffi::OsStr;
 use std::path::PathBuf;
 
 /// Exists from when all of a new array is there until it is in its place.
@@ -50,8 +49,7 @@ impl Drop for StagedObjects {
 /// one now.
 fn recover(array: &Place, name: &str) -> Result<bool, FormatError> {
     let mut changed = false;
-    for left in unfinished(array)? {
-        let own = array.join(&left)?;
+    for own in unfinished(array)? {
         // Else it is in its place, or another one is, or the old one had not been touched.
         if part::has_begun(&own)? {
             part::resume(&own, array, name)?;
@@ -128,8 +126,7 @@ impl StagedObjects {
         if is_direct {
             remove_chunks(array)?;
         }
-        let last = array.url().rsplit('/').next().unwrap_or_default();
-        let own = array.join(&beside::fresh(OsStr::new(last)).to_string_lossy())?;
+        let own = of_writer(array)?;
         let version = documents.version;
         let staged = StagedObjects { name, places, version, if_exists, own, is_direct, is_done: false };
         let at = staged.documents()?;
