@@ -314,9 +314,53 @@ impl FormatError {
     /// An error of the operating system at `path`; "not found" becomes [`FormatError::Missing`].
     pub(crate) fn io(path: &str, source: io::Error) -> FormatError {
         let path = path.to_owned();
+        if let Some(error) = source.get_ref().and_then(|e| e.downcast_ref::<FormatError>()?.again()) {
+            return error;
+        }
         match source.kind() {
             io::ErrorKind::NotFound => FormatError::Missing { path },
             _ => FormatError::Io { path, source },
         }
+    }
+
+    /// The same error once more, of those that an object store's answer becomes; it may have come through a library
+    /// that keeps it.
+    pub(crate) fn again(&self) -> Option<FormatError> {
+        let same = |path: &String, reason: &String| (path.clone(), reason.clone());
+        Some(match self {
+            FormatError::Missing { path } => FormatError::Missing { path: path.clone() },
+            FormatError::NoBucket { path } => FormatError::NoBucket { path: path.clone() },
+            FormatError::NoListing { path } => FormatError::NoListing { path: path.clone() },
+            FormatError::ObjectsLeftOut { path } => FormatError::ObjectsLeftOut { path: path.clone() },
+            FormatError::Denied { path, reason } => {
+                let (path, reason) = same(path, reason);
+                FormatError::Denied { path, reason }
+            }
+            FormatError::Unreachable { path, reason } => {
+                let (path, reason) = same(path, reason);
+                FormatError::Unreachable { path, reason }
+            }
+            FormatError::Object { path, reason } => {
+                let (path, reason) = same(path, reason);
+                FormatError::Object { path, reason }
+            }
+            FormatError::Exists { path, reason } => {
+                let (path, reason) = same(path, reason);
+                FormatError::Exists { path, reason }
+            }
+            FormatError::Invalid { path, reason } => {
+                let (path, reason) = same(path, reason);
+                FormatError::Invalid { path, reason }
+            }
+            FormatError::NotAnArray { path, reason } => {
+                let (path, reason) = same(path, reason);
+                FormatError::NotAnArray { path, reason }
+            }
+            FormatError::Unsupported { path, what } => {
+                let (path, what) = same(path, what);
+                FormatError::Unsupported { path, what }
+            }
+            _ => return None,
+        })
     }
 }

@@ -193,6 +193,15 @@ impl State {
             _ => Ok(()),
         }
     }
+
+    /// Whether what is there is what a write is to take the place of.
+    fn check_same(&self, bucket: &str, key: &str, if_match: Option<&ETagCondition>) -> S3Result<()> {
+        let Some(tag) = if_match.and_then(ETagCondition::as_etag) else { return Ok(()) };
+        match tag.value() == self.stored(bucket, key)?.tag {
+            true => Ok(()),
+            false => Err(s3_error!(PreconditionFailed)),
+        }
+    }
 }
 
 impl Shared {
@@ -356,6 +365,7 @@ impl S3 for Objects {
         let bytes = read(input.body).await?;
         let mut state = self.0.state();
         state.check_free(&input.bucket, &input.key, input.if_none_match.as_ref())?;
+        state.check_same(&input.bucket, &input.key, input.if_match.as_ref())?;
         let tag = state.put(&input.bucket, &input.key, bytes);
         Ok(S3Response::new(PutObjectOutput { e_tag: etag(&tag), ..Default::default() }))
     }
@@ -486,8 +496,8 @@ impl Shared {
         if !is_head && request.method() != http::Method::GET {
             return status(405);
         }
-        let path = request.uri().path().trim_start_matches('/');
-        let (bucket, key) = path.split_once('/').unwrap_or((path, ""));
+        let path = request.uri().path().trim_start_matches('/').replace("%20", " ");
+        let (bucket, key) = path.split_once('/').unwrap_or((&path, ""));
         self.came(bucket);
         let Ok(stored) = self.state().stored(bucket, key) else { return status(404) };
         let all = stored.bytes.len() as u64;

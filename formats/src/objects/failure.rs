@@ -9,8 +9,8 @@ use std::time::Duration;
 /// How long a request is tried again that fails for reasons which may pass.
 pub(super) const TRIED_FOR: Duration = Duration::from_secs(8);
 
-/// Servers that give machines of a cloud their credentials: asked where the environment has none.
-const METADATA: [&str; 3] = ["169.254.169.254", "169.254.170.2", "metadata.google.internal"];
+/// What is in the URLs of servers that give machines of a cloud their credentials: asked where the environment has none.
+const METADATA: [&str; 4] = ["/latest/api/token", "/latest/meta-data", "169.254.170.2", "computeMetadata"];
 /// The most characters of an answer that are shown.
 const SHOWN_MAX: usize = 300;
 
@@ -30,7 +30,7 @@ pub fn error(url: &str, error: &Error) -> FormatError {
         )
     );
     match error {
-        _ if METADATA.iter().any(|host| text.contains(host)) => {
+        _ if METADATA.iter().any(|part| text.contains(part)) => {
             let reason = format!("no credentials were found: {}", looked_for(url));
             FormatError::Denied { path, reason }
         }
@@ -45,6 +45,11 @@ pub fn error(url: &str, error: &Error) -> FormatError {
         _ if unreachable => FormatError::Unreachable { path, reason: cause(error) },
         _ => FormatError::Object { path, reason: shortened(&text) },
     }
+}
+
+/// Whether a server sends files whole alone.
+pub(super) fn no_ranges(error: &Error) -> bool {
+    error.to_string().contains("Range request not supported")
 }
 
 fn denied(path: String, text: &str) -> FormatError {

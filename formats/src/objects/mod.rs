@@ -24,9 +24,9 @@ mod runtime;
 #[cfg(feature = "object-store")]
 pub use failure::error;
 #[cfg(not(feature = "object-store"))]
-pub use left_out::Place;
+pub use left_out::{Listed, Object, Part, Place, Version};
 #[cfg(feature = "object-store")]
-pub use place::{Listed, Object, Place};
+pub use place::{Listed, Object, Part, Place, Version};
 #[cfg(feature = "object-store")]
 pub use runtime::{block_on, handle};
 

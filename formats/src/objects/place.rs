@@ -10,11 +10,12 @@ use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, stream};
 use object_store::path::Path;
 use object_store::{
-    Error, GetOptions, GetRange, ObjectMeta, ObjectStore, ObjectStoreExt, PutMode, PutPayload,
+    Error, GetOptions, GetRange, ObjectMeta, ObjectStore, ObjectStoreExt, PutMode, PutPayload, UpdateVersion,
 };
 use std::future::Future;
 use std::ops::Range;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 /// Objects of more bytes are sent in parts, each with a time of its own.
 const PART_BYTES: usize = 32 << 20;
@@ -31,6 +32,43 @@ pub struct Place {
     url: String,
 }
 
+/// Which bytes of an object are asked for.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Part {
+    /// All of them.
+    Whole,
+    /// These, or fewer where the object ends before.
+    Range(Range<u64>),
+    /// The last ones, or all of a shorter object.
+    Last(u64),
+}
+
+impl Part {
+    fn range(self) -> Option<GetRange> {
+        match self {
+            Part::Whole => None,
+            Part::Range(Range { start, end: u64::MAX }) => Some(GetRange::Offset(start)),
+            Part::Range(range) => Some(GetRange::Bounded(range)),
+            Part::Last(n) => Some(GetRange::Suffix(n)),
+        }
+    }
+
+    /// The bytes of a whole object that are meant.
+    fn of(&self, whole: &Bytes) -> Bytes {
+        let len = whole.len();
+        let at = |n: u64| usize::try_from(n).map_or(len, |n| n.min(len));
+        match self {
+            Part::Whole => whole.clone(),
+            Part::Range(range) => whole.slice(at(range.start)..at(range.end.max(range.start))),
+            Part::Last(n) => whole.slice(len - at(*n)..),
+        }
+    }
+}
+
+/// Which content of an object was read, so that it is replaced if it is still that.
+#[derive(Clone, Debug)]
+pub struct Version(UpdateVersion);
+
 /// An object that was found.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Object {
@@ -38,6 +76,8 @@ pub struct Object {
     pub name: String,
     /// Its length in bytes.
     pub size: u64,
+    /// When it was written last.
+    pub modified: SystemTime,
 }
 
 /// What lies directly below a place.
@@ -62,8 +102,11 @@ impl Place {
     }
 
     fn new(client: Arc<Client>, path: Path) -> Place {
-        let url =
-            if path.as_ref().is_empty() { client.url.clone() } else { format!("{}/{path}", client.url) };
+        let url = match path.as_ref() {
+            "" => client.url.clone(),
+            path if client.kind == Kind::Http => format!("{}/{}", client.url, encoded(path)),
+            path => format!("{}/{path}", client.url),
+        };
         Place { client, path, url }
     }
 
@@ -151,6 +194,96 @@ impl Place {
         self.found(|store, path| async move { store.get_ranges(&path, &ranges).await })
     }
 
+    /// The whole object, unless it has more bytes than this.
+    ///
+    /// # Errors
+    /// As [`Place::get`]; [`FormatError::Object`] for a larger one.
+    pub fn get_at_most(&self, bytes_max: u64) -> Result<Option<Bytes>, FormatError> {
+        let place = self.clone();
+        block_on(async move { place.part(Part::Whole, bytes_max).await })
+    }
+
+    /// Bytes of many objects, asked for together, in their order; `None` of those that are not there. One failure does
+    /// not stop the others.
+    #[must_use]
+    pub fn get_many(wanted: Vec<(Place, Part)>, bytes_max: u64) -> Vec<Result<Option<Bytes>, FormatError>> {
+        let get = move |(place, part): (Place, Part)| async move { place.part(part, bytes_max).await };
+        block_on(async move { stream::iter(wanted).map(get).buffered(N_REQUESTS).collect().await })
+    }
+
+    /// Bytes of one object; at most so many.
+    async fn part(&self, part: Part, bytes_max: u64) -> Result<Option<Bytes>, FormatError> {
+        let store = &self.client.store;
+        let got = async {
+            let options = GetOptions::new().with_range(part.clone().range());
+            let answer = match store.get_opts(&self.path, options).await {
+                // Then all of it is sent, and the rest is not kept.
+                Err(e) if part != Part::Whole && self.client.kind == Kind::Http && failure::no_ranges(&e) => {
+                    let whole = store.get_opts(&self.path, GetOptions::new()).await?.bytes().await?;
+                    return Ok(Ok(part.of(&whole)));
+                }
+                answer => answer?,
+            };
+            let size = answer.range.end - answer.range.start;
+            if size > bytes_max { Ok(Err(size)) } else { answer.bytes().await.map(Ok) }
+        };
+        match self.or_none(got.await)? {
+            Some(Err(size)) => Err(FormatError::Object {
+                path: self.url.clone(),
+                reason: format!("got {size} bytes, expected at most {bytes_max}"),
+            }),
+            Some(Ok(bytes)) => Ok(Some(bytes)),
+            None => Ok(None),
+        }
+    }
+
+    /// The whole object, and which content it is.
+    ///
+    /// # Errors
+    /// As [`Place::get`].
+    pub fn get_version(&self) -> Result<Option<(Bytes, Version)>, FormatError> {
+        self.found(|store, path| async move {
+            let answer = store.get(&path).await?;
+            let version =
+                UpdateVersion { e_tag: answer.meta.e_tag.clone(), version: answer.meta.version.clone() };
+            Ok((answer.bytes().await?, Version(version)))
+        })
+    }
+
+    /// Writes the whole object if it is still the one that was read, and says whether it was. Where a store has no such
+    /// writes, the last writer wins.
+    ///
+    /// # Errors
+    /// As [`Place::put`].
+    pub fn put_version(&self, bytes: impl Into<Bytes>, version: Version) -> Result<bool, FormatError> {
+        self.check_writable()?;
+        let payload = PutPayload::from(bytes.into());
+        self.ask(|store, path| async move {
+            let mode = PutMode::Update(version.0);
+            match store.put_opts(&path, payload.clone(), mode.into()).await {
+                Err(Error::NotImplemented { .. }) => store.put(&path, payload).await.map(|_| true),
+                Err(Error::Precondition { .. } | Error::AlreadyExists { .. } | Error::NotFound { .. }) => {
+                    Ok(false)
+                }
+                put => put.map(|_| true),
+            }
+        })
+    }
+
+    /// Makes copies of objects of this store, many at a time, without their bytes coming here. Those that are not there
+    /// are left out.
+    ///
+    /// # Errors
+    /// As [`Place::put`].
+    pub fn copy_many(copies: Vec<(Place, Place)>) -> Result<(), FormatError> {
+        let copy = |(from, to): (Place, Place)| async move {
+            to.check_writable()?;
+            let copied = from.client.store.copy(&from.path, &to.path).await;
+            from.or_none(copied).map(drop)
+        };
+        Place::each(copies, copy).map(drop)
+    }
+
     fn get_with(&self, options: GetOptions) -> Result<Option<Bytes>, FormatError> {
         self.found(|store, path| async move { store.get_opts(&path, options).await?.bytes().await })
     }
@@ -178,15 +311,21 @@ impl Place {
         })
     }
 
-    /// Writes an object where there is none, and says whether there was none.
+    /// Writes an object where there is none, and says whether there was none. Where a store has no such writes, it is
+    /// looked for first.
     ///
     /// # Errors
     /// As [`Place::put`].
     pub fn put_new(&self, bytes: impl Into<Bytes>) -> Result<bool, FormatError> {
         self.check_writable()?;
-        let bytes = bytes.into();
+        let payload = PutPayload::from(bytes.into());
         self.ask(|store, path| async move {
-            match store.put_opts(&path, PutPayload::from(bytes), PutMode::Create.into()).await {
+            match store.put_opts(&path, payload.clone(), PutMode::Create.into()).await {
+                Err(Error::NotImplemented { .. }) => match store.head(&path).await {
+                    Ok(_) => Ok(false),
+                    Err(Error::NotFound { .. }) => store.put(&path, payload).await.map(|_| true),
+                    Err(error) => Err(error),
+                },
                 Err(Error::AlreadyExists { .. } | Error::Precondition { .. }) => Ok(false),
                 put => put.map(|_| true),
             }
@@ -242,7 +381,13 @@ impl Place {
     }
 
     fn objects(&self, found: &[ObjectMeta]) -> Vec<Object> {
-        let object = |meta: &ObjectMeta| Some(Object { name: self.below(&meta.location)?, size: meta.size });
+        let object = |meta: &ObjectMeta| {
+            Some(Object {
+                name: self.below(&meta.location)?,
+                size: meta.size,
+                modified: meta.last_modified.into(),
+            })
+        };
         let mut objects: Vec<Object> = found.iter().filter_map(object).collect();
         objects.sort_unstable_by(|a, b| a.name.cmp(&b.name));
         objects
@@ -322,6 +467,17 @@ impl Place {
             false => Err(FormatError::NoListing { path: self.url.clone() }),
         }
     }
+}
+
+/// A path as an URL of HTTP has it, so that it can be read again.
+fn encoded(path: &str) -> String {
+    let text = |c: char| match c {
+        '%' | '?' | '#' | ' ' | '"' | '<' | '>' | '\\' | '^' | '`' | '{' | '|' | '}' => {
+            format!("%{:02X}", c as u32)
+        }
+        c => c.to_string(),
+    };
+    path.chars().map(text).collect()
 }
 
 /// Sends a large object in parts; it appears when the last one is there.
