@@ -196,6 +196,12 @@ fn only_the_bytes_that_a_query_needs_are_fetched() {
     // The number of rows is in the footer.
     let counted = served(&|| read().shape().unwrap().0 as i64, n);
     assert!(counted < 2 << 20, "{counted} of {all}");
+    // The columns of lines of JSON are in the first ones.
+    server.put("pruned", "t.json", "{\"x\": 1}\n".repeat(500_000));
+    let before = server.served_bytes("pruned");
+    let json = session.read_json("s3://pruned/t.json").unwrap();
+    assert!(server.served_bytes("pruned") - before < 1 << 20);
+    assert_eq!(json.shape().unwrap(), (500_000, 1));
     // Planning asks nobody.
     let table = read();
     let before = server.n_requests("pruned");
@@ -296,9 +302,18 @@ fn what_cannot_be_read_or_written_says_why_by_its_type() {
         );
     }
     // Some objects may be listed and not be read; where the task finds that out, it says so.
-    server.put("errors", &format!("{SECRET}/a.parquet"), server.get("errors", "sales/2024.parquet").unwrap());
-    let error = read(&format!("s3://errors/{SECRET}"));
-    assert!(matches!(&*error, FormatError::Denied { .. }), "{error}");
+    for ending in ["parquet", "csv", "json", "arrow"] {
+        let key = format!("{SECRET}/{ending}/a.{ending}");
+        server.put("errors", &key, server.get("errors", "sales/2024.parquet").unwrap());
+        let url = format!("s3://errors/{SECRET}/{ending}");
+        let error = store_error(match ending {
+            "csv" => embedded.read_csv(url, &CsvOptions::default()).map(drop),
+            "json" => embedded.read_json(url).map(drop),
+            "arrow" => embedded.read_ipc(url).map(drop),
+            _ => embedded.read_parquet(url).map(drop),
+        });
+        assert!(matches!(&*error, FormatError::Denied { .. }), "{ending}: {error}");
+    }
     // Nobody is there.
     let began = Instant::now();
     let error = read("http://127.0.0.1:9/t.parquet");

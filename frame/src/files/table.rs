@@ -2,18 +2,17 @@
 //! format is decoded, nor which files there are.
 
 use super::File;
+use super::schemas::schema_of;
 use crate::api::{Result, apart, partitions_of, partitions_of_group, widened};
 use crate::error::FrameError;
 use crate::hive::FileGroups;
-use crate::objects::{Door, ObjectReader, Pin, Pinned, Pins, Refused};
+use crate::objects::{Door, Pin, Pinned, Pins};
 use crate::plan::{PlanOptions, Planner};
 use async_trait::async_trait;
 use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
-use datafusion::arrow::ipc::reader::{FileReader, StreamReader};
 use datafusion::catalog::{Session, TableProvider};
 use datafusion::common::{Statistics, internal_err, project_schema};
 use datafusion::datasource::file_format::FileFormat;
-use datafusion::datasource::file_format::arrow::ArrowFormat;
 use datafusion::datasource::listing::PartitionedFile;
 use datafusion::datasource::listing::{ListingOptions, ListingTable, ListingTableConfig, ListingTableUrl};
 use datafusion::datasource::physical_plan::{
@@ -30,7 +29,6 @@ use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::empty::EmptyExec;
 use futures::{FutureExt, StreamExt, TryStreamExt};
 use std::collections::HashMap;
-use std::io::{BufReader, Seek};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -112,19 +110,19 @@ async fn of_doors(
         None => FrameError::file(url, error),
     };
     let (state, store, failed) = (&state, &store, &failed);
-    let schema_of = |(meta, url): (ObjectMeta, String)| {
+    let found = |(meta, url): (ObjectMeta, String)| {
         let format = format.clone();
         let of_one = async move {
-            if format.is::<ArrowFormat>() {
-                return Ok((ipc_schema(&url, Pin::of(&meta)).await?, url));
-            }
-            let schema = format.infer_schema(state, store, &[meta]).await.map_err(|e| failed(&url, e))?;
+            let schema = match schema_of(&*format, &url, Pin::of(&meta)).await {
+                Some(schema) => schema?,
+                None => format.infer_schema(state, store, &[meta]).await.map_err(|e| failed(&url, e))?,
+            };
             Ok::<_, FrameError>((schema, url))
         };
         of_one.boxed()
     };
     let each = || metas.iter().cloned().zip(objects.iter().map(|(url, _)| url.clone()));
-    let schemas: Vec<_> = each().map(schema_of).collect();
+    let schemas: Vec<_> = each().map(found).collect();
     let known: Vec<_> = futures::stream::iter(schemas).buffered(N_AT_ONCE).try_collect().await?;
     let schema = together(&known)?;
     let file_of = |(meta, url): (ObjectMeta, String)| {
@@ -142,25 +140,6 @@ async fn of_doors(
         bytes: metas.iter().map(|meta| meta.size).sum(),
         locations: metas.into_iter().map(|meta| meta.location).collect(),
         from: From::There(Box::new(objects)),
-    })
-}
-
-/// The columns of an object of Arrow's IPC format. DataFusion looks for them behind 8 bytes at its head, where Arrow's own
-/// files have 64; they stand at its end too.
-async fn ipc_schema(url: &str, pin: Pin) -> Result<SchemaRef> {
-    let object = ObjectReader::open(url, pin)?;
-    let read = tokio::task::spawn_blocking(move || {
-        let mut object = BufReader::new(object);
-        let file = FileReader::try_new(&mut object, None).map(|file| file.schema());
-        file.or_else(|of_file| {
-            object.rewind()?;
-            StreamReader::try_new(&mut object, None).map(|stream| stream.schema()).map_err(|_| of_file)
-        })
-    });
-    let read = read.await.map_err(|e| FrameError::file(url, e))?;
-    read.map_err(|error| match Refused::in_chain(&error) {
-        Some(why) => why.into(),
-        None => FrameError::file(url, error),
     })
 }
 
