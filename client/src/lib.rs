@@ -110,3 +110,8 @@ struct Readme;
 #[cfg(all(doctest, feature = "cluster"))]
 #[doc = include_str!("../docs/tasks.md")]
 struct TasksPage;
+
+/// Those of the page on object stores compile.
+#[cfg(all(doctest, feature = "zarr", feature = "object-store"))]
+#[doc = include_str!("../docs/object-stores.md")]
+struct ObjectStoresPage;

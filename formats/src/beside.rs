@@ -30,7 +30,7 @@ const NAME_BYTES_MAX: usize = 150;
 /// The most bytes of a host's name within a name.
 const HOST_BYTES_MAX: usize = 64;
 /// Without a lock that can be relied on, what has not changed for so long has no writer any more.
-const QUIET_MAX: Duration = Duration::from_secs(24 * 60 * 60);
+pub(crate) const QUIET_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 /// The most bytes of the text of a lock that are read.
 #[cfg(feature = "zarr")]
 const ABOUT_BYTES_MAX: u64 = 16 * 1024;

@@ -248,6 +248,56 @@ pub enum FormatError {
         /// The store.
         path: String,
     },
+    /// An object store, in a build that has left them out.
+    #[error(
+        "{path}: object stores need the feature `object-store` of the crate tilework (of a worker, of tilework-cli), \
+         which this program was built without"
+    )]
+    ObjectsLeftOut {
+        /// The URL.
+        path: String,
+    },
+    /// An object store does not let this process in.
+    #[error("{path}: no permission: {reason}")]
+    Denied {
+        /// The URL.
+        path: String,
+        /// What the server said, and where credentials were looked for.
+        reason: String,
+    },
+    /// There is no bucket of that name.
+    #[error(
+        "{path}: there is no such bucket where this process looks for it (region and endpoint are of its environment)"
+    )]
+    NoBucket {
+        /// The URL.
+        path: String,
+    },
+    /// The server of an object store does not answer.
+    #[error("{path}: the server cannot be reached: {reason}")]
+    Unreachable {
+        /// The URL.
+        path: String,
+        /// The last try's failure.
+        reason: String,
+    },
+    /// What has to be listed lies where nothing is.
+    #[error(
+        "{path}: HTTP servers do not list what they have: name what is to be read, or read a store with consolidated \
+         metadata"
+    )]
+    NoListing {
+        /// The URL.
+        path: String,
+    },
+    /// A request to an object store failed.
+    #[error("{path}: object store: {reason}")]
+    Object {
+        /// The URL.
+        path: String,
+        /// The store's error.
+        reason: String,
+    },
     /// A Zarr store or codec failed.
     #[error("{path}: zarr: {reason}")]
     Zarr {
@@ -264,9 +314,53 @@ impl FormatError {
     /// An error of the operating system at `path`; "not found" becomes [`FormatError::Missing`].
     pub(crate) fn io(path: &str, source: io::Error) -> FormatError {
         let path = path.to_owned();
+        if let Some(error) = source.get_ref().and_then(|e| e.downcast_ref::<FormatError>()?.again()) {
+            return error;
+        }
         match source.kind() {
             io::ErrorKind::NotFound => FormatError::Missing { path },
             _ => FormatError::Io { path, source },
         }
+    }
+
+    /// The same error once more, of those that an object store's answer becomes; it may have come through a library
+    /// that keeps it.
+    pub(crate) fn again(&self) -> Option<FormatError> {
+        let same = |path: &String, reason: &String| (path.clone(), reason.clone());
+        Some(match self {
+            FormatError::Missing { path } => FormatError::Missing { path: path.clone() },
+            FormatError::NoBucket { path } => FormatError::NoBucket { path: path.clone() },
+            FormatError::NoListing { path } => FormatError::NoListing { path: path.clone() },
+            FormatError::ObjectsLeftOut { path } => FormatError::ObjectsLeftOut { path: path.clone() },
+            FormatError::Denied { path, reason } => {
+                let (path, reason) = same(path, reason);
+                FormatError::Denied { path, reason }
+            }
+            FormatError::Unreachable { path, reason } => {
+                let (path, reason) = same(path, reason);
+                FormatError::Unreachable { path, reason }
+            }
+            FormatError::Object { path, reason } => {
+                let (path, reason) = same(path, reason);
+                FormatError::Object { path, reason }
+            }
+            FormatError::Exists { path, reason } => {
+                let (path, reason) = same(path, reason);
+                FormatError::Exists { path, reason }
+            }
+            FormatError::Invalid { path, reason } => {
+                let (path, reason) = same(path, reason);
+                FormatError::Invalid { path, reason }
+            }
+            FormatError::NotAnArray { path, reason } => {
+                let (path, reason) = same(path, reason);
+                FormatError::NotAnArray { path, reason }
+            }
+            FormatError::Unsupported { path, what } => {
+                let (path, what) = same(path, what);
+                FormatError::Unsupported { path, what }
+            }
+            _ => return None,
+        })
     }
 }

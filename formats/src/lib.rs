@@ -3,6 +3,8 @@
 //! A box is one range of indices per axis. Its elements travel as raw bytes: little-endian, in C order, `bool`
 //! as 0 or 1, so that what is read is what [`tilework_expr::Element`] types are in memory.
 //!
+//! A path may be the URL of an object store, with the feature `object-store`: [`objects`] says what is known of them.
+//!
 //! Owns files and their formats. Must not know chunk grids of a program, tasks, or what is computed from the
 //! elements. Calls block; no call uses more than the calling thread for decoding.
 //!
@@ -36,6 +38,7 @@ mod file;
 mod inflate;
 mod npy;
 mod npz;
+pub mod objects;
 #[cfg_attr(not(feature = "zarr"), allow(dead_code, reason = "Zarr alone has packed elements"))]
 mod packing;
 mod region;

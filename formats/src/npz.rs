@@ -4,6 +4,7 @@
 
 use crate::inflate::Inflater;
 use crate::npy::{Bytes, NpyReader, Span};
+use crate::objects::{self, Place};
 use crate::{FormatError, file};
 use std::fs::File;
 use std::io::BufReader;
@@ -33,6 +34,11 @@ fn names(archive: &Archive) -> Vec<String> {
 }
 
 fn directory(path: &Path, name: &str) -> Result<(Archive, u64), FormatError> {
+    if let Some(url) = objects::url_of(path) {
+        Place::open(url)?;
+        let what = "`.npz` files in object stores, expected `.npy` or Zarr".to_owned();
+        return Err(FormatError::Unsupported { path: name.to_owned(), what });
+    }
     let (file, len) = file::open_array(path, name)?;
     let archive = ZipArchive::new(BufReader::new(file)).map_err(|e| zip_error(name, e))?;
     Ok((archive, len))

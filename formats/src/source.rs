@@ -5,7 +5,7 @@
 
 use crate::npy::{self, NpyReader};
 use crate::zarr::ZarrReader;
-use crate::{FormatError, ZarrInfo, beside, npz, region};
+use crate::{FormatError, ZarrInfo, beside, npz, objects, region};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use tilework_expr::DType;
@@ -79,7 +79,8 @@ impl ArraySource {
         }
     }
 
-    /// The same source with its path made absolute, for a reader in another working directory.
+    /// The same source with its path made absolute, for a reader in another working directory: an URL of a file of this
+    /// machine becomes its path, and any other stays what it is, less a `/` at its end.
     ///
     /// # Errors
     /// [`FormatError::Io`] where the path is empty or the working directory is gone.
@@ -89,6 +90,13 @@ impl ArraySource {
                 path
             }
         };
+        if let Some(url) = objects::url_of(path) {
+            *path = url.trim_end_matches('/').into();
+            return Ok(self);
+        }
+        if let Some(local) = path.to_str().and_then(objects::local_path) {
+            *path = PathBuf::from(local.into_owned());
+        }
         *path = std::path::absolute(&*path).map_err(|e| FormatError::io(&path.display().to_string(), e))?;
         Ok(self)
     }

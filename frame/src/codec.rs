@@ -10,6 +10,7 @@ use crate::format::Format;
 use crate::function::{Function, MAP_ELEMENTS, MapElements};
 use crate::hive::{Constants, ConstantsExec};
 use crate::map::MapExec;
+use crate::objects::{PinnedExec, PinnedNode};
 use crate::place::PlaceExec;
 use crate::ranges::{BoundsExec, RangeExec, SampleExec};
 use crate::read::{Exprs, Facts, ReadExec};
@@ -52,7 +53,7 @@ const PARTITIONS_MAX: u32 = 1 << 20;
 /// A node of ours on the wire.
 #[derive(Clone, PartialEq, Message)]
 struct OwnNode {
-    #[prost(oneof = "Own", tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12")]
+    #[prost(oneof = "Own", tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13")]
     own: Option<Own>,
 }
 
@@ -82,6 +83,8 @@ enum Own {
     Range(Box<SortList>),
     #[prost(message, tag = "12")]
     Forget(ForgetNode),
+    #[prost(message, tag = "13")]
+    Pinned(PinnedNode),
 }
 
 /// The bounds of ranges on the wire.
@@ -290,6 +293,7 @@ impl PhysicalExtensionCodec for Codec {
         match node.own {
             Some(Own::Read(node)) => self.read(&node, context, converter),
             Some(Own::Place(_)) => Ok(Arc::new(PlaceExec::new(only(inputs)?))),
+            Some(Own::Pinned(node)) => Ok(Arc::new(PinnedExec::new(only(inputs)?, Arc::new(node.pins())))),
             Some(Own::Forget(_)) => Ok(Arc::new(ForgetExec::new(only(inputs)?))),
             Some(Own::Csv(node)) => Ok(Arc::new(CsvExec::new(*node)?)),
             Some(Own::Beside(node)) if !inputs.is_empty() => {
@@ -362,6 +366,8 @@ impl PhysicalExtensionCodec for Codec {
             Own::Read(Box::new(self.read_node(read, converter)?))
         } else if node.is::<PlaceExec>() {
             Own::Place(PlaceNode {})
+        } else if let Some(pinned) = node.downcast_ref::<PinnedExec>() {
+            Own::Pinned(PinnedNode::of(&pinned.pins))
         } else if node.is::<ForgetExec>() {
             Own::Forget(ForgetNode {})
         } else if let Some(csv) = node.downcast_ref::<CsvExec>() {

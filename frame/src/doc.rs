@@ -23,13 +23,13 @@ pub mod prelude {
         fn from_columns[N: AsRef<str>](columns: impl IntoIterator<Item = (N, ArrayRef)>);
         fn from_record_batches(batches: impl IntoIterator<Item = RecordBatch>);
         fn date_range(name: &str, start: &str, end: &str, every: &str);
-        fn read_csv(path: &str, options: &CsvOptions);
-        fn read_parquet(path: &str);
-        fn read_json(path: &str);
-        fn read_ipc(path: &str);
-        fn read_parquet_with(path: &str, options: &ReadOptions);
-        fn read_json_with(path: &str, options: &ReadOptions);
-        fn read_ipc_with(path: &str, options: &ReadOptions);
+        fn read_csv(paths: impl Paths, options: &CsvOptions);
+        fn read_parquet(paths: impl Paths);
+        fn read_json(paths: impl Paths);
+        fn read_ipc(paths: impl Paths);
+        fn read_parquet_with(paths: impl Paths, options: &ReadOptions);
+        fn read_json_with(paths: impl Paths, options: &ReadOptions);
+        fn read_ipc_with(paths: impl Paths, options: &ReadOptions);
         fn sql(query: &str);
         fn sql_on(query: &str, tables: &[(&str, &DataFrame)]);
     }

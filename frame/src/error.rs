@@ -2,12 +2,14 @@
 //! done about it.
 
 use crate::csv::CsvError;
+use crate::objects::Refused;
 use datafusion::arrow::error::ArrowError;
 use datafusion::error::DataFusionError;
 use datafusion::object_store;
 use datafusion::parquet::errors::ParquetError;
 use std::error::Error;
 use std::sync::Arc;
+use tilework_formats::FormatError;
 
 /// Why a query could not be planned.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -66,12 +68,23 @@ pub enum FrameError {
         /// Why not.
         reason: String,
     },
-    /// No file is there.
-    #[error("there is no file at {path}")]
+    /// No file is there, or no object.
+    #[error("there is no file at {path}{}", nearest_shown(nearest))]
     NoFile {
-        /// The path or pattern.
+        /// The path or pattern, or the URL.
+        path: String,
+        /// The names beside an object that are most like its own, the nearest first.
+        nearest: Vec<String>,
+    },
+    /// An object is no more what it was when the table was made.
+    #[error("{path} has changed since the table was made; a table that is made anew reads what it is now")]
+    Changed {
+        /// Its URL.
         path: String,
     },
+    /// An object store, or the way to it: no permission, no bucket, no answer.
+    #[error("{0}")]
+    Store(#[source] Arc<FormatError>),
     /// A file could not be read or written.
     #[error("{path}: {error}")]
     File {
@@ -185,6 +198,10 @@ impl FrameError {
         FrameError::Argument { argument, reason: reason.into() }
     }
 
+    pub(crate) fn no_file(path: impl Into<String>) -> FrameError {
+        FrameError::NoFile { path: path.into(), nearest: Vec::new() }
+    }
+
     pub(crate) fn file(
         path: impl AsRef<std::path::Path>,
         error: impl Into<Box<dyn Error + Send + Sync>>,
@@ -206,6 +223,9 @@ impl From<DataFusionError> for FrameError {
         while let Some(e) = at {
             if let Some(ours) = e.downcast_ref::<FrameError>() {
                 return ours.clone();
+            }
+            if let Some(why) = e.downcast_ref::<Refused>() {
+                return why.clone().into();
             }
             at = e.source();
         }
@@ -312,6 +332,28 @@ pub enum DataError {
         /// Its path.
         path: String,
     },
+    /// An object that is no more what it was when the table was made.
+    #[error("{path} has changed since the table was made; a table that is made anew reads what it is now")]
+    Changed {
+        /// Its URL.
+        path: String,
+    },
+    /// An object store that does not let the worker in.
+    #[error("{path}: no permission: {reason}")]
+    Denied {
+        /// The URL.
+        path: String,
+        /// What the server said, and where credentials were looked for.
+        reason: String,
+    },
+    /// An object store whose server does not answer the worker.
+    #[error("{path}: the server cannot be reached: {reason}")]
+    Unreachable {
+        /// The URL.
+        path: String,
+        /// The last try's failure.
+        reason: String,
+    },
     /// A file that cannot be read, or is not what it is said to be.
     #[error("{0}")]
     File(String),
@@ -323,6 +365,9 @@ pub enum DataError {
 impl DataError {
     /// An error of DataFusion's by its type.
     pub(crate) fn of(error: &DataFusionError) -> DataError {
+        if let Some(why) = Refused::in_chain(error) {
+            return why.into();
+        }
         let mut at: Option<&(dyn Error + 'static)> = Some(error);
         let mut found = None;
         while let Some(e) = at {
@@ -393,7 +438,13 @@ impl TaskError {
         use TaskError as E;
         matches!(
             self,
-            E::Feed(_) | E::Corrupt(_) | E::Disk { .. } | E::DiskFull { .. } | E::File { .. } | E::Threads(_)
+            E::Feed(_)
+                | E::Corrupt(_)
+                | E::Disk { .. }
+                | E::DiskFull { .. }
+                | E::File { .. }
+                | E::Threads(_)
+                | E::Data(DataError::Unreachable { .. })
         )
     }
 

@@ -11,7 +11,7 @@ use datafusion::parquet::arrow::ArrowWriter;
 use datafusion::parquet::basic::Compression;
 use datafusion::parquet::file::properties::WriterProperties;
 use std::fs::File;
-use std::io::{BufWriter, Write};
+use std::io::{self, BufWriter, Write};
 use std::sync::Arc;
 
 /// Bytes of a row group of Parquet, which its writer holds until it is full.
@@ -39,12 +39,34 @@ impl Format {
     }
 }
 
-type Sink = BufWriter<File>;
+/// What a file is written to.
+pub(crate) trait Target: Write + Send {
+    /// Bytes of it that are in memory while it is written, at most.
+    fn held_bytes(&self) -> usize;
+
+    /// Ends it, and waits until all of it is where it goes.
+    fn finish(self: Box<Self>) -> io::Result<()>;
+}
+
+impl Target for BufWriter<File> {
+    fn held_bytes(&self) -> usize {
+        self.capacity()
+    }
+
+    fn finish(mut self: Box<Self>) -> io::Result<()> {
+        self.flush()?;
+        self.get_ref().sync_all()
+    }
+}
+
+type Sink = Box<dyn Target>;
 
 /// A file that is being written.
 pub(crate) struct Encoder {
     schema: SchemaRef,
     of: Of,
+    /// What is in memory of what it is written to.
+    target_bytes: usize,
 }
 
 enum Of {
@@ -56,8 +78,8 @@ enum Of {
 
 impl Encoder {
     /// Begins a file of rows of this schema.
-    pub(crate) fn new(format: Format, schema: &SchemaRef, file: File) -> Result<Encoder> {
-        let (schema, sink) = (with_plain_texts(schema), BufWriter::new(file));
+    pub(crate) fn new(format: Format, schema: &SchemaRef, sink: Box<dyn Target>) -> Result<Encoder> {
+        let (schema, target_bytes) = (with_plain_texts(schema), sink.held_bytes());
         let of = match format {
             Format::Parquet => {
                 let properties = WriterProperties::builder().set_compression(Compression::SNAPPY).build();
@@ -72,7 +94,7 @@ impl Encoder {
             Format::Json => Of::Json(LineDelimitedWriter::new(sink)),
             Format::Ipc => Of::Ipc(Box::new(FileWriter::try_new(sink, &schema)?)),
         };
-        Ok(Encoder { schema, of })
+        Ok(Encoder { schema, of, target_bytes })
     }
 
     pub(crate) fn write(&mut self, batch: &RecordBatch) -> Result<()> {
@@ -96,10 +118,10 @@ impl Encoder {
 
     /// What it holds and is not in the file.
     pub(crate) fn held_bytes(&self) -> usize {
-        if let Of::Parquet(parquet) = &self.of { parquet.memory_size() } else { 0 }
+        self.target_bytes + if let Of::Parquet(parquet) = &self.of { parquet.memory_size() } else { 0 }
     }
 
-    /// Ends the file, and waits until the disk has it.
+    /// Ends the file, and waits until the disk, or the store, has it.
     pub(crate) fn finish(self) -> Result<()> {
         let sink = match self.of {
             Of::Parquet(parquet) => parquet.into_inner()?,
@@ -110,9 +132,7 @@ impl Encoder {
             }
             Of::Ipc(ipc) => ipc.into_inner()?,
         };
-        let flushed = sink.into_inner().map_err(|e| e.into_error());
-        let synced = flushed.and_then(|mut file| file.flush().and_then(|()| file.sync_all()));
-        synced.map_err(DataFusionError::from)
+        sink.finish().map_err(DataFusionError::from)
     }
 }
 

@@ -44,6 +44,7 @@ mod divide;
 pub mod doc;
 mod error;
 mod facts;
+mod files;
 mod forget;
 mod format;
 mod function;
@@ -54,6 +55,7 @@ mod logical;
 mod map;
 mod medians;
 mod nodes;
+mod objects;
 mod operator;
 mod place;
 mod plan;
@@ -77,11 +79,11 @@ mod write;
 pub use api::execute::{keep_here, run_here};
 pub use api::{
     AsofOptions, AsofSide, CsvError, CsvOptions, DataFrame, Execute, Expr, GroupBy, IntoColumn, IntoSortKey,
-    JoinHow, JoinOptions, KeepRow, LocalExecute, Planning, RankMethod, ReadOptions, RowStream, RunFigures,
-    SortKey, Text, Time, Validate, Value, When, WriteOptions, coalesce, col, concat, concat_diagonal,
-    concat_str, date_range, from_columns, from_record_batches, from_stored, len, lit, null, persist_all,
-    read_csv, read_ipc, read_ipc_with, read_json, read_json_with, read_parquet, read_parquet_with, sql,
-    sql_on, values, when,
+    JoinHow, JoinOptions, KeepRow, LocalExecute, Paths, Planning, RankMethod, ReadOptions, RowStream,
+    RunFigures, SortKey, Text, Time, Validate, Value, When, WriteOptions, coalesce, col, concat,
+    concat_diagonal, concat_str, date_range, from_columns, from_record_batches, from_stored, len, lit, null,
+    persist_all, read_csv, read_ipc, read_ipc_with, read_json, read_json_with, read_parquet,
+    read_parquet_with, sql, sql_on, values, when,
 };
 pub use blocks::Piece;
 pub use datafusion::arrow;

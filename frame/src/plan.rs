@@ -5,6 +5,7 @@
 use crate::blocks::Piece;
 use crate::error::FrameError;
 use crate::facts::{FactsExec, facts_schema, read_facts};
+use crate::objects::pinned;
 use crate::session;
 use crate::stage::{How, Input, Origin, StageGraph, StagePlan};
 use crate::stored::Facts;
@@ -167,7 +168,7 @@ impl Planner {
         let query = if self.options.gather_medians { query } else { medians::sorted(query)? };
         let plan = self.context.state().create_physical_plan(&query).await?;
         let schema = plan.schema();
-        let plan = without_statistics(plan)?;
+        let plan = pinned(without_statistics(plan)?)?;
         let cuts = split::split(plan)?;
         let stages = &cuts.stages;
         let stages_shown =

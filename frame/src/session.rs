@@ -5,11 +5,13 @@ use crate::error::FrameError;
 use crate::forget::ForgetBeforeSets;
 use crate::functions;
 use crate::nodes::OwnNodes;
+use crate::objects::Stores;
 use async_trait::async_trait;
 use datafusion::catalog::Session;
 use datafusion::error::Result as DataFusionResult;
 use datafusion::execution::config::SessionConfig;
 use datafusion::execution::context::{QueryPlanner, SessionContext};
+use datafusion::execution::runtime_env::RuntimeEnv;
 use datafusion::execution::session_state::SessionStateBuilder;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
@@ -54,11 +56,14 @@ pub(crate) fn config(n_partitions: usize) -> Result<SessionConfig, FrameError> {
     with(SessionConfig::new().with_target_partitions(n_partitions), REQUIRED)
 }
 
-/// A context with this configuration and with what is our own: functions, the planning of our nodes, and a rule.
+/// A context with this configuration and with what is our own: functions, the planning of our nodes, a rule,
+/// and the stores that URLs name.
 pub(crate) fn context(config: SessionConfig) -> SessionContext {
     let own: Arc<dyn PhysicalOptimizerRule + Send + Sync> = Arc::new(ForgetBeforeSets);
+    let runtime = RuntimeEnv { object_store_registry: Arc::new(Stores::default()), ..RuntimeEnv::default() };
     let state = SessionStateBuilder::new()
         .with_config(config)
+        .with_runtime_env(Arc::new(runtime))
         .with_default_features()
         .with_query_planner(Arc::new(WithOwnNodes))
         .with_physical_optimizer_rules([own].into_iter().chain(PhysicalOptimizer::new().rules).collect())

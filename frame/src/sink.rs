@@ -1,9 +1,10 @@
 //! Rows written to files by tasks: one file for each partition, or for each combination of values of some columns, which
 //! then are the names of directories. A file is written under a name of the task's own and renamed when it is complete, so
-//! that a task may run again. Must not know who makes the directories, nor when they take their place.
+//! that a task may run again; an object is there when it is complete. Must not know who makes the directories, nor when they take their place.
 
 use crate::error::TaskError;
-use crate::format::{Encoder, Format};
+use crate::format::{Encoder, Format, Target};
+use crate::objects::{Door, Upload};
 use crate::operator::{one_input, one_input_node, ordered_by_input};
 use datafusion::arrow::array::{Array, ArrayRef, AsArray, RecordBatch, StringArray, UInt64Array};
 use datafusion::arrow::compute::partition;
@@ -26,20 +27,27 @@ use datafusion::physical_plan::{
 use futures::StreamExt;
 use std::fmt;
 use std::fs::{self, File};
-use std::io;
+use std::io::{self, BufWriter};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock};
+use tilework_formats::objects::is_url;
 
 /// What stands in a name for a value that is missing.
 pub(crate) const MISSING: &str = "__HIVE_DEFAULT_PARTITION__";
+
+/// Bytes of a part of an object that a task writes.
+const PART_BYTES: usize = 8 << 20;
+/// Bytes of an object beyond which rows go to another one: stores copy no more than 5 GiB at once.
+const OBJECT_BYTES_MAX: u64 = 4 << 30;
 
 /// Where and how tasks write.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Sink {
     pub format: Format,
-    /// The directory of complete files.
+    /// The directory of complete files, or the URL that objects are below.
     pub dir: String,
-    /// That of files that are being written.
+    /// That of files that are being written; of objects nobody sees those.
     pub parts: String,
     /// The names of the columns that name directories. They stand behind those that are written, as texts, and the rows'
     /// places behind them.
@@ -159,7 +167,7 @@ impl ExecutionPlan for SinkExec {
         let mut files = Files { sink: self.sink.clone(), at, schema, held, open: None, done: Vec::new() };
         let written = async move {
             if files.sink.keys.is_empty() {
-                files.open(Vec::new())?;
+                files.open(Vec::new(), 0)?;
             }
             while let Some(batch) = rows.next().await {
                 files.write(&batch?, &columns)?;
@@ -191,14 +199,24 @@ struct Open {
     /// The directories that it goes to.
     dirs: Vec<String>,
     encoder: Option<Encoder>,
-    part: PathBuf,
+    part: Part,
+    /// Which one of the task's in its directory it is.
+    n: u32,
     n_rows: u64,
+}
+
+/// Where it is while it is written.
+enum Part {
+    /// Beside its place.
+    Here(PathBuf),
+    /// On its way to its place, with how many bytes were sent.
+    There(Arc<AtomicU64>),
 }
 
 impl Drop for Open {
     fn drop(&mut self) {
-        if self.encoder.is_some() {
-            let _ = fs::remove_file(&self.part);
+        if let (Some(_), Part::Here(part)) = (&self.encoder, &self.part) {
+            let _ = fs::remove_file(part);
         }
     }
 }
@@ -220,7 +238,7 @@ impl Files {
             let dirs = self.sink.keys.iter().zip(keys).map(value).collect::<Result<Vec<_>>>()?;
             if self.open.as_ref().is_none_or(|open| open.dirs != dirs) {
                 self.close()?;
-                self.open(dirs)?;
+                self.open(dirs, 0)?;
             }
             self.add(&rows.slice(range.start, range.len()))?;
         }
@@ -228,46 +246,73 @@ impl Files {
     }
 
     fn add(&mut self, rows: &RecordBatch) -> Result<()> {
-        let Some(Open { encoder: Some(encoder), n_rows, .. }) = &mut self.open else { return Ok(()) };
+        let Some(Open { encoder: Some(encoder), n_rows, part, n, dirs }) = &mut self.open else {
+            return Ok(());
+        };
         encoder.write(rows)?;
         *n_rows += rows.num_rows() as u64;
-        self.held.try_resize(encoder.held_bytes())
+        self.held.try_resize(encoder.held_bytes())?;
+        if matches!(part, Part::There(sent) if sent.load(Ordering::Relaxed) > OBJECT_BYTES_MAX) {
+            let (dirs, next) = (dirs.clone(), *n + 1);
+            self.close()?;
+            self.open(dirs, next)?;
+        }
+        Ok(())
     }
 
-    fn open(&mut self, dirs: Vec<String>) -> Result<()> {
-        let part = Path::new(&self.sink.parts).join(format!("{}-{:016x}", self.at, unique()));
-        let file = File::create_new(&part).map_err(|e| failed(&part, e))?;
-        let encoder = Some(Encoder::new(self.sink.format, &self.schema, file)?);
-        self.open = Some(Open { dirs, encoder, part, n_rows: 0 });
+    fn open(&mut self, dirs: Vec<String>, n: u32) -> Result<()> {
+        let (part, target): (Part, Box<dyn Target>) = if is_url(&self.sink.dir) {
+            let url = format!("{}/{}", self.sink.dir, self.named(&dirs, n));
+            let upload = Upload::new(Door::open(&url)?, PART_BYTES, true);
+            (Part::There(upload.counted()), Box::new(upload))
+        } else {
+            let part = Path::new(&self.sink.parts).join(format!("{}-{:016x}", self.at, unique()));
+            let file = File::create_new(&part).map_err(|e| failed(&part, e))?;
+            (Part::Here(part), Box::new(BufWriter::new(file)))
+        };
+        let encoder = Some(Encoder::new(self.sink.format, &self.schema, target)?);
+        self.open = Some(Open { dirs, encoder, part, n, n_rows: 0 });
         Ok(())
+    }
+
+    /// The name of a file, with its directories.
+    fn named(&self, dirs: &[String], n: u32) -> String {
+        let name = file_name(self.at, n, self.sink.format);
+        dirs.iter().map(String::as_str).chain([name.as_str()]).collect::<Vec<_>>().join("/")
     }
 
     /// Ends the file that is open, and gives it its name.
     fn close(&mut self) -> Result<()> {
         let Some(mut open) = self.open.take() else { return Ok(()) };
-        if let Some(encoder) = open.encoder.take() {
-            let ended = encoder.finish();
+        let ended = open.encoder.take().map_or(Ok(()), Encoder::finish);
+        self.held.free();
+        if let Part::Here(part) = &open.part {
             if ended.is_err() {
-                let _ = fs::remove_file(&open.part);
+                let _ = fs::remove_file(part);
             }
             ended?;
-        }
-        self.held.free();
-        let mut path = PathBuf::from(&self.sink.dir);
-        for dir in &open.dirs {
-            path.push(dir);
-            match fs::create_dir(&path) {
-                Err(e) if e.kind() != io::ErrorKind::AlreadyExists => return Err(failed(&path, e)),
-                _ => {}
+            let mut path = PathBuf::from(&self.sink.dir);
+            for dir in &open.dirs {
+                path.push(dir);
+                match fs::create_dir(&path) {
+                    Err(e) if e.kind() != io::ErrorKind::AlreadyExists => return Err(failed(&path, e)),
+                    _ => {}
+                }
             }
+            path.push(file_name(self.at, open.n, self.sink.format));
+            fs::rename(part, &path).map_err(|e| failed(&path, e))?;
+        } else {
+            ended?;
         }
-        let name = format!("part-{:05}.{}", self.at, self.sink.format.ending());
-        path.push(&name);
-        fs::rename(&open.part, &path).map_err(|e| failed(&path, e))?;
-        let named = open.dirs.iter().map(String::as_str).chain([name.as_str()]).collect::<Vec<_>>().join("/");
-        self.done.push((named, open.n_rows));
+        self.done.push((self.named(&open.dirs, open.n), open.n_rows));
         Ok(())
     }
+}
+
+/// The name of a task's file, of which it may have several in a directory: they are in their order by their names.
+fn file_name(at: usize, n: u32, format: Format) -> String {
+    let more = if n == 0 { String::new() } else { format!("~{n:05}") };
+    format!("part-{at:05}{more}.{}", format.ending())
 }
 
 fn failed(path: &Path, error: io::Error) -> datafusion::error::DataFusionError {
@@ -318,5 +363,12 @@ mod tests {
         }
         assert_eq!(directory("k", None), format!("k={MISSING}"));
         assert_eq!(unescaped("100%"), "100%");
+    }
+
+    #[test]
+    fn files_of_a_task_are_in_their_order_by_their_names() {
+        let of = |at, n| file_name(at, n, Format::Csv(b','));
+        let names = [of(0, 0), of(0, 1), of(0, 10), of(1, 0)];
+        assert_eq!((names.is_sorted(), names[0].as_str()), (true, "part-00000.csv"));
     }
 }

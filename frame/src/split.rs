@@ -457,7 +457,7 @@ fn name(plan: &Plan) -> String {
     let mut at = Some(plan);
     while let Some(node) = at {
         let name = node.name().trim_end_matches("Exec");
-        if !matches!(name, "Cooperative" | "Projection") && names.last() != Some(&name) {
+        if !matches!(name, "Cooperative" | "Pinned" | "Projection") && names.last() != Some(&name) {
             names.push(name);
         }
         at = node.children().into_iter().last();

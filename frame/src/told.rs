@@ -12,7 +12,10 @@ const TEXT_BYTES_MAX: usize = 8 << 10;
 
 #[derive(Clone, PartialEq, Message)]
 struct Told {
-    #[prost(oneof = "Kind", tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20")]
+    #[prost(
+        oneof = "Kind",
+        tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23"
+    )]
     kind: Option<Kind>,
     /// The display name of the stage.
     #[prost(string, tag = "30")]
@@ -62,6 +65,12 @@ enum Kind {
     Function(At),
     #[prost(message, tag = "20")]
     Written(At),
+    #[prost(string, tag = "21")]
+    Changed(String),
+    #[prost(message, tag = "22")]
+    Denied(At),
+    #[prost(message, tag = "23")]
+    Unreachable(At),
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -190,6 +199,9 @@ fn of_data(error: &DataError) -> Kind {
         DataError::Overflow(text) => Kind::Overflow(cut(text)),
         DataError::Cast(text) => Kind::Cast(cut(text)),
         DataError::NoFile { path } => Kind::NoFile(cut(path)),
+        DataError::Changed { path } => Kind::Changed(cut(path)),
+        DataError::Denied { path, reason } => Kind::Denied(at(path, reason)),
+        DataError::Unreachable { path, reason } => Kind::Unreachable(at(path, reason)),
         DataError::File(text) => Kind::File(cut(text)),
         DataError::Other(text) => Kind::Other(cut(text)),
     }
@@ -227,6 +239,9 @@ fn data(kind: Kind) -> Option<DataError> {
         Kind::Overflow(text) => DataError::Overflow(text),
         Kind::Cast(text) => DataError::Cast(text),
         Kind::NoFile(path) => DataError::NoFile { path },
+        Kind::Changed(path) => DataError::Changed { path },
+        Kind::Denied(At { path, reason }) => DataError::Denied { path, reason },
+        Kind::Unreachable(At { path, reason }) => DataError::Unreachable { path, reason },
         Kind::File(text) => DataError::File(text),
         Kind::Other(text) => DataError::Other(text),
         _ => return None,
@@ -260,6 +275,9 @@ mod tests {
             TaskError::Data(DataError::Overflow(t())),
             TaskError::Data(DataError::Cast(t())),
             TaskError::Data(DataError::NoFile { path: t() }),
+            TaskError::Data(DataError::Changed { path: t() }),
+            TaskError::Data(DataError::Denied { path: t(), reason: t() }),
+            TaskError::Data(DataError::Unreachable { path: t(), reason: t() }),
             TaskError::Data(DataError::File(t())),
             TaskError::Data(DataError::Other(t())),
         ];

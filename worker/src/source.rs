@@ -209,10 +209,12 @@ fn write(writer: &ArrayWriter, feeds: &[Feed], region: &Region) -> Result<(), Ta
     writer.write_chunk(region, bytes).map_err(of_format)
 }
 
-/// A failing disk is this worker's trouble; a file that is not what it should be is everybody's.
+/// A failing disk, or network, is this worker's trouble; a file that is not what it should be is everybody's.
 fn of_format(error: FormatError) -> TaskError {
     match &error {
-        FormatError::Io { .. } => TaskError::Worker(error.to_string()),
+        FormatError::Io { .. } | FormatError::Unreachable { .. } | FormatError::Object { .. } => {
+            TaskError::Worker(error.to_string())
+        }
         _ => TaskError::Operation(error.to_string()),
     }
 }

@@ -5,7 +5,7 @@ use super::execute::OnSession;
 use crate::session::Session;
 use std::sync::Arc;
 use tilework_frame::arrow::array::{ArrayRef, RecordBatch};
-use tilework_frame::{CsvOptions, DataFrame, Execute, FrameError, ReadOptions};
+use tilework_frame::{CsvOptions, DataFrame, Execute, FrameError, Paths, ReadOptions};
 
 type Result<T> = std::result::Result<T, FrameError>;
 
@@ -73,7 +73,7 @@ doors! {
     /// ```
     fn date_range(name: &str, start: &str, end: &str, every: &str);
 
-    /// A table of CSV files: a path, a directory or a pattern. The types of columns are found on the head, the middle and
+    /// A table of CSV files: a path, a directory or a pattern, here or in an object store, or several ([`Paths`]). The types of columns are found on the head, the middle and
     /// the end of each file where `dtypes` does not say them; `NA`, `nan` and what else pandas takes for missing is null.
     /// Workers read the files: they are to be at the same path there.
     ///
@@ -90,28 +90,35 @@ doors! {
     /// assert_eq!(df.to_vec::<Option<f64>>("km")?, [Some(12.5), None]);
     /// # Ok::<(), FrameError>(())
     /// ```
-    fn read_csv(path: &str, options: &CsvOptions);
+    fn read_csv(paths: impl Paths, options: &CsvOptions);
 
-    /// A table of Parquet files: a path, a directory or a pattern. Columns and row groups that a query does not need are
-    /// not read. Workers read the files: they are to be at the same path there.
+    /// A table of Parquet files: a path, a directory or a pattern, here or in an object store, or several ([`Paths`]).
+    /// Columns and row groups that a query does not need are not read. Workers read the files: they are to be at the same
+    /// path there, or stores open to them as to this process.
     ///
     /// # Errors
-    /// No file; a file that is none of Parquet; columns of several files that do not go together.
-    fn read_parquet(path: &str);
+    /// No file; a file that is none of Parquet; columns of several files that do not go together; a store that says no.
+    ///
+    /// ```no_run
+    /// use tilework::dataframe::{prelude::*, read_parquet};
+    ///
+    /// let trips = read_parquet("s3://city/trips/2024-*.parquet")?;
+    /// println!("{}", trips.filter(col("km").gt(10.0))?.shape()?.0);
+    /// # Ok::<(), FrameError>(())
+    /// ```
+    fn read_parquet(paths: impl Paths);
 
-    /// A table of files of JSON objects, one in each line: a path, a directory or a pattern. Workers read the files: they
-    /// are to be at the same path there.
+    /// A table of files of JSON objects, one in each line. Else as [`read_parquet`].
     ///
     /// # Errors
     /// No file; lines that are none of JSON; columns of several files that do not go together.
-    fn read_json(path: &str);
+    fn read_json(paths: impl Paths);
 
-    /// A table of Arrow files (Feather, version 2): a path, a directory or a pattern. Workers read the files: they are to
-    /// be at the same path there.
+    /// A table of Arrow files (Feather, version 2). Else as [`read_parquet`].
     ///
     /// # Errors
     /// No file; a file that is none of Arrow; columns of several files that do not go together.
-    fn read_ipc(path: &str);
+    fn read_ipc(paths: impl Paths);
 
     /// As [`read_parquet`], as the options say: with `hive`, the directories below a path name columns, as
     /// [`WriteOptions::partition_by`](crate::dataframe::WriteOptions::partition_by) writes them; those that a query rules out
@@ -133,19 +140,19 @@ doors! {
     /// assert_eq!(late.to_vec::<i64>("n")?, [5]);
     /// # Ok::<(), FrameError>(())
     /// ```
-    fn read_parquet_with(path: &str, options: &ReadOptions);
+    fn read_parquet_with(paths: impl Paths, options: &ReadOptions);
 
     /// As [`read_json`], with the options of [`read_parquet_with`].
     ///
     /// # Errors
     /// As there.
-    fn read_json_with(path: &str, options: &ReadOptions);
+    fn read_json_with(paths: impl Paths, options: &ReadOptions);
 
     /// As [`read_ipc`], with the options of [`read_parquet_with`].
     ///
     /// # Errors
     /// As there.
-    fn read_ipc_with(path: &str, options: &ReadOptions);
+    fn read_ipc_with(paths: impl Paths, options: &ReadOptions);
 
     /// The rows that a query in SQL gives, which reads no tables; [`sql_on`] is for those that do.
     ///

@@ -34,12 +34,14 @@ pub use doors::{
     read_json_with, read_parquet, read_parquet_with, sql, sql_on,
 };
 pub use functions::{Cell, GivesBatch, GivesCell, MapElements, MapPartitions};
+/// What an object store says in [`FrameError::Store`].
+pub use tilework_formats::FormatError;
 pub use tilework_frame::arrow;
 pub use tilework_frame::{
     AsofOptions, AsofSide, CsvError, CsvOptions, DataError, DataFrame, Expr, FrameError, GroupBy, IntoColumn,
-    IntoSortKey, JoinHow, JoinOptions, KeepRow, RankMethod, ReadOptions, RowStream, RunFigures, SortKey,
-    TaskError, Text, Time, Validate, Value, When, WriteOptions, coalesce, col, concat, concat_diagonal,
-    concat_str, len, lit, null, persist_all, values, when,
+    IntoSortKey, JoinHow, JoinOptions, KeepRow, Paths, RankMethod, ReadOptions, RowStream, RunFigures,
+    SortKey, TaskError, Text, Time, Validate, Value, When, WriteOptions, coalesce, col, concat,
+    concat_diagonal, concat_str, len, lit, null, persist_all, values, when,
 };
 pub(crate) use tilework_worker_tables::install;
 

@@ -11,7 +11,7 @@ use std::cmp::Ordering;
 use std::io;
 use std::path::{Path, PathBuf};
 use tilework_expr::{Element, Expr, ExprError};
-use tilework_formats::{ArrayReader, ArraySource, FormatError, ZarrKind, ZarrNode, npz_members};
+use tilework_formats::{ArrayReader, ArraySource, FormatError, ZarrKind, ZarrNode, npz_members, objects};
 
 /// # Reading many files
 impl<A: Element, D: RemoveAxis> Array<A, D> {
@@ -52,7 +52,8 @@ impl<A: Element, D: RemoveAxis> Array<A, D> {
         Self::read_files(files_of(path.as_ref())?, axis)
     }
 
-    /// The arrays of these files, in this order, as [`Array::read_glob`].
+    /// The arrays of these files, in this order, as [`Array::read_glob`]. Of URLs of object stores, those that do not end
+    /// in `.npy` are Zarr arrays.
     ///
     /// # Errors
     /// As [`Array::read_glob`].
@@ -107,13 +108,16 @@ fn source_of(path: &Path) -> Result<ArraySource> {
                 }
             }
         }
-        _ if path.is_dir() => Ok(ArraySource::zarr(path, "")),
+        extension if path.is_dir() || objects::url_of(path).is_some() && extension != Some("npy") => {
+            Ok(ArraySource::zarr(path, ""))
+        }
         _ => Ok(ArraySource::npy(path)),
     }
 }
 
 /// The files whose paths a pattern matches, in order.
 fn matching(pattern: &Path) -> Result<Vec<PathBuf>> {
+    check_files(pattern)?;
     let text = pattern.to_str().ok_or_else(|| {
         let (what, got) = ("pattern", pattern.display().to_string());
         Error::from(ExprError::Parameter { what, got, expected: "a pattern in UTF-8" })
@@ -139,6 +143,7 @@ fn matching(pattern: &Path) -> Result<Vec<PathBuf>> {
 
 /// The files of a directory that are arrays, in order.
 fn files_of(dir: &Path) -> Result<Vec<PathBuf>> {
+    check_files(dir)?;
     let entries = std::fs::read_dir(dir).map_err(|e| unreadable(dir, e))?;
     let mut found = Vec::new();
     for entry in entries {
@@ -156,6 +161,14 @@ fn files_of(dir: &Path) -> Result<Vec<PathBuf>> {
         }
     }
     in_order(found, dir)
+}
+
+/// Patterns and directories are those of files.
+fn check_files(path: &Path) -> Result<()> {
+    let Some(url) = objects::url_of(path) else { return Ok(()) };
+    let what = "arrays by a pattern or a directory's name in object stores; `read_files` takes their URLs"
+        .to_owned();
+    Err(FormatError::Unsupported { path: url.to_owned(), what }.into())
 }
 
 fn unreadable(path: &Path, source: io::Error) -> Error {

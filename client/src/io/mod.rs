@@ -1,5 +1,9 @@
 //! Arrays in files: `.npy`, `.npz` and Zarr, with the groups and attributes of Zarr stores.
 //!
+//! With the feature `object-store`, a path may be the URL of an object store: `s3://bucket/store.zarr`, `gs://..`, and for
+//! reading `http://..`; `file:///data/x` is `/data/x`. Credentials are those of each process's environment. What differs from
+//! files is told in `docs/object-stores.md`: there are no locks, so that one program at a time writes an array.
+//!
 //! Knows which chunks suit a file. Must not know how formats are laid out; the workers do the reading and
 //! writing, so that a path must mean the same file to them.
 //!
@@ -171,7 +175,8 @@ impl<A: Element, D: Dimension> Array<A, D> {
 
     /// An array of a Zarr store of version 2 or 3: `array` is its path within the store, `""` for the root.
     /// In chunks that are multiples of the stored ones. Its metadata are read at once, its chunks when a
-    /// computation needs them.
+    /// computation needs them. The path may be an URL of an object store, `s3://bucket/store.zarr` (feature
+    /// `object-store`).
     ///
     /// The elements are those that are stored. Where the array's attributes say that they are packed (`scale_factor`,
     /// `add_offset`, `_FillValue`), which xarray would undo, a warning says so, once an array.
@@ -265,6 +270,12 @@ impl<A: Element, D: Dimension> Array<A, D> {
     /// where files that are no part of the array lie in its directory, the old array's files are moved out and the new
     /// ones in: a program that is killed within that moment leaves no array there but both beside it, and the next
     /// write finishes the work.
+    ///
+    /// In an object store (an URL in place of the path) there are no renames: a new array's chunks are written at their
+    /// names and its document last, so that there is no array until then. One that takes the place of another is
+    /// written beside it, and copied by the store when it is complete; for that moment neither is there. What a killed
+    /// writer leaves, the next one to the same place removes or finishes. One program at a time writes an array: there
+    /// are no locks.
     ///
     /// # Errors
     /// [`Error::NotWritten`] for a failed computation, after which the stored array is as it was; [`Error::Format`] for

@@ -26,7 +26,8 @@ impl<A: Element, D: Dimension> Array<A, D> {
     /// appended, whatever ends the program, and the array may be an expression of the one that it is appended to. What a
     /// write that was killed leaves behind is cleared, or finished if its chunks were being moved, by the next one.
     ///
-    /// One program at a time appends to an array: another one waits, where the file system has locks.
+    /// One program at a time appends to an array: another one waits, where the file system has locks. In an object store
+    /// there are none.
     ///
     /// ```
     /// use tilework::prelude::*;
@@ -63,7 +64,8 @@ impl<A: Element, D: Dimension> Array<A, D> {
     /// write to the array finishes the work.
     ///
     /// Several programs may write boxes of an array at the same time, each its own: those of whole chunks side by side,
-    /// one that cuts chunks alone, for which others wait, where the file system has locks.
+    /// one that cuts chunks alone, for which others wait, where the file system has locks. In an object store there are
+    /// none: only boxes of whole chunks may be written at the same time there.
     ///
     /// ```
     /// use tilework::prelude::*;

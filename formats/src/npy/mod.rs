@@ -1,8 +1,9 @@
-//! `.npy` data, in a file of its own or as a member of an `.npz`: only the bytes of the box are read.
+//! `.npy` data, in a file or an object of its own or as a member of an `.npz`: only the bytes of the box are read.
 //!
 //! Owns the layout of elements after the header. Must not know Zarr or archives' directories.
 
 pub(crate) mod header;
+mod remote;
 mod writer;
 
 pub use writer::{NpyWriter, write_npy};
@@ -10,10 +11,13 @@ pub use writer::{NpyWriter, write_npy};
 use crate::elements;
 use crate::inflate::Inflater;
 use crate::region::Runs;
-use crate::{ArrayMeta, FormatError, file};
+use crate::{ArrayMeta, FormatError, file, objects};
 use header::{HEADER_BYTES_MAX, Header, PREFIX_BYTES};
+use remote::{Blocks, Remote};
 use std::fs::File;
 use std::io;
+use std::iter;
+use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use tilework_expr::run_grid;
@@ -36,6 +40,7 @@ pub(crate) struct Span {
 #[derive(Debug)]
 pub(crate) enum Bytes {
     Plain(Span),
+    Object(Remote),
     Deflated(Inflater),
 }
 
@@ -43,14 +48,16 @@ impl Bytes {
     fn len(&self) -> u64 {
         match self {
             Bytes::Plain(span) => span.len,
+            Bytes::Object(object) => object.len,
             Bytes::Deflated(inflater) => inflater.len(),
         }
     }
 
-    /// Starts the reading of one box: offsets must then ascend.
-    fn begin(&self) -> Cursor<'_> {
+    /// Starts the reading of one box: offsets must then ascend. `coming` are the blocks that will be read.
+    fn begin<'a>(&'a self, coming: impl Iterator<Item = Range<u64>> + 'a) -> Cursor<'a> {
         match self {
             Bytes::Plain(span) => Cursor::Plain(span),
+            Bytes::Object(object) => Cursor::Object(Blocks::new(object, Box::new(coming))),
             Bytes::Deflated(inflater) => Cursor::Deflated(inflater.session()),
         }
     }
@@ -58,6 +65,7 @@ impl Bytes {
 
 enum Cursor<'a> {
     Plain(&'a Span),
+    Object(Blocks<'a>),
     Deflated(crate::inflate::Session<'a>),
 }
 
@@ -75,6 +83,7 @@ impl Cursor<'_> {
                     _ => FormatError::io(path, e),
                 })
             }
+            Cursor::Object(blocks) => blocks.read(buf, offset),
             Cursor::Deflated(session) => session.read(buf, offset),
         }
     }
@@ -92,6 +101,9 @@ pub(crate) struct NpyReader {
 /// Opens an `.npy` file.
 pub(crate) fn open(path: &Path) -> Result<NpyReader, FormatError> {
     let name = path.display().to_string();
+    if let Some(url) = objects::url_of(path) {
+        return NpyReader::new(name, Bytes::Object(Remote::open(url)?));
+    }
     let (file, len) = file::open_array(path, &name)?;
     NpyReader::new(name, Bytes::Plain(Span { file, start: 0, len }))
 }
@@ -99,7 +111,7 @@ pub(crate) fn open(path: &Path) -> Result<NpyReader, FormatError> {
 impl NpyReader {
     /// Reads the header and checks that the data it promises is there.
     pub(crate) fn new(path: String, bytes: Bytes) -> Result<NpyReader, FormatError> {
-        let mut cursor = bytes.begin();
+        let mut cursor = bytes.begin(std::iter::empty());
         let mut head = vec![0; bytes.len().min(PREFIX_BYTES as u64) as usize];
         cursor.read(&path, &mut head, 0)?;
         let data_start = header::data_start(&path, &head)?;
@@ -144,9 +156,27 @@ impl NpyReader {
         (self.header.data_start + element * self.header.dtype.size()) as u64
     }
 
+    /// The bytes that are read for some runs, a single one in pieces of so many elements.
+    fn blocks(&self, mut near: Near, piece_max: usize) -> impl Iterator<Item = Range<u64>> + '_ {
+        let blocks = iter::from_fn(move || {
+            let starts = near.next()?;
+            let (first, n) = (starts[0], starts.len());
+            Some((first, starts[n - 1] + near.run, if n == 1 { piece_max } else { usize::MAX }))
+        });
+        blocks.flat_map(move |(first, end, piece)| {
+            let mut at = first;
+            iter::from_fn(move || {
+                let start = at;
+                at = at.saturating_add(piece).min(end);
+                (start < end).then(|| self.offset(start)..self.offset(at))
+            })
+        })
+    }
+
     fn read_c(&self, steps: &[Steps], mut out: &mut [u8]) -> Result<(), FormatError> {
         let itemsize = self.header.dtype.size();
-        let mut cursor = self.bytes.begin();
+        let coming = Near::new(Runs::of_steps(&self.header.shape, steps), itemsize);
+        let mut cursor = self.bytes.begin(self.blocks(coming, usize::MAX));
         let mut near = Near::new(Runs::of_steps(&self.header.shape, steps), itemsize);
         let (bytes, mut block) = (near.run * itemsize, Vec::new());
         while let Some(starts) = near.next() {
@@ -173,10 +203,11 @@ impl NpyReader {
         let shape: Vec<usize> = self.header.shape.iter().rev().copied().collect();
         let reversed: Vec<Steps> = steps.iter().rev().copied().collect();
         let mut scatter = Scatter::new(steps);
-        let mut cursor = self.bytes.begin();
+        let piece_max = BLOCK_BYTES_MAX / itemsize;
+        let coming = Near::new(Runs::of_steps(&shape, &reversed), itemsize);
+        let mut cursor = self.bytes.begin(self.blocks(coming, piece_max));
         let mut near = Near::new(Runs::of_steps(&shape, &reversed), itemsize);
         let (run, mut block) = (near.run, Vec::new());
-        let piece_max = BLOCK_BYTES_MAX / itemsize;
         while let Some(starts) = near.next() {
             let (first, last) = (starts[0], starts[starts.len() - 1]);
             if starts.len() > 1 {
@@ -237,8 +268,8 @@ impl Near {
 /// How the elements after the header are stored.
 fn stored(bytes: &Bytes, header: &Header) -> Stored {
     match (bytes, header.fortran) {
-        (Bytes::Plain(_), false) => Stored::Rows,
-        (Bytes::Plain(_), true) => Stored::Columns,
+        (Bytes::Plain(_) | Bytes::Object(_), false) => Stored::Rows,
+        (Bytes::Plain(_) | Bytes::Object(_), true) => Stored::Columns,
         (Bytes::Deflated(_), fortran) => {
             let elements = DEFLATED_BYTES / header.dtype.size();
             let reversed = |shape: &[usize]| shape.iter().rev().copied().collect::<Vec<_>>();

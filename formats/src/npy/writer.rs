@@ -4,6 +4,7 @@
 //! boxes.
 
 use super::header;
+use crate::objects::{self, Place};
 use crate::region::{self, Runs};
 use crate::{FormatError, beside};
 use std::fs::{self, File};
@@ -84,7 +85,13 @@ impl NpyWriter {
     pub fn create(path: impl AsRef<Path>, shape: &[usize], dtype: DType) -> Result<NpyWriter, FormatError> {
         let path = path.as_ref();
         let name = path.display().to_string();
-        let path = replaceable(path, &name)?;
+        if let Some(url) = objects::url_of(path) {
+            Place::open(url)?;
+            let what = "writing `.npy` files to object stores, expected a Zarr array".to_owned();
+            return Err(FormatError::Unsupported { path: name, what });
+        }
+        let local = path.to_str().and_then(objects::local_path);
+        let path = replaceable(local.as_deref().map_or(path, Path::new), &name)?;
         let lens: Vec<u64> = shape.iter().map(|&n| n as u64).collect();
         let (shape, data_bytes) = region::checked_shape(&name, &lens, dtype.size())?;
         let Some(file_name) = path.file_name() else {

@@ -4,8 +4,10 @@
 //! takes its place.
 
 use super::metadata::{Documents, Node};
-use super::place::Levels;
+use super::place::{Levels, StagedFiles};
 use super::read::ZarrReader;
+use super::remote::{Places, StagedObjects};
+use super::staged::Staged;
 use super::{ArrayWriter, ZarrStaged, store, v3_name};
 use crate::about::V2_DIMS;
 use crate::elements::numpy_name;
@@ -34,10 +36,28 @@ impl ZarrTarget {
         let name = store::display_name(&self.path, &self.array);
         store::check_new_name(&self.path, &self.array)?;
         check_spec(&name, spec, self.version)?;
+        if let Some(places) = Places::of(&self.path, &self.array)? {
+            let there = StagedObjects::look(&places, self.version, &name)?;
+            let documents = self.documents(&name, (spec, if_exists), &there)?;
+            let staged = StagedObjects::begin((name, places), &documents, if_exists, &there)?;
+            return Ok(ZarrStaged(Staged::Objects(staged)));
+        }
         let levels = Levels::of(&self.path, &self.array, &name)?;
         levels.recover();
         let there = levels.check_above(self.version, &name)?;
-        let exists = |reason: &str| FormatError::Exists { path: name.clone(), reason: reason.to_owned() };
+        let documents = self.documents(&name, (spec, if_exists), &there)?;
+        let staged = StagedFiles::begin(name, levels, &documents, if_exists)?;
+        Ok(ZarrStaged(Staged::Files(staged)))
+    }
+
+    /// The documents of the array that is to be, where this is there.
+    fn documents(
+        &self,
+        name: &str,
+        (spec, if_exists): (&ZarrSpec, IfExists),
+        there: &Node,
+    ) -> Result<Documents, FormatError> {
+        let exists = |reason: &str| FormatError::Exists { path: name.to_owned(), reason: reason.to_owned() };
         let documents = match (there, if_exists) {
             (Node::Nothing, _) | (Node::Array(_), IfExists::Replace) => documents(spec, self.version),
             (Node::Group(_), _) => return Err(exists("a group, which is never replaced by an array")),
@@ -46,12 +66,12 @@ impl ZarrTarget {
             }
             (Node::Array(kept), IfExists::Keep) => {
                 self.check_kept(spec)?;
-                kept
+                kept.clone()
             }
         };
         // What the reader would refuse is not begun either.
-        documents.check(&name)?;
-        ZarrStaged::begin(name, levels, &documents, if_exists)
+        documents.check(name)?;
+        Ok(documents)
     }
 
     /// Makes the array, without elements: all of them are the fill value. An array that is kept keeps its elements.

@@ -3,15 +3,18 @@
 //! Owns what is listed, created and said of nodes. Must not know elements.
 
 use super::change::{change, write_new};
+use super::dir::Dir;
 use super::metadata::{self, Node, V3_DOCUMENT};
 use super::place::{Levels, group_document};
+use super::remote::{self, Places, StagedObjects};
 use super::{consolidated, store};
 use crate::about::{V2_DIMS, ZarrKind, ZarrNode, object};
+use crate::objects::{self, Place};
 use crate::{FormatError, ZarrVersion};
 use serde_json::{Map, Value};
 use std::fs;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// The attributes of version 2.
 const V2_ATTRIBUTES: &str = ".zattrs";
@@ -23,10 +26,10 @@ impl ZarrNode {
         store::display_name(&self.path, &self.inner)
     }
 
-    fn find(&self) -> Result<(PathBuf, Node), FormatError> {
+    fn find(&self) -> Result<(Dir, Node), FormatError> {
         let name = self.name();
-        let dir = store::array_dir(&self.path, &self.inner)?;
-        match metadata::node(&dir, &name)? {
+        let dir = Dir::of(&self.path, &self.inner)?;
+        match dir.node(&name)? {
             Node::Nothing => Err(metadata::no_array(&dir, &name, &Node::Nothing)),
             node => Ok((dir, node)),
         }
@@ -51,22 +54,18 @@ impl ZarrNode {
         if let Node::Array(_) = node {
             return Err(FormatError::NotAGroup { path: name, got: "an array" });
         }
-        let io = |source| FormatError::Io { path: name.clone(), source };
+        if let (Dir::Objects(_), Some(url)) = (&dir, objects::url_of(&self.path)) {
+            let inner: Vec<&str> = store::parts(&self.inner).collect();
+            return remote::members((&Place::open(url)?, &inner.join("/")), &name);
+        }
         let mut members = Vec::new();
-        for entry in fs::read_dir(&dir).map_err(io)? {
-            // A name that is no text is none of Zarr's.
-            let Ok(member) = entry.map_err(io)?.file_name().into_string() else { continue };
-            let at = dir.join(&member);
-            if member.starts_with('.') || !at.is_dir() {
-                continue;
-            }
-            match metadata::node(&at, &format!("{name}/{member}"))? {
+        for member in dir.below()? {
+            match dir.join(&member)?.node(&format!("{name}/{member}"))? {
                 Node::Array(_) => members.push((member, ZarrKind::Array)),
                 Node::Group(_) => members.push((member, ZarrKind::Group)),
                 Node::Nothing => {}
             }
         }
-        members.sort();
         Ok(members)
     }
 
@@ -83,14 +82,13 @@ impl ZarrNode {
     ) -> Result<(), FormatError> {
         let name = self.name();
         store::check_new_name(&self.path, &self.inner)?;
+        if let Some(places) = Places::of(&self.path, &self.inner)? {
+            return self.create_at(&places, version, attributes);
+        }
         let levels = Levels::of(&self.path, &self.inner, &name)?;
         levels.recover();
         let exists = |what: &str| FormatError::Exists { path: name.clone(), reason: what.to_owned() };
-        match levels.check_above(version, &name)? {
-            Node::Nothing => {}
-            Node::Array(_) => return Err(exists("an array, expected nothing")),
-            Node::Group(_) => return Err(exists("a group, which may be opened")),
-        }
+        nothing(&levels.check_above(version, &name)?).map_err(exists)?;
         let folder = |dir: &Path, source| FormatError::Folder { path: dir.display().to_string(), source };
         let (own, above) = (levels.array(), &levels.nodes()[..levels.nodes().len() - 1]);
         fs::create_dir_all(own).map_err(|e| folder(own, e))?;
@@ -120,6 +118,32 @@ impl ZarrNode {
         self.tell(&levels, true)
     }
 
+    /// The same in an object store.
+    fn create_at(
+        &self,
+        places: &Places,
+        version: ZarrVersion,
+        attributes: &Map<String, Value>,
+    ) -> Result<(), FormatError> {
+        let name = self.name();
+        let exists = |what: &str| FormatError::Exists { path: name.clone(), reason: what.to_owned() };
+        nothing(&StagedObjects::look(places, version, &name)?).map_err(exists)?;
+        places.make_groups(version, &name)?;
+        let (file, mut document) = group_document(version);
+        match version {
+            ZarrVersion::V3 => document["attributes"] = Value::Object(attributes.clone()),
+            ZarrVersion::V2 if attributes.is_empty() => {}
+            ZarrVersion::V2 => {
+                let text = metadata::text(&Value::Object(attributes.clone()));
+                places.own().join(V2_ATTRIBUTES)?.put(text)?;
+            }
+        }
+        if !places.own().join(file)?.put_new(metadata::text(&document))? {
+            return Err(exists("a group, which has come meanwhile"));
+        }
+        self.tell_objects(places, true)
+    }
+
     /// What is said of it, less the names of axes.
     ///
     /// # Errors
@@ -131,10 +155,10 @@ impl ZarrNode {
         let said = match node {
             Node::Array(documents) => documents.attributes().clone(),
             Node::Group(ZarrVersion::V3) => {
-                let document = metadata::read(&dir, V3_DOCUMENT, &name)?.unwrap_or_default();
+                let document = dir.read(V3_DOCUMENT, &name)?.unwrap_or_default();
                 document["attributes"].clone()
             }
-            _ => metadata::read(&dir, V2_ATTRIBUTES, &name)?.unwrap_or_default(),
+            _ => dir.read(V2_ATTRIBUTES, &name)?.unwrap_or_default(),
         };
         let mut said = object(&name, &said)?;
         if kind == (ZarrKind::Array, ZarrVersion::V2) {
@@ -153,7 +177,7 @@ impl ZarrNode {
         let name = self.name();
         let (kind, version) = kind_of(&node);
         let changed = match version {
-            ZarrVersion::V3 => change(&dir, V3_DOCUMENT, |document| {
+            ZarrVersion::V3 => dir.change(V3_DOCUMENT, |document| {
                 if !document.is_object() {
                     let reason = format!("{V3_DOCUMENT} is no JSON object");
                     return Err(FormatError::NotAnArray { path: name.clone(), reason }.into());
@@ -163,7 +187,7 @@ impl ZarrNode {
                 document["attributes"] = Value::Object(said);
                 Ok::<_, Failed>(())
             }),
-            ZarrVersion::V2 => change(&dir, V2_ATTRIBUTES, |document| {
+            ZarrVersion::V2 => dir.change(V2_ATTRIBUTES, |document| {
                 let mut said = object(&name, document)?;
                 let dims = said.remove(V2_DIMS);
                 f(&mut said);
@@ -180,20 +204,45 @@ impl ZarrNode {
         };
         changed.map_err(|failed| match failed {
             Failed::Format(error) => error,
+            Failed::Io(source) if matches!(dir, Dir::Objects(_)) => FormatError::io(&name, source),
             Failed::Io(source) => FormatError::Io { path: name.clone(), source },
         })?;
-        self.tell(&Levels::of(&self.path, &self.inner, &name)?, kind == ZarrKind::Group)
+        let is_group = kind == ZarrKind::Group;
+        match Places::of(&self.path, &self.inner)? {
+            Some(places) => self.tell_objects(&places, is_group),
+            None => self.tell(&Levels::of(&self.path, &self.inner, &name)?, is_group),
+        }
     }
 
     /// Tells the groups that hold copies of its documents; a group may be one of them.
     fn tell(&self, levels: &Levels, is_group: bool) -> Result<(), FormatError> {
         let own = levels.nodes().last().filter(|_| is_group);
-        let told = own.map_or(Ok(()), |own| consolidated::update(own, ""));
-        told.and_then(|()| levels.consolidate()).map_err(|source| {
+        let told = own.map_or(Ok(()), |own| consolidated::update(&Dir::Files(own.clone()), ""));
+        self.told(told.and_then(|()| levels.consolidate()))
+    }
+
+    /// The same in an object store.
+    fn tell_objects(&self, places: &Places, is_group: bool) -> Result<(), FormatError> {
+        let own = Dir::Objects(places.own().clone());
+        let told = if is_group { consolidated::update(&own, "") } else { Ok(()) };
+        self.told(told.and_then(|()| places.consolidate()))
+    }
+
+    fn told(&self, told: io::Result<()>) -> Result<(), FormatError> {
+        told.map_err(|source| {
             let path =
                 format!("{}, which is changed, but not so in a group's copy of its metadata", self.name());
             FormatError::Io { path, source }
         })
+    }
+}
+
+/// Why there can be no new group where something is.
+fn nothing(there: &Node) -> Result<(), &'static str> {
+    match there {
+        Node::Nothing => Ok(()),
+        Node::Array(_) => Err("an array, expected nothing"),
+        Node::Group(_) => Err("a group, which may be opened"),
     }
 }
 

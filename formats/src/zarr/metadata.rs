@@ -3,16 +3,16 @@
 //! Owns reading them: what kind of node a directory is, and what Python's writers put into version 2 that `zarrs` does
 //! not take. Must not know chunks or stores.
 
+use super::dir::Dir;
 use super::store::open_file;
 use super::{codecs, open_error, v3_name};
 use crate::about::{V2_DIMS, names};
 use crate::elements::{self, ByteOrder, from_numpy_name, numpy_name};
 use crate::spec::ZarrVersion;
 use crate::time::TimeType;
-use crate::{FormatError, beside, packing};
+use crate::{FormatError, packing};
 use serde_json::{Value, json};
 use std::collections::VecDeque;
-use std::fs;
 use std::io::{self, Read};
 use std::path::Path;
 use std::sync::Arc;
@@ -34,10 +34,12 @@ pub(crate) fn array_document(version: ZarrVersion) -> &'static str {
 }
 
 /// The most bytes of a document that are read; consolidated metadata of a large hierarchy have some MB.
-const DOCUMENT_BYTES_MAX: u64 = 256 * 1024 * 1024;
+pub(crate) const DOCUMENT_BYTES_MAX: u64 = 256 * 1024 * 1024;
 /// The most arrays of a group that an error names, and the most directories that are looked at for them.
 const NAMED_MAX: usize = 10;
 const LOOKED_AT_MAX: usize = 500;
+/// The same of object stores, where each look takes its time.
+const ASKED_FOR_MAX: usize = 20;
 
 /// What a directory is.
 #[derive(Debug)]
@@ -51,7 +53,7 @@ pub(crate) enum Node {
 }
 
 /// An array's documents as they lie there.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Documents {
     pub version: ZarrVersion,
     /// `zarr.json`, or `.zarray`.
@@ -60,9 +62,19 @@ pub(crate) struct Documents {
     pub attributes: Option<Value>,
 }
 
+/// The documents by which it is told what a node is.
+pub(crate) const FILES: [&str; 4] = [V3_DOCUMENT, ".zarray", ".zgroup", ".zattrs"];
+
 /// What the directory `dir` is; `name` is what errors call it.
 pub(crate) fn node(dir: &Path, name: &str) -> Result<Node, FormatError> {
-    if let Some(document) = read(dir, V3_DOCUMENT, name)? {
+    node_of(|at| read(dir, FILES[at], name))
+}
+
+/// What has these documents, by their number in [`FILES`].
+pub(crate) fn node_of(
+    document: impl Fn(usize) -> Result<Option<Value>, FormatError>,
+) -> Result<Node, FormatError> {
+    if let Some(document) = document(0)? {
         return Ok(match document["node_type"].as_str() {
             Some("array") => {
                 Node::Array(Documents { version: ZarrVersion::V3, array: document, attributes: None })
@@ -71,18 +83,18 @@ pub(crate) fn node(dir: &Path, name: &str) -> Result<Node, FormatError> {
             _ => Node::Group(ZarrVersion::V3),
         });
     }
-    if let Some(array) = read(dir, ".zarray", name)? {
-        let attributes = read(dir, ".zattrs", name)?;
-        return Ok(Node::Array(Documents { version: ZarrVersion::V2, array, attributes }));
+    if let Some(array) = document(1)? {
+        return Ok(Node::Array(Documents { version: ZarrVersion::V2, array, attributes: document(3)? }));
     }
-    Ok(if read(dir, ".zgroup", name)?.is_some() { Node::Group(ZarrVersion::V2) } else { Node::Nothing })
+    Ok(if document(2)?.is_some() { Node::Group(ZarrVersion::V2) } else { Node::Nothing })
 }
 
 /// One document of a node, `None` where there is none.
 pub(crate) fn read(dir: &Path, file: &str, name: &str) -> Result<Option<Value>, FormatError> {
-    let unreadable = |reason: String| {
-        let node = dir.file_name().unwrap_or_default().display();
-        FormatError::NotAnArray { path: name.to_owned(), reason: format!("{node}/{file}: {reason}") }
+    let shown = || format!("{}/{file}", dir.file_name().unwrap_or_default().display());
+    let unreadable = |reason: String| FormatError::NotAnArray {
+        path: name.to_owned(),
+        reason: format!("{}: {reason}", shown()),
     };
     let opened = open_file(&dir.join(file)).map_err(|source| match source.kind() {
         io::ErrorKind::InvalidInput => unreadable(source.to_string()),
@@ -95,7 +107,13 @@ pub(crate) fn read(dir: &Path, file: &str, name: &str) -> Result<Option<Value>, 
     let mut text = Vec::new();
     let read = opened.take(bytes).read_to_end(&mut text);
     read.map_err(|source| FormatError::Io { path: dir.join(file).display().to_string(), source })?;
-    parse(&text, "").map(Some).map_err(|e| unreadable(e.to_string()))
+    document(&text, &shown(), name).map(Some)
+}
+
+/// A document of the node `name`, from its text.
+pub(crate) fn document(text: &[u8], file: &str, name: &str) -> Result<Value, FormatError> {
+    parse(text, "")
+        .map_err(|e| FormatError::NotAnArray { path: name.to_owned(), reason: format!("{file}: {e}") })
 }
 
 /// The numbers that are none, which Python writes bare, against the grammar.
@@ -254,19 +272,14 @@ fn fill_value(written: &Value, dtype: DType) -> Value {
 }
 
 /// Why there is no array at `dir`.
-pub(crate) fn no_array(dir: &Path, name: &str, node: &Node) -> FormatError {
+pub(crate) fn no_array(dir: &Dir, name: &str, node: &Node) -> FormatError {
     let arrays = arrays_below(dir);
     let list = if arrays.is_empty() { String::from("none") } else { arrays.join(", ") };
     let not_an_array = |reason| FormatError::NotAnArray { path: name.to_owned(), reason };
     if matches!(node, Node::Group(_)) {
         return not_an_array(format!("it is a group; the arrays in it: {list}"));
     }
-    let left = |dir: Option<&Path>, of: &Path| {
-        let (dir, name) = (dir?, of.file_name()?);
-        beside::written_beside(dir, name).into_iter().next()
-    };
-    if let Some(at) = left(Some(dir), dir).or_else(|| left(dir.parent(), dir)) {
-        let at = at.display();
+    if let Some(at) = dir.left_behind() {
         return not_an_array(format!(
             "there is none, but `{at}`: a write that has not ended, or was interrupted, which the next write there clears up"
         ));
@@ -278,26 +291,25 @@ pub(crate) fn no_array(dir: &Path, name: &str, node: &Node) -> FormatError {
 }
 
 /// The names of some arrays below a directory.
-fn arrays_below(dir: &Path) -> Vec<String> {
+fn arrays_below(dir: &Dir) -> Vec<String> {
+    let looked_at_max = match dir {
+        Dir::Files(_) => LOOKED_AT_MAX,
+        Dir::Objects(_) => ASKED_FOR_MAX,
+    };
     let (mut found, mut looked_at) = (Vec::new(), 0);
-    let mut open = VecDeque::from([(dir.to_owned(), String::new())]);
+    let mut open = VecDeque::from([(dir.clone(), String::new())]);
     while let Some((dir, name)) = open.pop_front() {
-        let mut entries: Vec<_> = fs::read_dir(dir).into_iter().flatten().flatten().collect();
-        entries.sort_by_key(fs::DirEntry::file_name);
-        for entry in entries {
-            let here = entry.file_name().to_string_lossy().into_owned();
-            if here.starts_with('.') || !entry.path().is_dir() {
-                continue;
-            }
+        for here in dir.below().unwrap_or_default() {
+            let Ok(at) = dir.join(&here) else { continue };
             let below = if name.is_empty() { here } else { format!("{name}/{here}") };
             looked_at += 1;
-            if looked_at > LOOKED_AT_MAX || found.len() == NAMED_MAX {
+            if looked_at > looked_at_max || found.len() == NAMED_MAX {
                 found.push("…".into());
                 return found;
             }
-            match node(&entry.path(), &below) {
+            match at.node(&below) {
                 Ok(Node::Array(_)) => found.push(format!("`{below}`")),
-                Ok(_) => open.push_back((entry.path(), below)),
+                Ok(_) => open.push_back((at, below)),
                 Err(_) => {}
             }
         }

@@ -1,23 +1,30 @@
 //! Zarr V2 and V3 arrays, read by boxes and written by storage chunks, through `zarrs`.
 //!
+//! The store lies in a directory or, by its URL, in an object store; [`dir`] and [`storage`] are where that is told.
+//!
 //! Owns the store, the metadata that is written and the mapping of types. Must not know `.npy` files.
 
 mod change;
 mod codecs;
 mod consolidated;
 mod create;
+mod dir;
 mod group;
 mod metadata;
+mod moves;
 mod part;
 mod place;
 mod read;
+mod remote;
+mod staged;
+mod storage;
 mod store;
 mod swap;
 mod write;
 
 pub use part::ZarrPart;
-pub use place::ZarrStaged;
 pub(crate) use read::ZarrReader;
+pub use staged::ZarrStaged;
 pub use write::ArrayWriter;
 
 use crate::FormatError;
@@ -34,8 +41,22 @@ fn codec_options() -> CodecOptions {
     CodecOptions::default().with_concurrent_target(1)
 }
 
+/// What an object store has said, if that is why chunks could not be read or written.
+fn object_error(error: &ArrayError) -> Option<FormatError> {
+    match error {
+        ArrayError::StorageError(StorageError::IOError(e))
+        | ArrayError::CodecError(CodecError::StorageError(StorageError::IOError(e))) => {
+            e.get_ref()?.downcast_ref::<FormatError>()?.again()
+        }
+        _ => None,
+    }
+}
+
 /// A failure to read or write chunks: of the file system, or of what the chunks hold.
 fn chunk_error(path: &str, what: &str, error: &ArrayError) -> FormatError {
+    if let Some(error) = object_error(error) {
+        return error;
+    }
     match error {
         ArrayError::StorageError(StorageError::IOError(e))
         | ArrayError::CodecError(CodecError::StorageError(StorageError::IOError(e))) => {

@@ -9,27 +9,29 @@
 //! Chunks at the edges have elements of others too. Who writes some has the array for itself until it is done; those who
 //! write whole chunks alone do so side by side.
 //!
+//! In an object store the store copies them, and there are no locks: one writer at a time is what the caller sees to.
+//!
 //! Owns which chunks a part touches, and their way into the array. Must not know how chunks are encoded, nor where
 //! their elements come from.
 
-use super::change::{self, Share, change};
+use super::change::{self, Share};
+use super::dir::Dir;
 use super::metadata::{self, Documents, Node, array_document};
+use super::moves::{Moves, in_words, move_files, without_attributes};
 use super::place::{Container, Levels};
 use super::read::ZarrReader;
-use super::store::{self, PARTS};
+use super::remote::{PartObjects, Places};
+use super::store;
 use super::swap::NEW;
 use crate::spec::ZarrVersion;
-use crate::{ArrayMeta, FormatError, beside, region};
+use crate::{ArrayMeta, FormatError, region};
 use serde_json::{Value, json};
 use std::fs::{self, File};
 use std::io;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use tilework_expr::DType;
-use tilework_plan::{ChunkIdx, Grid};
 
-/// What is to be moved, in a container whose chunks are all there.
-const MOVES: &str = "moves";
 /// How often a look at the array is tried again that others have changed since.
 const LOOKS_MAX: usize = 8;
 
@@ -103,20 +105,29 @@ impl Plan {
 #[derive(Debug)]
 pub struct ZarrPart {
     name: String,
-    levels: Levels,
-    container: Container,
+    beside: Beside,
     meta: ArrayMeta,
     plan: Plan,
     /// The array's document, less attributes.
     before: Value,
     version: ZarrVersion,
-    /// Keeps those away who would write the same chunks.
-    _lock: File,
+}
+
+/// Where the touched chunks are until they are moved.
+#[derive(Debug)]
+enum Beside {
+    Files {
+        levels: Levels,
+        container: Container,
+        /// Keeps those away who would write the same chunks.
+        _lock: File,
+    },
+    Objects(PartObjects),
 }
 
 impl ZarrPart {
     /// Starts writing a box of the array at the path `array` of the store at `root`, which has elements of this type.
-    /// Waits for others who write chunks that it shares with them.
+    /// Waits for others who write chunks that it shares with them; in an object store, which has no locks, it does not.
     ///
     /// # Errors
     /// Those of [`ArraySource::open`](crate::ArraySource::open); [`FormatError::WrongDType`],
@@ -147,6 +158,13 @@ impl ZarrPart {
 
     fn begin((root, array): (&Path, &str), dtype: DType, what: &What) -> Result<ZarrPart, FormatError> {
         let name = store::display_name(root, array);
+        if let Some(places) = Places::of(root, array)? {
+            PartObjects::recover(&places, &name)?;
+            let (plan, meta, documents) = look((root, array), &name, dtype, what)?;
+            let document = of_chunks(&documents, &plan);
+            let beside = Beside::Objects(PartObjects::begin(places, documents.version, &document)?);
+            return Ok(ZarrPart::new(name, beside, (plan, meta, &documents)));
+        }
         let dir = store::array_dir(root, array)?;
         if let Node::Nothing = metadata::node(&dir, &name)? {
             // An interrupted write may have left it out of its place.
@@ -154,23 +172,7 @@ impl ZarrPart {
         }
         let levels = Levels::of(root, array, &name)?;
         levels.recover();
-        let look = || -> Result<_, FormatError> {
-            let reader = ZarrReader::open(root, array)?;
-            if reader.meta.dtype != dtype {
-                return Err(FormatError::WrongDType {
-                    path: name.clone(),
-                    expected: dtype,
-                    got: reader.meta.dtype,
-                });
-            }
-            let documents = match metadata::node(levels.array(), &name)? {
-                Node::Array(documents) => documents,
-                other => return Err(metadata::no_array(levels.array(), &name, &other)),
-            };
-            check_grid(&name, &documents)?;
-            let plan = Plan::of(&name, what, &reader.meta)?;
-            Ok((plan, reader.meta, documents))
-        };
+        let look = || look((root, array), &name, dtype, what);
         let io = |source| FormatError::Io { path: name.clone(), source };
         let appends = matches!(what, What::Append(..));
         let mut alone = look()?.0.has_edges || appends;
@@ -184,31 +186,30 @@ impl ZarrPart {
                 continue;
             }
             let container = Container::make(&levels)?;
-            let version = documents.version;
-            let before = without_attributes(&documents.array);
-            let part = ZarrPart { name, levels, container, meta, plan, before, version, _lock: lock };
-            part.prepare(&documents)
-                .map_err(|source| FormatError::Folder { path: part.path().display().to_string(), source })?;
-            return Ok(part);
+            let dir = container.at.join(NEW);
+            let document = metadata::text(&of_chunks(&documents, &plan));
+            let written = fs::create_dir(&dir)
+                .and_then(|()| fs::write(dir.join(array_document(documents.version)), document));
+            written.map_err(|source| FormatError::Folder { path: dir.display().to_string(), source })?;
+            let beside = Beside::Files { levels, container, _lock: lock };
+            return Ok(ZarrPart::new(name, beside, (plan, meta, &documents)));
         }
         Err(io(io::ErrorKind::ResourceBusy.into()))
     }
 
-    /// Makes the array of the chunks that are touched.
-    fn prepare(&self, documents: &Documents) -> io::Result<()> {
-        let dir = self.path();
-        fs::create_dir(&dir)?;
-        let mut document = documents.array.clone();
-        let lens: Vec<usize> = self.plan.hull.iter().map(Range::len).collect();
-        document["shape"] = json!(lens);
-        fs::write(dir.join(array_document(self.version)), metadata::text(&document))
+    fn new(name: String, beside: Beside, (plan, meta, documents): (Plan, ArrayMeta, &Documents)) -> ZarrPart {
+        let (before, version) = (without_attributes(&documents.array), documents.version);
+        ZarrPart { name, beside, meta, plan, before, version }
     }
 
-    /// The directory that the touched chunks are written in, a store of its own: at its root an array of the shape of
+    /// The directory, or URL, that the touched chunks are written in, a store of its own: at its root an array of the shape of
     /// [`hull`](ZarrPart::hull), of which each chunk must be written once.
     #[must_use]
     pub fn path(&self) -> PathBuf {
-        self.container.at.join(NEW)
+        match &self.beside {
+            Beside::Files { container, .. } => container.at.join(NEW),
+            Beside::Objects(objects) => objects.path(),
+        }
     }
 
     /// The array as it is: its chunks are the unit of writing.
@@ -251,9 +252,11 @@ impl ZarrPart {
     /// [`FormatError::Changed`] where another array has taken its place; [`FormatError::Interrupted`] where the chunks
     /// could be moved in part only, which the next write finishes; [`FormatError::Io`] from the file system.
     pub fn finish(mut self) -> Result<(), FormatError> {
-        let io = |source| FormatError::Io { path: self.name.clone(), source };
-        let target = self.levels.array().to_owned();
-        let now = match metadata::node(&target, &self.name)? {
+        let array = match &self.beside {
+            Beside::Files { levels, .. } => Dir::Files(levels.array().to_owned()),
+            Beside::Objects(objects) => Dir::Objects(objects.array().clone()),
+        };
+        let now = match array.node(&self.name)? {
             Node::Array(documents) => without_attributes(&documents.array),
             _ => Value::Null,
         };
@@ -264,134 +267,76 @@ impl ZarrPart {
                 expected: in_words(&self.before),
             });
         }
-        if !self.plan.is_empty() {
-            self.say_moves(&target).map_err(io)?;
-            if let Err(source) = resume(&self.container.at, &target) {
-                self.container.is_kept = true;
-                let (path, kept) = (self.name.clone(), self.container.at.display().to_string());
-                return Err(FormatError::Interrupted { path, kept, source });
+        let moves = (!self.plan.is_empty()).then(|| self.moves());
+        let (name, shape) =
+            (self.name.clone(), (self.plan.shape != self.meta.shape).then_some(&self.plan.shape));
+        let told = match &mut self.beside {
+            Beside::Files { levels, container, .. } => {
+                move_files((levels.array(), container), moves, shape, self.version, &name)?;
+                levels.consolidate()
             }
-        } else if self.plan.shape != self.meta.shape {
-            set_shape(&target, self.version, &self.plan.shape).map_err(io)?;
-        }
-        self.levels.consolidate().map_err(|source| {
-            let path =
-                format!("{}, which is written, but not so in a group's copy of its metadata", self.name);
+            Beside::Objects(objects) => {
+                objects.place(moves, shape, &name)?;
+                objects.consolidate()
+            }
+        };
+        told.map_err(|source| {
+            let path = format!("{name}, which is written, but not so in a group's copy of its metadata");
             FormatError::Io { path, source }
         })
     }
 
-    /// Writes down what is to be moved, with all chunks on the disk.
-    fn say_moves(&self, target: &Path) -> io::Result<()> {
-        let new = open(&self.path())?;
-        let old = open(target)?;
+    #[cfg(test)]
+    pub(super) fn container(&self) -> &Container {
+        match &self.beside {
+            Beside::Files { container, .. } => container,
+            Beside::Objects(_) => unreachable!("it is a part of files"),
+        }
+    }
+
+    /// What is to be moved: from the array of touched chunks to the array itself.
+    pub(super) fn moves(&self) -> Moves {
         let chunks = self.plan.hull.iter().zip(&self.meta.chunks);
-        let first: Vec<usize> = chunks.clone().map(|(r, chunk)| r.start / chunk).collect();
-        let counts: Vec<usize> = chunks.map(|(r, chunk)| r.len().div_ceil(*chunk)).collect();
-        // Of what has the fill value alone there is no file: its place is cleared.
-        let mut cleared = Vec::new();
-        for (number, index) in indices(&counts).enumerate() {
-            let file = new.array.storage().path(&new.array.chunk_key(&index));
-            if !file.exists()
-                && old.array.storage().path(&old.array.chunk_key(&shifted(&index, &first))).exists()
-            {
-                cleared.push(number);
-            }
+        Moves {
+            first: chunks.clone().map(|(r, chunk)| r.start / chunk).collect(),
+            counts: chunks.map(|(r, chunk)| r.len().div_ceil(*chunk)).collect(),
+            before: self.before.clone(),
+            shape: self.plan.shape.clone(),
         }
-        let moves = json!({
-            "first": first,
-            "counts": counts,
-            "cleared": cleared,
-            "before": self.before,
-            "shape": self.plan.shape,
+    }
+}
+
+/// What is there, and what it becomes by writing a part.
+fn look(
+    (root, array): (&Path, &str),
+    name: &str,
+    dtype: DType,
+    what: &What,
+) -> Result<(Plan, ArrayMeta, Documents), FormatError> {
+    let reader = ZarrReader::open(root, array)?;
+    if reader.meta.dtype != dtype {
+        return Err(FormatError::WrongDType {
+            path: name.to_owned(),
+            expected: dtype,
+            got: reader.meta.dtype,
         });
-        let part = self.container.at.join(PARTS).join(beside::unique());
-        fs::write(&part, moves.to_string())?;
-        rustix::fs::syncfs(File::open(&self.container.at)?)?;
-        fs::rename(part, self.container.at.join(MOVES))
     }
+    let dir = Dir::of(root, array)?;
+    let documents = match dir.node(name)? {
+        Node::Array(documents) => documents,
+        other => return Err(metadata::no_array(&dir, name, &other)),
+    };
+    check_grid(name, &documents)?;
+    let plan = Plan::of(name, what, &reader.meta)?;
+    Ok((plan, reader.meta, documents))
 }
 
-/// Whether moves have begun in a container.
-pub(crate) fn has_begun(container: &Path) -> bool {
-    container.join(MOVES).exists()
-}
-
-/// Does the moves of a writer that has gone, unless the array is another one by now, or others write it.
-pub(crate) fn recover(container: &Path, target: &Path) -> io::Result<()> {
-    let Some(_alone) = change::try_lock_array(target)? else { return Err(io::ErrorKind::WouldBlock.into()) };
-    let moves = moves(container)?;
-    let Ok(Node::Array(documents)) = metadata::node(target, "") else { return Ok(()) };
-    let now = without_attributes(&documents.array);
-    // Else the new shape is said already, or another array has come.
-    if now == moves["before"] { resume(container, target) } else { Ok(()) }
-}
-
-fn moves(container: &Path) -> io::Result<Value> {
-    Ok(serde_json::from_slice(&fs::read(container.join(MOVES))?)?)
-}
-
-/// Moves the chunks that are not in the array yet, and says its shape.
-fn resume(container: &Path, target: &Path) -> io::Result<()> {
-    let moves = moves(container)?;
-    let lens = |name: &str| -> io::Result<Vec<usize>> { Ok(serde_json::from_value(moves[name].clone())?) };
-    let (first, counts, cleared) = (lens("first")?, lens("counts")?, lens("cleared")?);
-    let (new, old) = (open(&container.join(NEW))?, open(target)?);
-    let mut cleared = cleared.into_iter().peekable();
-    for (number, index) in indices(&counts).enumerate() {
-        let to = old.array.storage().path(&old.array.chunk_key(&shifted(&index, &first)));
-        if cleared.next_if_eq(&number).is_some() {
-            remove_if_there(&to)?;
-        } else {
-            old.array.storage().take(&new.array.storage().path(&new.array.chunk_key(&index)), &to)?;
-        }
-    }
-    let shape = lens("shape")?;
-    if shape != old.meta.shape {
-        // The shape is never on the disk before the elements are.
-        rustix::fs::syncfs(File::open(target)?)?;
-        set_shape(target, old.info.version, &shape)?;
-    }
-    // What is moved is not moved again, where this ends before the container is gone.
-    fs::remove_file(container.join(MOVES))
-}
-
-fn remove_if_there(file: &Path) -> io::Result<()> {
-    match fs::remove_file(file) {
-        Err(e) if e.kind() != io::ErrorKind::NotFound => Err(e),
-        _ => Ok(()),
-    }
-}
-
-/// The array that lies in a directory.
-fn open(dir: &Path) -> io::Result<ZarrReader> {
-    ZarrReader::open(dir, "").map_err(|error| io::Error::other(error.to_string()))
-}
-
-fn set_shape(dir: &Path, version: ZarrVersion, shape: &[usize]) -> io::Result<()> {
-    change(dir, array_document(version), |document| {
-        let Some(document) = document.as_object_mut() else {
-            return Err(io::Error::new(io::ErrorKind::InvalidData, "the array's document is no JSON object"));
-        };
-        document.insert("shape".into(), json!(shape));
-        Ok(())
-    })
-}
-
-fn without_attributes(document: &Value) -> Value {
-    let mut document = document.clone();
-    if let Some(document) = document.as_object_mut() {
-        document.remove("attributes");
-    }
+/// The document of the array of the touched chunks.
+fn of_chunks(documents: &Documents, plan: &Plan) -> Value {
+    let mut document = documents.array.clone();
+    let lens: Vec<usize> = plan.hull.iter().map(Range::len).collect();
+    document["shape"] = json!(lens);
     document
-}
-
-fn in_words(document: &Value) -> String {
-    if document.is_null() {
-        return "no array".to_owned();
-    }
-    let dtype = if document["data_type"].is_null() { &document["dtype"] } else { &document["data_type"] };
-    format!("an array of shape {} and type {dtype}", document["shape"])
 }
 
 /// Chunks are found by dividing.
@@ -405,20 +350,9 @@ fn check_grid(path: &str, documents: &Documents) -> Result<(), FormatError> {
     Err(FormatError::Unsupported { path: path.to_owned(), what })
 }
 
-fn shifted(index: &[u64], first: &[usize]) -> Vec<u64> {
-    index.iter().zip(first).map(|(i, &first)| i + first as u64).collect()
-}
-
-/// All indices of a grid, the last axis fastest.
-fn indices(counts: &[usize]) -> impl Iterator<Item = Vec<u64>> + use<> {
-    let grid = Grid::regular(counts, &vec![1; counts.len()]);
-    (0..grid.n_chunks()).map(move |number| grid.coords(ChunkIdx(number)).iter().map(|&i| i as u64).collect())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{IfExists, ZarrSpec, ZarrTarget};
     use tilework_plan::Stored;
 
     #[test]
@@ -449,86 +383,5 @@ mod tests {
         let error = plan(What::Append(2, vec![3, 7])).unwrap_err().to_string();
         assert!(error.ends_with("got axis 2, expected one of the 2 of the array"), "{error}");
         assert!(append(&[usize::MAX, 7]).is_err());
-        assert_eq!(indices(&[2, 2]).collect::<Vec<_>>(), [[0, 0], [0, 1], [1, 0], [1, 1]]);
-        assert_eq!(indices(&[]).count(), 1);
-    }
-    /// The elements of an array of bytes of one axis.
-    fn elements(target: &ZarrTarget) -> Vec<u8> {
-        let reader = ZarrReader::open(&target.path, &target.array).unwrap();
-        let mut elements = vec![0xaa; reader.meta.shape[0]];
-        reader.read(&[0..elements.len()], &mut elements).unwrap();
-        elements
-    }
-
-    /// Leaves a part as its writer does that is killed: what it has written lies there, and nobody holds its lock.
-    fn killed(part: ZarrPart) {
-        let dead = part.container.at.with_file_name("dead");
-        fs::rename(&part.container.at, &dead).unwrap();
-        let at = part.container.at.clone();
-        drop(part);
-        fs::rename(dead, at).unwrap();
-    }
-
-    #[test]
-    fn moves_of_a_writer_that_was_killed_are_finished_by_the_next_one() {
-        for version in [ZarrVersion::V2, ZarrVersion::V3] {
-            for n_moved in 0..=4 {
-                let dir = tempfile::tempdir().unwrap();
-                let target = ZarrTarget { path: dir.path().to_owned(), array: "x".into(), version };
-                target.create(&ZarrSpec::new(&[5], DType::U8, &[2]), IfExists::Fail).unwrap();
-                let append = |n: usize| ZarrPart::append(dir.path(), "x", DType::U8, (0, &[n])).unwrap();
-                let part = append(4);
-                let writer = part.writer().unwrap();
-                // Chunks 2, 3 and 4: old and new elements, new ones, one of the fill value alone.
-                writer.write_chunk(&[0..2], &[0, 1]).unwrap();
-                writer.write_chunk(&[2..4], &[2, 3]).unwrap();
-                writer.write_chunk(&[4..5], &[0]).unwrap();
-                part.say_moves(&dir.path().join("x")).unwrap();
-                let (new, old) = (open(&part.path()).unwrap(), open(&dir.path().join("x")).unwrap());
-                for i in 0..u64::min(n_moved, 2) {
-                    let store = old.array.storage();
-                    let from = new.array.storage().path(&new.array.chunk_key(&[i]));
-                    store.take(&from, &store.path(&old.array.chunk_key(&[i + 2]))).unwrap();
-                }
-                if n_moved == 4 {
-                    set_shape(&dir.path().join("x"), version, &[9]).unwrap();
-                    assert_eq!(elements(&target), [0, 0, 0, 0, 0, 1, 2, 3, 0]);
-                } else {
-                    assert_eq!(elements(&target), [0; 5], "the old array, {n_moved} chunks moved");
-                }
-                killed(part);
-                let next = append(1);
-                assert_eq!(elements(&target), [0, 0, 0, 0, 0, 1, 2, 3, 0], "{version:?} {n_moved}");
-                next.writer().unwrap().write_chunk(&[0..2], &[0, 7]).unwrap();
-                next.finish().unwrap();
-                assert_eq!(elements(&target), [0, 0, 0, 0, 0, 1, 2, 3, 0, 7]);
-                assert_eq!(
-                    fs::read_dir(dir.path())
-                        .unwrap()
-                        .filter(|e| {
-                            e.as_ref().unwrap().file_name().to_string_lossy().contains("tilework")
-                        })
-                        .count(),
-                    0
-                );
-            }
-        }
-    }
-
-    #[test]
-    fn moves_of_a_dead_writer_are_not_done_to_another_array() {
-        let dir = tempfile::tempdir().unwrap();
-        let target = ZarrTarget { path: dir.path().to_owned(), array: "x".into(), version: ZarrVersion::V3 };
-        let create =
-            |n: usize| target.create(&ZarrSpec::new(&[n], DType::U8, &[2]), IfExists::Replace).unwrap();
-        create(4);
-        let part = ZarrPart::append(dir.path(), "x", DType::U8, (0, &[2])).unwrap();
-        part.writer().unwrap().write_chunk(&[0..2], &[1, 2]).unwrap();
-        part.say_moves(&dir.path().join("x")).unwrap();
-        killed(part);
-        // Another program, which clears nothing, makes it longer.
-        set_shape(&dir.path().join("x"), ZarrVersion::V3, &[6]).unwrap();
-        drop(ZarrPart::region(dir.path(), "x", DType::U8, &[0..2]).unwrap());
-        assert_eq!(elements(&target), [0; 6]);
     }
 }

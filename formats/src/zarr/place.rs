@@ -2,6 +2,7 @@
 //!
 //! Owns the directories from the store to the array, and the writer's container. Must not know how chunks are encoded.
 
+use super::dir::Dir;
 use super::metadata::{self, Documents, Node, V3_DOCUMENT, array_document};
 use super::read::ZarrReader;
 use super::store::{self, PARTS};
@@ -148,7 +149,7 @@ impl Levels {
     /// Tells the groups above that hold copies of what is below them.
     pub(crate) fn consolidate(&self) -> io::Result<()> {
         for (level, dir) in self.dirs.iter().enumerate().take(self.dirs.len() - 1).skip(self.store) {
-            consolidated::update(dir, &self.path_below(level))?;
+            consolidated::update(&Dir::Files(dir.clone()), &self.path_below(level))?;
         }
         Ok(())
     }
@@ -179,10 +180,10 @@ pub(crate) fn group_document(version: ZarrVersion) -> (&'static str, Value) {
     }
 }
 
-/// An array that is being written beside its place. Dropped without [`finish`](ZarrStaged::finish) it leaves what was
+/// An array that is being written beside its place. Dropped without [`finish`](StagedFiles::finish) it leaves what was
 /// there.
 #[derive(Debug)]
-pub struct ZarrStaged {
+pub(crate) struct StagedFiles {
     name: String,
     levels: Levels,
     version: ZarrVersion,
@@ -258,16 +259,16 @@ fn folder(path: &Path, source: io::Error) -> FormatError {
     FormatError::Folder { path: path.display().to_string(), source }
 }
 
-impl ZarrStaged {
+impl StagedFiles {
     pub(super) fn begin(
         name: String,
         levels: Levels,
         documents: &Documents,
         if_exists: IfExists,
-    ) -> Result<ZarrStaged, FormatError> {
+    ) -> Result<StagedFiles, FormatError> {
         let container = Container::make(&levels)?;
         let version = documents.version;
-        let staged = ZarrStaged { name, levels, version, if_exists, container };
+        let staged = StagedFiles { name, levels, version, if_exists, container };
         let array = staged.path();
         staged.prepare(&array, documents).map_err(|e| folder(&array, e))?;
         Ok(staged)
@@ -291,28 +292,16 @@ impl ZarrStaged {
         }
     }
 
-    /// The directory that the array is written in, a store of its own with the array at its root, for whoever writes
-    /// chunks of it.
-    #[must_use]
-    pub fn path(&self) -> PathBuf {
+    /// The directory that the array is written in.
+    pub(crate) fn path(&self) -> PathBuf {
         self.container.level(&self.levels, self.levels.dirs.len() - 1)
     }
 
-    /// A writer of its chunks.
-    ///
-    /// # Errors
-    /// [`FormatError::Io`] where it has been removed.
-    pub fn writer(&self) -> Result<ArrayWriter, FormatError> {
+    pub(crate) fn writer(&self) -> Result<ArrayWriter, FormatError> {
         Ok(ArrayWriter::new(ZarrReader::open(&self.path(), "")?))
     }
 
-    /// Puts the array in its place: a reader finds what was there before or the whole new array. Chunks that were not
-    /// written are zero.
-    ///
-    /// # Errors
-    /// [`FormatError::Exists`] where something has come there that is not to be replaced, [`FormatError::Interrupted`]
-    /// where the array could be moved in part only, [`FormatError::Io`] from the file system.
-    pub fn finish(mut self) -> Result<(), FormatError> {
+    pub(crate) fn finish(mut self) -> Result<(), FormatError> {
         let io = |e| FormatError::Io { path: self.name.clone(), source: e };
         if self.levels.array().is_dir() {
             // What is there is removed then: let the new data be on the disk first.

@@ -2,11 +2,14 @@
 //!
 //! Owns the opened array. Must not write.
 
+use super::dir::Dir;
 use super::metadata::{self, Node};
+use super::remote::{Objects, Sharding, ahead};
+use super::storage::Storage;
 use super::store::{self, Store};
-use super::{chunk_error, codec_options, codecs, dtype_of, open_error};
+use super::{chunk_error, codec_options, codecs, dtype_of, object_error, open_error};
 use crate::elements::{self, ByteOrder};
-use crate::{ArrayMeta, FormatError, ZarrInfo, beside, region};
+use crate::{ArrayMeta, FormatError, ZarrInfo, region};
 use std::fmt;
 use std::num::NonZeroU64;
 use std::ops::Range;
@@ -27,7 +30,7 @@ const FILE_SLACK_BYTES: u64 = 16 * 1024 * 1024;
 /// An open Zarr array.
 pub(crate) struct ZarrReader {
     pub(crate) path: String,
-    pub(crate) array: Array<Store>,
+    pub(crate) array: Array<Storage>,
     pub(crate) meta: ArrayMeta,
     pub(crate) info: ZarrInfo,
 }
@@ -44,10 +47,9 @@ impl fmt::Debug for ZarrReader {
 impl ZarrReader {
     /// Reads the array's metadata, and no chunk.
     pub(crate) fn open(root: &Path, array: &str) -> Result<ZarrReader, FormatError> {
-        let shown = beside::target_of(root).map(|target| target.display().to_string());
-        let path = shown.unwrap_or_else(|| store::display_name(root, array));
-        let dir = store::array_dir(root, array)?;
-        let documents = match metadata::node(&dir, &path)? {
+        let path = store::target_of(root).unwrap_or_else(|| store::display_name(root, array));
+        let dir = Dir::of(root, array)?;
+        let documents = match dir.node(&path)? {
             Node::Array(documents) => documents,
             other => return Err(metadata::no_array(&dir, &path, &other)),
         };
@@ -55,11 +57,16 @@ impl ZarrReader {
         let about = (documents.version, documents.time(), documents.attributes().clone());
         let says_fill = !documents.array["fill_value"].is_null();
         let names = documents.array["shape"].as_array().map(|shape| documents.dims(shape.len()));
+        let sharding = Sharding::of(&documents);
         let metadata = documents.into_metadata(&path)?;
-        let array = Array::new_with_metadata(Arc::new(Store::new(dir)), "/", metadata)
-            .map_err(|e| open_error(&path, e))?;
+        let storage = match dir {
+            Dir::Files(dir) => Storage::Files(Store::new(dir)),
+            Dir::Objects(place) => Storage::Objects(Objects::new(&place, sharding)?),
+        };
+        let array =
+            Array::new_with_metadata(Arc::new(storage), "/", metadata).map_err(|e| open_error(&path, e))?;
         let meta = meta(&path, &array)?;
-        array.storage().limit_file_bytes(file_bytes_max(&array, &meta));
+        array.storage().limit_bytes(file_bytes_max(&array, &meta));
         let (version, time, attributes) = about;
         let info = ZarrInfo {
             name: path.clone(),
@@ -75,6 +82,17 @@ impl ZarrReader {
 
     /// Reads a box whose bounds and buffer size were checked.
     pub(crate) fn read(&self, region: &[Range<usize>], out: &mut [u8]) -> Result<(), FormatError> {
+        // Of an object store, what it needs is asked for together.
+        let ahead = ahead::of_boxes(&self.array, &self.meta, &[region.to_vec()]);
+        self.read_from(ahead.as_ref().unwrap_or(&self.array), region, out)
+    }
+
+    fn read_from(
+        &self,
+        array: &Array<Storage>,
+        region: &[Range<usize>],
+        out: &mut [u8],
+    ) -> Result<(), FormatError> {
         if out.is_empty() {
             return Ok(());
         }
@@ -88,7 +106,7 @@ impl ZarrReader {
             let view =
                 unsafe { ArrayBytesFixedDisjointView::new(bytes, self.meta.dtype.size(), &shape, whole) };
             let mut view = view.map_err(|e| failed(e.into()))?;
-            self.array
+            array
                 .retrieve_array_subset_into_opt(
                     &ArraySubset::new_with_ranges(&ranges),
                     (&mut view).into(),
@@ -102,11 +120,14 @@ impl ZarrReader {
 
     /// The error of a read, with the file of the first chunk that cannot be decoded.
     fn damaged(&self, subset: &ArraySubset, region: &[Range<usize>], error: ArrayError) -> FormatError {
+        if let Some(error) = object_error(&error) {
+            return error;
+        }
         let chunks = self.array.chunks_in_array_subset(subset).ok().flatten();
         for index in chunks.iter().flat_map(|chunks| chunks.indices()) {
             if let Err(error) = self.array.retrieve_chunk_opt::<ArrayBytes>(&index, &codec_options()) {
                 let file = self.array.storage().shown(&self.array.chunk_key(&index));
-                return chunk_error(&self.path, &format!("reading {region:?}: `{}`", file.display()), &error);
+                return chunk_error(&self.path, &format!("reading {region:?}: `{file}`"), &error);
             }
         }
         chunk_error(&self.path, &format!("reading {region:?}"), &error)
@@ -114,14 +135,14 @@ impl ZarrReader {
 }
 
 /// The element that was never written.
-fn fill_value(array: &Array<Store>, dtype: DType) -> Scalar {
+fn fill_value(array: &Array<Storage>, dtype: DType) -> Scalar {
     let bytes = array.fill_value().as_ne_bytes().iter().rev();
     Scalar::from_bits(dtype, bytes.fold(0, |bits, &byte| (bits << 8) | u128::from(byte)))
 }
 
 /// The most bytes that the file of a chunk or shard can have: twice what its codecs say, or many times its elements
 /// where they cannot say.
-fn file_bytes_max(array: &Array<Store>, meta: &ArrayMeta) -> u64 {
+fn file_bytes_max(array: &Array<Storage>, meta: &ArrayMeta) -> u64 {
     let first = vec![0; meta.shape.len()];
     let shape = array.chunk_shape(&first);
     let encoded = shape.ok().and_then(|shape| {
@@ -141,24 +162,37 @@ impl ZarrReader {
         if spans.iter().all(|s| s.len() == 1) && steps.iter().all(|s| s.step == 1 || s.len == 1) {
             return self.read(&steps.iter().map(Steps::hull).collect::<Vec<_>>(), out);
         }
-        let mut scratch = Vec::new();
-        let mut at = vec![0; spans.len()];
         if spans.iter().any(Vec::is_empty) {
             return Ok(());
         }
-        loop {
-            let numbers: Vec<Range<usize>> = spans.iter().zip(&at).map(|(s, &i)| s[i].clone()).collect();
-            let here: Vec<Steps> = steps.iter().zip(&numbers).map(|(s, r)| s.part(r)).collect();
-            let hull: Vec<Range<usize>> = here.iter().map(Steps::hull).collect();
+        let boxes = combinations(&spans);
+        let parts = |numbers: &[Range<usize>]| -> Vec<Steps> {
+            steps.iter().zip(numbers).map(|(s, r)| s.part(r)).collect()
+        };
+        let hull = |numbers: &Vec<Range<usize>>| parts(numbers).iter().map(Steps::hull).collect();
+        let hulls: Vec<Vec<Range<usize>>> = boxes.iter().map(hull).collect();
+        let ahead = ahead::of_boxes(&self.array, &self.meta, &hulls);
+        let mut scratch = Vec::new();
+        for (numbers, hull) in boxes.iter().zip(&hulls) {
             scratch.resize(hull.iter().map(Range::len).product::<usize>() * self.meta.dtype.size(), 0);
-            self.read(&hull, &mut scratch)?;
-            region::take_steps(&scratch, &here, (out, steps, &numbers), self.meta.dtype.size());
-            // The next combination of spans, the last axis fastest.
-            let Some(axis) = (0..at.len()).rev().find(|&a| at[a] + 1 < spans[a].len()) else { return Ok(()) };
-            at[axis] += 1;
-            at[axis + 1..].fill(0);
+            self.read_from(ahead.as_ref().unwrap_or(&self.array), hull, &mut scratch)?;
+            region::take_steps(&scratch, &parts(numbers), (out, steps, numbers), self.meta.dtype.size());
         }
+        Ok(())
     }
+}
+
+/// Each with each, the last axis fastest.
+fn combinations(spans: &[Vec<Range<usize>>]) -> Vec<Vec<Range<usize>>> {
+    let mut all = vec![Vec::new()];
+    for axis in spans {
+        let with = |so_far: &Vec<Range<usize>>| {
+            let so_far = so_far.clone();
+            axis.iter().map(move |span| so_far.iter().chain([span]).cloned().collect()).collect::<Vec<_>>()
+        };
+        all = all.iter().flat_map(with).collect();
+    }
+    all
 }
 
 /// Positions by their numbers, cut where a stored chunk of `len` ends if they lie apart.
@@ -178,7 +212,7 @@ fn spans(steps: Steps, len: usize) -> Vec<Range<usize>> {
 }
 
 /// The array's facts, with every size that is later multiplied checked.
-fn meta(path: &str, array: &Array<Store>) -> Result<ArrayMeta, FormatError> {
+fn meta(path: &str, array: &Array<Storage>) -> Result<ArrayMeta, FormatError> {
     let dtype = dtype_of(array.data_type()).ok_or_else(|| FormatError::UnsupportedDType {
         path: path.to_owned(),
         got: match array.metadata() {

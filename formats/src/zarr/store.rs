@@ -7,8 +7,9 @@
 //! Owns files below one directory. Must not know metadata, codecs or elements.
 
 use super::metadata::{V2_DOCUMENTS, V3_DOCUMENT};
+use super::remote;
 use crate::file::{self, Found};
-use crate::{FormatError, beside};
+use crate::{FormatError, beside, objects};
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::os::unix::fs::FileExt;
@@ -129,16 +130,31 @@ pub(crate) fn display_name(root: &Path, array: &str) -> String {
     parts(array).fold(root.display().to_string(), |name, part| format!("{name}/{part}"))
 }
 
+/// The array that is being written at `root`, if one is, as messages call it.
+pub(crate) fn target_of(root: &Path) -> Option<String> {
+    match objects::url_of(root) {
+        Some(_) => remote::array_of(root).map(|(array, _)| array.display().to_string()),
+        None => beside::target_of(root).map(|target| target.display().to_string()),
+    }
+}
+
+/// Checks that the way to an array stays in its store.
+pub(crate) fn check_parts(root: &Path, array: &str) -> Result<(), FormatError> {
+    match parts(array).find(|part| matches!(*part, "" | "." | "..") || part.contains(['\\', '\0'])) {
+        Some(bad) => Err(FormatError::Invalid {
+            path: root.display().to_string(),
+            reason: format!(
+                "got array path `{array}` with the name `{bad}`, expected names separated by `/`"
+            ),
+        }),
+        None => Ok(()),
+    }
+}
+
 /// The directory of an array in the store at `root`, which is a directory.
 pub(crate) fn array_dir(root: &Path, array: &str) -> Result<PathBuf, FormatError> {
+    check_parts(root, array)?;
     let name = root.display().to_string();
-    if let Some(bad) =
-        parts(array).find(|part| matches!(*part, "" | "." | "..") || part.contains(['\\', '\0']))
-    {
-        let reason =
-            format!("got array path `{array}` with the name `{bad}`, expected names separated by `/`");
-        return Err(FormatError::Invalid { path: name, reason });
-    }
     let info = root.metadata().map_err(|e| FormatError::io(&name, e))?;
     if !info.is_dir() {
         let reason = "got a file, expected the directory of a zarr store".to_owned();

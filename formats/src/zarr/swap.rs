@@ -11,7 +11,7 @@
 //! Owns the steps. Must not know who writes, nor what documents say.
 
 use super::metadata::{V2_DOCUMENTS, V3_DOCUMENT};
-use super::part;
+use super::moves;
 use super::store::PARTS;
 pub(crate) use crate::beside::to_free_place;
 use crate::beside::{self, LOCK};
@@ -92,8 +92,8 @@ fn move_entries(container: &Path, target: &Path) -> io::Result<()> {
 /// Removes a container whose work is done, or whose writer has gone; work that was begun is finished first.
 fn settle_container(container: &Path, target: &Path) -> io::Result<()> {
     let is = |name: &str| container.join(name).exists();
-    if part::has_begun(container) {
-        part::recover(container, target)?;
+    if moves::has_begun(container) {
+        moves::recover(container, target)?;
     }
     if (is(READY) || is(OLD) && is(NEW)) && !is_array(target) {
         move_entries(container, target)?;
@@ -112,7 +112,7 @@ pub(crate) fn recover(container: &Path, target: &Path) -> bool {
     let Some(_abandoned) = beside::abandoned(container, &container.join(LOCK), &container.join(PARTS)) else {
         return false;
     };
-    let had_begun = part::has_begun(container)
+    let had_begun = moves::has_begun(container)
         || [READY, OLD, EXCHANGED].into_iter().any(|name| container.join(name).exists());
     // It stays where it cannot be cleared, with all that is in it.
     let _ = settle_container(container, target);
@@ -181,7 +181,7 @@ fn is_part_name(name: &OsString) -> bool {
 }
 
 /// Whether a key below an array names one of its chunks: `c/0/1`, `c.0.1`, `c`, `0.1` or `0/1`.
-fn is_chunk_name(key: &str) -> bool {
+pub(crate) fn is_chunk_name(key: &str) -> bool {
     let index = key.strip_prefix("c/").or_else(|| key.strip_prefix("c.")).unwrap_or(key);
     let is_number = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
     key == "c" || index.split(['.', '/']).all(is_number)

@@ -4,11 +4,11 @@
 use super::Result;
 use super::execute::{Execute, Planning, RunFigures, deep, planned};
 use super::expr::{Expr, IntoColumn, len};
-use super::read::FilesTable;
 use super::resolve::{check_column, column};
 use super::rows;
 use crate::csv::CsvTable;
 use crate::error::FrameError;
+use crate::files::FilesTable;
 use crate::hive::HiveTable;
 use crate::plan::{PlanOptions, Planned};
 use crate::source::MemoryTable;
@@ -209,11 +209,11 @@ impl DataFrame {
         Ok(ran)
     }
 
-    /// Runs the query as it is planned first, for what it does and not for its rows.
-    pub(crate) fn run_once(&self) -> Result<()> {
-        let (_, figures) = self.on.run_measured(&self.planned_anew(0)?)?;
+    /// Runs the query as it is planned first, for what it does more than for its rows.
+    pub(crate) fn run_once(&self) -> Result<Vec<Vec<RecordBatch>>> {
+        let (rows, figures) = self.on.run_measured(&self.planned_anew(0)?)?;
         self.note(LastRun { figures, anew: None });
-        Ok(())
+        Ok(rows)
     }
 
     pub(crate) fn note(&self, run: LastRun) {

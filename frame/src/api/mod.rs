@@ -56,7 +56,7 @@ pub use join::{JoinHow, JoinOptions, Validate};
 pub use keep::{from_stored, persist_all};
 pub use memory::{Value, date_range, from_columns, from_record_batches, values};
 pub use read::{
-    ReadOptions, read_csv, read_ipc, read_ipc_with, read_json, read_json_with, read_parquet,
+    Paths, ReadOptions, read_csv, read_ipc, read_ipc_with, read_json, read_json_with, read_parquet,
     read_parquet_with,
 };
 pub use sort::{IntoSortKey, SortKey};
@@ -67,7 +67,8 @@ pub use window::RankMethod;
 pub use write::WriteOptions;
 
 pub(crate) use concat::widened;
+pub(crate) use execute::apart;
 pub(crate) use read::{partitions_of, partitions_of_group};
-pub(crate) use resolve::no_column;
+pub(crate) use resolve::{nearest, no_column};
 
 pub(crate) type Result<T> = std::result::Result<T, crate::error::FrameError>;

@@ -25,20 +25,24 @@ pub(crate) fn column(name: &str) -> df::Expr {
 
 /// The error of a name that no column has.
 pub(crate) fn no_column(name: &str, schema: &DFSchema) -> FrameError {
-    let mut near: Vec<(usize, &str)> = schema
-        .fields()
-        .iter()
-        .map(|field| {
-            let (asked, has) = (name.to_lowercase(), field.name().to_lowercase());
+    let names = schema.fields().iter().map(|field| field.name().as_str());
+    FrameError::Column { name: name.to_owned(), nearest: nearest(name, names) }
+}
+
+/// Those of some names that are most like one that is not among them, the nearest first.
+pub(crate) fn nearest<'a>(name: &str, among: impl IntoIterator<Item = &'a str>) -> Vec<String> {
+    let mut near: Vec<(usize, &str)> = among
+        .into_iter()
+        .map(|there| {
+            let (asked, has) = (name.to_lowercase(), there.to_lowercase());
             let within = has.contains(&asked) || asked.contains(&has);
             let distance = strsim::damerau_levenshtein(&asked, &has);
-            (if within { distance.min(1) } else { distance }, field.name().as_str())
+            (if within { distance.min(1) } else { distance }, there)
         })
         .filter(|(distance, _)| *distance <= 2.max(name.chars().count() / 2))
         .collect();
     near.sort();
-    let nearest = near.into_iter().take(NEAREST_MAX).map(|(_, name)| name.to_owned()).collect();
-    FrameError::Column { name: name.to_owned(), nearest }
+    near.into_iter().take(NEAREST_MAX).map(|(_, name)| name.to_owned()).collect()
 }
 
 /// The error of a name that no column has, if none has it.

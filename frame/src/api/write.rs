@@ -1,20 +1,24 @@
 //! Tables as files: one that this process writes as rows come, or a directory that the tasks of a query write, a file for
 //! each partition or more. All is written under another name beside its own and renamed when it is complete, so that nobody
-//! sees half of it. Must not know formats, nor how rows are made.
+//! sees half of it; in an object store, as far as that can be. Must not know formats, nor how rows are made.
 
 use super::Result;
 use super::frame::DataFrame;
 use super::resolve::{check_column, column};
 use crate::error::FrameError;
-use crate::format::{Encoder, Format};
+use crate::format::{Encoder, Format, Target};
+use crate::objects::{ObjectTarget, Refused};
 use crate::place::{PLACE, placed};
 use crate::sink::{Sink, written};
+use datafusion::arrow::array::AsArray;
 use datafusion::arrow::datatypes::DataType;
+use datafusion::error::DataFusionError;
 use datafusion::logical_expr::{LogicalPlan, LogicalPlanBuilder, cast};
 use std::fs::File;
-use std::io;
+use std::io::{self, BufWriter};
 use std::path::Path;
 use tilework_formats::StagedDir;
+use tilework_formats::objects::{local_path, url_of};
 
 /// How files are written.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,9 +49,13 @@ impl DataFrame {
     /// What is written has another name beside its own, `.NAME.tilework-..`, until all is there. What a program that was
     /// killed leaves there the next one that writes to the same path clears.
     ///
+    /// A path may be an URL of an object store, `s3://bucket/key` or `gs://bucket/key`. An object is there when it is
+    /// complete; several are written below `_tilework-..`, get their places one by one when all are complete, and
+    /// `_SUCCESS` comes last.
+    ///
     /// # Errors
     /// As [`collect`](DataFrame::collect); [`FrameError::Exists`] if something is there; [`FrameError::File`] if it cannot
-    /// be written. Nothing is left then.
+    /// be written, [`FrameError::Store`] if a store says why not. Nothing is left then.
     ///
     /// ```
     /// # use tilework_frame as tilework;
@@ -126,6 +134,11 @@ impl DataFrame {
     }
 
     fn write(&self, path: &Path, format: Format, options: &WriteOptions) -> Result<()> {
+        if let Some(url) = url_of(path) {
+            return self.write_there(url, format, options);
+        }
+        let local = path.to_str().and_then(local_path);
+        let path = local.as_deref().map_or(path, Path::new);
         if !options.overwrite && path.symlink_metadata().is_ok() {
             return Err(exists(path));
         }
@@ -133,7 +146,9 @@ impl DataFrame {
         let staged = StagedDir::begin(path).map_err(|e| failed(path, e))?;
         if !options.partitioned && keys.is_empty() {
             let name = path.file_name().unwrap_or_default();
-            self.write_here(&staged.path().join(name), format)?;
+            let file = staged.path().join(name);
+            let target = File::create_new(&file).map_err(|e| failed(&file, e))?;
+            self.write_here(&file, format, Box::new(BufWriter::new(target)))?;
             return staged.finish_only(name, options.overwrite).map_err(|e| failed(path, e));
         }
         let text = |path: &Path| {
@@ -141,10 +156,29 @@ impl DataFrame {
             text.ok_or_else(|| FrameError::argument("path", format!("{} is not in UTF-8", path.display())))
         };
         let sink = Sink { format, dir: text(&staged.path())?, parts: text(&staged.parts())?, keys };
+        self.write_parts(sink)?;
+        staged.finish(options.overwrite).map_err(|e| failed(path, e))
+    }
+
+    /// The same, to an object store.
+    fn write_there(&self, url: &str, format: Format, options: &WriteOptions) -> Result<()> {
+        let keys = self.directories(&options.partition_by)?;
+        let mut target = ObjectTarget::begin(url, options.overwrite)?;
+        if !options.partitioned && keys.is_empty() {
+            self.write_here(Path::new(url), format, Box::new(target.upload()))?;
+            return target.finish_only();
+        }
+        let sink = Sink { format, dir: target.parts_url()?, parts: String::new(), keys };
+        target.finish(&self.write_parts(sink)?)
+    }
+
+    /// Has tasks write, and returns the names of what they wrote.
+    fn write_parts(&self, sink: Sink) -> Result<Vec<String>> {
         let written = self.made(0, |plan| Ok(written(beside_keys(plan, &sink.keys)?, sink)?))?;
         // Not planned anew where memory is short: another plan names its files otherwise, and some are there already.
-        written.run_once()?;
-        staged.finish(options.overwrite).map_err(|e| failed(path, e))
+        let rows = written.run_once()?;
+        let names = rows.iter().flatten().filter_map(|batch| batch.column(0).as_string_opt::<i32>());
+        Ok(names.flat_map(|names| names.iter().flatten().map(str::to_owned)).collect())
     }
 
     /// The columns that name directories, each of which is there, and some are beside them.
@@ -157,12 +191,14 @@ impl DataFrame {
         Ok(by.to_vec())
     }
 
-    /// Writes the rows to a file, which come to this process one partition after another.
-    fn write_here(&self, path: &Path, format: Format) -> Result<()> {
+    /// Writes the rows, which come to this process one partition after another.
+    fn write_here(&self, path: &Path, format: Format, target: Box<dyn Target>) -> Result<()> {
         let rows = self.collect_stream()?;
-        let file = File::create_new(path).map_err(|e| failed(path, e))?;
-        let encoded = |e| FrameError::file(path, e);
-        let mut encoder = Encoder::new(format, &rows.schema(), file).map_err(encoded)?;
+        let encoded = |e: DataFusionError| match Refused::in_chain(&e) {
+            Some(why) => why.into(),
+            None => FrameError::file(path, e),
+        };
+        let mut encoder = Encoder::new(format, &rows.schema(), target).map_err(encoded)?;
         for batch in rows {
             encoder.write(&batch?).map_err(encoded)?;
         }

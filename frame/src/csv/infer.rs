@@ -1,14 +1,14 @@
 //! What CSV files hold, found on some of their rows: names, types, where the rows begin. Must not know how tasks read
 //! them.
 
-use super::{CsvOptions, is_compressed, is_of, text_from};
+use super::{CsvOptions, is_of};
 use crate::api::{Result, widened};
 use crate::error::FrameError;
+use crate::files::File;
+use crate::objects::Refused;
 use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use std::collections::HashSet;
-use std::fs::File;
 use std::io::{BufRead, BufReader, Cursor, Read, Seek, SeekFrom};
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// Bytes that are looked at at the head, in the middle and at the end of a file, each.
@@ -19,7 +19,7 @@ const BOM: &[u8] = &[0xef, 0xbb, 0xbf];
 /// A file and what it holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct FoundFile {
-    pub path: PathBuf,
+    pub file: File,
     /// Its columns, in their order.
     pub columns: Vec<String>,
     /// Where its rows begin.
@@ -42,13 +42,13 @@ pub(crate) struct Found {
 ///
 /// # Errors
 /// [`FrameError::File`] if one cannot be read, [`FrameError::Drift`] if types of a column do not go together.
-pub(crate) fn found(paths: Vec<PathBuf>, options: &CsvOptions) -> Result<Found> {
+pub(crate) fn found(all: Vec<File>, options: &CsvOptions) -> Result<Found> {
     let nulls: HashSet<String> = options.nulls().into_iter().collect();
-    let mut files = Vec::with_capacity(paths.len());
+    let mut files = Vec::with_capacity(all.len());
     // Each column with its type, if one is known, and the file that it is known from.
     let mut columns: Vec<(String, Option<DataType>, usize)> = Vec::new();
-    for path in paths {
-        let (file, types) = one(&path, options, &nulls).map_err(|error| FrameError::file(&path, error))?;
+    for of in all {
+        let (file, types) = one(&of, options, &nulls).map_err(|error| failed(&of, error))?;
         for (name, found) in file.columns.iter().zip(types) {
             let said = said(name, options);
             let found = said.clone().or(found);
@@ -57,7 +57,7 @@ pub(crate) fn found(paths: Vec<PathBuf>, options: &CsvOptions) -> Result<Found> 
                 Some((_, known, from)) => match (known.as_ref(), found) {
                     (_, None) => {}
                     (None, found) => (*known, *from) = (found, files.len()),
-                    (Some(a), Some(b)) => *known = Some(joined(a, &b, (name, &files, *from, &path))?),
+                    (Some(a), Some(b)) => *known = Some(joined(a, &b, (name, &files, *from, &of))?),
                 },
             }
         }
@@ -93,39 +93,46 @@ fn said(name: &str, options: &CsvOptions) -> Option<DataType> {
 fn joined(
     a: &DataType,
     b: &DataType,
-    (column, files, first, second): (&str, &[FoundFile], usize, &Path),
+    (column, files, first, second): (&str, &[FoundFile], usize, &File),
 ) -> Result<DataType> {
     widened(a, b).ok_or_else(|| FrameError::Drift {
         column: column.to_owned(),
-        first_file: files.get(first).map_or_else(String::new, |file| file.path.display().to_string()),
+        first_file: files.get(first).map_or_else(String::new, |found| found.file.to_string()),
         first: a.to_string(),
-        second_file: second.display().to_string(),
+        second_file: second.to_string(),
         second: b.to_string(),
     })
 }
 
 type Io<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
 
+/// Why a file cannot be read; what an object store says keeps its type.
+fn failed(file: &File, error: Box<dyn std::error::Error + Send + Sync>) -> FrameError {
+    match Refused::in_chain(&*error) {
+        Some(why) => why.into(),
+        None => FrameError::file(file.path(), error),
+    }
+}
+
 /// A file, and the type of each of its columns as far as it was seen.
-fn one(path: &Path, options: &CsvOptions, nulls: &HashSet<String>) -> Io<(FoundFile, Vec<Option<DataType>>)> {
-    if !is_compressed(path) {
-        let file = File::open(path)?;
-        let end = file.metadata()?.len();
-        return one_of(path, BufReader::new(file), end, (options, nulls));
+fn one(file: &File, options: &CsvOptions, nulls: &HashSet<String>) -> Io<(FoundFile, Vec<Option<DataType>>)> {
+    let bytes = file.bytes()?;
+    if !file.is_compressed() {
+        return one_of(file, BufReader::new(file.open()?), bytes, (options, nulls));
     }
     // Only its beginning is looked at.
     let mut text = Vec::new();
-    text_from(path, 0)?.take(3 * SAMPLE_BYTES).read_to_end(&mut text)?;
+    file.text(0, u64::MAX)?.take(3 * SAMPLE_BYTES).read_to_end(&mut text)?;
     let whole = (text.len() as u64) < 3 * SAMPLE_BYTES;
     let end = text.len() as u64 + u64::from(!whole);
-    let (mut file, types) = one_of(path, BufReader::new(Cursor::new(text)), end, (options, nulls))?;
-    (file.end, file.divisible, file.compressed) = (File::open(path)?.metadata()?.len(), false, true);
-    Ok((file, types))
+    let (mut found, types) = one_of(file, BufReader::new(Cursor::new(text)), end, (options, nulls))?;
+    (found.end, found.divisible, found.compressed) = (bytes, false, true);
+    Ok((found, types))
 }
 
 /// The same, of the text of a file.
 fn one_of<R: Read + Seek>(
-    path: &Path,
+    of: &File,
     mut file: BufReader<R>,
     end: u64,
     (options, nulls): (&CsvOptions, &HashSet<String>),
@@ -158,7 +165,7 @@ fn one_of<R: Read + Seek>(
         }
     }
     let divisible = !seen.newlines;
-    Ok((FoundFile { path: path.to_owned(), columns, start, end, divisible, compressed: false }, seen.types))
+    Ok((FoundFile { file: of.clone(), columns, start, end, divisible, compressed: false }, seen.types))
 }
 
 /// A reader of rows.

@@ -9,10 +9,6 @@ pub(crate) use infer::found;
 pub(crate) use table::{CsvExec, CsvNode, CsvTable};
 
 use datafusion::arrow::datatypes::DataType;
-use flate2::read::MultiGzDecoder;
-use std::fs::File;
-use std::io::{self, BufReader, Read, Seek, SeekFrom};
-use std::path::Path;
 
 /// Texts that stand for a value that is missing, as in pandas.
 const NULLS: [&str; 19] = [
@@ -117,23 +113,6 @@ pub enum CsvError {
         /// Why not.
         reason: String,
     },
-}
-
-/// Whether a file's name says that it is compressed.
-fn is_compressed(path: &Path) -> bool {
-    path.extension().is_some_and(|extension| extension == "gz")
-}
-
-/// The text of a file from a place in it on.
-fn text_from(path: &Path, place: u64) -> io::Result<Box<dyn Read + Send>> {
-    let mut file = File::open(path)?;
-    if !is_compressed(path) {
-        file.seek(SeekFrom::Start(place))?;
-        return Ok(Box::new(file));
-    }
-    let mut text = MultiGzDecoder::new(BufReader::new(file));
-    io::copy(&mut text.by_ref().take(place), &mut io::sink())?;
-    Ok(Box::new(text))
 }
 
 /// Whether a text is a value of a type.

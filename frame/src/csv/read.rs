@@ -1,7 +1,10 @@
 //! Reads rows of a CSV file from one place in it to another one. Must not know of partitions.
 
 use super::infer::reader;
-use super::{CsvError, CsvOptions, is_compressed, is_of, text_from};
+use super::{CsvError, CsvOptions, is_of};
+use crate::error::DataError;
+use crate::files::File;
+use crate::objects::Refused;
 use datafusion::arrow::array::{
     Array, ArrayRef, AsArray, RecordBatch, RecordBatchOptions, TimestampMicrosecondArray, new_null_array,
 };
@@ -10,9 +13,7 @@ use datafusion::arrow::csv::reader::{Decoder, ReaderBuilder};
 use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::arrow::error::ArrowError;
 use regex::Regex;
-use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Seek, SeekFrom, Take};
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// Bytes that are read at once.
@@ -20,7 +21,7 @@ const READ_BYTES: usize = 1 << 20;
 
 /// What is read, and as what.
 pub(super) struct Wanted<'a> {
-    pub path: &'a Path,
+    pub file: &'a File,
     /// The file's columns.
     pub columns: &'a [String],
     /// The columns that are wanted, in their order.
@@ -31,7 +32,7 @@ pub(super) struct Wanted<'a> {
 
 /// Rows of a file, batch by batch.
 pub(super) struct Rows {
-    path: PathBuf,
+    of: File,
     columns: Vec<String>,
     schema: SchemaRef,
     options: CsvOptions,
@@ -53,16 +54,13 @@ fn decoded_as(data_type: &DataType) -> DataType {
 
 impl Rows {
     /// The rows whose lines begin from one place on and before another one.
-    pub(super) fn open(wanted: &Wanted<'_>, first: u64, start: u64, end: u64) -> Result<Rows, CsvError> {
-        let failed = |error: &dyn std::fmt::Display| CsvError::Other {
-            file: wanted.path.display().to_string(),
-            reason: error.to_string(),
-        };
-        let (start, end) = match is_compressed(wanted.path) {
+    pub(super) fn open(wanted: &Wanted<'_>, first: u64, start: u64, end: u64) -> Result<Rows, DataError> {
+        let failed = |error: &(dyn std::error::Error + 'static)| failed(wanted.file, error);
+        let (start, end) = match wanted.file.is_compressed() {
             true => (start, end),
-            false => lines(wanted.path, first, start, end).map_err(|e| failed(&e))?,
+            false => lines(wanted.file, first, start, end).map_err(|e| failed(&e))?,
         };
-        let file = text_from(wanted.path, start).map_err(|e| failed(&e))?;
+        let file = wanted.file.text(start, end).map_err(|e| failed(&e))?;
         let of = |name: &String| match wanted.schema.field_with_name(name) {
             Ok(field) => Field::new(name, decoded_as(field.data_type()), true),
             Err(_) => Field::new(name, DataType::Utf8, true),
@@ -86,7 +84,7 @@ impl Rows {
             builder = builder.with_comment(comment);
         }
         Ok(Rows {
-            path: wanted.path.to_owned(),
+            of: wanted.file.clone(),
             columns: wanted.columns.to_vec(),
             schema: wanted.schema.clone(),
             options: options.clone(),
@@ -98,7 +96,7 @@ impl Rows {
     }
 
     /// The next rows, or none.
-    pub(super) fn next(&mut self) -> Result<Option<RecordBatch>, CsvError> {
+    pub(super) fn next(&mut self) -> Result<Option<RecordBatch>, DataError> {
         let batch = self.decoded().map_err(|error| self.located(&error))?;
         batch.map(|batch| self.arranged(&batch).map_err(|error| self.located(&error))).transpose()
     }
@@ -132,18 +130,20 @@ impl Rows {
     }
 
     /// The error with the place of the first value that does not fit.
-    fn located(&self, error: &ArrowError) -> CsvError {
-        let other = |reason: String| CsvError::Other { file: self.path.display().to_string(), reason };
+    fn located(&self, error: &ArrowError) -> DataError {
+        if let Some(why) = Refused::in_chain(error) {
+            return why.into();
+        }
         match self.first_wrong() {
-            Ok(Some(wrong)) => wrong,
-            Ok(None) => other(error.to_string()),
-            Err(error) => other(error.to_string()),
+            Ok(Some(wrong)) => DataError::Csv(Box::new(wrong)),
+            Ok(None) => failed(&self.of, error),
+            Err(error) => failed(&self.of, &error),
         }
     }
 
     fn first_wrong(&self) -> Result<Option<CsvError>, csv::Error> {
         let (start, end) = self.range;
-        let mut file = BufReader::new(text_from(&self.path, 0)?);
+        let mut file = BufReader::new(self.of.text(0, end)?);
         let mut line = 1 + newlines(file.by_ref().take(start))?;
         let nulls = self.options.nulls();
         let mut reader = reader(&self.options).from_reader(file.take(end.saturating_sub(start)));
@@ -152,7 +152,7 @@ impl Rows {
         while reader.read_record(&mut record)? {
             let (byte, number) = record.position().map_or((0, 1), |at| (at.byte(), at.line()));
             line = before + number - 1;
-            let file = self.path.display().to_string();
+            let file = self.of.to_string();
             if record.len() != self.columns.len() {
                 line += self.left_out(start + byte)?;
                 let (got, expected) = (record.len(), self.columns.len());
@@ -175,7 +175,7 @@ impl Rows {
 impl Rows {
     /// How many lines from a place on are none of rows: empty ones and comments.
     fn left_out(&self, from: u64) -> std::io::Result<u64> {
-        let mut file = BufReader::new(text_from(&self.path, from)?);
+        let mut file = BufReader::new(self.of.text(from, self.range.1)?);
         let (mut n, mut line) = (0, Vec::new());
         while file.read_until(b'\n', &mut line)? > 0 {
             let comment = self.options.comment.is_some_and(|comment| line.first() == Some(&comment));
@@ -203,15 +203,20 @@ fn times(texts: &ArrayRef, as_type: &DataType) -> Result<ArrayRef, ArrowError> {
     cast(&TimestampMicrosecondArray::from(times), as_type)
 }
 
+/// Why a file was not read; what an object store says keeps its type.
+fn failed(file: &File, error: &(dyn std::error::Error + 'static)) -> DataError {
+    let csv = || CsvError::Other { file: file.to_string(), reason: error.to_string() };
+    Refused::in_chain(error).map_or_else(|| DataError::Csv(Box::new(csv())), DataError::from)
+}
+
 /// The range moved to the beginnings of lines: of those that begin in it.
-fn lines(path: &Path, first: u64, start: u64, end: u64) -> std::io::Result<(u64, u64)> {
-    let file = File::open(path)?;
-    let length = file.metadata()?.len();
+fn lines(file: &File, first: u64, start: u64, end: u64) -> std::io::Result<(u64, u64)> {
+    let length = file.bytes()?;
     let next_line = |at: u64| -> std::io::Result<u64> {
         if at <= first || at >= length {
             return Ok(at.min(length));
         }
-        let mut reader = BufReader::new(&file);
+        let mut reader = BufReader::new(file.open()?);
         reader.seek(SeekFrom::Start(at - 1))?;
         let mut at = at - 1;
         loop {

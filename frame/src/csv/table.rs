@@ -6,7 +6,9 @@ use super::read::{Rows, Wanted};
 use super::{CsvError, CsvOptions};
 use crate::api::{partitions_of, partitions_of_group};
 use crate::error::{DataError, TaskError};
+use crate::files::File;
 use crate::hive::FileGroups;
+use crate::objects::Pin;
 use crate::operator::leaf;
 use async_trait::async_trait;
 use datafusion::arrow::datatypes::{Schema, SchemaRef};
@@ -167,6 +169,11 @@ struct FileNode {
     start: u64,
     #[prost(uint64, tag = "4")]
     bytes: u64,
+    /// Of an object: the store's mark of this version, and when it was written.
+    #[prost(string, optional, tag = "5")]
+    tag: Option<String>,
+    #[prost(int64, optional, tag = "6")]
+    at_s: Option<i64>,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -198,9 +205,22 @@ struct OptionsNode {
 }
 
 impl FileNode {
-    fn of(file: &FoundFile) -> FileNode {
-        let path = file.path.to_string_lossy().into_owned();
-        FileNode { path, columns: file.columns.clone(), start: file.start, bytes: file.end }
+    fn of(found: &FoundFile) -> FileNode {
+        let FoundFile { file, columns, start, end, .. } = found;
+        let (tag, at_s) = match file {
+            File::Here(_) => (None, None),
+            File::There(_, pin) => (pin.tag.clone(), Some(pin.at_s)),
+        };
+        let path = file.path().to_string_lossy().into_owned();
+        FileNode { path, columns: columns.clone(), start: *start, bytes: *end, tag, at_s }
+    }
+
+    fn file(&self) -> File {
+        let FileNode { path, bytes, tag, .. } = self.clone();
+        match self.at_s {
+            Some(at_s) => File::There(path, Pin { bytes, tag, at_s }),
+            None => File::Here(path.into()),
+        }
     }
 }
 
@@ -297,8 +317,7 @@ impl ExecutionPlan for CsvExec {
         let batches = futures::stream::try_unfold(reading, |mut reading| async move {
             // Reading waits for nothing; so that the task can be told to stop.
             tokio::task::yield_now().await;
-            let next =
-                reading.next().map_err(|e| TaskError::Data(DataError::Csv(Box::new(e))).into_datafusion())?;
+            let next = reading.next().map_err(|e| TaskError::Data(e).into_datafusion())?;
             Ok(next.map(|batch| (batch, reading)))
         });
         Ok(Box::pin(RecordBatchStreamAdapter::new(self.schema(), batches)))
@@ -322,7 +341,7 @@ struct Reading {
 }
 
 impl Reading {
-    fn next(&mut self) -> std::result::Result<Option<datafusion::arrow::array::RecordBatch>, CsvError> {
+    fn next(&mut self) -> std::result::Result<Option<datafusion::arrow::array::RecordBatch>, DataError> {
         loop {
             if let Some(rows) = &mut self.rows {
                 if let Some(batch) = rows.next()? {
@@ -333,7 +352,7 @@ impl Reading {
             let Some(part) = self.parts.next() else { return Ok(None) };
             let Some(file) = self.files.get(part.file as usize) else { continue };
             let wanted = Wanted {
-                path: std::path::Path::new(&file.path),
+                file: &file.file(),
                 columns: &file.columns,
                 schema: self.schema.clone(),
                 options: &self.options,
@@ -351,7 +370,7 @@ mod tests {
     #[test]
     fn files_are_divided_in_their_order_and_each_byte_once() {
         let file = |start: u64, end: u64, divisible: bool| FoundFile {
-            path: "x".into(),
+            file: File::Here("x".into()),
             columns: Vec::new(),
             start,
             end,
