@@ -46,8 +46,8 @@ struct Tables {
 impl Tables {
     fn read(dir: &Path) -> anyhow::Result<Tables> {
         let path = |name: &str| dir.join(name).display().to_string();
-        let csv = |name: &str| read_csv(&path(name), &CsvOptions::default());
-        let flights = read_parquet(&path("flights.parquet"))?;
+        let csv = |name: &str| read_csv(path(name), &CsvOptions::default());
+        let flights = read_parquet(path("flights.parquet"))?;
         Ok(Tables {
             flights,
             weather: csv("weather.csv")?,

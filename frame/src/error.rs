@@ -438,7 +438,13 @@ impl TaskError {
         use TaskError as E;
         matches!(
             self,
-            E::Feed(_) | E::Corrupt(_) | E::Disk { .. } | E::DiskFull { .. } | E::File { .. } | E::Threads(_)
+            E::Feed(_)
+                | E::Corrupt(_)
+                | E::Disk { .. }
+                | E::DiskFull { .. }
+                | E::File { .. }
+                | E::Threads(_)
+                | E::Data(DataError::Unreachable { .. })
         )
     }
 

@@ -48,6 +48,8 @@ struct Shared {
     served_bytes: Mutex<BTreeMap<String, u64>>,
     n_waiting: Mutex<BTreeMap<String, u64>>,
     n_requests: Mutex<BTreeMap<String, u64>>,
+    /// Buckets of which nothing may be read any more.
+    locked: Mutex<BTreeSet<String>>,
     /// The buckets whose objects wait.
     held: watch::Sender<BTreeSet<String>>,
 }
@@ -67,6 +69,7 @@ pub fn server() -> &'static Server {
             served_bytes: Mutex::default(),
             n_waiting: Mutex::default(),
             n_requests: Mutex::default(),
+            locked: Mutex::default(),
             held: watch::Sender::default(),
         });
         let (send, receive) = std::sync::mpsc::channel();
@@ -138,6 +141,11 @@ impl Server {
     /// Requests about a bucket that came, to both ports.
     pub fn n_requests(&self, bucket: &str) -> u64 {
         self.shared.n_requests.lock().unwrap().get(bucket).copied().unwrap_or_default()
+    }
+
+    /// From now on nobody may do anything with a bucket.
+    pub fn lock(&self, bucket: &str) {
+        self.shared.locked.lock().unwrap().insert(bucket.to_owned());
     }
 
     /// Whether the bytes of a bucket's objects are kept back, and parts that come for it.
@@ -239,7 +247,9 @@ impl S3Access for Gate {
     async fn check(&self, request: &mut S3AccessContext<'_>) -> S3Result<()> {
         let path = request.s3_path();
         self.0.came(path.get_bucket_name().unwrap_or_default());
-        let locked = path.get_bucket_name().is_some_and(|bucket| bucket.starts_with(LOCKED));
+        let locked = path.get_bucket_name().is_some_and(|bucket| {
+            bucket.starts_with(LOCKED) || self.0.locked.lock().unwrap().contains(bucket)
+        });
         let secret = path.get_object_key().is_some_and(|key| key.contains(SECRET));
         if request.credentials().is_none() || locked || secret {
             return Err(s3_error!(AccessDenied, "Access Denied"));

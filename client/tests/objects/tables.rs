@@ -169,7 +169,19 @@ fn only_the_bytes_that_a_query_needs_are_fetched() {
     let sum = |table: DataFrame, of: &str| {
         table.select([col(of).sum().cast(DataType::Int64)]).unwrap().to_vec::<i64>(of).unwrap()[0]
     };
-    let whole = served(&|| sum(read(), "x") + 0 * sum(read(), "wide"), n * (n - 1) / 2);
+    let whole = served(
+        &|| {
+            read()
+                .filter(col("k").is_null().or(col("wide").lt(2.0)))
+                .unwrap()
+                .collect()
+                .unwrap()
+                .iter()
+                .map(|rows| rows.num_rows() as i64)
+                .sum()
+        },
+        n,
+    );
     assert!(whole > all / 2, "{whole} of {all}");
     // One column of three, and that the smallest.
     let column = served(&|| sum(read(), "x"), n * (n - 1) / 2);
@@ -184,6 +196,12 @@ fn only_the_bytes_that_a_query_needs_are_fetched() {
     // The number of rows is in the footer.
     let counted = served(&|| read().shape().unwrap().0 as i64, n);
     assert!(counted < 2 << 20, "{counted} of {all}");
+    // The columns of lines of JSON are in the first ones.
+    server.put("pruned", "t.json", "{\"x\": 1}\n".repeat(500_000));
+    let before = server.served_bytes("pruned");
+    let json = session.read_json("s3://pruned/t.json").unwrap();
+    assert!(server.served_bytes("pruned") - before < 1 << 20);
+    assert_eq!(json.shape().unwrap(), (500_000, 1));
     // Planning asks nobody.
     let table = read();
     let before = server.n_requests("pruned");
@@ -219,6 +237,26 @@ fn an_object_that_has_changed_or_gone_is_named_by_the_task_that_reads_it() {
             server.remove("changes", &key);
             let error = failed(table);
             assert!(matches!(&error, DataError::NoFile { path } if *path == url(name)), "{error:?}");
+        }
+    }
+}
+
+#[test]
+fn a_worker_that_may_not_read_any_more_says_so() {
+    let server = store("closing");
+    let mut names = ["embedded", "processes"].into_iter();
+    let tables = sessions().map(|session| {
+        let url = format!("s3://closing/{}", names.next().unwrap());
+        rows(&session, 1000).write_parquet(&url, &plain()).unwrap();
+        (session.read_parquet(&url).unwrap(), url, session)
+    });
+    server.lock("closing");
+    for (table, url, _session) in &tables {
+        match table.filter(col("x").gt(3)).unwrap().collect().unwrap_err() {
+            FrameError::Task { error: TaskError::Data(DataError::Denied { path, reason }), .. } => {
+                assert!(path == *url && reason.contains("AWS_SECRET_ACCESS_KEY"), "{path}: {reason}");
+            }
+            other => panic!("{other:?}"),
         }
     }
 }
@@ -264,9 +302,18 @@ fn what_cannot_be_read_or_written_says_why_by_its_type() {
         );
     }
     // Some objects may be listed and not be read; where the task finds that out, it says so.
-    server.put("errors", &format!("{SECRET}/a.parquet"), server.get("errors", "sales/2024.parquet").unwrap());
-    let error = read(&format!("s3://errors/{SECRET}"));
-    assert!(matches!(&*error, FormatError::Denied { .. }), "{error}");
+    for ending in ["parquet", "csv", "json", "arrow"] {
+        let key = format!("{SECRET}/{ending}/a.{ending}");
+        server.put("errors", &key, server.get("errors", "sales/2024.parquet").unwrap());
+        let url = format!("s3://errors/{SECRET}/{ending}");
+        let error = store_error(match ending {
+            "csv" => embedded.read_csv(url, &CsvOptions::default()).map(drop),
+            "json" => embedded.read_json(url).map(drop),
+            "arrow" => embedded.read_ipc(url).map(drop),
+            _ => embedded.read_parquet(url).map(drop),
+        });
+        assert!(matches!(&*error, FormatError::Denied { .. }), "{ending}: {error}");
+    }
     // Nobody is there.
     let began = Instant::now();
     let error = read("http://127.0.0.1:9/t.parquet");
@@ -381,7 +428,7 @@ fn a_worker_that_is_killed_while_it_reads_changes_no_bit() {
     df.write_parquet("s3://killed/t", &partitioned()).unwrap();
     let sum = session.read_parquet("s3://killed/t").unwrap().select([col("wide").sum()]).unwrap();
     let expected: Vec<f64> = sum.to_vec("wide").unwrap();
-    let pids = tilework::gather(&session.map(|_: u32| std::process::id(), 0..64).unwrap()).unwrap();
+    let pids = tilework::gather(session.map(|_: u32| std::process::id(), 0..64).unwrap()).unwrap();
     server.hold("killed", true);
     let again = std::thread::scope(|scope| {
         let again = scope.spawn(|| sum.to_vec::<f64>("wide"));

@@ -65,12 +65,12 @@ fn files_that_are_gone_or_broken_are_named_by_workers_too() {
     let dir = tempfile::tempdir().unwrap();
     let path = |name: &str| dir.path().join(name).display().to_string();
     let session = Session::processes(2).unwrap();
-    let error = session.read_parquet(&path("none.parquet")).unwrap_err().to_string();
+    let error = session.read_parquet(path("none.parquet")).unwrap_err().to_string();
     assert!(error.contains("none.parquet"), "{error}");
 
     let df = session.from_columns([("x", values([1, 2, 3]))]).unwrap();
     df.write_parquet(path("a.parquet"), &WriteOptions::default()).unwrap();
-    let read = session.read_parquet(&path("a.parquet")).unwrap();
+    let read = session.read_parquet(path("a.parquet")).unwrap();
     assert_eq!(read.to_vec::<i64>("x").unwrap(), [1, 2, 3]);
     std::fs::remove_file(path("a.parquet")).unwrap();
     match read.collect().unwrap_err() {

@@ -15,6 +15,7 @@ use datafusion::datasource::file_format::json::JsonFormat;
 use datafusion::datasource::file_format::parquet::ParquetFormat;
 use datafusion::datasource::provider_as_source;
 use datafusion::logical_expr::LogicalPlanBuilder;
+use std::borrow::Cow;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -52,12 +53,12 @@ macro_rules! one_path {
     ($($one:ty),*) => {$(
         impl Paths for $one {
             fn paths(self) -> Vec<String> {
-                vec![self.to_owned()]
+                vec![self.to_string()]
             }
         }
     )*};
 }
-one_path!(&str, &String, String);
+one_path!(&str, &String, String, Cow<'_, str>, &Cow<'_, str>);
 
 macro_rules! several_paths {
     ($([$($n:tt)*] $several:ty),*) => {$(

@@ -163,12 +163,12 @@ impl DataFrame {
     /// The same, to an object store.
     fn write_there(&self, url: &str, format: Format, options: &WriteOptions) -> Result<()> {
         let keys = self.directories(&options.partition_by)?;
-        let target = ObjectTarget::begin(url, options.overwrite)?;
+        let mut target = ObjectTarget::begin(url, options.overwrite)?;
         if !options.partitioned && keys.is_empty() {
             self.write_here(Path::new(url), format, Box::new(target.upload()))?;
             return target.finish_only();
         }
-        let sink = Sink { format, dir: target.parts_url(), parts: String::new(), keys };
+        let sink = Sink { format, dir: target.parts_url()?, parts: String::new(), keys };
         target.finish(&self.write_parts(sink)?)
     }
 

@@ -2,6 +2,7 @@
 //! on, and the table of those that DataFusion decodes. Must not know what asks for them.
 
 mod named;
+mod schemas;
 mod table;
 
 pub(crate) use named::{files, files_below};

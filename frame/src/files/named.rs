@@ -4,6 +4,7 @@ use super::File;
 use crate::api::Result;
 use crate::error::FrameError;
 use crate::objects::{found, found_below};
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use tilework_formats::objects::{is_url, local_path};
 
@@ -47,18 +48,16 @@ pub(crate) fn files_below(path: &str, ending: &str) -> Result<(PathBuf, Vec<File
 /// directory whose names end so, or those that match. Names that begin with a dot or an underscore are left out of
 /// directories.
 pub(crate) fn files(paths: &[String], ending: &str) -> Result<Vec<File>> {
-    let mut all: Vec<File> = Vec::new();
+    let (mut all, mut names) = (Vec::new(), HashSet::new());
     for path in paths {
-        let found = if is_url(path) {
+        let found: Vec<File> = if is_url(path) {
             found(path, ending)?.iter().map(File::of).collect()
         } else {
             files_here(&local_path(path).unwrap_or_default(), ending)?
         };
-        if found.iter().any(|file| all.contains(file)) {
-            return Err(FrameError::argument(
-                "paths",
-                format!("{path} means a file that another path means too"),
-            ));
+        if !found.iter().all(|file| names.insert(file.path().to_owned())) {
+            let reason = format!("{path} means a file that another path means too");
+            return Err(FrameError::argument("paths", reason));
         }
         all.extend(found);
     }

@@ -2,18 +2,17 @@
 //! format is decoded, nor which files there are.
 
 use super::File;
+use super::schemas::schema_of;
 use crate::api::{Result, apart, partitions_of, partitions_of_group, widened};
 use crate::error::FrameError;
 use crate::hive::FileGroups;
-use crate::objects::{Door, ObjectReader, Pin, Pinned, Pins, Refused};
+use crate::objects::{Door, Pin, Pinned, Pins};
 use crate::plan::{PlanOptions, Planner};
 use async_trait::async_trait;
 use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
-use datafusion::arrow::ipc::reader::{FileReader, StreamReader};
 use datafusion::catalog::{Session, TableProvider};
 use datafusion::common::{Statistics, internal_err, project_schema};
 use datafusion::datasource::file_format::FileFormat;
-use datafusion::datasource::file_format::arrow::ArrowFormat;
 use datafusion::datasource::listing::PartitionedFile;
 use datafusion::datasource::listing::{ListingOptions, ListingTable, ListingTableConfig, ListingTableUrl};
 use datafusion::datasource::physical_plan::{
@@ -30,7 +29,6 @@ use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::empty::EmptyExec;
 use futures::{FutureExt, StreamExt, TryStreamExt};
 use std::collections::HashMap;
-use std::io::{BufReader, Seek};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -82,6 +80,14 @@ async fn of_files(files: Vec<PathBuf>, format: Arc<dyn FileFormat>) -> Result<Fi
 /// Objects of one store.
 async fn of_objects(objects: Vec<(String, Pin)>, format: Arc<dyn FileFormat>) -> Result<FilesTable> {
     let doors = objects.iter().map(|(url, _)| Ok(Door::open(url)?)).collect::<Result<Vec<_>>>()?;
+    of_doors(&doors, &objects, format).await
+}
+
+async fn of_doors(
+    doors: &[Door],
+    objects: &[(String, Pin)],
+    format: Arc<dyn FileFormat>,
+) -> Result<FilesTable> {
     let door = doors.first().ok_or_else(|| FrameError::argument("paths", "no path is said"))?;
     if let Some(other) = doors.iter().find(|other| other.store_url != door.store_url) {
         let reason = format!(
@@ -93,30 +99,30 @@ async fn of_objects(objects: Vec<(String, Pin)>, format: Arc<dyn FileFormat>) ->
     let planner = Planner::new(PlanOptions::default())?;
     let state = planner.context().state();
     let pins: Pins =
-        doors.iter().zip(&objects).map(|(d, (_, pin))| (d.path.to_string(), pin.clone())).collect();
+        doors.iter().zip(objects).map(|(d, (_, pin))| (d.path.to_string(), pin.clone())).collect();
     let pinned = Arc::new(Pinned::new(door.store.clone(), &door.store_url, Arc::new(pins)));
     let store: Arc<dyn ObjectStore> = pinned.clone();
     let metas: Vec<_> =
-        doors.iter().zip(&objects).map(|(door, (_, pin))| pin.meta(door.path.clone())).collect();
+        doors.iter().zip(objects).map(|(door, (_, pin))| pin.meta(door.path.clone())).collect();
     // Readers of formats lose the types of what a store says.
     let failed = |url: &str, error: DataFusionError| match pinned.refused() {
         Some(why) => why.into(),
         None => FrameError::file(url, error),
     };
     let (state, store, failed) = (&state, &store, &failed);
-    let schema_of = |(meta, url): (ObjectMeta, String)| {
+    let found = |(meta, url): (ObjectMeta, String)| {
         let format = format.clone();
         let of_one = async move {
-            if format.is::<ArrowFormat>() {
-                return Ok((ipc_schema(&url, Pin::of(&meta)).await?, url));
-            }
-            let schema = format.infer_schema(state, store, &[meta]).await.map_err(|e| failed(&url, e))?;
+            let schema = match schema_of(&*format, &url, Pin::of(&meta)).await {
+                Some(schema) => schema?,
+                None => format.infer_schema(state, store, &[meta]).await.map_err(|e| failed(&url, e))?,
+            };
             Ok::<_, FrameError>((schema, url))
         };
         of_one.boxed()
     };
     let each = || metas.iter().cloned().zip(objects.iter().map(|(url, _)| url.clone()));
-    let schemas: Vec<_> = each().map(schema_of).collect();
+    let schemas: Vec<_> = each().map(found).collect();
     let known: Vec<_> = futures::stream::iter(schemas).buffered(N_AT_ONCE).try_collect().await?;
     let schema = together(&known)?;
     let file_of = |(meta, url): (ObjectMeta, String)| {
@@ -134,25 +140,6 @@ async fn of_objects(objects: Vec<(String, Pin)>, format: Arc<dyn FileFormat>) ->
         bytes: metas.iter().map(|meta| meta.size).sum(),
         locations: metas.into_iter().map(|meta| meta.location).collect(),
         from: From::There(Box::new(objects)),
-    })
-}
-
-/// The columns of an object of Arrow's IPC format. DataFusion looks for them behind 8 bytes at its head, where Arrow's own
-/// files have 64; they stand at its end too.
-async fn ipc_schema(url: &str, pin: Pin) -> Result<SchemaRef> {
-    let object = ObjectReader::open(url, pin)?;
-    let read = tokio::task::spawn_blocking(move || {
-        let mut object = BufReader::new(object);
-        let file = FileReader::try_new(&mut object, None).map(|file| file.schema());
-        file.or_else(|of_file| {
-            object.rewind()?;
-            StreamReader::try_new(&mut object, None).map(|stream| stream.schema()).map_err(|_| of_file)
-        })
-    });
-    let read = read.await.map_err(|e| FrameError::file(url, e))?;
-    read.map_err(|error| match Refused::in_chain(&error) {
-        Some(why) => why.into(),
-        None => FrameError::file(url, error),
     })
 }
 
@@ -364,5 +351,63 @@ impl TableProvider for FilesTable {
 
     fn statistics(&self) -> Option<Statistics> {
         None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use datafusion::arrow::array::{AsArray, Int64Array, RecordBatch};
+    use datafusion::arrow::datatypes::Int64Type;
+    use datafusion::datasource::file_format::parquet::ParquetFormat;
+    use datafusion::datasource::provider_as_source;
+    use datafusion::execution::context::SessionContext;
+    use datafusion::logical_expr::LogicalPlanBuilder;
+    use datafusion::object_store::PutPayload;
+    use datafusion::object_store::memory::InMemory;
+    use datafusion::parquet::arrow::ArrowWriter;
+
+    /// An object with these numbers.
+    async fn put(door: &Door, x: std::ops::Range<i64>) -> Pin {
+        let schema = Arc::new(Schema::new(vec![Field::new("x", DataType::Int64, true)]));
+        let rows =
+            RecordBatch::try_new(schema.clone(), vec![Arc::new(Int64Array::from_iter_values(x))]).unwrap();
+        let mut writer = ArrowWriter::try_new(Vec::new(), schema, None).unwrap();
+        writer.write(&rows).unwrap();
+        let bytes = PutPayload::from(writer.into_inner().unwrap());
+        door.store.put(&door.path, bytes).await.unwrap();
+        Pin::of(&door.store.head(&door.path).await.unwrap())
+    }
+
+    #[tokio::test]
+    async fn objects_are_read_in_a_session_of_datafusions_own_too() {
+        let store: Arc<dyn ObjectStore> = Arc::new(InMemory::new());
+        let door = |name: &str| Door {
+            store: store.clone(),
+            path: Location::from(name),
+            url: format!("s3://bucket/{name}"),
+            store_url: "s3://bucket".to_owned(),
+            can_list: true,
+            can_write: true,
+        };
+        let doors = [door("a"), door("b")];
+        let pins = [put(&doors[0], 0..10).await, put(&doors[1], 10..30).await];
+        let objects: Vec<_> = doors.iter().zip(pins).map(|(door, pin)| (door.url.clone(), pin)).collect();
+        let table = of_doors(&doors, &objects, Arc::new(ParquetFormat::default())).await.unwrap();
+        assert_eq!(table.bytes(), objects.iter().map(|(_, pin)| pin.bytes).sum::<u64>());
+        let plan = LogicalPlanBuilder::scan("t", provider_as_source(Arc::new(table)), None).unwrap();
+        let plan = plan.build().unwrap();
+        let context = SessionContext::new();
+        let rows = context.execute_logical_plan(plan.clone()).await.unwrap().collect().await.unwrap();
+        let x = rows.iter().flat_map(|rows| rows.column(0).as_primitive::<Int64Type>().values().to_vec());
+        let mut x: Vec<i64> = x.collect();
+        x.sort_unstable();
+        assert_eq!(x, (0..30).collect::<Vec<_>>());
+        // Whoever plans asks nobody: another session finds the same objects, which are there no more.
+        doors[0].store.delete(&doors[0].path).await.unwrap();
+        let again = SessionContext::new().execute_logical_plan(plan).await.unwrap();
+        assert!(again.clone().create_physical_plan().await.is_ok());
+        let error = again.collect().await.unwrap_err().to_string();
+        assert!(error.contains('a') && error.contains("not found"), "{error}");
     }
 }

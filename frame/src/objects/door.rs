@@ -69,7 +69,8 @@ fn opened(url: &str) -> Result<Door, tilework_formats::FormatError> {
 
 #[cfg(not(feature = "object-store"))]
 fn opened(url: &str) -> Result<Door, tilework_formats::FormatError> {
-    match tilework_formats::objects::Place::open(url)? {}
+    let place = tilework_formats::objects::Place::open(url)?;
+    Err(tilework_formats::FormatError::ObjectsLeftOut { path: place.url().to_owned() })
 }
 
 /// Begins a request on the threads of requests; its answer comes to whoever waits.

@@ -41,7 +41,9 @@ pub(crate) struct Pin {
 
 impl Pin {
     pub(crate) fn of(meta: &ObjectMeta) -> Pin {
-        Pin { bytes: meta.size, tag: meta.e_tag.clone(), at_s: meta.last_modified.timestamp() }
+        // Lists and answers may quote it differently.
+        let bare = |tag: &String| tag.trim_start_matches("W/").trim_matches('"').to_owned();
+        Pin { bytes: meta.size, tag: meta.e_tag.as_ref().map(bare), at_s: meta.last_modified.timestamp() }
     }
 
     /// The same as a store says it.

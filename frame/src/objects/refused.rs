@@ -62,6 +62,7 @@ impl From<Refused> for FrameError {
                 FormatError::Missing { path } => {
                     FrameError::NoFile { path: path.clone(), nearest: Vec::new() }
                 }
+                FormatError::Exists { path, .. } => FrameError::Exists { path: path.clone() },
                 _ => FrameError::Store(error),
             },
             Refused::Changed { url } => FrameError::Changed { path: url },

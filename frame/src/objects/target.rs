@@ -36,8 +36,8 @@ type Listed = std::result::Result<Vec<ObjectMeta>, Error>;
 pub(crate) struct ObjectTarget {
     door: Door,
     overwrite: bool,
-    /// Where objects are until all are there.
-    parts: Path,
+    /// Where objects are until all are there, if tasks write several.
+    parts: Option<Path>,
     finished: bool,
 }
 
@@ -56,12 +56,10 @@ impl ObjectTarget {
             let reason = format!("{} is a whole bucket, and a table is something in it", door.url);
             return Err(FrameError::argument("path", reason));
         }
-        let parts = door.path.clone().join(format!("{PARTS}{:016x}", unique()));
-        let target = ObjectTarget { door, overwrite, parts, finished: false };
+        let target = ObjectTarget { door, overwrite, parts: None, finished: false };
         if !overwrite && target.is_taken()? {
             return Err(FrameError::Exists { path: target.door.url.clone() });
         }
-        target.clear_left()?;
         Ok(target)
     }
 
@@ -70,9 +68,11 @@ impl ObjectTarget {
         Upload::new(self.door.clone(), PART_BYTES, self.overwrite)
     }
 
-    /// The URL of where tasks write.
-    pub(crate) fn parts_url(&self) -> String {
-        self.door.url_of(&self.parts)
+    /// The URL of where tasks write several objects; what writers left there long ago goes.
+    pub(crate) fn parts_url(&mut self) -> Result<String> {
+        self.clear_left()?;
+        let parts = self.door.path.clone().join(format!("{PARTS}{:016x}", unique()));
+        Ok(self.door.url_of(self.parts.insert(parts)))
     }
 
     /// The object is there: what was below its name goes.
@@ -91,9 +91,10 @@ impl ObjectTarget {
         let at = |dir: &Path, name: &String| {
             Path::parse(format!("{dir}/{name}")).map_err(|e| FrameError::argument("path", e.to_string()))
         };
+        let parts = self.parts.clone().unwrap_or_default();
         let moves: Vec<(Path, Path)> = names
             .iter()
-            .map(|name| Ok((at(&self.parts, name)?, at(&self.door.path, name)?)))
+            .map(|name| Ok((at(&parts, name)?, at(&self.door.path, name)?)))
             .collect::<Result<_>>()?;
         let new: HashSet<Path> = moves.iter().map(|(_, to)| to.clone()).collect();
         let mut old = if self.overwrite { self.below()? } else { Vec::new() };
@@ -171,16 +172,15 @@ impl ObjectTarget {
 
 impl Drop for ObjectTarget {
     fn drop(&mut self) {
+        let Some(parts) = self.parts.take() else { return };
         // What is left now is cleared by a later writer.
-        let _ = self.door.ask({
-            let parts = self.parts.clone();
-            |store, _| cleared(store, parts)
-        });
+        let now = parts.clone();
+        let _ = self.door.ask(|store, _| cleared(store, now));
         if self.finished {
             return;
         }
         // Tasks that have not heard of the end yet may still end an object.
-        let (store, parts) = (self.door.store.clone(), self.parts.clone());
+        let store = self.door.store.clone();
         begin(async move {
             for pause in LATE {
                 tokio::time::sleep(pause).await;

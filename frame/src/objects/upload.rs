@@ -117,3 +117,64 @@ impl Drop for Upload {
         let _ = gone.recv_timeout(ABORT_TIME_MAX);
     }
 }
+
+#[cfg(all(test, feature = "object-store"))]
+mod tests {
+    use super::*;
+    use datafusion::object_store::ObjectStore;
+    use datafusion::object_store::memory::InMemory;
+    use datafusion::object_store::path::Path;
+
+    fn door(name: &str) -> Door {
+        Door {
+            store: Arc::new(InMemory::new()),
+            path: Path::from(name),
+            url: format!("s3://bucket/{name}"),
+            store_url: "s3://bucket".to_owned(),
+            can_list: true,
+            can_write: true,
+        }
+    }
+
+    fn there(door: &Door) -> Option<Vec<u8>> {
+        let read = door.ask(|store: Arc<dyn ObjectStore>, path| async move {
+            store.get_opts(&path, Default::default()).await?.bytes().await
+        });
+        read.ok().map(|bytes| bytes.to_vec())
+    }
+
+    #[test]
+    fn an_object_is_there_when_it_is_ended_and_else_not_at_all() {
+        let text: Vec<u8> = (0..=255).collect();
+        // Of one part, of several and a half, of several, and of none.
+        for n in [7, 250, 200, 0] {
+            let door = door("x");
+            for overwrite in [false, true] {
+                let mut upload = Box::new(Upload::new(door.clone(), 100, overwrite));
+                let sent = upload.counted();
+                text[..n].chunks(33).for_each(|bytes| upload.write_all(bytes).unwrap());
+                assert_eq!(there(&door).is_some(), overwrite);
+                upload.finish().unwrap();
+                assert_eq!(there(&door).as_deref(), Some(&text[..n]));
+                assert_eq!(sent.load(Ordering::Relaxed), n as u64);
+            }
+        }
+        let door = door("y");
+        let mut upload = Upload::new(door.clone(), 100, true);
+        upload.write_all(&text).unwrap();
+        drop(upload);
+        assert!(there(&door).is_none());
+    }
+
+    #[test]
+    fn an_object_that_has_come_meanwhile_is_kept() {
+        let door = door("x");
+        let [mut first, mut second] = [(); 2].map(|()| Box::new(Upload::new(door.clone(), 100, false)));
+        first.write_all(b"first").unwrap();
+        second.write_all(b"second").unwrap();
+        first.finish().unwrap();
+        let error = second.finish().unwrap_err().to_string();
+        assert!(error.contains("s3://bucket/x") && error.contains("exist"), "{error}");
+        assert_eq!(there(&door).as_deref(), Some(b"first".as_slice()));
+    }
+}
