@@ -115,7 +115,7 @@ fn a_worker_that_dies_while_it_reads_changes_no_bit() {
     let a = ndarray::Array2::from_shape_fn((64, 64), |(i, j)| (i * 64 + j) as f64);
     Array::from_ndarray(a.clone(), [8, 8]).write_zarr(url, "x").unwrap();
     let session = Session::processes(2).unwrap();
-    let pids = tilework::gather(&session.map(|_: u32| std::process::id(), 0..64).unwrap()).unwrap();
+    let pids = tilework::gather(session.map(|_: u32| std::process::id(), 0..64).unwrap()).unwrap();
     let read = Array2::<f64>::read_zarr_chunked(url, "x", [8, 64]).unwrap();
     server.hold("dies", true);
     let got = std::thread::scope(|scope| {

@@ -270,16 +270,15 @@ impl Place {
         })
     }
 
-    /// Makes copies of objects of this store, many at a time, without their bytes coming here. Those that are not there
-    /// are left out.
+    /// Makes copies of objects of one store, many at a time, without their bytes coming here.
     ///
     /// # Errors
-    /// As [`Place::put`].
+    /// As [`Place::put`]; [`FormatError::Missing`] for one that is not there.
     pub fn copy_many(copies: Vec<(Place, Place)>) -> Result<(), FormatError> {
         let copy = |(from, to): (Place, Place)| async move {
             to.check_writable()?;
             let copied = from.client.store.copy(&from.path, &to.path).await;
-            from.or_none(copied).map(drop)
+            copied.map_err(|e| failure::error(&from.url, &e))
         };
         Place::each(copies, copy).map(drop)
     }

@@ -95,10 +95,10 @@ fn put_in_place(own: &Place, array: &Place) -> Result<(), FormatError> {
     }
     remove_chunks(array)?;
     let pair = |name: &str| Ok((new.join(name)?, array.join(name)?));
-    let chunks = new.list()?.into_iter().map(|object| object.name);
-    let chunks = chunks.filter(|name| documents().all(|document| name != document));
-    Place::copy_many(chunks.map(|name| pair(&name)).collect::<Result<_, FormatError>>()?)?;
-    for document in documents() {
+    let names: Vec<String> = new.list()?.into_iter().map(|object| object.name).collect();
+    let (said, chunks): (Vec<_>, Vec<_>) = names.iter().partition(|name| documents().any(|d| **name == d));
+    Place::copy_many(chunks.iter().map(|name| pair(name)).collect::<Result<_, FormatError>>()?)?;
+    for document in documents().filter(|document| said.iter().any(|name| name == document)) {
         Place::copy_many(vec![pair(document)?])?;
     }
     Ok(())
