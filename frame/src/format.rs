@@ -13,6 +13,7 @@ use datafusion::parquet::file::properties::WriterProperties;
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Bytes of a row group of Parquet, which its writer holds until it is full.
 const ROW_GROUP_BYTES: usize = 32 << 20;
@@ -41,16 +42,16 @@ impl Format {
 
 /// What a file is written to.
 pub(crate) trait Target: Write + Send {
-    /// Bytes of it that are in memory while it is written, at most.
-    fn held_bytes(&self) -> usize;
+    /// Bytes of it that are in memory, now and later.
+    fn held(&self) -> Arc<AtomicUsize>;
 
     /// Ends it, and waits until all of it is where it goes.
     fn finish(self: Box<Self>) -> io::Result<()>;
 }
 
 impl Target for BufWriter<File> {
-    fn held_bytes(&self) -> usize {
-        self.capacity()
+    fn held(&self) -> Arc<AtomicUsize> {
+        Arc::new(self.capacity().into())
     }
 
     fn finish(mut self: Box<Self>) -> io::Result<()> {
@@ -66,7 +67,7 @@ pub(crate) struct Encoder {
     schema: SchemaRef,
     of: Of,
     /// What is in memory of what it is written to.
-    target_bytes: usize,
+    held: Arc<AtomicUsize>,
 }
 
 enum Of {
@@ -79,7 +80,7 @@ enum Of {
 impl Encoder {
     /// Begins a file of rows of this schema.
     pub(crate) fn new(format: Format, schema: &SchemaRef, sink: Box<dyn Target>) -> Result<Encoder> {
-        let (schema, target_bytes) = (with_plain_texts(schema), sink.held_bytes());
+        let (schema, held) = (with_plain_texts(schema), sink.held());
         let of = match format {
             Format::Parquet => {
                 let properties = WriterProperties::builder().set_compression(Compression::SNAPPY).build();
@@ -94,7 +95,7 @@ impl Encoder {
             Format::Json => Of::Json(LineDelimitedWriter::new(sink)),
             Format::Ipc => Of::Ipc(Box::new(FileWriter::try_new(sink, &schema)?)),
         };
-        Ok(Encoder { schema, of, target_bytes })
+        Ok(Encoder { schema, of, held })
     }
 
     pub(crate) fn write(&mut self, batch: &RecordBatch) -> Result<()> {
@@ -118,7 +119,8 @@ impl Encoder {
 
     /// What it holds and is not in the file.
     pub(crate) fn held_bytes(&self) -> usize {
-        self.target_bytes + if let Of::Parquet(parquet) = &self.of { parquet.memory_size() } else { 0 }
+        let of_format = if let Of::Parquet(parquet) = &self.of { parquet.memory_size() } else { 0 };
+        of_format + self.held.load(Ordering::Relaxed)
     }
 
     /// Ends the file, and waits until the disk, or the store, has it.

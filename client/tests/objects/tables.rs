@@ -80,7 +80,7 @@ fn tables_are_written_and_read_back_in_each_format_and_shape() {
         same(session.read_csv(url("c"), &csv));
         same(session.read_json(url("j/")));
         same(session.read_ipc(url("i")));
-        same(session.read_parquet(url("p/part-*.parquet")));
+        same(session.read_parquet(url("p/*")));
         same(session.read_csv(url("**/part-?????.csv"), &csv));
         // The same rows, bit by bit, as from files.
         let dir = tempfile::tempdir().unwrap();

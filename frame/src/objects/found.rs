@@ -18,7 +18,9 @@ const GLOB: [char; 3] = ['*', '?', '['];
 /// How long names are looked for that are most like one that is not there.
 const NEAREST_TIME_MAX: Duration = Duration::from_secs(2);
 /// What directories of objects that are being written are called, and something more.
-pub(crate) const PARTS: &str = "_tilework-";
+pub(super) const PARTS: &str = "_tilework-";
+/// The name of what says that all objects of a table are there.
+pub(super) const COMPLETE: &str = "_SUCCESS";
 
 /// The objects that an URL means, in the order of their names: one, those directly below it whose names end so, or those
 /// that match. Names that begin with a dot or an underscore are left out of those below.
@@ -37,7 +39,8 @@ pub(crate) fn found(url: &str, ending: &str) -> Result<Vec<Object>> {
     let options = MatchOptions { require_literal_separator: true, ..MatchOptions::default() };
     let matches = |meta: &ObjectMeta| {
         let key = meta.location.as_ref();
-        pattern.matches_with(key, options) && !key.split('/').any(|name| name.starts_with(PARTS))
+        let is_ours = |name: &str| name.starts_with(PARTS) || name == COMPLETE;
+        pattern.matches_with(key, options) && !key.split('/').any(is_ours)
     };
     let objects = named(&door, all_below(&door)?.into_iter().filter(matches));
     if objects.is_empty() {

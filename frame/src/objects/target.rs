@@ -3,7 +3,7 @@
 //! `_SUCCESS` comes last. Must not know formats, nor who writes.
 
 use super::door::{Door, begin};
-use super::found::{PARTS, all_below};
+use super::found::{COMPLETE, PARTS, all_below};
 use super::refused::Refused;
 use super::upload::Upload;
 use crate::api::Result;
@@ -21,8 +21,6 @@ use tilework_formats::FormatError;
 const PART_BYTES: usize = 16 << 20;
 /// Objects that are copied at a time.
 const N_AT_ONCE: usize = 32;
-/// The name of what says that all is there.
-const COMPLETE: &str = "_SUCCESS";
 /// How old what is left of a writer must be, in all its objects, for another one to clear it.
 const LEFT_AGE: TimeDelta = TimeDelta::days(1);
 

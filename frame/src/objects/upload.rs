@@ -6,7 +6,7 @@ use crate::format::Target;
 use datafusion::object_store::{Error, MultipartUpload, ObjectStoreExt, PutMode, PutPayload};
 use std::io::{self, Write};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::Receiver;
 use std::time::Duration;
 
@@ -22,8 +22,10 @@ pub(crate) struct Upload {
     /// The part that grows.
     part: Vec<u8>,
     open: Option<Box<dyn MultipartUpload>>,
-    /// The part that is under way.
-    sent: Option<Receiver<Result<(), Error>>>,
+    /// The part that is under way, with its bytes.
+    sent: Option<(Receiver<Result<(), Error>>, usize)>,
+    /// Bytes of both.
+    held: Arc<AtomicUsize>,
     /// Bytes that were written, for whoever counts them.
     n_bytes: Arc<AtomicU64>,
 }
@@ -31,8 +33,8 @@ pub(crate) struct Upload {
 impl Upload {
     /// To a place, in parts of so many bytes, of which stores take 10,000 at most, and 5 MiB at least.
     pub(crate) fn new(door: Door, part_bytes: usize, overwrite: bool) -> Upload {
-        let (part, n_bytes) = (Vec::new(), Arc::default());
-        Upload { door, part_bytes, overwrite, part, open: None, sent: None, n_bytes }
+        let (part, held, n_bytes) = (Vec::new(), Arc::default(), Arc::default());
+        Upload { door, part_bytes, overwrite, part, open: None, sent: None, held, n_bytes }
     }
 
     /// How many bytes were written, now and later.
@@ -46,7 +48,7 @@ impl Upload {
 
     /// Waits for the part that is under way.
     fn wait(&mut self) -> io::Result<()> {
-        let Some(sent) = self.sent.take() else { return Ok(()) };
+        let Some((sent, _)) = self.sent.take() else { return Ok(()) };
         sent.recv().map_err(io::Error::other)?.map_err(|e| self.io(&e))
     }
 
@@ -56,20 +58,26 @@ impl Upload {
             self.open = Some(open.map_err(|e| self.io(&e))?);
         }
         self.wait()?;
-        let part = PutPayload::from(std::mem::take(&mut self.part));
-        self.sent = self.open.as_mut().map(|open| begin(open.put_part(part)));
+        let (n, part) = (self.part.len(), PutPayload::from(std::mem::take(&mut self.part)));
+        self.sent = self.open.as_mut().map(|open| (begin(open.put_part(part)), n));
         Ok(())
     }
 }
 
 impl Write for Upload {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.part.capacity() == 0 {
+            // What is not written to takes no memory.
+            self.part.reserve_exact(self.part_bytes);
+        }
         let n = bytes.len().min(self.part_bytes - self.part.len());
         self.part.extend_from_slice(&bytes[..n]);
         self.n_bytes.fetch_add(n as u64, Ordering::Relaxed);
         if self.part.len() == self.part_bytes {
             self.send()?;
         }
+        let under_way = self.sent.as_ref().map_or(0, |(_, n)| *n);
+        self.held.store(self.part.len() + under_way, Ordering::Relaxed);
         Ok(n)
     }
 
@@ -79,8 +87,8 @@ impl Write for Upload {
 }
 
 impl Target for Upload {
-    fn held_bytes(&self) -> usize {
-        2 * self.part_bytes
+    fn held(&self) -> Arc<AtomicUsize> {
+        self.held.clone()
     }
 
     fn finish(mut self: Box<Self>) -> io::Result<()> {
