@@ -50,11 +50,11 @@ impl Drop for StagedObjects {
 fn recover(array: &Place, name: &str) -> Result<bool, FormatError> {
     let mut changed = false;
     for own in unfinished(array)? {
-        // Else it is in its place, or another one is, or the old one had not been touched.
         if part::has_begun(&own)? {
             part::resume(&own, array, name)?;
             changed = true;
         }
+        // Else it is in its place, or another one is, or the old one had not been touched.
         if is_complete(&own)?
             && let Node::Nothing = Dir::Objects(array.clone()).node(name)?
         {
@@ -77,12 +77,11 @@ fn remove_chunks(array: &Place) -> Result<(), FormatError> {
     array.delete_all(&names.filter(|name| is_chunk_name(name)).collect::<Vec<_>>())
 }
 
-/// Removes all that lies below a place; the mark last.
+/// Removes all that lies below a place; the mark first, so that nobody takes the rest for an array.
 pub(super) fn remove(own: &Place) -> Result<(), FormatError> {
-    let mut names: Vec<String> = own.list()?.into_iter().map(|object| object.name).collect();
-    names.retain(|name| name != COMPLETE);
-    own.delete_all(&names)?;
-    own.join(COMPLETE)?.delete()
+    own.join(COMPLETE)?.delete()?;
+    let names: Vec<String> = own.list()?.into_iter().map(|object| object.name).collect();
+    own.delete_all(&names)
 }
 
 /// Puts the array of a writer's directory into its place, from whatever step an earlier call came to.
