@@ -3,24 +3,18 @@
 //! Owns the generator's settings. A crate of its own, so that it builds while the code that uses the generated types
 //! does not.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// The files that the generated code is made of.
 const PROTOS: [&str; 4] = ["program", "task", "scheduler", "chunks"];
 
-/// The folder of `tilework-proto`.
-#[must_use]
-pub fn proto_dir() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
-}
-
-/// Writes `tilework.v1.rs` into `out_dir`.
+/// Writes `tilework.v1.rs` into `out_dir`, of the files in `tilework-proto`, whose folder is `proto_dir`.
 ///
 /// # Panics
 /// If the .proto files are not right, or the folder cannot be written.
-pub fn generate(out_dir: &Path) {
+pub fn generate(proto_dir: &Path, out_dir: &Path) {
     let files = PROTOS.map(|name| format!("tilework/v1/{name}.proto"));
-    let descriptors = protox::compile(files, [proto_dir().join("proto")]).expect("the .proto files compile");
+    let descriptors = protox::compile(files, [proto_dir.join("proto")]).expect("the .proto files compile");
     tonic_prost_build::configure()
         .build_transport(false)
         .bytes(".")
