@@ -323,44 +323,38 @@ impl FormatError {
         }
     }
 
+    /// The error of whoever writes where objects are read alone: at `path`, or what errors call it.
+    #[must_use]
+    pub fn read_only(path: &str) -> FormatError {
+        let what = "writing to an HTTP server, expected `s3://` or `gs://`".to_owned();
+        FormatError::Unsupported { path: path.to_owned(), what }
+    }
+
     /// The same error once more, of those that an object store's answer becomes; it may have come through a library
     /// that keeps it.
     pub(crate) fn again(&self) -> Option<FormatError> {
-        let same = |path: &String, reason: &String| (path.clone(), reason.clone());
-        Some(match self {
-            FormatError::Missing { path } => FormatError::Missing { path: path.clone() },
-            FormatError::NoBucket { path } => FormatError::NoBucket { path: path.clone() },
-            FormatError::NoListing { path } => FormatError::NoListing { path: path.clone() },
-            FormatError::ObjectsLeftOut { path } => FormatError::ObjectsLeftOut { path: path.clone() },
-            FormatError::Denied { path, reason } => {
-                let (path, reason) = same(path, reason);
-                FormatError::Denied { path, reason }
-            }
-            FormatError::Unreachable { path, reason } => {
-                let (path, reason) = same(path, reason);
-                FormatError::Unreachable { path, reason }
-            }
-            FormatError::Object { path, reason } => {
-                let (path, reason) = same(path, reason);
-                FormatError::Object { path, reason }
-            }
-            FormatError::Exists { path, reason } => {
-                let (path, reason) = same(path, reason);
-                FormatError::Exists { path, reason }
-            }
-            FormatError::Invalid { path, reason } => {
-                let (path, reason) = same(path, reason);
-                FormatError::Invalid { path, reason }
-            }
-            FormatError::NotAnArray { path, reason } => {
-                let (path, reason) = same(path, reason);
-                FormatError::NotAnArray { path, reason }
-            }
-            FormatError::Unsupported { path, what } => {
-                let (path, what) = same(path, what);
-                FormatError::Unsupported { path, what }
-            }
-            _ => return None,
-        })
+        macro_rules! again {
+            ($($kind:ident { $($field:ident),* })*) => {
+                match self {
+                    $(FormatError::$kind { $($field),* } => {
+                        Some(FormatError::$kind { $($field: $field.clone()),* })
+                    })*
+                    _ => None,
+                }
+            };
+        }
+        again! {
+            Missing { path }
+            NoBucket { path }
+            NoListing { path }
+            ObjectsLeftOut { path }
+            Denied { path, reason }
+            Unreachable { path, reason }
+            Object { path, reason }
+            Exists { path, reason }
+            Invalid { path, reason }
+            NotAnArray { path, reason }
+            Unsupported { path, what }
+        }
     }
 }

@@ -202,11 +202,16 @@ impl FrameError {
         FrameError::NoFile { path: path.into(), nearest: Vec::new() }
     }
 
+    /// Why a file cannot be read or written; what an object store says keeps its type.
     pub(crate) fn file(
         path: impl AsRef<std::path::Path>,
         error: impl Into<Box<dyn Error + Send + Sync>>,
     ) -> FrameError {
-        FrameError::File { path: path.as_ref().display().to_string(), error: Arc::from(error.into()) }
+        let error = error.into();
+        match Refused::in_chain(&*error) {
+            Some(why) => why.into(),
+            None => FrameError::File { path: path.as_ref().display().to_string(), error: Arc::from(error) },
+        }
     }
 }
 

@@ -54,6 +54,7 @@ mod local;
 mod logical;
 mod map;
 mod medians;
+mod names;
 mod nodes;
 mod objects;
 mod operator;

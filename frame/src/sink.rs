@@ -1,9 +1,11 @@
 //! Rows written to files by tasks: one file for each partition, or for each combination of values of some columns, which
 //! then are the names of directories. A file is written under a name of the task's own and renamed when it is complete, so
-//! that a task may run again; an object is there when it is complete. Must not know who makes the directories, nor when they take their place.
+//! that a task may run again; an object is there when it is complete. Must not know who makes the directories, nor when they
+//! take their place.
 
 use crate::error::TaskError;
 use crate::format::{Encoder, Format, Target};
+use crate::names::unique;
 use crate::objects::{Door, Upload};
 use crate::operator::{one_input, one_input_node, ordered_by_input};
 use datafusion::arrow::array::{Array, ArrayRef, AsArray, RecordBatch, StringArray, UInt64Array};
@@ -31,7 +33,7 @@ use std::io::{self, BufWriter};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock};
-use tilework_formats::objects::is_url;
+use tilework_formats::objects::{is_url, percent_decoded};
 
 /// What stands in a name for a value that is missing.
 pub(crate) const MISSING: &str = "__HIVE_DEFAULT_PARTITION__";
@@ -286,11 +288,11 @@ impl Files {
         let Some(mut open) = self.open.take() else { return Ok(()) };
         let ended = open.encoder.take().map_or(Ok(()), Encoder::finish);
         self.held.free();
+        if let (Err(_), Part::Here(part)) = (&ended, &open.part) {
+            let _ = fs::remove_file(part);
+        }
+        ended?;
         if let Part::Here(part) = &open.part {
-            if ended.is_err() {
-                let _ = fs::remove_file(part);
-            }
-            ended?;
             let mut path = PathBuf::from(&self.sink.dir);
             for dir in &open.dirs {
                 path.push(dir);
@@ -301,8 +303,6 @@ impl Files {
             }
             path.push(file_name(self.at, open.n, self.sink.format));
             fs::rename(part, &path).map_err(|e| failed(&path, e))?;
-        } else {
-            ended?;
         }
         self.done.push((self.named(&open.dirs, open.n), open.n_rows));
         Ok(())
@@ -319,12 +319,6 @@ fn failed(path: &Path, error: io::Error) -> datafusion::error::DataFusionError {
     TaskError::File { path: path.display().to_string(), error: Arc::new(error) }.into_datafusion()
 }
 
-/// A number that no other attempt of a task has.
-fn unique() -> u64 {
-    use std::hash::{BuildHasher, RandomState};
-    RandomState::new().hash_one(std::process::id())
-}
-
 /// The name of a directory for rows with this value.
 fn directory(name: &str, value: Option<&str>) -> String {
     format!("{}={}", escaped(name), value.map_or_else(|| MISSING.to_owned(), escaped))
@@ -339,15 +333,7 @@ pub(crate) fn escaped(text: &str) -> String {
 
 /// The text that a part of a name stands for.
 pub(crate) fn unescaped(name: &str) -> String {
-    let mut bytes = Vec::with_capacity(name.len());
-    let mut rest = name.as_bytes();
-    while let Some((first, behind)) = rest.split_first() {
-        let code = behind.get(..2).filter(|hex| *first == b'%' && hex.iter().all(u8::is_ascii_hexdigit));
-        let code = code.and_then(|hex| u8::from_str_radix(std::str::from_utf8(hex).ok()?, 16).ok());
-        bytes.push(code.unwrap_or(*first));
-        rest = if code.is_some() { &behind[2..] } else { behind };
-    }
-    String::from_utf8_lossy(&bytes).into_owned()
+    String::from_utf8_lossy(&percent_decoded(name)).into_owned()
 }
 
 #[cfg(test)]

@@ -73,8 +73,9 @@ doors! {
     /// ```
     fn date_range(name: &str, start: &str, end: &str, every: &str);
 
-    /// A table of CSV files: a path, a directory or a pattern, here or in an object store, or several ([`Paths`]). The types of columns are found on the head, the middle and
-    /// the end of each file where `dtypes` does not say them; `NA`, `nan` and what else pandas takes for missing is null.
+    /// A table of CSV files: a path, a directory or a pattern, here or in an object store, or several ([`Paths`]). The types
+    /// of columns are found on the head, the middle and the end of each file where `dtypes` does not say them; `NA`, `nan`
+    /// and what else pandas takes for missing is null.
     /// Workers read the files: they are to be at the same path there.
     ///
     /// # Errors

@@ -1,49 +1,19 @@
 //! In the place of object stores, in builds without the feature: whoever names one is told which feature it takes.
 
+use super::{Listed, Object, Part};
 use crate::FormatError;
 use bytes::Bytes;
 use std::convert::Infallible;
-use std::ops::Range;
-use std::time::SystemTime;
+use std::future::Future;
+use std::sync::mpsc::{Receiver, channel};
 
 /// What an URL names: nothing, for this program was built without the feature `object-store`.
 #[derive(Clone, Debug)]
 pub struct Place(Infallible);
 
-/// Which bytes of an object are asked for.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Part {
-    /// All of them.
-    Whole,
-    /// These, or fewer where the object ends before.
-    Range(Range<u64>),
-    /// The last ones, or all of a shorter object.
-    Last(u64),
-}
-
 /// Which content of an object was read, of which there is none.
 #[derive(Clone, Debug)]
 pub struct Version(#[allow(dead_code, reason = "there is none")] Infallible);
-
-/// An object that was found.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Object {
-    /// Its name below the place that was asked for.
-    pub name: String,
-    /// Its length in bytes.
-    pub size: u64,
-    /// When it was written last.
-    pub modified: SystemTime,
-}
-
-/// What lies directly below a place.
-#[derive(Clone, PartialEq, Eq, Default, Debug)]
-pub struct Listed {
-    /// The names that others lie below.
-    pub dirs: Vec<String>,
-    /// The objects.
-    pub objects: Vec<Object>,
-}
 
 impl Place {
     /// Says what is missing.
@@ -69,13 +39,17 @@ impl Place {
     }
 }
 
+/// Begins nothing: there is no store that could be asked. The answer never comes.
+pub fn begin<T: Send + 'static>(_request: impl Future<Output = T> + Send + 'static) -> Receiver<T> {
+    channel().1
+}
+
 /// What can be done with a place, of which there is none.
 macro_rules! of_nothing {
     ($($name:ident($($arg:ident: $of:ty),*) -> $out:ty;)*) => {
         #[allow(missing_docs, clippy::missing_errors_doc, reason = "there is nothing that could be asked")]
         impl Place {
             $(
-                #[allow(clippy::must_use_candidate, reason = "it cannot be called")]
                 pub fn $name(&self, $($arg: $of),*) -> $out {
                     match self.0 {}
                 }
@@ -92,9 +66,6 @@ of_nothing! {
     join(_name: &str) -> Result<Place, FormatError>;
     get() -> Result<Option<Bytes>, FormatError>;
     get_at_most(_bytes_max: u64) -> Result<Option<Bytes>, FormatError>;
-    get_range(_range: Range<u64>) -> Result<Option<Bytes>, FormatError>;
-    get_suffix(_n: u64) -> Result<Option<Bytes>, FormatError>;
-    get_ranges(_ranges: &[Range<u64>]) -> Result<Option<Vec<Bytes>>, FormatError>;
     get_version() -> Result<Option<(Bytes, Version)>, FormatError>;
     size() -> Result<Option<u64>, FormatError>;
     put(_bytes: impl Into<Bytes>) -> Result<(), FormatError>;

@@ -10,6 +10,7 @@
 //!
 //! Owns URLs, clients of stores and what their errors mean. Must not know formats.
 
+mod asked;
 #[cfg(feature = "object-store")]
 mod client;
 #[cfg(feature = "object-store")]
@@ -21,14 +22,15 @@ mod place;
 #[cfg(feature = "object-store")]
 mod runtime;
 
+pub use asked::{Listed, Object, Part};
 #[cfg(feature = "object-store")]
 pub use failure::error;
 #[cfg(not(feature = "object-store"))]
-pub use left_out::{Listed, Object, Part, Place, Version};
+pub use left_out::{Place, Version, begin};
 #[cfg(feature = "object-store")]
-pub use place::{Listed, Object, Part, Place, Version};
+pub use place::{Place, Version};
 #[cfg(feature = "object-store")]
-pub use runtime::{block_on, handle};
+pub use runtime::begin;
 
 use std::borrow::Cow;
 use std::path::Path;
@@ -64,19 +66,26 @@ fn scheme(location: &str) -> Option<&str> {
     (scheme.starts_with(|c: char| c.is_ascii_alphabetic()) && scheme.chars().all(is_letter)).then_some(scheme)
 }
 
-/// The bytes that `%20` and its like stand for; what does not become text stays as it is.
+/// The text that `%20` and its like in it stand for; what does not become text stays as it is.
 fn decoded(text: &str) -> Cow<'_, str> {
     if !text.contains('%') {
         return Cow::Borrowed(text);
     }
-    let (mut bytes, mut rest) = (Vec::new(), text.as_bytes());
+    String::from_utf8(percent_decoded(text)).map_or(Cow::Borrowed(text), Cow::Owned)
+}
+
+/// The bytes that a text stands for in which `%20` is a space, and so on; other `%` stand for themselves.
+#[must_use]
+pub fn percent_decoded(text: &str) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
     while let Some((&first, behind)) = rest.split_first() {
-        let digits = behind.get(..2).filter(|_| first == b'%');
+        let digits = behind.get(..2).filter(|d| first == b'%' && d.iter().all(u8::is_ascii_hexdigit));
         let byte = digits.and_then(|d| u8::from_str_radix(std::str::from_utf8(d).ok()?, 16).ok());
         bytes.push(byte.unwrap_or(first));
         rest = if byte.is_some() { &behind[2..] } else { behind };
     }
-    String::from_utf8(bytes).map_or(Cow::Borrowed(text), Cow::Owned)
+    bytes
 }
 
 #[cfg(test)]
@@ -91,8 +100,12 @@ mod tests {
         for path in ["/data/x.zarr", "x", "", "a:b", "/odd://name", "a b://c", "s3:/bucket"] {
             assert_eq!((is_url(path), local_path(path).as_deref()), (false, Some(path)));
         }
-        let local =
-            [("file:///data/x", "/data/x"), ("file://localhost/x%20y", "/x y"), ("file:///a%zz", "/a%zz")];
+        let local = [
+            ("file:///data/x", "/data/x"),
+            ("file://localhost/x%20y", "/x y"),
+            ("file:///a%zz", "/a%zz"),
+            ("file:///a%+1", "/a%+1"),
+        ];
         for (url, path) in local {
             assert_eq!((is_url(url), local_path(url).as_deref()), (false, Some(path)));
         }

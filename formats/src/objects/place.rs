@@ -3,8 +3,8 @@
 //! Must not know formats, nor how requests are sent.
 
 use super::client::{self, Client, Kind};
-use super::failure;
 use super::runtime::block_on;
+use super::{Listed, Object, Part, failure};
 use crate::FormatError;
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, stream};
@@ -15,7 +15,6 @@ use object_store::{
 use std::future::Future;
 use std::ops::Range;
 use std::sync::Arc;
-use std::time::SystemTime;
 
 /// Objects of more bytes are sent in parts, each with a time of its own.
 const PART_BYTES: usize = 32 << 20;
@@ -30,17 +29,6 @@ pub struct Place {
     client: Arc<Client>,
     path: Path,
     url: String,
-}
-
-/// Which bytes of an object are asked for.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Part {
-    /// All of them.
-    Whole,
-    /// These, or fewer where the object ends before.
-    Range(Range<u64>),
-    /// The last ones, or all of a shorter object.
-    Last(u64),
 }
 
 impl Part {
@@ -68,26 +56,6 @@ impl Part {
 /// Which content of an object was read, so that it is replaced if it is still that.
 #[derive(Clone, Debug)]
 pub struct Version(UpdateVersion);
-
-/// An object that was found.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Object {
-    /// Its name below the place that was asked for, `a/b`.
-    pub name: String,
-    /// Its length in bytes.
-    pub size: u64,
-    /// When it was written last.
-    pub modified: SystemTime,
-}
-
-/// What lies directly below a place.
-#[derive(Clone, PartialEq, Eq, Default, Debug)]
-pub struct Listed {
-    /// The names that others lie below, sorted.
-    pub dirs: Vec<String>,
-    /// The objects, sorted by name.
-    pub objects: Vec<Object>,
-}
 
 impl Place {
     /// The place that an URL names: `s3://bucket/key`, `gs://bucket/key`, `https://host/path`. Asks nobody; where the
@@ -166,32 +134,7 @@ impl Place {
     /// # Errors
     /// [`FormatError::Denied`], [`FormatError::NoBucket`], [`FormatError::Unreachable`], [`FormatError::Object`].
     pub fn get(&self) -> Result<Option<Bytes>, FormatError> {
-        self.get_with(GetOptions::default())
-    }
-
-    /// Some bytes of the object, fewer where it ends before; `None` where there is no object.
-    ///
-    /// # Errors
-    /// As [`Place::get`]; [`FormatError::Object`] for a range that begins behind the object's end.
-    pub fn get_range(&self, range: Range<u64>) -> Result<Option<Bytes>, FormatError> {
-        self.get_with(GetOptions::new().with_range(Some(range)))
-    }
-
-    /// The last `n` bytes of the object, fewer where it is shorter; `None` where there is no object.
-    ///
-    /// # Errors
-    /// As [`Place::get`].
-    pub fn get_suffix(&self, n: u64) -> Result<Option<Bytes>, FormatError> {
-        self.get_with(GetOptions::new().with_range(Some(GetRange::Suffix(n))))
-    }
-
-    /// Several ranges of the object, near ones by one request; `None` where there is no object.
-    ///
-    /// # Errors
-    /// As [`Place::get_range`].
-    pub fn get_ranges(&self, ranges: &[Range<u64>]) -> Result<Option<Vec<Bytes>>, FormatError> {
-        let ranges = ranges.to_vec();
-        self.found(|store, path| async move { store.get_ranges(&path, &ranges).await })
+        self.found(|store, path| async move { store.get(&path).await?.bytes().await })
     }
 
     /// The whole object, unless it has more bytes than this.
@@ -280,11 +223,8 @@ impl Place {
             let copied = from.client.store.copy(&from.path, &to.path).await;
             copied.map_err(|e| failure::error(&from.url, &e))
         };
-        Place::each(copies, copy).map(drop)
-    }
-
-    fn get_with(&self, options: GetOptions) -> Result<Option<Bytes>, FormatError> {
-        self.found(|store, path| async move { store.get_opts(&path, options).await?.bytes().await })
+        let copied = async move { stream::iter(copies).map(copy).buffered(N_REQUESTS).try_collect().await };
+        block_on(copied).map(|_: Vec<()>| ())
     }
 
     /// The object's length in bytes; `None` where there is none.
@@ -399,29 +339,6 @@ impl Place {
         (!name.is_empty()).then(|| name.to_owned())
     }
 
-    /// Runs one task an item, some of them at a time, and waits for all: for many small requests.
-    ///
-    /// # Errors
-    /// The first failure.
-    pub fn each<I, T, F>(items: Vec<I>, task: impl Fn(I) -> F + Send + 'static) -> Result<Vec<T>, FormatError>
-    where
-        I: Send + 'static,
-        T: Send + 'static,
-        F: Future<Output = Result<T, FormatError>> + Send + 'static,
-    {
-        block_on(async move { stream::iter(items).map(task).buffered(N_REQUESTS).try_collect().await })
-    }
-
-    /// The whole object, or some bytes of it, for [`Place::each`].
-    ///
-    /// # Errors
-    /// As [`Place::get`].
-    pub async fn fetch(&self, range: Option<Range<u64>>) -> Result<Option<Bytes>, FormatError> {
-        let options = GetOptions::new().with_range(range);
-        let got = async { self.client.store.get_opts(&self.path, options).await?.bytes().await };
-        self.or_none(got.await)
-    }
-
     /// Runs a request on the runtime of all requests.
     fn ask<T, F>(&self, request: impl FnOnce(Arc<dyn ObjectStore>, Path) -> F) -> Result<T, FormatError>
     where
@@ -453,10 +370,7 @@ impl Place {
     fn check_writable(&self) -> Result<(), FormatError> {
         match self.can_write() {
             true => Ok(()),
-            false => Err(FormatError::Unsupported {
-                path: self.url.clone(),
-                what: "writing to an HTTP server, expected `s3://` or `gs://`".to_owned(),
-            }),
+            false => Err(FormatError::read_only(&self.url)),
         }
     }
 

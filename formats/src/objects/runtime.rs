@@ -4,18 +4,14 @@
 
 use std::future::Future;
 use std::sync::OnceLock;
-use std::sync::mpsc;
+use std::sync::mpsc::{Receiver, sync_channel};
 use tokio::runtime::{Builder, Handle, Runtime};
 
 /// Threads that send requests and take the answers: encryption is what they do.
 const N_THREADS: usize = 2;
 
-/// The runtime of all requests of this process, on which other async code that asks object stores may run too.
-///
-/// # Panics
-/// Where the system gives no threads.
-#[must_use]
-pub fn handle() -> &'static Handle {
+/// The runtime of all requests of this process.
+pub(super) fn handle() -> &'static Handle {
     static RUNTIME: OnceLock<Runtime> = OnceLock::new();
     let runtime = RUNTIME.get_or_init(|| {
         let mut builder = Builder::new_multi_thread();
@@ -25,15 +21,20 @@ pub fn handle() -> &'static Handle {
     runtime.handle()
 }
 
-/// Runs a future on the runtime of requests and waits for it, on any thread but that runtime's own.
+/// Begins a future on the runtime of requests; its answer comes to whoever waits, on any thread but that runtime's own.
 ///
 /// # Panics
-/// Where the future panics.
-pub fn block_on<T: Send + 'static>(future: impl Future<Output = T> + Send + 'static) -> T {
-    let (sender, receiver) = mpsc::sync_channel(1);
+/// Where the system gives no threads.
+pub fn begin<T: Send + 'static>(future: impl Future<Output = T> + Send + 'static) -> Receiver<T> {
+    let (sender, receiver) = sync_channel(1);
     handle().spawn(async move {
         // Who has stopped waiting does not mind.
         let _ = sender.send(future.await);
     });
-    receiver.recv().expect("a request does not panic")
+    receiver
+}
+
+/// The same, waited for.
+pub(super) fn block_on<T: Send + 'static>(future: impl Future<Output = T> + Send + 'static) -> T {
+    begin(future).recv().expect("a request does not panic")
 }

@@ -71,9 +71,9 @@ macro_rules! several_paths {
 }
 several_paths!([] &[S], [] Vec<S>, [] &Vec<S>, [const N: usize] [S; N], [const N: usize] &[S; N]);
 
-/// A table of CSV files: a path, a directory or a pattern, or several ([`Paths`]). Types are found on the head, the middle and the end of each
-/// file, if `dtypes` does not say them; texts that stand for what is missing are those of pandas. Files whose names end in
-/// `.gz` are decompressed, each by one task.
+/// A table of CSV files: a path, a directory or a pattern, or several ([`Paths`]). Types are found on the head, the middle
+/// and the end of each file, if `dtypes` does not say them; texts that stand for what is missing are those of pandas. Files
+/// whose names end in `.gz` are decompressed, each by one task.
 ///
 /// # Errors
 /// [`FrameError::NoFile`] if there is no file, [`FrameError::Drift`] if types of a column in two files do not go together.
@@ -104,8 +104,8 @@ fn csv(on: &Arc<dyn Execute>, paths: &[String], options: &CsvOptions) -> Result<
     table(on, Arc::new(CsvTable::new(found, options.clone())))
 }
 
-/// A table of Parquet files: a path, a directory or a pattern, or several ([`Paths`]). Files may have different columns, which are missing in the
-/// rows of others, and types that can be widened.
+/// A table of Parquet files: a path, a directory or a pattern, or several ([`Paths`]). Files may have different columns,
+/// which are missing in the rows of others, and types that can be widened.
 ///
 /// # Errors
 /// [`FrameError::NoFile`] if there is no file, [`FrameError::File`] if one is no Parquet file, [`FrameError::Drift`] if

@@ -7,7 +7,7 @@ use super::frame::DataFrame;
 use super::resolve::{check_column, column};
 use crate::error::FrameError;
 use crate::format::{Encoder, Format, Target};
-use crate::objects::{ObjectTarget, Refused};
+use crate::objects::ObjectTarget;
 use crate::place::{PLACE, placed};
 use crate::sink::{Sink, written};
 use datafusion::arrow::array::AsArray;
@@ -194,10 +194,7 @@ impl DataFrame {
     /// Writes the rows, which come to this process one partition after another.
     fn write_here(&self, path: &Path, format: Format, target: Box<dyn Target>) -> Result<()> {
         let rows = self.collect_stream()?;
-        let encoded = |e: DataFusionError| match Refused::in_chain(&e) {
-            Some(why) => why.into(),
-            None => FrameError::file(path, e),
-        };
+        let encoded = |e: DataFusionError| FrameError::file(path, e);
         let mut encoder = Encoder::new(format, &rows.schema(), target).map_err(encoded)?;
         for batch in rows {
             encoder.write(&batch?).map_err(encoded)?;

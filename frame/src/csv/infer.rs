@@ -5,7 +5,6 @@ use super::{CsvOptions, is_of};
 use crate::api::{Result, widened};
 use crate::error::FrameError;
 use crate::files::File;
-use crate::objects::Refused;
 use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use std::collections::HashSet;
 use std::io::{BufRead, BufReader, Cursor, Read, Seek, SeekFrom};
@@ -48,7 +47,7 @@ pub(crate) fn found(all: Vec<File>, options: &CsvOptions) -> Result<Found> {
     // Each column with its type, if one is known, and the file that it is known from.
     let mut columns: Vec<(String, Option<DataType>, usize)> = Vec::new();
     for of in all {
-        let (file, types) = one(&of, options, &nulls).map_err(|error| failed(&of, error))?;
+        let (file, types) = one(&of, options, &nulls).map_err(|error| FrameError::file(of.path(), error))?;
         for (name, found) in file.columns.iter().zip(types) {
             let said = said(name, options);
             let found = said.clone().or(found);
@@ -105,14 +104,6 @@ fn joined(
 }
 
 type Io<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
-
-/// Why a file cannot be read; what an object store says keeps its type.
-fn failed(file: &File, error: Box<dyn std::error::Error + Send + Sync>) -> FrameError {
-    match Refused::in_chain(&*error) {
-        Some(why) => why.into(),
-        None => FrameError::file(file.path(), error),
-    }
-}
 
 /// A file, and the type of each of its columns as far as it was seen.
 fn one(file: &File, options: &CsvOptions, nulls: &HashSet<String>) -> Io<(FoundFile, Vec<Option<DataType>>)> {

@@ -3,13 +3,11 @@
 use super::File;
 use crate::api::Result;
 use crate::error::FrameError;
+use crate::names::{GLOB, ends, is_hidden};
 use crate::objects::{found, found_below};
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use tilework_formats::objects::{is_url, local_path};
-
-/// What a pattern has in it that a path has not.
-const GLOB: [char; 3] = ['*', '?', '['];
 
 /// All files below a directory whose names end so, in the order of their paths, and the directory.
 pub(crate) fn files_below(path: &str, ending: &str) -> Result<(PathBuf, Vec<File>)> {
@@ -27,12 +25,11 @@ pub(crate) fn files_below(path: &str, ending: &str) -> Result<(PathBuf, Vec<File
         for entry in std::fs::read_dir(&dir).map_err(|e| FrameError::file(&dir, e))? {
             let path = entry.map_err(|e| FrameError::file(&dir, e))?.path();
             let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-            // A directory of values of a column may begin as the column does.
-            let of_values = name.contains('=') && !name.starts_with('.') && path.is_dir();
-            match name.starts_with(['.', '_']) && !of_values {
+            let is_dir = path.is_dir();
+            match is_hidden(&name, is_dir) {
                 true => {}
-                false if path.is_dir() => dirs.push(path),
-                false if name.trim_end_matches(".gz").ends_with(ending) => found.push(path),
+                false if is_dir => dirs.push(path),
+                false if ends(&name, ending) => found.push(path),
                 false => {}
             }
         }
@@ -67,7 +64,7 @@ pub(crate) fn files(paths: &[String], ending: &str) -> Result<Vec<File>> {
 fn files_here(path: &str, ending: &str) -> Result<Vec<File>> {
     let hidden = |file: &Path| {
         let name = file.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-        name.starts_with(['.', '_'])
+        is_hidden(&name, false)
     };
     let given = Path::new(path);
     let mut files: Vec<PathBuf> = if given.is_file() {
@@ -75,10 +72,7 @@ fn files_here(path: &str, ending: &str) -> Result<Vec<File>> {
     } else if given.is_dir() {
         let entries = std::fs::read_dir(given).map_err(|e| FrameError::file(given, e))?;
         let entries = entries.collect::<std::io::Result<Vec<_>>>().map_err(|e| FrameError::file(given, e))?;
-        let ends = |file: &PathBuf| {
-            let name = file.to_string_lossy();
-            file.is_file() && name.trim_end_matches(".gz").ends_with(ending) && !hidden(file)
-        };
+        let ends = |file: &PathBuf| file.is_file() && ends(&file.to_string_lossy(), ending) && !hidden(file);
         entries.into_iter().map(|entry| entry.path()).filter(ends).collect()
     } else if path.contains(GLOB) {
         let found = glob::glob(path).map_err(|e| FrameError::argument("path", e.to_string()))?;

@@ -3,7 +3,7 @@
 
 use crate::api::Result;
 use crate::error::FrameError;
-use crate::objects::{ObjectReader, Pin, Refused};
+use crate::objects::{ObjectReader, Pin};
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::arrow::error::ArrowError;
 use datafusion::arrow::ipc::reader::{FileReader, StreamReader};
@@ -34,10 +34,8 @@ pub(super) async fn schema_of(format: &dyn FileFormat, url: &str, pin: Pin) -> O
 async fn read(url: &str, pin: Pin, find: fn(BufReader<ObjectReader>) -> Found) -> Result<SchemaRef> {
     let object = BufReader::new(ObjectReader::open(url, pin)?);
     let found = tokio::task::spawn_blocking(move || find(object)).await;
-    found.map_err(|e| FrameError::file(url, e))?.map_err(|error| match Refused::in_chain(&error) {
-        Some(why) => why.into(),
-        None => FrameError::file(url, error),
-    })
+    let failed = |error: ArrowError| FrameError::file(url, error);
+    found.map_err(|e| FrameError::file(url, e))?.map_err(failed)
 }
 
 /// They stand at the end. DataFusion looks behind the first 8 bytes for them, where Arrow's own files have 64.

@@ -5,7 +5,7 @@ use super::refused::Refused;
 use datafusion::object_store::path::Path;
 use datafusion::object_store::{Error, ObjectStore};
 use std::sync::Arc;
-use std::sync::mpsc::Receiver;
+use tilework_formats::objects::begin;
 
 /// A store, and a path in it.
 #[derive(Debug, Clone)]
@@ -71,23 +71,6 @@ fn opened(url: &str) -> Result<Door, tilework_formats::FormatError> {
 fn opened(url: &str) -> Result<Door, tilework_formats::FormatError> {
     let place = tilework_formats::objects::Place::open(url)?;
     Err(tilework_formats::FormatError::ObjectsLeftOut { path: place.url().to_owned() })
-}
-
-/// Begins a request on the threads of requests; its answer comes to whoever waits.
-#[cfg(feature = "object-store")]
-pub(super) fn begin<T: Send + 'static>(request: impl Future<Output = T> + Send + 'static) -> Receiver<T> {
-    let (send, receive) = std::sync::mpsc::sync_channel(1);
-    tilework_formats::objects::handle().spawn(async move {
-        // Who has stopped waiting does not mind.
-        let _ = send.send(request.await);
-    });
-    receive
-}
-
-/// There is no store that could be asked.
-#[cfg(not(feature = "object-store"))]
-pub(super) fn begin<T: Send + 'static>(_: impl Future<Output = T> + Send + 'static) -> Receiver<T> {
-    std::sync::mpsc::channel().1
 }
 
 /// What the failure of a request means.

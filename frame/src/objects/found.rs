@@ -6,6 +6,7 @@ use super::door::Door;
 use super::refused::Refused;
 use crate::api::{Result, nearest};
 use crate::error::FrameError;
+use crate::names::{GLOB, ends, is_hidden};
 use datafusion::object_store::path::Path;
 use datafusion::object_store::{Error, ObjectMeta, ObjectStoreExt};
 use futures::TryStreamExt;
@@ -13,8 +14,6 @@ use glob::{MatchOptions, Pattern};
 use std::time::Duration;
 use tilework_formats::FormatError;
 
-/// What a pattern has in it that a name has not.
-const GLOB: [char; 3] = ['*', '?', '['];
 /// How long names are looked for that are most like one that is not there.
 const NEAREST_TIME_MAX: Duration = Duration::from_secs(2);
 /// What directories of objects that are being written are called, and something more.
@@ -56,13 +55,9 @@ pub(crate) fn found_below(url: &str, ending: &str) -> Result<(String, Vec<Object
     let below = door.path.as_ref().len();
     let seen = |meta: &ObjectMeta| {
         let name = &meta.location.as_ref()[below..];
-        let hidden = |name: &str, is_dir: bool| {
-            // A directory of values of a column may begin as the column does.
-            name.starts_with('.') || (name.starts_with('_') && !(is_dir && name.contains('=')))
-        };
         let mut names = name.split('/').filter(|name| !name.is_empty()).rev();
-        names.next().is_some_and(|name| !hidden(name, false) && ends(name, ending))
-            && !names.any(|name| hidden(name, true))
+        names.next().is_some_and(|name| !is_hidden(name, false) && ends(name, ending))
+            && !names.any(|name| is_hidden(name, true))
     };
     let objects = named(&door, all_below(&door)?.into_iter().filter(seen));
     if objects.is_empty() { Err(none(&door)) } else { Ok((door.url, objects)) }
@@ -82,10 +77,6 @@ fn split(url: &str) -> (&str, Option<&str>) {
         }
         None => (url, None),
     }
-}
-
-fn ends(name: &str, ending: &str) -> bool {
-    name.trim_end_matches(".gz").ends_with(ending)
 }
 
 /// What an object is now; none if there is none.
@@ -108,7 +99,7 @@ fn directly_below(door: &Door, ending: &str) -> Result<Vec<Object>> {
     let listed = listed.map_err(|e| door.refused(&e))?;
     let seen = |meta: &ObjectMeta| {
         let name = meta.location.filename().unwrap_or_default();
-        !name.starts_with(['.', '_']) && ends(name, ending)
+        !is_hidden(name, false) && ends(name, ending)
     };
     let objects = named(door, listed.objects.into_iter().filter(seen));
     if objects.is_empty() { Err(none(door)) } else { Ok(objects) }

@@ -1,13 +1,14 @@
 //! An object as a file that is read from any place on: in blocks, the next of which comes while one is read. Each answer is
 //! looked at: the object is what it was when it was found. Must not know what is in it.
 
-use super::door::{Door, begin};
+use super::door::Door;
 use super::pinned::Pin;
 use super::refused::Refused;
 use bytes::Bytes;
 use datafusion::object_store::{Error, GetOptions};
 use std::io::{self, Read, Seek, SeekFrom};
 use std::sync::mpsc::Receiver;
+use tilework_formats::objects::begin;
 
 /// Bytes of a request where much is read: enough that the way there and back is a small part of its time.
 const BLOCK_BYTES: u64 = 4 << 20;

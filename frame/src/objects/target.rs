@@ -2,12 +2,13 @@
 //! places in one step, so they are written below a name that readers leave out, and copied by the store when all are there;
 //! `_SUCCESS` comes last. Must not know formats, nor who writes.
 
-use super::door::{Door, begin};
+use super::door::Door;
 use super::found::{COMPLETE, PARTS, all_below};
 use super::refused::Refused;
 use super::upload::Upload;
 use crate::api::Result;
 use crate::error::FrameError;
+use crate::names::unique;
 use chrono::{TimeDelta, Utc};
 use datafusion::object_store::path::Path;
 use datafusion::object_store::{Error, ObjectMeta, ObjectStore, ObjectStoreExt, PutPayload};
@@ -16,6 +17,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 use tilework_formats::FormatError;
+use tilework_formats::objects::begin;
 
 /// Bytes of a part of an object that this process writes alone.
 const PART_BYTES: usize = 16 << 20;
@@ -47,8 +49,7 @@ impl ObjectTarget {
     pub(crate) fn begin(url: &str, overwrite: bool) -> Result<ObjectTarget> {
         let door = Door::open(url)?;
         if !door.can_write {
-            let what = "writing to an HTTP server, expected `s3://` or `gs://`".to_owned();
-            return Err(Refused::from(FormatError::Unsupported { path: door.url, what }).into());
+            return Err(Refused::from(FormatError::read_only(&door.url)).into());
         }
         if door.path.as_ref().is_empty() {
             let reason = format!("{} is a whole bucket, and a table is something in it", door.url);
@@ -206,10 +207,4 @@ async fn deleted(store: Arc<dyn ObjectStore>, paths: Vec<Path>) -> std::result::
     let gone = store.delete_stream(stream::iter(paths.into_iter().map(Ok)).boxed());
     let gone = gone.filter(|one| std::future::ready(!matches!(one, Err(Error::NotFound { .. }))));
     gone.try_for_each(|_| std::future::ready(Ok(()))).await
-}
-
-/// A number that no other writer has.
-fn unique() -> u64 {
-    use std::hash::{BuildHasher, RandomState};
-    RandomState::new().hash_one((std::process::id(), std::time::SystemTime::now()))
 }

@@ -1,7 +1,7 @@
 //! One object that is written as its bytes come: in parts, which nobody sees before all are there. Dropped before its end it
 //! leaves nothing. Must not know what is in it.
 
-use super::door::{Door, begin};
+use super::door::Door;
 use crate::format::Target;
 use datafusion::object_store::{Error, MultipartUpload, ObjectStoreExt, PutMode, PutPayload};
 use std::io::{self, Write};
@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::Receiver;
 use std::time::Duration;
+use tilework_formats::objects::begin;
 
 /// How long whoever drops an upload waits for its parts to be gone.
 const ABORT_TIME_MAX: Duration = Duration::from_secs(10);

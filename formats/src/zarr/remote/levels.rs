@@ -46,11 +46,7 @@ impl Places {
 
     /// Checks that the store is written to at all.
     pub(crate) fn check_writable(&self, name: &str) -> Result<(), FormatError> {
-        if self.own().can_write() {
-            return Ok(());
-        }
-        let what = "writing to an HTTP server, expected `s3://` or `gs://`".to_owned();
-        Err(FormatError::Unsupported { path: name.to_owned(), what })
+        if self.own().can_write() { Ok(()) } else { Err(FormatError::read_only(name)) }
     }
 
     /// Checks that there are groups of one version above the node, or nothing; says what is in its own place.
