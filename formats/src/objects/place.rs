@@ -96,8 +96,8 @@ impl Place {
         &self.path
     }
 
-    /// The store's client. Its requests run on [`handle`](super::handle)'s threads, whoever waits for them; only
-    /// pauses between tries need a runtime of tokio's where they are awaited.
+    /// The store's client. Its requests run on threads of their own, whoever waits for them; only pauses between tries
+    /// need a runtime of tokio's where they are awaited.
     #[must_use]
     pub fn store(&self) -> Arc<dyn ObjectStore> {
         self.client.store.clone()
