@@ -175,7 +175,9 @@ fn serve(role: Role) -> std::result::Result<(), String> {
 }
 
 fn serve_as_scheduler(file: PathBuf) -> std::result::Result<(), String> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    // One client and few workers, beside it on this machine: what two threads would wake each other for takes longer than
+    // what they could share.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|e| format!("cannot start a runtime: {e}"))?;
     let dir = file.parent().map(std::path::Path::to_path_buf);
     let config = tilework_scheduler::Config {
