@@ -68,6 +68,7 @@ mod run;
 mod scatter;
 mod session;
 mod sink;
+mod sorts;
 mod source;
 mod spill;
 mod split;

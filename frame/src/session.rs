@@ -6,6 +6,7 @@ use crate::forget::ForgetBeforeSets;
 use crate::functions;
 use crate::nodes::OwnNodes;
 use crate::objects::Stores;
+use crate::sorts::KeepSorts;
 use async_trait::async_trait;
 use datafusion::catalog::Session;
 use datafusion::error::Result as DataFusionResult;
@@ -59,14 +60,15 @@ pub(crate) fn config(n_partitions: usize) -> Result<SessionConfig, FrameError> {
 /// A context with this configuration and with what is our own: functions, the planning of our nodes, a rule,
 /// and the stores that URLs name.
 pub(crate) fn context(config: SessionConfig) -> SessionContext {
-    let own: Arc<dyn PhysicalOptimizerRule + Send + Sync> = Arc::new(ForgetBeforeSets);
+    let own: [Arc<dyn PhysicalOptimizerRule + Send + Sync>; 2] =
+        [Arc::new(ForgetBeforeSets), Arc::new(KeepSorts)];
     let runtime = RuntimeEnv { object_store_registry: Arc::new(Stores::default()), ..RuntimeEnv::default() };
     let state = SessionStateBuilder::new()
         .with_config(config)
         .with_runtime_env(Arc::new(runtime))
         .with_default_features()
         .with_query_planner(Arc::new(WithOwnNodes))
-        .with_physical_optimizer_rules([own].into_iter().chain(PhysicalOptimizer::new().rules).collect())
+        .with_physical_optimizer_rules(own.into_iter().chain(PhysicalOptimizer::new().rules).collect())
         .build();
     let context = SessionContext::new_with_state(state);
     functions::register(&context);

@@ -4,7 +4,7 @@
 
 use crate::driver::{self, Post, Setup, Shared, WorkerError};
 use crate::engine::with_engine;
-use crate::peers::{Peers, READ_UNITS};
+use crate::peers::{Peers, Uncounted};
 use crate::pool::Pool;
 use crate::spill::{self, Disk, Spill, SpillError};
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use tilework_kernels::{Chunk, Plane};
 use tilework_plan::{Hello, LeaseId, Tags, TaskKey, WorkerId, region_shape};
 use tilework_proto::WorkerLink;
 use tilework_worker_core::{Event, Limits, Worker};
-use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
 /// Posts that wait for the driver; whoever posts then waits too.
@@ -156,7 +156,7 @@ impl WorkerHandle {
             plans: Arc::default(),
             number: watch::channel(None).0,
             inbox: inbox.downgrade(),
-            reads: Arc::new(Semaphore::new(READ_UNITS)),
+            uncounted: Uncounted::of(config.memory_bytes),
             spill_bytes,
         });
         let us = |limit: Duration| u64::try_from(limit.as_micros()).unwrap_or(u64::MAX);

@@ -7,6 +7,7 @@ use crate::frame;
 use crate::grant::Grant;
 use crate::near;
 use crate::peer::STALL_TIMEOUT;
+use crate::peers::Room;
 use bytes::Bytes;
 use std::convert::Infallible;
 use std::future::Future;
@@ -65,6 +66,8 @@ struct Left {
     piece: Option<Bytes>,
     /// Held as long as something is taken.
     slot: Option<OwnedSemaphorePermit>,
+    /// The memory of the chunk, where nobody else has counted it.
+    uncounted: Option<Room>,
     given_up: bool,
 }
 
@@ -111,8 +114,11 @@ impl ChunkBody {
     }
 
     /// The same, which lets others have `slot` while nothing is taken of it, and is given up after [`STALL_TIMEOUT`].
-    pub(crate) fn watched(mut self, slot: OwnedSemaphorePermit) -> ChunkBody {
-        lock(&self.left).slot = Some(slot);
+    pub(crate) fn watched(mut self, slot: OwnedSemaphorePermit, uncounted: Option<Room>) -> ChunkBody {
+        {
+            let mut left = lock(&self.left);
+            (left.slot, left.uncounted) = (Some(slot), uncounted);
+        }
         let watcher = tokio::spawn(watch(Arc::downgrade(&self.left), self.progress.clone()));
         self.watcher = Some(watcher.abort_handle());
         self
@@ -178,12 +184,14 @@ pub(crate) struct HeldBody {
     until: Pin<Box<tokio::time::Sleep>>,
     _chunk: Chunk,
     _grant: Grant,
+    _uncounted: Option<Room>,
 }
 
 impl HeldBody {
-    pub(crate) fn new(chunk: Chunk, grant: Grant) -> HeldBody {
+    pub(crate) fn new(chunk: Chunk, grant: Grant, uncounted: Option<Room>) -> HeldBody {
         let header = Some(frame::header(header_in_memory(&chunk, &grant)));
-        HeldBody { header, until: Box::pin(tokio::time::sleep(near::HOLD)), _chunk: chunk, _grant: grant }
+        let until = Box::pin(tokio::time::sleep(near::HOLD));
+        HeldBody { header, until, _chunk: chunk, _grant: grant, _uncounted: uncounted }
     }
 }
 

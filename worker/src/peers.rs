@@ -12,12 +12,38 @@ use tilework_kernels::Chunk;
 use tilework_plan::{ChunkIdx, Part, Region, TaskKey, WorkerId};
 use tilework_proto::session::BoxFuture;
 use tilework_worker_core::{Event, Source};
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
-/// See [`Shelf::reads`].
-pub(crate) const READ_UNIT: usize = 64 << 10;
-/// Units that are read at once: 32 MiB, or one chunk where that is larger.
-pub(crate) const READ_UNITS: usize = 512;
+/// See [`Uncounted`].
+const READ_UNIT: usize = 64 << 10;
+/// The most and the part of a worker's memory that there may be of it, or one chunk where that is larger.
+const READ_BYTES_MAX: u64 = 32 << 20;
+const READ_PART: u64 = 16;
+
+/// Memory of chunks that are read from the disk for others, which nobody has counted: there is not much of it at once.
+#[derive(Clone, Debug)]
+pub(crate) struct Uncounted {
+    /// In units of [`READ_UNIT`].
+    left: Arc<Semaphore>,
+    units: usize,
+}
+
+/// A part of it, as long as the chunk is there or until somebody else counts it.
+pub(crate) type Room = OwnedSemaphorePermit;
+
+impl Uncounted {
+    pub(crate) fn of(memory_bytes: u64) -> Uncounted {
+        let bytes = (memory_bytes / READ_PART).min(READ_BYTES_MAX);
+        let units = usize::try_from(bytes).unwrap_or(usize::MAX).div_ceil(READ_UNIT).max(1);
+        Uncounted { left: Arc::new(Semaphore::new(units)), units }
+    }
+
+    async fn take(&self, bytes: usize) -> Room {
+        let units = bytes.div_ceil(READ_UNIT).clamp(1, self.units);
+        let taken = Arc::clone(&self.left).acquire_many_owned(units as u32).await;
+        taken.expect("the semaphore is never closed")
+    }
+}
 
 /// What is asked of another worker.
 #[derive(Clone, PartialEq, Debug)]
@@ -40,8 +66,7 @@ pub struct Shelf {
     pub(crate) store: Arc<Store>,
     pub(crate) plans: Arc<crate::plans::Plans>,
     pub(crate) inbox: mpsc::WeakSender<Post>,
-    /// Bytes of chunks that are read from the disk for others at once, in units of [`READ_UNIT`].
-    pub(crate) reads: Arc<Semaphore>,
+    pub(crate) uncounted: Uncounted,
 }
 
 /// A chunk that somebody else wants.
@@ -82,14 +107,18 @@ impl Shelf {
         })
     }
 
-    /// The same with its elements, which are read from the disk on a blocking thread if need be; not many at once, as
-    /// nobody has counted their memory.
+    /// The same with its elements, which are read from the disk on a blocking thread if need be: then the memory that
+    /// nobody has counted comes with them.
     ///
     /// # Errors
     /// In words. A chunk that cannot be read is lost, which the worker is told.
-    pub(crate) async fn get(&self, key: TaskKey, part: Option<&Part>) -> Result<Chunk, String> {
+    pub(crate) async fn get(
+        &self,
+        key: TaskKey,
+        part: Option<&Part>,
+    ) -> Result<(Chunk, Option<Room>), String> {
         let (spilled, part, key) = match self.find(key, part)? {
-            Lent::Shared(chunk) => return Ok(chunk),
+            Lent::Shared(chunk) => return Ok((chunk, None)),
             Lent::Kept { kept, block } => return self.write(kept, block).await,
             Lent::OnDisk { spilled, part, key } => (spilled, part, key),
         };
@@ -106,29 +135,25 @@ impl Shelf {
             Some(Part::Box(region)) => Some(region),
             None => None,
         };
-        let units = spilled.bytes_of(region.as_ref()).div_ceil(READ_UNIT).clamp(1, READ_UNITS);
-        let permit = self.reads.clone().acquire_many_owned(units as u32).await;
-        let read = tokio::task::spawn_blocking(move || {
-            let _permit = permit;
-            spilled.read(region.as_ref())
-        });
-        let read = read.await.map_err(|e| e.to_string())?;
+        let room = self.uncounted.take(spilled.bytes_of(region.as_ref())).await;
+        // Whoever gives up waiting for it does not give the memory back: the read goes on.
+        let read = tokio::task::spawn_blocking(move || (spilled.read(region.as_ref()), room));
+        let (read, room) = read.await.map_err(|e| e.to_string())?;
         if let Err(error) = &read {
             self.damaged(key, error).await;
         }
-        read.map_err(|e| format!("cannot read it from the disk: {e}"))
+        let chunk = read.map_err(|e| format!("cannot read it from the disk: {e}"))?;
+        Ok((chunk, Some(room)))
     }
 
-    /// Writes what an engine keeps, on a blocking thread; not much at once either.
-    async fn write(&self, kept: Arc<dyn Kept>, block: Option<u64>) -> Result<Chunk, String> {
+    /// Writes what an engine keeps, on a blocking thread.
+    async fn write(&self, kept: Arc<dyn Kept>, block: Option<u64>) -> Result<(Chunk, Option<Room>), String> {
         let part = if block.is_some() { kept.n_blocks().max(1) } else { 1 };
-        let units = (kept.written_bytes() / part).div_ceil(READ_UNIT as u64).clamp(1, READ_UNITS as u64);
-        let permit = self.reads.clone().acquire_many_owned(units as u32).await;
-        let write = move || {
-            let _permit = permit;
-            written(&*kept, block)
-        };
-        tokio::task::spawn_blocking(write).await.map_err(|e| e.to_string())?
+        let bytes = usize::try_from(kept.written_bytes() / part).unwrap_or(usize::MAX);
+        let room = self.uncounted.take(bytes).await;
+        let write = tokio::task::spawn_blocking(move || (written(&*kept, block), room));
+        let (chunk, room) = write.await.map_err(|e| e.to_string())?;
+        Ok((chunk?, Some(room)))
     }
 
     /// The same on this thread, which may block.
@@ -239,7 +264,8 @@ impl Peers for LocalPeers {
                 Some(shelf) => shelf.get(wanted.key, wanted.part.as_ref()).await,
                 None => Err(format!("no worker {} in this process", wanted.from.0)),
             };
-            let mut chunk = got.map_err(|why| Missed { away: false, why })?;
+            // Its memory is this worker's from here on, which has counted it.
+            let (mut chunk, _) = got.map_err(|why| Missed { away: false, why })?;
             if matches!(wanted.part, Some(Part::Block(_))) {
                 // A part of a value that keeps the whole of it in memory would not be what it is charged with.
                 chunk.planes.iter_mut().for_each(|plane| *plane = plane.detached());

@@ -93,13 +93,13 @@ impl ChunkService {
         let Asked { key, part, host, nonce } = request_of(body).await?;
         let slot = self.gets.acquire_owned().await.expect("the semaphore is never closed");
         let shelf = self.shelf;
-        let mut chunk = shelf.get(key, part.as_ref()).await.map_err(Status::not_found)?;
+        let (mut chunk, uncounted) = shelf.get(key, part.as_ref()).await.map_err(Status::not_found)?;
         let near = chunk.bytes() >= near::BYTES_MIN && near::here().is_some_and(|here| here == host);
         if near
             && chunk.planes.iter().all(near::is_readable)
             && let Some(grant) = Grant::of(&chunk, &nonce)
         {
-            return Ok(Body::new(HeldBody::new(chunk, grant)));
+            return Ok(Body::new(HeldBody::new(chunk, grant, uncounted)));
         }
         let is_large = chunk.bytes() > COPY_INLINE_BYTES_MAX;
         if is_large && chunk.planes.iter().any(|p| !p.is_contiguous()) {
@@ -108,7 +108,7 @@ impl ChunkService {
             });
             chunk = copied.await.map_err(|e| Status::internal(e.to_string()))?;
         }
-        Ok(Body::new(ChunkBody::new(header_of(&chunk), &chunk, Some(trailers())).watched(slot)))
+        Ok(Body::new(ChunkBody::new(header_of(&chunk), &chunk, Some(trailers())).watched(slot, uncounted)))
     }
 
     async fn put(self, body: Body) -> Result<Body, Status> {

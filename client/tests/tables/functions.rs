@@ -36,6 +36,11 @@ fn functions_get_each_partition_whole_and_in_order() {
             });
         let thinned = thinned.unwrap().select([col("x").min(), len()]).unwrap();
         assert_eq!(thinned.rows::<(i64, u64)>().unwrap(), [(10, 7 * n as u64)]);
+        // In each part the rows come as a sort before it has ordered them.
+        let ordered = df.sort([col("x").desc()]).unwrap().map_partitions(|rows| rows.slice(0, 1)).unwrap();
+        let firsts = ordered.to_vec::<i64>("x").unwrap();
+        assert_eq!(firsts[0], 599_999);
+        assert!(firsts.windows(2).all(|pair| pair[0] > pair[1]), "{firsts:?}");
         let declared = Arc::new(Schema::new(vec![Field::new("x", DataType::Int64, false)]));
         let same = df.map_partitions_to(declared, |rows| rows).unwrap();
         assert_eq!(same.shape().unwrap(), (600_000, 1));

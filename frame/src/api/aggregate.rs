@@ -160,6 +160,76 @@ impl Expr {
         self.map(agg::var_sample)
     }
 
+    /// The product of the values that are not missing. One of whole numbers that does not fit its type is an error; that of
+    /// none is missing.
+    ///
+    /// ```
+    /// # use tilework_frame as tilework;
+    /// # use tilework::doc::prelude::*;
+    /// let df = from_columns([("x", values([Some(2), Some(-3), None]))])?;
+    /// assert_eq!(df.select([col("x").product()])?.to_vec::<i64>("x")?, [-6]);
+    /// let huge = from_columns([("x", values([i64::MAX, 2]))])?;
+    /// assert!(huge.select([col("x").product()])?.collect().is_err());
+    /// # Ok::<(), FrameError>(())
+    /// ```
+    #[must_use]
+    pub fn product(self) -> Expr {
+        self.aggregate(functions::product())
+    }
+
+    /// The skewness: how far the values lean to one side, 0 where they do to none. With `bias` it is that of the values
+    /// (SciPy's and Polars' way), without an estimate for what they were drawn from (pandas' way), missing of fewer than
+    /// three. NaN where all values are equal.
+    ///
+    /// ```
+    /// # use tilework_frame as tilework;
+    /// # use tilework::doc::prelude::*;
+    /// let df = from_columns([("x", values([1, 2, 2, 9]))])?;
+    /// let skew = |bias| df.select([col("x").skew(bias)])?.to_vec::<f64>("x");
+    /// assert!((skew(true)?[0] - 1.06409).abs() < 1e-5);
+    /// assert!((skew(false)?[0] - 1.84306).abs() < 1e-5);
+    /// # Ok::<(), FrameError>(())
+    /// ```
+    #[must_use]
+    pub fn skew(self, bias: bool) -> Expr {
+        self.aggregate(functions::skew(bias))
+    }
+
+    /// The kurtosis: how much of the values lies far out. With `fisher` it is what exceeds that of a normal distribution,
+    /// which is 3. With `bias` it is that of the values (SciPy's and Polars' way), without an estimate for what they were
+    /// drawn from, missing of fewer than four; pandas' is `kurtosis(true, false)`. NaN where all values are equal.
+    ///
+    /// ```
+    /// # use tilework_frame as tilework;
+    /// # use tilework::doc::prelude::*;
+    /// let df = from_columns([("x", values([1, 2, 2, 9]))])?;
+    /// let kurtosis = |fisher, bias| df.select([col("x").kurtosis(fisher, bias)])?.to_vec::<f64>("x");
+    /// assert!((kurtosis(true, true)?[0] + 0.74256).abs() < 1e-5);
+    /// assert!((kurtosis(false, true)?[0] - 2.25744).abs() < 1e-5);
+    /// assert!((kurtosis(true, false)?[0] - 3.43080).abs() < 1e-5);
+    /// # Ok::<(), FrameError>(())
+    /// ```
+    #[must_use]
+    pub fn kurtosis(self, fisher: bool, bias: bool) -> Expr {
+        let excess = self.aggregate(functions::kurtosis(bias));
+        if fisher { excess } else { excess.map(|e| e + df::lit(3.0)) }
+    }
+
+    /// The value that there is most often, the least of several; missing ones are not counted. All different values of a
+    /// group are held in memory.
+    ///
+    /// ```
+    /// # use tilework_frame as tilework;
+    /// # use tilework::doc::prelude::*;
+    /// let df = from_columns([("x", values([Some("b"), Some("a"), Some("b"), None, None, None]))])?;
+    /// assert_eq!(df.select([col("x").mode()])?.to_vec::<String>("x")?, ["b"]);
+    /// # Ok::<(), FrameError>(())
+    /// ```
+    #[must_use]
+    pub fn mode(self) -> Expr {
+        self.aggregate(functions::mode())
+    }
+
     /// The median, exactly: the mean of the two in the middle where there is none.
     ///
     /// ```

@@ -1,12 +1,13 @@
 //! What is missing: rows without it, values in its place. Must not know of files.
 
 use super::Result;
-use super::expr::{Expr, col};
+use super::expr::{Expr, col, when};
 use super::frame::DataFrame;
 use super::resolve::check_column;
 use crate::error::FrameError;
 use datafusion::arrow::datatypes::DataType;
 use datafusion::logical_expr::{self as df};
+use std::collections::{BTreeMap, BTreeSet};
 
 impl DataFrame {
     /// The rows in which none of these columns is missing, or no column at all if none are said.
@@ -160,6 +161,59 @@ impl DataFrame {
             only_where(&aggregate, &col(on).eq(Expr::from(value))).alias(name)
         };
         self.group_by(&index).agg(values.into_iter().map(column))
+    }
+
+    /// The table with a column of this name beside the others: in which of `n` intervals with about equally many values a
+    /// column's value lies, as a text. Upper bounds belong to their interval, and the least value to the first one. Bounds
+    /// are quantiles, between two values where there is none; missing values and NaN lie in none. Runs two queries for
+    /// them, which sort the column.
+    ///
+    /// # Errors
+    /// [`FrameError::Column`] if the column is not there; [`FrameError::Argument`] if `n` is 0, there are no values, or so
+    /// many are equal that two bounds are; as [`DataFrame::collect`].
+    ///
+    /// ```
+    /// # use tilework_frame as tilework;
+    /// # use tilework::doc::prelude::*;
+    /// let df = from_columns([("x", values([0.0, 1.0, 2.0, 10.0, 100.0]))])?;
+    /// let halves = df.with_qcut("half", "x", 2)?.to_vec::<String>("half")?;
+    /// assert_eq!(halves, ["[0, 2]", "[0, 2]", "[0, 2]", "(2, 100]", "(2, 100]"]);
+    /// # Ok::<(), FrameError>(())
+    /// ```
+    pub fn with_qcut(&self, name: impl AsRef<str>, column: impl AsRef<str>, n: usize) -> Result<DataFrame> {
+        const ROW: &str = "__row";
+        let column = column.as_ref();
+        if n == 0 {
+            return Err(FrameError::argument("n", "0 intervals, expected at least 1"));
+        }
+        let values = self.select([col(column).cast(DataType::Float64)])?;
+        let values = values.filter(col(column).is_not_null().and(!col(column).is_nan()))?;
+        let n_values = values.shape()?.0;
+        if n_values == 0 {
+            return Err(FrameError::argument("column", format!("'{column}' has no values to be divided")));
+        }
+        // The bound i is as far between the first and the last value.
+        let at = |i: usize| (n_values - 1) as f64 * i as f64 / n as f64;
+        let rows: BTreeSet<i64> = (0..=n).flat_map(|i| [at(i).floor() as i64, at(i).ceil() as i64]).collect();
+        let sorted = values.sort([column])?.with_row_index(ROW)?;
+        let found = sorted.filter(col(ROW).is_in(rows))?.rows::<(i64, f64)>()?;
+        let found: BTreeMap<i64, f64> = found.into_iter().collect();
+        let bound = |i: usize| {
+            let (below, above) = (found[&(at(i).floor() as i64)], found[&(at(i).ceil() as i64)]);
+            below + (above - below) * at(i).fract()
+        };
+        let bounds: Vec<f64> = (0..=n).map(bound).collect();
+        if let Some(pair) = bounds.windows(2).find(|pair| pair[0] >= pair[1] && n > 1) {
+            let why = format!("'{column}' cannot be divided into {n} intervals: two bounds are {}", pair[0]);
+            return Err(FrameError::argument("n", why));
+        }
+        let value = || col(column).cast(DataType::Float64);
+        let first = format!("[{}, {}]", bounds[0], bounds[1]);
+        let others = bounds[1..].windows(2).map(|pair| (pair[1], format!("({}, {}]", pair[0], pair[1])));
+        let cut = others.fold(when(value().lt_eq(bounds[1]), first), |cut, (upper, text)| {
+            cut.when(value().lt_eq(upper), text)
+        });
+        self.with_column(name, cut.end())
     }
 
     /// The table with a column of truths for each value of a column, called as that and the value, in its place. Runs a

@@ -2,6 +2,7 @@
 
 use super::expr::{Expr, null, when};
 use crate::functions;
+use datafusion::arrow::datatypes::DataType;
 use datafusion::common::ScalarValue;
 use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode};
 use datafusion::functions_window::expr_fn as window;
@@ -213,6 +214,32 @@ impl Expr {
     #[must_use]
     pub fn backward_fill(self) -> Expr {
         self.map(|e| running(functions::last_known(), vec![e], Rows::From.frame(), Vec::new()))
+    }
+
+    /// The value, or one on the line between the last before it and the next after it that are not missing, as a float:
+    /// rows are taken for equally far from one another. What has no value on both sides stays missing.
+    ///
+    /// ```
+    /// # use tilework_frame as tilework;
+    /// # use tilework::doc::prelude::*;
+    /// let df = from_columns([("x", values([None, Some(1), None, None, Some(7), None]))])?;
+    /// let filled = df.select([col("x").interpolate()])?.to_vec::<Option<f64>>("x")?;
+    /// assert_eq!(filled, [None, Some(1.0), Some(3.0), Some(5.0), Some(7.0), None]);
+    /// # Ok::<(), FrameError>(())
+    /// ```
+    #[must_use]
+    pub fn interpolate(self) -> Expr {
+        let name = self.name.clone();
+        let of = |fun: Arc<AggregateUDF>, rows: Rows| {
+            self.clone().map(|e| running(fun, vec![e], rows.frame(), Vec::new())).cast(DataType::Float64)
+        };
+        let (before, after) =
+            (of(functions::last_known(), Rows::UpTo), of(functions::last_known(), Rows::From));
+        let since = of(functions::rows_since_known(), Rows::UpTo);
+        let until = of(functions::rows_since_known(), Rows::From);
+        let between = before.clone() + (after - before) * (since.clone() / (since + until));
+        let known = self.clone().is_not_null();
+        Expr { name, ..when(known, self.cast(DataType::Float64)).otherwise(between) }
     }
 
     /// The sum of all values up to this row.

@@ -5,11 +5,15 @@ pub(crate) mod datetime;
 mod ewm;
 mod extreme;
 mod fill;
+mod mode;
+mod moments;
+mod product;
 mod scalar;
 mod sum;
 
 use datafusion::execution::context::SessionContext;
 use datafusion::logical_expr::{AggregateUDF, ScalarUDF};
+use moments::Shape;
 use std::sync::{Arc, LazyLock};
 
 static SUM: LazyLock<Arc<AggregateUDF>> = LazyLock::new(|| Arc::new(AggregateUDF::from(sum::CheckedSum)));
@@ -21,6 +25,14 @@ static LAST_KNOWN: LazyLock<Arc<AggregateUDF>> =
     LazyLock::new(|| Arc::new(AggregateUDF::from(fill::LastKnown::new())));
 static EWM_MEAN: LazyLock<Arc<AggregateUDF>> =
     LazyLock::new(|| Arc::new(AggregateUDF::from(ewm::EwmMean::new())));
+static SINCE_KNOWN: LazyLock<Arc<AggregateUDF>> =
+    LazyLock::new(|| Arc::new(AggregateUDF::from(fill::RowsSinceKnown::new())));
+static MODE: LazyLock<Arc<AggregateUDF>> = LazyLock::new(|| Arc::new(AggregateUDF::from(mode::Mode::new())));
+static PRODUCT: LazyLock<Arc<AggregateUDF>> =
+    LazyLock::new(|| Arc::new(AggregateUDF::from(product::Product::new())));
+static SKEWS: LazyLock<[Arc<AggregateUDF>; 2]> = LazyLock::new(|| of_shapes([Shape::Skew, Shape::SkewOfAll]));
+static KURTOSES: LazyLock<[Arc<AggregateUDF>; 2]> =
+    LazyLock::new(|| of_shapes([Shape::Kurtosis, Shape::KurtosisOfAll]));
 static FLOOR_DIV: LazyLock<Arc<ScalarUDF>> =
     LazyLock::new(|| Arc::new(ScalarUDF::from(scalar::FloorDiv::new())));
 static ORDERED: LazyLock<Arc<ScalarUDF>> =
@@ -56,6 +68,35 @@ pub(crate) fn ewm_mean() -> Arc<AggregateUDF> {
     EWM_MEAN.clone()
 }
 
+/// How many rows ago the last value was that is not missing.
+pub(crate) fn rows_since_known() -> Arc<AggregateUDF> {
+    SINCE_KNOWN.clone()
+}
+
+/// The value that there is most often, the least of several.
+pub(crate) fn mode() -> Arc<AggregateUDF> {
+    MODE.clone()
+}
+
+/// The product, which is an error where it does not fit its type.
+pub(crate) fn product() -> Arc<AggregateUDF> {
+    PRODUCT.clone()
+}
+
+fn of_shapes(shapes: [Shape; 2]) -> [Arc<AggregateUDF>; 2] {
+    shapes.map(|shape| Arc::new(AggregateUDF::from(shape)))
+}
+
+/// How far values lean to one side; `bias` says whether of these, or an estimate of what they were drawn from.
+pub(crate) fn skew(bias: bool) -> Arc<AggregateUDF> {
+    SKEWS[usize::from(!bias)].clone()
+}
+
+/// How much of them lies far out, beyond what a normal distribution has there.
+pub(crate) fn kurtosis(bias: bool) -> Arc<AggregateUDF> {
+    KURTOSES[usize::from(!bias)].clone()
+}
+
 /// The quotient without what is after its point, rounded down.
 pub(crate) fn floor_div() -> Arc<ScalarUDF> {
     FLOOR_DIV.clone()
@@ -78,7 +119,8 @@ pub(crate) fn drawn() -> Arc<ScalarUDF> {
 
 /// Makes them known, in the place of DataFusion's where they have the same names.
 pub(crate) fn register(context: &SessionContext) {
-    for function in [sum(), min(), max(), last_known(), ewm_mean()] {
+    let own = [sum(), min(), max(), last_known(), rows_since_known(), ewm_mean(), mode(), product()];
+    for function in own.iter().chain(&*SKEWS).chain(&*KURTOSES) {
         context.register_udaf(function.as_ref().clone());
     }
     for function in [floor_div(), ordered(), to_datetime(), drawn()] {

@@ -374,3 +374,179 @@ fn graphs_of_tables_in_memory_can_be_scheduled() {
         }
     }
 }
+
+/// Skewness and excess kurtosis of values, and both as estimates, by the definitions.
+fn shapes(values: &[f64]) -> [f64; 4] {
+    let n = values.len() as f64;
+    let mean = values.iter().sum::<f64>() / n;
+    let m = |power| values.iter().map(|x| (x - mean).powi(power)).sum::<f64>() / n;
+    let (skew, excess) = (m(3) / m(2).powf(1.5), m(4) / m(2).powi(2) - 3.0);
+    let of_all = (n - 1.0) / ((n - 2.0) * (n - 3.0)) * ((n + 1.0) * excess + 6.0);
+    [skew, skew * (n * (n - 1.0)).sqrt() / (n - 2.0), excess, of_all]
+}
+
+#[test]
+fn shapes_products_and_modes_of_groups_are_those_of_a_loop() {
+    for on in executors() {
+        let y = || col("y");
+        let asked = [
+            y().skew(true),
+            y().skew(false),
+            y().kurtosis(true, true),
+            y().kurtosis(true, false),
+            (y() / 10.0).product(),
+            col("x").mode(),
+        ];
+        let named = asked.into_iter().zip(["a", "b", "c", "d", "p", "m"]).map(|(e, name)| e.alias(name));
+        let got = frame(&on).group_by(["k"]).agg(named).unwrap().sort(["k"]).unwrap();
+        type Row = (Option<String>, f64, f64, f64, f64, f64, Option<i64>);
+        let got = got.rows::<Row>().unwrap();
+        assert_eq!(got.len(), 4);
+        for (k, a, b, c, d, product, mode) in got {
+            let of: Vec<_> = rows().into_iter().filter(|row| row.0 == k).collect();
+            let ys: Vec<f64> = of.iter().map(|row| row.2).collect();
+            for (got, expected) in [a, b, c, d].into_iter().zip(shapes(&ys)) {
+                assert!((got - expected).abs() < 1e-9 * expected.abs().max(1.0), "{k:?}: {got} {expected}");
+            }
+            let expected: f64 = ys.iter().map(|y| y / 10.0).product();
+            assert!((product - expected).abs() <= 1e-9 * expected.abs(), "{product} {expected}");
+            let count = |x: i64| of.iter().filter(|row| row.1 == Some(x)).count();
+            let most = (0..101).map(count).max();
+            assert_eq!(mode, (0..101).find(|x| Some(count(*x)) == most));
+        }
+    }
+}
+
+#[test]
+fn of_few_or_equal_values_shapes_say_so() {
+    for on in executors() {
+        let df = from_columns(&on, [("x", values([Some(2), Some(2), None]))]).unwrap();
+        let asked = [col("x").skew(true).alias("a"), col("x").skew(false).alias("b")];
+        let got = df.select(asked).unwrap().rows::<(Option<f64>, Option<f64>)>().unwrap();
+        assert!(got[0].0.unwrap().is_nan() && got[0].1.is_none(), "{got:?}");
+        let none = df.filter(col("x").gt(2)).unwrap();
+        let asked = [
+            col("x").skew(true).alias("a"),
+            col("x").kurtosis(false, true).alias("b"),
+            col("x").product().cast(DataType::Float64).alias("c"),
+            col("x").mode().cast(DataType::Float64).alias("d"),
+        ];
+        let got = none.select(asked).unwrap();
+        type Row = (Option<f64>, Option<f64>, Option<f64>, Option<f64>);
+        assert_eq!(got.rows::<Row>().unwrap(), [(None, None, None, None)]);
+        let text = from_columns(&on, [("s", values(["a"]))]).unwrap();
+        let error = text.select([col("s").skew(true)]).unwrap_err().to_string();
+        assert!(error.contains("skew is of numbers"), "{error}");
+    }
+}
+
+#[test]
+fn what_is_missing_lies_on_the_line_between_its_neighbours() {
+    // Runs of missing values of all lengths, across partitions.
+    let known = |i: usize| i >= 3 && i < 190 && (i * i) % 17 < 4;
+    let x: Vec<Option<i64>> = (0..200).map(|i| known(i).then_some((i * i % 91) as i64)).collect();
+    let line = |i: usize| {
+        let before = (0..=i).rev().find(|i| known(*i))?;
+        let after = (i..200).find(|i| known(*i))?;
+        let (a, b) = (x[before]? as f64, x[after]? as f64);
+        Some(if before == after { a } else { a + (b - a) * ((i - before) as f64 / (after - before) as f64) })
+    };
+    let expected: Vec<Option<f64>> = (0..200).map(line).collect();
+    let key: Vec<i64> = (0..200).map(|i| i % 2).collect();
+    for on in executors() {
+        let df = from_columns(&on, [("k", values(key.clone())), ("x", values(x.clone()))]).unwrap();
+        let all = df.select([col("x").interpolate()]).unwrap().to_vec::<Option<f64>>("x").unwrap();
+        assert_eq!(all, expected);
+        let odd =
+            df.with_row_index("n").unwrap().with_column("x", col("x").interpolate().over(["k"])).unwrap();
+        let odd =
+            odd.filter(col("k").eq(1)).unwrap().sort(["n"]).unwrap().to_vec::<Option<f64>>("x").unwrap();
+        let alone = df.filter(col("k").eq(1)).unwrap().select([col("x").interpolate()]).unwrap();
+        assert_eq!(odd, alone.to_vec::<Option<f64>>("x").unwrap());
+    }
+}
+
+#[test]
+fn intervals_of_equally_many_values_have_quantiles_for_bounds() {
+    for on in executors() {
+        let df = frame(&on).filter(col("y").lt(24)).unwrap();
+        let cut = df.with_qcut("q", "y", 4).unwrap();
+        let counts = cut.group_by(["q"]).agg([len().alias("n"), col("y").max().alias("most")]).unwrap();
+        let counts = counts.sort(["most"]).unwrap().rows::<(String, i64, f64)>().unwrap();
+        let quartile = |share| df.select([col("y").quantile(share)]).unwrap().to_vec::<f64>("y").unwrap()[0];
+        let bounds = [0.0, 0.25, 0.5, 0.75, 1.0].map(quartile);
+        for (i, (text, n, most)) in counts.iter().enumerate() {
+            let open = if i == 0 { '[' } else { '(' };
+            assert_eq!(*text, format!("{open}{}, {}]", bounds[i], bounds[i + 1]));
+            assert!(*most <= bounds[i + 1]);
+            assert!((45..=52).contains(n), "{n}");
+        }
+        assert_eq!(counts.len(), 4);
+        let missing =
+            from_columns(&on, [("x", values([Some(1.0), None, Some(f64::NAN), Some(2.0)]))]).unwrap();
+        let halves = missing.with_qcut("q", "x", 2).unwrap().to_vec::<Option<String>>("q").unwrap();
+        assert_eq!(halves, [Some("[1, 1.5]".into()), None, None, Some("(1.5, 2]".into())]);
+        let error = |n| missing.with_qcut("q", "x", n).unwrap_err().to_string();
+        assert!(error(0).contains("expected at least 1"), "{}", error(0));
+        let same = from_columns(&on, [("x", values([1, 1, 1, 5]))]).unwrap();
+        let text = same.with_qcut("q", "x", 3).unwrap_err().to_string();
+        assert!(text.contains("'x' cannot be divided into 3 intervals: two bounds are 1"), "{text}");
+        let none = same.filter(col("x").gt(9)).unwrap().with_qcut("q", "x", 3).unwrap_err().to_string();
+        assert!(none.contains("'x' has no values"), "{none}");
+        assert!(same.with_qcut("q", "y", 3).unwrap_err().to_string().contains('y'));
+    }
+}
+
+#[test]
+fn what_depends_on_the_order_of_rows_sees_a_sort_before_it() {
+    let dir = tempfile::tempdir().unwrap();
+    for (p, on) in executors().into_iter().enumerate() {
+        let ordered = frame(&on).sort([col("y").desc(), col("x").asc()]).unwrap();
+        let mut expected = rows();
+        // What is missing comes last, and equal ones stay in their order.
+        expected
+            .sort_by(|a, b| b.2.total_cmp(&a.2).then(a.1.is_none().cmp(&b.1.is_none())).then(a.1.cmp(&b.1)));
+        let ys: Vec<f64> = expected.iter().map(|row| row.2).collect();
+        let xs: Vec<Option<i64>> = expected.iter().map(|row| row.1).collect();
+        let y_of = |df: DataFrame| df.to_vec::<f64>("y").unwrap();
+
+        let numbered = ordered.with_row_index("n").unwrap().rows::<(i64, Option<String>, Option<i64>, f64)>();
+        let numbered: Vec<(i64, f64)> = numbered.unwrap().into_iter().map(|row| (row.0, row.3)).collect();
+        assert_eq!(numbered, (0..).zip(ys.iter().copied()).collect::<Vec<_>>());
+        let third = ordered.with_row_index("n").unwrap().filter(col("n").eq(3)).unwrap();
+        assert_eq!(y_of(third), [ys[3]]);
+
+        let sums = ordered.select([col("y").cum_sum()]).unwrap();
+        let running = ys.iter().scan(0.0, |sum, y| {
+            *sum += y;
+            Some(*sum)
+        });
+        assert_eq!(y_of(sums), running.collect::<Vec<_>>());
+        let before = ordered.select([col("y").shift(1)]).unwrap().to_vec::<Option<f64>>("y").unwrap();
+        assert_eq!(before[1..], ys[..199].iter().copied().map(Some).collect::<Vec<_>>());
+        let filled = ordered.select([col("x").forward_fill()]).unwrap().to_vec::<Option<i64>>("x").unwrap();
+        let last = xs.iter().scan(None, |last, x| {
+            *last = x.or(*last);
+            Some(*last)
+        });
+        assert_eq!(filled, last.collect::<Vec<_>>());
+
+        assert_eq!(y_of(ordered.tail(7).unwrap()), ys[193..]);
+        assert_eq!(y_of(ordered.slice(20, 9).unwrap()), ys[20..29]);
+        assert_eq!(y_of(ordered.select([col("y").first()]).unwrap()), [ys[0]]);
+        let firsts = ordered.group_by(["k"]).agg([col("y").first()]).unwrap().sort(["k"]).unwrap();
+        for (k, y) in firsts.rows::<(Option<String>, f64)>().unwrap() {
+            assert_eq!(Some(y), expected.iter().find(|row| row.0 == k).map(|row| row.2));
+        }
+        // A second sort leaves those that are equal in the order of the first.
+        let again = ordered.sort(["k"]).unwrap().rows::<(Option<String>, Option<i64>, f64)>().unwrap();
+        let mut twice = expected.clone();
+        twice.sort_by(|a, b| a.0.is_none().cmp(&b.0.is_none()).then(a.0.cmp(&b.0)));
+        assert_eq!(again, twice);
+
+        let path = dir.path().join(format!("{p}.parquet"));
+        ordered.write_parquet(&path, &WriteOptions::default()).unwrap();
+        let read = read_parquet(&on, path.to_str().unwrap()).unwrap();
+        assert_eq!(y_of(read), ys);
+    }
+}

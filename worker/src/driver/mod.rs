@@ -13,7 +13,7 @@ mod transfers;
 use self::memory::{FREED_IDLE, with_memory};
 use crate::crew::{Crew, Job, Running};
 use crate::heap::Scales;
-use crate::peers::{Peers, Shelf};
+use crate::peers::{Peers, Shelf, Uncounted};
 use crate::planning::Planning;
 use crate::plans::Plans;
 use crate::pool::Pool;
@@ -28,7 +28,7 @@ use tilework_kernels::native::forget_unused;
 use tilework_plan::{Hello, LeaseId, Report, TaskKey, WorkerId};
 use tilework_proto::{LinkError, WorkerLink};
 use tilework_worker_core::{Action, Event, Whence, Worker};
-use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
 /// How long the scheduler may take to let a leaving worker go, where tasks may go on for any time.
@@ -69,7 +69,7 @@ pub(crate) struct Shared {
     pub number: watch::Sender<Option<WorkerId>>,
     pub inbox: mpsc::WeakSender<Post>,
     /// See [`Shelf`].
-    pub reads: Arc<Semaphore>,
+    pub uncounted: Uncounted,
     /// Bytes of chunks that may go to the disk.
     pub spill_bytes: u64,
 }
@@ -81,7 +81,7 @@ impl Shared {
             store: self.store.clone(),
             plans: self.plans.clone(),
             inbox: self.inbox.clone(),
-            reads: self.reads.clone(),
+            uncounted: self.uncounted.clone(),
         }
     }
 }
