@@ -42,8 +42,8 @@ impl<A: Element, D: Dimension> Array<A, D> {
     ///
     /// # Errors
     /// [`Error::Format`](crate::Error::Format) for a file that cannot be read, an array that it does not have (with the
-    /// names that are nearest), elements of other types (strings, structures, lists), filters that are not undone (LZF,
-    /// Blosc, Zstandard), an URL, and a build without the feature; [`Error::DType`](crate::Error::DType) for other
+    /// names that are nearest), elements of other types (strings, structures, lists), filters that are not undone
+    /// (Blosc, Zstandard), an URL, and a build without the feature; [`Error::DType`](crate::Error::DType) for other
     /// elements, [`Error::Dimensions`](crate::Error::Dimensions) for another number of dimensions.
     pub fn read_netcdf(path: impl AsRef<Path>, variable: &str) -> Result<Self> {
         Self::read(ArraySource::netcdf(path.as_ref(), variable), None)

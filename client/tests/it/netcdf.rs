@@ -97,7 +97,7 @@ fn many_files_are_one_array() {
     check(&Array2::read_dir(&data, Axis(0)).unwrap(), &expected);
     let several =
         Array2::<i16>::read_files([dir.path().join("netcdf4.nc")], Axis(0)).unwrap_err().to_string();
-    assert!(several.contains("netcdf4.nc with 14 arrays"), "{several}");
+    assert!(several.contains("netcdf4.nc with 15 arrays"), "{several}");
     assert!(several.contains("expected a NetCDF or HDF5 file with one: read others by `read_netcdf_glob`"));
 }
 

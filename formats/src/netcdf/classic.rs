@@ -74,8 +74,11 @@ impl Classic {
 
     /// The names of the arrays, and whether each is the coordinates along an axis.
     pub(super) fn variables(&self) -> Vec<(String, bool)> {
-        let is_axis = |name: &str| self.header.dims.iter().any(|(dim, _)| dim == name);
-        self.header.variables.iter().map(|v| (v.name.clone(), is_axis(&v.name))).collect()
+        let is_axis = |v: &Variable| match v.dims[..] {
+            [i] => self.header.dims.get(i).is_some_and(|(dim, _)| *dim == v.name),
+            _ => false,
+        };
+        self.header.variables.iter().map(|v| (v.name.clone(), is_axis(v))).collect()
     }
 
     fn dim(&self, i: usize) -> Result<&(String, u64), FormatError> {

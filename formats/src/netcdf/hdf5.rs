@@ -5,6 +5,7 @@
 use super::attributes::{attributes, scalar};
 use super::chunked::{Chunked, undefined};
 use super::kinds::dtype_of;
+use super::lzf::{self, LZF};
 use super::plain::{Bytes, Plain};
 use super::{Elements, NetcdfReader, corrupt, missing, parts, scales};
 use crate::{ArrayInfo, ArrayMeta, FormatError, elements, region};
@@ -21,10 +22,12 @@ use tilework_plan::Stored;
 
 /// The largest chunk that HDF5 allows.
 const CHUNK_BYTES_MAX: usize = u32::MAX as usize;
+/// What fletcher32 adds to a chunk.
+const CHECKSUM_BYTES: usize = 4;
 /// What NetCDF puts before the name of an array that is named as an axis is, and is not its coordinates.
 pub(super) const NO_COORDINATES: &str = "_nc4_non_coord_";
-/// The filters that are undone, of those that the library of HDF5 brings along.
-const FILTERS: [u16; 6] = [1, 2, 3, 4, 5, 6];
+/// The filters that are undone: those that the library of HDF5 brings along, and h5py's own.
+const FILTERS: [u16; 7] = [1, 2, 3, 4, 5, 6, LZF];
 
 /// An open file.
 pub(super) struct Hdf5 {
@@ -94,10 +97,11 @@ impl Hdf5 {
         let plain: Vec<&str> = parts(name).collect();
         let (last, above) = plain.split_last().unwrap_or((&"", &[]));
         let other = format!("{NO_COORDINATES}{last}");
-        for last in [*last, other.as_str()] {
+        for last in [other.as_str(), *last] {
             match self.library.dataset(&[above, &[last]].concat().join("/")) {
+                Ok(dataset) if scales::is_length_alone(&dataset) => {}
                 Ok(dataset) => return Ok(dataset),
-                Err(e) => error = error.or(Some(e)),
+                Err(e) => error = Some(e),
             }
         }
         match error {
@@ -200,6 +204,12 @@ impl Hdf5 {
             let what = format!("chunks that are stored by the filter {}", filter_name(other));
             return Err(FormatError::Unsupported { path: path.to_owned(), what });
         }
+        let mut registry = FilterRegistry::new();
+        let lzf = move |_: &FilterDescription, packed: &[u8], _: usize| {
+            let bytes_max = chunk_bytes.saturating_add(CHECKSUM_BYTES);
+            lzf::unpacked(packed, bytes_max).map_err(|why| Error::DecompressionError(format!("LZF: {why}")))
+        };
+        registry.register(LZF, Box::new(lzf));
         Ok(Chunked {
             file: self.library.clone(),
             indexing,
@@ -208,7 +218,7 @@ impl Hdf5 {
             stored_max: dataset.max_dims().map(<[u64]>::to_vec),
             chunks,
             filters,
-            registry: FilterRegistry::new(),
+            registry,
             itemsize: fill.len(),
             chunk_bytes,
             fill,
@@ -226,7 +236,6 @@ impl Hdf5 {
 fn filter_name(filter: &FilterDescription) -> String {
     let name = match filter.id {
         307 => "bzip2",
-        32000 => "LZF",
         32001 => "Blosc",
         32004 => "LZ4",
         32008 => "Bitshuffle",

@@ -11,6 +11,7 @@ mod classic;
 mod group;
 mod hdf5;
 mod kinds;
+mod lzf;
 mod plain;
 mod scales;
 

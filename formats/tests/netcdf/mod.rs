@@ -53,7 +53,7 @@ fn what_h5py_and_netcdf4_read_is_read() {
         assert_eq!(all(&reader).unwrap(), all(&expected).unwrap(), "{name}");
         n_read += 1;
     }
-    assert_eq!(n_read, 273);
+    assert_eq!(n_read, 279);
 }
 
 #[test]
@@ -122,6 +122,7 @@ fn what_is_said_of_arrays_and_groups_is_told() {
         assert_eq!(serde_json::Value::from(group.attributes), json!({"title": "test"}), "{file}");
         assert!(group.variables.contains(&("time".to_owned(), true)), "{file}");
         assert!(!group.variables.iter().any(|(name, _)| name == "y"), "{file}");
+        assert!(group.variables.contains(&("name".to_owned(), false)), "{file}");
         let t = netcdf(&fixture, file, "t").unwrap();
         let info = t.info().unwrap();
         assert_eq!(info.dims, ["time", "y", "x"].map(|name| Some(name.to_owned())), "{file}");
@@ -163,8 +164,11 @@ fn elements_that_cannot_be_read_are_named() {
         let error = error(&fixture, file, variable);
         assert_eq!(error, format!("[{variable}]: unsupported element type {got}, {expected}"));
     }
-    let lzf = error(&fixture, "types.h5", "lzf");
-    assert_eq!(lzf, "[lzf]: unsupported: chunks that are stored by the filter 32000 (LZF)");
+    let zstd = error(&fixture, "netcdf4.nc", "forecast/day/zstd");
+    assert_eq!(
+        zstd,
+        "[forecast/day/zstd]: unsupported: chunks that are stored by the filter 32015 (Zstandard)"
+    );
     let null = error(&fixture, "types.h5", "null");
     assert_eq!(null, "[null]: not a readable array: a dataset without a shape (a null dataspace)");
 }
@@ -184,12 +188,14 @@ fn what_is_not_there_is_told_with_what_is_near() {
         ("text.nc", "t", neither.to_owned()),
         ("empty.nc", "t", neither.to_owned()),
         ("nine.nc", "t", nine.to_owned()),
-        ("netcdf3_classic.nc", "tme", near("tme", "`time`, `t`, `label`, `number`, `short`, 5")),
-        ("netcdf4.nc", "", near("", "`t`, `time`, `label`, `short`, `number`, 12")),
+        ("netcdf3_classic.nc", "tme", near("tme", "`time`, `name`, `t`, `label`, `number`, 6")),
+        ("netcdf4.nc", "", near("", "`t`, `name`, `time`, `label`, `short`, 14")),
         ("types.h5", "gone", near("gone", "`one`, `bool`, `link`, `enum`, `half`, 34")),
     ] {
         assert_eq!(error(&fixture, file, variable), expected);
     }
+    // What says the length of an axis and nothing else.
+    assert!(error(&fixture, "netcdf4.nc", "y").starts_with(": there is no `y`"));
     let below = error(&fixture, "netcdf4.nc", "forecast/day/v");
     assert!(below.starts_with(": there is no `forecast/day/v`; there is: `forecast/day/u`,"), "{below}");
     let url = ArraySource::netcdf("s3://bucket/a.nc", "t").open().unwrap_err().to_string();
@@ -271,7 +277,7 @@ proptest! {
             ("chunks-earliest.h5", &["tree/summed", "said", "never"][..]),
             ("chunks-v108.h5", &["tree/holes", "cube/summed"][..]),
             ("chunks-latest.h5", &["tree/summed", "fixed/holes", "extensible/plain", "line/shuffled", "implicit"][..]),
-            ("types.h5", &["scaled", "big/c16", "bool"][..]),
+            ("types.h5", &["scaled", "big/c16", "bool", "lzf"][..]),
             ("netcdf3_64bit_data.nc", &["t", "short", "fixed_u8"][..]),
             ("netcdf4.nc", &["t", "short", "forecast/day/u"][..]),
         ][file];
