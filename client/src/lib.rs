@@ -12,6 +12,7 @@
 //! | `linalg` | yes | QR, Cholesky, LU, singular values, eigenvalues, and what is solved by them; brings `faer` |
 //! | `zarr` | yes | reading and writing Zarr stores; brings `zarrs` |
 //! | `fft` | yes | Fourier transforms: [`fft`], [`signal::fftconvolve`]; brings `rustfft` |
+//! | `netcdf` | no | reading NetCDF and HDF5 files; brings `hdf5-reader` |
 //! | `approx` | yes | approximate equality, for the macros of the crate `approx` |
 //! | `serde` | yes | arrays in serde's formats |
 //! | `dataframe` | no | tables: dataframes and SQL; brings DataFusion |

@@ -343,6 +343,8 @@ pub enum FileKind {
     Zarr2,
     /// A Zarr V3 store (reading tells V2 from V3 by itself).
     Zarr3,
+    /// A NetCDF or HDF5 file, which is only read.
+    Netcdf,
 }
 
 /// An array in a file or store, by name.
@@ -352,7 +354,7 @@ pub struct FileRef {
     pub kind: FileKind,
     /// The path of the file or of the store's root.
     pub path: String,
-    /// The member of an `.npz`, the array's path within a Zarr store; empty for `.npy`.
+    /// The member of an `.npz`, the array's path within a Zarr store, a NetCDF or HDF5 file; empty for `.npy`.
     pub member: String,
 }
 

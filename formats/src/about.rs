@@ -1,4 +1,4 @@
-//! What is known of the nodes of a Zarr store beside their elements: plain data.
+//! What is known of arrays and groups in files beside their elements: plain data.
 //!
 //! Must not know documents, nor how they are read.
 
@@ -38,16 +38,27 @@ impl ZarrNode {
     }
 }
 
-/// What the metadata of an array say beside its shape and chunks.
+/// What a group of a NetCDF or HDF5 file has.
 #[derive(Clone, PartialEq, Debug)]
-pub struct ZarrInfo {
+pub struct NetcdfGroup {
+    /// The names of the groups right below it, in order.
+    pub groups: Vec<String>,
+    /// The names of its arrays, and whether each is the coordinates along an axis.
+    pub variables: Vec<(String, bool)>,
+    /// What is said of it.
+    pub attributes: Map<String, Value>,
+}
+
+/// What a Zarr store, or a NetCDF or HDF5 file, says of an array beside its shape and chunks.
+#[derive(Clone, PartialEq, Debug)]
+pub struct ArrayInfo {
     /// What errors call it.
     pub(crate) name: String,
-    /// The version of the format.
-    pub version: ZarrVersion,
+    /// The version of Zarr; `None` of other files.
+    pub zarr: Option<ZarrVersion>,
     /// The type of its elements; of times `i64`.
     pub dtype: DType,
-    /// The element that was never written; `None` where version 2 does not say it, and zero is read.
+    /// The element that was never written; `None` where the file does not say it.
     pub fill_value: Option<Scalar>,
     /// What the elements mean where they are times.
     pub time: Option<TimeType>,
@@ -56,14 +67,14 @@ pub struct ZarrInfo {
     pub(crate) attributes: Value,
 }
 
-impl ZarrInfo {
+impl ArrayInfo {
     /// The attributes, less the one in which version 2 has the names of the axes.
     ///
     /// # Errors
     /// [`FormatError::Attributes`] where they are not a JSON object.
     pub fn attributes(&self) -> Result<Map<String, Value>, FormatError> {
         let mut attributes = object(&self.name, &self.attributes)?;
-        if self.version == ZarrVersion::V2 {
+        if self.zarr == Some(ZarrVersion::V2) {
             attributes.remove(V2_DIMS);
         }
         Ok(attributes)
@@ -75,7 +86,7 @@ impl ZarrInfo {
     /// # Errors
     /// [`FormatError::Attributes`], and [`FormatError::Attribute`] for one that makes no sense.
     pub fn packing(&self) -> Result<Packing, FormatError> {
-        let fill = self.fill_value.filter(|_| self.version == ZarrVersion::V2 && self.time.is_none());
+        let fill = self.fill_value.filter(|_| self.zarr == Some(ZarrVersion::V2) && self.time.is_none());
         Packing::of(&self.name, self.dtype, &self.attributes()?, fill)
     }
 
@@ -86,7 +97,7 @@ impl ZarrInfo {
     pub fn packed(&self) -> Option<String> {
         let attributes = self.attributes.as_object()?;
         let said = packing::said(attributes, self.dtype);
-        let of_xarray = self.version == ZarrVersion::V2 && attributes.contains_key(V2_DIMS);
+        let of_xarray = self.zarr == Some(ZarrVersion::V2) && attributes.contains_key(V2_DIMS);
         let fill = self.fill_value.filter(|fill| {
             let is_value = fill.as_f64() != 0.0 && !packing::is_nan(*fill);
             of_xarray && self.time.is_none() && is_value && !attributes.contains_key("_FillValue")

@@ -28,6 +28,16 @@ pub enum FormatError {
         /// The names that the archive has.
         available: String,
     },
+    /// A NetCDF or HDF5 file has no array, or group, of that name.
+    #[error("{path}: there is no `{variable}`; there is: {available}")]
+    MissingVariable {
+        /// The file.
+        path: String,
+        /// The name asked for.
+        variable: String,
+        /// The names that are nearest to it.
+        available: String,
+    },
     /// The file is shorter than its own header says.
     #[error("{path}: truncated: got {got} bytes, expected {expected}")]
     Truncated {
@@ -246,6 +256,15 @@ pub enum FormatError {
     )]
     LeftOut {
         /// The store.
+        path: String,
+    },
+    /// A NetCDF or HDF5 file, in a build that has left them out.
+    #[error(
+        "{path}: NetCDF and HDF5 files need the feature `netcdf` of the crate tilework (of a worker, of tilework-cli), \
+         which this program was built without"
+    )]
+    NetcdfLeftOut {
+        /// The file.
         path: String,
     },
     /// An object store, in a build that has left them out.

@@ -1,4 +1,5 @@
-//! Internal to tilework: array files: `.npy`, `.npz` and Zarr (versions 2 and 3), read and written one box at a time.
+//! Internal to tilework: array files: `.npy`, `.npz` and Zarr (versions 2 and 3), read and written one box at a time, and
+//! with the feature `netcdf` NetCDF and HDF5, read.
 //!
 //! A box is one range of indices per axis. Its elements travel as raw bytes: little-endian, in C order, `bool`
 //! as 0 or 1, so that what is read is what [`tilework_expr::Element`] types are in memory.
@@ -29,17 +30,22 @@
 // A box of a one-axis array is an array of one range; the lint suspects `vec![0; n]`.
 #![allow(clippy::single_range_in_vec_init)]
 
-#[cfg_attr(not(feature = "zarr"), allow(dead_code, reason = "Zarr alone has such metadata"))]
+#[cfg_attr(not(feature = "zarr"), allow(dead_code, reason = "other files have fewer such metadata"))]
 mod about;
 mod beside;
 mod elements;
 mod error;
 mod file;
 mod inflate;
+#[cfg(feature = "netcdf")]
+mod netcdf;
+#[cfg(not(feature = "netcdf"))]
+#[path = "netcdf_left_out.rs"]
+mod netcdf;
 mod npy;
 mod npz;
 pub mod objects;
-#[cfg_attr(not(feature = "zarr"), allow(dead_code, reason = "Zarr alone has packed elements"))]
+#[cfg_attr(not(feature = "zarr"), allow(dead_code, reason = "other files may have no packed elements"))]
 mod packing;
 mod region;
 mod source;
@@ -53,8 +59,9 @@ mod zarr;
 #[path = "zarr_left_out.rs"]
 mod zarr;
 
-pub use about::{ZarrInfo, ZarrKind, ZarrNode};
+pub use about::{ArrayInfo, NetcdfGroup, ZarrKind, ZarrNode};
 pub use error::FormatError;
+pub use netcdf::netcdf_group;
 pub use npy::{NpyWriter, write_npy};
 pub use npz::npz_members;
 pub use packing::Packing;

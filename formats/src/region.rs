@@ -134,7 +134,17 @@ pub(crate) fn take_steps(
     let from: Vec<Steps> = here.iter().map(|s| Steps { start: 0, ..*s }).collect();
     let out_shape: Vec<usize> = steps.iter().map(|s| s.len).collect();
     let to: Vec<Steps> = numbers.iter().map(Steps::all).collect();
-    let (from, to) = (Runs::of_steps(&hull_shape, &from), Runs::of_steps(&out_shape, &to));
+    copy((hull, &hull_shape, &from), (out, &out_shape, &to), itemsize);
+}
+
+/// Copies positions of an array in C order to those of another one, of which there are as many along each axis.
+#[cfg(any(feature = "netcdf", feature = "zarr"))]
+pub(crate) fn copy(
+    (source, from_shape, from): (&[u8], &[usize], &[Steps]),
+    (out, to_shape, to): (&mut [u8], &[usize], &[Steps]),
+    itemsize: usize,
+) {
+    let (from, to) = (Runs::of_steps(from_shape, from), Runs::of_steps(to_shape, to));
     // The shorter of both kinds of runs divides the longer one: both end at whole positions of an axis.
     let run = from.run_len().min(to.run_len());
     let pieces = |runs: Runs| {
@@ -142,7 +152,7 @@ pub(crate) fn take_steps(
         runs.flat_map(move |start| (0..n).map(move |i| (start + i * run) * itemsize))
     };
     for (from, to) in pieces(from).zip(pieces(to)) {
-        out[to..to + run * itemsize].copy_from_slice(&hull[from..from + run * itemsize]);
+        out[to..to + run * itemsize].copy_from_slice(&source[from..from + run * itemsize]);
     }
 }
 

@@ -1,11 +1,12 @@
-//! The three kinds of array files behind one reader.
+//! The kinds of array files behind one reader.
 //!
 //! Owns the names of arrays on disk, as plain data, and the checks that every format shares. Must not know
 //! how any format is laid out.
 
+use crate::netcdf::NetcdfReader;
 use crate::npy::{self, NpyReader};
 use crate::zarr::ZarrReader;
-use crate::{FormatError, ZarrInfo, beside, npz, objects, region};
+use crate::{ArrayInfo, FormatError, beside, npz, objects, region};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use tilework_expr::DType;
@@ -32,6 +33,13 @@ pub enum ArraySource {
         path: PathBuf,
         /// The array's path within the store, `""` for the root.
         array: String,
+    },
+    /// An array of a NetCDF or HDF5 file.
+    Netcdf {
+        /// The file.
+        path: PathBuf,
+        /// The array's path within the file: its name, with those of the groups that it is in.
+        variable: String,
     },
 }
 
@@ -69,13 +77,20 @@ impl ArraySource {
         ArraySource::Zarr { path: path.into(), array: array.into() }
     }
 
+    /// The array `variable` of a NetCDF or HDF5 file, `group/name` where it is in a group.
+    #[must_use]
+    pub fn netcdf(path: impl Into<PathBuf>, variable: impl Into<String>) -> ArraySource {
+        ArraySource::Netcdf { path: path.into(), variable: variable.into() }
+    }
+
     /// The file or the store's directory.
     #[must_use]
     pub fn path(&self) -> &Path {
         match self {
-            ArraySource::Npy { path } | ArraySource::Npz { path, .. } | ArraySource::Zarr { path, .. } => {
-                path
-            }
+            ArraySource::Npy { path }
+            | ArraySource::Npz { path, .. }
+            | ArraySource::Zarr { path, .. }
+            | ArraySource::Netcdf { path, .. } => path,
         }
     }
 
@@ -86,9 +101,10 @@ impl ArraySource {
     /// [`FormatError::Io`] where the path is empty or the working directory is gone.
     pub fn absolute(mut self) -> Result<ArraySource, FormatError> {
         let path = match &mut self {
-            ArraySource::Npy { path } | ArraySource::Npz { path, .. } | ArraySource::Zarr { path, .. } => {
-                path
-            }
+            ArraySource::Npy { path }
+            | ArraySource::Npz { path, .. }
+            | ArraySource::Zarr { path, .. }
+            | ArraySource::Netcdf { path, .. } => path,
         };
         if let Some(url) = objects::url_of(path) {
             *path = url.trim_end_matches('/').into();
@@ -104,13 +120,15 @@ impl ArraySource {
     /// Reads the array's shape and dtype, checks them, and makes it ready for reading.
     ///
     /// # Errors
-    /// [`FormatError::Missing`], [`FormatError::MissingMember`], [`FormatError::Truncated`],
+    /// [`FormatError::Missing`], [`FormatError::MissingMember`], [`FormatError::MissingVariable`], [`FormatError::Truncated`],
     /// [`FormatError::NotAnArray`], [`FormatError::Corrupt`], [`FormatError::UnsupportedDType`],
     /// [`FormatError::Unsupported`], [`FormatError::TooLarge`], [`FormatError::Invalid`] (an array path that
     /// leaves the store), [`FormatError::Io`] or [`FormatError::Zarr`].
     pub fn open(&self) -> Result<ArrayReader, FormatError> {
         let at = match self {
-            ArraySource::Npy { path } | ArraySource::Npz { path, .. } => path.clone(),
+            ArraySource::Npy { path } | ArraySource::Npz { path, .. } | ArraySource::Netcdf { path, .. } => {
+                path.clone()
+            }
             ArraySource::Zarr { path, array } => path.join(array.trim_start_matches('/')),
         };
         if let Some(unfinished) = beside::unfinished(&at) {
@@ -131,6 +149,10 @@ impl ArraySource {
                 let reader = ZarrReader::open(path, array)?;
                 (reader.path.clone(), Inner::Zarr(Box::new(reader)))
             }
+            ArraySource::Netcdf { path, variable } => {
+                let reader = NetcdfReader::open(path, variable)?;
+                (reader.path.clone(), Inner::Netcdf(Box::new(reader)))
+            }
         };
         Ok(ArrayReader { name, inner })
     }
@@ -140,6 +162,7 @@ impl ArraySource {
 enum Inner {
     Npy(Box<NpyReader>),
     Zarr(Box<ZarrReader>),
+    Netcdf(Box<NetcdfReader>),
 }
 
 /// An open array. Reading blocks; several threads may read at once.
@@ -156,15 +179,17 @@ impl ArrayReader {
         match &self.inner {
             Inner::Npy(reader) => reader.meta(),
             Inner::Zarr(reader) => &reader.meta,
+            Inner::Netcdf(reader) => &reader.meta,
         }
     }
 
-    /// What the metadata of a Zarr array say beside that; `None` of other files.
+    /// What a Zarr store, or a NetCDF or HDF5 file, says beside that; `None` of other files.
     #[must_use]
-    pub fn info(&self) -> Option<&ZarrInfo> {
+    pub fn info(&self) -> Option<&ArrayInfo> {
         match &self.inner {
             Inner::Npy(_) => None,
             Inner::Zarr(reader) => Some(&reader.info),
+            Inner::Netcdf(reader) => Some(&reader.info),
         }
     }
 
@@ -187,8 +212,9 @@ impl ArrayReader {
     /// 0 or 1. On an error `out` holds anything.
     ///
     /// What is read beside the box: nothing of an `.npy` or a stored `.npz` member, except gaps of at most
-    /// 4 KiB; for a deflated member everything from the last mark before it (see below); for Zarr the chunks
-    /// that the box touches, each of which is held decoded while it is copied.
+    /// 4 KiB; for a deflated member everything from the last mark before it (see below); for Zarr, and for NetCDF
+    /// and HDF5 where they are chunked, the chunks that the box touches, each of which is held decoded while it is
+    /// copied.
     ///
     /// A deflated member can only be decoded forwards. Reading it by rows decodes it once. Any other order
     /// starts at marks that earlier reads left every MiB or more, about 22 MiB of them at most.
@@ -204,6 +230,7 @@ impl ArrayReader {
         match &self.inner {
             Inner::Npy(reader) => reader.read(&region.iter().map(Steps::all).collect::<Vec<_>>(), out),
             Inner::Zarr(reader) => reader.read(region, out),
+            Inner::Netcdf(reader) => reader.read(region, out),
         }
     }
 
@@ -221,6 +248,7 @@ impl ArrayReader {
         match &self.inner {
             Inner::Npy(reader) => reader.read(steps, out),
             Inner::Zarr(reader) => reader.read_steps(steps, out),
+            Inner::Netcdf(reader) => reader.read_steps(steps, out),
         }
     }
 }

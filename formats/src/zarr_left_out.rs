@@ -1,7 +1,7 @@
 //! In the place of `zarr`, in builds without the feature: whoever asks for a Zarr array is told which feature it takes.
 
 use crate::{
-    ArrayMeta, FormatError, IfExists, ZarrInfo, ZarrKind, ZarrNode, ZarrSpec, ZarrTarget, ZarrVersion,
+    ArrayInfo, ArrayMeta, FormatError, IfExists, ZarrKind, ZarrNode, ZarrSpec, ZarrTarget, ZarrVersion,
 };
 use serde_json::{Map, Value};
 use std::convert::Infallible;
@@ -19,7 +19,7 @@ fn left_out(path: &Path) -> FormatError {
 pub(crate) struct ZarrReader {
     pub(crate) path: String,
     pub(crate) meta: ArrayMeta,
-    pub(crate) info: ZarrInfo,
+    pub(crate) info: ArrayInfo,
     none: Infallible,
 }
 

@@ -9,6 +9,8 @@
 #![allow(clippy::unwrap_used)]
 
 mod damage;
+#[cfg(feature = "netcdf")]
+mod netcdf;
 mod nodes;
 mod parts;
 mod places;

@@ -154,6 +154,7 @@ fn source_of(file: &FileRef) -> ArraySource {
         FileKind::Npy => ArraySource::npy(&file.path),
         FileKind::Npz => ArraySource::npz(&file.path, &*file.member),
         FileKind::Zarr2 | FileKind::Zarr3 => ArraySource::zarr(&file.path, &*file.member),
+        FileKind::Netcdf => ArraySource::netcdf(&file.path, &*file.member),
     }
 }
 
@@ -161,7 +162,7 @@ fn target_of(file: &FileRef) -> Result<ZarrTarget, TaskError> {
     let version = match file.kind {
         FileKind::Zarr2 => ZarrVersion::V2,
         FileKind::Zarr3 => ZarrVersion::V3,
-        FileKind::Npy | FileKind::Npz => {
+        FileKind::Npy | FileKind::Npz | FileKind::Netcdf => {
             let why = format!("{}: several workers cannot write one file; expected a Zarr store", file.path);
             return Err(TaskError::Operation(why));
         }

@@ -11,15 +11,18 @@ use std::cmp::Ordering;
 use std::io;
 use std::path::{Path, PathBuf};
 use tilework_expr::{Element, Expr, ExprError};
-use tilework_formats::{ArrayReader, ArraySource, FormatError, ZarrKind, ZarrNode, npz_members, objects};
+use tilework_formats::{
+    ArrayReader, ArraySource, FormatError, ZarrKind, ZarrNode, netcdf_group, npz_members, objects,
+};
 
 /// # Reading many files
 impl<A: Element, D: RemoveAxis> Array<A, D> {
     /// The arrays of all files whose paths a pattern matches, one after another along an axis, lazily: `*` stands for
     /// any part of a name, `?` for one character, `[0-9]` for one of some, `**` for any number of directories.
     ///
-    /// Files are `.npy`, `.npz` with one member, and directories of Zarr arrays: `runs/*.zarr/temperature`. They come in
-    /// the order of their paths, in which numbers count as such (`part-9.npy` before `part-10.npy`), and must have the
+    /// Files are `.npy`, `.npz` with one member, directories of Zarr arrays: `runs/*.zarr/temperature`, and NetCDF and HDF5
+    /// files (`.nc`, `.nc4`, `.cdf`, `.h5`, `.hdf5`, `.he5`) with one array that is not the coordinates along an axis;
+    /// [`Array::read_netcdf_glob`] reads one of several. They come in the order of their paths, in which numbers count as such (`part-9.npy` before `part-10.npy`), and must have the
     /// same lengths but along the axis.
     ///
     /// ```
@@ -43,7 +46,8 @@ impl<A: Element, D: RemoveAxis> Array<A, D> {
         Self::read_files(matching(pattern.as_ref())?, axis)
     }
 
-    /// The arrays of all files of a directory (`.npy`, `.npz` with one member, Zarr arrays), as [`Array::read_glob`]. What
+    /// The arrays of all files of a directory (`.npy`, `.npz` with one member, Zarr arrays, NetCDF and HDF5), as
+    /// [`Array::read_glob`]. What
     /// has a name that begins with a point, or is a file of another kind, is left out.
     ///
     /// # Errors
@@ -59,39 +63,50 @@ impl<A: Element, D: RemoveAxis> Array<A, D> {
     /// As [`Array::read_glob`].
     pub fn read_files<P: AsRef<Path>>(paths: impl IntoIterator<Item = P>, axis: Axis) -> Result<Self> {
         let paths: Vec<PathBuf> = paths.into_iter().map(|path| path.as_ref().to_owned()).collect();
-        // Side by side: on a network file system each takes a while, and most of that is waiting.
-        let opened: Vec<(Self, ArraySource, Option<String>)> =
-            paths.par_iter().map(|path| opened(path)).collect::<Result<_>>()?;
-        if let Some((_, first, _)) = opened.first() {
-            let shape = opened[0].0.shape();
-            for (array, source, _) in &opened {
-                let mut expected = shape.to_vec();
-                if let Some(len) = expected.get_mut(axis.index()) {
-                    *len = array.shape().get(axis.index()).copied().unwrap_or_default();
-                }
-                if array.shape() != expected {
-                    let path = format!("{}, behind {},", name_of(source), name_of(first));
-                    return Err(
-                        FormatError::WrongShape { path, expected, got: array.shape().to_vec() }.into()
-                    );
-                }
-            }
-        }
-        if let Some((_, source, Some(packed))) = opened.iter().find(|(_, _, packed)| packed.is_some()) {
-            warn_of_packing(&name_of(source), packed);
-        }
-        let exprs = opened.iter().map(|(array, ..)| array.leaf()).collect::<Result<Vec<_>>>()?;
-        Self::wrapped(Expr::concatenate(axis.index(), &exprs))
+        concatenated(paths.par_iter().map(|path| source_of(path)).collect(), axis)
     }
 }
 
+/// The arrays of files, one after another along an axis.
+pub(super) fn concatenated<A: Element, D: RemoveAxis>(
+    sources: Vec<Result<ArraySource>>,
+    axis: Axis,
+) -> Result<Array<A, D>> {
+    // Side by side: on a network file system each takes a while, and most of that is waiting.
+    let opened: Vec<(Array<A, D>, ArraySource, Option<String>)> =
+        sources.into_par_iter().map(|source| opened(source?)).collect::<Result<_>>()?;
+    if let Some((_, first, _)) = opened.first() {
+        let shape = opened[0].0.shape();
+        for (array, source, _) in &opened {
+            let mut expected = shape.to_vec();
+            if let Some(len) = expected.get_mut(axis.index()) {
+                *len = array.shape().get(axis.index()).copied().unwrap_or_default();
+            }
+            if array.shape() != expected {
+                let path = format!("{}, behind {},", name_of(source), name_of(first));
+                return Err(FormatError::WrongShape { path, expected, got: array.shape().to_vec() }.into());
+            }
+        }
+    }
+    if let Some((_, source, Some(packed))) = opened.iter().find(|(_, _, packed)| packed.is_some()) {
+        warn_of_packing(source, packed);
+    }
+    let exprs = opened.iter().map(|(array, ..)| array.leaf()).collect::<Result<Vec<_>>>()?;
+    Array::wrapped(Expr::concatenate(axis.index(), &exprs))
+}
+
 /// The array of one file, and what is said of its elements.
-fn opened<A: Element, D: RemoveAxis>(path: &Path) -> Result<(Array<A, D>, ArraySource, Option<String>)> {
-    let source = source_of(path)?.absolute()?;
+fn opened<A: Element, D: RemoveAxis>(
+    source: ArraySource,
+) -> Result<(Array<A, D>, ArraySource, Option<String>)> {
+    let source = source.absolute()?;
     let reader: ArrayReader = source.open()?;
     let packed = reader.info().and_then(|info| info.packed());
     Ok((Array::of_reader(&source, &reader, None)?, source, packed))
 }
+
+/// What NetCDF and HDF5 files end in.
+const NETCDF: [&str; 6] = ["nc", "nc4", "cdf", "h5", "hdf5", "he5"];
 
 /// What kind of file is at a path.
 fn source_of(path: &Path) -> Result<ArraySource> {
@@ -108,6 +123,19 @@ fn source_of(path: &Path) -> Result<ArraySource> {
                 }
             }
         }
+        Some(extension) if NETCDF.contains(&extension) && !path.is_dir() => {
+            let mut variables = netcdf_group(path, "")?.variables;
+            variables.retain(|(_, is_axis)| !is_axis);
+            match (variables.pop(), variables.is_empty()) {
+                (Some((only, _)), true) => Ok(ArraySource::netcdf(path, only)),
+                (last, _) => {
+                    let n = variables.len() + usize::from(last.is_some());
+                    let got = format!("{} with {n} arrays", path.display());
+                    let expected = "a NetCDF or HDF5 file with one: read others by `read_netcdf_glob`";
+                    Err(ExprError::Parameter { what: "file to read", got, expected }.into())
+                }
+            }
+        }
         extension if path.is_dir() || objects::url_of(path).is_some() && extension != Some("npy") => {
             Ok(ArraySource::zarr(path, ""))
         }
@@ -116,7 +144,7 @@ fn source_of(path: &Path) -> Result<ArraySource> {
 }
 
 /// The files whose paths a pattern matches, in order.
-fn matching(pattern: &Path) -> Result<Vec<PathBuf>> {
+pub(super) fn matching(pattern: &Path) -> Result<Vec<PathBuf>> {
     check_files(pattern)?;
     let text = pattern.to_str().ok_or_else(|| {
         let (what, got) = ("pattern", pattern.display().to_string());
@@ -154,7 +182,8 @@ fn files_of(dir: &Path) -> Result<Vec<PathBuf>> {
             _ if path.is_dir() => {
                 matches!(ZarrNode::new(&path, "").kind(), Ok((ZarrKind::Array, _)))
             }
-            extension => matches!(extension, Some("npy" | "npz")),
+            Some(extension) => ["npy", "npz"].contains(&extension) || NETCDF.contains(&extension),
+            None => false,
         };
         if is_array {
             found.push(path);

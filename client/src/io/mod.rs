@@ -1,4 +1,5 @@
-//! Arrays in files: `.npy`, `.npz` and Zarr, with the groups and attributes of Zarr stores.
+//! Arrays in files: `.npy`, `.npz` and Zarr, with the groups and attributes of Zarr stores; and with the feature `netcdf`
+//! those of NetCDF and HDF5 files, to be read ([`NetcdfFile`], [`Array::read_netcdf`]).
 //!
 //! With the feature `object-store`, a path may be the URL of an object store: `s3://bucket/store.zarr`, `gs://..`, and for
 //! reading `http://..`; `file:///data/x` is `/data/x`. Credentials are those of each process's environment. What differs from
@@ -39,6 +40,7 @@
 //! ```
 
 mod many;
+mod netcdf;
 mod nodes;
 mod packed;
 mod part;
@@ -54,10 +56,11 @@ use tilework_expr::{
     AUTO_CHUNK_BYTES, AxisChunks, Chunks, DType, Element, Expr, FileKind, FileRef, run_grid,
 };
 use tilework_formats::{ArrayMeta, ArrayReader, ArraySource, ZarrSpec, ZarrTarget};
-use tilework_plan::{ChunkIdx, Grid};
+use tilework_plan::{ChunkIdx, Grid, Stored};
 
+pub use netcdf::{NetcdfFile, NetcdfVariable};
 pub use nodes::{ZarrArray, ZarrGroup};
-/// The attributes of arrays and groups of Zarr stores, and how they are written in a program.
+/// The attributes of arrays and groups in files, and how they are written in a program.
 pub use serde_json::{Map, Value as Json, json};
 /// A value of one of the elements' types, as a fill value: `Scalar::new(-1i16)`.
 pub use tilework_expr::Scalar;
@@ -200,7 +203,7 @@ impl<A: Element, D: Dimension> Array<A, D> {
         let source = source.absolute()?;
         let reader = source.open()?;
         if let Some(packed) = reader.info().and_then(|info| info.packed()) {
-            warn_of_packing(&name_of(&source), &packed);
+            warn_of_packing(&source, &packed);
         }
         Self::of_reader(&source, &reader, chunks)
     }
@@ -314,13 +317,15 @@ fn root_of(path: &Path, version: ZarrVersion) -> Result<FileRef> {
 }
 
 /// Says once an array that its elements are those that are stored.
-fn warn_of_packing(what: &str, packing: &str) {
+fn warn_of_packing(source: &ArraySource, packing: &str) {
     static SAID: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
     let mut said = SAID.lock().unwrap_or_else(PoisonError::into_inner);
-    if said.insert(what.to_owned()) {
+    let what = name_of(source);
+    let format = if let ArraySource::Netcdf { .. } = source { "netcdf" } else { "zarr" };
+    if said.insert(what.clone()) {
         eprintln!(
             "tilework: {what} is read as it is stored: its attributes say {packing}, which is not applied; \
-             `read_zarr_decoded` does"
+             `read_{format}_decoded` does"
         );
     }
 }
@@ -343,6 +348,7 @@ fn file_ref(source: &ArraySource) -> Result<FileRef> {
         ArraySource::Npz { member, .. } => (FileKind::Npz, member.clone()),
         // Reading tells version 2 from 3 by itself.
         ArraySource::Zarr { array, .. } => (FileKind::Zarr3, array.clone()),
+        ArraySource::Netcdf { variable, .. } => (FileKind::Netcdf, variable.clone()),
     };
     Ok(FileRef { kind, path: text(source.path())?, member })
 }
@@ -351,16 +357,21 @@ fn name_of(source: &ArraySource) -> String {
     let path = source.path().display();
     match source {
         ArraySource::Npy { .. } => path.to_string(),
-        ArraySource::Npz { member: inner, .. } | ArraySource::Zarr { array: inner, .. } => {
-            format!("{path}[{inner}]")
-        }
+        ArraySource::Npz { member: inner, .. }
+        | ArraySource::Zarr { array: inner, .. }
+        | ArraySource::Netcdf { variable: inner, .. } => format!("{path}[{inner}]"),
     }
 }
 
-/// The chunks that suit a file: whole rows of `.npy`, multiples of what a Zarr store holds.
+/// The chunks that suit a file: whole rows where elements lie one after another, multiples of stored chunks elsewhere.
 fn chunks_for(source: &ArraySource, meta: &ArrayMeta) -> Chunks {
     let elements = (AUTO_CHUNK_BYTES / meta.dtype.size()).max(1);
-    if let ArraySource::Zarr { .. } = source {
+    let in_boxes = match source {
+        ArraySource::Zarr { .. } => true,
+        ArraySource::Netcdf { .. } => matches!(meta.stored, Stored::Boxes(_)),
+        ArraySource::Npy { .. } | ArraySource::Npz { .. } => false,
+    };
+    if in_boxes {
         let lens = zarr_chunks(meta, elements);
         return Chunks::Axes(lens.into_iter().map(|l| AxisChunks::Len(l as isize)).collect());
     }
@@ -384,7 +395,6 @@ fn zarr_chunks(meta: &ArrayMeta, elements: usize) -> Vec<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tilework_plan::Stored;
 
     #[test]
     fn zarr_is_read_in_multiples_of_its_chunks() {

@@ -9,7 +9,7 @@ use ndarray::Dimension;
 use std::path::{Path, PathBuf};
 use tilework_expr::{Chunks, DType, Element};
 use tilework_formats::{
-    ArrayMeta, ArraySource, FormatError, ZarrInfo, ZarrKind, ZarrNode, ZarrTarget, ZarrVersion,
+    ArrayInfo, ArrayMeta, ArraySource, FormatError, ZarrKind, ZarrNode, ZarrTarget, ZarrVersion,
 };
 
 /// A group of a Zarr store: a directory of arrays and groups, of which something may be said.
@@ -234,7 +234,8 @@ fn set(node: &ZarrNode, attributes: &Json) -> Result<()> {
 pub struct ZarrArray {
     node: ZarrNode,
     meta: ArrayMeta,
-    info: ZarrInfo,
+    info: ArrayInfo,
+    version: ZarrVersion,
 }
 
 impl ZarrArray {
@@ -245,8 +246,9 @@ impl ZarrArray {
     pub fn open(path: impl AsRef<Path>, array: &str) -> Result<ZarrArray> {
         let path = absolute(path.as_ref())?;
         let reader = ArraySource::zarr(&path, array).open()?;
-        let info = reader.info().cloned().ok_or_else(|| FormatError::Missing { path: name(&path, array) })?;
-        Ok(ZarrArray { node: ZarrNode::new(path, array), meta: reader.meta().clone(), info })
+        let info = reader.info().and_then(|info| Some((info.clone(), info.zarr?)));
+        let (info, version) = info.ok_or_else(|| FormatError::Missing { path: name(&path, array) })?;
+        Ok(ZarrArray { node: ZarrNode::new(path, array), meta: reader.meta().clone(), info, version })
     }
 
     /// Makes an array without elements, all of which are the fill value, in automatic chunks where the options say none:
@@ -286,7 +288,7 @@ impl ZarrArray {
     /// The version of the format.
     #[must_use]
     pub fn version(&self) -> ZarrVersion {
-        self.info.version
+        self.version
     }
 
     /// Its shape.

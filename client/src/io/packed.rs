@@ -1,4 +1,4 @@
-//! Packed elements as numbers: what attributes of Zarr arrays say of scale, offset and missing elements, applied.
+//! Packed elements as numbers: what attributes of arrays in files say of scale, offset and missing elements, applied.
 //!
 //! Must not know what the attributes are called.
 

@@ -25,6 +25,8 @@ mod mistakes;
 mod misuse;
 mod names;
 mod neighbours;
+#[cfg(feature = "netcdf")]
+mod netcdf;
 mod options;
 mod picks;
 mod places;

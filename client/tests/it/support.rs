@@ -4,7 +4,7 @@ use ndarray::Dimension;
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Mutex, MutexGuard, Once, PoisonError};
-use tilework::{Array, ArrayView, CowArray, DType, Element};
+use tilework::{Array, ArrayView, CowArray, DType, Element, Session};
 
 /// Arrays and views of ours that are compared with ndarray's.
 pub trait Computed<A, D: Dimension> {
@@ -47,6 +47,17 @@ impl<A: Element, D: Dimension> Computed<A, D> for CowArray<'_, A, D> {
 pub fn processes_are_mine() -> MutexGuard<'static, ()> {
     static MINE: Mutex<()> = Mutex::new(());
     MINE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Runs on the session that starts by itself, and on two processes.
+pub fn on_every_session(f: impl Fn()) {
+    let _mine = processes_are_mine();
+    f();
+    let session = Session::processes(2).expect("processes of this program start");
+    f();
+    assert!(session.n_tasks_done() > 0);
+    drop(session);
+    Session::close_current();
 }
 
 /// Whether two elements are the same bits; one NaN is as good as another.

@@ -4,7 +4,7 @@
 // The helpers of tests are outside `#[test]` functions.
 #![allow(clippy::unwrap_used)]
 
-use crate::support::check;
+use crate::support::{check, on_every_session};
 use ndarray::{Array1 as Nd1, Array2 as Nd2};
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
@@ -38,17 +38,6 @@ fn names(dir: &Path) -> Vec<String> {
     let mut names: Vec<_> = entries.map(|e| e.unwrap().file_name().to_string_lossy().into_owned()).collect();
     names.sort();
     names
-}
-
-/// Runs on the session that starts by itself, and on two processes.
-fn on_every_session(f: impl Fn()) {
-    let _mine = crate::support::processes_are_mine();
-    f();
-    let session = Session::processes(2).unwrap();
-    f();
-    assert!(session.n_tasks_done() > 0);
-    drop(session);
-    Session::close_current();
 }
 
 #[test]

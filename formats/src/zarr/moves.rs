@@ -144,7 +144,7 @@ fn resume(container: &Path, target: &Path) -> io::Result<()> {
     if moves.shape != old.meta.shape {
         // The shape is never on the disk before the elements are.
         rustix::fs::syncfs(File::open(target)?)?;
-        set_shape(&Dir::Files(target.to_owned()), old.info.version, &moves.shape)?;
+        set_shape(&Dir::Files(target.to_owned()), old.version, &moves.shape)?;
     }
     // What is moved is not moved again, where this ends before the container is gone.
     fs::remove_file(container.join(MOVES))

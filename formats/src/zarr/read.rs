@@ -9,7 +9,7 @@ use super::storage::Storage;
 use super::store::{self, Store};
 use super::{chunk_error, codec_options, codecs, dtype_of, object_error, open_error};
 use crate::elements::{self, ByteOrder};
-use crate::{ArrayMeta, FormatError, ZarrInfo, region};
+use crate::{ArrayInfo, ArrayMeta, FormatError, ZarrVersion, region};
 use std::fmt;
 use std::num::NonZeroU64;
 use std::ops::Range;
@@ -32,7 +32,8 @@ pub(crate) struct ZarrReader {
     pub(crate) path: String,
     pub(crate) array: Array<Storage>,
     pub(crate) meta: ArrayMeta,
-    pub(crate) info: ZarrInfo,
+    pub(crate) info: ArrayInfo,
+    pub(crate) version: ZarrVersion,
 }
 
 impl fmt::Debug for ZarrReader {
@@ -68,16 +69,16 @@ impl ZarrReader {
         let meta = meta(&path, &array)?;
         array.storage().limit_bytes(file_bytes_max(&array, &meta));
         let (version, time, attributes) = about;
-        let info = ZarrInfo {
+        let info = ArrayInfo {
             name: path.clone(),
-            version,
+            zarr: Some(version),
             dtype: meta.dtype,
             fill_value: says_fill.then(|| fill_value(&array, meta.dtype)),
             time,
             dims: names.unwrap_or_default(),
             attributes,
         };
-        Ok(ZarrReader { path, array, meta, info })
+        Ok(ZarrReader { path, array, meta, info, version })
     }
 
     /// Reads a box whose bounds and buffer size were checked.

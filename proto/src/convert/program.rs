@@ -15,7 +15,8 @@ use tilework_expr::{
 use tilework_plan::{AxisGrid, AxisMap, Grid, Stored, Terms, View};
 
 /// A file format's place is its wire code.
-const FILE_KINDS: [FileKind; 4] = [FileKind::Npy, FileKind::Npz, FileKind::Zarr2, FileKind::Zarr3];
+const FILE_KINDS: [FileKind; 5] =
+    [FileKind::Npy, FileKind::Npz, FileKind::Zarr2, FileKind::Zarr3, FileKind::Netcdf];
 /// Wire codes of folds.
 const FOLDS: u32 = 11;
 /// Bounds of random integers lie within this distance of 0: no dtype holds more.

@@ -289,7 +289,7 @@ pub struct Integers {
 /// An array in a file or store.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct File {
-    /// 0 npy, 1 npz, 2 Zarr V2, 3 Zarr V3.
+    /// 0 npy, 1 npz, 2 Zarr V2, 3 Zarr V3, 4 NetCDF or HDF5.
     #[prost(uint32, tag = "1")]
     pub kind: u32,
     /// The file's path.

@@ -61,7 +61,8 @@ impl Draw {
     }
 
     fn file(&mut self) -> FileRef {
-        let kind = [FileKind::Npy, FileKind::Npz, FileKind::Zarr2, FileKind::Zarr3][self.below(4)];
+        let kind =
+            [FileKind::Npy, FileKind::Npz, FileKind::Zarr2, FileKind::Zarr3, FileKind::Netcdf][self.below(5)];
         FileRef { kind, path: format!("/data/{}", self.below(100)), member: "é".repeat(self.below(3)) }
     }
 }

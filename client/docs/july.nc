@@ -1,0 +1,1 @@
+../../docs/july.nc
