@@ -25,7 +25,7 @@ use tilework_plan::{AxisGrid, Grid};
 
 /// Which block a function is called with.
 #[derive(Clone, Copy, Debug)]
-pub struct BlockPlace<'a>(&'a Place);
+pub struct BlockPlace<'a>(pub(super) &'a Place);
 
 impl BlockPlace<'_> {
     /// Its number along each axis.

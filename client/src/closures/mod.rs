@@ -12,7 +12,10 @@ mod gufunc;
 mod here;
 mod methods;
 mod params;
+mod reduce;
+mod scan;
 mod ship;
+mod states;
 mod traced;
 pub(crate) mod zip;
 

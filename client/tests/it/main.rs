@@ -26,6 +26,7 @@ mod misuse;
 mod names;
 mod neighbours;
 mod options;
+mod own_functions;
 mod picks;
 mod places;
 mod printing;
