@@ -10,6 +10,7 @@ mod blockwise;
 mod elements;
 mod gufunc;
 mod here;
+mod many;
 mod methods;
 mod params;
 mod reduce;
@@ -25,6 +26,7 @@ pub use blockwise::{BlockPlace, Blockwise, blockwise};
 pub(crate) use elements::{from_index, on_each};
 pub use gufunc::apply_gufunc;
 pub(crate) use here::{warn, warn_of_index, warn_of_method};
+pub use many::Results;
 pub use params::Params;
 #[cfg(feature = "dataframe")]
 pub(crate) use params::params_of;
