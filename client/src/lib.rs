@@ -60,8 +60,8 @@ pub use array::{
     try_stack, try_where, where_,
 };
 pub use closures::{
-    BlockPlace, Blockwise, Boundaries, Depths, FunctionError, Params, Traced, ZipArrays, apply_gufunc,
-    blockwise, map_collect, try_map_collect,
+    BlockPlace, Blockwise, Boundaries, Depths, FunctionError, Params, Results, Traced, ZipArrays,
+    apply_gufunc, blockwise, map_collect, try_map_collect,
 };
 pub use error::{ClusterError, Error, Result};
 pub use explain::{Explain, StageExplain, explain_all, try_explain_all};

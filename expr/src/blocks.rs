@@ -50,12 +50,21 @@ pub enum Front {
     FoldAxis,
     Blockwise,
     FromBlocks,
+    ReduceWith,
+    ScanWith,
 }
 
 impl Front {
     /// All of them; the position is the wire code.
-    pub const ALL: [Front; 5] =
-        [Front::MapBlocks, Front::MapOverlap, Front::FoldAxis, Front::Blockwise, Front::FromBlocks];
+    pub const ALL: [Front; 7] = [
+        Front::MapBlocks,
+        Front::MapOverlap,
+        Front::FoldAxis,
+        Front::Blockwise,
+        Front::FromBlocks,
+        Front::ReduceWith,
+        Front::ScanWith,
+    ];
 
     /// The method's name.
     #[must_use]
@@ -66,6 +75,8 @@ impl Front {
             Front::FoldAxis => "fold_axis",
             Front::Blockwise => "blockwise",
             Front::FromBlocks => "from_block_fn",
+            Front::ReduceWith => "reduce_with",
+            Front::ScanWith => "scan_with",
         }
     }
 }

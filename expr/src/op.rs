@@ -215,6 +215,18 @@ pub enum Fold {
         /// Delta degrees of freedom, 0 for the population.
         ddof: f64,
     },
+    /// As [`Fold::Mean`], of floats that are not NaN; NaN of none.
+    NanMean,
+    /// As [`Fold::Var`], of floats that are not NaN; NaN of no more than `ddof`.
+    NanVar {
+        /// Delta degrees of freedom, 0 for the population.
+        ddof: f64,
+    },
+    /// Square root of [`Fold::NanVar`].
+    NanStd {
+        /// Delta degrees of freedom, 0 for the population.
+        ddof: f64,
+    },
     /// Row-major position of the first least element among the reduced axes (u64); NaN counts as least.
     ArgMin,
     /// Row-major position of the first greatest element among the reduced axes (u64); NaN counts as greatest.
@@ -224,11 +236,18 @@ pub enum Fold {
 impl Fold {
     /// What tells one from another.
     fn key(self) -> (std::mem::Discriminant<Fold>, u64) {
-        let ddof = match self {
-            Fold::Var { ddof } | Fold::Std { ddof } => ddof.to_bits(),
-            _ => 0,
-        };
-        (std::mem::discriminant(&self), ddof)
+        (std::mem::discriminant(&self), self.ddof().map_or(0, f64::to_bits))
+    }
+
+    /// The delta degrees of freedom of a variance or a deviation.
+    #[must_use]
+    pub fn ddof(self) -> Option<f64> {
+        match self {
+            Fold::Var { ddof } | Fold::Std { ddof } | Fold::NanVar { ddof } | Fold::NanStd { ddof } => {
+                Some(ddof)
+            }
+            _ => None,
+        }
     }
 
     /// The result's dtype over elements of `d`, or `None` where the fold does not take it.
@@ -238,18 +257,24 @@ impl Fold {
             Fold::Sum | Fold::Prod | Fold::Mean => (d != DType::Bool).then_some(d),
             Fold::Min | Fold::Max => (!d.is_complex()).then_some(d),
             Fold::Any | Fold::All => (d == DType::Bool).then_some(d),
-            Fold::Var { .. } | Fold::Std { .. } => d.is_float().then_some(d),
+            Fold::Var { .. }
+            | Fold::Std { .. }
+            | Fold::NanMean
+            | Fold::NanVar { .. }
+            | Fold::NanStd { .. } => d.is_float().then_some(d),
             Fold::ArgMin | Fold::ArgMax => (!d.is_complex()).then_some(DType::U64),
         }
     }
 
     /// The planes of a partial state over elements of `d`: sums and the like hold one value; means of integers the low
-    /// and the high half of a sum; variance a mean, its rounding error and a sum of squared deviations; positions a
-    /// value and a `u64`.
+    /// and the high half of a sum; variance a mean, its rounding error and a sum of squared deviations; those that leave
+    /// NaN out, how many were there besides; positions a value and a `u64`.
     #[must_use]
     pub fn state(self, d: DType) -> Vec<DType> {
         match self {
             Fold::Var { .. } | Fold::Std { .. } => vec![DType::F64; 3],
+            Fold::NanVar { .. } | Fold::NanStd { .. } => vec![DType::F64; 4],
+            Fold::NanMean => vec![DType::F64; 2],
             Fold::ArgMin | Fold::ArgMax => vec![d, DType::U64],
             Fold::Mean if d.is_int() => vec![DType::U64, DType::I64],
             Fold::Sum | Fold::Prod | Fold::Mean => vec![d.summed()],

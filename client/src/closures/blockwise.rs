@@ -6,6 +6,7 @@
 use super::blocks::{Boundaries, Depths, view_of};
 use super::elements::accepts;
 use super::gufunc::core_letters;
+use super::many::{Packing, Results};
 use super::params::{Params, params_of};
 use super::ship::{conjure, ship};
 use crate::array::{Array, plane_of_array, shape_of};
@@ -25,7 +26,7 @@ use tilework_plan::{AxisGrid, Grid};
 
 /// Which block a function is called with.
 #[derive(Clone, Copy, Debug)]
-pub struct BlockPlace<'a>(&'a Place);
+pub struct BlockPlace<'a>(pub(super) &'a Place);
 
 impl BlockPlace<'_> {
     /// Its number along each axis.
@@ -65,10 +66,9 @@ impl BlockPlace<'_> {
     }
 }
 
-/// How a function `F` is called with blocks of the types `T` and parameters `P`, giving a block of `B`.
-pub(super) trait Call<F, T, P, B, E> {
-    fn call(f: &mut F, call: &BlockCall<'_>, params: &P)
-    -> std::result::Result<ndarray::Array<B, E>, String>;
+/// How a function `F` is called with blocks of the types `T` and parameters `P`, giving a block or several.
+pub(super) trait Call<F, T, P, O> {
+    fn call(f: &mut F, call: &BlockCall<'_>, params: &P) -> std::result::Result<O, String>;
 }
 
 /// `f(a, b)`
@@ -88,7 +88,10 @@ pub(super) trait Types {
 /// A function of blocks in the executable.
 pub(super) struct Calling<S, F, T, P, B, E>(PhantomData<(S, F, T, P, B, E)>);
 
-impl<S: Call<F, T, P, B, E>, F, T: Types, P: Params, B: Element, E: Dimension> Calling<S, F, T, P, B, E> {
+impl<S, F, T: Types, P: Params, B: Element, E: Dimension> Calling<S, F, T, P, B, E>
+where
+    S: Call<F, T, P, ndarray::Array<B, E>>,
+{
     const DESCRIPTOR: &'static Descriptor = {
         let types = (Takes::Each(T::DTYPES), Gives::Dtype(B::DTYPE));
         // SAFETY: `conjured` looks at the blocks' dtypes; it calls a function that `ship` let pass.
@@ -131,7 +134,7 @@ pub(super) struct How {
     pub(super) whole: Vec<char>,
     /// Whether the letters are a signature of core dimensions.
     pub(super) core: bool,
-    around: Option<(Depths, Boundaries)>,
+    pub(super) around: Option<(Depths, Boundaries)>,
     /// Where there are no arrays.
     grid: Option<Grid>,
 }
@@ -174,10 +177,10 @@ impl How {
 }
 
 /// What the tasks of a function of blocks read and give.
-struct Layout {
-    reads: Vec<Read>,
-    space: Grid,
-    out: Grid,
+pub(super) struct Layout {
+    pub(super) reads: Vec<Read>,
+    pub(super) space: Grid,
+    pub(super) out: Grid,
 }
 
 impl Layout {
@@ -185,25 +188,32 @@ impl Layout {
         if let Some(grid) = &how.grid {
             return Ok(Layout { reads: Vec::new(), space: grid.clone(), out: grid.clone() });
         }
-        let core = match (&how.letters, how.core) {
-            (Some(signature), true) => Some(core_letters(signature, arrays)?),
-            _ => None,
-        };
-        let (takes, gives, whole) = match core {
-            Some(letters) => letters,
-            None => {
-                let (takes, gives) = how.letters(arrays)?;
-                (takes, gives, how.whole.clone())
+        match (&how.letters, how.core) {
+            (Some(signature), true) => {
+                let core = core_letters(signature, arrays)?;
+                let gives = core.one(signature)?;
+                Layout::by_letters((arrays, &core.takes), &gives, &How { whole: core.whole, ..how.clone() })
             }
-        };
-        let how = &How { whole, ..how.clone() };
+            _ => {
+                let (takes, gives) = how.letters(arrays)?;
+                Layout::by_letters((arrays, &takes), &gives, how)
+            }
+        }
+    }
+
+    /// What tasks read of axes of these letters and give of those of the result.
+    pub(super) fn by_letters(
+        (arrays, takes): (&[Expr], &[Vec<char>]),
+        gives: &[char],
+        how: &How,
+    ) -> Result<Layout> {
         let (mut space, mut out) = (Vec::new(), Vec::new());
-        for &letter in &gives {
-            let (own, given) = axis_of(letter, (arrays, &takes), how)?;
+        for &letter in gives {
+            let (own, given) = axis_of(letter, (arrays, takes), how)?;
             space.push(own);
             out.push(given);
         }
-        check_letters(arrays, &takes)?;
+        check_letters(arrays, takes)?;
         let halo = halos(how, gives.len())?;
         let read = |(array, letters): (&Expr, &Vec<char>)| {
             let along = letters.iter().zip(array.shape()).enumerate().map(|(axis, (letter, len))| {
@@ -218,7 +228,7 @@ impl Layout {
             });
             along.collect::<Result<Vec<_>>>().map(Read::Box)
         };
-        let reads = arrays.iter().zip(&takes).map(read).collect::<Result<Vec<_>>>()?;
+        let reads = arrays.iter().zip(takes).map(read).collect::<Result<Vec<_>>>()?;
         Ok(Layout { reads, space: Grid::new(space), out: Grid::new(out) })
     }
 }
@@ -248,7 +258,7 @@ fn halos(how: &How, ndim: usize) -> Result<Vec<Halo>> {
 }
 
 /// A letter of the result: the positions that tasks follow along it, and the lengths of what they give.
-fn axis_of(
+pub(super) fn axis_of(
     letter: char,
     (arrays, takes): (&[Expr], &[Vec<char>]),
     how: &How,
@@ -407,10 +417,63 @@ macro_rules! arities {
         impl<$($a: Element, $d: Dimension),*> Blockwise<($(&Array<$a, $d>,)*)> {
             fn over<S, F, P: Params, B: Element, E: Dimension>(&self, f: &F, params: &P) -> Result<Array<B, E>>
             where
-                S: Call<F, ($(($a, $d),)*), P, B, E>,
+                S: Call<F, ($(($a, $d),)*), P, ndarray::Array<B, E>>,
             {
                 let arrays = [$(self.arrays.$i.leaf()?),*];
                 Calling::<S, F, ($(($a, $d),)*), P, B, E>::over(f, params, &arrays, &self.how)
+            }
+
+            /// The arrays of the blocks that `f` gives for the blocks of the arrays, of a signature with as many results as its
+            /// tuple has: see [`apply_gufunc`](crate::apply_gufunc).
+            ///
+            /// # Panics
+            /// Where `try_map_many` returns an error.
+            #[must_use]
+            #[track_caller]
+            pub fn map_many<O: Results, F>(self, f: F) -> O::Arrays
+            where
+                F: Fn($(ArrayView<'_, $a, $d>),*) -> O + Send + Sync + 'static,
+            {
+                captures_nothing!(F);
+                or_panic(self.try_map_many(f))
+            }
+
+            /// `map_many` that returns what goes wrong.
+            ///
+            /// # Errors
+            /// As `try_map`; letters that are no signature, or one of another number of results; neighbours.
+            pub fn try_map_many<O: Results, F>(self, f: F) -> Result<O::Arrays>
+            where
+                F: Fn($(ArrayView<'_, $a, $d>),*) -> O + Send + Sync + 'static,
+            {
+                let arrays = [$(self.arrays.$i.leaf()?),*];
+                Packing::<Plain, F, ($(($a, $d),)*), (), O>::over(&f, (), &arrays, &self.how)
+            }
+
+            /// As `map_many`, with parameters that travel with the function.
+            ///
+            /// # Panics
+            /// Where `try_map_many_with` returns an error.
+            #[must_use]
+            #[track_caller]
+            pub fn map_many_with<P: Params, O: Results, F>(self, params: P, f: F) -> O::Arrays
+            where
+                F: Fn($(ArrayView<'_, $a, $d>,)* &P) -> O + Send + Sync + 'static,
+            {
+                captures_nothing!(F);
+                or_panic(self.try_map_many_with(params, f))
+            }
+
+            /// As `map_many`, with parameters that travel with the function.
+            ///
+            /// # Errors
+            /// As `try_map_many`.
+            pub fn try_map_many_with<P: Params, O: Results, F>(self, params: P, f: F) -> Result<O::Arrays>
+            where
+                F: Fn($(ArrayView<'_, $a, $d>,)* &P) -> O + Send + Sync + 'static,
+            {
+                let arrays = [$(self.arrays.$i.leaf()?),*];
+                Packing::<With, F, ($(($a, $d),)*), P, O>::over(&f, params, &arrays, &self.how)
             }
 
             /// The array of the blocks that `f` gives for the blocks of the arrays.
@@ -519,16 +582,15 @@ macro_rules! arities {
     (@call $form:ident P $($rest:tt)*) => { arities! { @impl $form [P: Params,] [P] $($rest)* } };
     (@impl $form:ident [$($p:tt)*] [$params:ty] [$($bound:tt)*] ($call:ident $par:ident $f:ident) ($($arg:expr),*)
         $($a:ident $d:ident $x:ident $i:tt)*) => {
-        impl<F, $($p)* $($a: Element, $d: Dimension,)* B: Element, E: Dimension>
-            Call<F, ($(($a, $d),)*), $params, B, E> for $form
+        impl<F, $($p)* $($a: Element, $d: Dimension,)* O> Call<F, ($(($a, $d),)*), $params, O> for $form
         where
-            F: $($bound)* -> ndarray::Array<B, E>,
+            F: $($bound)* -> O,
         {
             fn call(
                 $f: &mut F,
                 $call: &BlockCall<'_>,
                 $par: &$params,
-            ) -> std::result::Result<ndarray::Array<B, E>, String> {
+            ) -> std::result::Result<O, String> {
                 $(let $x = view_of::<$a>($call.block($i)?)?.into_dimensionality::<$d>().map_err(|e| e.to_string())?;)*
                 Ok($f($($arg),*))
             }
@@ -553,7 +615,7 @@ impl Types for () {
     const DTYPES: &'static [DType] = &[];
 }
 
-impl<F, P: Params, B: Element, E: Dimension> Call<F, (), P, B, E> for Making
+impl<F, P: Params, B: Element, E: Dimension> Call<F, (), P, ndarray::Array<B, E>> for Making
 where
     F: FnMut(BlockPlace<'_>, &P) -> ndarray::Array<B, E>,
 {

@@ -6,12 +6,35 @@ use super::blocks::view_of;
 use super::blockwise::{Blockwise, Call, Calling, How, captures_nothing};
 use crate::array::Array;
 use crate::error::{Error, Result, or_panic};
+use crate::library::wrong;
 use ndarray::{ArrayView, Axis, Dimension, Ix1};
 use tilework_expr::{Element, Expr, ExprError, Front};
 use tilework_kernels::native::BlockCall;
 
-/// The letters of each array and of the result, and those that are given whole.
-pub(super) type CoreLetters = (Vec<Vec<char>>, Vec<char>, Vec<char>);
+/// What a signature of core dimensions means.
+pub(super) struct CoreLetters {
+    /// The letters of each array.
+    pub(super) takes: Vec<Vec<char>>,
+    /// Those of the axes that calls go along.
+    pub(super) loops: Vec<char>,
+    /// The core dimensions of each result.
+    pub(super) gives: Vec<Vec<char>>,
+    /// Letters that are given whole.
+    pub(super) whole: Vec<char>,
+}
+
+impl CoreLetters {
+    /// The letters of the only result.
+    pub(super) fn one(&self, signature: &str) -> Result<Vec<char>> {
+        match &self.gives[..] {
+            [one] => Ok([&self.loops[..], one].concat()),
+            all => {
+                let expected = "one: `map_many` takes functions of several";
+                Err(wrong("results of a signature", format!("{} in {signature:?}", all.len()), expected))
+            }
+        }
+    }
+}
 
 /// The letters that a signature of core dimensions means, `"(i,j),(j)->(i)"`: axes before those are the loop's, and belong
 /// together from the last.
@@ -35,10 +58,16 @@ pub(super) fn core_letters(signature: &str, arrays: &[Expr]) -> Result<CoreLette
         inner.split(',').map(letter).collect()
     };
     // Groups end where a closing parenthesis is followed by a comma.
-    let takes = takes.replace(char::is_whitespace, "");
-    let groups = takes.split_inclusive(')').map(|part| group(part.trim_start_matches(',')));
-    let takes = groups.collect::<Result<Vec<_>>>()?;
-    let gives = group(gives)?;
+    let groups = |text: &str| {
+        let text = text.replace(char::is_whitespace, "");
+        let parts = text.split_inclusive(')').enumerate();
+        let part = |(i, part): (usize, &str)| match i {
+            0 => group(part),
+            _ => group(part.strip_prefix(',').ok_or_else(|| bad(expected))?),
+        };
+        parts.map(part).collect::<Result<Vec<_>>>()
+    };
+    let (takes, gives) = (groups(takes)?, groups(gives)?);
     if takes.len() != arrays.len() || arrays.iter().zip(&takes).any(|(array, core)| array.ndim() < core.len())
     {
         return Err(bad("a group for each array, of no more letters than it has axes"));
@@ -46,13 +75,13 @@ pub(super) fn core_letters(signature: &str, arrays: &[Expr]) -> Result<CoreLette
     let n_loop = arrays.iter().zip(&takes).map(|(array, core)| array.ndim() - core.len()).max().unwrap_or(0);
     // Characters that nobody writes.
     let loops: Vec<char> = (0..n_loop as u32).filter_map(|i| char::from_u32(0xE000 + i)).collect();
-    let whole: Vec<char> = takes.iter().flatten().chain(&gives).copied().collect();
+    let whole: Vec<char> = takes.iter().flatten().chain(gives.iter().flatten()).copied().collect();
     let with = |array: &Expr, core: Vec<char>| {
         let own = array.ndim() - core.len();
         loops[n_loop - own..].iter().copied().chain(core).collect()
     };
-    let gives = loops.iter().copied().chain(gives).collect();
-    Ok((arrays.iter().zip(takes).map(|(array, core)| with(array, core)).collect(), gives, whole))
+    let takes = arrays.iter().zip(takes).map(|(array, core)| with(array, core)).collect();
+    Ok(CoreLetters { takes, loops, gives, whole })
 }
 
 /// A function of core dimensions, as NumPy's generalised functions are: of the last axes of each array, which a signature
@@ -69,6 +98,25 @@ pub(super) fn core_letters(signature: &str, arrays: &[Expr]) -> Result<CoreLette
 /// assert_eq!(sums.compute(), ndarray::arr1(&[6.0; 4]));
 /// ```
 ///
+/// A signature of several results is a function's whose tuple has as many: its calls are made once for all of them.
+///
+/// ```
+/// use tilework::prelude::*;
+///
+/// let x = Array::from_shape_vec((2, 3), vec![1.0, 2.0, 6.0, 5.0, 5.0, 5.0]).unwrap().rechunk(1);
+/// let (means, away) = tilework::apply_gufunc("(i)->(),(i)", (&x,)).map_many(|x: ndarray::ArrayView2<f64>| {
+///     let means = x.mean_axis(Axis(1)).unwrap();
+///     let away = &x - &means.view().insert_axis(Axis(1));
+///     (means, away)
+/// });
+/// assert_eq!(means.compute(), ndarray::arr1(&[3.0, 5.0]));
+/// assert_eq!(away.compute(), ndarray::arr2(&[[-2.0, -1.0, 3.0], [0.0, 0.0, 0.0]]));
+/// ```
+///
+/// A task gives one block, in which all that a call gives is packed, and each result is unpacked from it: its bytes are copied
+/// twice. The function is called once a block in each computation, by [`compute_all`](crate::compute_all) and
+/// [`persist_all`](crate::persist_all) for all results.
+///
 /// Functions capture nothing, and run on workers that are this program: see [`Array::mapv_with`].
 pub fn apply_gufunc<T>(signature: impl Into<String>, arrays: T) -> Blockwise<T> {
     let mut how = How::new(Front::Blockwise);
@@ -79,7 +127,8 @@ pub fn apply_gufunc<T>(signature: impl Into<String>, arrays: T) -> Blockwise<T> 
 /// `f(lane)` of each lane along an axis, which gives so many elements: those are its parameters.
 struct Lanes;
 
-impl<F, A: Element, D: Dimension, B: Element> Call<F, ((A, D),), (usize, usize), B, D> for Lanes
+impl<F, A: Element, D: Dimension, B: Element> Call<F, ((A, D),), (usize, usize), ndarray::Array<B, D>>
+    for Lanes
 where
     F: FnMut(ArrayView<'_, A, Ix1>) -> ndarray::Array<B, Ix1>,
 {

@@ -10,9 +10,13 @@ mod blockwise;
 mod elements;
 mod gufunc;
 mod here;
+mod many;
 mod methods;
 mod params;
+mod reduce;
+mod scan;
 mod ship;
+mod states;
 mod traced;
 pub(crate) mod zip;
 
@@ -22,6 +26,7 @@ pub use blockwise::{BlockPlace, Blockwise, blockwise};
 pub(crate) use elements::{from_index, on_each};
 pub use gufunc::apply_gufunc;
 pub(crate) use here::{warn, warn_of_index, warn_of_method};
+pub use many::Results;
 pub use params::Params;
 #[cfg(feature = "dataframe")]
 pub(crate) use params::params_of;

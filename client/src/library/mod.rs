@@ -138,7 +138,7 @@ pub(crate) fn axis_of(expr: &Expr, axis: Axis) -> Result<usize> {
 }
 
 /// The positions of an axis that an argument of a slice says, and all of the others.
-fn cut(expr: &Expr, axis: usize, of: SliceArg) -> Result<Expr> {
+pub(crate) fn cut(expr: &Expr, axis: usize, of: SliceArg) -> Result<Expr> {
     let mut parts = vec![SliceArg::Range { start: 0, end: None, step: 1 }; expr.ndim()];
     parts[axis] = of;
     Ok(expr.slice(&parts)?)

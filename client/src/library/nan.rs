@@ -33,28 +33,15 @@ impl Nan {
         let count = || -> Result<Expr> {
             Ok(missing.unary(UnaryOp::Not)?.cast(DType::U64)?.reduce(Fold::Sum, axes)?)
         };
-        let over = |sum: Expr, n: &Expr| -> Result<Expr> { Ok(sum.binary(BinaryOp::Div, n)?) };
         Ok(match self {
             Nan::Sum => with(0.0)?.reduce(Fold::Sum, axes)?,
             Nan::Prod => with(1.0)?.reduce(Fold::Prod, axes)?,
             Nan::Count => count()?,
             Nan::Min => or_nan(with(f64::INFINITY)?.reduce(Fold::Min, axes)?, &count()?)?,
             Nan::Max => or_nan(with(f64::NEG_INFINITY)?.reduce(Fold::Max, axes)?, &count()?)?,
-            Nan::Mean => over(with(0.0)?.reduce(Fold::Sum, axes)?, &count()?.cast(dtype)?)?,
-            Nan::Var(ddof) => {
-                // About the mean, in 64 bits, in a second pass.
-                let wide = expr.cast(DType::F64)?;
-                let mean = kept(&Nan::Mean.of(&wide, axes)?, axes)?;
-                let away = wide.binary(BinaryOp::Sub, &mean)?;
-                let squares = Nan::Sum.of(&away.unary(UnaryOp::Square)?, axes)?;
-                let n = count()?.cast(DType::F64)?.binary(BinaryOp::Sub, &number(DType::F64, ddof)?)?;
-                // Of no more elements than `ddof` there is none.
-                let is_some = n.binary(BinaryOp::Gt, &number(DType::F64, 0.0)?)?;
-                is_some.select(&over(squares, &n)?, &number(DType::F64, f64::NAN)?)?.cast(dtype)?
-            }
-            Nan::Std(ddof) => {
-                Nan::Var(ddof).of(&expr.cast(DType::F64)?, axes)?.unary(UnaryOp::Sqrt)?.cast(dtype)?
-            }
+            Nan::Mean => expr.reduce(Fold::NanMean, axes)?,
+            Nan::Var(ddof) => expr.reduce(Fold::NanVar { ddof }, axes)?,
+            Nan::Std(ddof) => expr.reduce(Fold::NanStd { ddof }, axes)?,
         })
     }
 }
@@ -63,11 +50,6 @@ impl Nan {
 fn or_nan(found: Expr, count: &Expr) -> Result<Expr> {
     let none = count.binary(BinaryOp::Eq, &Expr::full(&[], &Chunks::Auto, Scalar::new(0u64))?)?;
     Ok(none.select(&number(found.dtype(), f64::NAN)?, &found)?)
-}
-
-/// A reduced array with the axes that it lost, each of length 1.
-fn kept(reduced: &Expr, axes: &[usize]) -> Result<Expr> {
-    axes.iter().try_fold(reduced.clone(), |all, &axis| Ok(all.insert_axis(axis)?))
 }
 
 macro_rules! nan_forms {

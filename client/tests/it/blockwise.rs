@@ -1,8 +1,9 @@
 //! Functions of the blocks of several arrays: letters, lengths, places, neighbours; and what does not fit.
 
 use ndarray::{Array1 as Local, Array2 as Local2, Array3 as Local3};
-use tilework::blockwise;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use tilework::prelude::*;
+use tilework::{apply_gufunc, blockwise};
 
 fn numbers(shape: (usize, usize)) -> Local2<i64> {
     Local2::from_shape_fn(shape, |(i, j)| (i * 31 + j * 17) as i64 % 23 - 9)
@@ -112,6 +113,73 @@ fn neighbours_of_several_arrays_are_seen_to_any_depth_on_either_side() {
 }
 
 #[test]
+fn functions_of_several_results_are_called_once_a_block() {
+    static CALLS: AtomicUsize = AtomicUsize::new(0);
+    let x = numbers((10, 6));
+    for cx in [[10, 6], [3, 2], [1, 6]] {
+        let a = Array::from(x.clone()).rechunk(&cx[..]);
+        CALLS.store(0, Ordering::Relaxed);
+        let (most, sorted, even) =
+            apply_gufunc("(i)->(),(i),(j)", (&a,)).size('j', 2).map_many_with(3, |x, k| {
+                CALLS.fetch_add(1, Ordering::Relaxed);
+                let mut sorted = x.mapv(|v| v as f32);
+                sorted
+                    .rows_mut()
+                    .into_iter()
+                    .for_each(|mut row| row.as_slice_mut().unwrap().sort_by(f32::total_cmp));
+                let even = Local2::from_shape_fn((x.nrows(), 2), |(i, j)| x[[i, j]] % k == 0);
+                (x.map_axis(ndarray::Axis(1), |row| *row.iter().max().unwrap()), sorted, even)
+            });
+        let (most, sorted, even) = tilework::compute_all(&(&most, &sorted, &even));
+        assert_eq!(CALLS.load(Ordering::Relaxed), 10usize.div_ceil(cx[0] as usize));
+        assert_eq!(most, x.map_axis(ndarray::Axis(1), |row| *row.iter().max().unwrap()));
+        let mut want = x.mapv(|v| v as f32);
+        want.rows_mut().into_iter().for_each(|mut row| row.as_slice_mut().unwrap().sort_by(f32::total_cmp));
+        assert_eq!(sorted, want);
+        assert_eq!(even, Local2::from_shape_fn((10, 2), |(i, j)| x[[i, j]] % 3 == 0));
+    }
+    // Of all axes there is one call; along the loop's axes arrays broadcast; and of no elements there is nothing.
+    let a = Array::from(x.clone()).rechunk(&[3, 4][..]);
+    let row = Array::from(x.row(0).to_owned()).rechunk(2);
+    let (least, sum) = apply_gufunc("(i,j)->(),()", (&a,)).map_many(|x| {
+        (ndarray::arr0(*x.iter().min().unwrap()), ndarray::arr0(x.iter().map(|v| *v as f64).sum::<f64>()))
+    });
+    assert_eq!((least.sum(), sum.sum()), (*x.iter().min().unwrap(), x.iter().sum::<i64>() as f64));
+    let (sum, by) = apply_gufunc("(),()->(),()", (&a, &row)).map_many(|x, r| (&x + &r, &x * &r));
+    assert_eq!((sum.compute(), by.compute()), (&x + &x.row(0), &x * &x.row(0)));
+    for shape in [(0, 6), (10, 0)] {
+        let none = Array2::<i64>::zeros(shape);
+        let (n, same) = apply_gufunc("(i)->(),(i)", (&none,))
+            .map_many(|x| (x.map_axis(ndarray::Axis(1), |row| row.len() as u8), x.to_owned()));
+        let want = Local::from_elem(shape.0, shape.1 as u8);
+        assert_eq!((n.compute(), same.compute()), (want, Local2::zeros(shape)));
+    }
+}
+
+#[test]
+fn several_results_that_do_not_fit_are_named() {
+    let x = Array2::<f64>::in_chunks(2).ones((4, 3));
+    let text = |signature: &str| {
+        let many =
+            apply_gufunc(signature, (&x,)).try_map_many(|x| (x.sum_axis(ndarray::Axis(1)), x.to_owned()));
+        many.err().unwrap().to_string()
+    };
+    assert!(text("(i)->()").contains("1 in \"(i)->()\" for 2"), "{}", text("(i)->()"));
+    assert!(text("(i)->(),()").contains("2 axes, where"), "{}", text("(i)->(),()"));
+    assert!(text("(i)->(),(z)").contains("none for 'z'"), "{}", text("(i)->(),(z)"));
+    assert!(text("(i)->()(i)").contains("each a letter"), "{}", text("(i)->()(i)"));
+    let one = apply_gufunc("(i)->(),(i)", (&x,)).try_map(|x| x.sum_axis(ndarray::Axis(1))).unwrap_err();
+    assert!(one.to_string().contains("map_many"), "{one}");
+    let plain = blockwise((&x,)).try_map_many(|x| (x.to_owned(), x.to_owned())).err().unwrap().to_string();
+    assert!(plain.contains("apply_gufunc"), "{plain}");
+    let (sums, wrong) = apply_gufunc("(i)->(),(i)", (&x,))
+        .map_many(|x| (x.sum_axis(ndarray::Axis(1)), x.slice(s![.., 1..]).to_owned()));
+    let error = wrong.try_compute().unwrap_err().to_string();
+    assert!(error.contains("result 1 is a block of shape [2, 2], expected [2, 3]"), "{error}");
+    assert!(sums.try_compute().is_err());
+}
+
+#[test]
 fn what_does_not_fit_is_named() {
     let (x, y) = (Array2::<f64>::in_chunks(2).zeros((4, 3)), Array1::<f64>::in_chunks(2).zeros(5));
     let text = |r: tilework::Result<Array2<f64>>| r.unwrap_err().to_string();
@@ -149,6 +217,10 @@ fn workers_of_this_program_call_them_too() {
     let a = Array::from(x.clone()).rechunk(&[7, 5][..]);
     let product = blockwise((&a, &a)).letters("ij,kj->ik").map(|x, y| x.dot(&y.t()));
     assert_eq!(product.try_compute_on(&session).unwrap(), x.dot(&x.t()));
+    let (n, same) = apply_gufunc("(i)->(),(i)", (&a,))
+        .map_many(|x| (x.map_axis(ndarray::Axis(1), |row| row.len() as u8), x.to_owned()));
+    assert_eq!(n.try_compute_on(&session).unwrap(), Local::from_elem(40, 12));
+    assert_eq!(same.try_compute_on(&session).unwrap(), x);
     assert_eq!(a.cumsum_flat().try_compute_on(&session).unwrap().to_vec(), {
         let mut sum = 0;
         x.iter()

@@ -608,6 +608,48 @@ fn einsum_is_that_of_a_loop() {
 }
 
 #[test]
+fn an_ellipsis_stands_for_axes_that_belong_together_from_the_last() {
+    // Terms, shapes, the result; and the same with letters of its own for the axes of ellipses, where x has length 2, y 3.
+    type Case = (&'static str, &'static [&'static [usize]], &'static [&'static str], &'static str);
+    let cases: [Case; 9] = [
+        ("...ij,...jk->...ik", &[&[2, 3, 5, 4], &[2, 3, 4, 6]], &["xyij", "xyjk"], "xyik"),
+        ("...ij,...jk", &[&[2, 3, 5, 4], &[3, 4, 6]], &["xyij", "yjk"], "xyik"),
+        ("...ij,jk->...ik", &[&[3, 5, 4], &[4, 6]], &["yij", "jk"], "yik"),
+        ("i...j,j...->...i", &[&[5, 2, 1, 4], &[4, 1, 3]], &["ixj", "jy"], "xyi"),
+        ("i...->...", &[&[5, 2, 3]], &["ixy"], "xy"),
+        ("...", &[&[2, 3]], &["xy"], "xy"),
+        ("b...a", &[&[6, 2, 3, 5]], &["bxya"], "xyab"),
+        ("...i,...i,...->...", &[&[2, 3, 5], &[1, 5], &[3]], &["xyi", "i", "y"], "xy"),
+        ("ij...,jk->ik...", &[&[5, 4], &[4, 6]], &["ij", "jk"], "ik"),
+    ];
+    for (spec, shapes, terms, out) in cases {
+        let arrays: Vec<_> = shapes.iter().zip(1..).map(|(shape, seed)| whole_numbers(shape, seed)).collect();
+        // Axes that are repeated are no axes of the terms.
+        let once = |(a, term): (&ndarray::ArrayD<i64>, &&str)| {
+            let ones = a.shape().iter().filter(|len| **len != 1).copied().collect::<Vec<_>>();
+            let shape = if a.ndim() > term.len() { ones } else { a.shape().to_vec() };
+            a.clone().into_shape_with_order(shape).unwrap()
+        };
+        let squeezed: Vec<_> = arrays.iter().zip(terms).map(once).collect();
+        let want = naive((terms, out), &squeezed.iter().collect::<Vec<_>>());
+        for chunk in [1, 2, 6] {
+            let x: Vec<ArrayD<i64>> =
+                arrays.iter().map(|a| Array::from(a.clone()).rechunk(vec![chunk; a.ndim()])).collect();
+            let got: ArrayD<i64> = match x.as_slice() {
+                [a] => einsum(spec, (a,)),
+                [a, b] => einsum(spec, (a, b)),
+                [a, b, c] => einsum(spec, (a, b, c)),
+                _ => unreachable!(),
+            };
+            assert_eq!(got.compute(), want, "{spec} in {chunk}");
+        }
+    }
+    let (none, one) = (Array3::<f64>::zeros((0, 2, 3)), Array3::<f64>::ones((1, 3, 2)));
+    let products: Array3<f64> = einsum("...ij,...jk->...ik", (&none, &one));
+    assert_eq!(products.compute().dim(), (0, 2, 2));
+}
+
+#[test]
 fn what_is_wrong_of_subscripts_is_said_with_its_position() {
     let (a, b) = (Array2::<f64>::ones((2, 3)), Array2::<f64>::ones((3, 2)));
     let error = |spec: &str| try_einsum::<f64, IxDyn>(spec, (&a, &b)).unwrap_err().to_string();
@@ -618,7 +660,13 @@ fn what_is_wrong_of_subscripts_is_said_with_its_position() {
         ("ij,jk->ix", "'x' at position 8"),
         ("ij,jk->ii", "'i' at position 8"),
         ("ij,jk->i,k", "',' at position 8"),
-        ("ij,j...", "'.' at position 4"),
+        ("ij,j..", "the end at position 6"),
+        ("ij,j.k", "'k' at position 5"),
+        ("ij,....j", "'.' at position 6"),
+        ("...j...,jk", "'.' at position 4"),
+        ("i...,jk->i", "no ellipsis in the result of"),
+        ("...i,...k->...ik", "2 and 3 of axis 0 of the ellipsis"),
+        ("ij...k,jk->i...", "3 for the 2 dimensions of array 0"),
         ("ij,jk->i>k", "'>' at position 8"),
         ("ij->ij", "1 in \"ij->ij\" for 2 arrays"),
         ("ij,jkl->i", "3 for the 2 dimensions of array 1"),

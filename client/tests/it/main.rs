@@ -28,6 +28,7 @@ mod neighbours;
 #[cfg(feature = "netcdf")]
 mod netcdf;
 mod options;
+mod own_functions;
 mod picks;
 mod places;
 mod printing;

@@ -24,7 +24,7 @@ impl Expr {
         if sorted.windows(2).any(|w| w[0] == w[1]) {
             return Err(ExprError::Axes { axes: axes.to_vec(), ndim, expected: "each axis at most once" });
         }
-        if let Fold::Var { ddof } | Fold::Std { ddof } = fold
+        if let Some(ddof) = fold.ddof()
             && (ddof.is_nan() || ddof < 0.0)
         {
             return Err(ExprError::Parameter {
@@ -101,6 +101,9 @@ fn fold_name(fold: Fold) -> &'static str {
         Fold::Mean => "mean",
         Fold::Var { .. } => "var",
         Fold::Std { .. } => "std",
+        Fold::NanMean => "nanmean",
+        Fold::NanVar { .. } => "nanvar",
+        Fold::NanStd { .. } => "nanstd",
         Fold::ArgMin => "argmin",
         Fold::ArgMax => "argmax",
     }

@@ -18,7 +18,7 @@ use tilework_plan::{AxisGrid, AxisMap, Grid, Stored, Terms, View};
 const FILE_KINDS: [FileKind; 5] =
     [FileKind::Npy, FileKind::Npz, FileKind::Zarr2, FileKind::Zarr3, FileKind::Netcdf];
 /// Wire codes of folds.
-const FOLDS: u32 = 11;
+const FOLDS: u32 = 14;
 /// Bounds of random integers lie within this distance of 0: no dtype holds more.
 const INTEGER_MAX: i128 = 1 << 64;
 
@@ -245,6 +245,9 @@ fn reduce_to_wire(fold: Fold, axes: &[usize]) -> wire::Reduce {
         Fold::Std { ddof } => (8, ddof),
         Fold::ArgMin => (9, 0.0),
         Fold::ArgMax => (10, 0.0),
+        Fold::NanMean => (11, 0.0),
+        Fold::NanVar { ddof } => (12, ddof),
+        Fold::NanStd { ddof } => (13, ddof),
     };
     wire::Reduce { fold: code, ddof, axes: axes.iter().map(|&a| a as u32).collect() }
 }
@@ -263,6 +266,9 @@ fn reduce_from_wire(message: wire::Reduce) -> Result<Op, DecodeError> {
         8 => Fold::Std { ddof },
         9 => Fold::ArgMin,
         10 => Fold::ArgMax,
+        11 => Fold::NanMean,
+        12 => Fold::NanVar { ddof },
+        13 => Fold::NanStd { ddof },
         got => return Err(DecodeError::Code { what: "fold", got: got.into(), codes: FOLDS as usize }),
     };
     bounded("axes of a reduction", message.axes.len(), NDIM_MAX)?;

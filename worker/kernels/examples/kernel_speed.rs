@@ -207,6 +207,22 @@ fn other_dtypes() {
     }
 }
 
+/// Means and deviations of what is no NaN, beside a sum and a count that each read the array.
+fn without_nan() {
+    let shape = [CHUNKS * SIDE, SIDE];
+    let (x, bytes) = (source(11, &shape, &[SIDE, SIDE]), (shape[0] * shape[1] * 8) as f64);
+    for axes in [&[0][..], &[1], &[0, 1]] {
+        let missing = x.unary(UnaryOp::IsNan).expect("floats");
+        let sum = missing.select(&full(&x, 0.0), &x).and_then(|x| x.reduce(Fold::Sum, axes)).expect("a sum");
+        let count = missing.unary(UnaryOp::Not).and_then(|x| x.cast(DType::U64)?.reduce(Fold::Sum, axes));
+        let count = count.and_then(|n| n.cast(DType::F64)).expect("a count");
+        run(&format!("sum and count of numbers {axes:?}"), &op(BinaryOp::Div, &sum, &count), bytes, 0.0);
+        for (name, fold) in [("nanmean", Fold::NanMean), ("nanstd", Fold::NanStd { ddof: 0.0 })] {
+            run(&format!("{name} {axes:?}"), &x.reduce(fold, axes).expect("a fold"), bytes, 0.0);
+        }
+    }
+}
+
 fn full(like: &Expr, value: f64) -> Expr {
     let lens = like.grid().axes().iter().map(|a| AxisChunks::Lens(a.chunk_lens())).collect();
     Expr::full(&like.shape(), &Chunks::Axes(lens), Scalar::new(value)).expect("a value")
@@ -254,6 +270,7 @@ fn main() {
     let (a, b) = (source(5, &[SIDE, SIDE], &[SIDE, SIDE]), source(6, &[SIDE, SIDE], &[SIDE, SIDE]));
     let cube = 2.0 * (SIDE as f64).powi(3);
     other_dtypes();
+    without_nan();
     let z = x.cast(DType::C64).expect("a cast");
     let one = Expr::full(&[], &Chunks::Auto, Scalar::new(Complex::new(1.5, 0.5))).expect("a value");
     let quotient = op(BinaryOp::Div, &one, &z.binary(BinaryOp::Add, &one).expect("a sum"));

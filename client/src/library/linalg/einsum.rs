@@ -3,7 +3,7 @@
 //! Knows how subscripts are read, and how a sum over several arrays is taken apart into products of two. Must not know how
 //! blocks are multiplied.
 
-use super::super::{stage, undefined};
+use super::super::{cut, stage, undefined};
 use super::{constant, of_dims};
 use crate::array::{Array, chunks_of};
 use crate::error::{Error, Result, or_panic};
@@ -47,8 +47,12 @@ operands! {
 /// result lacks are summed over. A lazy array of the dimensions that its type says.
 ///
 /// `"ij,jk->ik"` is the product of two matrices, `"bij,bjk->bik"` that of many, `"ii->i"` a diagonal, `"ij->ji"` a transpose.
-/// Without an arrow the result has the letters that occur once, in the alphabet's order, as NumPy's. Ellipses are not taken,
-/// and axes of one letter have one length.
+/// Without an arrow the result has the letters that occur once, in the alphabet's order, as NumPy's. Axes of one letter have one
+/// length.
+///
+/// An ellipsis stands for all axes that have no letter, `"...ij,...jk->...ik"`: those of several arrays belong together from the
+/// last, and are repeated where one array has none or one of length 1. Without an arrow they come first in the result; with one
+/// the result has an ellipsis too, unless there are no such axes.
 ///
 /// Several arrays are multiplied two by two, each time those whose product is smallest beside what it is made of. A product
 /// that is summed takes each pair of chunks once, and adds up what those come to: no task holds more than three chunks. Of
@@ -76,14 +80,60 @@ pub fn einsum<A: Element, D: Dimension>(subscripts: &str, arrays: impl Operands<
 ///
 /// # Errors
 /// Subscripts that are none, with the position of what is wrong; another number of letters than of axes, or of terms than of
-/// arrays; lengths of one letter that differ; elements of `bool`; another number of dimensions than the type has.
+/// arrays; lengths of one letter that differ; an ellipsis that stands for axes which the result lacks; elements of `bool`; another number of dimensions than the type has.
 pub fn try_einsum<A: Element, D: Dimension>(
     subscripts: &str,
     arrays: impl Operands<A>,
 ) -> Result<Array<A, D>> {
-    let arrays = arrays.leaves()?;
-    let (terms, out) = Subscripts(subscripts).parse(arrays.len())?;
+    let mut arrays = arrays.leaves()?;
+    let (mut terms, out) = Subscripts(subscripts).parse(&arrays)?;
+    unrepeated(&mut arrays, &mut terms)?;
     of_dims("the result of einsum", contracted(&arrays, &terms, &out)?)
+}
+
+/// The axes that an ellipsis stands for have these for letters, counted from the first that any array has.
+const ELLIPSIS: u8 = 128;
+
+/// A letter as messages have it.
+fn named(letter: u8) -> String {
+    match letter.checked_sub(ELLIPSIS) {
+        Some(axis) => format!("axis {axis} of the ellipsis"),
+        None => format!("{:?}", char::from(letter)),
+    }
+}
+
+/// Takes away axes of an ellipsis that have length 1 where another array has more.
+fn unrepeated(arrays: &mut [Expr], terms: &mut [Vec<u8>]) -> Result<()> {
+    let of = |array: &Expr, letters: &[u8]| letters.iter().copied().zip(array.shape()).collect::<Vec<_>>();
+    let all: Vec<(u8, usize)> = arrays.iter().zip(&*terms).flat_map(|(a, t)| of(a, t)).collect();
+    let longer = |letter: u8| all.iter().any(|(l, len)| *l == letter && *len != 1);
+    for (array, letters) in arrays.iter_mut().zip(terms) {
+        let shape = array.shape();
+        let once = |axis: usize| letters[axis] >= ELLIPSIS && shape[axis] == 1 && longer(letters[axis]);
+        let axes: Vec<usize> = (0..letters.len().min(shape.len())).filter(|&axis| once(axis)).collect();
+        for &axis in axes.iter().rev() {
+            *array = cut(array, axis, SliceArg::At(0))?;
+            letters.remove(axis);
+        }
+    }
+    Ok(())
+}
+
+/// Letters with, where there is an ellipsis, how many stand before it.
+#[derive(Default)]
+struct Group {
+    letters: Vec<u8>,
+    ellipsis: Option<usize>,
+}
+
+impl Group {
+    /// The letters of all axes, of which the ellipsis is so many of `most`.
+    fn with(mut self, n: usize, most: usize) -> Vec<u8> {
+        if let Some(at) = self.ellipsis {
+            self.letters.splice(at..at, (most - n..most).map(|axis| ELLIPSIS + axis as u8));
+        }
+        self.letters
+    }
 }
 
 /// What says which axes go together.
@@ -96,24 +146,67 @@ impl Subscripts<'_> {
         ExprError::Parameter { what: "subscripts of einsum", got, expected }.into()
     }
 
-    /// The letters of each array and of the result.
-    fn parse(&self, n_arrays: usize) -> Result<(Vec<Vec<u8>>, Vec<u8>)> {
-        let mut terms = vec![Vec::new()];
-        let (mut arrow, mut before) = (None, None);
+    /// The letters of each array and of the result, those of ellipses among them.
+    fn parse(&self, arrays: &[Expr]) -> Result<(Vec<Vec<u8>>, Vec<u8>)> {
+        let (terms, out) = self.groups()?;
+        if terms.len() != arrays.len() {
+            let got = format!("{} in {:?} for {} arrays", terms.len(), self.0, arrays.len());
+            let what = "terms of einsum's subscripts";
+            return Err(ExprError::Parameter { what, got, expected: "one for each array" }.into());
+        }
+        // Too few axes for the letters are an error of theirs.
+        let n = |(term, array): (&Group, &Expr)| {
+            term.ellipsis.map_or(0, |_| array.ndim().saturating_sub(term.letters.len()))
+        };
+        let each: Vec<usize> = terms.iter().zip(arrays).map(n).collect();
+        let most = each.iter().copied().max().unwrap_or(0);
+        let mut out = match out {
+            Some(out) => out,
+            None => Group { letters: once(&terms), ellipsis: Some(0) },
+        };
+        match out.ellipsis {
+            None if most > 0 => {
+                let got = format!("no ellipsis in the result of {:?}, which stands for {most} axes", self.0);
+                let (what, expected) = ("subscripts of einsum", "one in the result too");
+                return Err(ExprError::Parameter { what, got, expected }.into());
+            }
+            None => out.ellipsis = Some(0),
+            Some(_) => {}
+        }
+        let terms = terms.into_iter().zip(each).map(|(term, n)| term.with(n, most)).collect();
+        Ok((terms, out.with(most, most)))
+    }
+
+    /// The groups of letters of the arrays, and that of the result where there is an arrow.
+    fn groups(&self) -> Result<(Vec<Group>, Option<Group>)> {
+        let mut terms = vec![Group::default()];
+        let (mut arrow, mut before, mut dots) = (None, None, 0);
         for (at, c) in self.0.char_indices() {
+            if c == '.' {
+                let group = terms.last_mut().expect("a term");
+                if dots == 0 && group.ellipsis.is_some() {
+                    return Err(self.wrong(at, "one ellipsis"));
+                }
+                group.ellipsis = Some(group.letters.len());
+                dots = (dots + 1) % 3;
+                continue;
+            }
+            if dots > 0 {
+                return Err(self.wrong(at, "three dots"));
+            }
             match (c, arrow) {
                 ('>', Some(_)) if before == Some(at - 1) => {}
                 (' ', _) if before.is_none() => {}
                 (_, _) if before.is_some() => return Err(self.wrong(at, "> after -")),
                 ('-', None) => {
                     (arrow, before) = (Some(at), Some(at));
-                    terms.push(Vec::new());
+                    terms.push(Group::default());
                     continue;
                 }
-                (',', None) => terms.push(Vec::new()),
+                (',', None) => terms.push(Group::default()),
                 (c, Some(_)) if c.is_ascii_alphabetic() => {
-                    let known = terms.iter().rev().skip(1).any(|t| t.contains(&(c as u8)));
-                    let letters = terms.last_mut().expect("the result's letters");
+                    let known = terms.iter().rev().skip(1).any(|t| t.letters.contains(&(c as u8)));
+                    let letters = &mut terms.last_mut().expect("the result's letters").letters;
                     if letters.contains(&(c as u8)) {
                         return Err(self.wrong(at, "each letter of the result once"));
                     }
@@ -122,7 +215,9 @@ impl Subscripts<'_> {
                     }
                     letters.push(c as u8);
                 }
-                (c, None) if c.is_ascii_alphabetic() => terms.last_mut().expect("a term").push(c as u8),
+                (c, None) if c.is_ascii_alphabetic() => {
+                    terms.last_mut().expect("a term").letters.push(c as u8)
+                }
                 (_, None) => return Err(self.wrong(at, "letters, a comma or ->")),
                 (_, Some(_)) => return Err(self.wrong(at, "letters of the result")),
             }
@@ -131,19 +226,17 @@ impl Subscripts<'_> {
         if before.is_some() {
             return Err(self.wrong(self.0.len(), "> after -"));
         }
-        let out = if arrow.is_some() { terms.pop().unwrap_or_default() } else { once(&terms) };
-        if terms.len() != n_arrays {
-            let got = format!("{} in {:?} for {n_arrays} arrays", terms.len(), self.0);
-            let what = "terms of einsum's subscripts";
-            return Err(ExprError::Parameter { what, got, expected: "one for each array" }.into());
+        if dots > 0 {
+            return Err(self.wrong(self.0.len(), "three dots"));
         }
+        let out = if arrow.is_some() { terms.pop() } else { None };
         Ok((terms, out))
     }
 }
 
 /// Letters that occur once, in their order.
-fn once(terms: &[Vec<u8>]) -> Vec<u8> {
-    let all = terms.concat();
+fn once(terms: &[Group]) -> Vec<u8> {
+    let all: Vec<u8> = terms.iter().flat_map(|term| term.letters.iter().copied()).collect();
     let mut found: Vec<u8> =
         all.iter().filter(|l| all.iter().filter(|o| o == l).count() == 1).copied().collect();
     found.sort_unstable();
@@ -240,7 +333,7 @@ fn check(arrays: &[Expr], terms: &[Vec<u8>]) -> Result<()> {
         for (&letter, len) in letters.iter().zip(array.shape()) {
             match lens.iter().find(|(l, _)| *l == letter) {
                 Some(&(_, first)) if first != len => {
-                    let got = format!("{first} and {len} of {:?}", char::from(letter));
+                    let got = format!("{first} and {len} of {}", named(letter));
                     let (what, expected) = ("lengths of one letter", "equal ones");
                     return Err(ExprError::Parameter { what, got, expected }.into());
                 }

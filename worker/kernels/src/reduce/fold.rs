@@ -5,6 +5,9 @@
 
 use super::kinds::{AllOf, AnyOf, Greatest, Least, Product, Sum};
 use super::kinds::{ArgFold, Keep, Monoid, Position};
+use super::present::{
+    Present, PresentMean, PresentMoments, PresentSpread, present_body, present_moments_body,
+};
 use super::sums::{Count, Counted, IntMean, Mean, Moments, Spread, Summed, Total, counts_body, moments_body};
 use crate::ops::versions;
 use tilework_expr::{Complex, DType, Fold};
@@ -15,10 +18,10 @@ pub(crate) const LANES: usize = 32;
 /// The loops of one fold over elements of one dtype. States are plain data of `state_size` bytes.
 #[derive(Clone, Copy)]
 pub(crate) struct FoldFns {
-    /// Bytes of a state, at most 24.
+    /// Bytes of a state, at most 32.
     pub state_size: usize,
     /// Where the values of a state's planes lie in it.
-    pub offsets: [usize; 3],
+    pub offsets: [usize; 4],
     /// Makes states of no elements: destination, count.
     pub identity: unsafe fn(*mut u8, usize),
     /// Folds dense rows of at most [`BLOCK`](crate::program::BLOCK) elements: source, rows, row length, one state a row.
@@ -234,7 +237,7 @@ unsafe fn shift<T: Copy>(states: *mut u8, n: usize, by: u64) {
 fn fns<T: Copy, F: Finish<T>>() -> FoldFns {
     FoldFns {
         state_size: std::mem::size_of::<F::State>(),
-        offsets: [0; 3],
+        offsets: [0; 4],
         identity: identity::<T, F>,
         rows: rows::<T, F>(),
         columns: Columns::Each(each::<T, F>()),
@@ -251,6 +254,14 @@ versions! {
     wide fn counts_leaf<T: Counted>(rows: &[*const u8], n: usize, last: usize, dst: *mut u8) = counts_body
 }
 
+versions! {
+    wide fn present_leaf<T: Real>(rows: &[*const u8], n: usize, last: usize, dst: *mut u8) = present_body
+}
+versions! {
+    wide fn present_moments_leaf<T: Real>(rows: &[*const u8], n: usize, last: usize, dst: *mut u8)
+        = present_moments_body
+}
+
 /// Floats whose variance there is.
 trait Real: Summed<Sum = f64> {}
 impl<T: Summed<Sum = f64>> Real for T {}
@@ -260,17 +271,33 @@ fn moments<T: Real, F: Finish<T>>() -> FoldFns {
         std::mem::offset_of!(Spread, mean),
         std::mem::offset_of!(Spread, rest),
         std::mem::offset_of!(Spread, squares),
+        0,
     ];
     FoldFns { columns: Columns::Leaf(moments_leaf::<T>()), offsets, ..fns::<T, F>() }
 }
 
 fn counts<T: Counted, F: Finish<T>>() -> FoldFns {
-    let offsets = [std::mem::offset_of!(Count, low), std::mem::offset_of!(Count, high), 0];
+    let offsets = [std::mem::offset_of!(Count, low), std::mem::offset_of!(Count, high), 0, 0];
     FoldFns { columns: Columns::Leaf(counts_leaf::<T>()), offsets, ..fns::<T, F>() }
 }
 
+fn present<T: Real>() -> FoldFns {
+    let offsets = [std::mem::offset_of!(Present, sum), std::mem::offset_of!(Present, count), 0, 0];
+    FoldFns { columns: Columns::Leaf(present_leaf::<T>()), offsets, ..fns::<T, PresentMean>() }
+}
+
+fn present_moments<T: Real, F: Finish<T>>() -> FoldFns {
+    let offsets = [
+        std::mem::offset_of!(PresentSpread, spread.mean),
+        std::mem::offset_of!(PresentSpread, spread.rest),
+        std::mem::offset_of!(PresentSpread, spread.squares),
+        std::mem::offset_of!(PresentSpread, count),
+    ];
+    FoldFns { columns: Columns::Leaf(present_moments_leaf::<T>()), offsets, ..fns::<T, F>() }
+}
+
 fn arg<T: Copy, F: Finish<T>>() -> FoldFns {
-    let offsets = [std::mem::offset_of!((T, Position), 0), std::mem::offset_of!((T, Position), 1), 0];
+    let offsets = [std::mem::offset_of!((T, Position), 0), std::mem::offset_of!((T, Position), 1), 0, 0];
     FoldFns { shift: Some(shift::<T>), offsets, ..fns::<T, F>() }
 }
 
@@ -344,6 +371,21 @@ pub(crate) fn fold_fns(fold: Fold, d: DType) -> Option<FoldFns> {
         Fold::ArgMax => over!(ordered d, argmax),
         Fold::Any => (d == DType::Bool).then(fns::<bool, Keep<Monoid<AnyOf>>>),
         Fold::All => (d == DType::Bool).then(fns::<bool, Keep<Monoid<AllOf>>>),
+        Fold::NanMean => match d {
+            DType::F32 => Some(present::<f32>()),
+            DType::F64 => Some(present::<f64>()),
+            _ => None,
+        },
+        Fold::NanVar { .. } | Fold::NanStd { .. } => {
+            let root = matches!(fold, Fold::NanStd { .. });
+            match (d, root) {
+                (DType::F32, false) => Some(present_moments::<f32, PresentMoments<false>>()),
+                (DType::F32, true) => Some(present_moments::<f32, PresentMoments<true>>()),
+                (DType::F64, false) => Some(present_moments::<f64, PresentMoments<false>>()),
+                (DType::F64, true) => Some(present_moments::<f64, PresentMoments<true>>()),
+                _ => None,
+            }
+        }
         Fold::Var { .. } | Fold::Std { .. } => {
             let root = matches!(fold, Fold::Std { .. });
             match (d, root) {
@@ -465,6 +507,9 @@ mod tests {
             Fold::Std { ddof: 1.0 },
             Fold::ArgMin,
             Fold::ArgMax,
+            Fold::NanMean,
+            Fold::NanVar { ddof: 0.0 },
+            Fold::NanStd { ddof: 1.0 },
         ];
         for fold in folds {
             for d in DType::ALL {

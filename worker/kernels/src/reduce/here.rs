@@ -128,10 +128,7 @@ struct Line<B> {
 impl<B: Element> Line<B> {
     fn new<T: Element, U: Element>(fold: Fold) -> Line<B> {
         let fns = fold_fns(fold, U::DTYPE).filter(|_| fold.result(U::DTYPE) == Some(B::DTYPE));
-        let ddof = match fold {
-            Fold::Var { ddof } | Fold::Std { ddof } => ddof,
-            _ => 0.0,
-        };
+        let ddof = fold.ddof().unwrap_or(0.0);
         Line {
             fns: fns.expect("a fold that takes these elements and gives such"),
             ddof,

@@ -10,6 +10,7 @@ mod combine;
 mod fold;
 pub mod here;
 mod kinds;
+mod present;
 mod states;
 mod sums;
 mod tree;

@@ -153,10 +153,7 @@ impl Outcome {
 
     fn finished(&self, fns: &FoldFns, states: &States, count: u64) -> Result<Chunk, KernelError> {
         let dtype = self.fold.result(self.dtype).unwrap_or(self.dtype);
-        let ddof = match self.fold {
-            Fold::Var { ddof } | Fold::Std { ddof } => ddof,
-            _ => 0.0,
-        };
+        let ddof = self.fold.ddof().unwrap_or(0.0);
         let mut buffer = Buffer::uninit(states.len * dtype.size());
         // SAFETY: `len` states, and room for as many results.
         let done = unsafe { (fns.finish)(states.ptr(), states.len, count, ddof, buffer.as_mut_ptr()) };

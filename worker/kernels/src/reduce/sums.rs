@@ -247,7 +247,7 @@ macro_rules! int_mean { ($($t:ident)*) => { $(
 int_mean!(i8 i16 i32 i64 u8 u16 u32 u64);
 
 /// Columns of a leaf whose sums are held at a time: they stay in the L1 cache.
-const STRIP: usize = 1024;
+pub(super) const STRIP: usize = 1024;
 
 /// Folds the rows of a leaf elementwise, all at once.
 ///
@@ -298,18 +298,30 @@ impl Spread {
     /// and of their squares: see Chan, Golub and LeVeque, "Algorithms for computing the sample variance: analysis and
     /// recommendations", The American Statistician 37, 1983.
     #[inline(always)]
-    fn about(pivot: f64, distances: f64, squares: f64, part: f64) -> Spread {
+    pub(super) fn about(pivot: f64, distances: f64, squares: f64, part: f64) -> Spread {
         let off = distances * part;
         let (mean, rest) = sum_of(pivot, off);
         let squares = squares - distances * off;
         Spread { mean, rest, squares: if squares < 0.0 { 0.0 } else { squares } }
     }
 
+    /// Of `a` elements and then `b` others, neither 0.
+    #[inline(always)]
+    pub(super) fn with(self, y: Spread, a: f64, b: f64) -> Spread {
+        let x = self;
+        let part = b / (a + b);
+        let (far, off) = sum_of(y.mean, -x.mean);
+        let d = far + (off + (y.rest - x.rest));
+        let (mean, rest) = sum_of(x.mean, d * part);
+        let (mean, rest) = sum_of_ordered(mean, rest + x.rest);
+        Spread { mean, rest, squares: x.squares + y.squares + d * d * (a * part) }
+    }
+
     /// Of `n` elements of which one is infinite, or whose squares an `f64` does not hold: no distance from their mean
     /// is where there is none.
     #[cold]
     #[inline(never)]
-    fn of_far(elements: &mut dyn Iterator<Item = f64>, n: usize) -> Spread {
+    pub(super) fn of_far(elements: &mut dyn Iterator<Item = f64>, n: usize) -> Spread {
         let elements: Vec<f64> = elements.collect();
         let mean = elements.iter().sum::<f64>() / n as f64;
         Spread { mean, rest: 0.0, squares: elements.iter().map(|x| (x - mean) * (x - mean)).sum() }
@@ -363,13 +375,7 @@ where
     }
     #[inline(always)]
     fn merge(x: Spread, y: Spread, a: u64, b: u64) -> Spread {
-        let (a, b) = (a as f64, b as f64);
-        let part = b / (a + b);
-        let (far, off) = sum_of(y.mean, -x.mean);
-        let d = far + (off + (y.rest - x.rest));
-        let (mean, rest) = sum_of(x.mean, d * part);
-        let (mean, rest) = sum_of_ordered(mean, rest + x.rest);
-        Spread { mean, rest, squares: x.squares + y.squares + d * d * (a * part) }
+        x.with(y, a as f64, b as f64)
     }
 }
 
@@ -387,7 +393,7 @@ where
 
 /// Adds up by halves.
 #[inline(always)]
-fn sum_by_halves(mut lanes: [f64; LANES]) -> f64 {
+pub(super) fn sum_by_halves(mut lanes: [f64; LANES]) -> f64 {
     let mut half = LANES / 2;
     while half > 0 {
         for l in 0..half {
@@ -400,7 +406,7 @@ fn sum_by_halves(mut lanes: [f64; LANES]) -> f64 {
 
 /// Folds a row in [`LANES`] interleaved parts of two values each.
 #[inline(always)]
-fn fold_row_twice<T: Copy, A: Copy>(
+pub(super) fn fold_row_twice<T: Copy, A: Copy>(
     row: &[T],
     zero: A,
     with: impl Fn((A, A), T) -> (A, A),
@@ -426,13 +432,16 @@ fn fold_row_twice<T: Copy, A: Copy>(
     (first, second)
 }
 
+/// Sums of distances and of their squares, with one more.
+#[inline(always)]
+pub(super) fn distances((distances, squares): (f64, f64), d: f64) -> (f64, f64) {
+    (distances + d, squares + d * d)
+}
+
 /// The sums of the distances of a row's elements from a number, and of their squares.
 #[inline(always)]
 fn distances_of_row<T: Summed<Sum = f64>>(row: &[T], pivot: f64) -> (f64, f64) {
-    let add = |(distances, squares): (f64, f64), x: T| {
-        let d = x.widen() - pivot;
-        (distances + d, squares + d * d)
-    };
+    let add = |s: (f64, f64), x: T| distances(s, x.widen() - pivot);
     if row.len() < LANES {
         return row.iter().fold((0.0, 0.0), |s, &x| add(s, x));
     }
@@ -463,10 +472,7 @@ pub(crate) unsafe fn moments_body<T: Summed<Sum = f64>>(
         let first = unsafe {
             std::slice::from_raw_parts(first.cast::<T>().add(from), if whole.is_empty() { last } else { len })
         };
-        let add = |(distances, squares): (f64, f64), x: T, i: usize| {
-            let d = x.widen() - first[i].widen();
-            (distances + d, squares + d * d)
-        };
+        let add = |s: (f64, f64), x: T, i: usize| self::distances(s, x.widen() - first[i].widen());
         // SAFETY: promised by the caller.
         let states = unsafe {
             fold_rows_twice((&mut distances[..len], &mut squares[..len]), whole, from, add);

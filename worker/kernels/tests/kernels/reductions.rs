@@ -86,6 +86,19 @@ fn all_folds(shape: &[usize], cut: &[usize], axes: &[usize]) {
         &l.mapv(|l| variance(&l, 1.0).sqrt()),
         1e-12,
     );
+    let holes = ndarray::Zip::from(&x)
+        .and(&f)
+        .map_collect(|&x, &f| if f % 3.0 == 0.0 { f64::NAN } else { x.abs() + 1.0 });
+    let eh = literal(&holes, &cut);
+    let numbers = |of: &dyn Fn(&[f64]) -> f64| {
+        lanes(&holes, axes).mapv(|l| of(&l.into_iter().filter(|x| !x.is_nan()).collect::<Vec<_>>()))
+    };
+    let mean = |l: &[f64]| l.iter().sum::<f64>() / l.len() as f64;
+    check_near(&eh.reduce(Fold::NanMean, axes).unwrap(), &numbers(&mean), 1e-12);
+    let var = |l: &[f64]| if l.len() > 1 { variance(l, 1.0) } else { f64::NAN };
+    check_near(&eh.reduce(Fold::NanVar { ddof: 1.0 }, axes).unwrap(), &numbers(&var), 1e-12);
+    let std = |l: &[f64]| if l.is_empty() { f64::NAN } else { variance(l, 0.0).sqrt() };
+    check_near(&eh.reduce(Fold::NanStd { ddof: 0.0 }, axes).unwrap(), &numbers(&std), 1e-12);
     if n == 0 {
         return;
     }
