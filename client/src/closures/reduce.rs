@@ -182,7 +182,7 @@ impl<A: Element, D: Dimension> Array<A, D> {
     /// ```
     /// use tilework::prelude::*;
     ///
-    /// let x = Array::from_shape_vec((2, 3), vec![3.0, 4.0, 12.0, 1.0, 2.0, 2.0]).unwrap().rechunk(2);
+    /// let x = Array::from_shape_vec((2, 3), vec![3.0f64, 4.0, 12.0, 1.0, 2.0, 2.0]).unwrap().rechunk(2);
     /// let norms = x.reduce_with(&[Axis(1)], (), (
     ///     |_, block, ()| block.map_axis(Axis(1), |row| row.dot(&row)),
     ///     |a, b, ()| a + b,
@@ -194,7 +194,7 @@ impl<A: Element, D: Dimension> Array<A, D> {
     /// let mean = x.reduce_with(&[Axis(0), Axis(1)], 1.5, (
     ///     |_, block, least| {
     ///         let above = block.iter().filter(|x| *x > least);
-    ///         ndarray::arr0(above.fold((0.0, 0u64), |(sum, n), x| (sum + x.ln(), n + 1)))
+    ///         ndarray::arr0(above.fold((0.0f64, 0u64), |(sum, n), x| (sum + x.ln(), n + 1)))
     ///     },
     ///     |a, b, _| (a.0 + b.0, a.1 + b.1),
     ///     |(sum, n), _| (sum / *n as f64).exp(),
@@ -231,7 +231,7 @@ impl<A: Element, D: Dimension> Array<A, D> {
     ///
     /// # Errors
     /// An axis out of range or given twice; blocks of states of another number of dimensions than axes are kept; states of no
-    /// bytes or more than a mebibyte, or of which zeros are none; [`Error::Function`] for functions that capture variables. The
+    /// bytes or more than 64 KiB, or of which zeros are none; [`Error::Function`] for functions that capture variables. The
     /// computation fails where a block has another number of states than it has kept positions, or a state another size.
     pub fn try_reduce_with<P, S, B, E, F, C, G>(
         &self,

@@ -168,7 +168,7 @@ impl<A: Element, D: RemoveAxis> Array<A, D> {
     /// [`Array::scan_with`] that returns what goes wrong.
     ///
     /// # Errors
-    /// An axis out of range; states of no bytes or more than a mebibyte, or of which zeros are none; [`Error::Function`] for
+    /// An axis out of range; states of no bytes or more than 64 KiB, or of which zeros are none; [`Error::Function`] for
     /// functions that capture variables. The computation fails where a block has another shape, another number of states than
     /// positions, or a state another size.
     pub fn try_scan_with<P, S, B, F, C, G>(

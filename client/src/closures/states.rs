@@ -13,8 +13,8 @@ use tilework_expr::{Expr, NDIM_MAX};
 use tilework_kernels::Plane;
 use tilework_kernels::native::{BlockCall, Place};
 
-/// The most bytes of a state.
-const STATE_BYTES_MAX: usize = 1 << 20;
+/// The most bytes of a state: it lies on the stack of the thread that joins it.
+const STATE_BYTES_MAX: usize = 64 << 10;
 /// States that are joined at a time, at most.
 pub(super) const FAN_IN: usize = 32;
 /// Bytes of states that are joined at a time, at most, where two have no more.
@@ -120,14 +120,16 @@ impl<P: Params> Params for Around<P> {
 
 /// How many bytes a state has: zeros are one, as of numbers and tuples and arrays of them.
 pub(super) fn state_bytes<S: Params>() -> Result<usize> {
-    let zeros = vec![0; STATE_BYTES_MAX];
-    let mut left = &zeros[..];
-    let n = S::read(&mut left).map(|_| zeros.len() - left.len());
     let wrong = |got| {
-        Error::from(wrong("states", got, "values of one size, 1 to 1048576 bytes, of which zeros are one"))
+        Error::from(wrong("states", got, "values of one size, 1 to 65536 bytes, of which zeros are one"))
     };
     let name = std::any::type_name::<S>;
-    match n {
+    if size_of::<S>() > STATE_BYTES_MAX {
+        return Err(wrong(format!("{} of {} bytes", name(), size_of::<S>())));
+    }
+    let zeros = vec![0; STATE_BYTES_MAX];
+    let mut left = &zeros[..];
+    match S::read(&mut left).map(|_| zeros.len() - left.len()) {
         None => Err(wrong(format!("{}, of which zeros are none", name()))),
         Some(0) => Err(wrong(format!("{} of 0 bytes", name()))),
         Some(n) => Ok(n),
@@ -206,7 +208,9 @@ mod tests {
         assert!(text.contains("() of 0 bytes, expected values of one size"), "{text}");
         let text = state_bytes::<Tagged>().unwrap_err().to_string();
         assert!(text.contains("of which zeros are none"), "{text}");
-        assert!(state_bytes::<[[u64; 1 << 10]; 1 << 10]>().is_err());
+        // It would not even fit on the stack.
+        let text = state_bytes::<[[u64; 1 << 10]; 1 << 10]>().unwrap_err().to_string();
+        assert!(text.contains("of 8388608 bytes"), "{text}");
     }
 
     #[test]
