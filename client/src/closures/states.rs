@@ -118,6 +118,14 @@ impl<P: Params> Params for Around<P> {
     }
 }
 
+/// How many bytes of zeros a state is, if they are one. Apart, for its frame has room for a state however large.
+#[inline(never)]
+fn bytes_of_zeros<S: Params>() -> Option<usize> {
+    let zeros = vec![0; STATE_BYTES_MAX];
+    let mut left = &zeros[..];
+    S::read(&mut left).map(|_| zeros.len() - left.len())
+}
+
 /// How many bytes a state has: zeros are one, as of numbers and tuples and arrays of them.
 pub(super) fn state_bytes<S: Params>() -> Result<usize> {
     let wrong = |got| {
@@ -127,9 +135,7 @@ pub(super) fn state_bytes<S: Params>() -> Result<usize> {
     if size_of::<S>() > STATE_BYTES_MAX {
         return Err(wrong(format!("{} of {} bytes", name(), size_of::<S>())));
     }
-    let zeros = vec![0; STATE_BYTES_MAX];
-    let mut left = &zeros[..];
-    match S::read(&mut left).map(|_| zeros.len() - left.len()) {
+    match bytes_of_zeros::<S>() {
         None => Err(wrong(format!("{}, of which zeros are none", name()))),
         Some(0) => Err(wrong(format!("{} of 0 bytes", name()))),
         Some(n) => Ok(n),
