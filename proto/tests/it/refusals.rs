@@ -72,11 +72,11 @@ fn programs_that_make_no_sense_say_why() {
         (
             good,
             with_op(wire::node::Op::Write(wire::File {
-                kind: 4,
+                kind: 5,
                 path: String::new(),
                 member: String::new(),
             })),
-            "file format: got code 4, expected one below 4",
+            "file format: got code 5, expected one below 5",
         ),
     ];
     for (axis, node, expected) in cases {
