@@ -37,7 +37,8 @@ fn functions_get_each_partition_whole_and_in_order() {
         let thinned = thinned.unwrap().select([col("x").min(), len()]).unwrap();
         assert_eq!(thinned.rows::<(i64, u64)>().unwrap(), [(10, 7 * n as u64)]);
         // In each part the rows come as a sort before it has ordered them.
-        let ordered = df.sort([col("x").desc()]).unwrap().map_partitions(|rows| rows.slice(0, 1)).unwrap();
+        let first = |rows: RecordBatch| rows.slice(0, rows.num_rows().min(1));
+        let ordered = df.sort([col("x").desc()]).unwrap().map_partitions(first).unwrap();
         let firsts = ordered.to_vec::<i64>("x").unwrap();
         assert_eq!(firsts[0], 599_999);
         assert!(firsts.windows(2).all(|pair| pair[0] > pair[1]), "{firsts:?}");
