@@ -101,11 +101,11 @@ impl Powers {
         let excess = n * m4 / (m2 * m2) - 3.0;
         match shape {
             Shape::Skew => (n > 0.0).then_some(skew),
-            Shape::SkewOfAll => (n > 2.0).then(|| skew * (n * (n - 1.0)).sqrt() / (n - 2.0)),
+            Shape::SkewOfAll => (n > 2.0).then_some(skew * (n * (n - 1.0)).sqrt() / (n - 2.0)),
             Shape::Kurtosis => (n > 0.0).then_some(excess),
             Shape::KurtosisOfAll => {
                 let scale = (n - 1.0) / ((n - 2.0) * (n - 3.0));
-                (n > 3.0).then(|| scale * ((n + 1.0) * excess + 6.0))
+                (n > 3.0).then_some(scale * ((n + 1.0) * excess + 6.0))
             }
         }
     }

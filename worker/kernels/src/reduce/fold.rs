@@ -371,32 +371,30 @@ pub(crate) fn fold_fns(fold: Fold, d: DType) -> Option<FoldFns> {
         Fold::ArgMax => over!(ordered d, argmax),
         Fold::Any => (d == DType::Bool).then(fns::<bool, Keep<Monoid<AnyOf>>>),
         Fold::All => (d == DType::Bool).then(fns::<bool, Keep<Monoid<AllOf>>>),
-        Fold::NanMean => match d {
-            DType::F32 => Some(present::<f32>()),
-            DType::F64 => Some(present::<f64>()),
-            _ => None,
-        },
-        Fold::NanVar { .. } | Fold::NanStd { .. } => {
-            let root = matches!(fold, Fold::NanStd { .. });
-            match (d, root) {
-                (DType::F32, false) => Some(present_moments::<f32, PresentMoments<false>>()),
-                (DType::F32, true) => Some(present_moments::<f32, PresentMoments<true>>()),
-                (DType::F64, false) => Some(present_moments::<f64, PresentMoments<false>>()),
-                (DType::F64, true) => Some(present_moments::<f64, PresentMoments<true>>()),
-                _ => None,
-            }
-        }
-        Fold::Var { .. } | Fold::Std { .. } => {
-            let root = matches!(fold, Fold::Std { .. });
-            match (d, root) {
-                (DType::F32, false) => Some(moments::<f32, Moments<false>>()),
-                (DType::F32, true) => Some(moments::<f32, Moments<true>>()),
-                (DType::F64, false) => Some(moments::<f64, Moments<false>>()),
-                (DType::F64, true) => Some(moments::<f64, Moments<true>>()),
+        Fold::NanMean | Fold::NanVar { .. } | Fold::NanStd { .. } | Fold::Var { .. } | Fold::Std { .. } => {
+            match d {
+                DType::F32 => of_floats::<f32>(fold),
+                DType::F64 => of_floats::<f64>(fold),
                 _ => None,
             }
         }
     }
+}
+
+/// The loops of variances, and of the folds that leave NaN out.
+fn of_floats<T: Real>(fold: Fold) -> Option<FoldFns>
+where
+    Moments<false>: Finish<T>,
+    Moments<true>: Finish<T>,
+{
+    Some(match fold {
+        Fold::Var { .. } => moments::<T, Moments<false>>(),
+        Fold::Std { .. } => moments::<T, Moments<true>>(),
+        Fold::NanMean => present::<T>(),
+        Fold::NanVar { .. } => present_moments::<T, PresentMoments<false>>(),
+        Fold::NanStd { .. } => present_moments::<T, PresentMoments<true>>(),
+        _ => return None,
+    })
 }
 
 #[cfg(test)]

@@ -72,7 +72,7 @@ fn strips(n: usize, last: usize) -> impl Iterator<Item = (usize, usize, usize)> 
 }
 
 /// The rows of a leaf that have all columns, and that which has fewer.
-fn split<'a>(rows: &'a [*const u8], n: usize, last: usize) -> (&'a [*const u8], &'a [*const u8]) {
+fn split(rows: &[*const u8], n: usize, last: usize) -> (&[*const u8], &[*const u8]) {
     rows.split_at(if last == n { rows.len() } else { rows.len().saturating_sub(1) })
 }
 
