@@ -6,7 +6,7 @@ use super::blocks::view_of;
 use super::blockwise::BlockPlace;
 use super::params::{Params, params_of};
 use crate::array::plane_of_array;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::library::wrong;
 use ndarray::{ArrayView, ArrayViewD, Axis, Dimension, IxDyn};
 use tilework_expr::{Expr, NDIM_MAX};
@@ -128,9 +128,7 @@ fn bytes_of_zeros<S: Params>() -> Option<usize> {
 
 /// How many bytes a state has: zeros are one, as of numbers and tuples and arrays of them.
 pub(super) fn state_bytes<S: Params>() -> Result<usize> {
-    let wrong = |got| {
-        Error::from(wrong("states", got, "values of one size, 1 to 65536 bytes, of which zeros are one"))
-    };
+    let wrong = |got| wrong("states", got, "values of one size, 1 to 65536 bytes, of which zeros are one");
     let name = std::any::type_name::<S>;
     if size_of::<S>() > STATE_BYTES_MAX {
         return Err(wrong(format!("{} of {} bytes", name(), size_of::<S>())));
