@@ -24,7 +24,7 @@ fn mean_over<D: ndarray::Dimension>(x: &Array3<f64>, axes: &[usize]) -> Array<f6
                 let start = block.mapv(|x| (x, 1u32)).into_dyn();
                 let all = folded
                     .fold(start, |all, a| all.fold_axis(Ax(a), (0.0, 0), |s, x| (s.0 + x.0, s.1 + x.1)));
-                all.into_dimensionality::<D>().unwrap()
+                all.into_dimensionality::<D>().expect("as many axes")
             },
             |a, b, _| (a.0 + b.0, a.1 + b.1),
             |(sum, n), _| sum / f64::from(*n),
@@ -314,7 +314,7 @@ fn processes_give_the_same_bits() {
         ),
     );
     assert_eq!(scanned.try_compute_on(&session).unwrap(), scanned.compute());
-    let holes = a.mapv(|x: f64| if (x * 1e6) as u64 % 3 == 0 { f64::NAN } else { x });
+    let holes = a.mapv(|x: f64| if ((x * 1e6) as u64).is_multiple_of(3) { f64::NAN } else { x });
     for (ours, here) in [
         (holes.nanmean_axis(Axis(0)), holes.nanmean_axis(Axis(0))),
         (holes.nanstd_axis(Axis(1), 1.0), holes.nanstd_axis(Axis(1), 1.0)),
