@@ -443,7 +443,7 @@ fn of_few_or_equal_values_shapes_say_so() {
 #[test]
 fn what_is_missing_lies_on_the_line_between_its_neighbours() {
     // Runs of missing values of all lengths, across partitions.
-    let known = |i: usize| i >= 3 && i < 190 && (i * i) % 17 < 4;
+    let known = |i: usize| (3..190).contains(&i) && (i * i) % 17 < 4;
     let x: Vec<Option<i64>> = (0..200).map(|i| known(i).then_some((i * i % 91) as i64)).collect();
     let line = |i: usize| {
         let before = (0..=i).rev().find(|i| known(*i))?;
