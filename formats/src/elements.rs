@@ -114,6 +114,12 @@ pub(crate) fn in_words(written: &Value) -> String {
     format!("{name} ({word})")
 }
 
+/// Makes every element this one.
+#[cfg(feature = "netcdf")]
+pub(crate) fn fill(out: &mut [u8], element: &[u8]) {
+    out.chunks_exact_mut(element.len()).for_each(|to| to.copy_from_slice(element));
+}
+
 /// Turns the file's elements into ours, in place.
 pub(crate) fn normalise(bytes: &mut [u8], dtype: DType, order: ByteOrder) {
     if dtype == DType::Bool {

@@ -3,8 +3,9 @@
 //! Owns index arithmetic and its overflow checks. Must not know files, formats or element types.
 
 use crate::FormatError;
+use std::iter::Peekable;
 use std::ops::Range;
-use tilework_plan::Steps;
+use tilework_plan::{GAP_BYTES_MAX, Steps};
 
 /// The bytes of an array of this shape, in `usize` and with every length in `usize`.
 pub(crate) fn checked_shape(
@@ -118,6 +119,74 @@ impl Iterator for Runs {
             offset -= (len - 1) * stride;
         }
         Some(current)
+    }
+}
+
+/// The most that is read in one call of several runs.
+pub(crate) const BLOCK_BYTES_MAX: usize = 1024 * 1024;
+
+/// Runs put together that lie near each other, to be read in one call with what is between them.
+pub(crate) struct Near<I: Iterator<Item = usize>> {
+    runs: Peekable<I>,
+    /// Elements of a run.
+    pub(crate) run: usize,
+    itemsize: usize,
+    starts: Vec<usize>,
+}
+
+impl Near<Runs> {
+    pub(crate) fn of(runs: Runs, itemsize: usize) -> Near<Runs> {
+        let run = runs.run_len();
+        Near::new(runs, run, itemsize)
+    }
+}
+
+impl<I: Iterator<Item = usize>> Near<I> {
+    /// Runs of so many elements that begin at these, ascending.
+    pub(crate) fn new(runs: I, run: usize, itemsize: usize) -> Near<I> {
+        Near { runs: runs.peekable(), run, itemsize, starts: Vec::new() }
+    }
+
+    /// The first elements of the next runs, at least of one.
+    pub(crate) fn next(&mut self) -> Option<&[usize]> {
+        let (run, itemsize) = (self.run, self.itemsize);
+        let first = self.runs.next()?;
+        self.starts.clear();
+        self.starts.push(first);
+        let mut end = first + run;
+        while let Some(next) = self.runs.next_if(|next| {
+            (next - end) * itemsize <= GAP_BYTES_MAX && (next + run - first) * itemsize <= BLOCK_BYTES_MAX
+        }) {
+            self.starts.push(next);
+            end = next + run;
+        }
+        Some(&self.starts)
+    }
+
+    /// Reads all runs, one after another, into `out`; `read` fills a buffer from an element on.
+    pub(crate) fn gather(
+        mut self,
+        mut out: &mut [u8],
+        mut read: impl FnMut(&mut [u8], usize) -> Result<(), FormatError>,
+    ) -> Result<(), FormatError> {
+        let (itemsize, bytes) = (self.itemsize, self.run * self.itemsize);
+        let mut block = Vec::new();
+        while let Some(starts) = self.next() {
+            let (taken, rest) = out.split_at_mut(starts.len() * bytes);
+            out = rest;
+            let (first, last) = (starts[0], starts[starts.len() - 1]);
+            if starts.len() == 1 {
+                read(taken, first)?;
+                continue;
+            }
+            block.resize((last - first) * itemsize + bytes, 0);
+            read(&mut block, first)?;
+            for (piece, start) in taken.chunks_exact_mut(bytes).zip(starts) {
+                let at = (start - first) * itemsize;
+                piece.copy_from_slice(&block[at..at + bytes]);
+            }
+        }
+        Ok(())
     }
 }
 

@@ -146,7 +146,7 @@ impl<S: CallBlock<F, A, D, P, B>, F, A: Element, D: Dimension, P: Params, B: Ele
 
     fn conjured(call: &BlockCall<'_>) -> std::result::Result<Plane, String> {
         let params = params_of(call.params).ok_or("these are not its parameters")?;
-        let block = view_of::<A>(call.block(0)?)?.into_dimensionality().map_err(|e| e.to_string())?;
+        let block = block_of::<A, D>(call, 0)?;
         // SAFETY: only functions that passed `ship` are named, and only what is named is called.
         let mut f = unsafe { conjure::<F>() };
         Ok(plane_of_array(S::call(&mut f, block, &params)))
@@ -226,6 +226,14 @@ impl<S: CallFold<F, A, P, B>, F, A, P: Params, B: Clone> Folding<S, F, A, P, B> 
         let folded = block.fold_axis(Axis(axis), start, |v, x| S::call(&mut f, v, x, &params));
         Ok(plane_of_array(folded))
     }
+}
+
+/// A block of an array as its function sees it.
+pub(super) fn block_of<'a, A, D: Dimension>(
+    call: &'a BlockCall<'_>,
+    slot: usize,
+) -> std::result::Result<ArrayView<'a, A, D>, String> {
+    view_of::<A>(call.block(slot)?)?.into_dimensionality().map_err(|e| e.to_string())
 }
 
 /// A plane as ndarray's view.

@@ -3,7 +3,7 @@
 //!
 //! Owns how letters become what a task reads. Must not know sessions.
 
-use super::blocks::{Boundaries, Depths, view_of};
+use super::blocks::{Boundaries, Depths, block_of};
 use super::elements::accepts;
 use super::gufunc::core_letters;
 use super::many::{Packing, Results};
@@ -591,7 +591,7 @@ macro_rules! arities {
                 $call: &BlockCall<'_>,
                 $par: &$params,
             ) -> std::result::Result<O, String> {
-                $(let $x = view_of::<$a>($call.block($i)?)?.into_dimensionality::<$d>().map_err(|e| e.to_string())?;)*
+                $(let $x = block_of::<$a, $d>($call, $i)?;)*
                 Ok($f($($arg),*))
             }
         }

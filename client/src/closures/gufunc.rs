@@ -2,7 +2,7 @@
 //!
 //! Knows which letters they mean. Must not know how letters become what a task reads.
 
-use super::blocks::view_of;
+use super::blocks::block_of;
 use super::blockwise::{Blockwise, Call, Calling, How, captures_nothing};
 use crate::array::Array;
 use crate::error::{Error, Result, or_panic};
@@ -137,7 +137,7 @@ where
         call: &BlockCall<'_>,
         &(axis, n): &(usize, usize),
     ) -> std::result::Result<ndarray::Array<B, D>, String> {
-        let x = view_of::<A>(call.block(0)?)?.into_dimensionality::<D>().map_err(|e| e.to_string())?;
+        let x = block_of::<A, D>(call, 0)?;
         let mut dim = x.raw_dim();
         dim.slice_mut()[axis] = n;
         let mut all = ndarray::Array::from_elem(dim, B::from_bits(0));

@@ -6,7 +6,7 @@ use super::blockwise::{BlockPlace, captures_nothing};
 use super::elements::accepts;
 use super::params::Params;
 use super::ship::{conjure, ship};
-use super::states::{Around, FAN_IN, FAN_IN_BYTES, Told, block, of_block, state_bytes, written};
+use super::states::{Around, FAN_IN, FAN_IN_BYTES, Told, of_block, state_bytes, written};
 use crate::array::{Array, plane_of_array};
 use crate::error::{Error, Result, or_panic};
 use crate::library::{same, wrong};
@@ -52,12 +52,8 @@ where
     };
 
     fn conjured(call: &BlockCall<'_>) -> Told<Plane> {
-        let around = Around::<P>::of(call)?;
-        let place = around.place(call);
         // SAFETY: only functions that passed `ship` are named, and only what is named is called.
-        let f = unsafe { conjure::<F>() };
-        let states = f(BlockPlace(&place), block::<A, D>(call)?, &around.params);
-        of_block(states, &around.kept(BlockPlace(&place)), call)
+        of_block(call, unsafe { conjure::<F>() })
     }
 }
 

@@ -3,13 +3,13 @@
 //! Knows of which stages they are made: two passes over the chunks, without a chain from chunk to chunk. Must not know how
 //! states travel.
 
-use super::blocks::view_of;
-use super::blockwise::{BlockPlace, captures_nothing};
+use super::blocks::{block_of, view_of};
+use super::blockwise::captures_nothing;
 use super::elements::accepts;
 use super::params::Params;
 use super::reduce::{stage, with_last};
 use super::ship::{conjure, ship};
-use super::states::{Around, Told, block, of_block, read, state_bytes, written};
+use super::states::{Around, Told, of_block, read, state_bytes, written};
 use crate::array::{Array, plane_of_array};
 use crate::error::{Error, Result, or_panic};
 use crate::library::{axis_of, same};
@@ -36,11 +36,9 @@ where
     };
 
     fn conjured(call: &BlockCall<'_>) -> Told<Plane> {
-        let around = Around::<P>::of(call)?;
         // SAFETY: only functions that passed `ship` are named, and only what is named is called.
         let f = unsafe { conjure::<F>() };
-        let states = f(block::<A, D>(call)?, &around.params);
-        of_block(states, &around.kept(BlockPlace(&around.place(call))), call)
+        of_block(call, |_, block, params| f(block, params))
     }
 }
 
@@ -111,7 +109,7 @@ where
         // SAFETY: only functions that passed `ship` are named, and only what is named is called.
         let f = unsafe { conjure::<F>() };
         let before = before.as_ref().map(|before| before.view());
-        Ok(plane_of_array(f(block::<A, D>(call)?, before, &around.params)))
+        Ok(plane_of_array(f(block_of(call, 0)?, before, &around.params)))
     }
 }
 

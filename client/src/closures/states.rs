@@ -2,7 +2,7 @@
 //!
 //! Owns their layout and the order in which they are joined. Must not know which blocks they are of.
 
-use super::blocks::view_of;
+use super::blocks::{block_of, view_of};
 use super::blockwise::BlockPlace;
 use super::params::{Params, params_of};
 use crate::array::plane_of_array;
@@ -173,21 +173,19 @@ pub(super) fn written<S: Params>(states: impl IntoIterator<Item = S>, shape: &[u
     })?))
 }
 
-/// States of a block as their bytes, if there is one for each of its positions.
-pub(super) fn of_block<S: Params, E: Dimension>(
-    states: ndarray::Array<S, E>,
-    kept: &[usize],
+/// The states that a function makes of a block, as their bytes, if there is one for each of its kept positions.
+pub(super) fn of_block<A: 'static, D: Dimension, S: Params, E: Dimension, P: Params>(
     call: &BlockCall<'_>,
+    make: impl FnOnce(BlockPlace<'_>, ArrayView<'_, A, D>, &P) -> ndarray::Array<S, E>,
 ) -> Told<Plane> {
+    let around = Around::<P>::of(call)?;
+    let place = around.place(call);
+    let states = make(BlockPlace(&place), block_of(call, 0)?, &around.params);
+    let kept = around.kept(BlockPlace(&place));
     if states.shape() != kept {
         return Err(format!("it gave states of shape {:?}, expected {kept:?}", states.shape()));
     }
     written(states.iter().copied(), &call.shape())
-}
-
-/// A block of an array as its function sees it.
-pub(super) fn block<'a, A: 'static, D: Dimension>(call: &'a BlockCall<'_>) -> Told<ArrayView<'a, A, D>> {
-    view_of::<A>(call.block(0)?)?.into_dimensionality().map_err(|e| e.to_string())
 }
 
 #[cfg(test)]

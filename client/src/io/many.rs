@@ -22,8 +22,8 @@ impl<A: Element, D: RemoveAxis> Array<A, D> {
     ///
     /// Files are `.npy`, `.npz` with one member, directories of Zarr arrays: `runs/*.zarr/temperature`, and NetCDF and HDF5
     /// files (`.nc`, `.nc4`, `.cdf`, `.h5`, `.hdf5`, `.he5`) with one array that is not the coordinates along an axis;
-    /// [`Array::read_netcdf_glob`] reads one of several. They come in the order of their paths, in which numbers count as such (`part-9.npy` before `part-10.npy`), and must have the
-    /// same lengths but along the axis.
+    /// [`Array::read_netcdf_glob`] reads one of several. They come in the order of their paths, in which numbers count as
+    /// such (`part-9.npy` before `part-10.npy`), and must have the same lengths but along the axis.
     ///
     /// ```
     /// use tilework::prelude::*;
@@ -47,8 +47,7 @@ impl<A: Element, D: RemoveAxis> Array<A, D> {
     }
 
     /// The arrays of all files of a directory (`.npy`, `.npz` with one member, Zarr arrays, NetCDF and HDF5), as
-    /// [`Array::read_glob`]. What
-    /// has a name that begins with a point, or is a file of another kind, is left out.
+    /// [`Array::read_glob`]. What has a name that begins with a point, or is a file of another kind, is left out.
     ///
     /// # Errors
     /// As [`Array::read_glob`]; a directory without any such file.

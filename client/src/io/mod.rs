@@ -372,7 +372,7 @@ fn chunks_for(source: &ArraySource, meta: &ArrayMeta) -> Chunks {
         ArraySource::Npy { .. } | ArraySource::Npz { .. } => false,
     };
     if in_boxes {
-        let lens = zarr_chunks(meta, elements);
+        let lens = chunks_of_boxes(meta, elements);
         return Chunks::Axes(lens.into_iter().map(|l| AxisChunks::Len(l as isize)).collect());
     }
     chunks_of(&run_grid(&meta.shape, elements))
@@ -380,7 +380,7 @@ fn chunks_for(source: &ArraySource, meta: &ArrayMeta) -> Chunks {
 
 /// The stored chunks, doubled along the shortest axis as long as they hold at most half of `elements`. Shards
 /// are read whole where they are small enough.
-fn zarr_chunks(meta: &ArrayMeta, elements: usize) -> Vec<usize> {
+fn chunks_of_boxes(meta: &ArrayMeta, elements: usize) -> Vec<usize> {
     let len = |chunk: &[usize]| chunk.iter().fold(1usize, |n, &l| n.saturating_mul(l));
     let stored = if len(&meta.chunks) <= elements { &meta.chunks } else { &meta.read_chunks };
     let mut chunk: Vec<usize> = stored.iter().map(|&l| l.max(1)).collect();
@@ -406,12 +406,12 @@ mod tests {
             stored: Stored::Boxes(read.to_vec()),
         };
         let small = meta(&[365, 1000, 1000], &[1, 100, 100], &[1, 100, 100]);
-        assert_eq!(zarr_chunks(&small, 2 << 20), [128, 100, 100]);
+        assert_eq!(chunks_of_boxes(&small, 2 << 20), [128, 100, 100]);
         let large = meta(&[10, 9000, 9000], &[1, 9000, 9000], &[1, 9000, 9000]);
-        assert_eq!(zarr_chunks(&large, 2 << 20), [1, 9000, 9000]);
+        assert_eq!(chunks_of_boxes(&large, 2 << 20), [1, 9000, 9000]);
         let sharded = meta(&[8000, 8000], &[4000, 4000], &[500, 500]);
-        assert_eq!(zarr_chunks(&sharded, 2 << 20), [2000, 1000]);
-        assert_eq!(zarr_chunks(&meta(&[3, 0], &[2, 1], &[2, 1]), 100), [4, 1]);
-        assert!(zarr_chunks(&meta(&[], &[], &[]), 100).is_empty());
+        assert_eq!(chunks_of_boxes(&sharded, 2 << 20), [2000, 1000]);
+        assert_eq!(chunks_of_boxes(&meta(&[3, 0], &[2, 1], &[2, 1]), 100), [4, 1]);
+        assert!(chunks_of_boxes(&meta(&[], &[], &[]), 100).is_empty());
     }
 }

@@ -3,8 +3,7 @@
 // The helpers of tests are outside `#[test]` functions.
 #![allow(clippy::unwrap_used)]
 
-use crate::support::{check, on_every_session};
-use std::io::Read;
+use crate::support::{check, on_every_session, unpacked};
 use std::path::PathBuf;
 use tilework::Error;
 use tilework::io::{NetcdfFile, NetcdfVariable, Scalar};
@@ -14,17 +13,7 @@ use tilework::prelude::*;
 const ARCHIVE: &[u8] = include_bytes!("../../../formats/tests/netcdf/netcdf.zip");
 
 fn files() -> tempfile::TempDir {
-    let dir = tempfile::tempdir().unwrap();
-    let mut archive = zip::ZipArchive::new(std::io::Cursor::new(ARCHIVE)).unwrap();
-    for i in 0..archive.len() {
-        let mut entry = archive.by_index(i).unwrap();
-        let path = dir.path().join(entry.name());
-        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-        let mut bytes = Vec::new();
-        entry.read_to_end(&mut bytes).unwrap();
-        std::fs::write(&path, bytes).unwrap();
-    }
-    dir
+    unpacked(ARCHIVE)
 }
 
 #[test]

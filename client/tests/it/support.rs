@@ -6,6 +6,14 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Mutex, MutexGuard, Once, PoisonError};
 use tilework::{Array, ArrayView, CowArray, DType, Element, Session};
 
+/// A directory with what is in an archive.
+pub fn unpacked(archive: &[u8]) -> tempfile::TempDir {
+    let dir = tempfile::tempdir().expect("a directory");
+    let archive = zip::ZipArchive::new(std::io::Cursor::new(archive));
+    archive.expect("an archive").extract(dir.path()).expect("its files");
+    dir
+}
+
 /// Arrays and views of ours that are compared with ndarray's.
 pub trait Computed<A, D: Dimension> {
     fn lens(&self) -> Vec<usize>;

@@ -4,9 +4,9 @@
 // The helpers of tests are outside `#[test]` functions.
 #![allow(clippy::unwrap_used)]
 
-use crate::support::{check, on_every_session};
+use crate::support::{check, on_every_session, unpacked};
 use ndarray::{Array1 as Nd1, Array2 as Nd2};
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use tilework::Error;
@@ -19,17 +19,7 @@ const DESCRIBED: &[u8] = include_bytes!("../../../formats/tests/described/descri
 const VERSIONS: [ZarrVersion; 2] = [ZarrVersion::V2, ZarrVersion::V3];
 
 fn described() -> tempfile::TempDir {
-    let dir = tempfile::tempdir().unwrap();
-    let mut archive = zip::ZipArchive::new(std::io::Cursor::new(DESCRIBED)).unwrap();
-    for i in 0..archive.len() {
-        let mut entry = archive.by_index(i).unwrap();
-        let path = dir.path().join(entry.name());
-        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-        let mut bytes = Vec::new();
-        entry.read_to_end(&mut bytes).unwrap();
-        std::fs::write(&path, bytes).unwrap();
-    }
-    dir
+    unpacked(DESCRIBED)
 }
 
 /// The names of everything at `dir`.

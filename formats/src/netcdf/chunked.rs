@@ -7,8 +7,8 @@
 
 use super::corrupt;
 use super::hdf5::failed;
-use crate::FormatError;
 use crate::region::{self, Runs};
+use crate::{FormatError, elements};
 use hdf5_reader::btree_v1::{BTreeV1Key, collect_btree_v1_leaves_storage};
 use hdf5_reader::chunk_index::{ChunkEntry, collect_v2_chunk_entries_storage};
 use hdf5_reader::extensible_array::collect_extensible_array_chunk_entries_storage;
@@ -63,7 +63,7 @@ impl Chunked {
         let n_found: usize = spans.iter().map(|s| s.iter().map(|(_, r)| r.len()).sum::<usize>()).product();
         if n_found * self.itemsize < out.len() {
             // Behind what is stored.
-            out.chunks_exact_mut(self.itemsize).for_each(|to| to.copy_from_slice(&self.fill));
+            elements::fill(out, &self.fill);
         }
         if n_found == 0 {
             return Ok(());
@@ -89,8 +89,7 @@ impl Chunked {
                     let runs = Runs::of_steps(&out_shape, &to);
                     let run = runs.run_len() * self.itemsize;
                     for start in runs {
-                        let to = &mut out[start * self.itemsize..][..run];
-                        to.chunks_exact_mut(self.itemsize).for_each(|to| to.copy_from_slice(&self.fill));
+                        elements::fill(&mut out[start * self.itemsize..][..run], &self.fill);
                     }
                 }
             }
@@ -120,10 +119,14 @@ impl Chunked {
         spans
     }
 
+    /// How many chunks there are along each axis.
+    fn n_chunks(&self) -> impl Iterator<Item = u64> {
+        self.stored.iter().zip(&self.chunks).map(|(&n, &c)| n.div_ceil(u64::from(c)))
+    }
+
     /// The number of a chunk in C order.
     fn number(&self, chunk: impl Iterator<Item = u64>) -> u64 {
-        let n_chunks = self.stored.iter().zip(&self.chunks).map(|(&n, &c)| n.div_ceil(u64::from(c)));
-        chunk.zip(n_chunks).fold(0, |number, (chunk, n)| number * n + chunk)
+        chunk.zip(self.n_chunks()).fold(0, |number, (chunk, n)| number * n + chunk)
     }
 
     fn index(&self, path: &str) -> Result<Arc<Index>, FormatError> {
@@ -175,8 +178,8 @@ impl Chunked {
         }
         let entries = match &self.indexing {
             None => {
-                let n_axes = Some(n_axes as u32);
-                collect_btree_v1_leaves_storage(storage, at, sizes.0, sizes.1, n_axes, &self.chunks, None)
+                let axes = Some(n_axes as u32);
+                collect_btree_v1_leaves_storage(storage, at, sizes.0, sizes.1, axes, &self.chunks, None)
                     .map(|leaves| leaves.into_iter().filter_map(|leaf| of_leaf(leaf, n_axes)).collect())
             }
             Some(ChunkIndexing::SingleChunk { filtered_size, filters }) => Ok(vec![ChunkEntry {
@@ -215,8 +218,7 @@ impl Chunked {
 
     /// Chunks that lie one after another, all of them.
     fn one_after_another(&self, path: &str) -> Result<Vec<ChunkEntry>, FormatError> {
-        let n_chunks: Vec<u64> =
-            self.stored.iter().zip(&self.chunks).map(|(&n, &c)| n.div_ceil(u64::from(c))).collect();
+        let n_chunks: Vec<u64> = self.n_chunks().collect();
         let bytes = self.chunk_bytes as u64;
         let total = n_chunks.iter().try_fold(1u64, |product, &n| product.checked_mul(n));
         let end = total.and_then(|n| n.checked_mul(bytes)?.checked_add(self.address));
@@ -279,10 +281,10 @@ impl Index {
     }
 }
 
-fn of_leaf((key, address): (BTreeV1Key, u64), n_axes: Option<u32>) -> Option<ChunkEntry> {
+fn of_leaf((key, address): (BTreeV1Key, u64), n_axes: usize) -> Option<ChunkEntry> {
     let BTreeV1Key::RawData { chunk_size, filter_mask, mut offsets } = key else { return None };
     // Behind the axes' stands one of the bytes of an element.
-    offsets.truncate(n_axes? as usize);
+    offsets.truncate(n_axes);
     Some(ChunkEntry { address, size: u64::from(chunk_size), filter_mask, offsets })
 }
 

@@ -1,6 +1,6 @@
 //! What lies in a group of a file, and what is said of it.
 
-use super::hdf5::{NO_COORDINATES, failed};
+use super::hdf5::failed;
 use super::{Opened, guarded, missing, parts, scales};
 use crate::{FormatError, NetcdfGroup};
 use std::path::Path;
@@ -24,12 +24,10 @@ pub fn netcdf_group(path: &Path, group: &str) -> Result<NetcdfGroup, FormatError
         Opened::Hdf5(file) => {
             let group = file.group(group)?;
             let (groups, datasets) = group.members().map_err(|e| failed(&name, e))?;
-            let variables =
-                datasets.iter().filter(|dataset| !scales::is_length_alone(dataset)).map(|dataset| {
-                    let last = parts(dataset.name()).last().unwrap_or_default();
-                    let own = last.strip_prefix(NO_COORDINATES).unwrap_or(last).to_owned();
-                    (own, scales::is_scale(dataset))
-                });
+            let variables = datasets
+                .iter()
+                .filter(|dataset| !scales::is_length_alone(dataset))
+                .map(|dataset| (scales::own_name(dataset.name()), scales::is_scale(dataset)));
             let mut variables: Vec<_> = variables.collect();
             variables.sort();
             let mut groups: Vec<String> =

@@ -4,12 +4,10 @@
 
 use super::read_at;
 use crate::FormatError;
-use crate::region::Runs;
+use crate::elements;
+use crate::region::{Near, Runs};
 use std::fs::File;
-use tilework_plan::{GAP_BYTES_MAX, Steps};
-
-/// The most that is read in one call of several runs.
-const BLOCK_BYTES_MAX: u64 = 1024 * 1024;
+use tilework_plan::Steps;
 
 /// Where the bytes are.
 pub(super) enum Bytes {
@@ -38,7 +36,7 @@ impl Plain {
         let itemsize = self.itemsize;
         match &self.bytes {
             Bytes::Same(element) => {
-                out.chunks_exact_mut(itemsize).for_each(|to| to.copy_from_slice(element));
+                elements::fill(out, element);
                 Ok(())
             }
             Bytes::Memory(bytes) => {
@@ -50,55 +48,21 @@ impl Plain {
                 Ok(())
             }
             Bytes::File { file, start, record_bytes: None } => {
-                let runs = Runs::of_steps(&self.shape, steps);
-                let run = runs.run_len() * itemsize;
-                let offsets = runs.map(|element| start + (element * itemsize) as u64);
-                read_runs((path, file), offsets, run, out)
+                let near = Near::of(Runs::of_steps(&self.shape, steps), itemsize);
+                near.gather(out, |to, first| read_at(path, file, to, start + (first * itemsize) as u64))
             }
             Bytes::File { file, start, record_bytes: Some(apart) } => {
                 let (records, inner) = steps.split_first().expect("records are along an axis");
                 let shape = &self.shape[1..];
                 let run = Runs::of_steps(shape, inner).run_len() * itemsize;
+                // Positions are of bytes, for records may begin at any.
                 let offsets = (0..records.len).flat_map(|i| {
-                    let record = start + (records.start + i * records.step) as u64 * apart;
-                    Runs::of_steps(shape, inner).map(move |element| record + (element * itemsize) as u64)
+                    let record = (records.start + i * records.step) * *apart as usize;
+                    Runs::of_steps(shape, inner).map(move |element| record + element * itemsize)
                 });
-                read_runs((path, file), offsets, run, out)
+                let near = Near::new(offsets, run, 1);
+                near.gather(out, |to, first| read_at(path, file, to, start + first as u64))
             }
         }
     }
-}
-
-/// Reads runs of so many bytes at ascending positions, those that are near to each other together.
-fn read_runs(
-    (path, file): (&str, &File),
-    offsets: impl Iterator<Item = u64>,
-    run: usize,
-    mut out: &mut [u8],
-) -> Result<(), FormatError> {
-    let mut offsets = offsets.peekable();
-    let (mut starts, mut block) = (Vec::new(), Vec::new());
-    while let Some(first) = offsets.next() {
-        starts.clear();
-        starts.push(first);
-        let mut end = first + run as u64;
-        while let Some(next) =
-            offsets.next_if(|&n| n - end <= GAP_BYTES_MAX as u64 && n + run as u64 - first <= BLOCK_BYTES_MAX)
-        {
-            starts.push(next);
-            end = next + run as u64;
-        }
-        let (taken, rest) = out.split_at_mut(starts.len() * run);
-        out = rest;
-        if starts.len() == 1 {
-            read_at(path, file, taken, first)?;
-            continue;
-        }
-        block.resize((end - first) as usize, 0);
-        read_at(path, file, &mut block, first)?;
-        for (to, start) in taken.chunks_exact_mut(run).zip(&starts) {
-            to.copy_from_slice(&block[(start - first) as usize..][..run]);
-        }
-    }
-    Ok(())
 }

@@ -63,7 +63,8 @@ pub(super) fn of(file: &Hdf5, dataset: &Dataset, above: &[&str]) -> Result<Axes,
     Ok(Axes { names, lens })
 }
 
-fn own_name(name: &str) -> String {
+/// What an array is named, without the groups that it is in.
+pub(super) fn own_name(name: &str) -> String {
     let last = parts(name).last().unwrap_or_default();
     last.strip_prefix(NO_COORDINATES).unwrap_or(last).to_owned()
 }

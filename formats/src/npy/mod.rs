@@ -10,7 +10,7 @@ pub use writer::{NpyWriter, write_npy};
 
 use crate::elements;
 use crate::inflate::Inflater;
-use crate::region::Runs;
+use crate::region::{BLOCK_BYTES_MAX, Near, Runs};
 use crate::{ArrayMeta, FormatError, file, objects};
 use header::{HEADER_BYTES_MAX, Header, PREFIX_BYTES};
 use remote::{Blocks, Remote};
@@ -21,12 +21,10 @@ use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use tilework_expr::run_grid;
-use tilework_plan::{GAP_BYTES_MAX, Steps, Stored};
+use tilework_plan::{Steps, Stored};
 
 /// Bytes of a deflated array that are counted as read together: marks to start from are no nearer to each other.
 const DEFLATED_BYTES: usize = 1024 * 1024;
-/// The most that is read in one call of several runs.
-const BLOCK_BYTES_MAX: usize = 1024 * 1024;
 
 /// A span of a file that holds one whole `.npy` image.
 #[derive(Debug)]
@@ -157,7 +155,7 @@ impl NpyReader {
     }
 
     /// The bytes that are read for some runs, a single one in pieces of so many elements.
-    fn blocks(&self, mut near: Near, piece_max: usize) -> impl Iterator<Item = Range<u64>> + '_ {
+    fn blocks(&self, mut near: Near<Runs>, piece_max: usize) -> impl Iterator<Item = Range<u64>> + '_ {
         let blocks = iter::from_fn(move || {
             let starts = near.next()?;
             let (first, n) = (starts[0], starts.len());
@@ -173,28 +171,11 @@ impl NpyReader {
         })
     }
 
-    fn read_c(&self, steps: &[Steps], mut out: &mut [u8]) -> Result<(), FormatError> {
+    fn read_c(&self, steps: &[Steps], out: &mut [u8]) -> Result<(), FormatError> {
         let itemsize = self.header.dtype.size();
-        let coming = Near::new(Runs::of_steps(&self.header.shape, steps), itemsize);
-        let mut cursor = self.bytes.begin(self.blocks(coming, usize::MAX));
-        let mut near = Near::new(Runs::of_steps(&self.header.shape, steps), itemsize);
-        let (bytes, mut block) = (near.run * itemsize, Vec::new());
-        while let Some(starts) = near.next() {
-            let (taken, rest) = out.split_at_mut(starts.len() * bytes);
-            out = rest;
-            let (first, last) = (starts[0], starts[starts.len() - 1]);
-            if starts.len() == 1 {
-                cursor.read(&self.path, taken, self.offset(first))?;
-                continue;
-            }
-            block.resize((last - first) * itemsize + bytes, 0);
-            cursor.read(&self.path, &mut block, self.offset(first))?;
-            for (piece, start) in taken.chunks_exact_mut(bytes).zip(starts) {
-                let at = (start - first) * itemsize;
-                piece.copy_from_slice(&block[at..at + bytes]);
-            }
-        }
-        Ok(())
+        let near = || Near::of(Runs::of_steps(&self.header.shape, steps), itemsize);
+        let mut cursor = self.bytes.begin(self.blocks(near(), usize::MAX));
+        near().gather(out, |to, first| cursor.read(&self.path, to, self.offset(first)))
     }
 
     /// A Fortran-order file is a C-order file of the reversed axes; its elements are scattered into `out`.
@@ -204,9 +185,9 @@ impl NpyReader {
         let reversed: Vec<Steps> = steps.iter().rev().copied().collect();
         let mut scatter = Scatter::new(steps);
         let piece_max = BLOCK_BYTES_MAX / itemsize;
-        let coming = Near::new(Runs::of_steps(&shape, &reversed), itemsize);
-        let mut cursor = self.bytes.begin(self.blocks(coming, piece_max));
-        let mut near = Near::new(Runs::of_steps(&shape, &reversed), itemsize);
+        let near = || Near::of(Runs::of_steps(&shape, &reversed), itemsize);
+        let mut cursor = self.bytes.begin(self.blocks(near(), piece_max));
+        let mut near = near();
         let (run, mut block) = (near.run, Vec::new());
         while let Some(starts) = near.next() {
             let (first, last) = (starts[0], starts[starts.len() - 1]);
@@ -226,42 +207,6 @@ impl NpyReader {
             }
         }
         Ok(())
-    }
-}
-
-/// Runs put together that lie near each other, to be read in one call with what is between them.
-struct Near {
-    runs: Runs,
-    /// Elements of a run.
-    run: usize,
-    itemsize: usize,
-    pending: Option<usize>,
-    starts: Vec<usize>,
-}
-
-impl Near {
-    fn new(mut runs: Runs, itemsize: usize) -> Near {
-        let (run, pending) = (runs.run_len(), runs.next());
-        Near { runs, run, itemsize, pending, starts: Vec::new() }
-    }
-
-    /// The first elements of the next runs, at least of one.
-    fn next(&mut self) -> Option<&[usize]> {
-        let first = self.pending?;
-        self.starts.clear();
-        self.starts.push(first);
-        let mut end = first + self.run;
-        self.pending = self.runs.next();
-        while let Some(next) = self.pending {
-            let near = (next - end) * self.itemsize <= GAP_BYTES_MAX;
-            if !near || (next + self.run - first) * self.itemsize > BLOCK_BYTES_MAX {
-                break;
-            }
-            self.starts.push(next);
-            end = next + self.run;
-            self.pending = self.runs.next();
-        }
-        Some(&self.starts)
     }
 }
 

@@ -12,21 +12,8 @@ use tilework_plan::Steps;
 const ARCHIVE: &[u8] = include_bytes!("netcdf.zip");
 const HDF5: [&str; 3] = ["chunks-earliest.h5", "chunks-v108.h5", "chunks-latest.h5"];
 
-/// The files, and the names of those that are not expected values.
 fn files() -> (Fixture, Vec<String>) {
-    let fixture = Fixture::new();
-    let mut archive = zip::ZipArchive::new(std::io::Cursor::new(ARCHIVE)).unwrap();
-    let mut names = Vec::new();
-    for i in 0..archive.len() {
-        let mut entry = archive.by_index(i).unwrap();
-        let path = fixture.path(entry.name());
-        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-        let mut bytes = Vec::new();
-        entry.read_to_end(&mut bytes).unwrap();
-        std::fs::write(&path, bytes).unwrap();
-        names.push(entry.name().to_owned());
-    }
-    (fixture, names)
+    Fixture::of_archive(ARCHIVE)
 }
 
 fn all(reader: &ArrayReader) -> Result<Vec<u8>, FormatError> {

@@ -4,7 +4,6 @@
 use crate::support::{Fixture, whole};
 use serde_json::{Map, Value, json};
 use std::fs;
-use std::io::Read;
 use std::path::Path;
 use tilework_expr::{DType, Scalar};
 use tilework_formats::{
@@ -16,17 +15,7 @@ const VERSIONS: [ZarrVersion; 2] = [ZarrVersion::V2, ZarrVersion::V3];
 
 /// The stores that others have written, `v2.zarr` and `v3.zarr`.
 fn described() -> Fixture {
-    let fixture = Fixture::new();
-    let mut archive = zip::ZipArchive::new(std::io::Cursor::new(ARCHIVE)).unwrap();
-    for i in 0..archive.len() {
-        let mut entry = archive.by_index(i).unwrap();
-        let path = fixture.path(entry.name());
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        let mut bytes = Vec::new();
-        entry.read_to_end(&mut bytes).unwrap();
-        fs::write(&path, bytes).unwrap();
-    }
-    fixture
+    Fixture::of_archive(ARCHIVE).0
 }
 
 fn object(value: Value) -> Map<String, Value> {

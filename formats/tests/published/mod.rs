@@ -3,7 +3,6 @@
 //! Each either has the elements that were written, or says which codec it lacks.
 
 use crate::support::{Fixture, whole};
-use std::io::Read;
 use tilework_expr::DType;
 use tilework_formats::{ArraySource, FormatError};
 
@@ -30,21 +29,12 @@ fn read(source: &ArraySource) -> Result<(DType, Vec<u8>), FormatError> {
 
 #[test]
 fn what_others_publish_is_read_or_its_codec_named() {
-    let fixture = Fixture::new();
-    let mut archive = zip::ZipArchive::new(std::io::Cursor::new(ARCHIVE)).unwrap();
-    let mut arrays = Vec::new();
-    for i in 0..archive.len() {
-        let mut entry = archive.by_index(i).unwrap();
-        let path = fixture.path(entry.name());
-        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-        let mut bytes = Vec::new();
-        entry.read_to_end(&mut bytes).unwrap();
-        std::fs::write(&path, bytes).unwrap();
-        if [".zarray", "zarr.json"].contains(&path.file_name().unwrap().to_str().unwrap()) {
-            let array = entry.name().rsplit_once('/').unwrap().0.to_owned();
-            arrays.push(array);
-        }
-    }
+    let (fixture, names) = Fixture::of_archive(ARCHIVE);
+    let array = |name: &String| {
+        let (array, last) = name.rsplit_once('/')?;
+        [".zarray", "zarr.json"].contains(&last).then(|| array.to_owned())
+    };
+    let arrays: Vec<String> = names.iter().filter_map(array).collect();
     assert_eq!(arrays.len(), 38);
     let mut lacking = Vec::new();
     for array in arrays {

@@ -1,7 +1,7 @@
 //! Byte fixtures and the plain definition of a slice, against which every reader is held.
 
 use std::fs::{self, File};
-use std::io::Write;
+use std::io::{Read, Write};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use tilework_expr::DType;
@@ -15,6 +15,23 @@ pub struct Fixture(tempfile::TempDir);
 impl Fixture {
     pub fn new() -> Fixture {
         Fixture(tempfile::tempdir().unwrap())
+    }
+
+    /// With what is in an archive, and the names of that.
+    pub fn of_archive(archive: &[u8]) -> (Fixture, Vec<String>) {
+        let fixture = Fixture::new();
+        let mut archive = zip::ZipArchive::new(std::io::Cursor::new(archive)).unwrap();
+        let mut names = Vec::new();
+        for i in 0..archive.len() {
+            let mut entry = archive.by_index(i).unwrap();
+            let path = fixture.path(entry.name());
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            let mut bytes = Vec::new();
+            entry.read_to_end(&mut bytes).unwrap();
+            fs::write(&path, bytes).unwrap();
+            names.push(entry.name().to_owned());
+        }
+        (fixture, names)
     }
 
     pub fn dir(&self) -> &Path {

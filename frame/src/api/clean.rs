@@ -1,7 +1,7 @@
 //! What is missing: rows without it, values in its place. Must not know of files.
 
 use super::Result;
-use super::expr::{Expr, col, when};
+use super::expr::{Expr, col};
 use super::frame::DataFrame;
 use super::resolve::check_column;
 use crate::error::FrameError;
@@ -207,13 +207,7 @@ impl DataFrame {
             let why = format!("'{column}' cannot be divided into {n} intervals: two bounds are {}", pair[0]);
             return Err(FrameError::argument("n", why));
         }
-        let value = || col(column).cast(DataType::Float64);
-        let first = format!("[{}, {}]", bounds[0], bounds[1]);
-        let others = bounds[1..].windows(2).map(|pair| (pair[1], format!("({}, {}]", pair[0], pair[1])));
-        let cut = others.fold(when(value().lt_eq(bounds[1]), first), |cut, (upper, text)| {
-            cut.when(value().lt_eq(upper), text)
-        });
-        self.with_column(name, cut.end())
+        self.with_column(name, col(column).cast(DataType::Float64).cut_into(&bounds, true))
     }
 
     /// The table with a column of truths for each value of a column, called as that and the value, in its place. Runs a

@@ -103,12 +103,21 @@ impl Expr {
     /// ```
     #[must_use]
     pub fn cut(self, bounds: &[f64]) -> Expr {
+        self.cut_into(bounds, false)
+    }
+
+    /// The same, and whether the least bound is in the first interval.
+    pub(super) fn cut_into(self, bounds: &[f64], closed: bool) -> Expr {
         let name = self.name.clone();
-        let within = |pair: &[f64]| {
+        let within = |(i, pair): (usize, &[f64])| {
             let (low, high) = (pair[0], pair[1]);
-            (self.clone().gt(low).and(self.clone().lt_eq(high)), format!("({low}, {high}]"))
+            let (above, open) = match closed && i == 0 {
+                true => (self.clone().gt_eq(low), '['),
+                false => (self.clone().gt(low), '('),
+            };
+            (above.and(self.clone().lt_eq(high)), format!("{open}{low}, {high}]"))
         };
-        let mut bins = bounds.windows(2).map(within);
+        let mut bins = bounds.windows(2).enumerate().map(within);
         let Some((is, text)) = bins.next() else { return Expr { name, ..null().cast(DataType::Utf8) } };
         let cut = bins.fold(when(is, text), |cut, (is, text)| cut.when(is, text)).end();
         Expr { name, ..cut }

@@ -11,6 +11,9 @@ mod product;
 mod scalar;
 mod sum;
 
+use datafusion::arrow::datatypes::DataType;
+use datafusion::arrow::error::ArrowError;
+use datafusion::error::DataFusionError;
 use datafusion::execution::context::SessionContext;
 use datafusion::logical_expr::{AggregateUDF, ScalarUDF};
 use moments::Shape;
@@ -42,6 +45,13 @@ static TO_DATETIME: LazyLock<Arc<ScalarUDF>> =
     LazyLock::new(|| Arc::new(ScalarUDF::from(datetime::ToDatetime::new())));
 
 static DRAWN: LazyLock<Arc<ScalarUDF>> = LazyLock::new(|| Arc::new(ScalarUDF::from(scalar::Drawn::new())));
+
+/// The error of an aggregate beyond its type.
+#[cold]
+fn does_not_fit(what: &str, data_type: &DataType) -> DataFusionError {
+    let why = format!("the {what} does not fit {data_type}; cast the column to a wider type");
+    ArrowError::ArithmeticOverflow(why).into()
+}
 
 /// The sum, which is an error where it does not fit its type.
 pub(crate) fn sum() -> Arc<AggregateUDF> {

@@ -1,11 +1,11 @@
 //! A product that is an error where it does not fit its type. Must not know of plans.
 
+use super::does_not_fit;
 use datafusion::arrow::array::{ArrayRef, AsArray};
 use datafusion::arrow::compute::cast;
 use datafusion::arrow::datatypes::{DataType, Field, FieldRef, Float64Type, Int64Type, UInt64Type};
-use datafusion::arrow::error::ArrowError;
 use datafusion::common::{ScalarValue, plan_err};
-use datafusion::error::{DataFusionError, Result};
+use datafusion::error::Result;
 use datafusion::logical_expr::function::{AccumulatorArgs, StateFieldsArgs};
 use datafusion::logical_expr::{Accumulator, AggregateUDFImpl, ReversedUDAF, Signature, Volatility};
 use std::sync::Arc;
@@ -56,17 +56,11 @@ impl AggregateUDFImpl for Product {
 #[derive(Debug)]
 struct Factors(ScalarValue);
 
-#[cold]
-fn too_large(data_type: &DataType) -> DataFusionError {
-    let why = format!("the product does not fit {data_type}; cast the column to a wider type");
-    ArrowError::ArithmeticOverflow(why).into()
-}
-
 impl Accumulator for Factors {
     fn update_batch(&mut self, values: &[ArrayRef]) -> Result<()> {
         let data_type = self.0.data_type();
         let values = cast(&values[0], &data_type)?;
-        let overflow = || too_large(&data_type);
+        let overflow = || does_not_fit("product", &data_type);
         match &mut self.0 {
             ScalarValue::Int64(product) => {
                 for value in values.as_primitive::<Int64Type>().iter().flatten() {

@@ -1,5 +1,6 @@
 //! A sum that is an error where it does not fit its type; DataFusion's wraps. Must not know of plans.
 
+use super::does_not_fit;
 use datafusion::arrow::array::{Array, ArrayRef, ArrowNativeTypeOp, AsArray, BooleanArray, PrimitiveArray};
 use datafusion::arrow::buffer::NullBuffer;
 use datafusion::arrow::datatypes::{
@@ -88,8 +89,7 @@ impl AggregateUDFImpl for CheckedSum {
 /// The error of a sum beyond its type.
 #[cold]
 fn too_large(data_type: &DataType) -> DataFusionError {
-    let why = format!("the sum does not fit {data_type}; cast the column to a wider type");
-    ArrowError::ArithmeticOverflow(why).into()
+    does_not_fit("sum", data_type)
 }
 
 /// Whether sums fit their type, where that holds less than its representation.

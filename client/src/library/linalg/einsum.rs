@@ -80,7 +80,8 @@ pub fn einsum<A: Element, D: Dimension>(subscripts: &str, arrays: impl Operands<
 ///
 /// # Errors
 /// Subscripts that are none, with the position of what is wrong; another number of letters than of axes, or of terms than of
-/// arrays; lengths of one letter that differ; an ellipsis that stands for axes which the result lacks; elements of `bool`; another number of dimensions than the type has.
+/// arrays; lengths of one letter that differ; an ellipsis that stands for axes which the result lacks; elements of `bool`;
+/// another number of dimensions than the type has.
 pub fn try_einsum<A: Element, D: Dimension>(
     subscripts: &str,
     arrays: impl Operands<A>,

@@ -3,7 +3,7 @@
 //! Owns what these folds mean element by element. Must not know chunks or threads.
 
 use super::fold::{Finish, FoldOf, LANES, fold_rows_twice};
-use super::sums::{STRIP, Spread, Summed, distances, fold_row_twice, sum_by_halves};
+use super::sums::{STRIP, Spread, Summed, distances, fold_row_twice, split, strips, sum_by_halves};
 
 /// A sum of the numbers that are there, and how many they are: exactly, up to 2^53.
 #[derive(Clone, Copy, PartialEq, Debug)]
@@ -61,19 +61,6 @@ impl<T: Summed<Sum = f64>> Finish<T> for PresentMean {
     fn finish(state: Present, _: u64, _: f64) -> Option<T> {
         Some(T::narrow(state.sum / state.count))
     }
-}
-
-/// Strips of columns of the rows of a leaf: the first of them, how many there are, and of those how many the last row has.
-fn strips(n: usize, last: usize) -> impl Iterator<Item = (usize, usize, usize)> {
-    (0..n).step_by(STRIP).map(move |from| {
-        let len = STRIP.min(n - from);
-        (from, len, last.saturating_sub(from).min(len))
-    })
-}
-
-/// The rows of a leaf that have all columns, and that which has fewer.
-fn split(rows: &[*const u8], n: usize, last: usize) -> (&[*const u8], &[*const u8]) {
-    rows.split_at(if last == n { rows.len() } else { rows.len().saturating_sub(1) })
 }
 
 /// Folds the rows of a leaf elementwise, all at once.

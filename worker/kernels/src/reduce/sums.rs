@@ -249,16 +249,27 @@ int_mean!(i8 i16 i32 i64 u8 u16 u32 u64);
 /// Columns of a leaf whose sums are held at a time: they stay in the L1 cache.
 pub(super) const STRIP: usize = 1024;
 
+/// Strips of columns of the rows of a leaf: the first of them, how many there are, and of those how many the last row has.
+pub(super) fn strips(n: usize, last: usize) -> impl Iterator<Item = (usize, usize, usize)> {
+    (0..n).step_by(STRIP).map(move |from| {
+        let len = STRIP.min(n - from);
+        (from, len, last.saturating_sub(from).min(len))
+    })
+}
+
+/// The rows of a leaf that have all columns, and that which has fewer.
+pub(super) fn split(rows: &[*const u8], n: usize, last: usize) -> (&[*const u8], &[*const u8]) {
+    rows.split_at(if last == n { rows.len() } else { rows.len().saturating_sub(1) })
+}
+
 /// Folds the rows of a leaf elementwise, all at once.
 ///
 /// # Safety
 /// As for [`Columns::Leaf`](super::fold::Columns::Leaf).
 #[inline(always)]
 pub(crate) unsafe fn counts_body<T: Counted>(rows: &[*const u8], n: usize, last: usize, dst: *mut u8) {
-    let (whole, short) = rows.split_at(if last == n { rows.len() } else { rows.len().saturating_sub(1) });
-    for from in (0..n).step_by(STRIP) {
-        let len = STRIP.min(n - from);
-        let last = last.saturating_sub(from).min(len);
+    let (whole, short) = split(rows, n, last);
+    for (from, len, last) in strips(n, last) {
         let (mut sums, mut high) = ([T::ZERO; STRIP], [T::ZERO; STRIP]);
         let add = |(sum, high), x: T, _: usize| (T::add(sum, x), T::add_high(high, x));
         // SAFETY: promised by the caller.
@@ -460,13 +471,11 @@ pub(crate) unsafe fn moments_body<T: Summed<Sum = f64>>(
     last: usize,
     dst: *mut u8,
 ) {
-    let (whole, short) = rows.split_at(if last == n { rows.len() } else { rows.len().saturating_sub(1) });
+    let (whole, short) = split(rows, n, last);
     let Some(&first) = rows.first() else { return };
     // Of elements of which there are none, the sums are 0.
     let part = |n: usize| 1.0 / n.max(1) as f64;
-    for from in (0..n).step_by(STRIP) {
-        let len = STRIP.min(n - from);
-        let last = last.saturating_sub(from).min(len);
+    for (from, len, last) in strips(n, last) {
         let (mut distances, mut squares) = ([0.0; STRIP], [0.0; STRIP]);
         // SAFETY: promised by the caller: there are as many, but in a first row that is the last one.
         let first = unsafe {
